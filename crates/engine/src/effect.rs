@@ -1,0 +1,458 @@
+//! What a cycle asks of its driver, and what the driver answers.
+//!
+//! Exactly one effect is under way at a time. The driver may die before, during or after any of them: every effect is
+//! harmless when it is repeated by a later cycle that knows nothing of this one.
+//!
+//! Sheet rows and columns are 0-based here, as in Google's GridRange; anchors and stamps are developer-metadata ids that the
+//! engine chooses.
+
+use crate::mapping::{Mapping, Side};
+use crate::value::{Base, Cell, Datum, Key, Timestamp};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Database(DatabaseEffect),
+    Sheet(SheetEffect),
+}
+
+#[derive(Debug)]
+pub enum Outcome {
+    Database(DatabaseOutcome),
+    Sheet(SheetOutcome),
+    /// The effect could not be carried out.
+    Failed(Failure),
+}
+
+// ---------------------------------------------------------------------------------------------------------------- database
+
+/// Each is carried out in one transaction of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DatabaseEffect {
+    /// Every base row's key and sheet hash. Asked once, when the engine's memory is cold.
+    ReadIndex,
+    /// The keys whose table row differs from the base's database half, or that stand on one side only.
+    FindChanged,
+    /// The table row, base row and pending conflicts of these keys, all from one MVCC snapshot.
+    Load { keys: Vec<Key> },
+    /// What Postgres makes of texts typed into key columns: the canonical text, or why it is refused.
+    Canonicalise { cells: Vec<TypedText> },
+    /// New keys from the key columns' defaults, for rows typed into the sheet without one.
+    GenerateKeys { count: usize },
+    /// The mapping's `conflict_function`, once per row.
+    MergeByFunction { rows: Vec<FunctionCall> },
+    /// Apply changes to the table as the mapping's role and record what follows, in one transaction.
+    Commit(Commit),
+}
+
+#[derive(Debug)]
+pub enum DatabaseOutcome {
+    Index(Vec<IndexEntry>),
+    Changed(Vec<DirtyKey>),
+    /// One entry per key asked, in that order.
+    Rows(Vec<LoadedRow>),
+    /// One entry per cell asked, in that order.
+    Canonical(Vec<Result<String, Refusal>>),
+    Keys(Vec<Key>),
+    /// One entry per call, in that order: the merged row over all mapped columns.
+    Merged(Vec<Result<Vec<Datum>, Refusal>>),
+    /// One entry per `Commit::apply`, in that order.
+    Committed(Vec<Applied>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexEntry {
+    pub key: Key,
+    /// [`crate::value::Base`]'s sheet half, hashed by the engine when it was recorded.
+    pub sheet_hash: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirtyKey {
+    pub key: Key,
+    /// When the capture trigger saw the change; `None` where it was found by comparison.
+    pub changed_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TypedText {
+    pub column: usize,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedRow {
+    pub key: Key,
+    /// The row's mapped columns; `None` where the table has no such row.
+    pub row: Option<Vec<Datum>>,
+    /// False where the row exists but `row_filter` does not hold: it belongs in the table and not in the sheet.
+    pub in_filter: bool,
+    pub base: Option<Base>,
+    pub changed_at: Option<Timestamp>,
+    /// Conflicts of this row that wait for a person, or that a person has just resolved.
+    pub pending: Vec<PendingConflict>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingConflict {
+    pub id: i64,
+    /// `None` for a whole-row conflict.
+    pub column: Option<usize>,
+    /// The values the two sides had when the conflict was recorded.
+    pub database: Option<Datum>,
+    pub sheet: Option<Cell>,
+    /// Set by `resolve()`.
+    pub decision: Option<Decision>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    Side(Side),
+    /// A value that `resolve()` was given, in the column's text form.
+    Value(Datum),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionCall {
+    pub key: Key,
+    pub base: Option<Vec<Datum>>,
+    pub database: Option<Vec<Datum>>,
+    /// The sheet's row in the columns' text form.
+    pub sheet: Option<Vec<Datum>>,
+}
+
+/// Everything in it takes effect together or not at all; a row that is refused takes nothing else with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Commit {
+    pub apply: Vec<Apply>,
+    pub bases: Vec<BaseWrite>,
+    pub conflicts: Vec<Conflict>,
+    /// Conflicts whose decision both sides now hold.
+    pub settled_conflicts: Vec<i64>,
+    pub problems: Vec<Problem>,
+    /// Problems at these places are over.
+    pub settled_problems: Vec<Place>,
+    /// One line per change that reached its side, for `history`.
+    pub history: Vec<HistoryLine>,
+}
+
+/// One row's change to the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Apply {
+    pub key: Key,
+    pub change: Change,
+    /// What the sheet shows of this row now, all mapped columns. With the row that the table returns it makes the new base
+    /// ([`Apply::base_after`]), which the driver must store in the same transaction.
+    pub sheet: Vec<Cell>,
+    /// The base before, for the columns that this change leaves alone.
+    pub base: Option<Base>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Column index and text as typed; columns not named take their default.
+    Insert { values: Vec<(usize, Datum)> },
+    /// Refused as [`Applied::Stale`] where the row no longer equals `expected`.
+    Update { values: Vec<(usize, Datum)>, expected: Vec<Datum> },
+    Delete { expected: Vec<Datum> },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    /// Done. `row` is what the table returned (`None` after a delete); `refused` are cells left out because Postgres does not
+    /// take them: the others were applied.
+    Done { row: Option<Vec<Datum>>, refused: Vec<(usize, Refusal)> },
+    /// The row changed between load and apply; its key is dirty again and nothing was done.
+    Stale,
+    /// Nothing of this row was applied: constraint, privilege, row-level security, trigger.
+    Refused { cells: Vec<(usize, Refusal)>, row: Option<Refusal> },
+}
+
+/// Postgres's own words on why it does not take something.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    pub sqlstate: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// A base row as it shall stand from now on; `base: None` removes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaseWrite {
+    pub key: Key,
+    pub base: Option<Base>,
+    /// [`crate::value::Base`]'s sheet half, hashed.
+    pub sheet_hash: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Winner {
+    Database,
+    Sheet,
+    Function,
+    /// `manual`: waits for `resolve()`.
+    Pending,
+}
+
+/// Stored before the loser's value is overwritten. The same conflict met again after a crash is the same line: the driver
+/// identifies it by mapping, key, column and both values while it is not settled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conflict {
+    pub key: Key,
+    /// `None` for a whole-row conflict (one side deleted what the other changed).
+    pub column: Option<usize>,
+    pub base: Option<Datum>,
+    /// `None` where the row is absent on that side.
+    pub database: Option<Datum>,
+    pub sheet: Option<Cell>,
+    /// The whole rows, for whole-row conflicts.
+    pub rows: Option<Box<ConflictRows>>,
+    pub database_time: Option<Timestamp>,
+    /// The snapshots between which the sheet's edit happened.
+    pub sheet_time: (Option<Timestamp>, Timestamp),
+    pub winner: Winner,
+    /// Both values and the winner stand; nothing is left to do.
+    pub settled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConflictRows {
+    pub base: Option<Base>,
+    pub database: Option<Vec<Datum>>,
+    pub sheet: Option<Vec<Cell>>,
+}
+
+/// Where a problem is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// `None` where the sheet row has no usable key.
+    pub key: Option<Key>,
+    /// 1-based row as a person sees it, where no key names it.
+    pub sheet_row: Option<u32>,
+    pub column: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    pub place: Place,
+    /// The side that does not take the value.
+    pub side: Side,
+    /// A SQLSTATE, or Google's reason, or one of ours (`duplicate_key`, `missing_key`, `error_cell`, `too_long`).
+    pub code: String,
+    pub message: String,
+    pub hint: String,
+    pub retry_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryLine {
+    pub key: Key,
+    /// The side that was changed.
+    pub side: Side,
+    pub operation: Operation,
+    pub old: Vec<(usize, Datum)>,
+    pub new: Vec<(usize, Datum)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Insert,
+    Update,
+    Delete,
+}
+
+// ------------------------------------------------------------------------------------------------------------------- sheet
+
+/// Each is one request to Google (`Read` may be two: values, and properties when they are not known yet).
+#[derive(Clone, Debug, PartialEq)]
+pub enum SheetEffect {
+    /// All values of the tab.
+    Read,
+    /// Put an anchor on each row and read these rows back, atomically; also drop old anchors.
+    Tag { rows: Vec<TagRow>, tidy: Vec<MetadataId> },
+    /// Write cells through anchors; cells not named stay as they are.
+    Write { rows: Vec<AnchoredRow> },
+    /// New rows: insertDimension + updateCells in one atomic batch under a stamp.
+    Insert { at: u32, rows: Vec<Vec<(u32, Cell)>>, stamp: Stamp, tidy: Vec<MetadataId> },
+    /// Delete rows, bottom-up, in one atomic batch under a stamp; the driver reports which anchors really went.
+    Delete { rows: Vec<TagRow>, stamp: Stamp, tidy: Vec<MetadataId> },
+    /// Make the header: the tab grows to hold it and the cells are written; formats for the columns' kinds are set.
+    WriteHeader { row: u32, cells: Vec<(u32, String)>, stamp: Stamp },
+    /// Put notes on, or take our own notes off, cells of anchored rows.
+    Annotate { notes: Vec<Note> },
+    /// Remove every anchor of ours, by key: leftovers of a crash.
+    TidyAll,
+}
+
+/// A developer-metadata id: positive, unique in the spreadsheet, chosen by us.
+pub type MetadataId = i32;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TagRow {
+    pub row: u32,
+    pub anchor: MetadataId,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnchoredRow {
+    pub anchor: MetadataId,
+    /// Sheet column and value; `Cell::Empty` empties the cell.
+    pub cells: Vec<(u32, Cell)>,
+}
+
+/// Makes a structural batch apply at most once: its first request creates metadata with this id, and Google refuses the whole
+/// batch where the id is in use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stamp {
+    pub id: MetadataId,
+    /// Stored as the metadata's value; tells our own stamp from another writer's.
+    pub value: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    pub anchor: MetadataId,
+    pub column: u32,
+    /// `None` removes the note, where it is ours.
+    pub text: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum SheetOutcome {
+    Snapshot(Snapshot),
+    /// One entry per anchor: the row's cells over the whole width, as they stood when it was tagged.
+    Tagged(Vec<(MetadataId, Vec<Cell>)>),
+    /// What each anchored row shows now; an anchor that is missing has lost its row.
+    Written(Vec<(MetadataId, Vec<(u32, Cell)>)>),
+    /// What the inserted rows show now, in the order sent.
+    Inserted(Vec<Vec<Cell>>),
+    /// The stamp was in use already: by our own earlier attempt (`ours`), or by another writer.
+    Stamped { ours: bool },
+    Deleted(Deleted),
+    Done,
+}
+
+#[derive(Debug, Default)]
+pub struct Deleted {
+    /// Anchors whose rows are gone, as asked.
+    pub gone: Vec<MetadataId>,
+    /// Anchors that stand on another row by now: nothing was deleted for them.
+    pub moved: Vec<MetadataId>,
+}
+
+/// One read of a tab's values.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// When the request was sent and when its answer was whole.
+    pub sent_at: Timestamp,
+    pub read_at: Timestamp,
+    pub grid_rows: u32,
+    pub grid_columns: u32,
+    /// Row 0 first, each a JSON array in Google's bytes; trailing empty rows are absent.
+    pub rows: Vec<Box<serde_json::value::RawValue>>,
+}
+
+// ---------------------------------------------------------------------------------------------------------------- failures
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Passing: try again in the same cycle or the next.
+    RetryNow,
+    /// Passing, but not before `retry_after_ms`.
+    RetryLater,
+    /// A person must act; looked at again now and then so that it goes on by itself when mended.
+    NeedsHuman,
+    /// We sent something wrong.
+    OurBug,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub class: Class,
+    /// A short stable word: `quota`, `not_shared`, `not_found`, `tab_gone`, `api_disabled`, `key_refused`, `network`, `timeout`,
+    /// `protected`, `grid_limit`, `database`, …
+    pub reason: String,
+    pub message: String,
+    pub hint: String,
+    pub retry_after_ms: Option<u64>,
+    /// Whether the effect may have taken place all the same.
+    pub may_have_applied: bool,
+}
+
+/// What a cycle was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Dirty keys only, at remembered positions: no snapshot unless it turns out to be needed.
+    Dirty,
+    /// A snapshot of the sheet and the dirty keys.
+    Full,
+    /// Trust nothing that is stored: compare every row of both sides (first merge, resync, after TRUNCATE).
+    Everything,
+}
+
+/// Which ways changes may travel in this cycle (`push()`, `pull()`, `sync()`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ways {
+    pub push: bool,
+    pub pull: bool,
+}
+
+/// What the driver starts a cycle with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub scope: Scope,
+    pub ways: Ways,
+    pub dirty: Vec<DirtyKey>,
+    pub now: Timestamp,
+    /// `confirm_deletes()` was called: the mass-delete guard lets this cycle pass.
+    pub deletes_confirmed: bool,
+    /// Fresh randomness for anchors and stamps.
+    pub seed: u64,
+}
+
+/// What the cycle asks for next.
+#[derive(Debug)]
+pub enum Step {
+    Do(Effect),
+    Done(Report),
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub rows_pushed: u64,
+    pub rows_pulled: u64,
+    pub conflicts: u64,
+    pub problems: u64,
+    /// Rows on which both sides agree now.
+    pub rows: u64,
+    /// The cycle ended early; everything that was done is recorded.
+    pub stopped: Option<Stopped>,
+    /// Another cycle is wanted at once (stale positions) or soon (a delete to confirm).
+    pub again: Option<Again>,
+    /// The dirty keys that the driver gave with `Start` were dealt with and may be forgotten. False: keep them all.
+    pub dirty_done: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// A full cycle at once.
+    Now,
+    /// A full cycle after a moment: it confirms what this one saw.
+    Soon,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stopped {
+    /// A guard: state `failed`, nothing applied.
+    Guard { reason: String, message: String, hint: String },
+    /// An effect failed; the driver retries by class.
+    Failure(Failure),
+}
+
+/// The mapping as the engine needs it while an [`Apply`] is carried out.
+impl Apply {
+    /// The base that the driver stores in the transaction in which the table returned `row`, with its hash; see
+    /// [`crate::cycle`]. The engine implements this beside reconcile.
+    pub fn base_after(&self, mapping: &Mapping, row: Option<&[Datum]>, refused: &[usize]) -> BaseWrite {
+        crate::reconcile::base_after(mapping, self, row, refused)
+    }
+}

@@ -1,0 +1,103 @@
+//! The static description of a mapping: one table tied to one tab.
+
+use chrono_tz::Tz;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Database,
+    Sheet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Both,
+    ToSheet,
+    FromSheet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    LastWriteWins,
+    DatabaseWins,
+    SheetWins,
+    /// The cell stays as it is on both sides and pends in `conflict` until `resolve()` decides.
+    Manual,
+    /// The mapping's `conflict_function` gives the merged row.
+    Function,
+}
+
+/// What a row deleted in the table does to its sheet row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTableDelete {
+    DeleteRow,
+    /// The mapped cells are emptied, the row stays.
+    Clear,
+    Keep,
+}
+
+/// What a row deleted in the sheet does to its table row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSheetDelete {
+    Delete,
+    Keep,
+}
+
+/// How a column's values travel (design §7). Everything without a codec of its own travels as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Boolean,
+    /// int2, int4, int8 (beyond ±2^53 as text).
+    Integer,
+    Float4,
+    Float8,
+    Numeric,
+    Date,
+    Time,
+    Timestamp,
+    /// Shown in the spreadsheet's time zone.
+    TimestampTz,
+    Text,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// The name in the table.
+    pub name: String,
+    /// The text of the header cell.
+    pub header: String,
+    pub kind: Kind,
+    pub nullable: bool,
+    /// A missing value on insert is filled by the database (default, identity, serial).
+    pub has_default: bool,
+    /// False for generated columns: their value is pushed and never applied.
+    pub writable: bool,
+    pub direction: Direction,
+    /// Overrides the mapping's policy.
+    pub policy: Option<Policy>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapping {
+    pub columns: Vec<Column>,
+    /// Indexes into `columns`, in key order; never empty.
+    pub key: Vec<usize>,
+    /// True where every key column has a default, so that a row typed without a key can be given one.
+    pub key_generated: bool,
+    /// 1-based row of the header.
+    pub header_row: u32,
+    pub direction: Direction,
+    pub policy: Policy,
+    /// Who wins under `LastWriteWins` when the times cannot tell.
+    pub tie: Side,
+    pub on_table_delete: OnTableDelete,
+    pub on_sheet_delete: OnSheetDelete,
+    pub max_delete_percent: f32,
+    /// Below this many deleted rows the percentage does not apply.
+    pub max_delete_rows: u32,
+    pub has_row_filter: bool,
+    pub notes_on_problems: bool,
+    /// The spreadsheet's time zone.
+    pub time_zone: Tz,
+    /// Bytes that one write request may have (Google recommends 2 MB).
+    pub max_request_bytes: usize,
+}
