@@ -6,7 +6,7 @@
 //! Sheet rows and columns are 0-based here, as in Google's GridRange; anchors and stamps are developer-metadata ids that the
 //! engine chooses.
 
-use crate::mapping::{Mapping, Side};
+use crate::mapping::{Kind, Mapping, Side};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -275,8 +275,9 @@ pub enum SheetEffect {
     Insert { at: u32, rows: Vec<Vec<(u32, Cell)>>, stamp: Stamp, tidy: Vec<MetadataId> },
     /// Delete rows, bottom-up, in one atomic batch under a stamp; the driver reports which anchors really went.
     Delete { rows: Vec<TagRow>, stamp: Stamp, tidy: Vec<MetadataId> },
-    /// Make the header: the tab grows to hold it and the cells are written; formats for the columns' kinds are set.
-    WriteHeader { row: u32, cells: Vec<(u32, String)>, stamp: Stamp },
+    /// Make the header: the tab grows to hold it, the cells are written, and the columns in `kinds` get the number format of
+    /// their kind below the header row (0-based).
+    WriteHeader { row: u32, cells: Vec<(u32, String)>, kinds: Vec<(u32, Kind)>, stamp: Stamp },
     /// Put notes on, or take our own notes off, cells of anchored rows.
     Annotate { notes: Vec<Note> },
     /// Remove every anchor of ours, by key: leftovers of a crash.
@@ -319,7 +320,8 @@ pub struct Note {
 #[derive(Debug)]
 pub enum SheetOutcome {
     Snapshot(Snapshot),
-    /// One entry per anchor: the row's cells over the whole width, as they stood when it was tagged.
+    /// One entry per anchor: the row's cells from column 0, as they stood when it was tagged; trailing empty cells may be
+    /// absent. An anchor that is missing could not be placed.
     Tagged(Vec<(MetadataId, Vec<Cell>)>),
     /// What each anchored row shows now; an anchor that is missing has lost its row.
     Written(Vec<(MetadataId, Vec<(u32, Cell)>)>),
