@@ -1,0 +1,33 @@
+# What each target does is in scripts/ of the same name.
+
+.PHONY: help setup test demo adminer bench fmt lint install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## install what building and testing need, if it is missing
+	@scripts/setup
+
+test: ## lints and every test
+	@scripts/test
+
+demo: ## a private Postgres and a local Sheets server, and two-way sync between them
+	@scripts/demo
+
+adminer: ## Adminer in the browser, on the running demo's database
+	@scripts/adminer
+
+bench: ## the figures in bench/RESULTS.md, measured again
+	@scripts/bench
+
+fmt: ## format the code
+	@cargo fmt --all
+
+lint: ## formatting and lints
+	@scripts/lint
+
+install: setup ## build for release and install into the Postgres that pg_config names
+	@scripts/install
+
+clean: ## remove what was built, and the demo
+	@scripts/clean
