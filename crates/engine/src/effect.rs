@@ -46,7 +46,7 @@ pub enum DatabaseEffect {
 
 #[derive(Debug)]
 pub enum DatabaseOutcome {
-    Index(Vec<IndexEntry>),
+    Index(Index),
     Changed(Vec<DirtyKey>),
     /// One entry per key asked, in that order.
     Rows(Vec<LoadedRow>),
@@ -59,10 +59,18 @@ pub enum DatabaseOutcome {
     Committed(Vec<Applied>),
 }
 
+/// What is stored of a mapping, without its cells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Index {
+    pub rows: Vec<IndexEntry>,
+    /// Places of the problems that stand, so that a fresh engine can report when they are over.
+    pub problems: Vec<Place>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexEntry {
     pub key: Key,
-    /// [`crate::value::Base`]'s sheet half, hashed by the engine when it was recorded.
+    /// As it came in [`BaseWrite::sheet_hash`]: opaque to the driver.
     pub sheet_hash: i64,
 }
 
@@ -136,35 +144,57 @@ pub struct Commit {
 }
 
 /// One row's change to the table.
+///
+/// An insert whose row does not satisfy `row_filter` is refused by the driver (SQLSTATE 44000); an update may make a row leave it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Apply {
+    /// Names the row to change.
     pub key: Key,
+    /// The row's key afterwards, where the change is one of the key itself.
+    pub new_key: Option<Key>,
     pub change: Change,
     /// What the sheet shows of this row now, all mapped columns. With the row that the table returns it makes the new base
     /// ([`Apply::base_after`]), which the driver must store in the same transaction.
     pub sheet: Vec<Cell>,
     /// The base before, for the columns that this change leaves alone.
     pub base: Option<Base>,
+    /// Columns whose sheet cell this cycle has yet to write: their base stays as it was.
+    pub owed: Vec<usize>,
+    /// For `history`, where the change is [`Applied::Done`]; the driver leaves refused columns out.
+    pub history: HistoryLine,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// Column index and text as typed; columns not named take their default.
-    Insert { values: Vec<(usize, Datum)> },
+    Insert {
+        values: Vec<(usize, Datum)>,
+    },
     /// Refused as [`Applied::Stale`] where the row no longer equals `expected`.
-    Update { values: Vec<(usize, Datum)>, expected: Vec<Datum> },
-    Delete { expected: Vec<Datum> },
+    Update {
+        values: Vec<(usize, Datum)>,
+        expected: Vec<Datum>,
+    },
+    Delete {
+        expected: Vec<Datum>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Applied {
     /// Done. `row` is what the table returned (`None` after a delete); `refused` are cells left out because Postgres does not
     /// take them: the others were applied.
-    Done { row: Option<Vec<Datum>>, refused: Vec<(usize, Refusal)> },
+    Done {
+        row: Option<Vec<Datum>>,
+        refused: Vec<(usize, Refusal)>,
+    },
     /// The row changed between load and apply; its key is dirty again and nothing was done.
     Stale,
     /// Nothing of this row was applied: constraint, privilege, row-level security, trigger.
-    Refused { cells: Vec<(usize, Refusal)>, row: Option<Refusal> },
+    Refused {
+        cells: Vec<(usize, Refusal)>,
+        row: Option<Refusal>,
+    },
 }
 
 /// Postgres's own words on why it does not take something.
@@ -175,12 +205,13 @@ pub struct Refusal {
     pub hint: Option<String>,
 }
 
-/// A base row as it shall stand from now on; `base: None` removes it.
+/// A base row as it shall stand from now on; `base: None` removes it. A `BaseWrite` with a base is an upsert by key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaseWrite {
     pub key: Key,
     pub base: Option<Base>,
-    /// [`crate::value::Base`]'s sheet half, hashed.
+    /// What the engine wants to be told of this row by `ReadIndex`: a hash of the base's sheet half, or one of two marks
+    /// ([`crate::value::ABSENT`], [`crate::value::INSERTING`]).
     pub sheet_hash: i64,
 }
 
@@ -193,8 +224,9 @@ pub enum Winner {
     Pending,
 }
 
-/// Stored before the loser's value is overwritten. The same conflict met again after a crash is the same line: the driver
-/// identifies it by mapping, key, column and both values while it is not settled.
+/// Stored before the loser's value is overwritten, with `settled: false`, and sent once more with `settled: true` when both sides
+/// hold the outcome. The same conflict met again (after a crash, or to settle it) is the same line: the driver identifies it by
+/// mapping, key, column and both values while it is not settled; a settled one that finds no line is stored as a new line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conflict {
     pub key: Key,
@@ -268,18 +300,38 @@ pub enum SheetEffect {
     /// All values of the tab.
     Read,
     /// Put an anchor on each row and read these rows back, atomically; also drop old anchors.
-    Tag { rows: Vec<TagRow>, tidy: Vec<MetadataId> },
+    Tag {
+        rows: Vec<TagRow>,
+        tidy: Vec<MetadataId>,
+    },
     /// Write cells through anchors; cells not named stay as they are.
     Write { rows: Vec<AnchoredRow> },
     /// New rows: insertDimension + updateCells in one atomic batch under a stamp.
-    Insert { at: u32, rows: Vec<Vec<(u32, Cell)>>, stamp: Stamp, tidy: Vec<MetadataId> },
+    Insert {
+        at: u32,
+        rows: Vec<Vec<(u32, Cell)>>,
+        stamp: Stamp,
+        tidy: Vec<MetadataId>,
+    },
     /// Delete rows, bottom-up, in one atomic batch under a stamp; the driver reports which anchors really went.
-    Delete { rows: Vec<TagRow>, stamp: Stamp, tidy: Vec<MetadataId> },
+    Delete {
+        rows: Vec<TagRow>,
+        stamp: Stamp,
+        tidy: Vec<MetadataId>,
+    },
     /// Make the header: the tab grows to hold it, the cells are written, and the columns in `kinds` get the number format of
     /// their kind below the header row (0-based).
-    WriteHeader { row: u32, cells: Vec<(u32, String)>, kinds: Vec<(u32, Kind)>, stamp: Stamp },
+    WriteHeader {
+        row: u32,
+        cells: Vec<(u32, String)>,
+        kinds: Vec<(u32, Kind)>,
+        stamp: Stamp,
+    },
     /// Put notes on, or take our own notes off, cells of anchored rows.
     Annotate { notes: Vec<Note> },
+    /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still arrive late is either seen
+    /// (`Stamped`) or can no longer apply (`Done`).
+    Claim { stamp: Stamp },
     /// Remove every anchor of ours, by key: leftovers of a crash.
     TidyAll,
 }
@@ -328,7 +380,9 @@ pub enum SheetOutcome {
     /// What the inserted rows show now, in the order sent.
     Inserted(Vec<Vec<Cell>>),
     /// The stamp was in use already: by our own earlier attempt (`ours`), or by another writer.
-    Stamped { ours: bool },
+    Stamped {
+        ours: bool,
+    },
     Deleted(Deleted),
     Done,
 }
@@ -337,8 +391,11 @@ pub enum SheetOutcome {
 pub struct Deleted {
     /// Anchors whose rows are gone, as asked.
     pub gone: Vec<MetadataId>,
-    /// Anchors that stand on another row by now: nothing was deleted for them.
+    /// Anchors that stand on another row by now: their rows are still there.
     pub moved: Vec<MetadataId>,
+    /// True where another row than the one asked for may have gone (the service cannot tell): the engine reads the tab
+    /// and puts back what is missing.
+    pub suspect: bool,
 }
 
 /// One read of a tab's values.
@@ -409,6 +466,9 @@ pub struct Start {
     pub deletes_confirmed: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
+    /// `preview()`: only `Read`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise` and `MergeByFunction` are asked for, and the
+    /// report says what a real cycle would have done.
+    pub dry_run: bool,
 }
 
 /// What the cycle asks for next.
@@ -432,6 +492,24 @@ pub struct Report {
     pub again: Option<Again>,
     /// The dirty keys that the driver gave with `Start` were dealt with and may be forgotten. False: keep them all.
     pub dirty_done: bool,
+    /// What a dry run found, line by line.
+    pub planned: Vec<Planned>,
+}
+
+/// One line of `preview()`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// The side that would be changed.
+    pub side: Side,
+    pub operation: Operation,
+    /// `None` where the sheet row has no usable key.
+    pub key: Option<Key>,
+    /// `None` where the whole row is meant.
+    pub column: Option<usize>,
+    pub old: Datum,
+    pub new: Datum,
+    /// A short stable word: `changed_in_table`, `changed_in_sheet`, `conflict`, `new_in_table`, `problem`, …
+    pub reason: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -445,7 +523,11 @@ pub enum Again {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stopped {
     /// A guard: state `failed`, nothing applied.
-    Guard { reason: String, message: String, hint: String },
+    Guard {
+        reason: String,
+        message: String,
+        hint: String,
+    },
     /// An effect failed; the driver retries by class.
     Failure(Failure),
 }
@@ -454,7 +536,12 @@ pub enum Stopped {
 impl Apply {
     /// The base that the driver stores in the transaction in which the table returned `row`, with its hash; see
     /// [`crate::cycle`]. The engine implements this beside reconcile.
-    pub fn base_after(&self, mapping: &Mapping, row: Option<&[Datum]>, refused: &[usize]) -> BaseWrite {
+    pub fn base_after(
+        &self,
+        mapping: &Mapping,
+        row: Option<&[Datum]>,
+        refused: &[usize],
+    ) -> BaseWrite {
         crate::reconcile::base_after(mapping, self, row, refused)
     }
 }

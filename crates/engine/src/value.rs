@@ -1,13 +1,21 @@
 //! What a row holds on each side.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A database value in Postgres's text output; `None` is NULL.
 pub type Datum = Option<String>;
 
+/// [`crate::effect::BaseWrite::sheet_hash`] of a row that both sides agree the sheet does not have.
+pub const ABSENT: i64 = 0;
+
+/// [`crate::effect::BaseWrite::sheet_hash`] of a row that is being inserted into the sheet and was not yet seen there.
+pub const INSERTING: i64 = 1;
+
 /// One cell as Sheets shows it with UNFORMATTED_VALUE and SERIAL_NUMBER.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
     Bool(bool),
     Number(f64),
@@ -26,8 +34,74 @@ pub struct Timestamp(pub i64);
 
 /// The last state on which both sides agreed, per mapped column in the mapping's order: what the database had and what
 /// the sheet showed. Change is judged on each side against its own half.
+///
+/// A half without any columns says that both sides agree that the row is absent there (`on_sheet_delete = keep`,
+/// `on_table_delete = keep`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Base {
     pub database: Vec<Datum>,
     pub sheet: Vec<Cell>,
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cell::Bool(value) => serializer.serialize_bool(*value),
+            Cell::Number(value) => serializer.serialize_f64(*value),
+            Cell::Text(value) => serializer.serialize_str(value),
+            Cell::Empty => serializer.serialize_unit(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CellVisitor)
+    }
+}
+
+struct CellVisitor;
+
+impl Visitor<'_> for CellVisitor {
+    type Value = Cell;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a cell: boolean, number, text or null")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Cell, E> {
+        Ok(Cell::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Cell, E> {
+        Ok(Cell::Number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Cell, E> {
+        Ok(Cell::Number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Cell, E> {
+        Ok(Cell::Number(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Cell, E> {
+        Ok(if value.is_empty() {
+            Cell::Empty
+        } else {
+            Cell::Text(value.to_owned())
+        })
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Cell, E> {
+        Ok(if value.is_empty() {
+            Cell::Empty
+        } else {
+            Cell::Text(value)
+        })
+    }
+
+    fn visit_unit<E>(self) -> Result<Cell, E> {
+        Ok(Cell::Empty)
+    }
 }
