@@ -1,1 +1,25 @@
+//! The Google side: service-account tokens, Sheets and Drive calls, what their refusals mean, and the quota.
+//!
+//! Blocking, without Postgres and without global state: everything here takes and gives owned data, so that the extension can
+//! run it on a helper thread. [`sheet::Session`] carries out the engine's [`engine::effect::SheetEffect`]s.
+//!
+//! Marks such as [DOC], [LIVE] and [UNVERIFIED] on a fact say how it is known: from Google's documentation, from somebody's
+//! measurement of the real service, or not at all, in which case both answers are handled.
 
+pub mod answers;
+pub mod argument;
+pub mod auth;
+pub mod client;
+pub mod error;
+mod mask;
+pub mod range;
+pub mod requests;
+pub mod sheet;
+pub mod transport;
+
+pub use argument::{Spreadsheet, resolve_spreadsheet};
+pub use auth::{Identity, ServiceAccountKey};
+pub use client::{Client, Options};
+pub use error::Error;
+pub use mask::mask;
+pub use sheet::{Session, Target};

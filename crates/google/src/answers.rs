@@ -1,0 +1,271 @@
+//! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false and empty [REC], and so
+//! `sheetId` is missing for tab 0.
+
+use engine::value::Cell;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Spreadsheet {
+    pub properties: SpreadsheetProperties,
+    pub sheets: Vec<Sheet>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SpreadsheetProperties {
+    pub title: String,
+    pub locale: String,
+    pub time_zone: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Sheet {
+    pub properties: SheetProperties,
+    pub data: Vec<GridData>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SheetProperties {
+    pub sheet_id: i32,
+    pub title: String,
+    pub index: u32,
+    /// `GRID`, or `OBJECT` for a chart and `DATA_SOURCE` for a connected sheet.
+    pub sheet_type: String,
+    pub hidden: bool,
+    pub grid_properties: Option<GridProperties>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GridProperties {
+    pub row_count: u32,
+    pub column_count: u32,
+    pub frozen_row_count: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GridData {
+    pub start_row: u32,
+    pub start_column: u32,
+    pub row_data: Vec<RowData>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RowData {
+    pub values: Vec<CellData>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CellData {
+    pub effective_value: Option<ExtendedValue>,
+    pub note: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ExtendedValue {
+    pub number_value: Option<f64>,
+    pub string_value: Option<String>,
+    pub bool_value: Option<bool>,
+    pub error_value: Option<ErrorValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ErrorValue {
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+impl CellData {
+    /// The cell as the values methods would show it.
+    pub fn cell(&self) -> Cell {
+        let Some(value) = &self.effective_value else {
+            return Cell::Empty;
+        };
+        match value {
+            ExtendedValue {
+                number_value: Some(number),
+                ..
+            } => Cell::Number(*number),
+            ExtendedValue {
+                bool_value: Some(value),
+                ..
+            } => Cell::Bool(*value),
+            ExtendedValue {
+                string_value: Some(text),
+                ..
+            } => cell(Cell::Text(text.clone())),
+            ExtendedValue {
+                error_value: Some(error),
+                ..
+            } => Cell::Text(error_code(&error.kind).to_owned()),
+            _ => Cell::Empty,
+        }
+    }
+}
+
+/// How the values methods write an error cell [DISC].
+fn error_code(kind: &str) -> &'static str {
+    match kind {
+        "NULL_VALUE" => "#NULL!",
+        "DIVIDE_BY_ZERO" => "#DIV/0!",
+        "VALUE" => "#VALUE!",
+        "REF" => "#REF!",
+        "NAME" => "#NAME?",
+        "NUM" => "#NUM!",
+        "N_A" => "#N/A",
+        "LOADING" => "Loading...",
+        _ => "#ERROR!",
+    }
+}
+
+/// The values methods show an empty cell as `""`.
+pub fn cell(shown: Cell) -> Cell {
+    match shown {
+        Cell::Text(text) if text.is_empty() => Cell::Empty,
+        other => other,
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct BatchUpdate {
+    pub replies: Vec<Reply>,
+    pub updated_spreadsheet: Spreadsheet,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Reply {
+    pub add_sheet: Option<AddedSheet>,
+    pub delete_developer_metadata: Option<DeletedMetadata>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AddedSheet {
+    pub properties: SheetProperties,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DeletedMetadata {
+    pub deleted_developer_metadata: Vec<DeveloperMetadata>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DeveloperMetadata {
+    pub metadata_id: i32,
+    pub metadata_value: String,
+    pub location: Location,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Location {
+    pub dimension_range: Option<DimensionRange>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DimensionRange {
+    pub sheet_id: i32,
+    pub start_index: u32,
+}
+
+/// developerMetadata:search; `matchedDeveloperMetadata` is absent when nothing matches [CODE].
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Found {
+    pub matched_developer_metadata: Vec<Matched>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Matched {
+    pub developer_metadata: DeveloperMetadata,
+}
+
+/// values:batchGetByDataFilter. Entries come in the sheet's order, not the request's, and filters that name one range share an
+/// entry [MEASURED]: pair by the echoed filters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ReadValues<Row> {
+    #[serde(default = "Vec::new")]
+    pub value_ranges: Vec<MatchedRange<Row>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MatchedRange<Row> {
+    pub value_range: ValueRange<Row>,
+    #[serde(default)]
+    pub data_filters: Vec<EchoedFilter>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ValueRange<Row> {
+    #[serde(default)]
+    pub range: String,
+    #[serde(default = "Vec::new")]
+    pub values: Vec<Row>,
+}
+
+impl<Row> Default for ValueRange<Row> {
+    fn default() -> Self {
+        Self {
+            range: String::new(),
+            values: Vec::new(),
+        }
+    }
+}
+
+/// A row in Google's own bytes.
+pub type RawRow = Box<RawValue>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EchoedFilter {
+    pub developer_metadata_lookup: EchoedLookup,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EchoedLookup {
+    pub metadata_id: i32,
+}
+
+/// values:batchUpdateByDataFilter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct WrittenValues {
+    pub responses: Vec<WrittenRange>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct WrittenRange {
+    pub updated_range: String,
+    pub updated_cells: u32,
+    pub data_filter: EchoedFilter,
+    pub updated_data: ValueRange<Vec<Cell>>,
+}
+
+/// Drive's files.get.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct File {
+    pub id: String,
+    pub name: String,
+    pub mime_type: String,
+    pub trashed: bool,
+}

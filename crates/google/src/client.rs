@@ -1,0 +1,163 @@
+//! Calls with a token: the base addresses, one retry after a 401, errors parsed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::auth::Identity;
+use crate::error::{Error, Purpose, Refusal};
+use crate::transport::{Answer, Content, Http};
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where Sheets is: `https://sheets.googleapis.com`, or a local stand-in.
+    pub sheets_endpoint: String,
+    /// Where Drive is: `https://www.googleapis.com/drive/v3`; the path of the API is part of it.
+    pub drive_endpoint: String,
+    /// Bounds a whole request with its answer. Google gives up after 180 s by itself [DOC].
+    pub timeout: Duration,
+    pub max_answer_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sheets_endpoint: "https://sheets.googleapis.com".into(),
+            drive_endpoint: "https://www.googleapis.com/drive/v3".into(),
+            timeout: Duration::from_secs(60),
+            max_answer_bytes: 256 << 20,
+        }
+    }
+}
+
+/// One identity's way to Google. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: Http,
+    identity: Arc<Identity>,
+    sheets: Arc<str>,
+    drive: Arc<str>,
+}
+
+impl Client {
+    pub fn new(identity: Arc<Identity>, options: &Options) -> Self {
+        Self {
+            http: Http::new(options.timeout, options.max_answer_bytes),
+            identity,
+            sheets: options.sheets_endpoint.trim_end_matches('/').into(),
+            drive: options.drive_endpoint.trim_end_matches('/').into(),
+        }
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Reach the token endpoint and nothing else.
+    pub fn check_key(&self) -> Result<(), Error> {
+        self.identity.token(&self.http).map(drop)
+    }
+
+    /// GET `/v4/spreadsheets/{id}{suffix}`.
+    pub(crate) fn get<A: DeserializeOwned>(
+        &self,
+        spreadsheet: &str,
+        suffix: &str,
+        query: &[(&str, &str)],
+    ) -> Result<A, Error> {
+        let url = self.url(spreadsheet, suffix, query);
+        self.call(Purpose::Read, |token| self.http.get(&url, token))
+    }
+
+    /// POST `/v4/spreadsheets/{id}{suffix}` with an answer cut to `fields`.
+    pub(crate) fn post<A: DeserializeOwned>(
+        &self,
+        purpose: Purpose,
+        spreadsheet: &str,
+        suffix: &str,
+        fields: &str,
+        body: &impl Serialize,
+    ) -> Result<A, Error> {
+        let url = self.url(spreadsheet, suffix, &[("fields", fields)]);
+        let body =
+            serde_json::to_vec(body).map_err(|error| Error::Unsendable(error.to_string()))?;
+        self.call(purpose, |token| {
+            self.http.post(&url, Some(token), Content::Json(&body))
+        })
+    }
+
+    /// Drive's GET `/files/{id}`.
+    pub(crate) fn file<A: DeserializeOwned>(&self, id: &str, fields: &str) -> Result<A, Error> {
+        let query = [("fields", fields), ("supportsAllDrives", "true")];
+        let url = format!(
+            "{}/files/{}?{}",
+            self.drive,
+            escaped(id),
+            parameters(&query)
+        );
+        self.call(Purpose::Read, |token| self.http.get(&url, token))
+    }
+
+    fn url(&self, spreadsheet: &str, suffix: &str, query: &[(&str, &str)]) -> String {
+        format!(
+            "{}/v4/spreadsheets/{}{suffix}?{}",
+            self.sheets,
+            escaped(spreadsheet),
+            parameters(query)
+        )
+    }
+
+    fn call<A: DeserializeOwned>(
+        &self,
+        purpose: Purpose,
+        send: impl Fn(&str) -> Result<Answer, Error>,
+    ) -> Result<A, Error> {
+        let token = self.identity.token(&self.http)?;
+        let mut answer = match send(&token) {
+            // A kept connection may have been closed at the other end in this very moment. A read can be asked again.
+            Err(Error::Lost {
+                timed_out: false, ..
+            }) if purpose == Purpose::Read => send(&token)?,
+            answer => answer?,
+        };
+        if answer.status == 401 {
+            // Nothing was carried out, so the request can go out again with a new token, whatever it was.
+            self.identity.discard(&token);
+            answer = send(&self.identity.token(&self.http)?)?;
+        }
+        if !(200..300).contains(&answer.status) {
+            return Err(Error::Refused(Box::new(Refusal::parse(&answer))));
+        }
+        // The place only: serde_json's own message may quote a cell.
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            Error::Unreadable(format!(
+                "{:?} error at byte {} of {}",
+                error.classify(),
+                error.column(),
+                answer.body.len()
+            ))
+        })
+    }
+}
+
+/// What may stand unescaped in a path segment or a query value.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
+fn parameters(query: &[(&str, &str)]) -> String {
+    let mut text = String::from("prettyPrint=false");
+    for (name, value) in query {
+        text.push_str(&format!("&{name}={}", escaped(value)));
+    }
+    text
+}

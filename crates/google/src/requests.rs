@@ -1,0 +1,344 @@
+//! Bodies that are sent, as far as they are used; names and shapes are those of sheets.v4 [DISC].
+
+use engine::value::Cell;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchUpdate {
+    pub requests: Vec<Request>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub include_spreadsheet_in_response: bool,
+    /// Without these a mask that names cells brings the cells of every tab [CODE].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub response_ranges: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub response_include_grid_data: bool,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Request {
+    CreateDeveloperMetadata {
+        developer_metadata: DeveloperMetadata,
+    },
+    DeleteDeveloperMetadata {
+        data_filter: DataFilter,
+    },
+    InsertDimension {
+        range: DimensionRange,
+        inherit_from_before: bool,
+    },
+    AppendDimension {
+        sheet_id: i32,
+        dimension: Dimension,
+        length: u32,
+    },
+    DeleteDimension {
+        range: DimensionRange,
+    },
+    UpdateCells {
+        rows: Vec<RowData>,
+        fields: &'static str,
+        start: GridCoordinate,
+    },
+    RepeatCell {
+        range: GridRange,
+        cell: CellData,
+        fields: &'static str,
+    },
+    SetDataValidation {
+        range: GridRange,
+        rule: DataValidationRule,
+    },
+    AddSheet {
+        properties: SheetProperties,
+    },
+    DeleteSheet {
+        sheet_id: i32,
+    },
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeveloperMetadata {
+    pub metadata_id: i32,
+    pub metadata_key: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub metadata_value: String,
+    pub location: Location,
+    pub visibility: Visibility,
+}
+
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Visibility {
+    Document,
+}
+
+/// `locationType` is read-only: Google refuses it in a request [CODE].
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Location {
+    Spreadsheet(bool),
+    SheetId(i32),
+    DimensionRange(DimensionRange),
+}
+
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Dimension {
+    Rows,
+    Columns,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DimensionRange {
+    pub sheet_id: i32,
+    pub dimension: Dimension,
+    pub start_index: u32,
+    pub end_index: u32,
+}
+
+impl DimensionRange {
+    pub fn rows(sheet_id: i32, start: u32, end: u32) -> Self {
+        Self {
+            sheet_id,
+            dimension: Dimension::Rows,
+            start_index: start,
+            end_index: end,
+        }
+    }
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DataFilter {
+    DeveloperMetadataLookup(Lookup),
+    GridRange(GridRange),
+}
+
+impl DataFilter {
+    pub fn metadata(id: i32) -> Self {
+        Self::DeveloperMetadataLookup(Lookup {
+            metadata_id: Some(id),
+            ..Lookup::default()
+        })
+    }
+}
+
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lookup {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_id: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_key: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_location: Option<Location>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location_matching_strategy: Option<Matching>,
+}
+
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Matching {
+    ExactLocation,
+    IntersectingLocation,
+}
+
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GridRange {
+    pub sheet_id: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_row_index: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_row_index: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_column_index: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_column_index: Option<u32>,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GridCoordinate {
+    pub sheet_id: i32,
+    pub row_index: u32,
+    pub column_index: u32,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RowData {
+    pub values: Vec<CellData>,
+}
+
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CellData {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_entered_value: Option<ExtendedValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_entered_format: Option<CellFormat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// `stringValue` is never parsed, whatever it begins with [DISC].
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ExtendedValue {
+    NumberValue(f64),
+    StringValue(String),
+    BoolValue(bool),
+}
+
+impl CellData {
+    pub fn value(cell: &Cell) -> Self {
+        let value = match cell {
+            Cell::Bool(value) => Some(ExtendedValue::BoolValue(*value)),
+            Cell::Number(value) => Some(ExtendedValue::NumberValue(*value)),
+            Cell::Text(text) => Some(ExtendedValue::StringValue(text.clone())),
+            Cell::Empty => None,
+        };
+        Self {
+            user_entered_value: value,
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CellFormat {
+    pub number_format: NumberFormat,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NumberFormat {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub pattern: &'static str,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataValidationRule {
+    pub condition: BooleanCondition,
+    pub show_custom_ui: bool,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct BooleanCondition {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SheetProperties {
+    /// Google chooses where it is absent; 0 would be "already exists" [LIVE].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet_id: Option<i32>,
+    pub title: String,
+    #[serde(skip_serializing_if = "is_false")]
+    pub hidden: bool,
+    pub grid_properties: GridProperties,
+}
+
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GridProperties {
+    pub row_count: u32,
+    pub column_count: u32,
+    pub frozen_row_count: u32,
+}
+
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadValues {
+    pub data_filters: Vec<DataFilter>,
+    pub major_dimension: &'static str,
+    pub value_render_option: &'static str,
+    pub date_time_render_option: &'static str,
+}
+
+impl ReadValues {
+    /// The lossless rendering: typed values, dates as serial numbers.
+    pub fn new(data_filters: Vec<DataFilter>) -> Self {
+        Self {
+            data_filters,
+            major_dimension: "ROWS",
+            value_render_option: "UNFORMATTED_VALUE",
+            date_time_render_option: "SERIAL_NUMBER",
+        }
+    }
+}
+
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WriteValues {
+    pub value_input_option: &'static str,
+    pub data: Vec<DataFilterValues>,
+    pub include_values_in_response: bool,
+    pub response_value_render_option: &'static str,
+    pub response_date_time_render_option: &'static str,
+}
+
+impl WriteValues {
+    /// RAW: what we send is stored and never parsed, so a text that begins with `=` stays a text [LIVE].
+    pub fn new(data: Vec<DataFilterValues>) -> Self {
+        Self {
+            value_input_option: "RAW",
+            data,
+            include_values_in_response: true,
+            response_value_render_option: "UNFORMATTED_VALUE",
+            response_date_time_render_option: "SERIAL_NUMBER",
+        }
+    }
+}
+
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataFilterValues {
+    pub data_filter: DataFilter,
+    pub major_dimension: &'static str,
+    pub values: Vec<Vec<Sent>>,
+}
+
+/// A cell in a values request: `null` leaves it as it is, `""` empties it [DISC].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    Untouched,
+    Cell(Cell),
+}
+
+impl Serialize for Sent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Untouched => serializer.serialize_none(),
+            Self::Cell(Cell::Empty) => serializer.serialize_str(""),
+            Self::Cell(Cell::Bool(value)) => serializer.serialize_bool(*value),
+            Self::Cell(Cell::Number(value)) => serializer.serialize_f64(*value),
+            Self::Cell(Cell::Text(text)) => serializer.serialize_str(text),
+        }
+    }
+}
+
+/// `{"dataFilters": […]}`
+#[derive(Debug)]
+pub struct Search(pub Vec<DataFilter>);
+
+impl Serialize for Search {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("dataFilters", &self.0)?;
+        map.end()
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}

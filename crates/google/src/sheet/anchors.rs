@@ -1,0 +1,341 @@
+//! Anchors: putting them on rows, finding them again, and changing rows only while they stand there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use engine::effect::{MetadataId, SheetOutcome, Stamp, TagRow};
+use engine::value::Cell;
+
+use super::structure::{Applied, Batch, Sent, runs};
+use super::{Missing, Session, Target};
+use crate::answers;
+use crate::error::{Error, Purpose};
+use crate::requests::{
+    DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Search,
+    Visibility,
+};
+
+/// Every character of a key counts against the 30,000 that a tab has for metadata [DOC], so it is one.
+pub const ANCHOR_KEY: &str = "~";
+/// Stamps stand on the spreadsheet, which has a budget of its own.
+pub const STAMP_KEY: &str = "sheet_sync";
+
+/// How often a batch is planned anew when rows move between looking and changing.
+const ATTEMPTS: usize = 4;
+
+/// What is to be done at the rows where anchors stand.
+pub(super) struct AtAnchors<'a> {
+    pub anchors: &'a [MetadataId],
+    pub stamp: Option<&'a Stamp>,
+    pub tidy: &'a [MetadataId],
+    pub read_back: bool,
+}
+
+pub(super) enum Settled {
+    /// Done for the anchors found, at these rows.
+    Applied {
+        rows: BTreeMap<MetadataId, u32>,
+        applied: Applied,
+        /// An anchor was gone when its row was to be checked, and so was the sentinel: another row may have been changed.
+        suspect: bool,
+    },
+    /// Not one of the anchors has a row any more; nothing was sent.
+    NoneLeft,
+    Stamped,
+}
+
+impl Session {
+    pub(super) fn tag(
+        &self,
+        target: &Target,
+        rows: &[TagRow],
+        tidy: &[MetadataId],
+    ) -> Result<SheetOutcome, Error> {
+        let batch = Batch {
+            stamp: None,
+            body: rows
+                .iter()
+                .map(|tag| anchored(target.sheet_id, tag.anchor, tag.row))
+                .collect(),
+            tidy,
+            read_back: runs(rows.iter().map(|tag| tag.row)),
+        };
+        let sent = match self.send(target, batch) {
+            // The tab was renamed since we saw its title, which only the read-back needs. Whether the batch was applied all the
+            // same is not documented; the anchors tell.
+            Err(error)
+                if error
+                    .refusal()
+                    .is_some_and(|refusal| refusal.is_unparsable_range()) =>
+            {
+                let tagged = self.tagged(target, rows)?;
+                match tagged.is_empty() {
+                    true => return Err(error),
+                    false => return Ok(SheetOutcome::Tagged(tagged)),
+                }
+            }
+            sent => sent?,
+        };
+        match sent {
+            Sent::Applied(applied) if self.answers_cells(&applied, rows) => {
+                let mut cells = applied.rows;
+                let tagged = rows
+                    .iter()
+                    .map(|tag| (tag.anchor, cells.remove(&tag.row).unwrap_or_default()));
+                Ok(SheetOutcome::Tagged(tagged.collect()))
+            }
+            Sent::Applied(_) => Ok(SheetOutcome::Tagged(self.tagged(target, rows)?)),
+            // These very anchors stand already: an earlier answer was lost.
+            Sent::Refused { error, .. }
+                if error
+                    .refusal()
+                    .is_some_and(|refusal| refusal.duplicate_metadata().is_some()) =>
+            {
+                Ok(SheetOutcome::Tagged(self.tagged(target, rows)?))
+            }
+            Sent::Refused { error, .. } => Err(error),
+            Sent::Stamped => Err(Error::Unreadable(
+                "a batch without a stamp was refused for its stamp".into(),
+            )),
+        }
+    }
+
+    /// False where rows that must hold something (they are being changed) came back without a single cell: then the answer was
+    /// not what it should be, and the anchors are asked instead.
+    fn answers_cells(&self, applied: &Applied, rows: &[TagRow]) -> bool {
+        rows.is_empty() || !applied.rows.is_empty()
+    }
+
+    fn tagged(
+        &self,
+        target: &Target,
+        rows: &[TagRow],
+    ) -> Result<Vec<(MetadataId, Vec<Cell>)>, Error> {
+        let anchors: Vec<MetadataId> = rows.iter().map(|tag| tag.anchor).collect();
+        let found = self.read_anchored(target, &anchors)?;
+        let mut found: HashMap<MetadataId, Vec<Cell>> = found
+            .into_iter()
+            .map(|row| (row.anchor, row.cells))
+            .collect();
+        Ok(anchors
+            .into_iter()
+            .filter_map(|anchor| Some((anchor, found.remove(&anchor)?)))
+            .collect())
+    }
+
+    /// Where these anchors stand now; those without a row are absent.
+    pub(super) fn find(
+        &self,
+        target: &Target,
+        anchors: &[MetadataId],
+    ) -> Result<BTreeMap<MetadataId, u32>, Error> {
+        if anchors.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let body = Search(anchors.iter().map(|id| DataFilter::metadata(*id)).collect());
+        let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,location(dimensionRange(sheetId,startIndex))))";
+        let found: answers::Found = self.client.post(
+            Purpose::Read,
+            &target.spreadsheet_id,
+            "/developerMetadata:search",
+            fields,
+            &body,
+        )?;
+        let mut rows = BTreeMap::new();
+        for matched in found.matched_developer_metadata {
+            let metadata = matched.developer_metadata;
+            if let Some(place) = metadata
+                .location
+                .dimension_range
+                .filter(|place| place.sheet_id == target.sheet_id)
+            {
+                rows.insert(metadata.metadata_id, place.start_index);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Send requests that name rows by position, in one batch that is refused as a whole unless every anchor stands where it was
+    /// found.
+    ///
+    /// The check is made of what Google does check: metadata ids are unique. Deleting an anchor *at the row expected* and creating
+    /// it there again changes nothing when it stands there; when it stands elsewhere nothing is deleted, and the creation is
+    /// refused as a duplicate. An anchor that is gone altogether, with its row, would pass. So one more anchor, the sentinel, is
+    /// put on the last row of the tab: whatever row goes above it moves it, and its own check fails.
+    pub(super) fn at_anchors(
+        &self,
+        target: &Target,
+        what: &AtAnchors,
+        requests: impl Fn(&BTreeMap<MetadataId, u32>) -> Vec<Request>,
+    ) -> Result<Settled, Error> {
+        let mut sentinel = None;
+        let mut asked = what.anchors.to_vec();
+        for _ in 0..ATTEMPTS {
+            let guard = match sentinel {
+                Some(guard) => guard,
+                None => {
+                    let Some(guard) = self.place_sentinel(target)? else {
+                        continue;
+                    };
+                    *sentinel.insert(guard)
+                }
+            };
+            asked.push(guard);
+            let mut rows = self.find(target, &asked)?;
+            asked.pop();
+            let guard_row = rows.remove(&guard);
+            let Some(lowest) = rows.values().max().copied() else {
+                self.state()
+                    .litter
+                    .put_back(&target.spreadsheet_id, &[guard]);
+                return Ok(Settled::NoneLeft);
+            };
+            let Some(guard_row) = guard_row.filter(|row| *row >= lowest) else {
+                // Deleted, or sorted upwards.
+                self.state()
+                    .litter
+                    .put_back(&target.spreadsheet_id, &[guard]);
+                sentinel = None;
+                continue;
+            };
+            let mut body = asserted(target.sheet_id, guard, guard_row);
+            for (anchor, row) in &rows {
+                body.extend(asserted(target.sheet_id, *anchor, *row));
+            }
+            let asserted = body.len();
+            body.extend(requests(&rows));
+            let tidy: Vec<MetadataId> = what.tidy.iter().copied().chain([guard]).collect();
+            let read_back = if what.read_back {
+                runs(rows.values().copied())
+            } else {
+                Vec::new()
+            };
+            match self.send(
+                target,
+                Batch {
+                    stamp: what.stamp,
+                    body,
+                    tidy: &tidy,
+                    read_back,
+                },
+            )? {
+                Sent::Applied(applied) => {
+                    let checks = applied
+                        .replies
+                        .get(..asserted)
+                        .unwrap_or_default()
+                        .iter()
+                        .step_by(2);
+                    let suspect = checks.map(found_and_deleted).any(|found| !found);
+                    return Ok(Settled::Applied {
+                        rows,
+                        applied,
+                        suspect,
+                    });
+                }
+                Sent::Stamped => return Ok(Settled::Stamped),
+                Sent::Refused { request, .. } if request < asserted => continue,
+                Sent::Refused { error, .. } => return Err(error),
+            }
+        }
+        self.state()
+            .litter
+            .put_back(&target.spreadsheet_id, sentinel.as_slice());
+        Err(Error::Unsettled("rows kept moving".into()))
+    }
+
+    /// Put a sentinel on the tab's last row; `None` where that row is not there any more.
+    fn place_sentinel(&self, target: &Target) -> Result<Option<MetadataId>, Error> {
+        let last = self.tab(target)?.rows.saturating_sub(1);
+        let guard = fastrand::i32(1..=i32::MAX);
+        let body = vec![anchored(target.sheet_id, guard, last)];
+        match self.send(
+            target,
+            Batch {
+                body,
+                ..Batch::default()
+            },
+        )? {
+            Sent::Applied(_) => Ok(Some(guard)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Those of `ids` that exist.
+    pub(super) fn existing(
+        &self,
+        target: &Target,
+        ids: &[MetadataId],
+    ) -> Result<Vec<MetadataId>, Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let body = Search(ids.iter().map(|id| DataFilter::metadata(*id)).collect());
+        let fields = "matchedDeveloperMetadata(developerMetadata(metadataId))";
+        let found: answers::Found = self.client.post(
+            Purpose::Read,
+            &target.spreadsheet_id,
+            "/developerMetadata:search",
+            fields,
+            &body,
+        )?;
+        Ok(found
+            .matched_developer_metadata
+            .into_iter()
+            .map(|matched| matched.developer_metadata.metadata_id)
+            .collect())
+    }
+
+    /// Which of these anchors a write by filter can name, where naming one without a row refuses the whole write.
+    pub(super) fn standing(
+        &self,
+        target: &Target,
+        anchors: &[MetadataId],
+    ) -> Result<Option<Vec<MetadataId>>, Error> {
+        match self.capabilities().missing_anchor {
+            Missing::Refused => Ok(Some(self.find(target, anchors)?.into_keys().collect())),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// DOCUMENT like all of ours: PROJECT would hide it from a second cluster with another project's key, which must not take the
+/// same id.
+pub(super) fn anchored(sheet_id: i32, anchor: MetadataId, row: u32) -> Request {
+    Request::CreateDeveloperMetadata {
+        developer_metadata: DeveloperMetadata {
+            metadata_id: anchor,
+            metadata_key: ANCHOR_KEY,
+            metadata_value: String::new(),
+            location: Location::DimensionRange(DimensionRange::rows(sheet_id, row, row + 1)),
+            visibility: Visibility::Document,
+        },
+    }
+}
+
+/// Refused unless the anchor stands on this row (or nowhere); see [`Session::at_anchors`].
+fn asserted(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request> {
+    let here = Lookup {
+        metadata_id: Some(anchor),
+        metadata_location: Some(Location::DimensionRange(DimensionRange::rows(
+            sheet_id,
+            row,
+            row + 1,
+        ))),
+        location_matching_strategy: Some(Matching::ExactLocation),
+        ..Lookup::default()
+    };
+    vec![
+        Request::DeleteDeveloperMetadata {
+            data_filter: DataFilter::DeveloperMetadataLookup(here),
+        },
+        anchored(sheet_id, anchor, row),
+    ]
+}
+
+/// Whether the first half of an [`asserted`] found its anchor.
+fn found_and_deleted(reply: &answers::Reply) -> bool {
+    reply
+        .delete_developer_metadata
+        .as_ref()
+        .is_some_and(|deleted| !deleted.deleted_developer_metadata.is_empty())
+}

@@ -1,0 +1,63 @@
+//! What is known of the service's behaviour where the documentation says nothing ([UNVERIFIED] in our facts).
+
+use serde::{Deserialize, Serialize};
+
+/// Found out by [`super::Session::probe`], corrected by every answer that shows otherwise. Store it; give it back with
+/// [`super::Session::set_capabilities`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "snake_case")]
+pub struct Capabilities {
+    /// `null` in a write through an anchor.
+    pub nulls: Nulls,
+    /// A write through an anchor whose row is gone.
+    pub missing_anchor: Missing,
+    /// Deletion of metadata that is not there.
+    pub missing_metadata: Missing,
+    /// Whether a structural batch can answer with the cells as they are after it.
+    pub cells_in_answer: Answered,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nulls {
+    #[default]
+    Unknown,
+    /// The cell stays as it is.
+    Skipped,
+    /// The cell is emptied: writes must name runs of cells instead.
+    Cleared,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    #[default]
+    Unknown,
+    /// No entry in the answer; the rest of the request is carried out.
+    Ignored,
+    /// The whole request is refused.
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answered {
+    #[default]
+    Unknown,
+    Yes,
+    No,
+}
+
+impl super::Session {
+    pub fn capabilities(&self) -> Capabilities {
+        self.state().capabilities
+    }
+
+    pub fn set_capabilities(&self, capabilities: Capabilities) {
+        self.state().capabilities = capabilities;
+    }
+
+    pub(super) fn learn(&self, lesson: impl FnOnce(&mut Capabilities)) {
+        lesson(&mut self.state().capabilities);
+    }
+}

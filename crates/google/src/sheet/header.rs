@@ -1,0 +1,95 @@
+//! The header of a new mapping, and the number formats of its columns.
+
+use engine::effect::{SheetOutcome, Stamp};
+use engine::mapping::Kind;
+use engine::value::Cell;
+
+use super::structure::{Batch, Sent};
+use super::write::cell_runs;
+use super::{Session, Tab, Target};
+use crate::error::Error;
+use crate::requests::{CellData, CellFormat, Dimension, GridRange, NumberFormat, Request};
+
+impl Session {
+    pub(super) fn write_header(
+        &self,
+        target: &Target,
+        row: u32,
+        cells: &[(u32, String)],
+        kinds: &[(u32, Kind)],
+        stamp: &Stamp,
+    ) -> Result<SheetOutcome, Error> {
+        let tab = self.fresh_tab(target)?;
+        let columns = cells
+            .iter()
+            .map(|(column, _)| *column)
+            .chain(kinds.iter().map(|(column, _)| *column));
+        let mut body = grown(&tab, row, columns.max().unwrap_or(0));
+        let cells: Vec<(u32, Cell)> = cells
+            .iter()
+            .map(|(column, text)| (*column, Cell::Text(text.clone())))
+            .collect();
+        body.extend(cell_runs(target.sheet_id, row, &cells));
+        body.extend(
+            kinds
+                .iter()
+                .filter_map(|(column, kind)| formatted(target.sheet_id, row + 1, *column, *kind)),
+        );
+        match self.send(
+            target,
+            Batch {
+                stamp: Some(stamp),
+                body,
+                ..Batch::default()
+            },
+        )? {
+            Sent::Applied(_) => Ok(SheetOutcome::Done),
+            Sent::Stamped => self.stamped_outcome(target, stamp),
+            Sent::Refused { error, .. } => Err(error),
+        }
+    }
+}
+
+/// What makes room for the header and one row below it.
+fn grown(tab: &Tab, row: u32, last_column: u32) -> Vec<Request> {
+    let missing = |needed: u32, there: u32, dimension| {
+        let length = needed.saturating_sub(there);
+        (length > 0).then_some(Request::AppendDimension {
+            sheet_id: tab.sheet_id,
+            dimension,
+            length,
+        })
+    };
+    let rows = missing(row + 2, tab.rows, Dimension::Rows);
+    rows.into_iter()
+        .chain(missing(last_column + 1, tab.columns, Dimension::Columns))
+        .collect()
+}
+
+/// Text columns are shown as they are typed, so that a person's 007 stays 007; dates need a format, or their serial number shows.
+fn formatted(sheet_id: i32, first_row: u32, column: u32, kind: Kind) -> Option<Request> {
+    let (kind, pattern) = match kind {
+        Kind::Text => ("TEXT", "@"),
+        Kind::Date => ("DATE", "yyyy-mm-dd"),
+        Kind::Time => ("TIME", "hh:mm:ss"),
+        Kind::Timestamp | Kind::TimestampTz => ("DATE_TIME", "yyyy-mm-dd hh:mm:ss"),
+        Kind::Boolean | Kind::Integer | Kind::Float4 | Kind::Float8 | Kind::Numeric => return None,
+    };
+    let format = CellFormat {
+        number_format: NumberFormat { kind, pattern },
+    };
+    Some(Request::RepeatCell {
+        range: GridRange {
+            sheet_id,
+            start_row_index: Some(first_row),
+            start_column_index: Some(column),
+            end_column_index: Some(column + 1),
+            end_row_index: None,
+        },
+        cell: CellData {
+            user_entered_format: Some(format),
+            ..CellData::default()
+        },
+        fields: "userEnteredFormat.numberFormat",
+    })
+}

@@ -1,0 +1,307 @@
+//! Carries out the engine's sheet effects.
+//!
+//! Tabs are named by their id, so a renamed tab is followed. Rows are named by their anchors: developer metadata that follows a
+//! row through inserts, deletes, moves and sorts [LIVE]. The one thing addressed by position is what is read back right after a
+//! structural batch, where the engine checks keys.
+
+mod anchors;
+mod capability;
+mod header;
+mod notes;
+mod read;
+mod rows;
+mod structure;
+mod tidy;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use engine::effect::{Failure, SheetEffect, SheetOutcome};
+
+use crate::answers;
+use crate::client::Client;
+use crate::error::{Context, Error, Purpose};
+use crate::requests::{BatchUpdate, GridProperties, Request, SheetProperties};
+
+pub use anchors::{ANCHOR_KEY, STAMP_KEY};
+pub use capability::{Answered, Capabilities, Missing, Nulls};
+pub use notes::NOTE_PREFIX;
+
+/// The tab that a mapping is tied to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub spreadsheet_id: String,
+    pub sheet_id: i32,
+    /// 1-based; rows inserted right below it do not take on its looks.
+    pub header_row: u32,
+    /// Columns whose cells get a checkbox in rows that we insert. Blank rows get none: Google counts a row with a checkbox as
+    /// used (n8n#9950).
+    pub checkbox_columns: Vec<u32>,
+}
+
+/// A spreadsheet as [`Session::open`] sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overview {
+    pub title: String,
+    /// An IANA name.
+    pub time_zone: String,
+    pub locale: String,
+    /// In the order shown.
+    pub tabs: Vec<Tab>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tab {
+    pub sheet_id: i32,
+    pub title: String,
+    pub hidden: bool,
+    /// False for charts and connected sheets, which have no cells of their own.
+    pub has_cells: bool,
+    pub rows: u32,
+    pub columns: u32,
+    pub frozen_rows: u32,
+}
+
+/// One identity's work on sheets. Share it between threads; it remembers only what saves requests.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tabs: HashMap<(String, i32), Tab>,
+    capabilities: Capabilities,
+    /// Metadata of ours that is of no more use, to be dropped with the next structural batch.
+    litter: tidy::Litter,
+    /// Internal errors in a row, by spreadsheet.
+    internal_errors: HashMap<String, u32>,
+}
+
+const OVERVIEW_FIELDS: &str = "properties(title,locale,timeZone),sheets.properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))";
+
+/// A new tab's blank rows and columns; it grows by itself.
+const NEW_TAB: GridProperties = GridProperties {
+    row_count: 100,
+    column_count: 26,
+    frozen_row_count: 1,
+};
+
+impl Session {
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            state: Mutex::default(),
+        }
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Carry out one effect. Blocks for as long as its requests take.
+    pub fn perform(&self, target: &Target, effect: &SheetEffect) -> Result<SheetOutcome, Failure> {
+        let (purpose, outcome) = match effect {
+            SheetEffect::Read => (Purpose::Read, self.read(target)),
+            SheetEffect::Tag { rows, tidy } => (Purpose::Write, self.tag(target, rows, tidy)),
+            SheetEffect::Write { rows } => (Purpose::Write, self.write(target, rows)),
+            SheetEffect::Insert {
+                at,
+                rows,
+                stamp,
+                tidy,
+            } => (Purpose::Write, self.insert(target, *at, rows, stamp, tidy)),
+            SheetEffect::Delete { rows, stamp, tidy } => {
+                (Purpose::Write, self.delete(target, rows, stamp, tidy))
+            }
+            SheetEffect::WriteHeader {
+                row,
+                cells,
+                kinds,
+                stamp,
+            } => (
+                Purpose::Write,
+                self.write_header(target, *row, cells, kinds, stamp),
+            ),
+            SheetEffect::Annotate { notes } => (Purpose::Write, self.annotate(target, notes)),
+            SheetEffect::Claim { stamp } => (Purpose::Write, self.claim(target, stamp)),
+            SheetEffect::TidyAll => (Purpose::Write, self.tidy_all(target)),
+        };
+        self.judged(purpose, &target.spreadsheet_id, outcome)
+    }
+
+    /// The spreadsheet's properties and tabs.
+    pub fn open(&self, spreadsheet_id: &str) -> Result<Overview, Failure> {
+        self.judged(Purpose::Read, spreadsheet_id, self.overview(spreadsheet_id))
+    }
+
+    /// Add a tab at the end. If a tab of that title is there already (an earlier answer may have been lost), that one is given.
+    pub fn add_tab(&self, spreadsheet_id: &str, title: &str) -> Result<Tab, Failure> {
+        let properties = SheetProperties {
+            sheet_id: None,
+            title: title.to_owned(),
+            hidden: false,
+            grid_properties: NEW_TAB,
+        };
+        let added = self.add_sheet(spreadsheet_id, properties).or_else(|error| {
+            let there = self.overview(spreadsheet_id).ok();
+            let same = |tab: &Tab| tab.title.to_lowercase() == title.to_lowercase();
+            there
+                .and_then(|overview| overview.tabs.into_iter().find(same))
+                .ok_or(error)
+        });
+        self.judged(Purpose::Write, spreadsheet_id, added)
+    }
+
+    /// What Drive knows of the file; a spreadsheet in the bin still answers to everything else.
+    pub fn is_in_bin(&self, spreadsheet_id: &str) -> Result<bool, Failure> {
+        let file = self.client.file::<answers::File>(spreadsheet_id, "trashed");
+        self.judged(Purpose::Read, spreadsheet_id, file.map(|file| file.trashed))
+    }
+
+    fn judged<T>(
+        &self,
+        purpose: Purpose,
+        spreadsheet_id: &str,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let internal = outcome.as_ref().is_err_and(|error| {
+            error
+                .refusal()
+                .is_some_and(|refusal| refusal.http_status == 500)
+        });
+        let internal_errors = {
+            let mut state = self.state();
+            match internal {
+                false => {
+                    state.internal_errors.remove(spreadsheet_id);
+                    0
+                }
+                true => {
+                    let count = state
+                        .internal_errors
+                        .entry(spreadsheet_id.to_owned())
+                        .or_insert(0);
+                    *count = count.saturating_add(1);
+                    *count
+                }
+            }
+        };
+        let context = Context {
+            purpose,
+            account: self.client.identity().email(),
+            jitter_ms: fastrand::u64(1_000..6_000),
+            internal_errors,
+        };
+        outcome.map_err(|error| error.failure(context))
+    }
+
+    fn overview(&self, spreadsheet_id: &str) -> Result<Overview, Error> {
+        let spreadsheet: answers::Spreadsheet =
+            self.client
+                .get(spreadsheet_id, "", &[("fields", OVERVIEW_FIELDS)])?;
+        let mut sheets: Vec<_> = spreadsheet
+            .sheets
+            .into_iter()
+            .map(|sheet| sheet.properties)
+            .collect();
+        sheets.sort_by_key(|sheet| sheet.index);
+        let tabs: Vec<Tab> = sheets.into_iter().map(Tab::from).collect();
+        for tab in &tabs {
+            self.remember(spreadsheet_id, tab.clone());
+        }
+        let properties = spreadsheet.properties;
+        Ok(Overview {
+            title: properties.title,
+            time_zone: properties.time_zone,
+            locale: properties.locale,
+            tabs,
+        })
+    }
+
+    fn add_sheet(&self, spreadsheet_id: &str, properties: SheetProperties) -> Result<Tab, Error> {
+        let body = BatchUpdate::of(vec![Request::AddSheet { properties }]);
+        let fields = "replies(addSheet(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))))";
+        let answer: answers::BatchUpdate = self.client.post(
+            Purpose::Write,
+            spreadsheet_id,
+            ":batchUpdate",
+            fields,
+            &body,
+        )?;
+        let added = answer.replies.into_iter().find_map(|reply| reply.add_sheet);
+        let tab = Tab::from(
+            added
+                .ok_or_else(|| Error::Unreadable("no reply to addSheet".into()))?
+                .properties,
+        );
+        self.remember(spreadsheet_id, tab.clone());
+        Ok(tab)
+    }
+
+    /// The tab's title and size as last seen; asked for where it was never seen.
+    fn tab(&self, target: &Target) -> Result<Tab, Error> {
+        let known = self
+            .state()
+            .tabs
+            .get(&(target.spreadsheet_id.clone(), target.sheet_id))
+            .cloned();
+        match known {
+            Some(tab) => Ok(tab),
+            None => self.fresh_tab(target),
+        }
+    }
+
+    fn fresh_tab(&self, target: &Target) -> Result<Tab, Error> {
+        let tabs = self.overview(&target.spreadsheet_id)?.tabs;
+        tabs.into_iter()
+            .find(|tab| tab.sheet_id == target.sheet_id)
+            .ok_or(Error::TabGone(target.sheet_id))
+    }
+
+    fn remember(&self, spreadsheet_id: &str, tab: Tab) {
+        self.state()
+            .tabs
+            .insert((spreadsheet_id.to_owned(), tab.sheet_id), tab);
+    }
+
+    fn forget_tab(&self, target: &Target) {
+        self.state()
+            .tabs
+            .remove(&(target.spreadsheet_id.clone(), target.sheet_id));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<answers::SheetProperties> for Tab {
+    fn from(sheet: answers::SheetProperties) -> Self {
+        let grid = sheet.grid_properties.unwrap_or_default();
+        Self {
+            sheet_id: sheet.sheet_id,
+            title: sheet.title,
+            hidden: sheet.hidden,
+            has_cells: sheet.grid_properties.is_some()
+                && matches!(sheet.sheet_type.as_str(), "" | "GRID"),
+            rows: grid.row_count,
+            columns: grid.column_count,
+            frozen_rows: grid.frozen_row_count,
+        }
+    }
+}
+
+impl BatchUpdate {
+    /// A batch of whose effect nothing but the replies is told.
+    fn of(requests: Vec<Request>) -> Self {
+        Self {
+            requests,
+            include_spreadsheet_in_response: false,
+            response_ranges: Vec::new(),
+            response_include_grid_data: false,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Whole rows: new ones and deleted ones, under a stamp.
+
+use engine::effect::{Deleted, MetadataId, SheetOutcome, Stamp, TagRow};
+use engine::value::Cell;
+
+use super::anchors::{AtAnchors, Settled};
+use super::structure::{Batch, Sent, joined};
+use super::{Answered, Session, Target};
+use crate::error::Error;
+use crate::requests::{
+    BooleanCondition, CellData, DataValidationRule, Dimension, DimensionRange, GridCoordinate,
+    GridRange, Request, RowData,
+};
+
+impl Session {
+    pub(super) fn insert(
+        &self,
+        target: &Target,
+        at: u32,
+        rows: &[Vec<(u32, Cell)>],
+        stamp: &Stamp,
+        tidy: &[MetadataId],
+    ) -> Result<SheetOutcome, Error> {
+        sendable(rows.iter().flatten())?;
+        let count =
+            u32::try_from(rows.len()).map_err(|error| Error::Unsendable(error.to_string()))?;
+        let new = at..at + count;
+        let mut body = vec![Request::InsertDimension {
+            range: DimensionRange::rows(target.sheet_id, new.start, new.end),
+            inherit_from_before: self.inherits(target, at)?,
+        }];
+        body.extend(filled(target.sheet_id, at, rows));
+        body.extend(
+            target
+                .checkbox_columns
+                .iter()
+                .map(|column| checkboxes(target.sheet_id, new.start, new.end, *column)),
+        );
+        let batch = Batch {
+            stamp: Some(stamp),
+            body,
+            tidy,
+            read_back: vec![new.clone()],
+        };
+        let applied = match self.send(target, batch)? {
+            Sent::Applied(applied) => applied,
+            Sent::Stamped => return self.stamped_outcome(target, stamp),
+            Sent::Refused { error, .. } => return Err(error),
+        };
+        let mut shown = applied.rows;
+        let holds_something = rows.iter().flatten().any(|(_, cell)| *cell != Cell::Empty);
+        let answered = !holds_something || !shown.is_empty();
+        self.learn(|known| {
+            known.cells_in_answer = if answered {
+                Answered::Yes
+            } else {
+                Answered::No
+            }
+        });
+        if !answered {
+            let read = self.read_rows(target, new.start, new.end)?;
+            shown = new.clone().zip(read).collect();
+        }
+        Ok(SheetOutcome::Inserted(
+            new.map(|row| shown.remove(&row).unwrap_or_default())
+                .collect(),
+        ))
+    }
+
+    /// Whether new rows take after the row above. At the very end of the tab they must, else Google refuses [ISSUE pygsheets#46];
+    /// right below the header they must not, or they would look like it.
+    fn inherits(&self, target: &Target, at: u32) -> Result<bool, Error> {
+        Ok(at > 0 && (at != target.header_row || at >= self.tab(target)?.rows))
+    }
+
+    /// Rows go by their anchors, wherever they stand by now: `TagRow::row` is where they were.
+    pub(super) fn delete(
+        &self,
+        target: &Target,
+        rows: &[TagRow],
+        stamp: &Stamp,
+        tidy: &[MetadataId],
+    ) -> Result<SheetOutcome, Error> {
+        let anchors: Vec<MetadataId> = rows.iter().map(|tag| tag.anchor).collect();
+        let what = AtAnchors {
+            anchors: &anchors,
+            stamp: Some(stamp),
+            tidy,
+            read_back: false,
+        };
+        let tab = self.tab(target)?;
+        let settled = self.at_anchors(target, &what, |rows| {
+            let mut places: Vec<u32> = rows.values().copied().collect();
+            places.sort_unstable();
+            places.dedup();
+            let mut requests = Vec::new();
+            // Google refuses to delete all rows that are not frozen [CODE].
+            if places.len() as u64 + u64::from(tab.frozen_rows) >= u64::from(tab.rows) {
+                requests.push(Request::AppendDimension {
+                    sheet_id: target.sheet_id,
+                    dimension: Dimension::Rows,
+                    length: 1,
+                });
+            }
+            // Bottom-up: each deletion moves what is below it.
+            requests.extend(joined(&places, 0).into_iter().rev().map(|run| {
+                Request::DeleteDimension {
+                    range: DimensionRange::rows(target.sheet_id, run.start, run.end),
+                }
+            }));
+            requests
+        })?;
+        match settled {
+            // An anchor that is nowhere went with its row: what was asked for has happened already.
+            Settled::Applied { suspect, .. } => Ok(SheetOutcome::Deleted(Deleted {
+                gone: anchors,
+                suspect,
+                ..Deleted::default()
+            })),
+            Settled::NoneLeft => Ok(SheetOutcome::Deleted(Deleted {
+                gone: anchors,
+                ..Deleted::default()
+            })),
+            Settled::Stamped => self.stamped_outcome(target, stamp),
+        }
+    }
+}
+
+/// The cells of new rows. They are blank, so the whole rectangle can be written at once.
+fn filled(sheet_id: i32, at: u32, rows: &[Vec<(u32, Cell)>]) -> Option<Request> {
+    let first = rows.iter().flatten().map(|(column, _)| *column).min()?;
+    let rows = rows.iter().map(|row| {
+        let width = row
+            .iter()
+            .map(|(column, _)| column - first + 1)
+            .max()
+            .unwrap_or(0);
+        let mut values = vec![CellData::default(); width as usize];
+        for (column, cell) in row {
+            values[(column - first) as usize] = CellData::value(cell);
+        }
+        RowData { values }
+    });
+    Some(Request::UpdateCells {
+        rows: rows.collect(),
+        fields: "userEnteredValue",
+        start: GridCoordinate {
+            sheet_id,
+            row_index: at,
+            column_index: first,
+        },
+    })
+}
+
+fn checkboxes(sheet_id: i32, first: u32, end: u32, column: u32) -> Request {
+    Request::SetDataValidation {
+        range: GridRange {
+            sheet_id,
+            start_row_index: Some(first),
+            end_row_index: Some(end),
+            start_column_index: Some(column),
+            end_column_index: Some(column + 1),
+        },
+        rule: DataValidationRule {
+            condition: BooleanCondition { kind: "BOOLEAN" },
+            show_custom_ui: true,
+        },
+    }
+}
+
+/// JSON has no NaN and no infinity: serde_json would write `null`, which leaves a cell as it is.
+pub(super) fn sendable<'a>(cells: impl IntoIterator<Item = &'a (u32, Cell)>) -> Result<(), Error> {
+    for (column, cell) in cells {
+        if matches!(cell, Cell::Number(number) if !number.is_finite()) {
+            return Err(Error::Unsendable(format!(
+                "column {} holds a number that JSON cannot carry",
+                column + 1
+            )));
+        }
+    }
+    Ok(())
+}

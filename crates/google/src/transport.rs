@@ -1,0 +1,160 @@
+//! HTTP: one agent, bounded in time and size, that says of every failure whether the request may have been carried out.
+
+use std::io;
+use std::time::Duration;
+
+use ureq::http::{Response, header};
+use ureq::{Agent, Body, Timeout};
+
+use crate::error::Error;
+use crate::mask::mask;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Cheap to clone; clones share the pool of connections.
+#[derive(Clone, Debug)]
+pub struct Http {
+    agent: Agent,
+    max_answer_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    None,
+    Json(&'a [u8]),
+    Form(&'a str),
+}
+
+/// An answer that arrived whole, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub retry_after_seconds: Option<u64>,
+    /// The server's clock, from its Date header.
+    pub date: Option<String>,
+    pub body: Vec<u8>,
+}
+
+impl Http {
+    /// `timeout` bounds a whole request with its answer.
+    pub fn new(timeout: Duration, max_answer_bytes: u64) -> Self {
+        let config = Agent::config_builder()
+            .timeout_connect(Some(CONNECT_TIMEOUT.min(timeout)))
+            .timeout_global(Some(timeout))
+            // A redirect would carry the token to wherever it points; none of Google's API methods redirects.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent(concat!("sheet_sync/", env!("CARGO_PKG_VERSION"), " (gzip)"))
+            .build();
+        Self {
+            agent: Agent::new_with_config(config),
+            max_answer_bytes,
+        }
+    }
+
+    pub fn get(&self, url: &str, token: &str) -> Result<Answer, Error> {
+        let answer = self
+            .agent
+            .get(url)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .call();
+        self.whole(answer)
+    }
+
+    pub fn post(&self, url: &str, token: Option<&str>, content: Content) -> Result<Answer, Error> {
+        let mut request = self.agent.post(url);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let answer = match content {
+            Content::None => request.send_empty(),
+            Content::Json(body) => request
+                .header(header::CONTENT_TYPE, "application/json")
+                .send(body),
+            Content::Form(body) => request
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .send(body),
+        };
+        self.whole(answer)
+    }
+
+    fn whole(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Answer, Error> {
+        let mut answer = answer.map_err(|error| without_answer(&error))?;
+        let status = answer.status().as_u16();
+        let text = |name: header::HeaderName| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let retry_after_seconds =
+            text(header::RETRY_AFTER).and_then(|value| value.trim().parse().ok());
+        let date = text(header::DATE).map(str::to_owned);
+        if (300..400).contains(&status) {
+            let to = text(header::LOCATION).unwrap_or("nowhere");
+            return Err(Error::Redirected(mask(to)));
+        }
+        // Size is checked while reading: an endless answer must not fill the memory first.
+        let body = answer
+            .body_mut()
+            .with_config()
+            .limit(self.max_answer_bytes)
+            .read_to_vec();
+        let body = body.map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(limit) => Error::TooLarge { limit },
+            other => without_whole_body(&other),
+        })?;
+        Ok(Answer {
+            status,
+            retry_after_seconds,
+            date,
+            body,
+        })
+    }
+}
+
+/// The request failed before its answer began.
+fn without_answer(error: &ureq::Error) -> Error {
+    use ureq::Error as E;
+    let message = mask(&error.to_string());
+    let never_sent = match error {
+        E::HostNotFound
+        | E::ConnectionFailed
+        | E::InvalidProxyUrl
+        | E::ConnectProxyFailed(_)
+        | E::BadUri(_)
+        | E::Http(_)
+        | E::Tls(_)
+        | E::TlsRequired
+        | E::RequireHttpsOnly(_)
+        | E::Rustls(_)
+        | E::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+        // rustls reports a certificate it does not accept as an io error; nothing but the handshake has gone out by then.
+        E::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            message.contains("certificate")
+        }
+        E::Io(error) => matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::AddrNotAvailable
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        ),
+        _ => false,
+    };
+    match never_sent {
+        true => Error::Unreachable(message),
+        false => Error::Lost {
+            timed_out: matches!(error, E::Timeout(_)),
+            message,
+        },
+    }
+}
+
+fn without_whole_body(error: &ureq::Error) -> Error {
+    Error::Lost {
+        timed_out: matches!(error, ureq::Error::Timeout(_)),
+        message: mask(&error.to_string()),
+    }
+}
