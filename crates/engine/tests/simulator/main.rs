@@ -1,0 +1,57 @@
+//! The engine against a model database, a model sheet and an adversary, over as many random schedules as one likes:
+//!
+//!     SIMULATE_N=1000000 SIMULATE_SEED=7 cargo test --release -p engine --test simulator random -- --nocapture
+//!
+//! A schedule that breaks a promise is made small and printed as Rust, to be pasted into `regressions.rs`.
+
+mod model;
+mod regressions;
+mod schedule;
+
+use model::database::DriverBugs;
+use model::world::genuine;
+use schedule::Schedule;
+
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number, not {text}")),
+        Err(_) => default,
+    }
+}
+
+#[test]
+fn random_schedules_keep_every_promise() {
+    let (count, first) = (setting("SIMULATE_N", 20_000), setting("SIMULATE_SEED", 1));
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    let failing = std::thread::scope(|scope| {
+        let worker = |thread| {
+            scope.spawn(move || {
+                (first + thread..first + count)
+                    .step_by(threads as usize)
+                    .find(|seed| fails(*seed))
+            })
+        };
+        let workers: Vec<_> = (0..threads).map(worker).collect();
+        workers
+            .into_iter()
+            .filter_map(|worker| worker.join().expect("a schedule does not panic"))
+            .min()
+    });
+    if let Some(seed) = failing {
+        report(seed);
+    }
+}
+
+fn fails(seed: u64) -> bool {
+    Schedule::random(seed)
+        .run(genuine, DriverBugs::default())
+        .is_err()
+}
+
+fn report(seed: u64) {
+    let (schedule, violation) = Schedule::random(seed).shrink(genuine, DriverBugs::default());
+    let trace = schedule.trace(genuine, DriverBugs::default());
+    panic!("seed {seed}: {}\n\n{schedule}\n\n{trace}", violation.0);
+}

@@ -1,0 +1,200 @@
+//! How both sides must stand when people have stopped and the engine has had its time.
+
+use super::database::Table;
+use super::ledger::{Ledger, Sides, keys_in_sheet};
+use super::setup::{Setup, key_of_cells};
+use super::{Verdict, broken};
+use engine::effect::{Problem, Winner};
+use engine::mapping::{Direction, OnSheetDelete, OnTableDelete, Side};
+use engine::value::{Cell, Key};
+
+pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
+    let standing = keys_in_sheet(&sides.table.mapping, sides);
+    for (key, rows) in &standing {
+        let engines = rows.iter().filter(|(_, by_engine)| *by_engine).count();
+        if rows.len() > 1 && !has_problem(sides.table, key, None) {
+            return broken(format!(
+                "key {key:?} stands {} times in the sheet ({engines} by the engine), and no problem says so",
+                rows.len()
+            ));
+        }
+    }
+    for (key, row) in &sides.table.rows {
+        let in_filter = sides.table.in_filter(row);
+        match standing.get(key).map_or(0, Vec::len) {
+            0 if in_filter => missing_in_sheet(setup, ledger, sides, key)?,
+            1 if in_filter => cells_agree(ledger, sides, key, standing[key][0].0)?,
+            1 if !has_problem(sides.table, key, None) => {
+                return broken(format!(
+                    "row {key:?} does not match the row filter and stands in the sheet"
+                ));
+            }
+            _ => {}
+        }
+    }
+    for row in sides.tab.header() + 1..sides.tab.rows.len() {
+        sheet_row_has_its_place(setup, ledger, sides, row)?;
+    }
+    edits_are_settled(ledger, sides)
+}
+
+fn has_problem(table: &Table, key: &Key, column: Option<usize>) -> bool {
+    let at = |problem: &Problem| {
+        problem.place.key.as_ref() == Some(key)
+            && (problem.place.column.is_none()
+                || column.is_none()
+                || problem.place.column == column)
+    };
+    table.problems.iter().any(at)
+}
+
+fn is_pending(table: &Table, key: &Key, column: Option<usize>) -> bool {
+    table
+        .conflicts
+        .iter()
+        .map(|line| &line.conflict)
+        .any(|line| {
+            line.winner == Winner::Pending
+                && !line.settled
+                && line.key == *key
+                && (line.column.is_none() || line.column == column)
+        })
+}
+
+fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> Verdict {
+    let kept =
+        setup.on_sheet_delete == OnSheetDelete::Keep && ledger.sheet_deleted.contains_key(key);
+    if kept || has_problem(sides.table, key, None) || is_pending(sides.table, key, None) {
+        return Ok(());
+    }
+    broken(format!(
+        "row {key:?} stands in the table and not in the sheet"
+    ))
+}
+
+fn cells_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> Verdict {
+    let row = sides
+        .tab
+        .rows
+        .iter()
+        .position(|row| row.uid == uid)
+        .expect("it stands there");
+    for column in 0..sides.table.mapping.columns.len() {
+        let datum = &sides.table.rows[key].values[column];
+        let cell = sides.tab.mapped_cell(row, column, sides.now);
+        let agree = ledger.meant(column, &cell) == Some(ledger.stored(column, datum));
+        if !agree
+            && !has_problem(sides.table, key, Some(column))
+            && !is_pending(sides.table, key, Some(column))
+        {
+            return broken(format!(
+                "row {key:?}, column {column}: the table has {datum:?}, the sheet {cell:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: usize) -> Verdict {
+    let mapping = &sides.table.mapping;
+    let cells = sides.tab.mapped(row, sides.now);
+    let typed = |(column, cell): (usize, &Cell)| {
+        *cell != Cell::Empty && mapping.columns[column].direction != Direction::FromSheet
+    };
+    if !cells.iter().enumerate().any(typed) {
+        return Ok(());
+    }
+    let Some(key) = key_of_cells(mapping, &cells) else {
+        let here = |problem: &Problem| problem.place.sheet_row == Some(row as u32 + 1);
+        return match sides.table.problems.iter().any(here) {
+            true => Ok(()),
+            false => broken(format!(
+                "row {} of the sheet has no key ({cells:?}), and no problem says so",
+                row + 1
+            )),
+        };
+    };
+    let kept =
+        setup.on_table_delete == OnTableDelete::Keep && ledger.table_deleted.contains_key(&key);
+    if kept
+        || sides.table.rows.contains_key(&key)
+        || has_problem(sides.table, &key, None)
+        || is_pending(sides.table, &key, None)
+    {
+        return Ok(());
+    }
+    broken(format!(
+        "row {key:?} stands in the sheet and not in the table"
+    ))
+}
+
+fn edits_are_settled(ledger: &Ledger, sides: Sides) -> Verdict {
+    for ((key, column), datum) in &ledger.table_edits {
+        let stands = sides.table.rows.get(key);
+        let excused = stands.is_some_and(|row| !sides.table.in_filter(row))
+            || has_problem(sides.table, key, Some(*column))
+            || is_pending(sides.table, key, Some(*column));
+        if !excused {
+            return broken(format!(
+                "{datum:?}, given to row {key:?}, column {column} in the table, never reached the sheet"
+            ));
+        }
+    }
+    for ((uid, column), cell) in &ledger.sheet_edits {
+        let Some(row) = sides.tab.rows.iter().position(|row| row.uid == *uid) else {
+            continue;
+        };
+        let Some(key) = key_of_cells(&sides.table.mapping, &sides.tab.mapped(row, sides.now))
+        else {
+            continue;
+        };
+        if !has_problem(sides.table, &key, Some(*column))
+            && !is_pending(sides.table, &key, Some(*column))
+        {
+            return broken(format!(
+                "{cell:?}, typed into row {key:?}, column {column} of the sheet, never reached the table"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Problems that stand although nothing is wrong any more.
+pub fn problems_are_real(ledger: &Ledger, sides: Sides) -> Verdict {
+    let standing = keys_in_sheet(&sides.table.mapping, sides);
+    for problem in sides
+        .table
+        .problems
+        .iter()
+        .filter(|problem| problem.side == Side::Database)
+    {
+        let Some(key) = &problem.place.key else {
+            continue;
+        };
+        let rows = standing.get(key).map_or(&[][..], Vec::as_slice);
+        let well = rows.len() == 1
+            && sides
+                .table
+                .rows
+                .get(key)
+                .is_some_and(|row| sides.table.in_filter(row))
+            && all_agree(ledger, sides, key, rows[0].0);
+        if well {
+            return broken(format!(
+                "nothing is wrong with row {key:?}, and this problem still stands: {problem:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn all_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> bool {
+    let Some(row) = sides.tab.rows.iter().position(|row| row.uid == uid) else {
+        return false;
+    };
+    (0..sides.table.mapping.columns.len()).all(|column| {
+        let cell = sides.tab.mapped_cell(row, column, sides.now);
+        ledger.meant(column, &cell)
+            == Some(ledger.stored(column, &sides.table.rows[key].values[column]))
+    })
+}

@@ -1,0 +1,466 @@
+//! A schedule: where both sides start, and what then happens in which order. Generated from a seed, run, and made smaller when
+//! it breaks a promise.
+
+use crate::model::database::{DriverBugs, TableEdit};
+use crate::model::setup::{Filter, Setup, Value};
+use crate::model::sheet::SheetEdit;
+use crate::model::world::{Fault, Maker, World};
+use crate::model::{Verdict, Violation};
+use engine::effect::Decision;
+use engine::mapping::{OnSheetDelete, OnTableDelete, Policy, Side};
+use fastrand::Rng;
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    Table(TableEdit),
+    Sheet(SheetEdit),
+    /// `resolve()` of a pending conflict.
+    Resolve {
+        nth: u8,
+        by: Resolution,
+    },
+    /// The driver goes on, half an effect at a time.
+    Step(u8),
+    /// The driver runs its cycle to the end.
+    Finish,
+    /// The next cycle reads the sheet.
+    Poll,
+    Fault(Fault),
+    Land,
+    Crash,
+    Pause(u32),
+    ConfirmDeletes,
+    Resync,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Resolution {
+    Database,
+    Sheet,
+    Value(u16),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    pub setup: Setup,
+    pub ops: Vec<Op>,
+}
+
+impl Schedule {
+    pub fn random(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let setup = random_setup(&mut rng);
+        let ops = (0..rng.usize(4..60)).map(|_| random_op(&mut rng)).collect();
+        Self { setup, ops }
+    }
+
+    pub fn run(&self, maker: Maker, bugs: DriverBugs) -> Verdict {
+        self.play(&mut World::new(self.setup, maker, bugs))
+    }
+
+    fn play(&self, world: &mut World) -> Verdict {
+        for &op in &self.ops {
+            world.say(|| format!("{op:?}"));
+            perform(world, op)?;
+        }
+        world.settle()?;
+        world.check_settled()
+    }
+
+    /// What happened, line by line.
+    pub fn trace(&self, maker: Maker, bugs: DriverBugs) -> String {
+        let mut world = World::new(self.setup, maker, bugs);
+        world.trace = Some(Vec::new());
+        let verdict = self.play(&mut world);
+        let mut lines = world.trace.unwrap_or_default();
+        lines.push(format!("{verdict:?}"));
+        lines.join("\n")
+    }
+
+    /// The smallest schedule found that still breaks a promise.
+    pub fn shrink(self, maker: Maker, bugs: DriverBugs) -> (Self, Violation) {
+        let fails = |schedule: &Schedule| schedule.run(maker, bugs).err();
+        let mut best = self;
+        let mut violation = fails(&best).expect("only a failing schedule is shrunk");
+        loop {
+            let smaller = best
+                .smaller()
+                .find_map(|smaller| fails(&smaller).map(|violation| (smaller, violation)));
+            match smaller {
+                Some(found) => (best, violation) = found,
+                None => return (best, violation),
+            }
+        }
+    }
+
+    /// Every schedule that is a little simpler than this one, the boldest cuts first.
+    fn smaller(&self) -> impl Iterator<Item = Schedule> + '_ {
+        let sizes = std::iter::successors(Some(self.ops.len().div_ceil(2).max(1)), |size| {
+            (*size > 1).then_some(size.div_ceil(2))
+        });
+        let without = sizes.flat_map(move |size| {
+            (0..self.ops.len())
+                .step_by(size)
+                .map(move |from| (from, size))
+        });
+        let cuts = without.map(|(from, size)| {
+            let mut ops = self.ops.clone();
+            ops.drain(from..(from + size).min(ops.len()));
+            Schedule {
+                ops,
+                ..self.clone()
+            }
+        });
+        let plainer = plainer_setups(self.setup)
+            .into_iter()
+            .map(|setup| Schedule {
+                setup,
+                ops: self.ops.clone(),
+            });
+        let simpler = self.ops.iter().enumerate().filter_map(|(index, op)| {
+            let mut ops = self.ops.clone();
+            ops[index] = simpler_op(*op)?;
+            Some(Schedule {
+                ops,
+                ..self.clone()
+            })
+        });
+        cuts.chain(plainer).chain(simpler)
+    }
+}
+
+impl fmt::Display for Schedule {
+    /// As Rust, to paste under the tests of `regressions.rs`.
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(out, "replay(\n    {},\n    &[", self.setup)?;
+        for op in &self.ops {
+            writeln!(out, "        {op:?},")?;
+        }
+        write!(out, "    ],\n);")
+    }
+}
+
+pub fn perform(world: &mut World, op: Op) -> Verdict {
+    match op {
+        Op::Table(edit) => world.edit_table(edit),
+        Op::Sheet(edit) => world.edit_sheet(edit),
+        Op::Resolve { nth, by } => {
+            world.resolve(
+                nth,
+                match by {
+                    Resolution::Database => Decision::Side(Side::Database),
+                    Resolution::Sheet => Decision::Side(Side::Sheet),
+                    Resolution::Value(n) => Decision::Value(Some(n.to_string())),
+                },
+            );
+            Ok(())
+        }
+        Op::Step(times) => (0..times).try_for_each(|_| world.step()),
+        Op::Finish => {
+            world.step()?;
+            world.finish()
+        }
+        Op::Poll => {
+            world.poll();
+            Ok(())
+        }
+        Op::Fault(fault) => world.fault(fault),
+        Op::Land => world.land(),
+        Op::Crash => {
+            world.crash();
+            Ok(())
+        }
+        Op::Pause(seconds) => {
+            world.pause(seconds);
+            Ok(())
+        }
+        Op::ConfirmDeletes => {
+            world.confirm_deletes();
+            Ok(())
+        }
+        Op::Resync => {
+            world.resync();
+            Ok(())
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ chance
+
+fn random_setup(rng: &mut Rng) -> Setup {
+    let policies = [
+        Policy::LastWriteWins,
+        Policy::LastWriteWins,
+        Policy::DatabaseWins,
+        Policy::SheetWins,
+        Policy::Manual,
+        Policy::Function,
+    ];
+    let policy = |rng: &mut Rng| policies[rng.usize(..policies.len())];
+    let composite = rng.u8(..4) == 0;
+    let header = rng.u8(..8) != 0;
+    Setup {
+        composite,
+        generated: !composite && rng.bool(),
+        columns: rng.u8(..64) & rng.u8(..64),
+        layout: rng.u8(..3) * u8::from(header),
+        policy: policy(rng),
+        name_policy: (rng.u8(..4) == 0).then(|| policy(rng)),
+        tie: if rng.bool() {
+            Side::Database
+        } else {
+            Side::Sheet
+        },
+        on_table_delete: [
+            OnTableDelete::DeleteRow,
+            OnTableDelete::DeleteRow,
+            OnTableDelete::Clear,
+            OnTableDelete::Keep,
+        ][rng.usize(..4)],
+        on_sheet_delete: [
+            OnSheetDelete::Delete,
+            OnSheetDelete::Delete,
+            OnSheetDelete::Keep,
+        ][rng.usize(..3)],
+        max_delete_percent: [20, 50, 100][rng.usize(..3)],
+        max_delete_rows: [0, 1, 2, 20][rng.usize(..4)],
+        filter: [Filter::None, Filter::None, Filter::Listed, Filter::Live][rng.usize(..4)],
+        upper: rng.u8(..4) == 0,
+        insert_leaves_out: rng.bool(),
+        common_rows: rng.u8(..6),
+        table_rows: rng.u8(..3) * u8::from(rng.u8(..3) == 0),
+        sheet_rows: rng.u8(..3) * u8::from(rng.u8(..3) == 0),
+        differing: rng.u8(..3) * u8::from(rng.u8(..3) == 0),
+        header,
+    }
+}
+
+fn random_value(rng: &mut Rng) -> Value {
+    match rng.u8(..16) {
+        0 => Value::Nothing,
+        1 => Value::Bad,
+        2 => Value::Illegal,
+        3 | 4 => Value::Odd(rng.u8(..8)),
+        // Seldom enough for both sides to agree by chance, often enough for it to happen.
+        5..8 => Value::Num(rng.u16(..4)),
+        _ => Value::Num(rng.u16(100..900)),
+    }
+}
+
+fn random_op(rng: &mut Rng) -> Op {
+    match rng.u8(..100) {
+        0..36 => Op::Step(rng.u8(1..8)),
+        36..42 => Op::Finish,
+        42..52 => Op::Poll,
+        52..70 => Op::Table(random_table_edit(rng)),
+        70..89 => Op::Sheet(random_sheet_edit(rng)),
+        89..94 => Op::Fault(random_fault(rng)),
+        94 => Op::Land,
+        95 => Op::Crash,
+        96 => Op::Pause(rng.u32(1..4000)),
+        97 => Op::ConfirmDeletes,
+        98 if rng.u8(..3) == 0 => Op::Resync,
+        _ => {
+            let by = [
+                Resolution::Database,
+                Resolution::Sheet,
+                Resolution::Value(rng.u16(900..999)),
+            ][rng.usize(..3)];
+            Op::Resolve {
+                nth: rng.u8(..4),
+                by,
+            }
+        }
+    }
+}
+
+fn random_table_edit(rng: &mut Rng) -> TableEdit {
+    let row = rng.u8(..8);
+    match rng.u8(..20) {
+        0..9 => TableEdit::Update {
+            row,
+            column: rng.u8(..9),
+            value: random_value(rng),
+        },
+        9..14 => TableEdit::Insert {
+            key: rng.u8(..14),
+            value: random_value(rng),
+        },
+        14..17 => TableEdit::Delete { row },
+        17 => TableEdit::Rekey {
+            row,
+            key: rng.u8(..14),
+        },
+        18 => TableEdit::Relist { row },
+        _ if rng.u8(..4) == 0 => TableEdit::Truncate,
+        _ => TableEdit::Relist { row },
+    }
+}
+
+fn random_sheet_edit(rng: &mut Rng) -> SheetEdit {
+    let row = rng.u8(..8);
+    match rng.u8(..40) {
+        0..16 => SheetEdit::Cell {
+            row,
+            column: rng.u8(..9),
+            value: random_value(rng),
+        },
+        16..21 => SheetEdit::TypeRow {
+            key: (rng.u8(..3) != 0).then(|| rng.u8(..14)),
+            value: random_value(rng),
+        },
+        21..24 => SheetEdit::Delete { row },
+        24 => SheetEdit::Clear { row },
+        25..27 => SheetEdit::InsertBlank { at: rng.u8(..8) },
+        27..29 => SheetEdit::Move {
+            from: row,
+            to: rng.u8(..8),
+        },
+        29..31 => SheetEdit::Sort {
+            column: rng.u8(..9),
+        },
+        31 => SheetEdit::Key {
+            row,
+            key: rng.u8(..14),
+        },
+        32 => SheetEdit::ClearKey { row },
+        33 => SheetEdit::Duplicate { row },
+        34..36 => SheetEdit::Scribble {
+            row,
+            note: rng.u16(..100),
+        },
+        36 => SheetEdit::InsertColumn { at: rng.u8(..8) },
+        37 => SheetEdit::MoveColumn {
+            from: rng.u8(..8),
+            to: rng.u8(..8),
+        },
+        38 => SheetEdit::BreakHeader {
+            column: rng.u8(..8),
+        },
+        _ => SheetEdit::MendHeader,
+    }
+}
+
+fn random_fault(rng: &mut Rng) -> Fault {
+    match rng.u8(..8) {
+        0 => Fault::Refused,
+        1 => Fault::Quota,
+        2 | 3 => Fault::AnswerLost,
+        4 => Fault::RequestLost,
+        5 => Fault::Late,
+        _ => Fault::Partial {
+            from: rng.u8(..8),
+            count: rng.u8(..8),
+        },
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------------- shrinking
+
+fn plainer_setups(setup: Setup) -> Vec<Setup> {
+    let plain = Setup::PLAIN;
+    let mut found = vec![
+        Setup {
+            composite: false,
+            ..setup
+        },
+        Setup {
+            generated: false,
+            ..setup
+        },
+        Setup { layout: 0, ..setup },
+        Setup {
+            policy: plain.policy,
+            ..setup
+        },
+        Setup {
+            name_policy: None,
+            ..setup
+        },
+        Setup {
+            tie: plain.tie,
+            ..setup
+        },
+        Setup {
+            on_table_delete: plain.on_table_delete,
+            ..setup
+        },
+        Setup {
+            on_sheet_delete: plain.on_sheet_delete,
+            ..setup
+        },
+        Setup {
+            max_delete_percent: plain.max_delete_percent,
+            ..setup
+        },
+        Setup {
+            max_delete_rows: plain.max_delete_rows,
+            ..setup
+        },
+        Setup {
+            filter: Filter::None,
+            ..setup
+        },
+        Setup {
+            upper: false,
+            ..setup
+        },
+        Setup {
+            insert_leaves_out: false,
+            ..setup
+        },
+        Setup {
+            header: true,
+            ..setup
+        },
+        Setup {
+            common_rows: setup.common_rows.saturating_sub(1),
+            ..setup
+        },
+        Setup {
+            table_rows: setup.table_rows.saturating_sub(1),
+            ..setup
+        },
+        Setup {
+            sheet_rows: setup.sheet_rows.saturating_sub(1),
+            ..setup
+        },
+        Setup {
+            differing: setup.differing.saturating_sub(1),
+            ..setup
+        },
+    ];
+    found.extend((0..6).map(|bit| Setup {
+        columns: setup.columns & !(1 << bit),
+        ..setup
+    }));
+    found.retain(|other| *other != setup);
+    found
+}
+
+fn simpler_op(op: Op) -> Option<Op> {
+    let simpler = match op {
+        Op::Step(n) if n > 1 => Op::Step(n - 1),
+        Op::Table(TableEdit::Update { row, column, .. }) => Op::Table(TableEdit::Update {
+            row,
+            column,
+            value: Value::Num(100),
+        }),
+        Op::Table(TableEdit::Insert { key, .. }) => Op::Table(TableEdit::Insert {
+            key,
+            value: Value::Num(200),
+        }),
+        Op::Sheet(SheetEdit::Cell { row, column, .. }) => Op::Sheet(SheetEdit::Cell {
+            row,
+            column,
+            value: Value::Num(300),
+        }),
+        Op::Sheet(SheetEdit::TypeRow { key, .. }) => Op::Sheet(SheetEdit::TypeRow {
+            key,
+            value: Value::Num(400),
+        }),
+        _ => return None,
+    };
+    (simpler != op).then_some(simpler)
+}
