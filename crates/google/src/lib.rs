@@ -1,7 +1,8 @@
 //! The Google side: service-account tokens, Sheets and Drive calls, what their refusals mean, and the quota.
 //!
 //! Blocking, without Postgres and without global state: everything here takes and gives owned data, so that the extension can
-//! run it on a helper thread. [`sheet::Session`] carries out the engine's [`engine::effect::SheetEffect`]s.
+//! run it on a helper thread. [`sheet::Session`] carries out the engine's [`engine::effect::SheetEffect`]s; the
+//! [`governor::Governor`] says when a request may go out.
 //!
 //! Marks such as [DOC], [LIVE] and [UNVERIFIED] on a fact say how it is known: from Google's documentation, from somebody's
 //! measurement of the real service, or not at all, in which case both answers are handled.
@@ -11,6 +12,7 @@ pub mod argument;
 pub mod auth;
 pub mod client;
 pub mod error;
+pub mod governor;
 mod mask;
 pub mod range;
 pub mod requests;
