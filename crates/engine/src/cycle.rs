@@ -1,18 +1,56 @@
 //! The cycle of one mapping as a state machine.
+//!
+//! A cycle is written as straight-line `async` code whose only await point is [`io::Io::ask`]: the compiler makes the state machine
+//! of it, and [`Machine::resume`] steps it by one effect. Nothing is spawned, nothing wakes it but the driver.
+
+mod batch;
+mod full;
+mod guard;
+mod header;
+mod io;
+mod item;
+mod memory;
+mod outcome;
+mod problems;
+mod quick;
+mod run;
+mod snapshot;
+mod structure;
+mod tag;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use crate::effect::{Outcome, Report, Start, Step};
 use crate::mapping::Mapping;
 use crate::value::Timestamp;
+use io::Io;
+use memory::Memory;
+
+type Running = Pin<Box<dyn Future<Output = (Report, Memory)> + Send>>;
 
 /// Lives as long as its mapping: between cycles it remembers where each key's row stands and how each row hashed.
-#[derive(Debug)]
+///
+/// A cycle that is dropped on its way takes this memory with it, and the next one starts cold: what is remembered saves
+/// requests and is never needed for correctness.
 pub struct Machine {
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
+    memory: Memory,
+    io: Io,
+    running: Option<Running>,
 }
 
 impl Machine {
     pub fn new(mapping: Mapping) -> Self {
-        Self { mapping }
+        Self {
+            mapping: Arc::new(mapping),
+            memory: Memory::default(),
+            io: Io::default(),
+            running: None,
+        }
     }
 
     pub fn mapping(&self) -> &Mapping {
@@ -20,12 +58,53 @@ impl Machine {
     }
 
     /// Begin a cycle. A cycle that was under way is abandoned, which is what a crash does too.
-    pub fn start(&mut self, _start: Start) -> Step {
-        Step::Done(Report::default())
+    pub fn start(&mut self, start: Start) -> Step {
+        self.io = Io::default();
+        self.io.set_now(start.now);
+        let memory = std::mem::take(&mut self.memory);
+        self.running = Some(Box::pin(run::run(
+            self.io.clone(),
+            self.mapping.clone(),
+            memory,
+            start,
+        )));
+        self.step()
     }
 
     /// Go on with what came of the last effect.
-    pub fn resume(&mut self, _outcome: Outcome, _now: Timestamp) -> Step {
-        Step::Done(Report::default())
+    pub fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step {
+        self.io.answer(outcome, now);
+        self.step()
+    }
+
+    fn step(&mut self) -> Step {
+        let Some(running) = &mut self.running else {
+            return Step::Done(Report::default());
+        };
+        match running
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready((report, memory)) => {
+                self.running = None;
+                self.memory = memory;
+                Step::Done(report)
+            }
+            Poll::Pending => match self.io.take_effect() {
+                Some(effect) => Step::Do(effect),
+                // Not reached: the code waits for nothing but answers to effects.
+                None => Step::Done(Report::default()),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Machine")
+            .field("memory", &self.memory)
+            .field("running", &self.running.is_some())
+            .finish()
     }
 }

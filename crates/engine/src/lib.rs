@@ -4,6 +4,7 @@
 //! the [`effect::Effect`] it is handed, gives back the [`effect::Outcome`], and so on until the cycle is done. The worker of the
 //! extension is one driver, the simulator in `tests/` another.
 
+pub mod codec;
 pub mod cycle;
 pub mod effect;
 pub mod mapping;

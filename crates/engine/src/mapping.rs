@@ -101,3 +101,30 @@ pub struct Mapping {
     /// Bytes that one write request may have (Google recommends 2 MB).
     pub max_request_bytes: usize,
 }
+
+impl Mapping {
+    /// Whether the column's database value is ever written to the sheet.
+    pub fn pushes(&self, column: usize) -> bool {
+        let direction = self
+            .columns
+            .get(column)
+            .map_or(Direction::Both, |column| column.direction);
+        self.direction != Direction::FromSheet && direction != Direction::FromSheet
+    }
+
+    /// Whether the column's cell is ever applied to the table.
+    pub fn pulls(&self, column: usize) -> bool {
+        self.columns
+            .get(column)
+            .is_some_and(|column| column.writable && column.direction != Direction::ToSheet)
+            && self.direction != Direction::ToSheet
+    }
+
+    /// The policy for conflicts in one column.
+    pub fn policy_of(&self, column: usize) -> Policy {
+        self.columns
+            .get(column)
+            .and_then(|column| column.policy)
+            .unwrap_or(self.policy)
+    }
+}

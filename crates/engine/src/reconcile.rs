@@ -1,21 +1,73 @@
-//! Three-way reconcile (design §6).
+//! Three-way reconcile of one row (design §6): pure, it decides and does nothing.
 
-use crate::effect::{Apply, BaseWrite};
+mod base;
+mod cells;
+mod row;
+
+pub(crate) use base::{base_after, stored_hash};
+pub(crate) use row::reconcile;
+
+use crate::effect::{Conflict, PendingConflict, Problem, Ways};
 use crate::mapping::Mapping;
-use crate::value::{Base, Datum};
+use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
-pub(crate) fn base_after(
-    _mapping: &Mapping,
-    apply: &Apply,
-    row: Option<&[Datum]>,
-    _refused: &[usize],
-) -> BaseWrite {
-    BaseWrite {
-        key: apply.key.clone(),
-        base: row.map(|row| Base {
-            database: row.to_vec(),
-            sheet: apply.sheet.clone(),
-        }),
-        sheet_hash: 0,
-    }
+/// What is known of one key at one moment.
+pub(crate) struct Row<'a> {
+    pub mapping: &'a Mapping,
+    pub key: &'a Key,
+    pub base: Option<&'a Base>,
+    /// `None` where the table has no such row.
+    pub database: Option<&'a [Datum]>,
+    /// False where the table's row does not satisfy `row_filter`.
+    pub in_filter: bool,
+    /// `None` where the sheet has no such row.
+    pub sheet: Option<&'a [Cell]>,
+    pub ways: Ways,
+    pub changed_at: Option<Timestamp>,
+    /// Between which two moments the sheet's edit happened.
+    pub window: (Option<Timestamp>, Timestamp),
+    pub pending: &'a [PendingConflict],
+    /// What `conflict_function` made of the row, once it was asked.
+    pub merged: Option<&'a [Datum]>,
+    /// Columns (`None`: the row) that Postgres refused with these very cells, and whose time to try again has not come.
+    pub refused: &'a [Option<usize>],
+}
+
+/// What has to be done for one key.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub table: Option<TableChange>,
+    pub sheet: Option<SheetChange>,
+    /// The base with everything advanced on which both sides agree already.
+    pub base: Option<Base>,
+    /// `base` differs from what is stored (or has to go, where it is `None`).
+    pub base_moved: bool,
+    /// Columns that get one value on both sides, which neither has yet.
+    pub owed: Vec<usize>,
+    pub conflicts: Vec<Conflict>,
+    pub problems: Vec<Problem>,
+    /// Pending conflicts that are over once the plan is carried out.
+    pub settles: Vec<i64>,
+    /// Something would have to be done in a way that this cycle does not go.
+    pub push_left: bool,
+    pub pull_left: bool,
+    /// Nothing is decided before `conflict_function` was asked.
+    pub asks_function: bool,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum TableChange {
+    Insert(Vec<(usize, Datum)>),
+    Update(Vec<(usize, Datum)>),
+    Delete,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum SheetChange {
+    /// All cells; `None` leaves a cell alone.
+    Insert(Vec<Option<Cell>>),
+    /// The cell to write and the database value it stands for.
+    Update(Vec<(usize, Cell, Datum)>),
+    Delete,
+    Clear,
 }

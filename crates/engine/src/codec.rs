@@ -1,0 +1,206 @@
+//! How a column's values travel between Postgres's text output and a sheet's cells (design §7).
+//!
+//! Nothing here can fail on data: what has no better form travels as text, and what a person typed reaches Postgres's own input
+//! function, which refuses it in its own words.
+
+mod date;
+mod number;
+
+use chrono_tz::Tz;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::mapping::{Column, Kind, Mapping};
+use crate::value::{Base, Cell, Datum};
+
+/// What Google takes in one cell.
+pub const MAX_CELL_CHARACTERS: usize = 50_000;
+
+/// A value longer than a cell can hold; it is reported and never cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    pub characters: usize,
+}
+
+/// The cell that shows a database value.
+pub fn encode(column: &Column, zone: Tz, value: &Datum) -> Result<Cell, TooLong> {
+    let Some(text) = value else {
+        return Ok(Cell::Empty);
+    };
+    let typed = match column.kind {
+        Kind::Boolean => match text.as_str() {
+            "t" | "true" => Some(Cell::Bool(true)),
+            "f" | "false" => Some(Cell::Bool(false)),
+            _ => None,
+        },
+        Kind::Integer => number::integer_cell(text),
+        Kind::Float4 | Kind::Float8 => number::float_cell(text),
+        Kind::Numeric => number::numeric_cell(text),
+        Kind::Date => date::date_cell(text),
+        Kind::Time => date::time_cell(text),
+        Kind::Timestamp => date::timestamp_cell(text),
+        Kind::TimestampTz => date::timestamptz_cell(text, zone),
+        Kind::Text => None,
+    };
+    match typed {
+        Some(cell) => Ok(cell),
+        None => text_cell(text),
+    }
+}
+
+fn text_cell(text: &str) -> Result<Cell, TooLong> {
+    if text.is_empty() {
+        return Ok(Cell::Empty);
+    }
+    // Google does not say what it counts; UTF-16 units are the largest of the candidates.
+    if text.len() > MAX_CELL_CHARACTERS {
+        let characters = text.encode_utf16().count();
+        if characters > MAX_CELL_CHARACTERS {
+            return Err(TooLong { characters });
+        }
+    }
+    Ok(Cell::Text(text.to_owned()))
+}
+
+/// The text that the column's input function is given for a cell.
+pub fn decode(column: &Column, zone: Tz, cell: &Cell) -> Datum {
+    let text = match cell {
+        Cell::Empty if column.kind == Kind::Text && !column.nullable => String::new(),
+        Cell::Empty => return None,
+        Cell::Text(text) => text.clone(),
+        Cell::Bool(value) => match (column.kind, value) {
+            (Kind::Boolean, true) => "t".to_owned(),
+            (Kind::Boolean, false) => "f".to_owned(),
+            (_, true) => "TRUE".to_owned(),
+            (_, false) => "FALSE".to_owned(),
+        },
+        Cell::Number(value) => match column.kind {
+            Kind::Date => date::date_text(*value),
+            Kind::Time => date::time_text(*value),
+            Kind::Timestamp => date::timestamp_text(*value),
+            Kind::TimestampTz => date::timestamptz_text(*value, zone),
+            Kind::Float4 | Kind::Float8 => number::float_text(*value),
+            _ => number::plain_text(*value),
+        },
+    };
+    Some(text)
+}
+
+/// Whether a database value and a cell stand for the same thing, so that neither has to be written.
+pub fn agreed(column: &Column, zone: Tz, value: &Datum, cell: &Cell) -> bool {
+    let encoded = encode(column, zone, value);
+    match (&encoded, cell) {
+        (Ok(Cell::Number(ours)), Cell::Number(theirs)) => {
+            if ours == theirs || (is_date(column.kind) && date::same_serial(*ours, *theirs)) {
+                return true;
+            }
+        }
+        (Ok(ours), theirs) if ours == theirs => return true,
+        _ => {}
+    }
+    let decoded = decode(column, zone, cell);
+    if decoded == *value {
+        return true;
+    }
+    match (value, &decoded, column.kind) {
+        (Some(ours), Some(theirs), Kind::Float4) => number::same_float4(ours, theirs),
+        (Some(ours), Some(theirs), Kind::Float8) => number::same_float8(ours, theirs),
+        (Some(ours), Some(theirs), Kind::Numeric | Kind::Integer) => {
+            number::same_decimal(ours, theirs)
+        }
+        _ => false,
+    }
+}
+
+fn is_date(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz
+    )
+}
+
+/// Whether a cell shows a formula's error: one of the nine codes, alone or followed by its message in parentheses.
+pub fn is_error(cell: &Cell) -> bool {
+    const CODES: [&str; 10] = [
+        "#ERROR!",
+        "#NULL!",
+        "#DIV/0!",
+        "#DIV/0",
+        "#VALUE!",
+        "#REF!",
+        "#NAME?",
+        "#NUM!",
+        "#N/A",
+        "Loading...",
+    ];
+    let Cell::Text(text) = cell else {
+        return false;
+    };
+    CODES.iter().any(|code| {
+        text.strip_prefix(code)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+    })
+}
+
+/// One mapped column's codec calls, with the mapping's time zone.
+impl Mapping {
+    pub fn encode(&self, column: usize, value: &Datum) -> Result<Cell, TooLong> {
+        match self.columns.get(column) {
+            Some(description) => encode(description, self.time_zone, value),
+            None => Ok(Cell::Empty),
+        }
+    }
+
+    pub fn decode(&self, column: usize, cell: &Cell) -> Datum {
+        self.columns
+            .get(column)
+            .and_then(|description| decode(description, self.time_zone, cell))
+    }
+
+    pub fn agreed(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
+        self.columns
+            .get(column)
+            .is_none_or(|description| agreed(description, self.time_zone, value, cell))
+    }
+}
+
+/// A hash of a row's mapped cells that is the same on every platform and in every version, because it is stored. Never one of
+/// the two marks [`crate::value::ABSENT`] and [`crate::value::INSERTING`].
+pub fn hash_cells(cells: &[Cell]) -> i64 {
+    let mut hasher = Xxh3::new();
+    for cell in cells {
+        match cell {
+            Cell::Empty => hasher.update(&[0]),
+            Cell::Bool(value) => hasher.update(&[1, u8::from(*value)]),
+            Cell::Number(value) => {
+                hasher.update(&[2]);
+                // Both zeros are one number.
+                let bits = if *value == 0.0 { 0 } else { value.to_bits() };
+                hasher.update(&bits.to_le_bytes());
+            }
+            Cell::Text(text) => {
+                hasher.update(&[3]);
+                hasher.update(&(text.len() as u64).to_le_bytes());
+                hasher.update(text.as_bytes());
+            }
+        }
+    }
+    match hasher.digest() as i64 {
+        mark @ 0..=1 => mark + 2,
+        hash => hash,
+    }
+}
+
+/// A fast hash of a row's raw bytes; only ever compared with others of the same process. Never 0.
+pub(crate) fn hash_raw(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes).max(1)
+}
+
+impl Base {
+    /// What a row without a base is merged against: nothing on either side.
+    pub fn empty(columns: usize) -> Self {
+        Self {
+            database: vec![None; columns],
+            sheet: vec![Cell::Empty; columns],
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Dates and times: a sheet counts days since 1899-12-30, with the time of day as a fraction.
+
+use chrono::{
+    DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset,
+    TimeZone, Timelike, Utc,
+};
+use chrono_tz::Tz;
+
+use super::number::plain_text;
+use crate::value::Cell;
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Half a microsecond more than what two prints of one double can differ by near today.
+const SAME_SERIAL_DAYS: f64 = 1.2e-11;
+
+fn epoch() -> NaiveDateTime {
+    NaiveDate::from_ymd_opt(1899, 12, 30)
+        .and_then(|date| date.and_hms_opt(0, 0, 0))
+        .unwrap_or_default()
+}
+
+pub(super) fn same_serial(ours: f64, theirs: f64) -> bool {
+    (ours - theirs).abs() <= SAME_SERIAL_DAYS
+}
+
+pub(super) fn date_cell(text: &str) -> Option<Cell> {
+    serial(parse_date(text)?.and_time(NaiveTime::MIN))
+}
+
+pub(super) fn time_cell(text: &str) -> Option<Cell> {
+    let time = parse_time(text)?;
+    let micros = i64::from(time.num_seconds_from_midnight()) * 1_000_000
+        + i64::from(time.nanosecond() / 1_000);
+    Some(Cell::Number(micros as f64 / DAY_MICROS as f64))
+}
+
+pub(super) fn timestamp_cell(text: &str) -> Option<Cell> {
+    serial(parse_timestamp(text)?)
+}
+
+pub(super) fn timestamptz_cell(text: &str, zone: Tz) -> Option<Cell> {
+    let start = text.get(11..)?;
+    let sign = start.find(['+', '-'])? + 11;
+    let (local, offset) = (text.get(..sign)?, text.get(sign..)?);
+    let utc =
+        parse_timestamp(local)?.checked_sub_signed(Duration::seconds(parse_offset(offset)?))?;
+    serial(zone.from_utc_datetime(&utc).naive_local())
+}
+
+/// Dates outside 1899-12-30 .. 9999-12-31 have no serial that Sheets shows as a date: they travel as text.
+fn serial(at: NaiveDateTime) -> Option<Cell> {
+    let micros = at.signed_duration_since(epoch()).num_microseconds()?;
+    let last = NaiveDate::from_ymd_opt(9999, 12, 31)?;
+    (micros >= 0 && at.date() <= last).then_some(Cell::Number(micros as f64 / DAY_MICROS as f64))
+}
+
+fn parse_date(text: &str) -> Option<NaiveDate> {
+    let plain = text.len() == 10
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if !plain {
+        return None;
+    }
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
+}
+
+/// `HH:MM:SS[.ffffff]`; `24:00:00` has no fraction of a day of its own and travels as text.
+fn parse_time(text: &str) -> Option<NaiveTime> {
+    if text.get(6..8)? == "60" {
+        return None;
+    }
+    NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok()
+}
+
+fn parse_timestamp(text: &str) -> Option<NaiveDateTime> {
+    let (date, time) = text.split_once(' ')?;
+    Some(parse_date(date)?.and_time(parse_time(time)?))
+}
+
+/// `+00`, `-03:30`, `+00:19:32`, in seconds.
+fn parse_offset(text: &str) -> Option<i64> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+')?),
+    };
+    let mut seconds = 0;
+    for (part, unit) in rest.split(':').zip([3600, 60, 1]) {
+        seconds += part.parse::<i64>().ok()? * unit;
+    }
+    Some(sign * seconds)
+}
+
+pub(super) fn date_text(serial: f64) -> String {
+    match moment(serial) {
+        Some(at) if at.time() == NaiveTime::MIN => format_date(at.date()),
+        Some(at) => format_timestamp(at),
+        None => plain_text(serial),
+    }
+}
+
+/// More than a day is not a time; it is printed as hours, which Postgres refuses in its own words.
+pub(super) fn time_text(serial: f64) -> String {
+    let micros = (serial * DAY_MICROS as f64).round();
+    if !(0.0..1e18).contains(&micros) {
+        return plain_text(serial);
+    }
+    let micros = micros as i64;
+    let seconds = micros / 1_000_000;
+    let whole = format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
+    whole + &fraction(micros % 1_000_000)
+}
+
+pub(super) fn timestamp_text(serial: f64) -> String {
+    moment(serial).map_or_else(|| plain_text(serial), format_timestamp)
+}
+
+/// Of two instants with one local time (clocks put back) the later is taken, of none (clocks put forward) the one that the old
+/// offset gives: both as Postgres does.
+pub(super) fn timestamptz_text(serial: f64, zone: Tz) -> String {
+    let Some(local) = moment(serial) else {
+        return plain_text(serial);
+    };
+    let utc: Option<DateTime<Utc>> = match zone.from_local_datetime(&local) {
+        LocalResult::Single(at) => Some(at.to_utc()),
+        LocalResult::Ambiguous(_, later) => Some(later.to_utc()),
+        LocalResult::None => local
+            .checked_sub_signed(Duration::hours(3))
+            .and_then(|before| {
+                let offset = zone
+                    .from_local_datetime(&before)
+                    .latest()?
+                    .offset()
+                    .fix()
+                    .local_minus_utc();
+                Some(
+                    local
+                        .checked_sub_signed(Duration::seconds(i64::from(offset)))?
+                        .and_utc(),
+                )
+            }),
+    };
+    utc.map_or_else(
+        || plain_text(serial),
+        |at| format_timestamp(at.naive_utc()) + "+00",
+    )
+}
+
+fn moment(serial: f64) -> Option<NaiveDateTime> {
+    let mut micros = (serial * DAY_MICROS as f64).round();
+    if !micros.is_finite() || micros.abs() > 1e18 {
+        return None;
+    }
+    // From 2079 on doubles are more than a microsecond apart: what is that close to a whole second was typed as one.
+    if serial.abs() >= 65_536.0 {
+        let second = (micros / 1e6).round() * 1e6;
+        if (micros - second).abs() <= 32.0 {
+            micros = second;
+        }
+    }
+    let at = epoch().checked_add_signed(Duration::microseconds(micros as i64))?;
+    (1..=9999).contains(&at.year()).then_some(at)
+}
+
+fn format_date(date: NaiveDate) -> String {
+    date.format("%Y-%m-%d").to_string()
+}
+
+fn format_timestamp(at: NaiveDateTime) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string() + &fraction(i64::from(at.nanosecond() / 1_000))
+}
+
+/// As Postgres prints it: as few digits as needed.
+fn fraction(micros: i64) -> String {
+    if micros == 0 {
+        return String::new();
+    }
+    format!(".{micros:06}").trim_end_matches('0').to_owned()
+}

@@ -1,0 +1,539 @@
+//! A few thousand keys at a time: load, decide, apply, write, record.
+
+use std::collections::HashMap;
+
+use super::io::{Stop, mismatch};
+use super::item::Item;
+use super::memory::State;
+use super::run::Cycle;
+use super::snapshot::{Sighting, parse};
+use crate::codec::hash_cells;
+use crate::effect::{
+    AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, Place, Problem,
+    Refusal, Snapshot, TagRow,
+};
+use crate::mapping::Side;
+use crate::reconcile::{Plan, Row, SheetChange, reconcile};
+use crate::value::{Base, Cell, Datum, Key, Timestamp};
+
+/// Keys that are loaded, applied and recorded together: what a crash in an initial load costs.
+pub(super) const CHUNK: usize = 5_000;
+
+/// What one cell costs in a request, besides its text.
+const CELL_BYTES: usize = 48;
+const ROW_BYTES: usize = 96;
+
+/// Part of a write that fits into one request.
+pub(super) struct Piece {
+    pub rows: Vec<AnchoredRow>,
+    pub items: Vec<usize>,
+}
+
+impl Cycle {
+    pub(super) async fn load(&mut self, keys: Vec<Key>) -> Result<Vec<LoadedRow>, Stop> {
+        let asked = keys.len();
+        match self.io.database(DatabaseEffect::Load { keys }).await? {
+            DatabaseOutcome::Rows(rows) if rows.len() == asked => Ok(rows),
+            _ => Err(mismatch().into()),
+        }
+    }
+
+    pub(super) async fn batch(
+        &mut self,
+        sightings: &[Sighting],
+        snapshot: Option<&Snapshot>,
+        changed_at: &HashMap<Key, Option<Timestamp>>,
+    ) -> Result<(), Stop> {
+        let keys: Vec<Key> = sightings
+            .iter()
+            .map(|sighting| sighting.key.clone())
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.load(keys).await?;
+        let mut items = Vec::new();
+        for (sighting, loaded) in sightings.iter().zip(loaded) {
+            if let Some(item) = self.meet(sighting, loaded, snapshot, changed_at)? {
+                items.push(item);
+            }
+        }
+        self.carry_out(items).await
+    }
+
+    /// What is known of a key before anything is asked of the sheet; `None` where nothing is to be done.
+    fn meet(
+        &mut self,
+        sighting: &Sighting,
+        loaded: LoadedRow,
+        snapshot: Option<&Snapshot>,
+        changed_at: &HashMap<Key, Option<Timestamp>>,
+    ) -> Result<Option<Item>, Stop> {
+        let mut item = Item::new(sighting.key.clone(), loaded);
+        item.changed_at = item
+            .changed_at
+            .or(changed_at.get(&sighting.key).copied().flatten());
+        item.row = sighting.row.map(|row| self.moved(row));
+        item.raw = sighting.raw;
+        match (snapshot, sighting.row, &self.memory.layout) {
+            (Some(snapshot), Some(row), Some(layout)) => {
+                item.cells = Some(layout.mapped(&parse(snapshot, row)?))
+            }
+            (Some(_), _, _) => {}
+            (None, row, _) => {
+                if is_echo(&item.loaded) {
+                    return Ok(None);
+                }
+                if row.is_none() {
+                    self.stale = true;
+                    return Ok(None);
+                }
+            }
+        }
+        self.own_writes(&mut item);
+        let inserting = self
+            .memory
+            .rows
+            .get(&item.key)
+            .is_some_and(|known| known.state == State::Inserting);
+        item.inserting = inserting && item.cells.is_none() && item.row.is_none();
+        Ok(Some(item))
+    }
+
+    /// What an earlier write whose answer was lost put into the sheet is no person's edit.
+    fn own_writes(&mut self, item: &mut Item) {
+        let Some(cells) = &item.cells else {
+            return;
+        };
+        let Some(written) = self.memory.in_flight.get(&item.key) else {
+            return;
+        };
+        let columns = self.mapping.columns.len();
+        let base = item.base.get_or_insert_with(|| Base::empty(columns));
+        for (column, cell, value) in written {
+            if cells.get(*column) == Some(cell) {
+                base.set(*column, value.clone(), cell.clone());
+                item.base_owed = true;
+            }
+        }
+    }
+
+    pub(super) async fn carry_out(&mut self, mut items: Vec<Item>) -> Result<(), Stop> {
+        let read: Vec<usize> = positions(&items, |item| item.cells.is_some() || item.row.is_none());
+        self.plan(&mut items, &read).await?;
+        if self.start.dry_run {
+            self.preview(&items);
+            return Ok(());
+        }
+        let wanted = positions(&items, |item| {
+            let changes = matches!(
+                item.plan.sheet,
+                Some(SheetChange::Update(_) | SheetChange::Delete | SheetChange::Clear)
+            );
+            item.row.is_some() && (changes || item.cells.is_none())
+        });
+        let changed = self.tag(&mut items, &wanted).await?;
+        for index in &changed {
+            if let Some(item) = items.get_mut(*index) {
+                self.own_writes(item);
+            }
+        }
+        self.plan(&mut items, &changed).await?;
+        for item in &mut items {
+            if item.cells.is_none() && item.row.is_some() {
+                item.dropped = true;
+            }
+            if matches!(item.plan.sheet, Some(SheetChange::Insert(_))) && self.end == 0 {
+                item.dropped = true;
+                self.stale = true;
+            }
+        }
+        self.commit_before(&mut items).await?;
+        let written = self.write_items(&mut items).await;
+        let inserted = match written {
+            Ok(()) => self.insert_items(&mut items).await,
+            stop => stop,
+        };
+        let deleted = match inserted {
+            Ok(()) => self.delete_items(&mut items).await,
+            stop => stop,
+        };
+        // Whatever stopped the writing: what was done is recorded.
+        self.commit_after(&mut items).await?;
+        deleted
+    }
+
+    async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
+        let mut ask = Vec::new();
+        for index in which {
+            let Some(item) = items.get_mut(*index) else {
+                continue;
+            };
+            item.merged = None;
+            item.found.clear();
+            self.decide(item);
+            if item.plan.asks_function {
+                ask.push(*index);
+            }
+        }
+        if ask.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<FunctionCall> = ask
+            .iter()
+            .filter_map(|index| items.get(*index))
+            .map(|item| self.call(item))
+            .collect();
+        let asked = rows.len();
+        let answers = match self
+            .io
+            .database(DatabaseEffect::MergeByFunction { rows })
+            .await?
+        {
+            DatabaseOutcome::Merged(answers) if answers.len() == asked => answers,
+            _ => return Err(mismatch().into()),
+        };
+        for (index, answer) in ask.iter().zip(answers) {
+            let Some(item) = items.get_mut(*index) else {
+                continue;
+            };
+            match answer {
+                Ok(merged) => {
+                    item.merged = Some(merged);
+                    self.decide(item);
+                }
+                Err(refusal) => {
+                    item.plan = Plan::default();
+                    item.found = vec![row_problem(&item.key, None, Side::Database, refusal)];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&self, item: &mut Item) {
+        let state = item.state();
+        let now = self.io.now();
+        let known = self
+            .memory
+            .problems
+            .get(&item.key)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let refused: Vec<Option<usize>> = known
+            .iter()
+            .filter(|one| one.refused == Some(state) && one.retry_at.is_none_or(|at| at > now))
+            .map(|one| one.column)
+            .collect();
+        item.plan = reconcile(&Row {
+            mapping: &self.mapping,
+            key: &item.key,
+            // An insertion that was never seen: the row is still to be inserted.
+            base: item.base.as_ref().filter(|_| !item.inserting),
+            database: item.loaded.row.as_deref(),
+            in_filter: item.loaded.in_filter,
+            sheet: item.cells.as_deref(),
+            ways: self.start.ways,
+            changed_at: item.changed_at,
+            window: self.window,
+            pending: &item.loaded.pending,
+            merged: item.merged.as_deref(),
+            refused: &refused,
+        });
+        item.found = std::mem::take(&mut item.plan.problems);
+    }
+
+    fn call(&self, item: &Item) -> FunctionCall {
+        let decoded = |cells: &Vec<Cell>| -> Vec<Datum> {
+            cells
+                .iter()
+                .enumerate()
+                .map(|(column, cell)| self.mapping.decode(column, cell))
+                .collect()
+        };
+        FunctionCall {
+            key: item.key.clone(),
+            base: item.base.as_ref().map(|base| base.database.clone()),
+            database: item.loaded.row.clone(),
+            sheet: item.cells.as_ref().map(decoded),
+        }
+    }
+
+    async fn write_items(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+        for piece in self.pieces(items) {
+            let mut parts = vec![piece];
+            while let Some(part) = parts.pop() {
+                match self.write(&part).await {
+                    Ok(written) => self.note_written(items, &part, written.into_iter().collect()),
+                    Err(failure) if is_about_cells(&failure) => match halve(part) {
+                        Halves::Two(first, second) => parts.extend([second, first]),
+                        Halves::One(index) => self.note_refused(items, index, failure),
+                    },
+                    Err(failure) => {
+                        self.note_lost(items, &part, &failure);
+                        return Err(failure.into());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pieces(&self, items: &[Item]) -> Vec<Piece> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut room = 0usize;
+        for (index, item) in items.iter().enumerate().filter(|(_, item)| !item.dropped) {
+            let (Some(anchor), Some(layout)) = (item.anchor, &self.memory.layout) else {
+                continue;
+            };
+            let cells: Vec<(u32, Cell)> = match &item.plan.sheet {
+                Some(SheetChange::Update(writes)) => writes
+                    .iter()
+                    .map(|(column, cell, _)| (layout.column(*column), cell.clone()))
+                    .collect(),
+                Some(SheetChange::Clear) => {
+                    let ours = (0..self.mapping.columns.len()).filter(|column| {
+                        self.mapping.pushes(*column) || self.mapping.key.contains(column)
+                    });
+                    ours.map(|column| (layout.column(column), Cell::Empty))
+                        .collect()
+                }
+                _ => continue,
+            };
+            let bytes = ROW_BYTES
+                + cells
+                    .iter()
+                    .map(|(_, cell)| cell_bytes(cell))
+                    .sum::<usize>();
+            let row = AnchoredRow { anchor, cells };
+            match pieces.last_mut() {
+                Some(piece) if bytes <= room => {
+                    piece.rows.push(row);
+                    piece.items.push(index);
+                    room -= bytes;
+                }
+                _ => {
+                    pieces.push(Piece {
+                        rows: vec![row],
+                        items: vec![index],
+                    });
+                    room = self.mapping.max_request_bytes.saturating_sub(bytes);
+                }
+            }
+        }
+        pieces
+    }
+
+    async fn insert_items(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+        let mut group: Vec<usize> = Vec::new();
+        let mut rows: Vec<Vec<(u32, Cell)>> = Vec::new();
+        let mut bytes = 0usize;
+        let new = positions(items, |item| {
+            !item.dropped && matches!(item.plan.sheet, Some(SheetChange::Insert(_)))
+        });
+        for index in new {
+            let (Some(item), Some(layout)) = (items.get(index), &self.memory.layout) else {
+                continue;
+            };
+            let Some(SheetChange::Insert(cells)) = &item.plan.sheet else {
+                continue;
+            };
+            let row: Vec<(u32, Cell)> = cells
+                .iter()
+                .enumerate()
+                .filter_map(|(column, cell)| Some((layout.column(column), cell.clone()?)))
+                .filter(|(_, cell)| *cell != Cell::Empty)
+                .collect();
+            let cost = ROW_BYTES + row.iter().map(|(_, cell)| cell_bytes(cell)).sum::<usize>();
+            if !group.is_empty() && bytes + cost > self.mapping.max_request_bytes {
+                self.insert_group(items, std::mem::take(&mut group), std::mem::take(&mut rows))
+                    .await?;
+                bytes = 0;
+            }
+            bytes += cost;
+            group.push(index);
+            rows.push(row);
+        }
+        if group.is_empty() {
+            return Ok(());
+        }
+        self.insert_group(items, group, rows).await
+    }
+
+    async fn insert_group(
+        &mut self,
+        items: &mut [Item],
+        group: Vec<usize>,
+        rows: Vec<Vec<(u32, Cell)>>,
+    ) -> Result<(), Stop> {
+        let first = self.end;
+        let shown = self.insert(rows).await?;
+        for ((index, cells), row) in group.into_iter().zip(shown).zip(first..) {
+            let cells = self
+                .memory
+                .layout
+                .as_ref()
+                .map(|layout| layout.mapped(&cells))
+                .unwrap_or_default();
+            if let Some(item) = items.get_mut(index) {
+                self.note_inserted(item, row, cells);
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_items(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+        let doomed = positions(items, |item| {
+            !item.dropped
+                && item.anchor.is_some()
+                && matches!(item.plan.sheet, Some(SheetChange::Delete))
+        });
+        let rows: Vec<TagRow> = doomed
+            .iter()
+            .filter_map(|index| items.get(*index))
+            .filter_map(|item| {
+                Some(TagRow {
+                    row: item.row?,
+                    anchor: item.anchor?,
+                })
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let deleted = self.delete(rows).await?;
+        let mut gone = Vec::new();
+        for index in doomed {
+            let Some(item) = items.get_mut(index) else {
+                continue;
+            };
+            match item.anchor {
+                Some(anchor) if deleted.gone.contains(&anchor) => {
+                    gone.extend(item.row);
+                    self.note_deleted(item);
+                }
+                _ => {
+                    item.dropped = true;
+                    self.stale = true;
+                }
+            }
+        }
+        self.stale |= deleted.suspect;
+        self.rows_gone(items, gone);
+        Ok(())
+    }
+
+    /// Everything below a deleted row moved up.
+    fn rows_gone(&mut self, items: &mut [Item], mut gone: Vec<u32>) {
+        gone.sort_unstable();
+        self.memory.removed(&gone);
+        let count = u32::try_from(gone.len()).unwrap_or(u32::MAX);
+        self.end = self.end.saturating_sub(count).max(self.mapping.header_row);
+        for item in items.iter_mut() {
+            if let Some(row) = &mut item.row {
+                let above = gone.partition_point(|removed| *removed < *row);
+                *row = row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
+            }
+        }
+        // In the snapshot's own numbers, for the batches that follow.
+        let mut original = self.removed.clone();
+        for row in gone {
+            let mut at = row;
+            for removed in &self.removed {
+                if *removed <= at {
+                    at = at.saturating_add(1);
+                }
+            }
+            original.push(at);
+        }
+        original.sort_unstable();
+        self.removed = original;
+    }
+}
+
+/// The table's row is what the base says: our own apply, or a change that was taken back.
+fn is_echo(loaded: &LoadedRow) -> bool {
+    let decided = loaded
+        .pending
+        .iter()
+        .any(|pending| pending.decision.is_some());
+    match (&loaded.base, &loaded.row) {
+        (Some(base), Some(row)) => base.database == *row && loaded.in_filter && !decided,
+        (Some(base), None) => base.is_absent_in_table(),
+        (None, None) => true,
+        (None, Some(_)) => false,
+    }
+}
+
+pub(super) fn positions(items: &[Item], wanted: impl Fn(&Item) -> bool) -> Vec<usize> {
+    items
+        .iter()
+        .enumerate()
+        .filter(|(_, item)| wanted(item))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+fn cell_bytes(cell: &Cell) -> usize {
+    CELL_BYTES
+        + match cell {
+            Cell::Text(text) => text.len() + text.len() / 8,
+            _ => 0,
+        }
+}
+
+/// A failure that is about some cell of the request and not about the request.
+fn is_about_cells(failure: &Failure) -> bool {
+    !failure.may_have_applied
+        && matches!(
+            failure.reason.as_str(),
+            "protected" | "validation" | "invalid_cell"
+        )
+}
+
+enum Halves {
+    Two(Piece, Piece),
+    One(usize),
+}
+
+fn halve(mut piece: Piece) -> Halves {
+    let middle = piece.rows.len() / 2;
+    if middle == 0 {
+        return Halves::One(piece.items.first().copied().unwrap_or(usize::MAX));
+    }
+    let second = Piece {
+        rows: piece.rows.split_off(middle),
+        items: piece.items.split_off(middle),
+    };
+    Halves::Two(piece, second)
+}
+
+pub(super) fn row_problem(
+    key: &Key,
+    column: Option<usize>,
+    side: Side,
+    refusal: Refusal,
+) -> Problem {
+    Problem {
+        place: Place {
+            key: Some(key.clone()),
+            sheet_row: None,
+            column,
+        },
+        side,
+        code: refusal.sqlstate,
+        message: refusal.message,
+        hint: refusal.hint.unwrap_or_else(|| match side {
+            Side::Database => "Correct the cell in the sheet.".into(),
+            Side::Sheet => {
+                "Ask the sheet's owner to let the service account edit this range.".into()
+            }
+        }),
+        retry_at: None,
+    }
+}
+
+/// The hash under which a row is remembered as settled.
+pub(super) fn settled_hash(cells: Option<&Vec<Cell>>) -> i64 {
+    cells.map_or(0, |cells| hash_cells(cells))
+}

@@ -1,0 +1,228 @@
+//! A cycle with a snapshot.
+
+use std::collections::{HashMap, HashSet};
+
+use super::batch::CHUNK;
+use super::header::{self, Found, Layout};
+use super::io::{Stop, mismatch};
+use super::memory::{NOWHERE, State};
+use super::run::Cycle;
+use super::snapshot::{Sighting, parse};
+use crate::effect::{DatabaseEffect, DatabaseOutcome, SheetEffect, SheetOutcome, Snapshot};
+use crate::mapping::{Kind, Mapping};
+use crate::value::{Cell, Key, Timestamp};
+
+impl Cycle {
+    pub(super) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
+        let (snapshot, layout) = self.read().await?;
+        let trust = !everything && self.memory.layout.as_ref() == Some(&layout);
+        self.memory.layout = Some(layout.clone());
+        self.window = (self.memory.settled_at, snapshot.read_at);
+        let mut diff = self.diff(&snapshot, &layout, trust).await?;
+        if everything {
+            self.find_changed().await?;
+        }
+        let changed_at: HashMap<Key, Option<Timestamp>> = self
+            .dirty
+            .iter()
+            .map(|dirty| (dirty.key.clone(), dirty.changed_at))
+            .collect();
+        let mut sightings = std::mem::take(&mut diff.changed);
+        sightings.append(&mut diff.missing);
+        self.add_due(&mut sightings);
+        let mut listed: HashSet<Key> = sightings
+            .iter()
+            .map(|sighting| sighting.key.clone())
+            .collect();
+        for dirty in &self.dirty {
+            if diff.untouchable.contains(&dirty.key) {
+                // Doubled rows are looked at again when one of them changes; a missing one when it is confirmed.
+                self.keep_dirty |= self
+                    .memory
+                    .rows
+                    .get(&dirty.key)
+                    .is_some_and(|known| known.missing != 0);
+            } else if listed.insert(dirty.key.clone()) {
+                let row = self
+                    .memory
+                    .rows
+                    .get(&dirty.key)
+                    .map(|known| known.row)
+                    .filter(|row| *row != NOWHERE);
+                sightings.push(Sighting {
+                    key: dirty.key.clone(),
+                    row,
+                    raw: 0,
+                });
+            }
+        }
+        drop(listed);
+        self.keyless_problems(std::mem::take(&mut diff.problems));
+        self.guard_deletes(&sightings).await?;
+        for chunk in sightings.chunks(CHUNK) {
+            self.batch(chunk, Some(&snapshot), &changed_at).await?;
+        }
+        self.give_keys(&snapshot, &diff.keyless, &changed_at)
+            .await?;
+        self.record_leftovers().await?;
+        if !self.stale && !self.start.dry_run {
+            self.memory.settled_at = Some(snapshot.sent_at);
+        }
+        Ok(())
+    }
+
+    async fn find_changed(&mut self) -> Result<(), Stop> {
+        let changed = match self.io.database(DatabaseEffect::FindChanged).await? {
+            DatabaseOutcome::Changed(changed) => changed,
+            _ => return Err(mismatch().into()),
+        };
+        let known: HashSet<&Key> = self.dirty.iter().map(|dirty| &dirty.key).collect();
+        let new: Vec<_> = changed
+            .iter()
+            .filter(|one| !known.contains(&one.key))
+            .cloned()
+            .collect();
+        self.dirty.extend(new);
+        Ok(())
+    }
+
+    /// Rows whose refusal is due to be tried again.
+    fn add_due(&self, sightings: &mut Vec<Sighting>) {
+        let listed: HashSet<&Key> = sightings.iter().map(|sighting| &sighting.key).collect();
+        let now = self.io.now();
+        let mut due = Vec::new();
+        for (key, problems) in &self.memory.problems {
+            let is_due = problems
+                .iter()
+                .any(|problem| problem.retry_at.is_some_and(|at| at <= now));
+            let row = self
+                .memory
+                .rows
+                .get(key)
+                .map(|known| known.row)
+                .filter(|row| *row != NOWHERE);
+            if is_due && row.is_some() && !listed.contains(key) {
+                due.push(Sighting {
+                    key: key.clone(),
+                    row,
+                    raw: 0,
+                });
+            }
+        }
+        due.sort_by(|a, b| a.row.cmp(&b.row));
+        sightings.extend(due);
+    }
+
+    async fn read(&mut self) -> Result<(Snapshot, Layout), Stop> {
+        let mut written = false;
+        loop {
+            let snapshot = match self.io.sheet(SheetEffect::Read).await? {
+                SheetOutcome::Snapshot(snapshot) => snapshot,
+                _ => return Err(mismatch().into()),
+            };
+            self.memory.snapshots = self.memory.snapshots.saturating_add(1);
+            self.note_reading(&snapshot);
+            let header_row = self.mapping.header_row.saturating_sub(1);
+            let header = parse(&snapshot, header_row)?;
+            let fresh = self
+                .memory
+                .rows
+                .values()
+                .all(|known| known.state == State::Unbased)
+                && !written;
+            let write = match header::find(&self.mapping, &header) {
+                Found::Whole(layout) => return Ok((snapshot, layout)),
+                Found::Doubled(column) => {
+                    return Err(header::doubled_guard(&self.mapping, column).into());
+                }
+                Found::Blank => {
+                    let below = snapshot
+                        .rows
+                        .iter()
+                        .skip(header_row as usize + 1)
+                        .any(|row| !is_blank(row.get()));
+                    if !fresh || below {
+                        return Err(header::blank_guard(&self.mapping).into());
+                    }
+                    (0..self.mapping.columns.len())
+                        .map(|column| (column, column))
+                        .collect()
+                }
+                Found::Missing(missing, _)
+                    if !fresh || missing.len() == self.mapping.columns.len() =>
+                {
+                    return Err(header::missing_guard(&self.mapping, &missing).into());
+                }
+                Found::Missing(missing, _) => {
+                    let used = header
+                        .iter()
+                        .rposition(|cell| *cell != Cell::Empty)
+                        .map_or(0, |last| last + 1);
+                    missing
+                        .into_iter()
+                        .enumerate()
+                        .map(|(offset, column)| (used + offset, column))
+                        .collect::<Vec<_>>()
+                }
+            };
+            if self.start.dry_run {
+                return Ok((snapshot, planned_layout(&self.mapping, &header, &write)));
+            }
+            self.write_header(header_row, &write).await?;
+            written = true;
+        }
+    }
+
+    async fn write_header(&mut self, row: u32, write: &[(usize, usize)]) -> Result<(), Stop> {
+        let mapping = self.mapping.clone();
+        let at = |column: usize| u32::try_from(column).unwrap_or(u32::MAX);
+        let named = |column: usize| {
+            mapping
+                .columns
+                .get(column)
+                .map(|description| description.header.clone())
+        };
+        let cells = write
+            .iter()
+            .filter_map(|(at_column, column)| Some((at(*at_column), named(*column)?)))
+            .collect();
+        let kinds: Vec<(u32, Kind)> = write
+            .iter()
+            .filter_map(|(at_column, column)| {
+                Some((at(*at_column), mapping.columns.get(*column)?.kind))
+            })
+            .collect();
+        let stamp = self.stamp();
+        self.structural(
+            SheetEffect::WriteHeader {
+                row,
+                cells,
+                kinds,
+                stamp: stamp.clone(),
+            },
+            stamp,
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+fn planned_layout(mapping: &Mapping, header: &[Cell], write: &[(usize, usize)]) -> Layout {
+    let mut layout = match header::find(mapping, header) {
+        Found::Missing(_, layout) => layout,
+        _ => Layout {
+            columns: vec![0; mapping.columns.len()],
+        },
+    };
+    for (at, column) in write {
+        if let Some(slot) = layout.columns.get_mut(*column) {
+            *slot = u32::try_from(*at).unwrap_or(u32::MAX);
+        }
+    }
+    layout
+}
+
+fn is_blank(raw: &str) -> bool {
+    serde_json::from_str::<Vec<Cell>>(raw)
+        .is_ok_and(|cells| cells.iter().all(|cell| *cell == Cell::Empty))
+}

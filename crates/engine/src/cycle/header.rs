@@ -1,0 +1,152 @@
+//! Which sheet column belongs to which mapped column: by header text, wherever people move it.
+
+use crate::effect::Stopped;
+use crate::mapping::Mapping;
+use crate::value::Cell;
+
+/// Sheet column of each mapped column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub columns: Vec<u32>,
+}
+
+impl Layout {
+    /// The mapped cells of a whole row.
+    pub(super) fn mapped(&self, cells: &[Cell]) -> Vec<Cell> {
+        self.columns
+            .iter()
+            .map(|column| cells.get(*column as usize).cloned().unwrap_or(Cell::Empty))
+            .collect()
+    }
+
+    pub(super) fn column(&self, column: usize) -> u32 {
+        self.columns.get(column).copied().unwrap_or_default()
+    }
+}
+
+/// What a header row says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Whole(Layout),
+    /// These mapped columns have no header; the others stand where the layout says (missing ones as 0).
+    Missing(Vec<usize>, Layout),
+    Doubled(usize),
+    Blank,
+}
+
+pub(super) fn find(mapping: &Mapping, header: &[Cell]) -> Found {
+    let texts: Vec<Option<String>> = header.iter().map(text).collect();
+    if texts.iter().all(Option::is_none) {
+        return Found::Blank;
+    }
+    let mut columns = Vec::with_capacity(mapping.columns.len());
+    let mut missing = Vec::new();
+    for (index, column) in mapping.columns.iter().enumerate() {
+        let wanted = normal(&column.header);
+        let exact = positions(&texts, |text| text == column.header);
+        let alike = positions(&texts, |text| normal(text) == wanted);
+        // Two mapped columns may differ in case only: each exact header then belongs to its own column.
+        let other = |at: &u32| {
+            let text = texts
+                .get(*at as usize)
+                .and_then(Option::as_deref)
+                .unwrap_or_default();
+            mapping
+                .columns
+                .iter()
+                .enumerate()
+                .any(|(other, column)| other != index && column.header == text)
+        };
+        let alike: Vec<u32> = alike
+            .into_iter()
+            .filter(|at| exact.contains(at) || !other(at))
+            .collect();
+        match (exact.as_slice(), alike.as_slice()) {
+            ([at], _) | ([], [at]) => columns.push(*at),
+            ([], []) => {
+                missing.push(index);
+                columns.push(0);
+            }
+            _ => return Found::Doubled(index),
+        }
+    }
+    let layout = Layout { columns };
+    if missing.is_empty() {
+        Found::Whole(layout)
+    } else {
+        Found::Missing(missing, layout)
+    }
+}
+
+fn positions(texts: &[Option<String>], wanted: impl Fn(&str) -> bool) -> Vec<u32> {
+    let hits = texts
+        .iter()
+        .zip(0u32..)
+        .filter(|(text, _)| text.as_deref().is_some_and(&wanted));
+    hits.map(|(_, at)| at).collect()
+}
+
+fn text(cell: &Cell) -> Option<String> {
+    match cell {
+        Cell::Empty => None,
+        Cell::Text(text) if text.trim().is_empty() => None,
+        Cell::Text(text) => Some(text.trim().to_owned()),
+        Cell::Number(value) => Some(format!("{value}")),
+        Cell::Bool(value) => Some(value.to_string()),
+    }
+}
+
+/// Case does not matter, and `_` is a blank.
+fn normal(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|letter: char| letter == '_' || letter.is_whitespace())
+        .collect();
+    words
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+        .to_lowercase()
+}
+
+fn name(mapping: &Mapping, column: usize) -> &str {
+    mapping
+        .columns
+        .get(column)
+        .map_or("", |column| column.header.as_str())
+}
+
+pub(super) fn missing_guard(mapping: &Mapping, missing: &[usize]) -> Stopped {
+    let names: Vec<String> = missing
+        .iter()
+        .map(|column| format!("\"{}\"", name(mapping, *column)))
+        .collect();
+    Stopped::Guard {
+        reason: "header_missing".into(),
+        message: format!(
+            "Row {} of the sheet has no header {}.",
+            mapping.header_row,
+            names.join(", ")
+        ),
+        hint: "Type the missing header above its column again; the sync goes on by itself.".into(),
+    }
+}
+
+pub(super) fn blank_guard(mapping: &Mapping) -> Stopped {
+    Stopped::Guard {
+        reason: "header_missing".into(),
+        message: format!("Row {} of the sheet, which should hold the headers, is empty.", mapping.header_row),
+        hint: "Put the header row back (Edit > Undo, or the version history of the sheet); the sync goes on by itself.".into(),
+    }
+}
+
+pub(super) fn doubled_guard(mapping: &Mapping, column: usize) -> Stopped {
+    Stopped::Guard {
+        reason: "header_doubled".into(),
+        message: format!(
+            "The header \"{}\" stands over more than one column.",
+            name(mapping, column)
+        ),
+        hint: "Rename all but one of these headers; the sync goes on by itself.".into(),
+    }
+}

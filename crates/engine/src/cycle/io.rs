@@ -1,0 +1,116 @@
+//! The one await point: an effect goes out, its outcome comes back.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use crate::effect::{
+    Class, DatabaseEffect, DatabaseOutcome, Effect, Failure, Outcome, SheetEffect, SheetOutcome,
+    Stopped,
+};
+use crate::value::Timestamp;
+
+/// How often one cycle sends a request again that failed in passing.
+const ATTEMPTS: u32 = 3;
+
+#[derive(Clone, Default)]
+pub(super) struct Io(Arc<Mutex<Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    effect: Option<Effect>,
+    outcome: Option<Outcome>,
+    now: Option<Timestamp>,
+}
+
+/// Why a cycle ends before its time.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Stopped(Stopped),
+    /// A structural batch was refused because its stamp is in use: the plan was made from an old reading.
+    Outdated,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Stopped(Stopped::Failure(failure))
+    }
+}
+
+impl Io {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_now(&self, now: Timestamp) {
+        self.slot().now = Some(now);
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.slot().now.unwrap_or(Timestamp(0))
+    }
+
+    pub(super) fn answer(&self, outcome: Outcome, now: Timestamp) {
+        let mut slot = self.slot();
+        slot.outcome = Some(outcome);
+        slot.now = Some(now);
+    }
+
+    pub(super) fn take_effect(&self) -> Option<Effect> {
+        self.slot().effect.take()
+    }
+
+    async fn ask(&self, effect: Effect) -> Outcome {
+        {
+            let mut slot = self.slot();
+            slot.effect = Some(effect);
+            slot.outcome = None;
+        }
+        poll_fn(|_| match self.slot().outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    pub(super) async fn database(
+        &self,
+        effect: DatabaseEffect,
+    ) -> Result<DatabaseOutcome, Failure> {
+        match self.ask(Effect::Database(effect)).await {
+            Outcome::Database(outcome) => Ok(outcome),
+            Outcome::Failed(failure) => Err(failure),
+            Outcome::Sheet(_) => Err(mismatch()),
+        }
+    }
+
+    /// One request. What fails in passing is sent again a few times: every effect but a structural one is idempotent, and a
+    /// structural one applies at most once.
+    pub(super) async fn sheet(&self, effect: SheetEffect) -> Result<SheetOutcome, Failure> {
+        let mut attempt = 1;
+        loop {
+            match self.ask(Effect::Sheet(effect.clone())).await {
+                Outcome::Sheet(outcome) => return Ok(outcome),
+                Outcome::Failed(failure)
+                    if failure.class == Class::RetryNow && attempt < ATTEMPTS =>
+                {
+                    attempt += 1
+                }
+                Outcome::Failed(failure) => return Err(failure),
+                Outcome::Database(_) => return Err(mismatch()),
+            }
+        }
+    }
+}
+
+/// The driver answered something that was not asked.
+pub(super) fn mismatch() -> Failure {
+    Failure {
+        class: Class::OurBug,
+        reason: "unexpected_answer".into(),
+        message: "The answer does not belong to the question.".into(),
+        hint: "This is a bug of sheet_sync; please report it with the server log.".into(),
+        retry_after_ms: None,
+        may_have_applied: true,
+    }
+}

@@ -1,0 +1,108 @@
+//! One key on its way through a batch.
+
+use crate::codec::hash_cells;
+use crate::effect::{Conflict, HistoryLine, LoadedRow, MetadataId, Operation, Problem};
+use crate::mapping::{Mapping, Side};
+use crate::reconcile::Plan;
+use crate::value::{Base, Cell, Datum, Key, Timestamp};
+
+#[derive(Debug)]
+pub(super) struct Item {
+    pub key: Key,
+    /// Where the sheet has it now.
+    pub row: Option<u32>,
+    /// Its mapped cells; `None` while they are unread, or where the sheet does not have it.
+    pub cells: Option<Vec<Cell>>,
+    /// The raw bytes' hash in the snapshot, while the sheet still holds them.
+    pub raw: u64,
+    pub anchor: Option<MetadataId>,
+    pub loaded: LoadedRow,
+    pub changed_at: Option<Timestamp>,
+    pub merged: Option<Vec<Datum>>,
+    pub plan: Plan,
+    /// The base as it stands after what was done so far, and whether that is stored.
+    pub base: Option<Base>,
+    pub base_owed: bool,
+    /// Its insertion into the sheet was begun and never seen.
+    pub inserting: bool,
+    pub found: Vec<Problem>,
+    pub conflicts: Vec<Conflict>,
+    pub history: Vec<HistoryLine>,
+    /// Nothing more is done with it in this round; it is looked at again.
+    pub dropped: bool,
+    pub pushed: bool,
+    pub pulled: bool,
+}
+
+impl Item {
+    pub(super) fn new(key: Key, loaded: LoadedRow) -> Self {
+        Self {
+            key,
+            row: None,
+            cells: None,
+            raw: 0,
+            anchor: None,
+            changed_at: loaded.changed_at,
+            merged: None,
+            plan: Plan::default(),
+            base: loaded.base.clone(),
+            base_owed: false,
+            inserting: false,
+            found: Vec::new(),
+            conflicts: Vec::new(),
+            history: Vec::new(),
+            dropped: false,
+            pushed: false,
+            pulled: false,
+            loaded,
+        }
+    }
+
+    /// Stands for everything that a refusal depends on.
+    pub(super) fn state(&self) -> i64 {
+        let mut cells = self.cells.clone().unwrap_or_default();
+        let row = self.loaded.row.iter().flatten();
+        cells.extend(row.map(|value| value.clone().map_or(Cell::Empty, Cell::Text)));
+        hash_cells(&cells)
+    }
+
+    pub(super) fn line(
+        &self,
+        side: Side,
+        operation: Operation,
+        cells: Vec<(usize, Datum, Datum)>,
+    ) -> HistoryLine {
+        let old = cells.iter().map(|(column, old, _)| (*column, old.clone()));
+        let new = cells.iter().map(|(column, _, new)| (*column, new.clone()));
+        let (old, new): (Vec<_>, Vec<_>) = (old.collect(), new.collect());
+        HistoryLine {
+            key: self.key.clone(),
+            side,
+            operation,
+            old: if operation == Operation::Insert {
+                Vec::new()
+            } else {
+                old
+            },
+            new: if operation == Operation::Delete {
+                Vec::new()
+            } else {
+                new
+            },
+        }
+    }
+
+    /// What the sheet shows of a column, in the table's words.
+    pub(super) fn shown(&self, mapping: &Mapping, column: usize) -> Datum {
+        let cell = self.cells.as_ref().and_then(|cells| cells.get(column))?;
+        mapping.decode(column, cell)
+    }
+
+    pub(super) fn table_value(&self, column: usize) -> Datum {
+        self.loaded
+            .row
+            .as_ref()
+            .and_then(|row| row.get(column).cloned())
+            .flatten()
+    }
+}

@@ -1,0 +1,176 @@
+//! What is remembered of a mapping between cycles: positions and hashes, no cells.
+
+use std::collections::{HashMap, HashSet};
+
+use indexmap::IndexMap;
+
+use super::header::Layout;
+use crate::effect::{Index, MetadataId, Place, Stamp};
+use crate::value::{ABSENT, Cell, Datum, INSERTING, Key, Timestamp};
+
+/// No position known.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// A row that has to be looked at again whatever its bytes are.
+pub(super) const UNSETTLED: i64 = 0;
+
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The stored index was read.
+    pub warm: bool,
+    pub layout: Option<Layout>,
+    pub rows: IndexMap<Key, Known>,
+    /// Keys as typed where the canonical text is another.
+    pub aliases: HashMap<Key, Key>,
+    pub problems: HashMap<Key, Vec<KnownProblem>>,
+    /// Problems of rows without a usable key.
+    pub keyless: HashSet<Place>,
+    /// What a write whose answer was lost may have put into cells.
+    pub in_flight: HashMap<Key, Vec<(usize, Cell, Datum)>>,
+    /// When the last snapshot was asked for of which everything was dealt with.
+    pub settled_at: Option<Timestamp>,
+    pub snapshots: u32,
+    /// Anchors that still stand in the sheet.
+    pub anchors: Vec<MetadataId>,
+    /// Stamps that still stand in the spreadsheet, oldest first.
+    pub stamps: Vec<MetadataId>,
+    /// A structural batch that may still arrive.
+    pub lost: Option<Stamp>,
+    /// Told apart from earlier plans made from an equal reading.
+    pub salt: u64,
+    /// Anchors of an earlier process may stand in the sheet.
+    pub tidied: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// 0-based row in the sheet, or [`NOWHERE`].
+    pub row: u32,
+    /// The row's raw bytes when it was settled, or 0.
+    pub raw: u64,
+    /// Its mapped cells when it was settled, or [`UNSETTLED`].
+    pub cells: i64,
+    /// The snapshot that first missed it, or 0.
+    pub missing: u32,
+    pub state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Seen in the sheet, without a base: a problem row.
+    Unbased,
+    Based,
+    /// Both sides agree that the sheet does not have it.
+    Absent,
+    /// Being inserted into the sheet when the last word was heard of it.
+    Inserting,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownProblem {
+    pub column: Option<usize>,
+    pub code: String,
+    /// What the row was when it was refused; `None` where no refusal is remembered.
+    pub refused: Option<i64>,
+    pub attempts: u32,
+    pub retry_at: Option<Timestamp>,
+}
+
+impl Known {
+    pub(super) fn new(state: State) -> Self {
+        Self {
+            row: NOWHERE,
+            raw: 0,
+            cells: UNSETTLED,
+            missing: 0,
+            state,
+        }
+    }
+}
+
+impl Memory {
+    pub(super) fn warm_up(&mut self, index: Index) {
+        self.rows = IndexMap::with_capacity(index.rows.len());
+        for entry in index.rows {
+            let state = match entry.sheet_hash {
+                ABSENT => State::Absent,
+                INSERTING => State::Inserting,
+                _ => State::Based,
+            };
+            let cells = if state == State::Based {
+                entry.sheet_hash
+            } else {
+                UNSETTLED
+            };
+            self.rows.insert(
+                entry.key,
+                Known {
+                    cells,
+                    ..Known::new(state)
+                },
+            );
+        }
+        for place in index.problems {
+            match &place.key {
+                Some(key) if place.sheet_row.is_none() => {
+                    // Looked at again, so that a problem that is over is reported as over.
+                    if let Some(known) = self.rows.get_mut(key) {
+                        known.cells = UNSETTLED;
+                    }
+                    self.problems
+                        .entry(key.clone())
+                        .or_default()
+                        .push(KnownProblem {
+                            column: place.column,
+                            code: String::new(),
+                            refused: None,
+                            attempts: 0,
+                            retry_at: None,
+                        });
+                }
+                _ => {
+                    self.keyless.insert(place);
+                }
+            }
+        }
+        self.warm = true;
+    }
+
+    /// The canonical key for one as typed, where it was met before.
+    pub(super) fn canonical(&self, typed: &Key) -> Option<Key> {
+        if self.rows.contains_key(typed) {
+            Some(typed.clone())
+        } else {
+            self.aliases.get(typed).cloned()
+        }
+    }
+
+    pub(super) fn based(&self) -> usize {
+        self.rows
+            .values()
+            .filter(|known| known.state == State::Based)
+            .count()
+    }
+
+    pub(super) fn known(&mut self, key: &Key) -> &mut Known {
+        self.rows
+            .entry(key.clone())
+            .or_insert_with(|| Known::new(State::Unbased))
+    }
+
+    /// Rows from `at` on moved by what was inserted or removed above them.
+    pub(super) fn removed(&mut self, rows: &[u32]) {
+        let mut sorted = rows.to_vec();
+        sorted.sort_unstable();
+        for known in self.rows.values_mut().filter(|known| known.row != NOWHERE) {
+            let above = sorted.partition_point(|row| *row < known.row);
+            if sorted.get(above) == Some(&known.row) {
+                known.row = NOWHERE;
+            } else {
+                known.row = known
+                    .row
+                    .saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
+            }
+        }
+    }
+}

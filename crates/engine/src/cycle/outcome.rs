@@ -1,0 +1,428 @@
+//! What is recorded before the sheet is written, and what after.
+
+use std::collections::HashMap;
+
+use super::batch::{Piece, row_problem, settled_hash};
+use super::io::{Stop, mismatch};
+use super::item::Item;
+use super::memory::{Known, NOWHERE, State, UNSETTLED};
+use super::run::Cycle;
+use crate::effect::{
+    Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome, Failure,
+    MetadataId, Operation, Refusal, Winner,
+};
+use crate::mapping::Side;
+use crate::reconcile::{SheetChange, TableChange, stored_hash};
+use crate::value::{Base, Cell, Datum, INSERTING};
+
+impl Cycle {
+    /// The table's changes, and everything that must be known before the sheet's cells are overwritten: who loses a conflict,
+    /// and which rows are about to be inserted.
+    pub(super) async fn commit_before(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+        let mut commit = Commit::default();
+        let mut applied_items = Vec::new();
+        for (index, item) in items
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, item)| !item.dropped)
+        {
+            item.conflicts = std::mem::take(&mut item.plan.conflicts);
+            commit.conflicts.extend(item.conflicts.iter().cloned());
+            if item.plan.base_moved || (item.inserting && item.loaded.row.is_none()) {
+                item.base = item.plan.base.take();
+                item.base_owed = true;
+            }
+            match item.plan.table.take() {
+                Some(change) => {
+                    commit.apply.push(self.apply(item, change));
+                    applied_items.push(index);
+                }
+                None if item.plan.sheet.is_none() && item.base_owed => {
+                    commit.bases.push(base_write(item));
+                    item.base_owed = false;
+                }
+                None => {}
+            }
+            if let Some(SheetChange::Insert(cells)) = &item.plan.sheet {
+                commit.bases.push(inserting(item, cells));
+            }
+        }
+        if commit == Commit::default() {
+            return Ok(());
+        }
+        let applied = self.commit(commit.clone()).await?;
+        if applied.len() != applied_items.len() {
+            return Err(mismatch().into());
+        }
+        for ((index, apply), applied) in applied_items.into_iter().zip(&commit.apply).zip(applied) {
+            if let Some(item) = items.get_mut(index) {
+                self.note_applied(item, apply, applied);
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, commit: Commit) -> Result<Vec<Applied>, Stop> {
+        let conflicts = commit
+            .conflicts
+            .iter()
+            .filter(|conflict| !conflict.settled)
+            .count();
+        let problems = commit.problems.len();
+        match self.io.database(DatabaseEffect::Commit(commit)).await? {
+            DatabaseOutcome::Committed(applied) => {
+                self.report.conflicts += conflicts as u64;
+                self.report.problems += problems as u64;
+                Ok(applied)
+            }
+            _ => Err(mismatch().into()),
+        }
+    }
+
+    fn apply(&self, item: &Item, change: TableChange) -> Apply {
+        let expected = item.loaded.row.clone().unwrap_or_default();
+        let with_old = |values: &[(usize, Datum)]| -> Vec<(usize, Datum, Datum)> {
+            values
+                .iter()
+                .map(|(column, new)| (*column, item.table_value(*column), new.clone()))
+                .collect()
+        };
+        let (history, change) = match change {
+            TableChange::Insert(values) => (
+                item.line(Side::Database, Operation::Insert, with_old(&values)),
+                Change::Insert { values },
+            ),
+            TableChange::Update(values) => (
+                item.line(Side::Database, Operation::Update, with_old(&values)),
+                Change::Update { values, expected },
+            ),
+            TableChange::Delete => {
+                let old = expected
+                    .iter()
+                    .cloned()
+                    .enumerate()
+                    .map(|(column, old)| (column, old, None))
+                    .collect();
+                (
+                    item.line(Side::Database, Operation::Delete, old),
+                    Change::Delete { expected },
+                )
+            }
+        };
+        Apply {
+            key: item.key.clone(),
+            new_key: None,
+            change,
+            sheet: item.cells.clone().unwrap_or_default(),
+            base: item.base.clone(),
+            owed: item.plan.owed.clone(),
+            history,
+        }
+    }
+
+    fn note_applied(&mut self, item: &mut Item, apply: &Apply, applied: Applied) {
+        match applied {
+            Applied::Done { row, refused } => {
+                let columns: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
+                item.base = apply
+                    .base_after(&self.mapping, row.as_deref(), &columns)
+                    .base;
+                item.base_owed = false;
+                item.loaded.row = row;
+                item.pulled = true;
+                self.report.rows_pulled += 1;
+                self.refuse(
+                    item,
+                    refused
+                        .into_iter()
+                        .map(|(column, refusal)| (Some(column), refusal)),
+                );
+            }
+            Applied::Stale => {
+                item.dropped = true;
+                self.stale = true;
+            }
+            Applied::Refused { cells, row } => {
+                let cells = cells
+                    .into_iter()
+                    .map(|(column, refusal)| (Some(column), refusal));
+                self.refuse(item, cells.chain(row.map(|refusal| (None, refusal))));
+            }
+        }
+    }
+
+    fn refuse(&self, item: &mut Item, refused: impl Iterator<Item = (Option<usize>, Refusal)>) {
+        for (column, refusal) in refused {
+            let mut problem = row_problem(&item.key, column, Side::Database, refusal);
+            problem.retry_at = Some(self.io.now());
+            item.found.push(problem);
+        }
+    }
+
+    pub(super) fn note_written(
+        &mut self,
+        items: &mut [Item],
+        part: &Piece,
+        written: HashMap<MetadataId, Vec<(u32, Cell)>>,
+    ) {
+        for (row, index) in part.rows.iter().zip(&part.items) {
+            let Some(item) = items.get_mut(*index) else {
+                continue;
+            };
+            let Some(cells) = written.get(&row.anchor) else {
+                // The row is gone, and what was written with it.
+                item.dropped = true;
+                self.stale = true;
+                continue;
+            };
+            match item.plan.sheet.take() {
+                Some(SheetChange::Update(writes)) => {
+                    let mut lines = Vec::new();
+                    for (column, sent, value) in writes {
+                        let at = self
+                            .memory
+                            .layout
+                            .as_ref()
+                            .map_or(0, |layout| layout.column(column));
+                        let shown = cells
+                            .iter()
+                            .find(|(column, _)| *column == at)
+                            .map_or(Cell::Empty, |(_, cell)| cell.clone());
+                        lines.push((column, item.shown(&self.mapping, column), value.clone()));
+                        self.note_shown(item, column, value, &sent, shown);
+                    }
+                    let line = item.line(Side::Sheet, Operation::Update, lines);
+                    item.history.push(line);
+                }
+                Some(SheetChange::Clear) => {
+                    self.note_removed(item);
+                }
+                other => item.plan.sheet = other,
+            }
+            self.pushed(item);
+        }
+    }
+
+    fn note_shown(&self, item: &mut Item, column: usize, value: Datum, sent: &Cell, shown: Cell) {
+        if shown != *sent && !self.mapping.agreed(column, &value, &shown) {
+            let refusal = Refusal {
+                sqlstate: "shown_otherwise".into(),
+                message: "The sheet shows something else than what was written into the cell."
+                    .into(),
+                hint: Some(
+                    "Look for a formula or a rule of the sheet that fills this cell.".into(),
+                ),
+            };
+            item.found
+                .push(row_problem(&item.key, Some(column), Side::Sheet, refusal));
+        }
+        if let Some(base) = &mut item.base {
+            base.set(column, value, shown.clone());
+        }
+        if let Some(slot) = item.cells.as_mut().and_then(|cells| cells.get_mut(column)) {
+            *slot = shown;
+        }
+    }
+
+    fn pushed(&mut self, item: &mut Item) {
+        item.pushed = true;
+        item.base_owed = true;
+        item.raw = 0;
+        self.report.rows_pushed += 1;
+    }
+
+    fn note_removed(&self, item: &mut Item) {
+        let columns = 0..self.mapping.columns.len();
+        let lines = columns
+            .map(|column| (column, item.shown(&self.mapping, column), None))
+            .collect();
+        let line = item.line(Side::Sheet, Operation::Delete, lines);
+        item.history.push(line);
+        item.base = None;
+        item.cells = None;
+        item.row = None;
+    }
+
+    pub(super) fn note_inserted(&mut self, item: &mut Item, row: u32, cells: Vec<Cell>) {
+        let Some(SheetChange::Insert(sent)) = item.plan.sheet.take() else {
+            return;
+        };
+        item.row = Some(row);
+        item.base = Some(Base::empty(self.mapping.columns.len()));
+        item.cells = Some(cells.clone());
+        let mut lines = Vec::new();
+        for (column, (sent, shown)) in sent.into_iter().zip(cells).enumerate() {
+            let value = item.table_value(column);
+            match sent {
+                Some(sent) => {
+                    lines.push((column, None, value.clone()));
+                    self.note_shown(item, column, value, &sent, shown);
+                }
+                None if !self.mapping.pushes(column) => {
+                    if let Some(base) = &mut item.base {
+                        base.set(column, value, shown);
+                    }
+                }
+                None => {}
+            }
+        }
+        let line = item.line(Side::Sheet, Operation::Insert, lines);
+        item.history.push(line);
+        self.pushed(item);
+    }
+
+    pub(super) fn note_deleted(&mut self, item: &mut Item) {
+        item.plan.sheet = None;
+        self.note_removed(item);
+        self.pushed(item);
+    }
+
+    /// Nobody knows whether these cells were written: should they show up, they are ours.
+    pub(super) fn note_lost(&mut self, items: &mut [Item], part: &Piece, failure: &Failure) {
+        if !failure.may_have_applied {
+            return;
+        }
+        for item in part.items.iter().filter_map(|index| items.get(*index)) {
+            if let Some(SheetChange::Update(writes)) = &item.plan.sheet {
+                let writes = writes
+                    .iter()
+                    .map(|(column, cell, value)| (*column, cell.clone(), value.clone()));
+                self.memory
+                    .in_flight
+                    .entry(item.key.clone())
+                    .or_default()
+                    .extend(writes);
+            }
+        }
+    }
+
+    pub(super) fn note_refused(&mut self, items: &mut [Item], index: usize, failure: Failure) {
+        let Some(item) = items.get_mut(index) else {
+            return;
+        };
+        let refusal = Refusal {
+            sqlstate: failure.reason,
+            message: failure.message,
+            hint: Some(failure.hint),
+        };
+        let mut problem = row_problem(&item.key, None, Side::Sheet, refusal);
+        problem.retry_at = Some(self.io.now());
+        item.found.push(problem);
+        item.plan.sheet = None;
+    }
+
+    pub(super) async fn commit_after(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+        let mut commit = Commit {
+            problems: std::mem::take(&mut self.problems),
+            ..Commit::default()
+        };
+        commit.settled_problems = std::mem::take(&mut self.settled);
+        for item in items.iter_mut() {
+            // A change of the sheet that is still in the plan was not carried out.
+            item.dropped |= item.plan.sheet.is_some();
+            if item.base_owed && (item.pushed || !item.dropped) {
+                commit.bases.push(base_write(item));
+            }
+            commit.history.append(&mut item.history);
+            if item.dropped {
+                continue;
+            }
+            let refused = |column: Option<usize>| {
+                item.found
+                    .iter()
+                    .any(|problem| problem.place.column == column || problem.place.column.is_none())
+            };
+            for mut conflict in std::mem::take(&mut item.conflicts) {
+                if conflict.winner != Winner::Pending && !refused(conflict.column) {
+                    conflict.settled = true;
+                    commit.conflicts.push(conflict);
+                }
+            }
+            if !item.plan.push_left && !item.plan.pull_left && item.found.is_empty() {
+                commit.settled_conflicts.append(&mut item.plan.settles);
+            }
+            self.sort_problems(item, &mut commit);
+        }
+        if commit != Commit::default() {
+            self.commit(commit).await?;
+        }
+        for item in items.iter() {
+            self.remember(item);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, item: &Item) {
+        self.keep_dirty |= item.plan.push_left;
+        if item.dropped {
+            if let Some(known) = self.memory.rows.get_mut(&item.key) {
+                known.cells = UNSETTLED;
+                known.raw = 0;
+            } else if item.cells.is_none() && item.base.is_none() {
+                // A row whose insertion was begun, and that is not known to have arrived.
+                self.memory
+                    .rows
+                    .insert(item.key.clone(), Known::new(State::Inserting));
+            }
+            return;
+        }
+        self.memory.in_flight.remove(&item.key);
+        match (&item.cells, &item.base) {
+            (None, None) => {
+                self.memory.rows.swap_remove(&item.key);
+            }
+            (None, Some(base)) => {
+                let absent = base.is_absent_in_sheet();
+                let known = self.memory.known(&item.key);
+                if absent {
+                    *known = Known::new(State::Absent);
+                }
+            }
+            (Some(_), base) => {
+                let state = if base.is_some() {
+                    State::Based
+                } else {
+                    State::Unbased
+                };
+                let cells = if item.plan.pull_left {
+                    UNSETTLED
+                } else {
+                    settled_hash(item.cells.as_ref())
+                };
+                let raw = if item.plan.pull_left { 0 } else { item.raw };
+                let row = item.row.unwrap_or(NOWHERE);
+                *self.memory.known(&item.key) = Known {
+                    row,
+                    raw,
+                    cells,
+                    missing: 0,
+                    state,
+                };
+            }
+        }
+    }
+}
+
+fn base_write(item: &Item) -> BaseWrite {
+    BaseWrite {
+        key: item.key.clone(),
+        base: item.base.clone(),
+        sheet_hash: stored_hash(item.base.as_ref()),
+    }
+}
+
+/// Said before the row is inserted: should its answer be lost, the row that then stands in the sheet is no person's.
+fn inserting(item: &Item, cells: &[Option<Cell>]) -> BaseWrite {
+    let base = Base {
+        database: item.loaded.row.clone().unwrap_or_default(),
+        sheet: cells
+            .iter()
+            .map(|cell| cell.clone().unwrap_or(Cell::Empty))
+            .collect(),
+    };
+    BaseWrite {
+        key: item.key.clone(),
+        base: Some(base),
+        sheet_hash: INSERTING,
+    }
+}

@@ -1,0 +1,322 @@
+//! Problems: reported once, remembered, and settled when they are over.
+
+use std::collections::{HashMap, HashSet};
+
+use super::io::{Stop, mismatch};
+use super::item::Item;
+use super::memory::KnownProblem;
+use super::run::Cycle;
+use super::snapshot::{Typed, parse, typed_key};
+use crate::effect::{
+    AnchoredRow, Commit, DatabaseEffect, DatabaseOutcome, Operation, Place, Planned, Problem,
+    SheetEffect, SheetOutcome, Snapshot,
+};
+use crate::mapping::Side;
+use crate::reconcile::{SheetChange, TableChange};
+use crate::value::{Cell, Key, Timestamp};
+
+const FIRST_RETRY_MICROS: i64 = 60_000_000;
+const LAST_DOUBLING: u32 = 6;
+
+impl Cycle {
+    /// A snapshot shows all problems of rows without a usable key: those that it does not show are over.
+    pub(super) fn keyless_problems(&mut self, problems: Vec<Problem>) {
+        if self.start.dry_run {
+            let lines = problems.into_iter().map(|problem| Planned {
+                side: problem.side,
+                operation: Operation::Insert,
+                key: problem.place.key,
+                column: problem.place.column,
+                old: None,
+                new: problem.place.sheet_row.map(|row| row.to_string()),
+                reason: problem.code,
+            });
+            self.report.planned.extend(lines);
+            return;
+        }
+        let places: HashSet<Place> = problems
+            .iter()
+            .map(|problem| problem.place.clone())
+            .collect();
+        self.settled.extend(
+            self.memory
+                .keyless
+                .iter()
+                .filter(|place| !places.contains(place))
+                .cloned(),
+        );
+        let known = std::mem::replace(&mut self.memory.keyless, places);
+        self.problems.extend(
+            problems
+                .into_iter()
+                .filter(|problem| !known.contains(&problem.place)),
+        );
+    }
+
+    /// Problems that no batch recorded.
+    pub(super) async fn record_leftovers(&mut self) -> Result<(), Stop> {
+        if self.start.dry_run || (self.problems.is_empty() && self.settled.is_empty()) {
+            return Ok(());
+        }
+        self.commit_after(&mut []).await
+    }
+
+    pub(super) fn sort_problems(&mut self, item: &mut Item, commit: &mut Commit) {
+        let old = self.memory.problems.remove(&item.key).unwrap_or_default();
+        if old.is_empty() && item.found.is_empty() {
+            return;
+        }
+        let state = item.state();
+        let now = self.io.now();
+        let mut known: Vec<KnownProblem> = Vec::new();
+        for mut problem in item.found.drain(..) {
+            let column = problem.place.column;
+            let before = old.iter().find(|one| one.column == column);
+            if known.iter().any(|one| one.column == column) {
+                continue;
+            }
+            if problem.code.is_empty() {
+                known.extend(before.cloned());
+                continue;
+            }
+            let refused = problem.retry_at.is_some();
+            let attempts = before.map_or(0, |one| one.attempts) + u32::from(refused);
+            problem.retry_at = refused.then(|| retry_at(now, attempts));
+            known.push(KnownProblem {
+                column,
+                code: problem.code.clone(),
+                refused: (refused && problem.side == Side::Database).then_some(state),
+                attempts,
+                retry_at: problem.retry_at,
+            });
+            if refused || before.is_none_or(|one| one.code != problem.code) {
+                commit.problems.push(problem);
+            }
+        }
+        let over = old
+            .iter()
+            .filter(|one| known.iter().all(|now| now.column != one.column));
+        commit.settled_problems.extend(over.map(|one| Place {
+            key: Some(item.key.clone()),
+            sheet_row: None,
+            column: one.column,
+        }));
+        if !known.is_empty() {
+            self.memory.problems.insert(item.key.clone(), known);
+        }
+    }
+
+    /// Rows typed without a key: the key goes into the sheet first, and then they are ordinary new rows. A crash between the two
+    /// costs a number of the sequence.
+    pub(super) async fn give_keys(
+        &mut self,
+        snapshot: &Snapshot,
+        rows: &[u32],
+        changed_at: &HashMap<Key, Option<Timestamp>>,
+    ) -> Result<(), Stop> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if self.start.dry_run || !self.start.ways.pull {
+            for row in rows.iter().filter(|_| self.start.dry_run) {
+                let line = parse(snapshot, *row)?.len();
+                self.report.planned.push(Planned {
+                    side: Side::Database,
+                    operation: Operation::Insert,
+                    key: None,
+                    column: None,
+                    old: None,
+                    new: Some(format!("row {} ({line} cells)", row + 1)),
+                    reason: "key_to_be_generated".into(),
+                });
+            }
+            return Ok(());
+        }
+        let keys = match self
+            .io
+            .database(DatabaseEffect::GenerateKeys { count: rows.len() })
+            .await?
+        {
+            DatabaseOutcome::Keys(keys) if keys.len() == rows.len() => keys,
+            _ => return Err(mismatch().into()),
+        };
+        let now: Vec<u32> = rows.iter().map(|row| self.moved(*row)).collect();
+        let tagged = self.tag_rows(&now).await?;
+        let mut writes = Vec::new();
+        let mut named: Vec<(Key, u32, Vec<Cell>, i32)> = Vec::new();
+        for (((anchor, cells), key), row) in tagged.into_iter().zip(keys).zip(now) {
+            let cells =
+                cells.filter(|cells| matches!(typed_key(&self.mapping, cells), Typed::Missing(_)));
+            let (Some(mut cells), Some(layout)) = (cells, &self.memory.layout) else {
+                self.stale = true;
+                continue;
+            };
+            let mut sent = Vec::new();
+            for (column, text) in self.mapping.key.iter().zip(&key.0) {
+                let cell = self
+                    .mapping
+                    .encode(*column, &Some(text.clone()))
+                    .unwrap_or(Cell::Empty);
+                sent.push((layout.column(*column), cell.clone()));
+                if let Some(slot) = cells.get_mut(*column) {
+                    *slot = cell;
+                }
+            }
+            writes.push(AnchoredRow {
+                anchor,
+                cells: sent,
+            });
+            named.push((key, row, cells, anchor));
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let written: HashSet<i32> = match self.io.sheet(SheetEffect::Write { rows: writes }).await?
+        {
+            SheetOutcome::Written(written) => {
+                written.into_iter().map(|(anchor, _)| anchor).collect()
+            }
+            _ => return Err(mismatch().into()),
+        };
+        named.retain(|(.., anchor)| written.contains(anchor));
+        let loaded = self
+            .load(named.iter().map(|(key, ..)| key.clone()).collect())
+            .await?;
+        let mut items = Vec::new();
+        for ((key, row, cells, anchor), loaded) in named.into_iter().zip(loaded) {
+            let mut item = Item::new(key, loaded);
+            item.changed_at = item
+                .changed_at
+                .or(changed_at.get(&item.key).copied().flatten());
+            item.row = Some(row);
+            item.cells = Some(cells);
+            item.anchor = Some(anchor);
+            items.push(item);
+        }
+        self.carry_out(items).await
+    }
+
+    pub(super) fn preview(&mut self, items: &[Item]) {
+        for item in items {
+            let conflict = |column: usize| {
+                item.plan
+                    .conflicts
+                    .iter()
+                    .any(|one| one.column == Some(column))
+            };
+            let mut line = |side, operation, column: Option<usize>, old, new, reason: &str| {
+                let reason = if column.is_some_and(conflict) {
+                    "conflict"
+                } else {
+                    reason
+                };
+                let key = Some(item.key.clone());
+                self.report.planned.push(Planned {
+                    side,
+                    operation,
+                    key,
+                    column,
+                    old,
+                    new,
+                    reason: reason.into(),
+                });
+            };
+            match &item.plan.table {
+                Some(TableChange::Insert(values)) => {
+                    for (column, new) in values {
+                        line(
+                            Side::Database,
+                            Operation::Insert,
+                            Some(*column),
+                            None,
+                            new.clone(),
+                            "new_in_sheet",
+                        );
+                    }
+                }
+                Some(TableChange::Update(values)) => {
+                    for (column, new) in values {
+                        let old = item.table_value(*column);
+                        line(
+                            Side::Database,
+                            Operation::Update,
+                            Some(*column),
+                            old,
+                            new.clone(),
+                            "changed_in_sheet",
+                        );
+                    }
+                }
+                Some(TableChange::Delete) => {
+                    line(
+                        Side::Database,
+                        Operation::Delete,
+                        None,
+                        None,
+                        None,
+                        "deleted_in_sheet",
+                    );
+                }
+                None => {}
+            }
+            match &item.plan.sheet {
+                Some(SheetChange::Insert(cells)) => {
+                    for column in 0..cells.len() {
+                        let new = item.table_value(column);
+                        line(
+                            Side::Sheet,
+                            Operation::Insert,
+                            Some(column),
+                            None,
+                            new,
+                            "new_in_table",
+                        );
+                    }
+                }
+                Some(SheetChange::Update(writes)) => {
+                    for (column, _, new) in writes {
+                        let old = item.shown(&self.mapping, *column);
+                        line(
+                            Side::Sheet,
+                            Operation::Update,
+                            Some(*column),
+                            old,
+                            new.clone(),
+                            "changed_in_table",
+                        );
+                    }
+                }
+                Some(SheetChange::Delete | SheetChange::Clear) => {
+                    line(
+                        Side::Sheet,
+                        Operation::Delete,
+                        None,
+                        None,
+                        None,
+                        "deleted_in_table",
+                    );
+                }
+                None => {}
+            }
+            for problem in item.found.iter().filter(|problem| !problem.code.is_empty()) {
+                line(
+                    problem.side,
+                    Operation::Update,
+                    problem.place.column,
+                    None,
+                    None,
+                    &problem.code,
+                );
+            }
+        }
+    }
+}
+
+/// A minute, two, four, … an hour.
+fn retry_at(now: Timestamp, attempts: u32) -> Timestamp {
+    let doublings = attempts.saturating_sub(1).min(LAST_DOUBLING);
+    Timestamp(
+        now.0
+            .saturating_add((FIRST_RETRY_MICROS << doublings).min(3_600_000_000)),
+    )
+}

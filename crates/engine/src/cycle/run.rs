@@ -1,0 +1,162 @@
+//! A cycle from its start to its report.
+
+use std::sync::Arc;
+
+use super::io::{Io, Stop, mismatch};
+use super::memory::Memory;
+use crate::effect::{
+    Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Place, Problem, Report, Scope,
+    SheetEffect, Start, Stopped,
+};
+use crate::mapping::Mapping;
+use crate::value::Timestamp;
+
+/// Readings that one cycle makes because rows moved under it, before it leaves the rest to the next.
+const ROUNDS: u32 = 3;
+
+pub(super) struct Cycle {
+    pub io: Io,
+    pub mapping: Arc<Mapping>,
+    pub memory: Memory,
+    pub start: Start,
+    pub dirty: Vec<DirtyKey>,
+    pub report: Report,
+    /// Something was seen that a new reading has to clear up.
+    pub stale: bool,
+    /// A first sighting waits to be confirmed.
+    pub soon: bool,
+    /// The dirty keys are not all dealt with.
+    pub keep_dirty: bool,
+    /// What stands for the last reading of the sheet, and how many structural batches were planned from it.
+    pub reading: u64,
+    pub ordinal: u64,
+    /// Rows of the last snapshot that this cycle deleted, ascending.
+    pub removed: Vec<u32>,
+    /// The first row below the data.
+    pub end: u32,
+    pub window: (Option<Timestamp>, Timestamp),
+    pub next_id: i32,
+    /// Problems found and ended outside of any batch.
+    pub problems: Vec<Problem>,
+    pub settled: Vec<Place>,
+}
+
+pub(super) async fn run(
+    io: Io,
+    mapping: Arc<Mapping>,
+    memory: Memory,
+    start: Start,
+) -> (Report, Memory) {
+    // Anchors are numbered from a random place on: with the sheet's few leftovers they collide once in a million cycles, and
+    // then the request is refused as a whole and the next cycle takes other numbers.
+    let first = i32::try_from(start.seed % 0x7000_0000).unwrap_or(1).max(1);
+    let window = (memory.settled_at, start.now);
+    let mut cycle = Cycle {
+        dirty: start.dirty.clone(),
+        io,
+        mapping,
+        memory,
+        start,
+        report: Report::default(),
+        stale: false,
+        soon: false,
+        keep_dirty: false,
+        reading: 0,
+        ordinal: 0,
+        removed: Vec::new(),
+        end: 0,
+        window,
+        next_id: first,
+        problems: Vec::new(),
+        settled: Vec::new(),
+    };
+    let ended = cycle.rounds().await;
+    cycle.finish(ended)
+}
+
+impl Cycle {
+    async fn rounds(&mut self) -> Result<(), Stop> {
+        self.warm_up().await?;
+        self.close_lost_batch().await?;
+        let mut quick = self.start.scope == Scope::Dirty && self.memory.layout.is_some();
+        for round in 0..ROUNDS {
+            self.stale = false;
+            let everything = self.start.scope == Scope::Everything && round == 0;
+            let result = if quick {
+                self.quick().await
+            } else {
+                self.full(everything).await
+            };
+            match result {
+                Err(Stop::Outdated) => self.stale = true,
+                other => other?,
+            }
+            quick = false;
+            if !self.stale || self.start.dry_run {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn warm_up(&mut self) -> Result<(), Stop> {
+        if self.memory.warm {
+            return Ok(());
+        }
+        match self.io.database(DatabaseEffect::ReadIndex).await? {
+            DatabaseOutcome::Index(index) => self.memory.warm_up(index),
+            _ => return Err(mismatch().into()),
+        }
+        Ok(())
+    }
+
+    /// A structural batch without an answer may arrive at any time until its stamp is taken.
+    async fn close_lost_batch(&mut self) -> Result<(), Stop> {
+        let Some(stamp) = self.memory.lost.clone() else {
+            return Ok(());
+        };
+        if self.start.dry_run {
+            return Ok(());
+        }
+        self.io.sheet(SheetEffect::Claim { stamp }).await?;
+        self.memory.lost = None;
+        Ok(())
+    }
+
+    fn finish(mut self, ended: Result<(), Stop>) -> (Report, Memory) {
+        match ended {
+            Ok(()) => {}
+            Err(Stop::Outdated) => self.stale = true,
+            Err(Stop::Stopped(stopped)) => self.report.stopped = Some(stopped),
+        }
+        let stopped = self.report.stopped.is_some();
+        self.report.again = match (stopped, self.stale, self.soon) {
+            (true, ..) => None,
+            (_, true, _) => Some(Again::Now),
+            (_, _, true) => Some(Again::Soon),
+            _ => None,
+        };
+        self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
+        self.report.rows = self.memory.based() as u64;
+        (self.report, self.memory)
+    }
+}
+
+/// The answer of a guard or a failure ends the cycle.
+impl From<Stopped> for Stop {
+    fn from(stopped: Stopped) -> Self {
+        Stop::Stopped(stopped)
+    }
+}
+
+/// Google's bytes were not what its own documentation says.
+pub(super) fn bad_answer(message: String) -> Failure {
+    Failure {
+        class: crate::effect::Class::RetryLater,
+        reason: "bad_answer".into(),
+        message,
+        hint: "Google's answer could not be understood; it is asked again later.".into(),
+        retry_after_ms: None,
+        may_have_applied: false,
+    }
+}

@@ -1,0 +1,401 @@
+//! What differs in a snapshot from what was last settled: by hash, row by row.
+
+use std::collections::{HashMap, HashSet};
+
+use super::header::Layout;
+use super::io::{Stop, mismatch};
+use super::memory::{NOWHERE, State, UNSETTLED};
+use super::run::{Cycle, bad_answer};
+use crate::codec::{hash_cells, hash_raw};
+use crate::effect::{
+    DatabaseEffect, DatabaseOutcome, Failure, Place, Problem, Refusal, Snapshot, TypedText,
+};
+use crate::mapping::{Direction, Mapping, Side};
+use crate::value::{Cell, Key};
+
+/// Texts that one `Canonicalise` asks about.
+const CANONICALISE: usize = 10_000;
+
+/// A key that has to be looked at, and where the sheet has it.
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    pub key: Key,
+    /// The snapshot's row; `None` where the sheet does not have the key.
+    pub row: Option<u32>,
+    pub raw: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Diff {
+    pub changed: Vec<Sighting>,
+    /// Known keys that this snapshot and an earlier one miss.
+    pub missing: Vec<Sighting>,
+    /// Keys that must be left alone: doubled, or missing for the first time.
+    pub untouchable: HashSet<Key>,
+    /// Rows typed without a key that can be given one.
+    pub keyless: Vec<u32>,
+    pub problems: Vec<Problem>,
+}
+
+struct Row {
+    at: u32,
+    raw: u64,
+    cells: i64,
+}
+
+pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure> {
+    match snapshot.rows.get(row as usize) {
+        Some(raw) => serde_json::from_str(raw.get())
+            .map_err(|error| bad_answer(format!("Row {}: {error}", row + 1))),
+        None => Ok(Vec::new()),
+    }
+}
+
+impl Cycle {
+    pub(super) async fn diff(
+        &mut self,
+        snapshot: &Snapshot,
+        layout: &Layout,
+        trust: bool,
+    ) -> Result<Diff, Stop> {
+        let mut diff = Diff::default();
+        let mut unknown: Vec<(Row, Vec<String>)> = Vec::new();
+        let mut seen: Vec<(usize, Row)> = Vec::new();
+        let mut by_position = vec![usize::MAX; snapshot.rows.len()];
+        for (index, known) in self.memory.rows.values().enumerate() {
+            if let Some(slot) = by_position.get_mut(known.row as usize) {
+                *slot = index;
+            }
+        }
+        let first = self.mapping.header_row as usize;
+        for (at, raw_row) in snapshot.rows.iter().enumerate().skip(first) {
+            let raw = hash_raw(raw_row.get().as_bytes());
+            let index = by_position.get(at).copied().unwrap_or(usize::MAX);
+            let at = u32::try_from(at).unwrap_or(NOWHERE);
+            if let Some((_, known)) = self.memory.rows.get_index(index)
+                && trust
+                && known.raw == raw
+            {
+                seen.push((
+                    index,
+                    Row {
+                        at,
+                        raw,
+                        cells: known.cells,
+                    },
+                ));
+                continue;
+            }
+            let cells = layout.mapped(&parse(snapshot, at)?);
+            let row = Row {
+                at,
+                raw,
+                cells: hash_cells(&cells),
+            };
+            match typed_key(&self.mapping, &cells) {
+                Typed::Blank => {}
+                Typed::Whole(texts) => {
+                    let typed = Key(texts);
+                    match self.memory.canonical(&typed) {
+                        Some(key) => seen.push((self.index_of(key), row)),
+                        None => unknown.push((row, typed.0)),
+                    }
+                }
+                Typed::Missing(column) => self.keyless_row(&mut diff, &cells, at, column),
+            }
+        }
+        drop(by_position);
+        self.canonicalise(&mut diff, unknown, &mut seen).await?;
+        self.classify(&mut diff, seen, trust);
+        Ok(diff)
+    }
+
+    fn index_of(&mut self, key: Key) -> usize {
+        self.memory.known(&key);
+        self.memory.rows.get_index_of(&key).unwrap_or(usize::MAX)
+    }
+
+    /// A row with content but without (all of) its key.
+    fn keyless_row(&self, diff: &mut Diff, cells: &[Cell], at: u32, column: usize) {
+        let mapping = &self.mapping;
+        if mapping.direction == Direction::ToSheet {
+            return;
+        }
+        let blank_key = mapping
+            .key
+            .iter()
+            .all(|key| cells.get(*key).is_none_or(|cell| *cell == Cell::Empty));
+        let incomplete = mapping
+            .columns
+            .iter()
+            .enumerate()
+            .find(|(index, description)| {
+                let empty = mapping
+                    .decode(*index, cells.get(*index).unwrap_or(&Cell::Empty))
+                    .is_none();
+                empty
+                    && !description.nullable
+                    && !description.has_default
+                    && mapping.pulls(*index)
+                    && !mapping.key.contains(index)
+            });
+        match incomplete {
+            None if mapping.key_generated && blank_key => diff.keyless.push(at),
+            Some((index, description)) if mapping.key_generated && blank_key => {
+                diff.problems.push(sheet_problem(
+                    at,
+                    Some(index),
+                    "incomplete_row",
+                    format!("The row has no {} yet.", description.header),
+                    format!(
+                        "Fill in {}; the row then gets its key and reaches the table.",
+                        description.header
+                    ),
+                ))
+            }
+            _ => {
+                let header = mapping
+                    .columns
+                    .get(column)
+                    .map_or("", |description| description.header.as_str());
+                diff.problems.push(sheet_problem(
+                    at,
+                    Some(column),
+                    "missing_key",
+                    format!("The row has no {header}, so it cannot be told from other rows."),
+                    format!("Type a {header} that no other row has."),
+                ));
+            }
+        }
+    }
+
+    async fn canonicalise(
+        &mut self,
+        diff: &mut Diff,
+        unknown: Vec<(Row, Vec<String>)>,
+        seen: &mut Vec<(usize, Row)>,
+    ) -> Result<(), Stop> {
+        let width = self.mapping.key.len().max(1);
+        let mut rest = unknown.into_iter();
+        loop {
+            let chunk: Vec<_> = rest.by_ref().take((CANONICALISE / width).max(1)).collect();
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            let columns = &self.mapping.key;
+            let cells: Vec<TypedText> = chunk
+                .iter()
+                .flat_map(|(_, texts)| columns.iter().zip(texts))
+                .map(|(column, text)| TypedText {
+                    column: *column,
+                    text: text.clone(),
+                })
+                .collect();
+            let asked = cells.len();
+            let answers = match self
+                .io
+                .database(DatabaseEffect::Canonicalise { cells })
+                .await?
+            {
+                DatabaseOutcome::Canonical(answers) if answers.len() == asked => answers,
+                _ => return Err(mismatch().into()),
+            };
+            let mut answers = answers.into_iter();
+            for (row, typed) in chunk {
+                let canonical: Vec<Result<String, Refusal>> =
+                    answers.by_ref().take(width).collect();
+                let mut key = Vec::with_capacity(width);
+                let mut refused = None;
+                for (text, column) in canonical.into_iter().zip(&self.mapping.key) {
+                    match text {
+                        Ok(text) => key.push(text),
+                        Err(refusal) => refused = refused.or(Some((*column, refusal))),
+                    }
+                }
+                match refused {
+                    Some((column, refusal)) => diff.problems.push(sheet_problem(
+                        row.at,
+                        Some(column),
+                        &refusal.sqlstate,
+                        refusal.message,
+                        refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
+                    )),
+                    None => {
+                        let (key, typed) = (Key(key), Key(typed));
+                        if key != typed {
+                            self.memory.aliases.insert(typed, key.clone());
+                        }
+                        seen.push((self.index_of(key), row));
+                    }
+                }
+            }
+        }
+    }
+
+    fn classify(&mut self, diff: &mut Diff, seen: Vec<(usize, Row)>, trust: bool) {
+        let mut rows_of: Vec<u32> = vec![NOWHERE; self.memory.rows.len()];
+        let mut doubled: HashMap<usize, Vec<u32>> = HashMap::new();
+        for (index, row) in &seen {
+            match rows_of.get_mut(*index) {
+                Some(slot) if *slot == NOWHERE => *slot = row.at,
+                Some(slot) => doubled
+                    .entry(*index)
+                    .or_insert_with(|| vec![*slot])
+                    .push(row.at),
+                None => {}
+            }
+        }
+        for (index, row) in seen {
+            let Some((key, known)) = self.memory.rows.get_index_mut(index) else {
+                continue;
+            };
+            known.missing = 0;
+            if doubled.contains_key(&index) {
+                known.row = NOWHERE;
+                known.raw = 0;
+                known.cells = UNSETTLED;
+                continue;
+            }
+            known.row = row.at;
+            let settled = trust && row.cells != UNSETTLED && known.cells == row.cells;
+            if settled {
+                known.raw = row.raw;
+            } else {
+                known.raw = 0;
+                diff.changed.push(Sighting {
+                    key: key.clone(),
+                    row: Some(row.at),
+                    raw: row.raw,
+                });
+            }
+        }
+        for (index, rows) in &doubled {
+            if let Some((key, _)) = self.memory.rows.get_index(*index) {
+                diff.problems
+                    .extend(rows.iter().map(|row| doubled_key(key, *row, rows)));
+                diff.untouchable.insert(key.clone());
+            }
+        }
+        self.missing(diff, &rows_of);
+    }
+
+    fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
+        let snapshot = self.memory.snapshots;
+        let mut forget = Vec::new();
+        for ((key, known), row) in self.memory.rows.iter_mut().zip(rows_of) {
+            if *row != NOWHERE {
+                continue;
+            }
+            known.row = NOWHERE;
+            known.raw = 0;
+            match known.state {
+                State::Absent => {}
+                State::Unbased => forget.push(key.clone()),
+                State::Inserting => diff.missing.push(Sighting {
+                    key: key.clone(),
+                    row: None,
+                    raw: 0,
+                }),
+                // One reading that misses a row may be a partial or an old one.
+                State::Based if known.missing == 0 => {
+                    known.missing = snapshot;
+                    self.soon = true;
+                    diff.untouchable.insert(key.clone());
+                }
+                State::Based => diff.missing.push(Sighting {
+                    key: key.clone(),
+                    row: None,
+                    raw: 0,
+                }),
+            }
+        }
+        for key in forget {
+            self.memory.rows.swap_remove(&key);
+            if let Some(problems) = self.memory.problems.remove(&key) {
+                let places = problems.into_iter().map(|one| Place {
+                    key: Some(key.clone()),
+                    sheet_row: None,
+                    column: one.column,
+                });
+                self.settled.extend(places);
+            }
+        }
+    }
+}
+
+pub(super) enum Typed {
+    Blank,
+    Whole(Vec<String>),
+    /// The first key column without a value.
+    Missing(usize),
+}
+
+pub(super) fn typed_key(mapping: &Mapping, cells: &[Cell]) -> Typed {
+    let mut texts = Vec::with_capacity(mapping.key.len());
+    let mut missing = None;
+    for column in &mapping.key {
+        match cells.get(*column) {
+            None | Some(Cell::Empty) => missing = missing.or(Some(*column)),
+            Some(cell) => texts.extend(mapping.decode(*column, cell)),
+        }
+    }
+    let Some(column) = missing else {
+        return Typed::Whole(texts);
+    };
+    // Formula columns are filled far below the data; they make no row.
+    let typed = mapping
+        .columns
+        .iter()
+        .zip(cells)
+        .any(|(description, cell)| {
+            *cell != Cell::Empty
+                && *cell != Cell::Bool(false)
+                && description.direction != Direction::FromSheet
+        });
+    if typed {
+        Typed::Missing(column)
+    } else {
+        Typed::Blank
+    }
+}
+
+pub(super) fn sheet_problem(
+    at: u32,
+    column: Option<usize>,
+    code: &str,
+    message: String,
+    hint: String,
+) -> Problem {
+    Problem {
+        place: Place {
+            key: None,
+            sheet_row: Some(at + 1),
+            column,
+        },
+        side: Side::Database,
+        code: code.into(),
+        message,
+        hint,
+        retry_at: None,
+    }
+}
+
+fn doubled_key(key: &Key, row: u32, rows: &[u32]) -> Problem {
+    let rows: Vec<String> = rows.iter().map(|row| (row + 1).to_string()).collect();
+    Problem {
+        place: Place {
+            key: Some(key.clone()),
+            sheet_row: Some(row + 1),
+            column: None,
+        },
+        side: Side::Database,
+        code: "duplicate_key".into(),
+        message: format!(
+            "Rows {} of the sheet have the same key {}.",
+            rows.join(", "),
+            key.0.join(", ")
+        ),
+        hint: "Give each row a key of its own, or delete the rows that are too many.".into(),
+        retry_at: None,
+    }
+}

@@ -1,0 +1,159 @@
+//! Requests that move rows: each carries a stamp and applies at most once.
+
+use super::batch::Piece;
+use super::io::{Stop, mismatch};
+use super::run::Cycle;
+use crate::codec::hash_raw;
+use crate::effect::{
+    Deleted, Failure, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
+};
+use crate::value::Cell;
+
+/// How often one cycle sends a structural batch whose answer is lost.
+const ATTEMPTS: u32 = 3;
+
+/// Stamps that stay in the spreadsheet: those of batches that may still be on their way.
+const KEPT_STAMPS: usize = 16;
+
+impl Cycle {
+    pub(super) fn note_reading(&mut self, snapshot: &Snapshot) {
+        let before = self.reading;
+        let hash = snapshot.rows.iter().fold(0u64, |hash, row| {
+            (hash.rotate_left(5) ^ hash_raw(row.get().as_bytes()))
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        });
+        // The same content after a refused stamp: the stamp is an old one of an equal plan.
+        if before == hash && self.ordinal > 0 {
+            self.memory.salt = self.memory.salt.wrapping_add(1);
+        }
+        self.reading = hash;
+        self.ordinal = 0;
+        self.removed.clear();
+        let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
+        self.end = rows.max(self.mapping.header_row);
+    }
+
+    /// Made from the reading, so that two writers that plan from one reading ask for one stamp, and only one gets it.
+    pub(super) fn stamp(&mut self) -> Stamp {
+        self.ordinal += 1;
+        let text = format!("{}.{}.{}", self.reading, self.ordinal, self.memory.salt);
+        let id = i32::try_from(hash_raw(text.as_bytes()) % 0x7FFF_FFFE).unwrap_or(0) + 1;
+        Stamp {
+            id,
+            value: format!("{:x}.{}", self.start.seed, self.next_id),
+        }
+    }
+
+    pub(super) fn old_marks(&self) -> Vec<MetadataId> {
+        let old = self.memory.stamps.len().saturating_sub(KEPT_STAMPS);
+        self.memory
+            .anchors
+            .iter()
+            .chain(self.memory.stamps.iter().take(old))
+            .copied()
+            .collect()
+    }
+
+    fn tidied(&mut self, tidy: &[MetadataId]) {
+        self.memory.anchors.retain(|anchor| !tidy.contains(anchor));
+        self.memory.stamps.retain(|stamp| !tidy.contains(stamp));
+    }
+
+    /// Sends a structural batch until there is a definite answer. `Outdated` where it was applied earlier, or where another
+    /// writer was first: both are seen in a new reading.
+    pub(super) async fn structural(
+        &mut self,
+        effect: SheetEffect,
+        stamp: Stamp,
+    ) -> Result<SheetOutcome, Stop> {
+        let tidy = match &effect {
+            SheetEffect::Insert { tidy, .. } | SheetEffect::Delete { tidy, .. } => tidy.clone(),
+            _ => Vec::new(),
+        };
+        let mut attempt = 1;
+        loop {
+            match self.io.sheet(effect.clone()).await {
+                Ok(SheetOutcome::Stamped { ours }) => {
+                    if ours {
+                        self.memory.stamps.push(stamp.id);
+                    } else {
+                        self.memory.salt = self.memory.salt.wrapping_add(1);
+                    }
+                    return Err(Stop::Outdated);
+                }
+                Ok(outcome) => {
+                    self.tidied(&tidy);
+                    self.memory.stamps.push(stamp.id);
+                    return Ok(outcome);
+                }
+                Err(failure) if failure.may_have_applied && attempt < ATTEMPTS => attempt += 1,
+                Err(failure) => {
+                    if failure.may_have_applied {
+                        self.memory.lost = Some(stamp);
+                    }
+                    return Err(failure.into());
+                }
+            }
+        }
+    }
+
+    /// New rows below the data; returns what they show.
+    pub(super) async fn insert(
+        &mut self,
+        rows: Vec<Vec<(u32, Cell)>>,
+    ) -> Result<Vec<Vec<Cell>>, Stop> {
+        let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let stamp = self.stamp();
+        let tidy = self.old_marks();
+        let effect = SheetEffect::Insert {
+            at: self.end,
+            rows,
+            stamp: stamp.clone(),
+            tidy,
+        };
+        match self.structural(effect, stamp).await? {
+            SheetOutcome::Inserted(rows) if rows.len() == count as usize => {
+                self.end = self.end.saturating_add(count);
+                Ok(rows)
+            }
+            _ => Err(mismatch().into()),
+        }
+    }
+
+    pub(super) async fn delete(&mut self, rows: Vec<TagRow>) -> Result<Deleted, Stop> {
+        let stamp = self.stamp();
+        let tidy = self.old_marks();
+        let effect = SheetEffect::Delete {
+            rows,
+            stamp: stamp.clone(),
+            tidy,
+        };
+        match self.structural(effect, stamp).await? {
+            SheetOutcome::Deleted(deleted) => Ok(deleted),
+            _ => Err(mismatch().into()),
+        }
+    }
+
+    /// Cells through anchors. What fails in passing was sent again already: such a write is idempotent.
+    pub(super) async fn write(
+        &mut self,
+        piece: &Piece,
+    ) -> Result<Vec<(MetadataId, Vec<(u32, Cell)>)>, Failure> {
+        match self
+            .io
+            .sheet(SheetEffect::Write {
+                rows: piece.rows.clone(),
+            })
+            .await?
+        {
+            SheetOutcome::Written(written) => Ok(written),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Where a row of the snapshot stands after the deletions of this cycle.
+    pub(super) fn moved(&self, row: u32) -> u32 {
+        let above = self.removed.partition_point(|removed| *removed < row);
+        row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX))
+    }
+}

@@ -1,0 +1,108 @@
+//! How the base advances.
+
+use crate::codec::hash_cells;
+use crate::effect::{Apply, BaseWrite, Change};
+use crate::mapping::Mapping;
+use crate::value::{ABSENT, Base, Cell, Datum};
+
+impl Base {
+    /// Both sides agree that the sheet does not have the row.
+    pub(crate) fn is_absent_in_sheet(&self) -> bool {
+        self.sheet.is_empty()
+    }
+
+    /// Both sides agree that the table does not have the row.
+    pub(crate) fn is_absent_in_table(&self) -> bool {
+        self.database.is_empty()
+    }
+
+    pub(crate) fn set(&mut self, column: usize, database: Datum, sheet: Cell) {
+        if let Some(slot) = self.database.get_mut(column) {
+            *slot = database;
+        }
+        if let Some(slot) = self.sheet.get_mut(column) {
+            *slot = sheet;
+        }
+    }
+}
+
+/// The mark or hash under which a base is stored.
+pub(crate) fn stored_hash(base: Option<&Base>) -> i64 {
+    match base {
+        Some(base) if !base.is_absent_in_sheet() => hash_cells(&base.sheet),
+        _ => ABSENT,
+    }
+}
+
+/// The base after the table took `apply` and returned `row`.
+///
+/// A pulled column whose returned value stands for the cell is agreed. Where the table made something else of it (a trigger, a
+/// type modifier), the base says what was sent: so the difference is a database change, and is pushed back.
+pub(crate) fn base_after(
+    mapping: &Mapping,
+    apply: &Apply,
+    row: Option<&[Datum]>,
+    refused: &[usize],
+) -> BaseWrite {
+    let key = apply.new_key.clone().unwrap_or_else(|| apply.key.clone());
+    let base = row.and_then(|row| match &apply.change {
+        Change::Insert { values } => Some(after_insert(mapping, apply, values, row, refused)),
+        Change::Update { values, .. } => Some(after_update(mapping, apply, values, row, refused)),
+        Change::Delete { .. } => None,
+    });
+    let sheet_hash = stored_hash(base.as_ref());
+    BaseWrite {
+        key,
+        base,
+        sheet_hash,
+    }
+}
+
+fn after_insert(
+    mapping: &Mapping,
+    apply: &Apply,
+    sent: &[(usize, Datum)],
+    row: &[Datum],
+    refused: &[usize],
+) -> Base {
+    let mut base = Base::empty(mapping.columns.len());
+    for (column, cell) in apply.sheet.iter().enumerate() {
+        let returned = row.get(column).cloned().flatten();
+        let value = sent
+            .iter()
+            .find(|(at, _)| *at == column)
+            .map(|(_, value)| value);
+        if refused.contains(&column) {
+            // The cell stays a change of the sheet's that is owed, and what the table has instead is not pushed over it.
+            base.set(column, returned, Cell::Empty);
+        } else if mapping.agreed(column, &returned, cell) || !mapping.pushes(column) {
+            base.set(column, returned, cell.clone());
+        } else {
+            base.set(column, value.cloned().flatten(), cell.clone());
+        }
+    }
+    base
+}
+
+fn after_update(
+    mapping: &Mapping,
+    apply: &Apply,
+    sent: &[(usize, Datum)],
+    row: &[Datum],
+    refused: &[usize],
+) -> Base {
+    let mut base = apply
+        .base
+        .clone()
+        .unwrap_or_else(|| Base::empty(mapping.columns.len()));
+    for (column, value) in sent {
+        if refused.contains(column) || apply.owed.contains(column) {
+            continue;
+        }
+        let returned = row.get(*column).cloned().flatten();
+        let cell = apply.sheet.get(*column).cloned().unwrap_or(Cell::Empty);
+        let agreed = mapping.agreed(*column, &returned, &cell) || !mapping.pushes(*column);
+        base.set(*column, if agreed { returned } else { value.clone() }, cell);
+    }
+    base
+}

@@ -1,0 +1,330 @@
+//! A row that both sides have: cell by cell.
+
+use super::{Plan, Row, SheetChange, TableChange};
+use crate::codec::{TooLong, is_error};
+use crate::effect::{Conflict, Decision, Place, Problem, Winner};
+use crate::mapping::{Policy, Side};
+use crate::value::{Base, Cell, Datum};
+
+/// What becomes of one cell that is not the same on both sides.
+enum Verdict {
+    Push,
+    Pull,
+    Value(Datum),
+    Wait,
+    AskFunction,
+}
+
+pub(super) fn merge(
+    row: &Row<'_>,
+    base: Option<&Base>,
+    database: &[Datum],
+    sheet: &[Cell],
+) -> Plan {
+    let columns = row.mapping.columns.len();
+    let mut merge = Merge {
+        row,
+        plan: Plan {
+            base_moved: base.is_none(),
+            ..Plan::default()
+        },
+        base: base.cloned().unwrap_or_else(|| Base::empty(columns)),
+        values: Vec::new(),
+        writes: Vec::new(),
+    };
+    merge.base.database.resize(columns, None);
+    merge.base.sheet.resize(columns, Cell::Empty);
+    for column in 0..columns {
+        let value = database.get(column).cloned().flatten();
+        let cell = sheet.get(column).cloned().unwrap_or(Cell::Empty);
+        merge.column(column, value, cell);
+    }
+    merge.finish()
+}
+
+struct Merge<'a> {
+    row: &'a Row<'a>,
+    plan: Plan,
+    base: Base,
+    values: Vec<(usize, Datum)>,
+    writes: Vec<(usize, Cell, Datum)>,
+}
+
+impl Merge<'_> {
+    fn column(&mut self, column: usize, value: Datum, cell: Cell) {
+        let mapping = self.row.mapping;
+        let base_value = self.base.database.get(column).cloned().flatten();
+        let base_cell = self.base.sheet.get(column).cloned().unwrap_or(Cell::Empty);
+        let (table_changed, sheet_changed) = (base_value != value, base_cell != cell);
+
+        // One key, whatever the cell looks like: it names the row on both sides.
+        if mapping.key.contains(&column) || mapping.agreed(column, &value, &cell) {
+            if table_changed || sheet_changed {
+                self.agree(column, value, cell);
+            }
+            self.settle(column);
+            return;
+        }
+        if let Some(verdict) = self.decided(column, &value, &cell) {
+            return self.carry_out(verdict, column, value, cell);
+        }
+        let verdict = match (table_changed, sheet_changed) {
+            (false, false) => {
+                self.settle(column);
+                return;
+            }
+            (true, false) if mapping.pushes(column) => Verdict::Push,
+            (false, true) if mapping.pulls(column) => Verdict::Pull,
+            // What may travel one way only stays as its owner has it; what the other side had is kept as a conflict.
+            _ if !mapping.pulls(column) && mapping.pushes(column) => Verdict::Push,
+            _ if !mapping.pushes(column) && mapping.pulls(column) => Verdict::Pull,
+            _ if !mapping.pushes(column) => {
+                self.agree(column, value, cell);
+                return;
+            }
+            (true, true) => self.by_policy(column),
+            (false, true) | (true, false) => return,
+        };
+        let one_sided = match verdict {
+            Verdict::Push => !sheet_changed,
+            Verdict::Pull => !table_changed,
+            _ => false,
+        };
+        if one_sided {
+            self.settle(column);
+        } else if !self.record(&verdict, column, base_value, &value, &cell) {
+            return;
+        }
+        self.carry_out(verdict, column, value, cell);
+    }
+
+    fn agree(&mut self, column: usize, value: Datum, cell: Cell) {
+        self.base.set(column, value, cell);
+        self.plan.base_moved = true;
+    }
+
+    fn by_policy(&self, column: usize) -> Verdict {
+        match self.row.mapping.policy_of(column) {
+            Policy::DatabaseWins => Verdict::Push,
+            Policy::SheetWins => Verdict::Pull,
+            Policy::Manual => Verdict::Wait,
+            Policy::Function => match self.row.merged {
+                Some(merged) => Verdict::Value(merged.get(column).cloned().flatten()),
+                None => Verdict::AskFunction,
+            },
+            Policy::LastWriteWins => match self.last_writer() {
+                Side::Database => Verdict::Push,
+                Side::Sheet => Verdict::Pull,
+            },
+        }
+    }
+
+    /// The table's change before the earlier snapshot is the older one, after the later snapshot the newer one; in between
+    /// nobody can know.
+    fn last_writer(&self) -> Side {
+        let (earlier, later) = self.row.window;
+        match self.row.changed_at {
+            Some(at) if earlier.is_some_and(|earlier| at < earlier) => Side::Sheet,
+            Some(at) if at > later => Side::Database,
+            _ => self.row.mapping.tie,
+        }
+    }
+
+    /// A decision that a person took for this column.
+    fn decided(&mut self, column: usize, value: &Datum, cell: &Cell) -> Option<Verdict> {
+        let pending = self
+            .row
+            .pending
+            .iter()
+            .rev()
+            .find(|one| one.column == Some(column) && one.decision.is_some())?;
+        let as_seen =
+            pending.database.as_ref() == Some(value) && pending.sheet.as_ref() == Some(cell);
+        let verdict = match pending.decision.as_ref()? {
+            Decision::Side(Side::Database) => Verdict::Push,
+            Decision::Side(Side::Sheet) => Verdict::Pull,
+            Decision::Value(value) => Verdict::Value(value.clone()),
+        };
+        if !as_seen {
+            // What was edited after the conflict was shown is not overwritten without a line of its own.
+            let base_value = self.base.database.get(column).cloned().flatten();
+            self.record(&verdict, column, base_value, value, cell);
+        }
+        self.settle(column);
+        Some(verdict)
+    }
+
+    /// Note the conflict; false where there is nothing to do before somebody decides.
+    fn record(
+        &mut self,
+        verdict: &Verdict,
+        column: usize,
+        base: Datum,
+        value: &Datum,
+        cell: &Cell,
+    ) -> bool {
+        let winner = match verdict {
+            Verdict::Push => Winner::Database,
+            Verdict::Pull => Winner::Sheet,
+            Verdict::Value(_) => Winner::Function,
+            Verdict::Wait => Winner::Pending,
+            Verdict::AskFunction => {
+                self.plan.asks_function = true;
+                return false;
+            }
+        };
+        if winner == Winner::Pending {
+            let known = self.row.pending.iter().any(|one| {
+                one.column == Some(column)
+                    && one.database.as_ref() == Some(value)
+                    && one.sheet.as_ref() == Some(cell)
+            });
+            if known {
+                return false;
+            }
+        }
+        self.settle(column);
+        self.plan.conflicts.push(Conflict {
+            key: self.row.key.clone(),
+            column: Some(column),
+            base: Some(base),
+            database: Some(value.clone()),
+            sheet: Some(cell.clone()),
+            rows: None,
+            database_time: self.row.changed_at,
+            sheet_time: self.row.window,
+            winner,
+            settled: false,
+        });
+        winner != Winner::Pending
+    }
+
+    /// Earlier lines of this column are over when the plan is carried out.
+    fn settle(&mut self, column: usize) {
+        let ids = self
+            .row
+            .pending
+            .iter()
+            .filter(|one| one.column == Some(column))
+            .map(|one| one.id);
+        for id in ids {
+            if !self.plan.settles.contains(&id) {
+                self.plan.settles.push(id);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, verdict: Verdict, column: usize, value: Datum, cell: Cell) {
+        match verdict {
+            Verdict::Push => self.push(column, value, &cell),
+            Verdict::Pull => {
+                let typed = self.row.mapping.decode(column, &cell);
+                self.pull(column, typed, &cell);
+            }
+            Verdict::Value(chosen) => {
+                if chosen != value {
+                    self.pull(column, chosen.clone(), &Cell::Empty);
+                    self.plan.owed.push(column);
+                }
+                if !self.row.mapping.agreed(column, &chosen, &cell) {
+                    self.push(column, chosen, &cell);
+                }
+            }
+            Verdict::Wait | Verdict::AskFunction => {}
+        }
+    }
+
+    fn push(&mut self, column: usize, value: Datum, shown: &Cell) {
+        match self.row.mapping.encode(column, &value) {
+            Ok(cell) if cell == *shown => self.agree(column, value, cell),
+            Ok(_) if !self.row.ways.push => self.plan.push_left = true,
+            Ok(cell) => self.writes.push((column, cell, value)),
+            Err(long) => self.plan.problems.push(too_long(self.row, column, long)),
+        }
+    }
+
+    fn pull(&mut self, column: usize, value: Datum, cell: &Cell) {
+        let refused = self.row.refused;
+        if is_error(cell) {
+            self.plan.problems.push(error_cell(self.row, column, cell));
+        } else if refused.contains(&None) {
+            self.plan.problems.push(standing(self.row, None));
+        } else if refused.contains(&Some(column)) {
+            self.plan.problems.push(standing(self.row, Some(column)));
+        } else if !self.row.ways.pull {
+            self.plan.pull_left = true;
+        } else {
+            self.values.push((column, value));
+        }
+    }
+
+    fn finish(mut self) -> Plan {
+        if self.plan.asks_function {
+            return Plan {
+                asks_function: true,
+                ..Plan::default()
+            };
+        }
+        if !self.values.is_empty() {
+            self.plan.table = Some(TableChange::Update(self.values));
+        }
+        if !self.writes.is_empty() {
+            self.plan.sheet = Some(SheetChange::Update(self.writes));
+        }
+        self.plan.base = Some(self.base);
+        self.plan
+    }
+}
+
+pub(super) fn too_long(row: &Row<'_>, column: usize, long: TooLong) -> Problem {
+    Problem {
+        place: Place {
+            key: Some(row.key.clone()),
+            sheet_row: None,
+            column: Some(column),
+        },
+        side: Side::Sheet,
+        code: "too_long".into(),
+        message: format!(
+            "The value has {} characters; a cell of a sheet holds 50,000.",
+            long.characters
+        ),
+        hint: "Shorten the value, or leave the column out of the mapping.".into(),
+        retry_at: None,
+    }
+}
+
+pub(super) fn error_cell(row: &Row<'_>, column: usize, cell: &Cell) -> Problem {
+    let shown = match cell {
+        Cell::Text(text) => text.as_str(),
+        _ => "",
+    };
+    Problem {
+        place: Place {
+            key: Some(row.key.clone()),
+            sheet_row: None,
+            column: Some(column),
+        },
+        side: Side::Database,
+        code: "error_cell".into(),
+        message: format!("The cell shows the error {shown}; the table keeps its value."),
+        hint: "Mend the formula, or type a value.".into(),
+        retry_at: None,
+    }
+}
+
+/// A refusal that still holds: named so that it is not taken for mended. Its words are stored already.
+pub(super) fn standing(row: &Row<'_>, column: Option<usize>) -> Problem {
+    Problem {
+        place: Place {
+            key: Some(row.key.clone()),
+            sheet_row: None,
+            column,
+        },
+        side: Side::Database,
+        code: String::new(),
+        message: String::new(),
+        hint: String::new(),
+        retry_at: None,
+    }
+}

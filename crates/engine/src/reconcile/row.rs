@@ -1,0 +1,303 @@
+//! The table of design §6, by what each side has of the row.
+
+use super::cells::{error_cell, merge, standing, too_long};
+use super::{Plan, Row, SheetChange, TableChange};
+use crate::codec::is_error;
+use crate::effect::{Conflict, ConflictRows, Decision, Place, Problem, Ways, Winner};
+use crate::mapping::{Direction, OnSheetDelete, OnTableDelete, Policy, Side};
+use crate::value::{Base, Cell, Datum};
+
+pub(crate) fn reconcile(row: &Row<'_>) -> Plan {
+    match row.database {
+        Some(database) if !row.in_filter => outside_filter(row, database),
+        database => by_presence(row, database),
+    }
+}
+
+fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
+    let known = row
+        .base
+        .filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
+    match (known, database, row.sheet) {
+        (base, Some(database), Some(sheet)) => merge(row, base, database, sheet),
+        (None, Some(database), None) => match row.base {
+            Some(base) if base.is_absent_in_sheet() && base.database == database => Plan::default(),
+            _ => insert_in_sheet(row, database),
+        },
+        (None, None, Some(sheet)) => match row.base {
+            Some(base) if base.is_absent_in_table() && base.sheet == sheet => Plan::default(),
+            _ => insert_in_table(row, sheet),
+        },
+        (Some(base), Some(database), None) => deleted_in_sheet(row, base, database),
+        (Some(base), None, Some(sheet)) => deleted_in_table(row, base, sheet),
+        (_, None, None) => gone(row),
+    }
+}
+
+fn gone(row: &Row<'_>) -> Plan {
+    Plan {
+        base_moved: row.base.is_some(),
+        settles: all_pending(row),
+        ..Plan::default()
+    }
+}
+
+fn insert_in_sheet(row: &Row<'_>, database: &[Datum]) -> Plan {
+    let mut plan = Plan::default();
+    if row.mapping.direction == Direction::FromSheet {
+        return plan;
+    }
+    if !row.ways.push {
+        plan.push_left = true;
+        return plan;
+    }
+    let mut cells = Vec::with_capacity(database.len());
+    for (column, value) in database.iter().enumerate() {
+        let cell = match row.mapping.encode(column, value) {
+            _ if !row.mapping.pushes(column) && !row.mapping.key.contains(&column) => None,
+            Ok(cell) => Some(cell),
+            Err(long) => {
+                plan.problems.push(too_long(row, column, long));
+                None
+            }
+        };
+        cells.push(cell);
+    }
+    plan.sheet = Some(SheetChange::Insert(cells));
+    plan
+}
+
+fn insert_in_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
+    let mut plan = Plan::default();
+    if row.mapping.direction == Direction::ToSheet {
+        plan.problems.push(Problem {
+            place: Place {
+                key: Some(row.key.clone()),
+                sheet_row: None,
+                column: None,
+            },
+            side: Side::Database,
+            code: "to_sheet_only".into(),
+            message: "This sheet only shows the table; a row typed here does not reach it.".into(),
+            hint: "Add the row in the database, or remove it from the sheet.".into(),
+            retry_at: None,
+        });
+        return plan;
+    }
+    if row.refused.contains(&None) {
+        plan.problems.push(standing(row, None));
+        return plan;
+    }
+    if !row.ways.pull {
+        plan.pull_left = true;
+        return plan;
+    }
+    let mut values = Vec::new();
+    for (column, cell) in sheet.iter().enumerate() {
+        if let Some(at) = row.mapping.key.iter().position(|key| *key == column) {
+            values.push((column, row.key.0.get(at).cloned()));
+        } else if !row.mapping.pulls(column) {
+            continue;
+        } else if is_error(cell) {
+            plan.problems.push(error_cell(row, column, cell));
+        } else if row.refused.contains(&Some(column)) {
+            plan.problems.push(standing(row, Some(column)));
+        } else if *cell != Cell::Empty || !takes_default(row, column) {
+            values.push((column, row.mapping.decode(column, cell)));
+        }
+    }
+    plan.table = Some(TableChange::Insert(values));
+    plan
+}
+
+/// An empty cell of a new row is left to the table, unless it is the empty text that a NOT NULL text column means by it.
+fn takes_default(row: &Row<'_>, column: usize) -> bool {
+    row.mapping
+        .columns
+        .get(column)
+        .is_none_or(|description| description.has_default)
+        || row.mapping.decode(column, &Cell::Empty).is_none()
+}
+
+fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
+    let changed = base.database != database;
+    let verdict = match row.mapping.direction {
+        // The sheet only shows the table: the row comes back.
+        Direction::ToSheet => Some(Side::Database),
+        Direction::FromSheet => Some(Side::Sheet),
+        Direction::Both if changed => row_verdict(row, Side::Database),
+        Direction::Both => Some(Side::Sheet),
+    };
+    let conflict = changed && row.mapping.direction == Direction::Both;
+    let restored = row.mapping.direction == Direction::ToSheet;
+    let mut plan = match verdict {
+        Some(Side::Database) => insert_in_sheet(row, database),
+        Some(Side::Sheet) if row.mapping.on_sheet_delete == OnSheetDelete::Keep && !changed => {
+            Plan {
+                base: Some(Base {
+                    database: database.to_vec(),
+                    sheet: Vec::new(),
+                }),
+                base_moved: true,
+                ..Plan::default()
+            }
+        }
+        Some(Side::Sheet) if !row.ways.pull => Plan {
+            pull_left: true,
+            ..Plan::default()
+        },
+        Some(Side::Sheet) if row.refused.contains(&None) => Plan {
+            problems: vec![standing(row, None)],
+            ..Plan::default()
+        },
+        Some(Side::Sheet) => Plan {
+            table: Some(TableChange::Delete),
+            ..Plan::default()
+        },
+        None => Plan::default(),
+    };
+    if conflict || restored {
+        record(row, &mut plan, verdict);
+    } else {
+        plan.settles.extend(all_pending(row));
+    }
+    plan
+}
+
+fn deleted_in_table(row: &Row<'_>, base: &Base, sheet: &[Cell]) -> Plan {
+    let changed = base.sheet != sheet;
+    let verdict = match row.mapping.direction {
+        Direction::ToSheet => Some(Side::Database),
+        // The sheet is the master: the row comes back.
+        Direction::FromSheet => Some(Side::Sheet),
+        Direction::Both if changed => row_verdict(row, Side::Sheet),
+        Direction::Both => Some(Side::Database),
+    };
+    let conflict = changed && row.mapping.direction != Direction::FromSheet;
+    let restored = row.mapping.direction == Direction::FromSheet;
+    let mut plan = match verdict {
+        Some(Side::Sheet) => insert_in_table(row, sheet),
+        Some(Side::Database) => leave_sheet(row, sheet),
+        None => Plan::default(),
+    };
+    if conflict || restored {
+        record(row, &mut plan, verdict);
+    } else {
+        plan.settles.extend(all_pending(row));
+    }
+    plan
+}
+
+/// The row's place in the sheet goes, stays, or is emptied.
+fn leave_sheet(row: &Row<'_>, sheet: &[Cell]) -> Plan {
+    if !row.ways.push {
+        return Plan {
+            push_left: true,
+            ..Plan::default()
+        };
+    }
+    match row.mapping.on_table_delete {
+        OnTableDelete::DeleteRow => Plan {
+            sheet: Some(SheetChange::Delete),
+            ..Plan::default()
+        },
+        OnTableDelete::Clear => Plan {
+            sheet: Some(SheetChange::Clear),
+            ..Plan::default()
+        },
+        OnTableDelete::Keep => Plan {
+            base: Some(Base {
+                database: Vec::new(),
+                sheet: sheet.to_vec(),
+            }),
+            base_moved: true,
+            ..Plan::default()
+        },
+    }
+}
+
+/// One side deleted what the other changed. Unless somebody said otherwise the change survives.
+fn row_verdict(row: &Row<'_>, changed: Side) -> Option<Side> {
+    match row.mapping.policy {
+        Policy::DatabaseWins => Some(Side::Database),
+        Policy::SheetWins => Some(Side::Sheet),
+        Policy::LastWriteWins | Policy::Function => Some(changed),
+        Policy::Manual => row
+            .pending
+            .iter()
+            .rev()
+            .find(|one| one.column.is_none())
+            .and_then(|one| match one.decision {
+                Some(Decision::Side(side)) => Some(side),
+                // No single value makes a row.
+                Some(Decision::Value(_)) => Some(changed),
+                None => None,
+            }),
+    }
+}
+
+fn record(row: &Row<'_>, plan: &mut Plan, verdict: Option<Side>) {
+    // What is left for another cycle, or cannot be done, decides nothing yet.
+    let acts = plan.table.is_some() || plan.sheet.is_some() || plan.base_moved;
+    let known = row.pending.iter().any(|one| one.column.is_none());
+    let winner = match verdict {
+        Some(_) if known => {
+            if acts {
+                plan.settles.extend(all_pending(row));
+            }
+            return;
+        }
+        Some(_) if !acts => return,
+        Some(Side::Database) => Winner::Database,
+        Some(Side::Sheet) => Winner::Sheet,
+        None if known => return,
+        None => Winner::Pending,
+    };
+    plan.conflicts.push(Conflict {
+        key: row.key.clone(),
+        column: None,
+        base: None,
+        database: None,
+        sheet: None,
+        rows: Some(Box::new(ConflictRows {
+            base: row.base.cloned(),
+            database: row.database.map(<[_]>::to_vec),
+            sheet: row.sheet.map(<[_]>::to_vec),
+        })),
+        database_time: row.changed_at,
+        sheet_time: row.window,
+        winner,
+        settled: false,
+    });
+}
+
+fn all_pending(row: &Row<'_>) -> Vec<i64> {
+    row.pending.iter().map(|one| one.id).collect()
+}
+
+/// The row belongs in the table and not in the sheet. What a person changed in it is applied first.
+fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
+    match (row.base, row.sheet) {
+        (Some(base), Some(sheet)) if !base.is_absent_in_sheet() && !base.is_absent_in_table() => {
+            let ways = Ways { push: false, pull: row.ways.pull };
+            let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
+            if pulls.table.is_some() || pulls.pull_left || !pulls.problems.is_empty() || pulls.asks_function {
+                Plan { push_left: true, sheet: None, ..pulls }
+            } else {
+                leave_sheet(row, sheet)
+            }
+        }
+        (_, Some(_)) => Plan {
+            problems: vec![Problem {
+                place: Place { key: Some(row.key.clone()), sheet_row: None, column: None },
+                side: Side::Database,
+                code: "row_filter".into(),
+                message: "The table has a row with this key that does not belong in this sheet.".into(),
+                hint: "Give the row another key, or change the table's row so that it matches the mapping's row_filter.".into(),
+                retry_at: None,
+            }],
+            ..Plan::default()
+        },
+        (_, None) => gone(row),
+    }
+}
