@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::mapping::{Column, Kind, Mapping};
-use crate::value::{Base, Cell, Datum};
+use crate::value::{Base, Cell, Datum, MARKS};
 
 /// What Google takes in one cell.
 pub const MAX_CELL_CHARACTERS: usize = 50_000;
@@ -89,10 +89,10 @@ pub fn decode(column: &Column, zone: Tz, cell: &Cell) -> Datum {
 pub fn agreed(column: &Column, zone: Tz, value: &Datum, cell: &Cell) -> bool {
     let encoded = encode(column, zone, value);
     match (&encoded, cell) {
-        (Ok(Cell::Number(ours)), Cell::Number(theirs)) => {
-            if ours == theirs || (is_date(column.kind) && date::same_serial(*ours, *theirs)) {
-                return true;
-            }
+        (Ok(Cell::Number(ours)), Cell::Number(theirs))
+            if is_date(column.kind) && date::same_serial(*ours, *theirs) =>
+        {
+            return true;
         }
         (Ok(ours), theirs) if ours == theirs => return true,
         _ => {}
@@ -164,7 +164,7 @@ impl Mapping {
 }
 
 /// A hash of a row's mapped cells that is the same on every platform and in every version, because it is stored. Never one of
-/// the two marks [`crate::value::ABSENT`] and [`crate::value::INSERTING`].
+/// the marks that are stored in a hash's place.
 pub fn hash_cells(cells: &[Cell]) -> i64 {
     let mut hasher = Xxh3::new();
     for cell in cells {
@@ -184,9 +184,11 @@ pub fn hash_cells(cells: &[Cell]) -> i64 {
             }
         }
     }
-    match hasher.digest() as i64 {
-        mark @ 0..=1 => mark + 2,
-        hash => hash,
+    let hash = hasher.digest() as i64;
+    if MARKS.contains(&hash) {
+        hash + (1 << 40)
+    } else {
+        hash
     }
 }
 

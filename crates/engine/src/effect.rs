@@ -210,8 +210,7 @@ pub struct Refusal {
 pub struct BaseWrite {
     pub key: Key,
     pub base: Option<Base>,
-    /// What the engine wants to be told of this row by `ReadIndex`: a hash of the base's sheet half, or one of two marks
-    /// ([`crate::value::ABSENT`], [`crate::value::INSERTING`]).
+    /// What the engine wants to be told of this row by `ReadIndex`: a hash of the base's sheet half, or a mark; opaque to the driver.
     pub sheet_hash: i64,
 }
 

@@ -11,8 +11,9 @@ pub type Datum = Option<String>;
 /// [`crate::effect::BaseWrite::sheet_hash`] of a row that both sides agree the sheet does not have.
 pub const ABSENT: i64 = 0;
 
-/// [`crate::effect::BaseWrite::sheet_hash`] of a row that is being inserted into the sheet and was not yet seen there.
-pub const INSERTING: i64 = 1;
+/// The other values of [`crate::effect::BaseWrite::sheet_hash`] that are no hash: the row is part of a structural batch whose answer
+/// was not seen. A positive one is the stamp of an insertion, a negative one that of a deletion.
+pub(crate) const MARKS: std::ops::RangeInclusive<i64> = -(i32::MAX as i64)..=i32::MAX as i64;
 
 /// One cell as Sheets shows it with UNFORMATTED_VALUE and SERIAL_NUMBER.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use super::snapshot::{Sighting, parse};
 use crate::codec::hash_cells;
 use crate::effect::{
     AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, Place, Problem,
-    Refusal, Snapshot, TagRow,
+    Refusal, Snapshot, Stamp, TagRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
@@ -27,6 +27,13 @@ const ROW_BYTES: usize = 96;
 pub(super) struct Piece {
     pub rows: Vec<AnchoredRow>,
     pub items: Vec<usize>,
+}
+
+/// New rows that go into the sheet in one batch.
+pub(super) struct Insertion {
+    pub items: Vec<usize>,
+    pub rows: Vec<Vec<(u32, Cell)>>,
+    pub stamp: Stamp,
 }
 
 impl Cycle {
@@ -148,14 +155,19 @@ impl Cycle {
                 self.stale = true;
             }
         }
-        self.commit_before(&mut items).await?;
+        // Stamps are chosen before anything is sent, so that they can be stored with the rows: whoever comes after a crash
+        // closes them before it plans anew.
+        let insertions = self.insertions(&items);
+        let deletion = self.stamp();
+        self.commit_before(&mut items, &insertions, &deletion)
+            .await?;
         let written = self.write_items(&mut items).await;
         let inserted = match written {
-            Ok(()) => self.insert_items(&mut items).await,
+            Ok(()) => self.insert_items(&mut items, insertions).await,
             stop => stop,
         };
         let deleted = match inserted {
-            Ok(()) => self.delete_items(&mut items).await,
+            Ok(()) => self.delete_items(&mut items, deletion).await,
             stop => stop,
         };
         // Whatever stopped the writing: what was done is recorded.
@@ -324,18 +336,14 @@ impl Cycle {
         pieces
     }
 
-    async fn insert_items(&mut self, items: &mut [Item]) -> Result<(), Stop> {
-        let mut group: Vec<usize> = Vec::new();
-        let mut rows: Vec<Vec<(u32, Cell)>> = Vec::new();
-        let mut bytes = 0usize;
-        let new = positions(items, |item| {
-            !item.dropped && matches!(item.plan.sheet, Some(SheetChange::Insert(_)))
-        });
-        for index in new {
-            let (Some(item), Some(layout)) = (items.get(index), &self.memory.layout) else {
-                continue;
-            };
-            let Some(SheetChange::Insert(cells)) = &item.plan.sheet else {
+    /// The new rows, in pieces that fit into one request.
+    fn insertions(&mut self, items: &[Item]) -> Vec<Insertion> {
+        let mut insertions: Vec<Insertion> = Vec::new();
+        let mut room = 0usize;
+        for (index, item) in items.iter().enumerate().filter(|(_, item)| !item.dropped) {
+            let (Some(SheetChange::Insert(cells)), Some(layout)) =
+                (&item.plan.sheet, &self.memory.layout)
+            else {
                 continue;
             };
             let row: Vec<(u32, Cell)> = cells
@@ -344,45 +352,51 @@ impl Cycle {
                 .filter_map(|(column, cell)| Some((layout.column(column), cell.clone()?)))
                 .filter(|(_, cell)| *cell != Cell::Empty)
                 .collect();
-            let cost = ROW_BYTES + row.iter().map(|(_, cell)| cell_bytes(cell)).sum::<usize>();
-            if !group.is_empty() && bytes + cost > self.mapping.max_request_bytes {
-                self.insert_group(items, std::mem::take(&mut group), std::mem::take(&mut rows))
-                    .await?;
-                bytes = 0;
+            let bytes = ROW_BYTES + row.iter().map(|(_, cell)| cell_bytes(cell)).sum::<usize>();
+            match insertions.last_mut() {
+                Some(insertion) if bytes <= room => {
+                    insertion.items.push(index);
+                    insertion.rows.push(row);
+                    room -= bytes;
+                }
+                _ => {
+                    let stamp = self.stamp();
+                    insertions.push(Insertion {
+                        items: vec![index],
+                        rows: vec![row],
+                        stamp,
+                    });
+                    room = self.mapping.max_request_bytes.saturating_sub(bytes);
+                }
             }
-            bytes += cost;
-            group.push(index);
-            rows.push(row);
         }
-        if group.is_empty() {
-            return Ok(());
-        }
-        self.insert_group(items, group, rows).await
+        insertions
     }
 
-    async fn insert_group(
+    async fn insert_items(
         &mut self,
         items: &mut [Item],
-        group: Vec<usize>,
-        rows: Vec<Vec<(u32, Cell)>>,
+        insertions: Vec<Insertion>,
     ) -> Result<(), Stop> {
-        let first = self.end;
-        let shown = self.insert(rows).await?;
-        for ((index, cells), row) in group.into_iter().zip(shown).zip(first..) {
-            let cells = self
-                .memory
-                .layout
-                .as_ref()
-                .map(|layout| layout.mapped(&cells))
-                .unwrap_or_default();
-            if let Some(item) = items.get_mut(index) {
-                self.note_inserted(item, row, cells);
+        for insertion in insertions {
+            let first = self.end;
+            let shown = self.insert(insertion.rows, insertion.stamp).await?;
+            for ((index, cells), row) in insertion.items.into_iter().zip(shown).zip(first..) {
+                let cells = self
+                    .memory
+                    .layout
+                    .as_ref()
+                    .map(|layout| layout.mapped(&cells))
+                    .unwrap_or_default();
+                if let Some(item) = items.get_mut(index) {
+                    self.note_inserted(item, row, cells);
+                }
             }
         }
         Ok(())
     }
 
-    async fn delete_items(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+    async fn delete_items(&mut self, items: &mut [Item], stamp: Stamp) -> Result<(), Stop> {
         let doomed = positions(items, |item| {
             !item.dropped
                 && item.anchor.is_some()
@@ -401,7 +415,7 @@ impl Cycle {
         if rows.is_empty() {
             return Ok(());
         }
-        let deleted = self.delete(rows).await?;
+        let deleted = self.delete(rows, stamp).await?;
         let mut gone = Vec::new();
         for index in doomed {
             let Some(item) = items.get_mut(index) else {

@@ -109,7 +109,7 @@ impl Cycle {
                 });
             }
         }
-        due.sort_by(|a, b| a.row.cmp(&b.row));
+        due.sort_by_key(|sighting: &Sighting| sighting.row);
         sightings.extend(due);
     }
 

@@ -13,6 +13,9 @@ use crate::value::Timestamp;
 /// How often one cycle sends a request again that failed in passing.
 const ATTEMPTS: u32 = 3;
 
+/// The reason under which a request fails that names a row beyond the grid: rows were deleted since they were read.
+const OUTDATED: &str = "stale_position";
+
 #[derive(Clone, Default)]
 pub(super) struct Io(Arc<Mutex<Slot>>);
 
@@ -33,6 +36,9 @@ pub(super) enum Stop {
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
+        if failure.reason == OUTDATED {
+            return Stop::Outdated;
+        }
         Stop::Stopped(Stopped::Failure(failure))
     }
 }
@@ -92,7 +98,9 @@ impl Io {
             match self.ask(Effect::Sheet(effect.clone())).await {
                 Outcome::Sheet(outcome) => return Ok(outcome),
                 Outcome::Failed(failure)
-                    if failure.class == Class::RetryNow && attempt < ATTEMPTS =>
+                    if failure.class == Class::RetryNow
+                        && failure.reason != OUTDATED
+                        && attempt < ATTEMPTS =>
                 {
                     attempt += 1
                 }

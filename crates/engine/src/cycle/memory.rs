@@ -1,12 +1,12 @@
 //! What is remembered of a mapping between cycles: positions and hashes, no cells.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
 use super::header::Layout;
-use crate::effect::{Index, MetadataId, Place, Stamp};
-use crate::value::{ABSENT, Cell, Datum, INSERTING, Key, Timestamp};
+use crate::effect::{Index, MetadataId, Place};
+use crate::value::{ABSENT, Cell, Datum, Key, MARKS, Timestamp};
 
 /// No position known.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -34,8 +34,8 @@ pub(super) struct Memory {
     pub anchors: Vec<MetadataId>,
     /// Stamps that still stand in the spreadsheet, oldest first.
     pub stamps: Vec<MetadataId>,
-    /// A structural batch that may still arrive.
-    pub lost: Option<Stamp>,
+    /// Stamps of structural batches that may still arrive.
+    pub lost: BTreeSet<MetadataId>,
     /// Told apart from earlier plans made from an equal reading.
     pub salt: u64,
     /// Anchors of an earlier process may stand in the sheet.
@@ -92,15 +92,19 @@ impl Memory {
     pub(super) fn warm_up(&mut self, index: Index) {
         self.rows = IndexMap::with_capacity(index.rows.len());
         for entry in index.rows {
-            let state = match entry.sheet_hash {
+            let hash = entry.sheet_hash;
+            let state = match hash {
                 ABSENT => State::Absent,
-                INSERTING => State::Inserting,
+                mark if mark > 0 && MARKS.contains(&mark) => State::Inserting,
                 _ => State::Based,
             };
-            let cells = if state == State::Based {
-                entry.sheet_hash
-            } else {
+            if hash != ABSENT && MARKS.contains(&hash) {
+                self.lost.extend(i32::try_from(hash.abs()));
+            }
+            let cells = if MARKS.contains(&hash) {
                 UNSETTLED
+            } else {
+                hash
             };
             self.rows.insert(
                 entry.key,

@@ -2,23 +2,28 @@
 
 use std::collections::HashMap;
 
-use super::batch::{Piece, row_problem, settled_hash};
+use super::batch::{Insertion, Piece, row_problem, settled_hash};
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use crate::effect::{
     Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome, Failure,
-    MetadataId, Operation, Refusal, Winner,
+    MetadataId, Operation, Refusal, Stamp, Winner,
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, stored_hash};
-use crate::value::{Base, Cell, Datum, INSERTING};
+use crate::value::{Base, Cell, Datum};
 
 impl Cycle {
     /// The table's changes, and everything that must be known before the sheet's cells are overwritten: who loses a conflict,
     /// and which rows are about to be inserted.
-    pub(super) async fn commit_before(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+    pub(super) async fn commit_before(
+        &mut self,
+        items: &mut [Item],
+        insertions: &[Insertion],
+        deletion: &Stamp,
+    ) -> Result<(), Stop> {
         let mut commit = Commit::default();
         let mut applied_items = Vec::new();
         for (index, item) in items
@@ -43,9 +48,18 @@ impl Cycle {
                 }
                 None => {}
             }
-            if let Some(SheetChange::Insert(cells)) = &item.plan.sheet {
-                commit.bases.push(inserting(item, cells));
+            if item.anchor.is_some() && matches!(item.plan.sheet, Some(SheetChange::Delete)) {
+                commit.bases.push(BaseWrite {
+                    sheet_hash: -i64::from(deletion.id),
+                    ..base_write(item)
+                });
             }
+        }
+        for insertion in insertions {
+            let items = insertion.items.iter().filter_map(|index| items.get(*index));
+            commit
+                .bases
+                .extend(items.map(|item| inserting(item, &insertion.stamp)));
         }
         if commit == Commit::default() {
             return Ok(());
@@ -412,17 +426,21 @@ fn base_write(item: &Item) -> BaseWrite {
 }
 
 /// Said before the row is inserted: should its answer be lost, the row that then stands in the sheet is no person's.
-fn inserting(item: &Item, cells: &[Option<Cell>]) -> BaseWrite {
-    let base = Base {
-        database: item.loaded.row.clone().unwrap_or_default(),
-        sheet: cells
+fn inserting(item: &Item, stamp: &Stamp) -> BaseWrite {
+    let sheet = match &item.plan.sheet {
+        Some(SheetChange::Insert(cells)) => cells
             .iter()
             .map(|cell| cell.clone().unwrap_or(Cell::Empty))
             .collect(),
+        _ => Vec::new(),
+    };
+    let base = Base {
+        database: item.loaded.row.clone().unwrap_or_default(),
+        sheet,
     };
     BaseWrite {
         key: item.key.clone(),
         base: Some(base),
-        sheet_hash: INSERTING,
+        sheet_hash: i64::from(stamp.id),
     }
 }

@@ -6,7 +6,7 @@ use super::io::{Io, Stop, mismatch};
 use super::memory::Memory;
 use crate::effect::{
     Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Place, Problem, Report, Scope,
-    SheetEffect, Start, Stopped,
+    SheetEffect, Stamp, Start, Stopped,
 };
 use crate::mapping::Mapping;
 use crate::value::Timestamp;
@@ -36,6 +36,7 @@ pub(super) struct Cycle {
     pub end: u32,
     pub window: (Option<Timestamp>, Timestamp),
     pub next_id: i32,
+    pub sheet_unsure: bool,
     /// Problems found and ended outside of any batch.
     pub problems: Vec<Problem>,
     pub settled: Vec<Place>,
@@ -67,6 +68,7 @@ pub(super) async fn run(
         end: 0,
         window,
         next_id: first,
+        sheet_unsure: false,
         problems: Vec::new(),
         settled: Vec::new(),
     };
@@ -77,8 +79,10 @@ pub(super) async fn run(
 impl Cycle {
     async fn rounds(&mut self) -> Result<(), Stop> {
         self.warm_up().await?;
-        self.close_lost_batch().await?;
-        let mut quick = self.start.scope == Scope::Dirty && self.memory.layout.is_some();
+        self.close_lost_batches().await?;
+        // After a lost batch positions are not what is remembered.
+        let certain = self.memory.layout.is_some() && !self.sheet_unsure && !self.start.dry_run;
+        let mut quick = self.start.scope == Scope::Dirty && certain;
         for round in 0..ROUNDS {
             self.stale = false;
             let everything = self.start.scope == Scope::Everything && round == 0;
@@ -110,16 +114,22 @@ impl Cycle {
         Ok(())
     }
 
-    /// A structural batch without an answer may arrive at any time until its stamp is taken.
-    async fn close_lost_batch(&mut self) -> Result<(), Stop> {
-        let Some(stamp) = self.memory.lost.clone() else {
-            return Ok(());
-        };
+    /// A structural batch without an answer, of this process or of one that was killed, may arrive at any time until its stamp
+    /// is taken.
+    async fn close_lost_batches(&mut self) -> Result<(), Stop> {
         if self.start.dry_run {
             return Ok(());
         }
-        self.io.sheet(SheetEffect::Claim { stamp }).await?;
-        self.memory.lost = None;
+        while let Some(id) = self.memory.lost.first().copied() {
+            let stamp = Stamp {
+                id,
+                value: format!("{:x}.closed", self.start.seed),
+            };
+            self.io.sheet(SheetEffect::Claim { stamp }).await?;
+            self.memory.lost.remove(&id);
+            self.memory.stamps.push(id);
+            self.sheet_unsure = true;
+        }
         Ok(())
     }
 

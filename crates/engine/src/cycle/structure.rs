@@ -89,7 +89,7 @@ impl Cycle {
                 Err(failure) if failure.may_have_applied && attempt < ATTEMPTS => attempt += 1,
                 Err(failure) => {
                     if failure.may_have_applied {
-                        self.memory.lost = Some(stamp);
+                        self.memory.lost.insert(stamp.id);
                     }
                     return Err(failure.into());
                 }
@@ -101,9 +101,9 @@ impl Cycle {
     pub(super) async fn insert(
         &mut self,
         rows: Vec<Vec<(u32, Cell)>>,
+        stamp: Stamp,
     ) -> Result<Vec<Vec<Cell>>, Stop> {
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        let stamp = self.stamp();
         let tidy = self.old_marks();
         let effect = SheetEffect::Insert {
             at: self.end,
@@ -120,8 +120,11 @@ impl Cycle {
         }
     }
 
-    pub(super) async fn delete(&mut self, rows: Vec<TagRow>) -> Result<Deleted, Stop> {
-        let stamp = self.stamp();
+    pub(super) async fn delete(
+        &mut self,
+        rows: Vec<TagRow>,
+        stamp: Stamp,
+    ) -> Result<Deleted, Stop> {
         let tidy = self.old_marks();
         let effect = SheetEffect::Delete {
             rows,
