@@ -37,8 +37,8 @@ impl ArgumentError {
     }
 }
 
-/// The shortest id that we take for one; real ones have 44 characters.
-const SHORTEST_ID: usize = 8;
+/// The shortest text that is taken for an id where nothing else says so; real ones have 44 characters.
+const SHORTEST_BARE_ID: usize = 20;
 
 /// Takes an id, or any address with `/spreadsheets/d/ID` in it (also with an account part `/u/0/`, without a scheme, or of
 /// another server, as a local stand-in has), with the gid in the fragment or the query.
@@ -48,7 +48,7 @@ pub fn resolve_spreadsheet(argument: &str) -> Result<Spreadsheet, ArgumentError>
     if argument.is_empty() {
         return Err(ArgumentError::Empty);
     }
-    if is_id(argument) {
+    if is_id(argument) && argument.len() >= SHORTEST_BARE_ID {
         return Ok(Spreadsheet {
             id: argument.to_owned(),
             gid: None,
@@ -79,7 +79,7 @@ pub fn resolve_spreadsheet(argument: &str) -> Result<Spreadsheet, ArgumentError>
 }
 
 fn is_id(text: &str) -> bool {
-    text.len() >= SHORTEST_ID
+    !text.is_empty()
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')

@@ -216,14 +216,6 @@ impl Refusal {
         })
     }
 
-    /// "Cannot add developer metadata with ID [N] because developer metadata with that ID already exists." [CODE]: the id.
-    pub fn duplicate_metadata(&self) -> Option<i32> {
-        let about =
-            self.message.contains("developer metadata") && self.message.contains("already exists");
-        let id = self.message.split("ID [").nth(1)?.split(']').next()?;
-        id.parse().ok().filter(|_| about && self.http_status == 400)
-    }
-
     pub fn is_unparsable_range(&self) -> bool {
         self.http_status == 400 && self.message.contains("Unable to parse range")
     }
@@ -590,12 +582,13 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
             "Passes by itself.".into(),
         );
     }
-    if refusal.is_malformed() {
+    // Google's own refusals have a status; without one it was somebody else's, such as the front end's for a path it does not know.
+    if refusal.is_malformed() || refusal.status.is_empty() {
         return failure(
             Class::OurBug,
             "bad_request",
             refusal.to_string(),
-            "Please report this.".into(),
+            "Check sheet_sync.sheets_endpoint; if it is right, please report this.".into(),
         );
     }
     if context.purpose == Purpose::Read {

@@ -8,7 +8,7 @@ use engine::value::Cell;
 use super::structure::{Applied, Batch, Sent, runs};
 use super::{Missing, Session, Target};
 use crate::answers;
-use crate::error::{Error, Purpose};
+use crate::error::{Error, Purpose, Refusal};
 use crate::requests::{
     DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Search,
     Visibility,
@@ -59,50 +59,28 @@ impl Session {
             tidy,
             read_back: runs(rows.iter().map(|tag| tag.row)),
         };
-        let sent = match self.send(target, batch) {
-            // The tab was renamed since we saw its title, which only the read-back needs. Whether the batch was applied all the
-            // same is not documented; the anchors tell.
-            Err(error)
-                if error
-                    .refusal()
-                    .is_some_and(|refusal| refusal.is_unparsable_range()) =>
-            {
-                let tagged = self.tagged(target, rows)?;
-                match tagged.is_empty() {
-                    true => return Err(error),
-                    false => return Ok(SheetOutcome::Tagged(tagged)),
-                }
-            }
-            sent => sent?,
-        };
-        match sent {
-            Sent::Applied(applied) if self.answers_cells(&applied, rows) => {
+        let error = match self.send(target, batch) {
+            Ok(Sent::Applied(applied)) if answers_cells(&applied, rows) => {
                 let mut cells = applied.rows;
                 let tagged = rows
                     .iter()
                     .map(|tag| (tag.anchor, cells.remove(&tag.row).unwrap_or_default()));
-                Ok(SheetOutcome::Tagged(tagged.collect()))
+                return Ok(SheetOutcome::Tagged(tagged.collect()));
             }
-            Sent::Applied(_) => Ok(SheetOutcome::Tagged(self.tagged(target, rows)?)),
-            // These very anchors stand already: an earlier answer was lost.
-            Sent::Refused { error, .. }
-                if error
-                    .refusal()
-                    .is_some_and(|refusal| refusal.duplicate_metadata().is_some()) =>
-            {
-                Ok(SheetOutcome::Tagged(self.tagged(target, rows)?))
+            Ok(Sent::Applied(_) | Sent::Stamped) => {
+                return Ok(SheetOutcome::Tagged(self.tagged(target, rows)?));
             }
-            Sent::Refused { error, .. } => Err(error),
-            Sent::Stamped => Err(Error::Unreadable(
-                "a batch without a stamp was refused for its stamp".into(),
-            )),
+            Ok(Sent::Refused { error, .. }) => error,
+            Err(error) if error.refusal().is_some_and(Refusal::is_unparsable_range) => error,
+            Err(error) => return Err(error),
+        };
+        // The anchors may stand all the same: an earlier answer was lost, and ids are unique; or the tab was renamed since we saw
+        // its title, which only the read-back needs, and it is not documented whether the batch was applied.
+        let tagged = self.tagged(target, rows)?;
+        match tagged.is_empty() {
+            true => Err(error),
+            false => Ok(SheetOutcome::Tagged(tagged)),
         }
-    }
-
-    /// False where rows that must hold something (they are being changed) came back without a single cell: then the answer was
-    /// not what it should be, and the anchors are asked instead.
-    fn answers_cells(&self, applied: &Applied, rows: &[TagRow]) -> bool {
-        rows.is_empty() || !applied.rows.is_empty()
     }
 
     fn tagged(
@@ -167,43 +145,54 @@ impl Session {
         what: &AtAnchors,
         requests: impl Fn(&BTreeMap<MetadataId, u32>) -> Vec<Request>,
     ) -> Result<Settled, Error> {
+        let mut sentinels = Vec::new();
+        let settled = self.settle(target, what, requests, &mut sentinels);
+        // The batch that was applied has dropped them; otherwise it is not known, and dropping them twice does no harm.
+        if !matches!(settled, Ok(Settled::Applied { .. })) {
+            self.state()
+                .litter
+                .put_back(&target.spreadsheet_id, &sentinels);
+        }
+        settled
+    }
+
+    fn settle(
+        &self,
+        target: &Target,
+        what: &AtAnchors,
+        requests: impl Fn(&BTreeMap<MetadataId, u32>) -> Vec<Request>,
+        sentinels: &mut Vec<MetadataId>,
+    ) -> Result<Settled, Error> {
         let mut sentinel = None;
-        let mut asked = what.anchors.to_vec();
         for _ in 0..ATTEMPTS {
             let guard = match sentinel {
                 Some(guard) => guard,
-                None => {
-                    let Some(guard) = self.place_sentinel(target)? else {
-                        continue;
-                    };
-                    *sentinel.insert(guard)
-                }
+                None => match self.place_sentinel(target)? {
+                    Some(guard) => guard,
+                    None => continue,
+                },
             };
-            asked.push(guard);
+            if !sentinels.contains(&guard) {
+                sentinels.push(guard);
+            }
+            let asked: Vec<MetadataId> = what.anchors.iter().copied().chain([guard]).collect();
             let mut rows = self.find(target, &asked)?;
-            asked.pop();
             let guard_row = rows.remove(&guard);
             let Some(lowest) = rows.values().max().copied() else {
-                self.state()
-                    .litter
-                    .put_back(&target.spreadsheet_id, &[guard]);
                 return Ok(Settled::NoneLeft);
             };
-            let Some(guard_row) = guard_row.filter(|row| *row >= lowest) else {
-                // Deleted, or sorted upwards.
-                self.state()
-                    .litter
-                    .put_back(&target.spreadsheet_id, &[guard]);
-                sentinel = None;
+            // Otherwise it was deleted, or sorted upwards, and another is needed.
+            sentinel = guard_row.filter(|row| *row >= lowest).map(|_| guard);
+            let (Some(_), Some(guard_row)) = (sentinel, guard_row) else {
                 continue;
             };
             let mut body = asserted(target.sheet_id, guard, guard_row);
             for (anchor, row) in &rows {
                 body.extend(asserted(target.sheet_id, *anchor, *row));
             }
-            let asserted = body.len();
+            let checks = body.len();
             body.extend(requests(&rows));
-            let tidy: Vec<MetadataId> = what.tidy.iter().copied().chain([guard]).collect();
+            let tidy: Vec<MetadataId> = what.tidy.iter().chain(sentinels.iter()).copied().collect();
             let read_back = if what.read_back {
                 runs(rows.values().copied())
             } else {
@@ -219,13 +208,11 @@ impl Session {
                 },
             )? {
                 Sent::Applied(applied) => {
-                    let checks = applied
-                        .replies
-                        .get(..asserted)
-                        .unwrap_or_default()
+                    let replies = applied.replies.get(..checks).unwrap_or_default();
+                    let suspect = replies
                         .iter()
-                        .step_by(2);
-                    let suspect = checks.map(found_and_deleted).any(|found| !found);
+                        .step_by(2)
+                        .any(|reply| !found_and_deleted(reply));
                     return Ok(Settled::Applied {
                         rows,
                         applied,
@@ -233,13 +220,10 @@ impl Session {
                     });
                 }
                 Sent::Stamped => return Ok(Settled::Stamped),
-                Sent::Refused { request, .. } if request < asserted => continue,
+                Sent::Refused { request, .. } if request < checks => continue,
                 Sent::Refused { error, .. } => return Err(error),
             }
         }
-        self.state()
-            .litter
-            .put_back(&target.spreadsheet_id, sentinel.as_slice());
         Err(Error::Unsettled("rows kept moving".into()))
     }
 
@@ -296,6 +280,12 @@ impl Session {
             _ => Ok(None),
         }
     }
+}
+
+/// False where rows that must hold something (they are being changed) came back without a single cell: then the answer was
+/// not what it should be, and the anchors are asked instead.
+fn answers_cells(applied: &Applied, rows: &[TagRow]) -> bool {
+    rows.is_empty() || !applied.rows.is_empty()
 }
 
 /// DOCUMENT like all of ours: PROJECT would hide it from a second cluster with another project's key, which must not take the

@@ -8,6 +8,7 @@ mod anchors;
 mod capability;
 mod header;
 mod notes;
+mod probe;
 mod read;
 mod rows;
 mod structure;

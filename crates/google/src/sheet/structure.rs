@@ -30,7 +30,7 @@ pub(super) struct Batch<'a> {
     pub read_back: Vec<Range<u32>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Applied {
     /// One per body request.
     pub replies: Vec<answers::Reply>,
@@ -52,10 +52,31 @@ pub(super) enum Sent {
 
 impl Session {
     pub(super) fn send(&self, target: &Target, batch: Batch) -> Result<Sent, Error> {
-        let mut litter = self.state().litter.due(&target.spreadsheet_id);
-        litter.extend_from_slice(batch.tidy);
+        let litter = self.state().litter.due(&target.spreadsheet_id);
+        let stamp = batch.stamp;
+        let sent = self.send_with(target, batch, &litter);
+        match (&sent, stamp) {
+            (Ok(Sent::Applied(_)), Some(stamp)) => {
+                self.state().litter.age(&target.spreadsheet_id, stamp.id)
+            }
+            (Ok(Sent::Applied(_)), None) => {}
+            _ => self
+                .state()
+                .litter
+                .put_back(&target.spreadsheet_id, &litter),
+        }
+        sent
+    }
+
+    fn send_with(
+        &self,
+        target: &Target,
+        batch: Batch,
+        litter: &[MetadataId],
+    ) -> Result<Sent, Error> {
+        let mut drop: Vec<MetadataId> = batch.tidy.iter().chain(litter).copied().collect();
         if self.capabilities().missing_metadata == Missing::Refused {
-            litter = self.existing(target, &litter)?;
+            drop = self.existing(target, &drop)?;
         }
         let first = usize::from(batch.stamp.is_some());
         let body = first..first + batch.body.len();
@@ -65,20 +86,16 @@ impl Session {
             .into_iter()
             .chain(batch.body)
             .collect();
-        requests.extend(litter.iter().map(|id| tidy::deletion(*id)));
+        requests.extend(drop.iter().map(|id| tidy::deletion(*id)));
         if requests.is_empty() {
-            return Ok(Sent::Applied(Applied {
-                replies: Vec::new(),
-                rows: HashMap::new(),
-            }));
+            return Ok(Sent::Applied(Applied::default()));
         }
         let mut update = BatchUpdate::of(requests);
         update.include_spreadsheet_in_response = true;
         if !batch.read_back.is_empty() {
             let title = self.tab(target)?.title;
-            update.response_ranges = batch
-                .read_back
-                .iter()
+            let rows = batch.read_back.iter();
+            update.response_ranges = rows
                 .map(|rows| range::rows(&title, rows.start, rows.end))
                 .collect();
             update.response_include_grid_data = true;
@@ -87,21 +104,17 @@ impl Session {
             Err(error) if refused_part(&error).is_some_and(|request| request >= body.end) => {
                 // Someone has dropped that metadata already, and here this refuses the batch. Dropping can wait.
                 self.learn(|capabilities| capabilities.missing_metadata = Missing::Refused);
+                self.state().litter.put_back(&target.spreadsheet_id, &drop);
                 update.requests.truncate(body.end);
-                self.state()
-                    .litter
-                    .put_back(&target.spreadsheet_id, &litter);
+                if update.requests.is_empty() {
+                    return Ok(Sent::Applied(Applied::default()));
+                }
                 self.post_batch(target, &update)
             }
             answer => answer,
         };
         match answer {
-            Ok(answer) => {
-                if let Some(stamp) = batch.stamp {
-                    self.state().litter.age(&target.spreadsheet_id, stamp.id);
-                }
-                Ok(Sent::Applied(self.applied(target, answer, body)))
-            }
+            Ok(answer) => Ok(Sent::Applied(self.applied(target, answer, body))),
             Err(error) => self.refused(target, error, batch.stamp, body),
         }
     }
@@ -132,13 +145,19 @@ impl Session {
         stamp: Option<&Stamp>,
         body: Range<usize>,
     ) -> Result<Sent, Error> {
-        let refusal = error.refusal().filter(|refusal| refusal.http_status == 400);
-        let Some(refusal) = refusal else {
+        let refused = error
+            .refusal()
+            .is_some_and(|refusal| refusal.http_status == 400);
+        if !refused {
             return Err(error);
-        };
+        }
         // What we remember of the tab may be why.
         self.forget_tab(target);
-        if stamp.is_some_and(|stamp| refusal.duplicate_metadata() == Some(stamp.id)) {
+        // Told by its place in the batch and not by its words, which may come in another language.
+        if let Some(stamp) = stamp
+            && refused_part(&error) == Some(0)
+            && !self.existing(target, &[stamp.id])?.is_empty()
+        {
             return Ok(Sent::Stamped);
         }
         match refused_part(&error).filter(|request| body.contains(request)) {

@@ -1,0 +1,216 @@
+//! Finding out what Google's documentation leaves open, in a hidden tab of our own that is removed afterwards.
+
+use engine::effect::{Class, Failure, MetadataId};
+use engine::value::Cell;
+
+use super::anchors::anchored;
+use super::structure::{Batch, Sent, runs};
+use super::write::cell_runs;
+use super::{Answered, Capabilities, Missing, NEW_TAB, Nulls, Session, Tab, Target, tidy};
+use crate::answers;
+use crate::error::{Error, Purpose};
+use crate::requests::{
+    BatchUpdate, DataFilter, DataFilterValues, DimensionRange, GridProperties, Request,
+    Sent as SentCell, SheetProperties, WriteValues,
+};
+
+/// What the scratch tabs' titles begin with.
+const TITLE: &str = "sheet_sync probe ";
+
+impl Session {
+    /// Try each of them once; takes about ten requests. The session goes by the result from then on.
+    ///
+    /// Fails with the reason `unsupported` where the service does not refuse a metadata id that is in use: without that, no batch
+    /// is safe to send.
+    pub fn probe(&self, spreadsheet_id: &str) -> Result<Capabilities, Failure> {
+        let found = self.probe_in_scratch_tab(spreadsheet_id);
+        let found = self.judged(Purpose::Write, spreadsheet_id, found)?;
+        let capabilities = found.ok_or_else(|| Failure {
+            class: Class::NeedsHuman,
+            reason: "unsupported".into(),
+            message: "The service lets two metadata entries have one id, so writes to it cannot be made safe".into(),
+            hint: "Check sheet_sync.sheets_endpoint.".into(),
+            retry_after_ms: None,
+            may_have_applied: false,
+        })?;
+        self.set_capabilities(capabilities);
+        Ok(capabilities)
+    }
+
+    fn probe_in_scratch_tab(&self, spreadsheet_id: &str) -> Result<Option<Capabilities>, Error> {
+        for tab in self.overview(spreadsheet_id)?.tabs {
+            if tab.hidden && tab.title.starts_with(TITLE) {
+                self.remove_tab(spreadsheet_id, &tab)?;
+            }
+        }
+        let properties = SheetProperties {
+            sheet_id: None,
+            title: format!("{TITLE}{}", fastrand::u32(..)),
+            hidden: true,
+            grid_properties: GridProperties {
+                row_count: 4,
+                column_count: 4,
+                ..NEW_TAB
+            },
+        };
+        let tab = self.add_sheet(spreadsheet_id, properties)?;
+        let target = Target {
+            spreadsheet_id: spreadsheet_id.to_owned(),
+            sheet_id: tab.sheet_id,
+            header_row: 1,
+            checkbox_columns: Vec::new(),
+        };
+        let found = self.try_all(&target);
+        // Also after a failure: nothing of ours is to be left behind.
+        let removed = self.remove_tab(spreadsheet_id, &tab);
+        let found = found?;
+        removed?;
+        Ok(found)
+    }
+
+    fn try_all(&self, target: &Target) -> Result<Option<Capabilities>, Error> {
+        let (stays, goes) = (
+            fastrand::i32(1..=i32::MAX / 2),
+            fastrand::i32(i32::MAX / 2 + 1..=i32::MAX),
+        );
+        let row: Vec<(u32, Cell)> = (0..3)
+            .map(|column| (column, Cell::Text("before".into())))
+            .collect();
+        let mut body: Vec<Request> = [1, 2]
+            .iter()
+            .flat_map(|at| cell_runs(target.sheet_id, *at, &row))
+            .collect();
+        body.push(anchored(target.sheet_id, stays, 1));
+        body.push(anchored(target.sheet_id, goes, 2));
+        let batch = Batch {
+            body,
+            read_back: runs([1, 2]),
+            ..Batch::default()
+        };
+        let shown = match self.send(target, batch)? {
+            Sent::Applied(applied) => applied.rows,
+            Sent::Refused { error, .. } => return Err(error),
+            Sent::Stamped => {
+                return Err(Error::Unreadable(
+                    "refused for a stamp that was not sent".into(),
+                ));
+            }
+        };
+        let again = Batch {
+            body: vec![anchored(target.sheet_id, stays, 0)],
+            ..Batch::default()
+        };
+        match self.send(target, again) {
+            Ok(Sent::Applied(_)) => return Ok(None),
+            Ok(Sent::Refused { .. } | Sent::Stamped) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Some(Capabilities {
+            cells_in_answer: if shown.contains_key(&2) {
+                Answered::Yes
+            } else {
+                Answered::No
+            },
+            nulls: self.try_nulls(target, stays)?,
+            missing_anchor: self.try_missing_anchor(target, stays, goes)?,
+            missing_metadata: self.try_missing_metadata(target, goes)?,
+        }))
+    }
+
+    fn try_nulls(&self, target: &Target, anchor: MetadataId) -> Result<Nulls, Error> {
+        self.put(target, &[anchor])?;
+        let row = self.read_anchored(target, &[anchor])?.into_iter().next();
+        let cells = row
+            .ok_or_else(|| Error::Unreadable("an anchor was not found".into()))?
+            .cells;
+        match cells.first() {
+            Some(Cell::Text(text)) if text == "before" => Ok(Nulls::Skipped),
+            _ => Ok(Nulls::Cleared),
+        }
+    }
+
+    fn try_missing_anchor(
+        &self,
+        target: &Target,
+        stays: MetadataId,
+        goes: MetadataId,
+    ) -> Result<Missing, Error> {
+        let range = DimensionRange::rows(target.sheet_id, 2, 3);
+        let update = BatchUpdate::of(vec![Request::DeleteDimension { range }]);
+        let _: answers::BatchUpdate = self.client.post(
+            Purpose::Write,
+            &target.spreadsheet_id,
+            ":batchUpdate",
+            "spreadsheetId",
+            &update,
+        )?;
+        refused_or_ignored(self.put(target, &[stays, goes]))
+    }
+
+    fn try_missing_metadata(&self, target: &Target, gone: MetadataId) -> Result<Missing, Error> {
+        let update = BatchUpdate::of(vec![tidy::deletion(gone)]);
+        let deleted: Result<answers::BatchUpdate, Error> = self.client.post(
+            Purpose::Write,
+            &target.spreadsheet_id,
+            ":batchUpdate",
+            "spreadsheetId",
+            &update,
+        );
+        refused_or_ignored(deleted.map(drop))
+    }
+
+    /// Write the third cell of each row and leave the two before it alone.
+    fn put(&self, target: &Target, anchors: &[MetadataId]) -> Result<(), Error> {
+        let cells = vec![
+            SentCell::Untouched,
+            SentCell::Untouched,
+            SentCell::Cell(Cell::Text("after".into())),
+        ];
+        let data = anchors.iter().map(|anchor| DataFilterValues {
+            data_filter: DataFilter::metadata(*anchor),
+            major_dimension: "ROWS",
+            values: vec![cells.clone()],
+        });
+        let body = WriteValues::new(data.collect());
+        let suffix = "/values:batchUpdateByDataFilter";
+        let _: answers::WrittenValues = self.client.post(
+            Purpose::Write,
+            &target.spreadsheet_id,
+            suffix,
+            "responses(updatedCells)",
+            &body,
+        )?;
+        Ok(())
+    }
+
+    fn remove_tab(&self, spreadsheet_id: &str, tab: &Tab) -> Result<(), Error> {
+        let update = BatchUpdate::of(vec![Request::DeleteSheet {
+            sheet_id: tab.sheet_id,
+        }]);
+        let _: answers::BatchUpdate = self.client.post(
+            Purpose::Write,
+            spreadsheet_id,
+            ":batchUpdate",
+            "spreadsheetId",
+            &update,
+        )?;
+        self.state()
+            .tabs
+            .remove(&(spreadsheet_id.to_owned(), tab.sheet_id));
+        Ok(())
+    }
+}
+
+fn refused_or_ignored(outcome: Result<(), Error>) -> Result<Missing, Error> {
+    match outcome {
+        Ok(()) => Ok(Missing::Ignored),
+        Err(error)
+            if error
+                .refusal()
+                .is_some_and(|refusal| refusal.http_status == 400) =>
+        {
+            Ok(Missing::Refused)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,161 @@
+//! A server of a few lines that answers as it is told, and keys to call it with.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use google::{Client, Identity, Options, ServiceAccountKey};
+use rsa::pkcs8::{EncodePrivateKey, LineEnding};
+use serde_json::{Value, json};
+
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub line: String,
+    pub headers: String,
+    pub body: String,
+}
+
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Json(u16, String),
+    With {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
+    /// Claims a longer body than it sends, then closes.
+    Cut(String),
+    /// Closes without a word.
+    Close,
+    /// Never answers.
+    Hang,
+}
+
+pub struct Stub {
+    pub url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Stub {
+    pub fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let answer = Arc::new(answer);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (log, answer) = (log.clone(), answer.clone());
+                std::thread::spawn(move || serve(&stream.unwrap(), &log, &*answer));
+            }
+        });
+        Self { url, asked }
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    pub fn key(&self) -> Value {
+        key_file(&format!("{}/token", self.url))
+    }
+
+    pub fn client(&self) -> Client {
+        self.client_with(Duration::from_millis(600))
+    }
+
+    pub fn client_with(&self, timeout: Duration) -> Client {
+        let identity = Identity::new(ServiceAccountKey::from_value(&self.key()).unwrap());
+        let options = Options {
+            sheets_endpoint: self.url.clone(),
+            drive_endpoint: format!("{}/drive/v3", self.url),
+            timeout,
+            max_answer_bytes: 100_000,
+        };
+        Client::new(Arc::new(identity), &options)
+    }
+}
+
+fn serve(stream: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked) -> Reply) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let mut headers = String::new();
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header).unwrap();
+            if header.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            headers.push_str(&header);
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let asked = Asked {
+            line: line.trim().to_owned(),
+            headers,
+            body: String::from_utf8(body).unwrap(),
+        };
+        log.lock().unwrap().push(asked.clone());
+        let mut writer = stream;
+        let mut send = |status: u16, headers: &[(&str, String)], length: usize, body: &str| {
+            let mut text = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n");
+            for (name, value) in headers {
+                text.push_str(&format!("{name}: {value}\r\n"));
+            }
+            writer
+                .write_all(format!("{text}\r\n{body}").as_bytes())
+                .unwrap();
+        };
+        match answer(&asked) {
+            Reply::Json(status, body) => send(status, &[], body.len(), &body),
+            Reply::With {
+                status,
+                headers,
+                body,
+            } => send(status, &headers, body.len(), &body),
+            Reply::Cut(body) => {
+                send(200, &[], body.len() + 100, &body);
+                return;
+            }
+            Reply::Close => return,
+            Reply::Hang => std::thread::sleep(Duration::from_secs(5)),
+        }
+    }
+}
+
+pub fn token_answer(token: &str) -> Reply {
+    Reply::Json(
+        200,
+        json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"}).to_string(),
+    )
+}
+
+pub fn private_key() -> &'static str {
+    static KEY: OnceLock<String> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 1024).unwrap();
+        key.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
+    })
+}
+
+pub fn key_file(token_uri: &str) -> Value {
+    json!({
+        "type": "service_account",
+        "project_id": "a-project",
+        "private_key_id": "key-1",
+        "private_key": private_key(),
+        "client_email": "robot@a-project.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": token_uri,
+    })
+}
