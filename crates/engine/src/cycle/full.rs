@@ -130,27 +130,24 @@ impl Cycle {
                 .values()
                 .all(|known| known.state == State::Unbased)
                 && !written;
+            let below = snapshot
+                .rows
+                .iter()
+                .skip(header_row as usize + 1)
+                .any(|row| !is_blank(row.get()));
             let write = match header::find(&self.mapping, &header) {
                 Found::Whole(layout) => return Ok((snapshot, layout)),
                 Found::Doubled(column) => {
                     return Err(header::doubled_guard(&self.mapping, column).into());
                 }
-                Found::Blank => {
-                    let below = snapshot
-                        .rows
-                        .iter()
-                        .skip(header_row as usize + 1)
-                        .any(|row| !is_blank(row.get()));
-                    if !fresh || below {
-                        return Err(header::blank_guard(&self.mapping).into());
-                    }
-                    (0..self.mapping.columns.len())
-                        .map(|column| (column, column))
-                        .collect()
+                Found::Blank if !fresh || below => {
+                    return Err(header::blank_guard(&self.mapping).into());
                 }
-                Found::Missing(missing, _)
-                    if !fresh || missing.len() == self.mapping.columns.len() =>
-                {
+                Found::Blank => (0..self.mapping.columns.len())
+                    .map(|column| (column, column))
+                    .collect(),
+                // Above data a missing header is more likely a damaged one.
+                Found::Missing(missing, _) if !fresh || below => {
                     return Err(header::missing_guard(&self.mapping, &missing).into());
                 }
                 Found::Missing(missing, _) => {
