@@ -1,1 +1,18 @@
+//! What end-to-end tests, the demo and the benchmarks stand on: a private Postgres with the extension installed, sheetd,
+//! and the people at both ends.
 
+mod cluster;
+mod db;
+mod gate;
+mod google;
+mod sheet;
+mod wait;
+mod world;
+
+pub use self::google::{Google, Office};
+pub use cluster::{Cluster, Options, bindir, own};
+pub use db::{Db, Refusal, Row, literal};
+pub use gate::{Fault, Gate, Held, Passed, When};
+pub use sheet::{Book, Sheet, parse};
+pub use wait::{PATIENCE, wait_for, wait_until};
+pub use world::World;

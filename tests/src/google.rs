@@ -1,0 +1,257 @@
+//! Google as a test has it: sheetd, the gate before it, and an office in which people edit sheets.
+
+use crate::cluster::{Options, end_with_us, free_port};
+use crate::gate::{Fault, Gate, Held, Passed, When};
+use crate::sheet::Book;
+use crate::wait::PATIENCE;
+use ::google::transport::Http;
+use ::google::{Identity, ServiceAccountKey};
+use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// People's own way to the sheets: straight to sheetd, so that no fault of the gate meets it and it counts for nothing.
+pub struct Office {
+    base: String,
+    identity: Identity,
+    http: Http,
+    agent: ureq::Agent,
+}
+
+impl Office {
+    /// `key`: the service-account key that sheetd wrote.
+    pub fn new(base: &str, key: &Value) -> Office {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(120)))
+            .build();
+        Office {
+            base: base.to_owned(),
+            identity: Identity::new(
+                ServiceAccountKey::from_value(key).expect("sheetd writes a valid key"),
+            ),
+            http: Http::new(Duration::from_secs(60), 1 << 30),
+            agent: agent.into(),
+        }
+    }
+
+    fn token(&self) -> String {
+        format!(
+            "Bearer {}",
+            self.identity
+                .token(&self.http)
+                .expect("sheetd gives a token for its own key")
+        )
+    }
+
+    #[track_caller]
+    fn done(
+        &self,
+        what: &str,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Value {
+        let mut answer = answer.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let status = answer.status();
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(1 << 30)
+            .read_to_string()
+            .unwrap_or_default();
+        assert!(status.is_success(), "{what}: {status}: {text}");
+        if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"))
+        }
+    }
+
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Value {
+        self.done(
+            path,
+            self.agent
+                .get(format!("{}{path}", self.base))
+                .header("Authorization", self.token())
+                .call(),
+        )
+    }
+
+    #[track_caller]
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        self.done(
+            path,
+            self.agent
+                .post(format!("{}{path}", self.base))
+                .header("Authorization", self.token())
+                .send_json(body),
+        )
+    }
+
+    #[track_caller]
+    pub fn put(&self, path: &str, body: &Value) -> Value {
+        self.done(
+            path,
+            self.agent
+                .put(format!("{}{path}", self.base))
+                .header("Authorization", self.token())
+                .send_json(body),
+        )
+    }
+
+    #[track_caller]
+    pub fn batch(&self, spreadsheet: &str, requests: Value) -> Value {
+        self.post(
+            &format!("/v4/spreadsheets/{spreadsheet}:batchUpdate"),
+            &json!({"requests": requests}),
+        )
+    }
+}
+
+/// sheetd as a process of its own, ended on drop.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(arguments: &[&OsStr], key: &Path) -> Server {
+        let program = std::env::current_exe().expect("this program has a path");
+        // Test programs are in deps/ below the directory of the binaries.
+        let program = program
+            .ancestors()
+            .skip(1)
+            .map(|directory| directory.join("sheetd"))
+            .find(|path| path.is_file());
+        let program = program.expect("sheetd is built: cargo build -p sheetd");
+        let started = Instant::now();
+        loop {
+            let port = free_port();
+            let mut command = Command::new(&program);
+            command
+                .arg("--listen")
+                .arg(format!("127.0.0.1:{port}"))
+                .arg("--write-key")
+                .arg(key)
+                .args(arguments);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            end_with_us(&mut command);
+            let mut server = Server {
+                process: command.spawn().expect("sheetd can be run"),
+                port,
+            };
+            while server.process.try_wait().expect("our own child").is_none() {
+                if key.is_file() && TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                    return server;
+                }
+                assert!(started.elapsed() < PATIENCE, "sheetd does not answer");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // Somebody else took the port between our look and sheetd's.
+            assert!(started.elapsed() < PATIENCE / 10, "sheetd does not start");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SAFETY: the pid is that of a child that has not been waited for, so it cannot be another's.
+        unsafe { libc::kill(self.process.id() as libc::pid_t, libc::SIGTERM) };
+        let _ = self.process.wait();
+    }
+}
+
+pub struct Google {
+    gate: Gate,
+    server: Server,
+    office: Arc<Office>,
+    key: Value,
+}
+
+impl Google {
+    /// In a directory of its own that is gone when sheetd runs.
+    pub fn start() -> Google {
+        let directory = Options::temporary().directory;
+        std::fs::create_dir_all(&directory).expect("a directory for a key can be made");
+        let google = Google::launch(&directory.join("sheets"), &directory.join("key.json"));
+        let _ = std::fs::remove_dir_all(directory);
+        google
+    }
+
+    /// `data` and `key` are kept.
+    pub fn launch(data: &Path, key: &Path) -> Google {
+        let server = Server::start(&["--data".as_ref(), data.as_os_str()], key);
+        let text = std::fs::read_to_string(key).expect("sheetd wrote its key");
+        let mut key: Value = serde_json::from_str(&text).expect("a key file is JSON");
+        let base = format!("http://127.0.0.1:{}", server.port);
+        let office = Arc::new(Office::new(&base, &key));
+        let gate = Gate::to((Ipv4Addr::LOCALHOST, server.port).into());
+        // The extension's token requests pass the gate, too.
+        key["token_uri"] = json!(format!("{}/token", gate.url()));
+        Google {
+            gate,
+            server,
+            office,
+            key,
+        }
+    }
+
+    /// What the extension's endpoints are set to.
+    pub fn url(&self) -> String {
+        self.gate.url()
+    }
+
+    pub fn direct_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.server.port)
+    }
+
+    /// The service account's key file.
+    pub fn key(&self) -> &Value {
+        &self.key
+    }
+
+    pub fn email(&self) -> &str {
+        self.key["client_email"].as_str().expect("a key has one")
+    }
+
+    /// A new spreadsheet, shared with the service account.
+    pub fn spreadsheet(&self, title: &str) -> Book {
+        Book::new(Arc::clone(&self.office), title)
+    }
+
+    pub fn hold(&self, nth: usize, when: When) -> Held {
+        self.gate.hold(nth, when)
+    }
+
+    pub fn fault(&self, fault: Fault, times: usize) {
+        self.gate.fault(fault, times);
+    }
+
+    pub fn mend(&self) {
+        self.gate.mend();
+    }
+
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub fn writes(&self) -> Vec<Passed> {
+        self.gate
+            .passed()
+            .into_iter()
+            .filter(Passed::is_write)
+            .collect()
+    }
+
+    pub fn reads(&self) -> usize {
+        self.gate
+            .passed()
+            .iter()
+            .filter(|passed| !passed.is_write() && !passed.is_token())
+            .count()
+    }
+}

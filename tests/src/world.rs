@@ -1,0 +1,420 @@
+//! A database with the extension on one side, Google on the other, and the helpers that tests read like sentences with.
+
+use crate::cluster::{Cluster, Options, bindir};
+use crate::db::{Db, Row, literal};
+use crate::google::Google;
+use crate::sheet::{Sheet, parse, trimmed};
+use crate::wait::{wait_for, wait_until};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+pub struct World {
+    pub db: Db,
+    pub cluster: Cluster,
+    pub google: Google,
+}
+
+const DATABASE: &str = "e2e";
+
+impl World {
+    pub fn new() -> World {
+        World::configured(&[])
+    }
+
+    pub fn configured(settings: &[(&str, &str)]) -> World {
+        World::made(Google::start(), Options::temporary(), DATABASE, settings)
+    }
+
+    /// A cluster in `options.directory` with one database and the extension in it, beside this Google.
+    pub fn made(
+        google: Google,
+        options: Options,
+        database: &str,
+        settings: &[(&str, &str)],
+    ) -> World {
+        let url = google.url();
+        let own = [
+            ("sheet_sync.sheets_endpoint", url.as_str()),
+            ("sheet_sync.drive_endpoint", url.as_str()),
+            ("sheet_sync.poll_interval_ms", "100"),
+            ("sheet_sync.http_timeout_ms", "30000"),
+            ("sheet_sync.reads_per_minute", "100000"),
+            ("sheet_sync.writes_per_minute", "100000"),
+            ("sheet_sync.project_reads_per_minute", "100000"),
+            ("sheet_sync.project_writes_per_minute", "100000"),
+        ];
+        let all = own
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let cluster = Cluster::start(Options {
+            settings: all.collect(),
+            ..options
+        });
+        cluster
+            .connect("postgres")
+            .run(&format!("CREATE DATABASE {database}"));
+        let mut world = World {
+            db: cluster.connect(database),
+            cluster,
+            google,
+        };
+        world.create_extension();
+        world
+    }
+
+    /// Three products on both sides, merged: what most tests begin with.
+    pub fn with_products() -> (World, Sheet) {
+        let mut world = World::new();
+        world.db.run(
+            "CREATE TABLE products (id int PRIMARY KEY, name text, price numeric);
+             INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Nut', 2), (3, 'Gear', 3)",
+        );
+        let sheet = world.map("products");
+        sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2\n 3 | Gear | 3");
+        world.merged("products");
+        (world, sheet)
+    }
+
+    pub fn create_extension(&mut self) {
+        let key = literal(&self.google.key().to_string());
+        self.db.run("CREATE EXTENSION sheet_sync");
+        self.db.run(&format!(
+            "SELECT sheet_sync.set_credential('default', {key})"
+        ));
+    }
+
+    /// A further database with the extension and the same credential.
+    pub fn another_database(&self, name: &str) -> Db {
+        self.cluster
+            .connect("postgres")
+            .run(&format!("CREATE DATABASE {name}"));
+        let mut db = self.cluster.connect(name);
+        let key = literal(&self.google.key().to_string());
+        db.run("CREATE EXTENSION sheet_sync");
+        db.run(&format!(
+            "SELECT sheet_sync.set_credential('default', {key})"
+        ));
+        db
+    }
+
+    /// A session beside `db`.
+    pub fn connect(&self) -> Db {
+        self.cluster.connect(DATABASE)
+    }
+
+    pub fn connect_as(&self, role: &str) -> Db {
+        self.cluster
+            .connect_as(role, DATABASE)
+            .unwrap_or_else(|error| panic!("connection as {role}: {error}"))
+    }
+
+    /// After the server or a backend was killed.
+    pub fn reconnect(&mut self) {
+        self.db = wait_until("the server to take connections", || {
+            let mut db = self
+                .cluster
+                .try_connect(DATABASE)
+                .map_err(|error| error.to_string())?;
+            db.attempt("SELECT 1").map(|_| db)
+        });
+    }
+
+    /// Maps a table to a tab that does not exist yet, in a new spreadsheet.
+    #[track_caller]
+    pub fn map(&mut self, table: &str) -> Sheet {
+        self.map_with(table, "")
+    }
+
+    /// The same with further arguments of register_table.
+    #[track_caller]
+    pub fn map_with(&mut self, table: &str, options: &str) -> Sheet {
+        let book = self.google.spreadsheet(&format!("For {table}"));
+        self.register_at(table, book.id(), options);
+        let title = self.db.one(&format!(
+            "SELECT relname FROM pg_class WHERE oid = {}::regclass",
+            literal(table)
+        ));
+        let sheet = book.wait_for_tab(&title);
+        self.merged(table);
+        sheet
+    }
+
+    /// Maps a table to a tab that is there.
+    #[track_caller]
+    pub fn register(&mut self, table: &str, sheet: &Sheet, options: &str) {
+        self.register_at(table, &sheet.address(), options);
+    }
+
+    #[track_caller]
+    pub fn register_at(&mut self, table: &str, spreadsheet: &str, options: &str) {
+        let comma = if options.is_empty() { "" } else { ", " };
+        self.db.run(&format!(
+            "SELECT sheet_sync.register_table({}, {}{comma}{options})",
+            literal(table),
+            literal(spreadsheet)
+        ));
+    }
+
+    /// Waits until the first merge of a table's mapping is done.
+    #[track_caller]
+    pub fn merged(&mut self, table: &str) {
+        let sql = format!(
+            "SELECT state, reason, hint FROM sheet_sync.mapping WHERE table_name = {}::regclass",
+            literal(table)
+        );
+        wait_until(&format!("the first merge of {table}"), || {
+            let seen = self.db.table(&sql);
+            if seen.iter().all(|row| row[0] == "active") {
+                Ok(())
+            } else {
+                Err(seen)
+            }
+        });
+    }
+
+    /// Does something on both sides of which the worker sees nothing until all of it is done.
+    #[track_caller]
+    pub fn at_once(&mut self, table: &str, act: impl FnOnce(&mut World)) {
+        // Settled first, so that what `act` does is all that differs.
+        self.db.run(&format!(
+            "SELECT * FROM sheet_sync.sync({})",
+            literal(table)
+        ));
+        self.db
+            .run(&format!("SELECT sheet_sync.pause({})", literal(table)));
+        // A cycle that had begun may still be at work.
+        wait_for("the worker to rest", true, || {
+            let before = self.google.reads();
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            self.google.reads() == before
+        });
+        act(self);
+        self.db
+            .run(&format!("SELECT sheet_sync.resume({})", literal(table)));
+    }
+
+    /// Waits until a query gives just this (see [`parse`]; NULL is empty).
+    #[track_caller]
+    pub fn shows(&mut self, sql: &str, text: &str) {
+        wait_for(sql, trimmed(parse(text)), || {
+            trimmed(plain(self.db.rows(sql)))
+        });
+    }
+
+    /// Waits until a table holds just this; the first line names the columns, the first of which orders the rows.
+    #[track_caller]
+    pub fn table_shows(&mut self, table: &str, text: &str) {
+        let mut expected = parse(text);
+        let columns: Vec<String> = expected.remove(0).iter().map(|name| quoted(name)).collect();
+        let sql = format!("SELECT {0} FROM {table} ORDER BY {0}", columns.join(", "));
+        wait_for(&format!("table {table}"), trimmed(expected), || {
+            trimmed(plain(self.db.rows(&sql)))
+        });
+    }
+
+    /// Waits until table and sheet hold the same rows, whatever their order, by the headers that both have.
+    #[track_caller]
+    pub fn both_equal(&mut self, table: &str, sheet: &Sheet) {
+        wait_until(&format!("{table} and its sheet to be equal"), || {
+            self.differences(table, sheet)
+        });
+    }
+
+    /// What one side has and the other has not.
+    pub fn differences(&mut self, table: &str, sheet: &Sheet) -> Result<(), Vec<String>> {
+        let mut shown = sheet.rows();
+        if shown.is_empty() {
+            return Err(vec!["the sheet is empty".to_owned()]);
+        }
+        let header = shown.remove(0);
+        // A sheet holds a date as the number of days since the end of 1899.
+        let types = plain(self.db.rows(&format!(
+            "SELECT attname, atttypid::regtype FROM pg_attribute WHERE attrelid = {}::regclass AND attnum > 0",
+            literal(table)
+        )));
+        let columns: Vec<String> = header
+            .iter()
+            .map(
+                |name| match types.iter().find(|column| column[0] == *name) {
+                    Some(column) if column[1] == "date" => {
+                        format!("{} - DATE '1899-12-30'", quoted(name))
+                    }
+                    _ => quoted(name),
+                },
+            )
+            .collect();
+        let mut held = trimmed(plain(
+            self.db
+                .rows(&format!("SELECT {} FROM {table}", columns.join(", "))),
+        ));
+        for row in held.iter_mut().chain(&mut shown) {
+            for cell in row {
+                *cell = canonical(cell);
+            }
+        }
+        held.sort();
+        shown.retain(|row| !row.is_empty());
+        shown.sort();
+        let only = |some: &[Vec<String>], others: &[Vec<String>], side: &str| {
+            some.iter()
+                .filter(|row| !others.contains(row))
+                .map(|row| format!("only in the {side}: {row:?}"))
+                .collect::<Vec<_>>()
+        };
+        if held == shown {
+            return Ok(());
+        }
+        let mut found = only(&held, &shown, "table");
+        found.extend(only(&shown, &held, "sheet"));
+        found.push(format!(
+            "{} rows in the table, {} in the sheet",
+            held.len(),
+            shown.len()
+        ));
+        Err(found)
+    }
+
+    /// Waits until the worker has looked several times without writing: both sides are as it wants them.
+    #[track_caller]
+    pub fn quiet(&mut self) {
+        wait_until("silence", || {
+            let (writes, reads) = (self.google.writes().len(), self.google.reads());
+            let state = self.db.table("SELECT state FROM sheet_sync.mapping");
+            if state.iter().any(|row| row[0] == "active") {
+                let looked = std::time::Instant::now();
+                while self.google.reads() < reads + 5
+                    && looked.elapsed() < std::time::Duration::from_secs(20)
+                {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+            } else {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
+            let written = self.google.writes().split_off(writes);
+            if written.is_empty() {
+                Ok(())
+            } else {
+                Err(written)
+            }
+        });
+    }
+
+    /// The sync worker of this test's database.
+    #[track_caller]
+    pub fn worker(&mut self) -> i32 {
+        let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'sheet_sync%' AND datname = current_database()";
+        wait_until("the worker", || {
+            self.db
+                .maybe(sql)
+                .and_then(|pid| pid.parse().ok())
+                .ok_or("none runs")
+        })
+    }
+
+    /// As the kernel does when memory runs out. Postgres then restarts all its processes.
+    pub fn kill_worker(&mut self) {
+        let pid = self.worker();
+        let started = self.db.one("SELECT pg_postmaster_start_time()");
+        // SAFETY: a plain system call; the server told us that this process is its worker.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        wait_until("the worker's death to be noticed", || {
+            match self.db.attempt("SELECT 1") {
+                Ok(_) => Err("the old session still answers"),
+                Err(_) => Ok(()),
+            }
+        });
+        self.reconnect();
+        assert_eq!(
+            started,
+            self.db.one("SELECT pg_postmaster_start_time()"),
+            "the postmaster itself went on"
+        );
+    }
+
+    /// As an administrator might.
+    pub fn terminate_worker(&mut self) {
+        let pid = self.worker();
+        self.db.run(&format!("SELECT pg_terminate_backend({pid})"));
+        wait_for("the worker's end", 0, || {
+            self.db.count(&format!(
+                "SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"
+            ))
+        });
+    }
+
+    /// pg_dump of the whole database.
+    pub fn dump(&self) -> String {
+        let output = self
+            .client("pg_dump")
+            .arg(DATABASE)
+            .output()
+            .expect("pg_dump can be run");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    pub fn restore(&self, database: &str, dump: &str) {
+        let mut psql = self.client("psql");
+        psql.args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1"])
+            .arg(database);
+        let mut psql = psql
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("psql can be run");
+        psql.stdin
+            .take()
+            .expect("piped")
+            .write_all(dump.as_bytes())
+            .expect("psql reads");
+        let output = psql.wait_with_output().expect("psql ends");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(bindir().join(program));
+        command
+            .args(["--host=127.0.0.1", "--username=postgres"])
+            .arg(format!("--port={}", self.cluster.port()));
+        command
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn plain(rows: Vec<Row>) -> Vec<Vec<String>> {
+    rows.into_iter()
+        .map(|row| row.into_iter().map(Option::unwrap_or_default).collect())
+        .collect()
+}
+
+/// One spelling for what both sides may spell differently: 1.50 and 1.5, t and TRUE.
+fn canonical(cell: &str) -> String {
+    match cell {
+        "t" | "TRUE" => return "true".to_owned(),
+        "f" | "FALSE" => return "false".to_owned(),
+        _ => {}
+    }
+    let number = cell
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
+    let leading_zero = cell.trim_start_matches('-').starts_with('0')
+        && !cell.trim_start_matches('-').starts_with("0.")
+        && cell != "0";
+    match cell.parse::<f64>() {
+        Ok(value) if number && !leading_zero && cell.len() <= 15 => value.to_string(),
+        _ => cell.to_owned(),
+    }
+}

@@ -1,0 +1,209 @@
+//! Both sides change the same cell, or one deletes what the other changes: a stated rule decides, and the loser is kept.
+
+use e2e::World;
+
+const CONFLICTS: &str = "SELECT key[1], column_name, base_value, database_value, sheet_value #>> '{}', winner FROM sheet_sync.conflict ORDER BY id";
+
+/// Products under one policy, both sides changed at once.
+fn clash(policy: &str) -> (World, e2e::Sheet) {
+    let mut world = World::new();
+    world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text, price numeric); INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Nut', 2)");
+    let sheet = world.map_with("products", &format!("conflict_policy => '{policy}'"));
+    sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2");
+    world.merged("products");
+    world.at_once("products", |world| {
+        world
+            .db
+            .run("UPDATE products SET price = 10, name = 'Bolt M4' WHERE id = 1");
+        sheet.set("C2", "20");
+    });
+    (world, sheet)
+}
+
+#[test]
+fn database_wins() {
+    let (mut world, sheet) = clash("database_wins");
+    sheet.shows("id | name | price\n 1 | Bolt M4 | 10\n 2 | Nut | 2");
+    world.table_shows(
+        "products",
+        "id | name | price\n 1 | Bolt M4 | 10\n 2 | Nut | 2",
+    );
+    world.shows(CONFLICTS, "1 | price | 1 | 10 | 20 | database");
+    world.quiet();
+}
+
+#[test]
+fn sheet_wins() {
+    let (mut world, sheet) = clash("sheet_wins");
+    sheet.shows("id | name | price\n 1 | Bolt M4 | 20\n 2 | Nut | 2");
+    world.table_shows(
+        "products",
+        "id | name | price\n 1 | Bolt M4 | 20\n 2 | Nut | 2",
+    );
+    world.shows(CONFLICTS, "1 | price | 1 | 10 | 20 | sheet");
+    world.quiet();
+}
+
+#[test]
+fn last_write_wins_is_the_databases_when_nobody_can_tell() {
+    let (mut world, sheet) = clash("last_write_wins");
+    world.both_equal("products", &sheet);
+    world.shows(
+        "SELECT count(*), min(winner) FROM sheet_sync.conflict",
+        "1 | database",
+    );
+    world.shows("SELECT price FROM products WHERE id = 1", "10");
+}
+
+#[test]
+fn manual_leaves_the_cell_as_it_is_on_both_sides_until_somebody_decides() {
+    let (mut world, sheet) = clash("manual");
+    world.shows(CONFLICTS, "1 | price | 1 | 10 | 20 | pending");
+    // The rest of the row goes on.
+    sheet.shows("id | name | price\n 1 | Bolt M4 | 20\n 2 | Nut | 2");
+    world.table_shows(
+        "products",
+        "id | name | price\n 1 | Bolt M4 | 10\n 2 | Nut | 2",
+    );
+    world
+        .db
+        .run("UPDATE products SET name = 'Bolt M5' WHERE id = 1");
+    sheet.shows("id | name | price\n 1 | Bolt M5 | 20\n 2 | Nut | 2");
+    world.quiet();
+    world
+        .db
+        .run("SELECT sheet_sync.resolve((SELECT id FROM sheet_sync.conflict), 'sheet')");
+    world.table_shows(
+        "products",
+        "id | name | price\n 1 | Bolt M5 | 20\n 2 | Nut | 2",
+    );
+    world.shows(
+        "SELECT settled, resolved_by FROM sheet_sync.conflict",
+        "t | postgres",
+    );
+}
+
+#[test]
+fn manual_may_be_settled_with_a_value_that_neither_side_has() {
+    let (mut world, sheet) = clash("manual");
+    world.shows(CONFLICTS, "1 | price | 1 | 10 | 20 | pending");
+    world
+        .db
+        .run("SELECT sheet_sync.resolve((SELECT id FROM sheet_sync.conflict), 'value', '15')");
+    sheet.shows("id | name | price\n 1 | Bolt M4 | 15\n 2 | Nut | 2");
+    world.table_shows(
+        "products",
+        "id | name | price\n 1 | Bolt M4 | 15\n 2 | Nut | 2",
+    );
+}
+
+#[test]
+fn the_same_change_on_both_sides_is_no_conflict() {
+    let (mut world, sheet) = World::with_products();
+    world.at_once("products", |world| {
+        world.db.run("UPDATE products SET price = 5 WHERE id = 1; DELETE FROM products WHERE id = 3; INSERT INTO products VALUES (4, 'Cog', 4)");
+        sheet.set("C2", "5");
+        sheet.delete_row(4);
+        sheet.type_row(&["4", "Cog", "4"]);
+    });
+    let both = "id | name | price\n 1 | Bolt | 5\n 2 | Nut | 2\n 4 | Cog | 4";
+    sheet.shows(both);
+    world.table_shows("products", both);
+    world.quiet();
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM sheet_sync.conflict"),
+        0
+    );
+}
+
+#[test]
+fn a_row_new_on_both_sides_is_merged_cell_by_cell() {
+    let (mut world, sheet) = World::with_products();
+    world.at_once("products", |world| {
+        world.db.run("INSERT INTO products VALUES (4, 'Cog', NULL)");
+        sheet.type_row(&["4", "Cog", "44"]);
+    });
+    world.both_equal("products", &sheet);
+    world.shows(
+        "SELECT count(*) FROM products WHERE id = 4 AND name = 'Cog'",
+        "1",
+    );
+    assert_eq!(sheet.rows().iter().filter(|row| row[0] == "4").count(), 1);
+}
+
+#[test]
+fn a_row_deleted_in_sql_and_changed_in_the_sheet_comes_back() {
+    let (mut world, sheet) = World::with_products();
+    world.at_once("products", |world| {
+        world.db.run("DELETE FROM products WHERE id = 2");
+        sheet.set("C3", "22");
+    });
+    world.table_shows(
+        "products",
+        "id | name | price\n 1 | Bolt | 1\n 2 | Nut | 22\n 3 | Gear | 3",
+    );
+    world.both_equal("products", &sheet);
+    world.shows(
+        "SELECT key[1], column_name, database_absent, winner FROM sheet_sync.conflict",
+        "2 | | t | sheet",
+    );
+}
+
+#[test]
+fn a_row_changed_in_sql_and_deleted_in_the_sheet_comes_back() {
+    let (mut world, sheet) = World::with_products();
+    world.at_once("products", |world| {
+        world.db.run("UPDATE products SET price = 22 WHERE id = 2");
+        sheet.delete_row(3);
+    });
+    world.table_shows(
+        "products",
+        "id | name | price\n 1 | Bolt | 1\n 2 | Nut | 22\n 3 | Gear | 3",
+    );
+    world.both_equal("products", &sheet);
+    world.shows(
+        "SELECT key[1], column_name, sheet_absent, winner FROM sheet_sync.conflict",
+        "2 | | t | database",
+    );
+}
+
+#[test]
+fn most_rows_deleted_in_the_sheet_stops_the_mapping_and_asks() {
+    let mut world = World::new();
+    world.db.run("CREATE TABLE parts (id int PRIMARY KEY, name text); INSERT INTO parts SELECT n, 'part ' || n FROM generate_series(1, 60) n");
+    let sheet = world.map("parts");
+    world.both_equal("parts", &sheet);
+    sheet.replace("id | name\n 1 | part 1\n 2 | part 2");
+    world.shows("SELECT state FROM sheet_sync.mapping", "failed");
+    let hint = world.db.one("SELECT hint FROM sheet_sync.mapping");
+    assert!(hint.contains("confirm_deletes"), "{hint}");
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM parts"),
+        60,
+        "nothing may go before somebody confirms"
+    );
+    world.db.run("SELECT sheet_sync.confirm_deletes('parts')");
+    world.table_shows("parts", "id | name\n 1 | part 1\n 2 | part 2");
+    world.shows("SELECT state FROM sheet_sync.mapping", "active");
+}
+
+#[test]
+fn a_header_that_vanished_stops_the_mapping_until_it_is_back() {
+    let (mut world, sheet) = World::with_products();
+    sheet.set("B1", "");
+    world.shows("SELECT state FROM sheet_sync.mapping", "failed");
+    let said = world
+        .db
+        .one("SELECT reason || ' ' || hint FROM sheet_sync.mapping");
+    assert!(said.contains("name"), "{said}");
+    world.db.run("UPDATE products SET price = 11 WHERE id = 1");
+    assert_eq!(
+        world
+            .db
+            .count("SELECT count(*) FROM products WHERE name IS NOT NULL"),
+        3
+    );
+    sheet.set("B1", "name");
+    sheet.shows("id | name | price\n 1 | Bolt | 11\n 2 | Nut | 2\n 3 | Gear | 3");
+    world.shows("SELECT state FROM sheet_sync.mapping", "active");
+}

@@ -1,0 +1,263 @@
+//! What register_table and its neighbours refuse, each with SQLSTATE, message and hint, and changing nothing.
+
+use e2e::{Refusal, World, literal};
+
+/// Refused with this SQLSTATE, every one of these words somewhere in what is said, and a hint.
+#[track_caller]
+fn says(refusal: Refusal, sqlstate: &str, words: &[&str]) {
+    assert_eq!(refusal.sqlstate, sqlstate, "{refusal}");
+    let whole = refusal.to_string();
+    for word in words {
+        assert!(whole.contains(word), "{word:?} is missing: {whole}");
+    }
+    assert!(refusal.hint.is_some(), "no hint: {whole}");
+    assert!(
+        !whole.contains(".rs"),
+        "a backtrace or a source path: {whole}"
+    );
+}
+
+fn world() -> (World, String) {
+    let mut world = World::new();
+    world.db.run(
+        "CREATE TABLE products (id int PRIMARY KEY, name text);
+         CREATE TABLE keyless (name text);
+         CREATE TABLE loose (id int, name text UNIQUE);
+         CREATE VIEW shown AS SELECT * FROM products;
+         CREATE TABLE twins (id int PRIMARY KEY, \"unit price\" int, unit_price int)",
+    );
+    let id = world.google.spreadsheet("Refusals").id().to_owned();
+    (world, id)
+}
+
+#[test]
+fn a_table_that_cannot_be_synced() {
+    let (mut world, id) = world();
+    let id = literal(&id);
+    let mut register = |table: &str, options: &str| {
+        world.db.refused(&format!(
+            "SELECT sheet_sync.register_table({table}, {id} {options})"
+        ))
+    };
+    says(
+        register("'keyless'", ""),
+        "42P16",
+        &["keyless", "primary key", "key_columns"],
+    );
+    says(
+        register("'loose'", ", key_columns => '{name}'"),
+        "42P16",
+        &["name", "NULL"],
+    );
+    says(
+        register("'loose'", ", key_columns => '{id}'"),
+        "42P16",
+        &["unique"],
+    );
+    says(
+        register("'products'", ", key_columns => '{nothing}'"),
+        "42703",
+        &["nothing"],
+    );
+    says(
+        register("'products'", ", columns => '{id,colour}'"),
+        "42703",
+        &["colour", "products"],
+    );
+    says(register("'shown'", ""), "42809", &["shown", "not a table"]);
+    says(
+        register("'pg_catalog.pg_class'", ""),
+        "42809",
+        &["system table"],
+    );
+    says(
+        register("'sheet_sync.mapping'", ""),
+        "42809",
+        &["system table"],
+    );
+    says(
+        register("'twins'", ""),
+        "42702",
+        &["unit price", "unit_price", "header"],
+    );
+    let missing = register("'nowhere'", "");
+    assert_eq!(missing.sqlstate, "42P01", "{missing}");
+    world.db.run("CREATE TEMP TABLE brief (id int PRIMARY KEY)");
+    says(
+        world
+            .db
+            .refused(&format!("SELECT sheet_sync.register_table('brief', {id})")),
+        "42809",
+        &["temporary"],
+    );
+    world.shows("SELECT count(*) FROM sheet_sync.mapping", "0");
+    world.shows(
+        "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'sheet_sync%'",
+        "0",
+    );
+}
+
+#[test]
+fn an_option_that_does_not_exist() {
+    let (mut world, id) = world();
+    let id = literal(&id);
+    for option in [
+        "direction => 'sideways'",
+        "conflict_policy => 'whoever shouts'",
+        "on_table_delete => 'explode'",
+        "on_sheet_delete => 'explode'",
+        "max_delete_percent => 150",
+        "max_delete_percent => 'NaN'",
+        "poll_interval => '-1 s'",
+        "row_filter => 'no_such_column > 1'",
+        "row_filter => 'this is not SQL'",
+        "conflict_policy => 'conflict_function'",
+        "credential => 'nobody'",
+    ] {
+        let refusal = world.db.refused(&format!(
+            "SELECT sheet_sync.register_table('products', {id}, {option})"
+        ));
+        assert!(!refusal.sqlstate.starts_with("XX"), "{option}: {refusal}");
+        assert!(!refusal.to_string().contains(".rs"), "{option}: {refusal}");
+    }
+    world.shows("SELECT count(*) FROM sheet_sync.mapping", "0");
+}
+
+#[test]
+fn a_spreadsheet_that_is_none() {
+    let (mut world, _) = world();
+    for text in [
+        "",
+        "   ",
+        "my sheet",
+        "https://example.org/",
+        "https://docs.google.com/document/d/abc/edit",
+    ] {
+        let refusal = world.db.refused(&format!(
+            "SELECT sheet_sync.register_table('products', {})",
+            literal(text)
+        ));
+        says(refusal, "22023", &["spreadsheet"]);
+    }
+    let null = world
+        .db
+        .attempt("SELECT sheet_sync.register_table('products', NULL)");
+    assert!(
+        null.is_err() || world.db.count("SELECT count(*) FROM sheet_sync.mapping") == 0,
+        "{null:?}"
+    );
+}
+
+#[test]
+fn a_table_of_somebody_else() {
+    let (mut world, id) = world();
+    world
+        .db
+        .run("CREATE ROLE stranger LOGIN; GRANT ALL ON products TO stranger");
+    let mut stranger = world.connect_as("stranger");
+    let refusal = stranger.refused(&format!(
+        "SELECT sheet_sync.register_table('products', {})",
+        literal(&id)
+    ));
+    says(refusal, "42501", &["products", "owner"]);
+    world.shows("SELECT count(*) FROM sheet_sync.mapping", "0");
+}
+
+#[test]
+fn a_mapping_that_exists_already() {
+    let (mut world, id) = world();
+    world.db.run(&format!(
+        "SELECT sheet_sync.register_table('products', {})",
+        literal(&id)
+    ));
+    let refusal = world.db.refused(&format!(
+        "SELECT sheet_sync.register_table('products', {})",
+        literal(&id)
+    ));
+    says(refusal, "42710", &["products", "already"]);
+    world.shows("SELECT count(*) FROM sheet_sync.mapping", "1");
+}
+
+#[test]
+fn a_table_that_is_not_mapped() {
+    let (mut world, _) = world();
+    for function in [
+        "unregister_table",
+        "sync",
+        "push",
+        "pull",
+        "pause",
+        "resume",
+        "resync",
+        "confirm_deletes",
+    ] {
+        let refusal = world
+            .db
+            .refused(&format!("SELECT sheet_sync.{function}('products')"));
+        says(refusal, "42704", &["products", "not mapped"]);
+    }
+}
+
+#[test]
+fn a_key_that_is_no_service_account_key() {
+    let (mut world, _) = world();
+    for key in [
+        "{}",
+        "[]",
+        "\"text\"",
+        "null",
+        r#"{"type": "authorized_user", "client_id": "x"}"#,
+        r#"{"type": "service_account", "client_email": "a@b", "private_key": "not a key", "token_uri": "https://oauth2.googleapis.com/token"}"#,
+    ] {
+        let refusal = world.db.refused(&format!(
+            "SELECT sheet_sync.set_credential('second', {})",
+            literal(key)
+        ));
+        assert_eq!(refusal.sqlstate, "22023", "{key}: {refusal}");
+        assert!(refusal.hint.is_some(), "{key}: {refusal}");
+        assert!(
+            !refusal.to_string().contains("not a key"),
+            "the key itself was shown: {refusal}"
+        );
+    }
+    world.shows(
+        "SELECT count(*) FROM sheet_sync._credential WHERE name = 'second'",
+        "0",
+    );
+}
+
+#[test]
+fn the_endpoints_are_the_superusers_to_set() {
+    let (mut world, _) = world();
+    world.db.run("CREATE ROLE stranger LOGIN");
+    let mut stranger = world.connect_as("stranger");
+    for setting in ["sheets_endpoint", "drive_endpoint", "credentials_file"] {
+        let refusal = stranger.refused(&format!("SET sheet_sync.{setting} = 'http://127.0.0.1:1'"));
+        assert!(
+            ["42501", "55P02"].contains(&refusal.sqlstate.as_str()),
+            "{setting}: {refusal}"
+        );
+    }
+}
+
+#[test]
+fn the_extension_without_shared_preload_libraries_says_so() {
+    let cluster = e2e::Cluster::start(e2e::Options {
+        settings: vec![("shared_preload_libraries".into(), String::new())],
+        ..e2e::Options::temporary()
+    });
+    let mut db = cluster.connect("postgres");
+    let refusal = db.refused("CREATE EXTENSION sheet_sync");
+    says(refusal, "55000", &["shared_preload_libraries"]);
+}
+
+#[test]
+fn a_database_that_is_not_utf8() {
+    let (mut world, _) = world();
+    world
+        .db
+        .run("CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    let mut narrow = world.cluster.connect("narrow");
+    let refusal = narrow.refused("CREATE EXTENSION sheet_sync");
+    says(refusal, "0A000", &["UTF8"]);
+}
