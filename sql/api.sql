@@ -1,0 +1,131 @@
+-- The public contract: functions and views. The functions are Rust (src/api): each knows who calls it and then acts on the catalog
+-- as the extension's owner, so that callers need no rights on the catalog.
+
+CREATE FUNCTION sheet_sync._capture_row() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'sheet_sync_capture_row';
+CREATE FUNCTION sheet_sync._capture_truncate() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'sheet_sync_capture_truncate';
+
+CREATE FUNCTION sheet_sync.register_table(
+    table_name         regclass,                            -- the table; you must own it
+    spreadsheet        text,                                -- the spreadsheet's id, or its whole address from the browser
+    sheet              text     DEFAULT NULL,               -- title of the tab; made where there is none. Default: the address's gid, or the table's name
+    key_columns        text[]   DEFAULT NULL,               -- NOT NULL columns of a unique index. Default: the primary key
+    columns            text[]   DEFAULT NULL,               -- the columns to sync; the key is always among them. Default: all, later ones too
+    direction          text     DEFAULT 'both',             -- both, to_sheet, from_sheet
+    conflict_policy    text     DEFAULT 'last_write_wins',  -- last_write_wins, database_wins, sheet_wins, manual, conflict_function
+    conflict_function  regprocedure DEFAULT NULL,           -- (key jsonb, base jsonb, database jsonb, sheet jsonb) returns jsonb
+    on_table_delete    text     DEFAULT 'delete_row',       -- delete_row, clear, keep
+    on_sheet_delete    text     DEFAULT 'delete',           -- delete, keep
+    max_delete_percent real     DEFAULT 50,                 -- more than this share of the rows at once is asked about
+    row_filter         text     DEFAULT NULL,               -- SQL condition: only rows that match are in the sheet
+    poll_interval      interval DEFAULT NULL,               -- how often the sheet is read. Default: sheet_sync.poll_interval_ms
+    credential         text     DEFAULT 'default'           -- whose service account to use
+) RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'register_table_wrapper';
+COMMENT ON FUNCTION sheet_sync.register_table IS 'Tie a table to a tab of a spreadsheet; answers the mapping''s id. Returns at once: the worker merges what both sides hold after the commit.';
+
+CREATE FUNCTION sheet_sync.unregister_table(table_name regclass, spreadsheet text DEFAULT NULL)
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'unregister_table_wrapper';
+COMMENT ON FUNCTION sheet_sync.unregister_table IS 'End the mappings of a table (to one spreadsheet, or all); answers how many. Table and sheet stay as they are.';
+
+CREATE FUNCTION sheet_sync.sync(table_name regclass, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_wrapper';
+COMMENT ON FUNCTION sheet_sync.sync IS 'Ask the worker for a cycle both ways and wait for its end. Sees what was committed before the call.';
+CREATE FUNCTION sheet_sync.push(table_name regclass, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'push_wrapper';
+COMMENT ON FUNCTION sheet_sync.push IS 'Like sync(), from the table to the sheet only.';
+CREATE FUNCTION sheet_sync.pull(table_name regclass, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'pull_wrapper';
+COMMENT ON FUNCTION sheet_sync.pull IS 'Like sync(), from the sheet to the table only.';
+
+CREATE FUNCTION sheet_sync.preview(table_name regclass, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, changes text, operation text, key text[], column_name text, old_value text, new_value text, reason text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'preview_wrapper';
+COMMENT ON FUNCTION sheet_sync.preview IS 'What the next cycle would do, a line per change; changes says which side. Nothing is changed.';
+
+CREATE FUNCTION sheet_sync.pause(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'pause_wrapper';
+COMMENT ON FUNCTION sheet_sync.pause IS 'Stop syncing a table; changes are kept until resume().';
+CREATE FUNCTION sheet_sync.resume(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resume_wrapper';
+COMMENT ON FUNCTION sheet_sync.resume IS 'Go on after pause(), or try again at once after a failure.';
+CREATE FUNCTION sheet_sync.resync(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resync_wrapper';
+COMMENT ON FUNCTION sheet_sync.resync IS 'Drop trust in what both sides last agreed on and merge afresh: one-sided rows are copied, unequal cells are conflicts, nothing is deleted.';
+CREATE FUNCTION sheet_sync.confirm_deletes(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_wrapper';
+COMMENT ON FUNCTION sheet_sync.confirm_deletes IS 'Let the next cycle do the mass delete or mass change that stopped the mapping.';
+CREATE FUNCTION sheet_sync.resolve(conflict_id bigint, winner text, value text DEFAULT NULL) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resolve_wrapper';
+COMMENT ON FUNCTION sheet_sync.resolve IS 'Decide a pending conflict: ''database'', ''sheet'', or ''value'' with the value that both sides shall hold.';
+
+CREATE FUNCTION sheet_sync.set_credential(name text, key jsonb) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'set_credential_wrapper';
+COMMENT ON FUNCTION sheet_sync.set_credential IS 'Store a service-account key (the JSON file that Google gives). It is never shown again and not dumped.';
+CREATE FUNCTION sheet_sync.drop_credential(name text) RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'drop_credential_wrapper';
+COMMENT ON FUNCTION sheet_sync.drop_credential IS 'Forget a service-account key; its mappings wait until it is set again. Answers whether there was one.';
+
+CREATE FUNCTION sheet_sync._live() RETURNS TABLE (
+    mapping_id integer, phase text, last_cycle_at timestamptz, last_read_at timestamptz, poll_interval interval, rate_limited_until timestamptz,
+    requests_this_minute bigint, rows_done bigint, rows_total bigint, phase_started_at timestamptz)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'live_wrapper';
+CREATE FUNCTION sheet_sync._announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'announce_wrapper';
+CREATE FUNCTION sheet_sync._wake() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'sheet_sync_wake';
+
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON sheet_sync.mapping FOR EACH STATEMENT EXECUTE FUNCTION sheet_sync._wake();
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON sheet_sync._credential FOR EACH STATEMENT EXECUTE FUNCTION sheet_sync._wake();
+
+CREATE TABLE sheet_sync._preview (
+    request_id  bigint NOT NULL,
+    line        integer NOT NULL,
+    mapping_id  integer NOT NULL,
+    changes     text NOT NULL,
+    operation   text NOT NULL,
+    key         text[],
+    column_name text,
+    old_value   text,
+    new_value   text,
+    reason      text NOT NULL
+);
+COMMENT ON TABLE sheet_sync._preview IS 'Answers to preview(), until they are fetched.';
+REVOKE ALL ON sheet_sync._preview FROM PUBLIC;
+
+CREATE VIEW sheet_sync.status AS
+SELECT m.id AS mapping_id, m.table_name, m.spreadsheet_id, m.sheet_title AS sheet, m.direction, m.state, m.reason, m.hint, m.retry_at,
+       c.rows, d.dirty_keys,
+       CASE WHEN d.dirty_keys > 0 THEN pg_catalog.clock_timestamp() - d.oldest END AS database_lag,
+       pg_catalog.clock_timestamp() - l.last_read_at AS sheet_lag,
+       COALESCE(l.last_cycle_at, c.ended_at) AS last_cycle_at,
+       c.rows_pushed, c.rows_pulled,
+       (SELECT pg_catalog.count(*) FROM sheet_sync.problem p WHERE p.mapping_id = m.id) AS problems,
+       (SELECT pg_catalog.count(*) FROM sheet_sync.conflict k WHERE k.mapping_id = m.id AND k.winner = 'pending' AND NOT k.settled) AS pending_conflicts,
+       l.poll_interval, l.requests_this_minute, l.rate_limited_until
+FROM sheet_sync.mapping m
+LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id
+LEFT JOIN sheet_sync._live() l ON l.mapping_id = m.id
+LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS dirty_keys, pg_catalog.min(k.changed_at) AS oldest
+                   FROM sheet_sync._dirty_key k WHERE k.mapping_id = m.id) d ON true
+WHERE pg_catalog.has_table_privilege(m.table_name, 'SELECT');
+COMMENT ON VIEW sheet_sync.status IS 'A line per mapping: how it is doing, and what to do where it is not doing well.';
+
+CREATE VIEW sheet_sync.progress AS
+SELECT m.id AS mapping_id, m.table_name, l.phase, l.rows_done, l.rows_total,
+       CASE WHEN l.rows_done > 0 AND pg_catalog.clock_timestamp() > l.phase_started_at
+            THEN pg_catalog.round((l.rows_done / EXTRACT(epoch FROM pg_catalog.clock_timestamp() - l.phase_started_at))::numeric, 1) END AS rows_per_second,
+       l.phase_started_at AS started_at
+FROM sheet_sync.mapping m
+JOIN sheet_sync._live() l ON l.mapping_id = m.id
+WHERE m.state = 'initialising' AND pg_catalog.has_table_privilege(m.table_name, 'SELECT');
+COMMENT ON VIEW sheet_sync.progress IS 'First merges that are running: phase, rows done, rows in all, rate.';
+GRANT SELECT ON sheet_sync.status, sheet_sync.progress TO PUBLIC;
+
+-- Nobody but the owner runs what stands behind the public functions; keys are for superusers, who may grant that on.
+DO $$
+DECLARE
+    function regprocedure;
+BEGIN
+    FOR function IN SELECT p.oid FROM pg_catalog.pg_proc p
+                    WHERE p.pronamespace = 'sheet_sync'::regnamespace AND (p.proname LIKE E'\\_%' OR p.proname IN ('set_credential', 'drop_credential')) LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+    END LOOP;
+    -- Checks that run as whoever edits a mapping, and what the views read.
+    GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure), sheet_sync._live() TO PUBLIC;
+END
+$$;
+
+SELECT sheet_sync._announce();

@@ -1,0 +1,229 @@
+-- The catalog: configuration and state of every mapping.
+-- Names that begin with _ are private: nobody but the extension's owner may touch them.
+
+REVOKE ALL ON SCHEMA sheet_sync FROM PUBLIC;
+GRANT USAGE ON SCHEMA sheet_sync TO PUBLIC;
+
+DO $$
+BEGIN
+    IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+        RAISE EXCEPTION 'sheet_sync needs a database with encoding UTF8, this one has %', pg_catalog.getdatabaseencoding()
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'Google Sheets speaks UTF-8 only. Create the database with ENCODING ''UTF8''.';
+    END IF;
+END
+$$;
+
+CREATE TABLE sheet_sync.mapping (
+    id                 integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_name         regclass NOT NULL,
+    spreadsheet_id     text NOT NULL CHECK (spreadsheet_id <> ''),
+    sheet_id           bigint,
+    sheet_title        text,
+    header_row         integer NOT NULL DEFAULT 1 CHECK (header_row >= 1),
+    key_columns        text[] NOT NULL,
+    all_columns        boolean NOT NULL DEFAULT true,
+    direction          text NOT NULL DEFAULT 'both' CHECK (direction IN ('both', 'to_sheet', 'from_sheet')),
+    conflict_policy    text NOT NULL DEFAULT 'last_write_wins'
+                       CHECK (conflict_policy IN ('last_write_wins', 'database_wins', 'sheet_wins', 'manual', 'conflict_function')),
+    conflict_function  regprocedure,
+    tie                text NOT NULL DEFAULT 'database' CHECK (tie IN ('database', 'sheet')),
+    on_table_delete    text NOT NULL DEFAULT 'delete_row' CHECK (on_table_delete IN ('delete_row', 'clear', 'keep')),
+    on_sheet_delete    text NOT NULL DEFAULT 'delete' CHECK (on_sheet_delete IN ('delete', 'keep')),
+    max_delete_percent real NOT NULL DEFAULT 50 CHECK (max_delete_percent BETWEEN 0 AND 100),
+    max_delete_rows    integer NOT NULL DEFAULT 20 CHECK (max_delete_rows >= 0),
+    row_filter         text,
+    poll_interval      interval CHECK (poll_interval >= interval '100 milliseconds'),
+    notes_on_problems  boolean NOT NULL DEFAULT true,
+    credential         text NOT NULL DEFAULT 'default',
+    run_as             regrole NOT NULL,
+    state              text NOT NULL DEFAULT 'initialising' CHECK (state IN ('initialising', 'active', 'paused', 'failed')),
+    reason             text,
+    hint               text,
+    retry_at           timestamptz,
+    deletes_confirmed  boolean NOT NULL DEFAULT false,
+    generation         bigint NOT NULL DEFAULT 1,
+    created_at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    CHECK (conflict_policy <> 'conflict_function' OR conflict_function IS NOT NULL)
+);
+CREATE UNIQUE INDEX mapping_table_spreadsheet ON sheet_sync.mapping (table_name, spreadsheet_id, COALESCE(sheet_id, -1), COALESCE(sheet_title, ''));
+COMMENT ON TABLE sheet_sync.mapping IS 'One table tied to one tab of one spreadsheet. Options may be changed here with UPDATE; use register_table() and unregister_table() to add and remove.';
+COMMENT ON COLUMN sheet_sync.mapping.sheet_id IS 'The tab''s stable id (gid in the browser''s address); null until the worker has opened the spreadsheet.';
+COMMENT ON COLUMN sheet_sync.mapping.sheet_title IS 'The tab''s title: what to look for or make at first, later only shown.';
+COMMENT ON COLUMN sheet_sync.mapping.key_columns IS 'The primary-key or chosen unique columns that name a row on both sides.';
+COMMENT ON COLUMN sheet_sync.mapping.all_columns IS 'True where no columns were named: columns added to the table later join the mapping.';
+COMMENT ON COLUMN sheet_sync.mapping.tie IS 'Who wins under last_write_wins when the times cannot tell.';
+COMMENT ON COLUMN sheet_sync.mapping.max_delete_percent IS 'A cycle that would delete more than this share of the rows stops the mapping and asks.';
+COMMENT ON COLUMN sheet_sync.mapping.max_delete_rows IS 'Up to this many deleted rows max_delete_percent does not apply.';
+COMMENT ON COLUMN sheet_sync.mapping.run_as IS 'The role whose privileges and row-level security apply to what comes from the sheet.';
+COMMENT ON COLUMN sheet_sync.mapping.generation IS 'Counts the edits of this line and its columns; the worker reloads the mapping when it moves.';
+
+CREATE TABLE sheet_sync.mapping_column (
+    mapping_id      integer NOT NULL REFERENCES sheet_sync.mapping ON DELETE CASCADE,
+    position        integer NOT NULL,
+    column_name     text NOT NULL,
+    attnum          smallint NOT NULL,
+    header          text NOT NULL CHECK (header <> ''),
+    direction       text NOT NULL DEFAULT 'both' CHECK (direction IN ('both', 'to_sheet', 'from_sheet')),
+    conflict_policy text CHECK (conflict_policy IN ('last_write_wins', 'database_wins', 'sheet_wins', 'manual', 'conflict_function')),
+    kind            text NOT NULL CHECK (kind IN ('boolean', 'integer', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz', 'text')),
+    number_format   text,
+    PRIMARY KEY (mapping_id, position),
+    UNIQUE (mapping_id, column_name)
+);
+COMMENT ON TABLE sheet_sync.mapping_column IS 'The mapped columns of each mapping with their headers. direction, conflict_policy and number_format may be changed with UPDATE.';
+COMMENT ON COLUMN sheet_sync.mapping_column.direction IS 'from_sheet: a formula column, pulled and never overwritten. to_sheet: shown in the sheet, edits there are put back.';
+COMMENT ON COLUMN sheet_sync.mapping_column.conflict_policy IS 'Overrides the mapping''s policy for this column.';
+COMMENT ON COLUMN sheet_sync.mapping_column.kind IS 'How values travel; everything without a form of its own travels as text.';
+
+CREATE TABLE sheet_sync.conflict (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    mapping_id      integer NOT NULL REFERENCES sheet_sync.mapping ON DELETE CASCADE,
+    key             text[] NOT NULL,
+    column_name     text,
+    base_value      text,
+    database_value  text,
+    sheet_value     jsonb,
+    database_absent boolean NOT NULL DEFAULT false,
+    sheet_absent    boolean NOT NULL DEFAULT false,
+    base_row        jsonb,
+    database_row    jsonb,
+    sheet_row       jsonb,
+    database_time   timestamptz,
+    sheet_time_from timestamptz,
+    sheet_time_to   timestamptz,
+    winner          text NOT NULL CHECK (winner IN ('database', 'sheet', 'function', 'pending')),
+    decision        text CHECK (decision IN ('database', 'sheet', 'value')),
+    decided_value   text,
+    resolved_by     text,
+    resolved_at     timestamptz,
+    settled         boolean NOT NULL DEFAULT false,
+    detected_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX conflict_open ON sheet_sync.conflict (mapping_id, key) WHERE NOT settled;
+COMMENT ON TABLE sheet_sync.conflict IS 'Every conflict: both sides changed the same cell, or one deleted what the other changed. Keeps both values and the base, whoever won.';
+COMMENT ON COLUMN sheet_sync.conflict.column_name IS 'Null where the whole row is in conflict (deleted on one side, changed on the other).';
+COMMENT ON COLUMN sheet_sync.conflict.winner IS 'pending: policy manual, waits for resolve().';
+COMMENT ON COLUMN sheet_sync.conflict.sheet_time_from IS 'The sheet''s edit happened between sheet_time_from and sheet_time_to: the two reads between which it appeared.';
+COMMENT ON COLUMN sheet_sync.conflict.settled IS 'True once both sides hold the outcome.';
+
+CREATE TABLE sheet_sync.problem (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    mapping_id  integer NOT NULL REFERENCES sheet_sync.mapping ON DELETE CASCADE,
+    key         text[],
+    sheet_row   integer,
+    column_name text,
+    side        text NOT NULL CHECK (side IN ('database', 'sheet')),
+    code        text NOT NULL,
+    message     text NOT NULL,
+    hint        text NOT NULL,
+    first_seen  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    last_seen   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    attempts    bigint NOT NULL DEFAULT 1,
+    retry_at    timestamptz
+);
+CREATE UNIQUE INDEX problem_place ON sheet_sync.problem (mapping_id, COALESCE(key, '{}'), COALESCE(sheet_row, 0), COALESCE(column_name, ''));
+COMMENT ON TABLE sheet_sync.problem IS 'What one row or cell cannot do, with reason and hint. A line goes away when its cause does.';
+COMMENT ON COLUMN sheet_sync.problem.side IS 'The side that does not take the value.';
+COMMENT ON COLUMN sheet_sync.problem.code IS 'SQLSTATE, Google''s reason, or a word of sheet_sync.';
+
+CREATE TABLE sheet_sync.history (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at         timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    mapping_id integer NOT NULL REFERENCES sheet_sync.mapping ON DELETE CASCADE,
+    cycle_id   bigint NOT NULL,
+    side       text NOT NULL CHECK (side IN ('database', 'sheet')),
+    key        text[] NOT NULL,
+    operation  text NOT NULL CHECK (operation IN ('insert', 'update', 'delete')),
+    old_values jsonb NOT NULL,
+    new_values jsonb NOT NULL
+);
+CREATE INDEX history_at ON sheet_sync.history (at);
+CREATE INDEX history_mapping_key ON sheet_sync.history (mapping_id, key);
+COMMENT ON TABLE sheet_sync.history IS 'One line per change that reached its side, kept for sheet_sync.history_retention.';
+COMMENT ON COLUMN sheet_sync.history.side IS 'The side that was changed.';
+
+CREATE TABLE sheet_sync._base_row (
+    mapping_id      integer NOT NULL,
+    key             text[] NOT NULL,
+    database_values text[] NOT NULL,
+    sheet_values    jsonb NOT NULL,
+    sheet_hash      bigint NOT NULL,
+    extra           jsonb,
+    PRIMARY KEY (mapping_id, key)
+);
+COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
+
+-- Append-only: an upsert would make committing transactions wait for one another. Deleted in batches by the one worker.
+CREATE TABLE sheet_sync._dirty_key (
+    id         bigint GENERATED ALWAYS AS IDENTITY,
+    mapping_id integer NOT NULL,
+    key        text[],
+    changed_at timestamptz NOT NULL,
+    PRIMARY KEY (mapping_id, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE sheet_sync._dirty_key IS 'Keys whose row changed since it was last looked at; a null key means: compare the whole table, an empty one that it was truncated.';
+
+CREATE TABLE sheet_sync._credential (
+    name         text PRIMARY KEY,
+    key          jsonb NOT NULL,
+    client_email text NOT NULL,
+    set_at       timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE sheet_sync._credential IS 'Service-account keys. Secret: never dumped, never shown.';
+
+CREATE TABLE sheet_sync._cycle (
+    mapping_id   integer PRIMARY KEY,
+    cycle_id     bigint NOT NULL DEFAULT 0,
+    merged       boolean NOT NULL DEFAULT false,
+    started_at   timestamptz,
+    ended_at     timestamptz,
+    rows         bigint NOT NULL DEFAULT 0,
+    rows_pushed  bigint NOT NULL DEFAULT 0,
+    rows_pulled  bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, and totals.';
+
+-- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping) go with it.
+CREATE FUNCTION sheet_sync._forget_mapping() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM sheet_sync._base_row WHERE mapping_id = OLD.id;
+    DELETE FROM sheet_sync._dirty_key WHERE mapping_id = OLD.id;
+    DELETE FROM sheet_sync._cycle WHERE mapping_id = OLD.id;
+    RETURN OLD;
+END
+$$;
+CREATE TRIGGER forget_mapping AFTER DELETE ON sheet_sync.mapping
+    FOR EACH ROW EXECUTE FUNCTION sheet_sync._forget_mapping();
+
+SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping', '');
+SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping_column', '');
+
+REVOKE ALL ON ALL TABLES IN SCHEMA sheet_sync FROM PUBLIC;
+
+-- Lines are visible to whoever may read the table they are about.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    ALTER TABLE sheet_sync.mapping ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY readers ON sheet_sync.mapping FOR SELECT
+        USING (pg_catalog.has_table_privilege(table_name, 'SELECT'));
+    CREATE POLICY owners ON sheet_sync.mapping FOR UPDATE
+        USING (pg_catalog.pg_has_role((SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = table_name), 'USAGE'));
+    FOREACH name IN ARRAY ARRAY['mapping_column', 'conflict', 'problem', 'history'] LOOP
+        EXECUTE pg_catalog.format('ALTER TABLE sheet_sync.%I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE pg_catalog.format('CREATE POLICY readers ON sheet_sync.%I FOR SELECT USING (EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = mapping_id))', name);
+        EXECUTE pg_catalog.format('GRANT SELECT ON sheet_sync.%I TO PUBLIC', name);
+    END LOOP;
+    CREATE POLICY owners ON sheet_sync.mapping_column FOR UPDATE
+        USING (EXISTS (SELECT FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name
+                       WHERE m.id = mapping_id AND pg_catalog.pg_has_role(c.relowner, 'USAGE')));
+END
+$$;
+GRANT SELECT ON sheet_sync.mapping TO PUBLIC;
+GRANT UPDATE (direction, conflict_policy, conflict_function, tie, on_table_delete, on_sheet_delete, max_delete_percent,
+              max_delete_rows, row_filter, poll_interval, notes_on_problems) ON sheet_sync.mapping TO PUBLIC;
+GRANT UPDATE (direction, conflict_policy, number_format) ON sheet_sync.mapping_column TO PUBLIC;

@@ -1,0 +1,487 @@
+-- What the public functions do inside the catalog. Each runs as the extension's owner, called by the Rust function of the same
+-- name without underscore, which hands over who called it (`caller`); nobody else may execute them.
+
+-- How a column's values travel: by the base type under any domains.
+CREATE FUNCTION sheet_sync._kind(type oid) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE base(oid, typbasetype) AS (
+        SELECT t.oid, t.typbasetype FROM pg_type t WHERE t.oid = type
+        UNION ALL
+        SELECT t.oid, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.typbasetype
+    )
+    SELECT CASE b.oid
+               WHEN 'bool'::regtype THEN 'boolean'
+               WHEN 'int2'::regtype THEN 'integer' WHEN 'int4'::regtype THEN 'integer' WHEN 'int8'::regtype THEN 'integer'
+               WHEN 'float4'::regtype THEN 'float4' WHEN 'float8'::regtype THEN 'float8' WHEN 'numeric'::regtype THEN 'numeric'
+               WHEN 'date'::regtype THEN 'date' WHEN 'time'::regtype THEN 'time'
+               WHEN 'timestamp'::regtype THEN 'timestamp' WHEN 'timestamptz'::regtype THEN 'timestamptz'
+               ELSE 'text'
+           END
+    FROM base b WHERE b.typbasetype = 0
+$$;
+
+-- Headers match columns when they are equal but for case, blanks and underscores.
+CREATE FUNCTION sheet_sync._normal_header(header text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT regexp_replace(lower(header), '[\s_]+', '_', 'g')
+$$;
+
+CREATE FUNCTION sheet_sync._require_owner(caller oid, table_name regclass) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owner oid := (SELECT relowner FROM pg_class WHERE oid = table_name);
+BEGIN
+    IF owner IS NULL THEN
+        RAISE EXCEPTION 'there is no table with oid %', table_name::oid
+            USING ERRCODE = 'undefined_table', HINT = 'The table was dropped; its mappings end by themselves.';
+    ELSIF NOT pg_has_role(caller, owner, 'USAGE') THEN
+        RAISE EXCEPTION 'must be owner of table %', table_name
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = format('The table belongs to role %I; role %I is not a member of it.', pg_get_userbyid(owner), pg_get_userbyid(caller)),
+                  HINT = 'Ask the owner of the table, or become one with SET ROLE.';
+    END IF;
+END
+$$;
+
+-- The ids of a table's mappings, after the checks that every public function makes.
+CREATE FUNCTION sheet_sync._mappings_of(caller oid, table_name regclass, spreadsheet_id text DEFAULT NULL) RETURNS SETOF integer
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM sheet_sync._require_owner(caller, table_name);
+    RETURN QUERY SELECT m.id FROM sheet_sync.mapping m
+                 WHERE m.table_name = table_name AND (spreadsheet_id IS NULL OR m.spreadsheet_id = spreadsheet_id)
+                 ORDER BY m.id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'table % is not mapped to a spreadsheet%', table_name, COALESCE(' ' || spreadsheet_id, '')
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'SELECT * FROM sheet_sync.status lists the mappings; sheet_sync.register_table() makes one.';
+    END IF;
+END
+$$;
+
+-- The key columns: those asked for, where a unique index makes them a key, or the primary key's.
+CREATE FUNCTION sheet_sync._key_columns(table_name regclass, asked text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    unknown text;
+    found text[];
+    nullable text;
+BEGIN
+    IF asked IS NULL THEN
+        SELECT array_agg(a.attname::text ORDER BY k.ord) INTO found
+        FROM pg_index i
+        CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+        WHERE i.indrelid = table_name AND i.indisprimary AND k.ord <= i.indnkeyatts;
+        IF found IS NULL THEN
+            RAISE EXCEPTION 'table % has no primary key', table_name
+                USING ERRCODE = 'invalid_table_definition',
+                      DETAIL = 'A key names a row on both sides; without one an edit could hit the wrong row.',
+                      HINT = 'Add a primary key, or name the NOT NULL columns of a unique index with key_columns.';
+        END IF;
+        RETURN found;
+    END IF;
+    SELECT c INTO unknown FROM unnest(asked) c
+    WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = table_name AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'column "%" of table % does not exist', unknown, table_name
+            USING ERRCODE = 'undefined_column', HINT = 'key_columns takes the names of columns as the table has them.';
+    END IF;
+    PERFORM FROM pg_index i
+    WHERE i.indrelid = table_name AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND i.indnkeyatts = cardinality(asked)
+      AND NOT EXISTS (SELECT FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
+                      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                      WHERE k.ord <= i.indnkeyatts AND a.attname <> ALL (asked));
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'columns (%) of table % are not unique', array_to_string(asked, ', '), table_name
+            USING ERRCODE = 'invalid_table_definition',
+                  DETAIL = 'No valid unique index covers just these columns.',
+                  HINT = format('CREATE UNIQUE INDEX ON %s (%s);', table_name, (SELECT string_agg(quote_ident(c), ', ') FROM unnest(asked) c));
+    END IF;
+    SELECT a.attname INTO nullable FROM pg_attribute a
+    WHERE a.attrelid = table_name AND a.attname = ANY (asked) AND NOT a.attnotnull LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'key column "%" of table % may be NULL', nullable, table_name
+            USING ERRCODE = 'invalid_table_definition', DETAIL = 'A row whose key is NULL has no name in the sheet.',
+                  HINT = format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', table_name, nullable);
+    END IF;
+    RETURN asked;
+END
+$$;
+
+-- (Re)make the capture triggers of a mapping, for its columns as they are now.
+CREATE FUNCTION sheet_sync._make_triggers(mapping_id integer) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    target regclass;
+    arguments text;
+    olds text;
+    news text;
+    name text;
+BEGIN
+    SELECT m.table_name, (SELECT string_agg(quote_literal(k), ', ' ORDER BY o) FROM unnest(m.key_columns) WITH ORDINALITY u(k, o))
+    INTO target, arguments FROM sheet_sync.mapping m WHERE m.id = mapping_id;
+    SELECT string_agg(format('OLD.%I', c.column_name), ', ' ORDER BY c.position), string_agg(format('NEW.%I', c.column_name), ', ' ORDER BY c.position)
+    INTO olds, news FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id;
+    PERFORM sheet_sync._drop_triggers(mapping_id);
+    EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION sheet_sync._capture_row(%L, %s)',
+                   'sheet_sync_row_' || mapping_id, target, mapping_id, arguments);
+    -- Images, not values: '1.0' and '1.00' are equal and yet a change, and json has no equality at all.
+    EXECUTE format('CREATE TRIGGER %I AFTER UPDATE ON %s FOR EACH ROW WHEN (ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record) '
+                   'EXECUTE FUNCTION sheet_sync._capture_row(%L, %s)',
+                   'sheet_sync_update_' || mapping_id, target, olds, news, mapping_id, arguments);
+    EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION sheet_sync._capture_truncate(%L)',
+                   'sheet_sync_truncate_' || mapping_id, target, mapping_id);
+    FOREACH name IN ARRAY ARRAY['row', 'update', 'truncate'] LOOP
+        -- Always: rows that arrive by logical replication count too.
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', target, format('sheet_sync_%s_%s', name, mapping_id));
+        EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION sheet_sync', format('sheet_sync_%s_%s', name, mapping_id), target);
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._drop_triggers(mapping_id integer) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    found record;
+BEGIN
+    FOR found IN SELECT t.tgname, t.tgrelid::regclass AS target FROM pg_trigger t
+                 WHERE t.tgrelid = (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = mapping_id)
+                   AND t.tgname IN ('sheet_sync_row_' || mapping_id, 'sheet_sync_update_' || mapping_id, 'sheet_sync_truncate_' || mapping_id)
+                   AND NOT t.tgisinternal LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', found.tgname, found.target);
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._check_conflict_function(conflict_function regprocedure) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    f pg_proc;
+BEGIN
+    SELECT p.* INTO f FROM pg_proc p WHERE p.oid = conflict_function;
+    IF f.prokind <> 'f' OR f.proretset OR f.prorettype <> 'jsonb'::regtype OR f.proargtypes::oid[] <> array_fill('jsonb'::regtype::oid, ARRAY[4]) THEN
+        RAISE EXCEPTION 'conflict function % does not have the right signature', conflict_function
+            USING ERRCODE = 'invalid_function_definition',
+                  DETAIL = 'It must be (key jsonb, base jsonb, database jsonb, sheet jsonb) returns jsonb.',
+                  HINT = 'Each argument is the row as an object of column names and texts; the result is the merged row.';
+    ELSIF f.provolatile = 'v' THEN
+        RAISE EXCEPTION 'conflict function % is VOLATILE', conflict_function
+            USING ERRCODE = 'invalid_function_definition',
+                  DETAIL = 'A merge that is repeated after a crash must come to the same result.',
+                  HINT = format('ALTER FUNCTION %s STABLE; (or IMMUTABLE)', conflict_function);
+    END IF;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._register_table(
+    caller oid, table_name regclass, spreadsheet_id text, gid bigint, sheet text, key_columns text[], columns text[], direction text,
+    conflict_policy text, conflict_function regprocedure, on_table_delete text, on_sheet_delete text, max_delete_percent real,
+    row_filter text, poll_interval interval, credential text) RETURNS integer
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    relation pg_class;
+    key text[];
+    wanted text[];
+    bad record;
+    id integer;
+BEGIN
+    SELECT c.* INTO relation FROM pg_class c WHERE c.oid = table_name;
+    IF relation.relkind NOT IN ('r', 'p') THEN
+        RAISE EXCEPTION '% is not a table', table_name
+            USING ERRCODE = 'wrong_object_type', HINT = 'Views, foreign tables and sequences cannot be synced; register the table behind them.';
+    ELSIF relation.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace, 'sheet_sync'::regnamespace) THEN
+        RAISE EXCEPTION '% is a system table', table_name
+            USING ERRCODE = 'wrong_object_type', HINT = 'Register a table of your own.';
+    ELSIF relation.relpersistence = 't' THEN
+        RAISE EXCEPTION '% is a temporary table', table_name
+            USING ERRCODE = 'wrong_object_type', DETAIL = 'Only the session that made it can see its rows; the sync worker is another session.',
+                  HINT = 'Register an ordinary table.';
+    END IF;
+    PERFORM sheet_sync._require_owner(caller, table_name);
+
+    key := sheet_sync._key_columns(table_name, key_columns);
+    IF columns IS NULL THEN
+        SELECT array_agg(a.attname::text ORDER BY a.attnum) INTO wanted
+        FROM pg_attribute a WHERE a.attrelid = table_name AND a.attnum > 0 AND NOT a.attisdropped;
+    ELSE
+        SELECT c AS name INTO bad FROM unnest(columns) c
+        WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = table_name AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped)
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'column "%" of table % does not exist', bad.name, table_name
+                USING ERRCODE = 'undefined_column',
+                      HINT = format('The table has: %s.', (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+                                                           WHERE a.attrelid = table_name AND a.attnum > 0 AND NOT a.attisdropped));
+        END IF;
+        -- The key names the rows in the sheet, so it is there whether asked for or not.
+        SELECT array_agg(c ORDER BY o) INTO wanted
+        FROM (SELECT c, min(o) AS o FROM unnest((SELECT COALESCE(array_agg(k ORDER BY n), '{}') FROM unnest(key) WITH ORDINALITY u(k, n) WHERE k <> ALL (columns)) || columns)
+              WITH ORDINALITY u(c, o) GROUP BY c) each;
+    END IF;
+
+    SELECT min(c) AS one, max(c) AS other INTO bad FROM unnest(wanted) c GROUP BY sheet_sync._normal_header(c) HAVING count(*) > 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'columns "%" and "%" would have the same header', bad.one, bad.other
+            USING ERRCODE = 'ambiguous_column', DETAIL = 'Case, blanks and underscores do not tell headers apart.',
+                  HINT = 'Rename one of them, or leave one out with the argument columns.';
+    END IF;
+    IF conflict_function IS NOT NULL THEN
+        PERFORM sheet_sync._check_conflict_function(conflict_function);
+    END IF;
+    IF credential <> 'default' AND NOT EXISTS (SELECT FROM sheet_sync._credential c WHERE c.name = credential) THEN
+        RAISE EXCEPTION 'there is no credential "%"', credential
+            USING ERRCODE = 'undefined_object', HINT = format('SELECT sheet_sync.set_credential(%L, pg_read_file(''/path/key.json'')::jsonb);', credential);
+    END IF;
+
+    IF gid IS NULL AND sheet IS NULL THEN
+        sheet := relation.relname;
+    END IF;
+    SELECT m.table_name AS other INTO bad FROM sheet_sync.mapping m
+    WHERE m.spreadsheet_id = spreadsheet_id
+      AND ((sheet IS NOT NULL AND lower(m.sheet_title) = lower(sheet)) OR (gid IS NOT NULL AND sheet IS NULL AND m.sheet_id = gid));
+    IF FOUND THEN
+        RAISE EXCEPTION '% is mapped to this tab of spreadsheet % already', bad.other, spreadsheet_id
+            USING ERRCODE = 'duplicate_object',
+                  HINT = 'Change its options with UPDATE sheet_sync.mapping, end it with sheet_sync.unregister_table(), or name another tab with the argument sheet.';
+    END IF;
+
+    INSERT INTO sheet_sync.mapping (table_name, spreadsheet_id, sheet_id, sheet_title, key_columns, all_columns, direction, conflict_policy,
+                                    conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, run_as)
+    VALUES (table_name, spreadsheet_id, CASE WHEN sheet IS NULL THEN gid END, sheet, key, columns IS NULL, direction, conflict_policy,
+            conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner)
+    RETURNING mapping.id INTO id;
+    INSERT INTO sheet_sync._cycle (mapping_id) VALUES (id);
+    INSERT INTO sheet_sync.mapping_column (mapping_id, position, column_name, attnum, header, kind, direction)
+    SELECT id, w.position, a.attname, a.attnum, a.attname, sheet_sync._kind(a.atttypid),
+           CASE WHEN a.attgenerated <> '' THEN 'to_sheet' ELSE 'both' END
+    FROM unnest(wanted) WITH ORDINALITY w(name, position)
+    JOIN pg_attribute a ON a.attrelid = table_name AND a.attname = w.name;
+    PERFORM sheet_sync._make_triggers(id);
+    RETURN id;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._unregister_table(caller oid, table_name regclass, spreadsheet_id text) RETURNS integer
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ended integer := 0;
+    one integer;
+BEGIN
+    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name, spreadsheet_id) LOOP
+        PERFORM sheet_sync._drop_triggers(one);
+        DELETE FROM sheet_sync.mapping WHERE id = one;
+        ended := ended + 1;
+    END LOOP;
+    RETURN ended;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._pause(caller oid, table_name regclass) RETURNS void
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE sheet_sync.mapping SET state = 'paused', reason = 'paused', hint = 'sheet_sync.resume() lets it go on; changes are kept meanwhile.', retry_at = NULL
+    WHERE id IN (SELECT sheet_sync._mappings_of(caller, table_name))
+$$;
+
+CREATE FUNCTION sheet_sync._resume(caller oid, table_name regclass) RETURNS void
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE sheet_sync.mapping m
+    SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
+    FROM sheet_sync._cycle c
+    WHERE c.mapping_id = m.id AND m.id IN (SELECT sheet_sync._mappings_of(caller, table_name))
+$$;
+
+CREATE FUNCTION sheet_sync._resync(caller oid, table_name regclass) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    one integer;
+BEGIN
+    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+        DELETE FROM sheet_sync._base_row WHERE mapping_id = one;
+        DELETE FROM sheet_sync._dirty_key WHERE mapping_id = one;
+        UPDATE sheet_sync._cycle SET merged = false WHERE mapping_id = one;
+        UPDATE sheet_sync.mapping SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL, deletes_confirmed = false,
+                                      generation = generation + 1
+        WHERE id = one;
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._confirm_deletes(caller oid, table_name regclass) RETURNS void
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE sheet_sync.mapping SET deletes_confirmed = true, state = 'active', reason = NULL, hint = NULL, retry_at = NULL
+    WHERE id IN (SELECT sheet_sync._mappings_of(caller, table_name))
+$$;
+
+CREATE FUNCTION sheet_sync._resolve(caller oid, conflict_id bigint, winner text, value text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    found sheet_sync.conflict;
+BEGIN
+    SELECT c.* INTO found FROM sheet_sync.conflict c WHERE c.id = conflict_id FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no conflict %', conflict_id
+            USING ERRCODE = 'no_data_found', HINT = 'SELECT * FROM sheet_sync.conflict WHERE winner = ''pending'' lists those that wait.';
+    END IF;
+    PERFORM sheet_sync._require_owner(caller, (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = found.mapping_id));
+    IF found.winner <> 'pending' OR found.settled THEN
+        RAISE EXCEPTION 'conflict % was decided already', conflict_id
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Winner: %s.', found.winner),
+                  HINT = 'Edit the cell on either side to change it now; the line keeps what was there.';
+    ELSIF winner NOT IN ('database', 'sheet', 'value') THEN
+        RAISE EXCEPTION 'winner must be database, sheet or value, not %', quote_literal(winner) USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'With ''value'' the third argument is what both sides shall hold.';
+    ELSIF winner = 'value' AND found.column_name IS NULL THEN
+        RAISE EXCEPTION 'conflict % is about a whole row', conflict_id
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose ''database'' or ''sheet''.';
+    ELSIF winner <> 'value' AND value IS NOT NULL THEN
+        RAISE EXCEPTION 'a value goes with winner ''value'' only' USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('sheet_sync.resolve(%s, ''value'', %L)', conflict_id, value);
+    END IF;
+    UPDATE sheet_sync.conflict c
+    SET decision = winner, decided_value = value, resolved_by = pg_get_userbyid(caller), resolved_at = clock_timestamp()
+    WHERE c.id = conflict_id;
+    INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (found.mapping_id, found.key, clock_timestamp());
+END
+$$;
+
+CREATE FUNCTION sheet_sync._set_credential(name text, key jsonb, client_email text) RETURNS void
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO sheet_sync._credential (name, key, client_email) VALUES (name, key, client_email)
+    ON CONFLICT ON CONSTRAINT _credential_pkey DO UPDATE SET key = EXCLUDED.key, client_email = EXCLUDED.client_email, set_at = now()
+$$;
+
+CREATE FUNCTION sheet_sync._drop_credential(credential_name text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    used text;
+BEGIN
+    DELETE FROM sheet_sync._credential WHERE name = credential_name;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    SELECT string_agg(table_name::text, ', ') INTO used FROM sheet_sync.mapping WHERE credential = credential_name;
+    IF used IS NOT NULL THEN
+        RAISE NOTICE 'mappings of % wait until credential "%" is set again', used, credential_name;
+    END IF;
+    RETURN true;
+END
+$$;
+
+-- Edits of a mapping are checked here, so that a bad one never reaches the worker.
+CREATE FUNCTION sheet_sync._check_mapping() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.id <> OLD.id OR NEW.table_name <> OLD.table_name OR NEW.spreadsheet_id <> OLD.spreadsheet_id
+       OR (NEW.key_columns <> OLD.key_columns AND COALESCE(current_setting('sheet_sync.following', true), '') <> 'on') THEN
+        RAISE EXCEPTION 'id, table_name, spreadsheet_id and key_columns of a mapping cannot change'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'End the mapping with sheet_sync.unregister_table() and register it anew.';
+    END IF;
+    IF NEW.conflict_function IS DISTINCT FROM OLD.conflict_function AND NEW.conflict_function IS NOT NULL THEN
+        PERFORM sheet_sync._check_conflict_function(NEW.conflict_function);
+    END IF;
+    IF NEW.row_filter IS DISTINCT FROM OLD.row_filter AND NEW.row_filter IS NOT NULL THEN
+        EXECUTE format('SELECT FROM %s AS t WHERE (%s) LIMIT 0', NEW.table_name, NEW.row_filter);
+    END IF;
+    IF (NEW.direction, NEW.conflict_policy, NEW.conflict_function, NEW.tie, NEW.on_table_delete, NEW.on_sheet_delete, NEW.max_delete_percent,
+        NEW.max_delete_rows, NEW.row_filter, NEW.poll_interval, NEW.notes_on_problems, NEW.credential, NEW.run_as, NEW.header_row)
+       IS DISTINCT FROM
+       (OLD.direction, OLD.conflict_policy, OLD.conflict_function, OLD.tie, OLD.on_table_delete, OLD.on_sheet_delete, OLD.max_delete_percent,
+        OLD.max_delete_rows, OLD.row_filter, OLD.poll_interval, OLD.notes_on_problems, OLD.credential, OLD.run_as, OLD.header_row) THEN
+        NEW.generation := OLD.generation + 1;
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER check_mapping BEFORE UPDATE ON sheet_sync.mapping FOR EACH ROW EXECUTE FUNCTION sheet_sync._check_mapping();
+
+CREATE FUNCTION sheet_sync._column_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE sheet_sync.mapping SET generation = generation + 1 WHERE id = NEW.mapping_id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER column_changed AFTER UPDATE ON sheet_sync.mapping_column FOR EACH ROW EXECUTE FUNCTION sheet_sync._column_changed();
+
+-- Bring a mapping's columns up to its table's after ALTER TABLE; answers whether anything changed. The base rows keep step: values
+-- are stored by position, so a column that leaves takes its place in them along.
+CREATE FUNCTION sheet_sync._follow_columns(mapping_id integer) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    m sheet_sync.mapping;
+    gone record;
+    changed boolean := false;
+    last integer;
+    renamed text[];
+BEGIN
+    SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = mapping_id;
+    IF NOT FOUND OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.table_name) THEN
+        RETURN false;
+    END IF;
+
+    SELECT array_agg(COALESCE(a.attname::text, k.name) ORDER BY k.o) INTO renamed
+    FROM unnest(m.key_columns) WITH ORDINALITY k(name, o)
+    LEFT JOIN sheet_sync.mapping_column c ON c.mapping_id = mapping_id AND c.column_name = k.name
+    LEFT JOIN pg_attribute a ON a.attrelid = m.table_name AND a.attnum = c.attnum AND NOT a.attisdropped;
+
+    UPDATE sheet_sync.mapping_column c SET column_name = a.attname, kind = sheet_sync._kind(a.atttypid)
+    FROM pg_attribute a
+    WHERE c.mapping_id = mapping_id AND a.attrelid = m.table_name AND a.attnum = c.attnum AND NOT a.attisdropped
+      AND (c.column_name <> a.attname OR c.kind <> sheet_sync._kind(a.atttypid));
+    changed := FOUND;
+
+    FOR gone IN SELECT c.position FROM sheet_sync.mapping_column c
+                WHERE c.mapping_id = mapping_id
+                  AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.table_name AND a.attnum = c.attnum AND NOT a.attisdropped)
+                ORDER BY c.position DESC LOOP
+        DELETE FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id AND c.position = gone.position;
+        UPDATE sheet_sync.mapping_column c SET position = -c.position WHERE c.mapping_id = mapping_id AND c.position > gone.position;
+        UPDATE sheet_sync.mapping_column c SET position = -c.position - 1 WHERE c.mapping_id = mapping_id AND c.position < 0;
+        UPDATE sheet_sync._base_row b
+        SET database_values = CASE WHEN cardinality(b.database_values) = 0 THEN b.database_values
+                                   ELSE b.database_values[:gone.position - 1] || b.database_values[gone.position + 1:] END,
+            sheet_values = CASE WHEN jsonb_array_length(b.sheet_values) = 0 THEN b.sheet_values ELSE b.sheet_values - (gone.position - 1) END
+        WHERE b.mapping_id = mapping_id;
+        changed := true;
+    END LOOP;
+
+    IF m.all_columns THEN
+        SELECT COALESCE(max(c.position), 0) INTO last FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id;
+        INSERT INTO sheet_sync.mapping_column (mapping_id, position, column_name, attnum, header, kind, direction)
+        SELECT mapping_id, last + row_number() OVER (ORDER BY a.attnum), a.attname, a.attnum, a.attname, sheet_sync._kind(a.atttypid),
+               CASE WHEN a.attgenerated <> '' THEN 'to_sheet' ELSE 'both' END
+        FROM pg_attribute a
+        WHERE a.attrelid = m.table_name AND a.attnum > 0 AND NOT a.attisdropped
+          AND NOT EXISTS (SELECT FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id AND c.attnum = a.attnum);
+        IF FOUND THEN
+            changed := true;
+            -- Both halves of the base get an empty place for each new column: what either side holds there is a change.
+            UPDATE sheet_sync._base_row b
+            SET database_values = CASE WHEN cardinality(b.database_values) = 0 THEN b.database_values
+                                       ELSE b.database_values || array_fill(NULL::text, ARRAY[n.added]) END,
+                sheet_values = CASE WHEN jsonb_array_length(b.sheet_values) = 0 THEN b.sheet_values
+                                    ELSE b.sheet_values || (SELECT jsonb_agg(NULL::text) FROM generate_series(1, n.added)) END
+            FROM (SELECT max(c.position) - last AS added FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id) n
+            WHERE b.mapping_id = mapping_id;
+        END IF;
+    END IF;
+
+    IF changed OR renamed <> m.key_columns THEN
+        PERFORM set_config('sheet_sync.following', 'on', true);
+        UPDATE sheet_sync.mapping x SET key_columns = renamed WHERE x.id = mapping_id;
+        PERFORM set_config('sheet_sync.following', 'off', true);
+        PERFORM sheet_sync._make_triggers(mapping_id);
+        INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (mapping_id, NULL, clock_timestamp());
+    END IF;
+    RETURN changed;
+END
+$$;

@@ -1,0 +1,36 @@
+use crate::postgres::errors::refuse;
+use google::ServiceAccountKey;
+use pgrx::prelude::*;
+use pgrx::{JsonB, PgSqlErrorCode};
+
+use super::{as_owner, required};
+
+#[pg_extern(sql = false)]
+fn set_credential(name: Option<String>, key: Option<JsonB>) {
+    let key = required(key, "key");
+    let parsed = match ServiceAccountKey::from_value(&key.0) {
+        Ok(parsed) => parsed,
+        Err(error) => refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("{error}"),
+            error.hint(),
+        ),
+    };
+    as_owner(
+        "SELECT sheet_sync._set_credential($2, $3, $4) FROM (SELECT $1::pg_catalog.oid) caller",
+        vec![
+            required(name, "name").into(),
+            key.into(),
+            parsed.client_email.clone().into(),
+        ],
+    );
+}
+
+#[pg_extern(sql = false)]
+fn drop_credential(name: Option<String>) -> bool {
+    let rows = as_owner(
+        "SELECT sheet_sync._drop_credential($2) FROM (SELECT $1::pg_catalog.oid) caller",
+        vec![required(name, "name").into()],
+    );
+    rows.into_iter().flatten().flatten().next().as_deref() == Some("t")
+}

@@ -1,0 +1,71 @@
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::{as_owner, wait};
+use crate::postgres::statement::parse_array;
+use crate::shared::RequestKind;
+
+type Line = (
+    i32,
+    Option<String>,
+    Option<String>,
+    Option<Vec<String>>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn preview(
+    table_name: Option<pg_sys::Oid>,
+    timeout: Option<Interval>,
+) -> TableIterator<
+    'static,
+    (
+        name!(mapping_id, i32),
+        name!(changes, Option<String>),
+        name!(operation, Option<String>),
+        name!(key, Option<Vec<String>>),
+        name!(column_name, Option<String>),
+        name!(old_value, Option<String>),
+        name!(new_value, Option<String>),
+        name!(reason, Option<String>),
+    ),
+> {
+    let answers = wait::ask(table_name, timeout, RequestKind::Preview);
+    TableIterator::new(
+        answers
+            .into_iter()
+            .flat_map(|(mapping, request, _)| lines(mapping, request))
+            .collect::<Vec<Line>>(),
+    )
+}
+
+/// The worker has committed its lines before it answered, so a statement that begins now sees them.
+fn lines(mapping: i32, request: u64) -> Vec<Line> {
+    as_owner(
+        "WITH fetched AS (DELETE FROM sheet_sync._preview p USING (SELECT $1::pg_catalog.oid) caller WHERE p.request_id = $2 RETURNING p.*) \
+         SELECT changes, operation, key, column_name, old_value, new_value, reason FROM fetched ORDER BY line",
+        vec![(request as i64).into()],
+    )
+    .into_iter()
+    .map(|row| {
+        let mut fields = row.into_iter();
+        let mut next = || fields.next().flatten();
+        (
+            mapping,
+            next(),
+            next(),
+            next().map(|key| parse_array(&key).into_iter().flatten().collect()),
+            next(),
+            next(),
+            next(),
+            next(),
+        )
+    })
+    .collect()
+}

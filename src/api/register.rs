@@ -1,0 +1,149 @@
+use crate::postgres::errors::refuse;
+use google::resolve_spreadsheet;
+use pgrx::prelude::*;
+use pgrx::{PgSqlErrorCode, Spi, pg_sys};
+
+use super::{as_owner, require_worker_library, required, table};
+use crate::postgres::statement::Session;
+
+#[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
+fn register_table(
+    table_name: Option<pg_sys::Oid>,
+    spreadsheet: Option<String>,
+    sheet: Option<String>,
+    key_columns: Option<Vec<String>>,
+    columns: Option<Vec<String>>,
+    direction: Option<String>,
+    conflict_policy: Option<String>,
+    conflict_function: Option<pg_sys::Oid>,
+    on_table_delete: Option<String>,
+    on_sheet_delete: Option<String>,
+    max_delete_percent: Option<f32>,
+    row_filter: Option<String>,
+    poll_interval: Option<pgrx::datum::Interval>,
+    credential: Option<String>,
+) -> i32 {
+    require_worker_library();
+    let table_name = table(table_name);
+    let named = required(spreadsheet, "spreadsheet");
+    let spreadsheet = match resolve_spreadsheet(&named) {
+        Ok(spreadsheet) => spreadsheet,
+        Err(error) => refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("{error}"),
+            "Give the spreadsheet's id, or copy its whole address from the browser: https://docs.google.com/spreadsheets/d/…/edit#gid=0",
+        ),
+    };
+    check_choice("direction", &direction, &["both", "to_sheet", "from_sheet"]);
+    check_choice(
+        "conflict_policy",
+        &conflict_policy,
+        &[
+            "last_write_wins",
+            "database_wins",
+            "sheet_wins",
+            "manual",
+            "conflict_function",
+        ],
+    );
+    check_choice(
+        "on_table_delete",
+        &on_table_delete,
+        &["delete_row", "clear", "keep"],
+    );
+    check_choice("on_sheet_delete", &on_sheet_delete, &["delete", "keep"]);
+    let conflict_policy = match (conflict_policy.as_deref(), conflict_function) {
+        // Naming a function without a policy can only mean: use it.
+        (Some("last_write_wins"), Some(_)) => Some("conflict_function".to_owned()),
+        (Some("conflict_function"), None) => refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "conflict_policy 'conflict_function' needs a conflict_function",
+            "Name one: conflict_function => 'my_merge(jsonb, jsonb, jsonb, jsonb)'.",
+        ),
+        _ => conflict_policy,
+    };
+    let row_filter = row_filter.filter(|filter| !filter.trim().is_empty());
+    let rows = as_owner(
+        "SELECT sheet_sync._register_table($1, $2::pg_catalog.regclass, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.regprocedure, \
+         $11, $12, $13, $14, $15, $16)",
+        vec![
+            table_name.into(),
+            spreadsheet.id.into(),
+            spreadsheet.gid.into(),
+            sheet.into(),
+            key_columns.into(),
+            columns.into(),
+            required(direction, "direction").into(),
+            required(conflict_policy, "conflict_policy").into(),
+            conflict_function.into(),
+            required(on_table_delete, "on_table_delete").into(),
+            required(on_sheet_delete, "on_sheet_delete").into(),
+            required(max_delete_percent, "max_delete_percent").into(),
+            row_filter.clone().into(),
+            poll_interval.into(),
+            required(credential, "credential").into(),
+        ],
+    );
+    if let Some(filter) = row_filter {
+        check_filter(table_name, &filter);
+    }
+    super::wake::announce_at_commit();
+    match rows
+        .into_iter()
+        .flatten()
+        .flatten()
+        .next()
+        .and_then(|id| id.parse().ok())
+    {
+        Some(id) => id,
+        None => pgrx::error!("sheet_sync: the catalog answered no mapping id"),
+    }
+}
+
+fn check_choice(name: &str, value: &Option<String>, choices: &[&str]) {
+    if let Some(value) = value
+        && !choices.contains(&value.as_str())
+    {
+        refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("{name} cannot be '{value}'"),
+            format!("Choose one of: {}.", choices.join(", ")),
+        );
+    }
+}
+
+/// Evaluated as the caller, who may be allowed less than the extension's owner.
+fn check_filter(table_name: pg_sys::Oid, filter: &str) {
+    Spi::connect_mut(|client| {
+        let mut session = Session::new(client);
+        let name = session
+            .select("SELECT $1::pg_catalog.regclass", &[table_name.into()])
+            .into_iter()
+            .flatten()
+            .flatten()
+            .next();
+        if let Some(name) = name {
+            session.select(
+                &format!("SELECT FROM {name} AS t WHERE ({filter}\n) LIMIT 0"),
+                &[],
+            );
+        }
+    });
+}
+
+#[pg_extern(sql = false)]
+fn unregister_table(table_name: Option<pg_sys::Oid>, spreadsheet: Option<String>) -> i32 {
+    let id = spreadsheet
+        .map(|named| resolve_spreadsheet(&named).map_or(named, |spreadsheet| spreadsheet.id));
+    let rows = as_owner(
+        "SELECT sheet_sync._unregister_table($1, $2::pg_catalog.regclass, $3)",
+        vec![table(table_name).into(), id.into()],
+    );
+    rows.into_iter()
+        .flatten()
+        .flatten()
+        .next()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,177 @@
+//! `sync()`, `push()` and `pull()`: ask the worker for a cycle and wait for its end.
+
+use crate::postgres::errors::refuse;
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::{PgSqlErrorCode, pg_sys};
+use std::time::{Duration, Instant};
+
+use super::{as_owner, require_worker_library, required, table};
+use crate::postgres::process;
+use crate::shared::{self, Answer, Counts, RequestKind, Ticket};
+
+type Line = (i32, i64, i64, i64, i64, Interval);
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn sync(
+    table_name: Option<pg_sys::Oid>,
+    timeout: Option<Interval>,
+) -> TableIterator<
+    'static,
+    (
+        name!(mapping_id, i32),
+        name!(rows_pushed, i64),
+        name!(rows_pulled, i64),
+        name!(conflicts, i64),
+        name!(problems, i64),
+        name!(duration, Interval),
+    ),
+> {
+    TableIterator::new(cycles(table_name, timeout, RequestKind::Sync))
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn push(
+    table_name: Option<pg_sys::Oid>,
+    timeout: Option<Interval>,
+) -> TableIterator<
+    'static,
+    (
+        name!(mapping_id, i32),
+        name!(rows_pushed, i64),
+        name!(rows_pulled, i64),
+        name!(conflicts, i64),
+        name!(problems, i64),
+        name!(duration, Interval),
+    ),
+> {
+    TableIterator::new(cycles(table_name, timeout, RequestKind::Push))
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn pull(
+    table_name: Option<pg_sys::Oid>,
+    timeout: Option<Interval>,
+) -> TableIterator<
+    'static,
+    (
+        name!(mapping_id, i32),
+        name!(rows_pushed, i64),
+        name!(rows_pulled, i64),
+        name!(conflicts, i64),
+        name!(problems, i64),
+        name!(duration, Interval),
+    ),
+> {
+    TableIterator::new(cycles(table_name, timeout, RequestKind::Pull))
+}
+
+fn cycles(
+    table_name: Option<pg_sys::Oid>,
+    timeout: Option<Interval>,
+    kind: RequestKind,
+) -> Vec<Line> {
+    let started = Instant::now();
+    ask(table_name, timeout, kind)
+        .into_iter()
+        .map(|(mapping, _, counts)| {
+            let duration = Interval::new(0, 0, started.elapsed().as_micros() as i64)
+                .unwrap_or_else(|_| pgrx::error!("interval out of range"));
+            (
+                mapping,
+                counts.rows_pushed,
+                counts.rows_pulled,
+                counts.conflicts,
+                counts.problems,
+                duration,
+            )
+        })
+        .collect()
+}
+
+/// Ask for a cycle of every mapping of the table; answers mapping, request id and counts, or raises why one failed.
+pub fn ask(
+    table_name: Option<pg_sys::Oid>,
+    timeout: Option<Interval>,
+    kind: RequestKind,
+) -> Vec<(i32, u64, Counts)> {
+    require_worker_library();
+    let table_name = table(table_name);
+    let timeout = Duration::from_micros(required(timeout, "timeout").as_micros().max(0) as u64);
+    let mappings: Vec<i32> = as_owner(
+        "SELECT sheet_sync._mappings_of($1, $2::pg_catalog.regclass)",
+        vec![table_name.into()],
+    )
+    .into_iter()
+    .flatten()
+    .flatten()
+    .filter_map(|id| id.parse().ok())
+    .collect();
+    let started = Instant::now();
+    let database = process::my_database();
+    let tickets: Vec<(i32, Ticket)> = mappings
+        .into_iter()
+        .map(|mapping| match Ticket::post(database, mapping, kind) {
+            Some(ticket) => (mapping, ticket),
+            None => refuse(
+                PgSqlErrorCode::ERRCODE_TOO_MANY_CONNECTIONS,
+                "too many calls wait for the sync worker already",
+                "Try again in a moment.",
+            ),
+        })
+        .collect();
+    shared::wake_worker(database);
+    tickets
+        .into_iter()
+        .map(|(mapping, ticket)| {
+            (
+                mapping,
+                ticket.id(),
+                wait(mapping, &ticket, started, timeout),
+            )
+        })
+        .collect()
+}
+
+/// A worker that is being restarted is waited for so long before that is an error.
+const WORKER_GRACE: Duration = Duration::from_secs(10);
+
+fn wait(mapping: i32, ticket: &Ticket, started: Instant, timeout: Duration) -> Counts {
+    let database = process::my_database();
+    let mut worker_seen = Instant::now();
+    loop {
+        match ticket.answer() {
+            Some(Answer::Done(counts)) => return counts,
+            Some(Answer::Failed { message, hint }) => refuse(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                message,
+                hint,
+            ),
+            None => {}
+        }
+        if shared::worker_pid(database).is_some() {
+            worker_seen = Instant::now();
+        } else if worker_seen.elapsed() > WORKER_GRACE.min(timeout) {
+            refuse(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "no sync worker runs for this database",
+                "Look for sheet_sync in the server's log; max_worker_processes may be too small.",
+            );
+        }
+        if started.elapsed() >= timeout {
+            refuse(
+                PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+                format!(
+                    "the cycle of mapping {mapping} did not end within {} s",
+                    timeout.as_secs_f64()
+                ),
+                "It goes on all the same; SELECT * FROM sheet_sync.status shows how far it is.",
+            );
+        }
+        process::sleep((timeout - started.elapsed().min(timeout)).min(Duration::from_millis(500)));
+    }
+}

@@ -1,0 +1,165 @@
+//! Capture: triggers put the keys of changed rows into a set in this backend's memory; before the transaction commits or is
+//! prepared, the set is written to `_dirty_key` in one statement; once it has committed, the worker is woken.
+//!
+//! Keys and not rows, because the worker reads the row when it looks: a thousand updates of one row are one write to the sheet,
+//! and a key that is dirty without need (a savepoint rolled back, the echo of our own apply) costs a comparison and no more.
+
+use pgrx::prelude::*;
+use pgrx::{Spi, pg_sys};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::postgres::role;
+use crate::postgres::statement::Session;
+use crate::{settings, shared};
+
+mod key;
+pub use key::CANONICAL_SETTINGS;
+mod trigger;
+
+/// What one transaction changed in the table of one mapping.
+enum Changed {
+    /// Each key as array literal, with the time of its last change in microseconds since 1970.
+    Keys(HashMap<String, i64>),
+    /// More than a set should hold, or keys that cannot be told: compare the whole table.
+    Everything { at: i64 },
+    /// TRUNCATE, which tells no keys at all.
+    Truncated { at: i64 },
+}
+
+#[derive(Default)]
+struct Transaction {
+    changed: HashMap<i32, Changed>,
+    /// Something was written to `_dirty_key`: wake the worker when it is visible.
+    flushed: bool,
+}
+
+thread_local! {
+    static TRANSACTION: RefCell<Transaction> = RefCell::default();
+}
+
+/// Follow the ends of all transactions of this backend.
+pub fn register_callbacks() {
+    // SAFETY: both callbacks live as long as the library.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(transaction_event), std::ptr::null_mut());
+        pg_sys::CacheRegisterRelcacheCallback(
+            Some(key::relation_changed),
+            pg_sys::Datum::from(0usize),
+        );
+    }
+}
+
+fn add_key(mapping: i32, key: String, at: i64) {
+    TRANSACTION.with_borrow_mut(|transaction| {
+        let changed = transaction
+            .changed
+            .entry(mapping)
+            .or_insert_with(|| Changed::Keys(HashMap::new()));
+        if let Changed::Keys(keys) = changed {
+            keys.insert(key, at);
+            if keys.len() > settings::max_dirty_keys() {
+                *changed = Changed::Everything { at };
+            }
+        }
+    });
+}
+
+fn add_everything(mapping: i32, at: i64) {
+    TRANSACTION.with_borrow_mut(|transaction| {
+        let changed = transaction
+            .changed
+            .entry(mapping)
+            .or_insert(Changed::Everything { at });
+        if let Changed::Keys(_) = changed {
+            *changed = Changed::Everything { at };
+        }
+    });
+}
+
+fn add_truncated(mapping: i32, at: i64) {
+    TRANSACTION.with_borrow_mut(|transaction| {
+        transaction
+            .changed
+            .insert(mapping, Changed::Truncated { at })
+    });
+}
+
+/// True where the set has given way already: then the key need not even be computed.
+fn takes_keys(mapping: i32) -> bool {
+    TRANSACTION.with_borrow(|transaction| {
+        matches!(
+            transaction.changed.get(&mapping),
+            None | Some(Changed::Keys(_))
+        )
+    })
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn transaction_event(
+    event: pg_sys::XactEvent::Type,
+    _argument: *mut std::ffi::c_void,
+) {
+    use pg_sys::XactEvent::*;
+    match event {
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => flush(),
+        XACT_EVENT_COMMIT => {
+            if std::mem::take(&mut TRANSACTION.take()).flushed && shared::is_available() {
+                shared::wake_worker(crate::postgres::process::my_database());
+            }
+        }
+        // A prepared transaction becomes visible in another session's COMMIT PREPARED; the worker finds its keys when it next looks.
+        XACT_EVENT_ABORT | XACT_EVENT_PREPARE => drop(TRANSACTION.take()),
+        _ => {}
+    }
+}
+
+fn flush() {
+    let changed =
+        TRANSACTION.with_borrow_mut(|transaction| std::mem::take(&mut transaction.changed));
+    if changed.is_empty() {
+        return;
+    }
+    // The extension may have been dropped in this very transaction.
+    let Some(owner) = role::extension_owner() else {
+        return;
+    };
+    let mut mappings: Vec<i32> = Vec::new();
+    let mut keys: Vec<Option<String>> = Vec::new();
+    let mut times: Vec<i64> = Vec::new();
+    let mut add = |mapping, key, at| {
+        mappings.push(mapping);
+        keys.push(key);
+        times.push(at);
+    };
+    for (mapping, changed) in changed {
+        match changed {
+            Changed::Keys(set) => set
+                .into_iter()
+                .for_each(|(key, at)| add(mapping, Some(key), at)),
+            Changed::Everything { at } => add(mapping, None, at),
+            Changed::Truncated { at } => add(mapping, Some("{}".to_owned()), at),
+        }
+    }
+    // Whoever changed the row needs no rights in our schema, and gains none: every name in the statement is qualified.
+    role::acting_as(owner, || {
+        // SAFETY: before a commit there is a transaction but no active snapshot.
+        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
+        Spi::connect_mut(|client| {
+            Session::new(client).execute(
+                "INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) \
+                 SELECT m, k::pg_catalog.text[], pg_catalog.to_timestamp(t::pg_catalog.float8 / 1000000) \
+                 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) u(m, k, t)",
+                &[mappings.into(), keys.into(), times.into()],
+            );
+        });
+        unsafe { pg_sys::PopActiveSnapshot() };
+    });
+    TRANSACTION.with_borrow_mut(|transaction| transaction.flushed = true);
+}
+
+/// Microseconds since 1970.
+fn now() -> i64 {
+    const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+    unsafe { pg_sys::GetCurrentTimestamp() + POSTGRES_EPOCH }
+}

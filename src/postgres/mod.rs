@@ -1,0 +1,10 @@
+//! The one door to Postgres's insides: transactions, statements, roles, values. Everything unsafe of the worker and of the
+//! SQL functions lives here and in [`crate::capture`].
+
+pub mod database_list;
+pub mod errors;
+pub mod process;
+pub mod role;
+pub mod statement;
+pub mod transaction;
+pub mod types;

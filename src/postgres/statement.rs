@@ -1,0 +1,300 @@
+//! Statements through SPI. Results are text, as Postgres's output functions print it: that is the form in which the engine holds
+//! database values, and the only one that exists for every type.
+
+use engine::value::Datum as Text;
+use pgrx::pg_sys;
+use pgrx::spi::SpiClient;
+use pgrx::{AnyNumeric, IntoDatum};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+
+/// One row of a result, every column as text.
+pub type Row = Vec<Text>;
+
+/// An argument of a statement.
+pub struct Arg {
+    type_oid: pg_sys::Oid,
+    datum: Option<pg_sys::Datum>,
+}
+
+impl Arg {
+    fn of<T: IntoDatum>(value: Option<T>) -> Self {
+        Self {
+            type_oid: T::type_oid(),
+            datum: value.and_then(IntoDatum::into_datum),
+        }
+    }
+
+    /// A value that was made by a type's input function.
+    pub fn typed(type_oid: pg_sys::Oid, datum: Option<pg_sys::Datum>) -> Self {
+        Self { type_oid, datum }
+    }
+
+    pub fn datum(&self) -> Option<pg_sys::Datum> {
+        self.datum
+    }
+}
+
+macro_rules! arg_from {
+    ($($type:ty),*) => {$(
+        impl From<$type> for Arg {
+            fn from(value: $type) -> Self {
+                Self::of(Some(value))
+            }
+        }
+        impl From<Option<$type>> for Arg {
+            fn from(value: Option<$type>) -> Self {
+                Self::of(value)
+            }
+        }
+    )*};
+}
+arg_from!(
+    i16,
+    i32,
+    i64,
+    f32,
+    bool,
+    String,
+    Vec<i32>,
+    Vec<i64>,
+    Vec<bool>,
+    Vec<String>,
+    Vec<Option<String>>,
+    Vec<Option<i64>>,
+    pg_sys::Oid,
+    AnyNumeric,
+    pgrx::JsonB,
+    pgrx::datum::Interval
+);
+
+impl From<&str> for Arg {
+    fn from(value: &str) -> Self {
+        Self::of(Some(value.to_owned()))
+    }
+}
+
+impl From<Option<&str>> for Arg {
+    fn from(value: Option<&str>) -> Self {
+        Self::of(value.map(str::to_owned))
+    }
+}
+
+thread_local! {
+    /// Plans kept for the process's life, by statement and argument types. Postgres replans them when what they rest on changes.
+    static PLANS: RefCell<HashMap<(String, Vec<u32>), pg_sys::SPIPlanPtr>> = RefCell::default();
+}
+
+/// An open SPI connection inside a transaction; only [`super::transaction`] and SQL functions can have one.
+pub struct Session {
+    _connected: (),
+}
+
+impl Session {
+    pub fn new(_client: &mut SpiClient<'_>) -> Self {
+        Self { _connected: () }
+    }
+
+    /// A query that changes nothing. All selects of a transaction that has not written see the same snapshot, and burn no
+    /// transaction id.
+    pub fn select(&mut self, sql: &str, args: &[Arg]) -> Vec<Row> {
+        run(sql, args, true)
+    }
+
+    /// A statement that may change something; the rows are those of its RETURNING or select list.
+    pub fn execute(&mut self, sql: &str, args: &[Arg]) -> Vec<Row> {
+        run(sql, args, false)
+    }
+
+    /// Like [`Session::select`], handing over a few thousand rows at a time.
+    pub fn select_each(&mut self, sql: &str, args: &[Arg], mut each: impl FnMut(Row)) {
+        const BATCH: i64 = 5_000;
+        let plan = plan(sql, args);
+        let (mut datums, nulls) = datums(args);
+        // SAFETY: the portal lives in this transaction and is closed below; an error closes it with the transaction.
+        unsafe {
+            let portal = pg_sys::SPI_cursor_open(
+                std::ptr::null(),
+                plan,
+                datums.as_mut_ptr(),
+                nulls.as_ptr(),
+                true,
+            );
+            loop {
+                pg_sys::SPI_cursor_fetch(portal, true, BATCH as _);
+                let rows = take_rows();
+                let last = rows.is_empty();
+                rows.into_iter().for_each(&mut each);
+                if last {
+                    break;
+                }
+            }
+            pg_sys::SPI_cursor_close(portal);
+        }
+    }
+}
+
+fn run(sql: &str, args: &[Arg], read_only: bool) -> Vec<Row> {
+    let plan = plan(sql, args);
+    let (mut datums, nulls) = datums(args);
+    // SAFETY: the plan was made for just these argument types; SPI is connected.
+    unsafe {
+        pg_sys::SPI_tuptable = std::ptr::null_mut();
+        let status =
+            pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls.as_ptr(), read_only, 0);
+        if status < 0 {
+            let text = CStr::from_ptr(pg_sys::SPI_result_code_string(status))
+                .to_string_lossy()
+                .into_owned();
+            pgrx::error!("sheet_sync: SPI refused a statement: {text}");
+        }
+        take_rows()
+    }
+}
+
+fn plan(sql: &str, args: &[Arg]) -> pg_sys::SPIPlanPtr {
+    let types: Vec<pg_sys::Oid> = args.iter().map(|arg| arg.type_oid).collect();
+    let name = (
+        sql.to_owned(),
+        types.iter().map(|oid| oid.to_u32()).collect::<Vec<_>>(),
+    );
+    if let Some(kept) = PLANS.with_borrow(|plans| plans.get(&name).copied()) {
+        return kept;
+    }
+    let Ok(text) = CString::new(sql) else {
+        pgrx::error!("sheet_sync: a statement contains a NUL byte");
+    };
+    // SAFETY: SPI is connected; the kept plan lives until the process ends.
+    let plan = unsafe {
+        let plan =
+            pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_ptr().cast_mut());
+        if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
+            pgrx::error!("sheet_sync: SPI could not prepare a statement");
+        }
+        plan
+    };
+    PLANS.with_borrow_mut(|plans| plans.insert(name, plan));
+    plan
+}
+
+fn datums(args: &[Arg]) -> (Vec<pg_sys::Datum>, Vec<std::ffi::c_char>) {
+    args.iter()
+        .map(|arg| match arg.datum {
+            Some(datum) => (datum, b' ' as std::ffi::c_char),
+            None => (pg_sys::Datum::from(0usize), b'n' as std::ffi::c_char),
+        })
+        .unzip()
+}
+
+/// Copies the current result out of SPI's memory and frees it.
+///
+/// # Safety
+/// Directly after an SPI call, while SPI is connected.
+unsafe fn take_rows() -> Vec<Row> {
+    // SAFETY: SPI set these for the call just made; the table is freed once, after the copy.
+    unsafe {
+        let table = pg_sys::SPI_tuptable;
+        if table.is_null() {
+            return Vec::new();
+        }
+        let description = (*table).tupdesc;
+        let columns = (*description).natts;
+        let rows = (0..pg_sys::SPI_processed as usize)
+            .map(|row| {
+                let tuple = *(*table).vals.add(row);
+                (1..=columns)
+                    .map(|column| copy_text(pg_sys::SPI_getvalue(tuple, description, column)))
+                    .collect()
+            })
+            .collect();
+        pg_sys::SPI_freetuptable(table);
+        pg_sys::SPI_tuptable = std::ptr::null_mut();
+        rows
+    }
+}
+
+/// # Safety
+/// `text` is null or a NUL-terminated string allocated by Postgres, which is freed here.
+unsafe fn copy_text(text: *mut std::ffi::c_char) -> Text {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: by contract; the database is UTF-8, so nothing is replaced.
+    unsafe {
+        let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
+        pg_sys::pfree(text.cast());
+        Some(copy)
+    }
+}
+
+/// Forget kept plans; for when a mapping is reloaded and its statements change.
+pub fn forget_plans() {
+    let plans = PLANS.take();
+    for plan in plans.into_values() {
+        // SAFETY: a kept plan, freed once.
+        unsafe {
+            pg_sys::SPI_freeplan(plan);
+        }
+    }
+}
+
+/// A one-dimensional array in Postgres's text form, to be cast to `text[]`.
+pub fn array_literal<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> String {
+    let mut literal = String::from("{");
+    for (place, value) in values.into_iter().enumerate() {
+        if place > 0 {
+            literal.push(',');
+        }
+        match value {
+            None => literal.push_str("NULL"),
+            Some(text) => {
+                literal.push('"');
+                for character in text.chars() {
+                    if matches!(character, '"' | '\\') {
+                        literal.push('\\');
+                    }
+                    literal.push(character);
+                }
+                literal.push('"');
+            }
+        }
+    }
+    literal.push('}');
+    literal
+}
+
+/// The elements of a one-dimensional `text[]` in Postgres's text form.
+pub fn parse_array(literal: &str) -> Vec<Text> {
+    let mut elements = Vec::new();
+    let mut characters = literal
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .unwrap_or_default()
+        .chars()
+        .peekable();
+    while let Some(&first) = characters.peek() {
+        let mut element = String::new();
+        let quoted = first == '"';
+        if quoted {
+            characters.next();
+        }
+        while let Some(character) = characters.next() {
+            match character {
+                '\\' => element.extend(characters.next()),
+                '"' if quoted => {
+                    characters.next();
+                    break;
+                }
+                ',' if !quoted => break,
+                other => element.push(other),
+            }
+        }
+        elements.push(if !quoted && element == "NULL" {
+            None
+        } else {
+            Some(element)
+        });
+    }
+    elements
+}

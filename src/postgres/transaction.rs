@@ -1,0 +1,122 @@
+//! Transactions and sub-transactions that a worker owns.
+//!
+//! SPI outside a transaction is a segmentation fault, and an error caught without rolling back commits half a statement. So a
+//! worker reaches SPI through [`transaction`] only, and errors are caught here only.
+
+use engine::effect::Refusal;
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgTryBuilder, Spi};
+use std::panic::AssertUnwindSafe;
+
+use super::role;
+use super::statement::Session;
+
+/// Run `body` in a transaction of its own and commit it. An error of any kind rolls it back and comes back as a value.
+pub fn transaction<R>(body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal> {
+    run(None, body)
+}
+
+/// Like [`transaction`], but what fires at commit (deferred triggers and constraints of the user's table) runs as `role` too and
+/// not as the worker's superuser.
+pub fn transaction_committed_as<R>(
+    role: pg_sys::Oid,
+    body: impl FnOnce(&mut Session) -> R,
+) -> Result<R, Refusal> {
+    run(Some(role), body)
+}
+
+fn run<R>(
+    committed_as: Option<pg_sys::Oid>,
+    body: impl FnOnce(&mut Session) -> R,
+) -> Result<R, Refusal> {
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
+        // SAFETY: the worker's main thread is between transactions here; the active snapshot is popped before the commit.
+        unsafe {
+            pg_sys::SetCurrentStatementStartTimestamp();
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        let result = Spi::connect_mut(|client| body(&mut Session::new(client)));
+        unsafe {
+            pg_sys::PopActiveSnapshot();
+        }
+        match committed_as {
+            Some(role) => role::acting_as(role, || unsafe { pg_sys::CommitTransactionCommand() }),
+            None => unsafe { pg_sys::CommitTransactionCommand() },
+        }
+        Ok(result)
+    }))
+    .catch_others(|cause| {
+        let refusal = refusal(&cause);
+        unsafe {
+            pg_sys::AbortCurrentTransaction();
+        }
+        Err(refusal)
+    })
+    .execute();
+    // A background worker's row counts reach autovacuum only when they are reported.
+    unsafe {
+        pg_sys::pgstat_report_stat(false);
+    }
+    outcome
+}
+
+/// Run `body` in a sub-transaction: an error undoes what it did and nothing else.
+pub fn subtransaction<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
+    // SAFETY: the sequence of plpgsql's exception blocks: begin, run, release or roll back, restore context and owner.
+    let (context, owner) = unsafe { (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner) };
+    unsafe {
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+    }
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(body())))
+        .catch_others(|cause| Err(refusal(&cause)))
+        .execute();
+    unsafe {
+        match outcome {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+    }
+    outcome
+}
+
+fn refusal(cause: &CaughtError) -> Refusal {
+    let report = match cause {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
+        CaughtError::RustPanic { ereport, .. } => ereport,
+    };
+    let message = match report.detail() {
+        Some(detail) if !detail.is_empty() => format!("{} ({detail})", report.message()),
+        _ => report.message().to_owned(),
+    };
+    Refusal {
+        sqlstate: sqlstate(report.sql_error_code() as i32),
+        message,
+        hint: report.hint().map(str::to_owned),
+    }
+}
+
+/// Five characters from Postgres's packed code: six bits each, from the lowest.
+fn sqlstate(packed: i32) -> String {
+    (0..5)
+        .map(|place| char::from(((packed >> (6 * place)) & 0x3f) as u8 + b'0'))
+        .collect()
+}
+
+/// A transaction without SPI, for a worker that is connected to no database.
+pub fn bare_transaction<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: an error ends the process (the launcher is restarted), so nothing is left half done.
+    unsafe {
+        pg_sys::StartTransactionCommand();
+        // Scans need a snapshot, and taking one needs a transaction.
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = body();
+        pg_sys::PopActiveSnapshot();
+        pg_sys::CommitTransactionCommand();
+        result
+    }
+}

@@ -1,0 +1,467 @@
+//! Shared memory: who works for which database, and calls that wait for a worker.
+//!
+//! A call of `sync()` cannot talk to the worker through tables (its transaction is not committed), so it posts a request here,
+//! sets the worker's latch and sleeps on its own. Everything is plain data of fixed size; nothing here needs to survive a restart.
+
+use pgrx::prelude::*;
+use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
+
+use crate::postgres::process;
+
+const DATABASES: usize = 64;
+const REQUESTS: usize = 64;
+const MAPPINGS: usize = 512;
+
+static STATE: PgLwLock<State> = unsafe { PgLwLock::new(c"sheet_sync") };
+
+/// Ask for the memory; called while the server starts.
+pub fn request() {
+    pg_shmem_init!(STATE);
+}
+
+/// False where the library is not in shared_preload_libraries: then there is no worker either.
+pub fn is_available() -> bool {
+    // SAFETY: read-only; set by Postgres before any backend runs.
+    let list = unsafe { pg_sys::shared_preload_libraries_string };
+    !list.is_null()
+        && unsafe { std::ffi::CStr::from_ptr(list) }
+            .to_bytes()
+            .windows(10)
+            .any(|window| window == b"sheet_sync")
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    launcher_pid: i32,
+    databases: [Database; DATABASES],
+    next_request: u64,
+    requests: [Request; REQUESTS],
+    mappings: [LiveMapping; MAPPINGS],
+}
+
+unsafe impl PGRXSharedMemory for State {}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            launcher_pid: 0,
+            databases: [Database::default(); DATABASES],
+            next_request: 1,
+            requests: [Request::default(); REQUESTS],
+            mappings: [LiveMapping::default(); MAPPINGS],
+        }
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------------- databases
+
+/// A database and its worker.
+#[derive(Clone, Copy, Default)]
+struct Database {
+    /// Zero where the slot is free.
+    oid: u32,
+    /// It may have the extension: a worker should look.
+    wanted: bool,
+    worker_pid: i32,
+    /// Held back by DROP DATABASE or CREATE DATABASE … TEMPLATE in this process.
+    held_by: i32,
+}
+
+pub fn launcher_started() {
+    STATE.exclusive().launcher_pid = process::my_pid();
+}
+
+/// This database may have the extension now: start a worker for it, or let the one that runs look again.
+pub fn announce(database: pg_sys::Oid) {
+    let (launcher, worker) = {
+        let mut state = STATE.exclusive();
+        let launcher = state.launcher_pid;
+        let oid = database.to_u32();
+        let place = state
+            .databases
+            .iter()
+            .position(|slot| slot.oid == oid)
+            .or_else(|| state.databases.iter().position(|slot| slot.oid == 0));
+        let Some(place) = place else { return };
+        let slot = &mut state.databases[place];
+        slot.oid = oid;
+        slot.wanted = true;
+        (launcher, slot.worker_pid)
+    };
+    process::wake(worker);
+    wake_launcher(launcher);
+}
+
+/// The launcher has no database connection, so Postgres's own list of backends does not know it.
+fn wake_launcher(pid: i32) {
+    if pid != 0 {
+        // SAFETY: SIGUSR1 sets the latch of the launcher; the id is cleared when the launcher ends in an orderly way, and after a
+        // crash the shared memory is made anew.
+        unsafe {
+            libc::kill(pid, libc::SIGUSR1);
+        }
+    }
+}
+
+/// Databases that want a worker and have none.
+pub fn unserved() -> Vec<pg_sys::Oid> {
+    let state = STATE.share();
+    state
+        .databases
+        .iter()
+        .filter(|slot| {
+            slot.oid != 0
+                && slot.wanted
+                && !process::is_alive(slot.worker_pid)
+                && !process::is_alive(slot.held_by)
+        })
+        .map(|slot| pg_sys::Oid::from(slot.oid))
+        .collect()
+}
+
+/// Forget databases that are gone.
+pub fn keep_only(databases: &[pg_sys::Oid]) {
+    let mut state = STATE.exclusive();
+    for slot in &mut state.databases {
+        if slot.oid != 0 && !databases.iter().any(|oid| oid.to_u32() == slot.oid) {
+            *slot = Database::default();
+        }
+    }
+}
+
+/// The worker of a database begins; false where there is one already, or the database is held back.
+pub fn worker_started(database: pg_sys::Oid) -> bool {
+    let mut state = STATE.exclusive();
+    let Some(slot) = state
+        .databases
+        .iter_mut()
+        .find(|slot| slot.oid == database.to_u32())
+    else {
+        return false;
+    };
+    let me = process::my_pid();
+    if (slot.worker_pid != me && process::is_alive(slot.worker_pid))
+        || process::is_alive(slot.held_by)
+    {
+        return false;
+    }
+    slot.worker_pid = me;
+    true
+}
+
+/// The worker of a database ends because there is nothing to do: no extension.
+pub fn worker_not_wanted(database: pg_sys::Oid) {
+    let mut state = STATE.exclusive();
+    if let Some(slot) = state
+        .databases
+        .iter_mut()
+        .find(|slot| slot.oid == database.to_u32())
+    {
+        slot.wanted = false;
+        slot.worker_pid = 0;
+    }
+}
+
+/// The process id of a database's worker, if one runs.
+pub fn worker_pid(database: pg_sys::Oid) -> Option<i32> {
+    let state = STATE.share();
+    state
+        .databases
+        .iter()
+        .find(|slot| slot.oid == database.to_u32())
+        .map(|slot| slot.worker_pid)
+        .filter(|pid| process::is_alive(*pid))
+}
+
+pub fn wake_worker(database: pg_sys::Oid) {
+    let pid = {
+        let state = STATE.share();
+        state
+            .databases
+            .iter()
+            .find(|slot| slot.oid == database.to_u32())
+            .map(|slot| slot.worker_pid)
+    };
+    if let Some(pid) = pid {
+        process::wake(pid);
+    }
+}
+
+/// Keep workers out of a database while this process drops or copies it; answers the id of the one that runs.
+pub fn hold(database: pg_sys::Oid) -> Option<i32> {
+    let mut state = STATE.exclusive();
+    let slot = state
+        .databases
+        .iter_mut()
+        .find(|slot| slot.oid == database.to_u32())?;
+    slot.held_by = process::my_pid();
+    Some(slot.worker_pid).filter(|pid| process::is_alive(*pid))
+}
+
+/// Let workers in again.
+pub fn release(database: pg_sys::Oid) {
+    let launcher = {
+        let mut state = STATE.exclusive();
+        let launcher = state.launcher_pid;
+        if let Some(slot) = state
+            .databases
+            .iter_mut()
+            .find(|slot| slot.oid == database.to_u32())
+        {
+            slot.held_by = 0;
+        }
+        launcher
+    };
+    wake_launcher(launcher);
+}
+
+// ---------------------------------------------------------------------------------------------------------------- requests
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    Sync,
+    Push,
+    Pull,
+    Preview,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub rows_pushed: i64,
+    pub rows_pulled: i64,
+    pub conflicts: i64,
+    pub problems: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done(Counts),
+    /// Why the cycle could not end well, and what to do.
+    Failed {
+        message: String,
+        hint: String,
+    },
+}
+
+const TEXT: usize = 480;
+
+#[derive(Clone, Copy)]
+struct Request {
+    /// Zero where the slot is free.
+    id: u64,
+    database: u32,
+    mapping: i32,
+    kind: RequestKind,
+    caller_pid: i32,
+    taken: bool,
+    done: bool,
+    failed: bool,
+    counts: Counts,
+    message: [u8; TEXT],
+    hint: [u8; TEXT],
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            id: 0,
+            database: 0,
+            mapping: 0,
+            kind: RequestKind::Sync,
+            caller_pid: 0,
+            taken: false,
+            done: false,
+            failed: false,
+            counts: Counts {
+                rows_pushed: 0,
+                rows_pulled: 0,
+                conflicts: 0,
+                problems: 0,
+            },
+            message: [0; TEXT],
+            hint: [0; TEXT],
+        }
+    }
+}
+
+/// A request that this backend waits for; its slot is free again when this goes out of scope, however that happens.
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// `None` while too many calls wait already.
+    pub fn post(database: pg_sys::Oid, mapping: i32, kind: RequestKind) -> Option<Self> {
+        let mut state = STATE.exclusive();
+        let id = state.next_request;
+        let slot = state
+            .requests
+            .iter_mut()
+            .find(|slot| slot.id == 0 || !process::is_alive(slot.caller_pid))?;
+        *slot = Request {
+            id,
+            database: database.to_u32(),
+            mapping,
+            kind,
+            caller_pid: process::my_pid(),
+            ..Request::default()
+        };
+        state.next_request += 1;
+        Some(Self(id))
+    }
+
+    pub fn id(&self) -> u64 {
+        self.0
+    }
+
+    pub fn answer(&self) -> Option<Answer> {
+        let state = STATE.share();
+        let slot = state
+            .requests
+            .iter()
+            .find(|slot| slot.id == self.0 && slot.done)?;
+        Some(if slot.failed {
+            Answer::Failed {
+                message: unpack(&slot.message),
+                hint: unpack(&slot.hint),
+            }
+        } else {
+            Answer::Done(slot.counts)
+        })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = STATE.exclusive();
+        if let Some(slot) = state.requests.iter_mut().find(|slot| slot.id == self.0) {
+            *slot = Request::default();
+        }
+    }
+}
+
+/// Requests for this database that no cycle has begun for: id, mapping, kind.
+pub fn take_requests(database: pg_sys::Oid) -> Vec<(u64, i32, RequestKind)> {
+    let mut state = STATE.exclusive();
+    state
+        .requests
+        .iter_mut()
+        .filter(|slot| slot.id != 0 && !slot.taken && slot.database == database.to_u32())
+        .map(|slot| {
+            slot.taken = true;
+            (slot.id, slot.mapping, slot.kind)
+        })
+        .collect()
+}
+
+/// A new worker takes over what a dead one had taken.
+pub fn untake_requests(database: pg_sys::Oid) {
+    let mut state = STATE.exclusive();
+    for slot in state
+        .requests
+        .iter_mut()
+        .filter(|slot| slot.id != 0 && !slot.done && slot.database == database.to_u32())
+    {
+        slot.taken = false;
+    }
+}
+
+pub fn answer_request(id: u64, answer: &Answer) {
+    let caller = {
+        let mut state = STATE.exclusive();
+        let Some(slot) = state.requests.iter_mut().find(|slot| slot.id == id) else {
+            return;
+        };
+        match answer {
+            Answer::Done(counts) => slot.counts = *counts,
+            Answer::Failed { message, hint } => {
+                slot.failed = true;
+                pack(&mut slot.message, message);
+                pack(&mut slot.hint, hint);
+            }
+        }
+        slot.done = true;
+        slot.caller_pid
+    };
+    process::wake(caller);
+}
+
+/// Text in a fixed buffer; what does not fit is marked by an ellipsis (these are messages, never data).
+fn pack(buffer: &mut [u8; TEXT], text: &str) {
+    let mut end = text.len().min(TEXT);
+    if text.len() > TEXT {
+        end = TEXT - '…'.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+    }
+    let whole = if end < text.len() {
+        format!("{}…", &text[..end])
+    } else {
+        text.to_owned()
+    };
+    buffer.fill(0);
+    buffer[..whole.len()].copy_from_slice(whole.as_bytes());
+}
+
+fn unpack(buffer: &[u8; TEXT]) -> String {
+    let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(TEXT);
+    String::from_utf8_lossy(&buffer[..end]).into_owned()
+}
+
+// ---------------------------------------------------------------------------------------------------------------- mappings
+
+/// What only the running worker knows of a mapping, shown in the view `status`. Times in microseconds since 1970, zero for never.
+#[derive(Clone, Copy, Default)]
+pub struct LiveMapping {
+    pub database: u32,
+    pub mapping: i32,
+    pub last_cycle_at: i64,
+    pub last_read_at: i64,
+    pub interval_ms: i64,
+    pub rate_limited_until: i64,
+    pub requests_this_minute: i64,
+    pub phase: Phase,
+    pub rows_done: i64,
+    pub rows_total: i64,
+    pub phase_started_at: i64,
+}
+
+/// What a mapping's worker is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    #[default]
+    Idle,
+    Opening,
+    Merging,
+    Syncing,
+}
+
+pub fn show_live(live: LiveMapping) {
+    let mut state = STATE.exclusive();
+    let place = state
+        .mappings
+        .iter()
+        .position(|slot| slot.database == live.database && slot.mapping == live.mapping)
+        .or_else(|| state.mappings.iter().position(|slot| slot.database == 0));
+    if let Some(place) = place {
+        state.mappings[place] = live;
+    }
+}
+
+pub fn forget_live(database: pg_sys::Oid, keep: &[i32]) {
+    let mut state = STATE.exclusive();
+    for slot in &mut state.mappings {
+        if slot.database == database.to_u32() && !keep.contains(&slot.mapping) {
+            *slot = LiveMapping::default();
+        }
+    }
+}
+
+pub fn live_mappings(database: pg_sys::Oid) -> Vec<LiveMapping> {
+    STATE
+        .share()
+        .mappings
+        .iter()
+        .filter(|slot| slot.database == database.to_u32())
+        .copied()
+        .collect()
+}

@@ -1,0 +1,129 @@
+//! The worker of one database: an event loop over the latch, due times and finished requests.
+//!
+//! SPI happens on this thread only, inside transactions that [`crate::postgres::transaction`] owns; HTTP happens on helper
+//! threads ([`http`]); no transaction is open while a request is under way. Each mapping has a [`runner::Runner`], which drives
+//! the engine's state machine.
+
+use pgrx::prelude::*;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::postgres::process;
+use crate::postgres::transaction::transaction;
+use crate::shared::{self, Answer as RequestAnswer};
+
+mod credentials;
+mod database;
+mod dirty;
+mod http;
+mod mappings;
+mod runner;
+mod session;
+mod states;
+
+use runner::Runner;
+
+/// How long a turn may sleep when nothing is due: bounds how late a COMMIT PREPARED or a change by hand is seen.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// What all runners share.
+pub struct Shared {
+    pub http: http::Http,
+    pub sessions: credentials::Sessions,
+}
+
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sheet_sync_worker_main(argument: pg_sys::Datum) {
+    process::attach_signals();
+    // SAFETY: the launcher passes a database's oid by value.
+    let database =
+        unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or(pg_sys::InvalidOid);
+    // SAFETY: once, at the start of the worker; as the bootstrap superuser.
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
+    }
+    if !shared::worker_started(database) {
+        return;
+    }
+    session::prepare();
+    shared::untake_requests(database);
+    run(database);
+    shared::worker_not_wanted(database);
+}
+
+/// Ends where the extension is gone; SIGTERM and errors end the process.
+fn run(database: pg_sys::Oid) {
+    let mut shared = Shared {
+        http: http::Http::new(),
+        sessions: credentials::Sessions::default(),
+    };
+    let mut runners: HashMap<i32, Runner> = HashMap::new();
+    let mut swept = Instant::now();
+    loop {
+        if process::reload_settings_if_asked() {
+            shared.sessions.forget();
+            runners.values_mut().for_each(Runner::reopen);
+        }
+        process::report_activity(Some("looking for work"));
+        let glances = match transaction(mappings::glance) {
+            Ok(Some(glances)) => glances,
+            Ok(None) => return,
+            Err(refusal) => {
+                // The extension is being dropped or upgraded, or something is badly locked: look again in a moment.
+                log!(
+                    "sheet_sync: cannot look at the mappings: {}",
+                    refusal.message
+                );
+                process::sleep(Duration::from_secs(1));
+                continue;
+            }
+        };
+        shared::forget_live(
+            database,
+            &glances.iter().map(|glance| glance.id).collect::<Vec<_>>(),
+        );
+        runners.retain(|id, _| glances.iter().any(|glance| glance.id == *id));
+        for glance in glances {
+            if glance.table_exists {
+                let id = glance.id;
+                runners
+                    .entry(id)
+                    .or_insert_with(|| Runner::new(database, id))
+                    .look(glance);
+            } else {
+                states::forget_mapping(glance.id);
+            }
+        }
+        for (request, mapping, kind) in shared::take_requests(database) {
+            match runners.get_mut(&mapping) {
+                Some(runner) => runner.request(request, kind),
+                None => shared::answer_request(
+                    request,
+                    &RequestAnswer::Failed {
+                        message: format!("the sync worker knows no mapping {mapping}"),
+                        hint: "Commit the transaction that called register_table() first."
+                            .to_owned(),
+                    },
+                ),
+            }
+        }
+        for (mapping, ticket, answer) in shared.http.answers() {
+            if let Some(runner) = runners.get_mut(&mapping) {
+                runner.answered(&mut shared, ticket, answer);
+            }
+        }
+        let mut sleep = LONGEST_SLEEP;
+        for runner in runners.values_mut() {
+            sleep = sleep.min(runner.turn(&mut shared));
+            pgrx::check_for_interrupts!();
+        }
+        if swept.elapsed() > SWEEP_EVERY {
+            states::sweep();
+            swept = Instant::now();
+        }
+        process::report_activity(None);
+        process::sleep(sleep);
+    }
+}

@@ -1,0 +1,290 @@
+//! Carries out the engine's database effects, each in one transaction of its own.
+
+use engine::effect::{
+    Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, IndexEntry, Outcome,
+    Place, Refusal, TypedText,
+};
+use engine::value::{Datum, Key, Timestamp};
+use std::collections::HashMap;
+
+use super::mappings::{Fields, Loaded};
+use crate::postgres::role::acting_as;
+use crate::postgres::statement::{Session, array_literal};
+use crate::postgres::transaction::{subtransaction, transaction, transaction_committed_as};
+
+pub mod apply;
+mod changed;
+mod load;
+pub mod record;
+
+/// What the driver knows of the cycle that an effect belongs to.
+pub struct Cycle<'a> {
+    pub id: i64,
+    /// When the capture trigger saw each dirty key change.
+    pub changed_at: &'a HashMap<Key, Timestamp>,
+}
+
+/// An error makes the cycle fail; what other effects committed stays.
+pub fn perform(mapping: &Loaded, cycle: &Cycle, effect: DatabaseEffect) -> Outcome {
+    let outcome = match effect {
+        DatabaseEffect::ReadIndex => {
+            transaction(|session| DatabaseOutcome::Index(read_index(session, mapping)))
+        }
+        DatabaseEffect::FindChanged => {
+            transaction(|session| DatabaseOutcome::Changed(changed::find(session, mapping)))
+        }
+        DatabaseEffect::Load { keys } => transaction(|session| {
+            DatabaseOutcome::Rows(load::rows(session, mapping, keys, cycle.changed_at))
+        }),
+        DatabaseEffect::Canonicalise { cells } => {
+            transaction(|_| DatabaseOutcome::Canonical(canonicalise(mapping, &cells)))
+        }
+        DatabaseEffect::GenerateKeys { count } => {
+            transaction(|session| DatabaseOutcome::Keys(generate_keys(session, mapping, count)))
+        }
+        DatabaseEffect::MergeByFunction { rows } => transaction(|session| {
+            DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
+        }),
+        DatabaseEffect::Commit(commit) => transaction_committed_as(mapping.run_as, |session| {
+            DatabaseOutcome::Committed(record::commit(session, mapping, cycle, &commit))
+        }),
+    };
+    match outcome {
+        Ok(outcome) => Outcome::Database(outcome),
+        Err(refusal) => Outcome::Failed(failure(refusal)),
+    }
+}
+
+/// An error of the table or its privileges is for a person; what passes by itself (locks, serialisation) is tried again.
+pub fn failure(refusal: Refusal) -> Failure {
+    let passing = ["40", "55P03", "57", "53"]
+        .iter()
+        .any(|class| refusal.sqlstate.starts_with(class));
+    Failure {
+        class: if passing {
+            Class::RetryNow
+        } else {
+            Class::NeedsHuman
+        },
+        reason: "database".to_owned(),
+        message: format!("{} (SQLSTATE {})", refusal.message, refusal.sqlstate),
+        hint: refusal.hint.unwrap_or_else(|| {
+            "Mend the table, or end the mapping with sheet_sync.unregister_table().".to_owned()
+        }),
+        retry_after_ms: None,
+        may_have_applied: false,
+    }
+}
+
+fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
+    let mut rows = Vec::new();
+    session.select_each(
+        "SELECT key::text, sheet_hash FROM sheet_sync._base_row WHERE mapping_id = $1",
+        &[mapping.id.into()],
+        |row| {
+            let mut fields = Fields::of(row);
+            rows.push(IndexEntry {
+                key: key_of(&mut fields),
+                sheet_hash: fields.number(),
+            });
+        },
+    );
+    let problems = session
+        .select("SELECT key::text, sheet_row, column_name FROM sheet_sync.problem WHERE mapping_id = $1", &[mapping.id.into()])
+        .into_iter()
+        .map(|row| {
+            let mut fields = Fields::of(row);
+            let key = fields.array();
+            Place {
+                key: (!key.is_empty()).then(|| Key(key.into_iter().map(Option::unwrap_or_default).collect())),
+                sheet_row: fields.optional().and_then(|text| text.parse().ok()),
+                column: fields.optional().and_then(|name| column_number(mapping, &name)),
+            }
+        })
+        .collect();
+    Index { rows, problems }
+}
+
+fn key_of(fields: &mut Fields) -> Key {
+    Key(fields
+        .array()
+        .into_iter()
+        .map(Option::unwrap_or_default)
+        .collect())
+}
+
+pub fn key_literal(key: &Key) -> String {
+    array_literal(key.0.iter().map(|text| Some(text.as_str())))
+}
+
+pub fn column_number(mapping: &Loaded, name: &str) -> Option<usize> {
+    mapping
+        .engine
+        .columns
+        .iter()
+        .position(|column| column.name == name)
+}
+
+pub fn column_name(mapping: &Loaded, column: Option<usize>) -> Option<String> {
+    column
+        .and_then(|number| mapping.engine.columns.get(number))
+        .map(|column| column.name.clone())
+}
+
+/// Input functions may run code of the user's (domain checks), so as the mapping's role.
+fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<String, Refusal>> {
+    cells
+        .iter()
+        .map(|cell| match mapping.columns.get(cell.column) {
+            Some(column) => {
+                subtransaction(|| acting_as(mapping.run_as, || column.value.canonical(&cell.text)))
+            }
+            None => Err(Refusal {
+                sqlstate: "42703".to_owned(),
+                message: "the column is gone".to_owned(),
+                hint: None,
+            }),
+        })
+        .collect()
+}
+
+fn generate_keys(session: &mut Session, mapping: &Loaded, count: usize) -> Vec<Key> {
+    let defaults: Vec<&str> = mapping
+        .engine
+        .key
+        .iter()
+        .filter_map(|place| mapping.columns[*place].default_sql.as_deref())
+        .collect();
+    if defaults.len() != mapping.engine.key.len() {
+        return Vec::new();
+    }
+    let sql = format!(
+        "SELECT {} FROM pg_catalog.generate_series(1, $1)",
+        defaults.join(", ")
+    );
+    let mut generate = || session.execute(&sql, &[(count as i32).into()]);
+    let identity = mapping
+        .engine
+        .key
+        .iter()
+        .any(|place| mapping.columns[*place].identity_always);
+    // An identity column needs no right on its sequence, any other default is the user's own expression.
+    let rows = if identity {
+        generate()
+    } else {
+        acting_as(mapping.run_as, generate)
+    };
+    rows.into_iter()
+        .map(|row| Key(row.into_iter().map(Option::unwrap_or_default).collect()))
+        .collect()
+}
+
+fn merge_by_function(
+    session: &mut Session,
+    mapping: &Loaded,
+    calls: &[FunctionCall],
+) -> Vec<Result<Vec<Datum>, Refusal>> {
+    let Some(function) = mapping.conflict_function.as_deref() else {
+        let missing = Refusal {
+            sqlstate: "42883".to_owned(),
+            message: "the mapping has no conflict_function".to_owned(),
+            hint: None,
+        };
+        return calls.iter().map(|_| Err(missing.clone())).collect();
+    };
+    let sql = format!(
+        "SELECT {function}($1::pg_catalog.jsonb, $2::pg_catalog.jsonb, $3::pg_catalog.jsonb, $4::pg_catalog.jsonb)"
+    );
+    calls
+        .iter()
+        .map(|call| {
+            let key = object(
+                mapping,
+                mapping
+                    .engine
+                    .key
+                    .iter()
+                    .copied()
+                    .zip(call.key.0.iter().map(|text| Some(text.clone()))),
+            );
+            let whole = |row: &Option<Vec<Datum>>| {
+                row.as_ref()
+                    .map(|row| object(mapping, row.iter().cloned().enumerate()))
+            };
+            let rows = subtransaction(|| {
+                acting_as(mapping.run_as, || {
+                    session.execute(
+                        &sql,
+                        &[
+                            key.clone().into(),
+                            whole(&call.base).into(),
+                            whole(&call.database).into(),
+                            whole(&call.sheet).into(),
+                        ],
+                    )
+                })
+            })?;
+            let answer = rows.into_iter().flatten().next().flatten();
+            merged(mapping, call, answer.as_deref())
+        })
+        .collect()
+}
+
+/// A row as JSON object text: column names and texts.
+pub fn object(mapping: &Loaded, values: impl Iterator<Item = (usize, Datum)>) -> String {
+    let object: serde_json::Map<String, serde_json::Value> = values
+        .filter_map(|(number, value)| {
+            Some((
+                mapping.engine.columns.get(number)?.name.clone(),
+                value.into(),
+            ))
+        })
+        .collect();
+    serde_json::Value::Object(object).to_string()
+}
+
+/// Columns that the function leaves out keep the database's value.
+fn merged(
+    mapping: &Loaded,
+    call: &FunctionCall,
+    answer: Option<&str>,
+) -> Result<Vec<Datum>, Refusal> {
+    let refuse = |message: String| Refusal {
+        sqlstate: "22023".to_owned(),
+        message,
+        hint: Some(
+            "The conflict function must return an object of column names and values.".to_owned(),
+        ),
+    };
+    let value: serde_json::Value = answer
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or_else(|| refuse("the conflict function returned NULL".to_owned()))?;
+    let serde_json::Value::Object(object) = value else {
+        return Err(refuse(
+            "the conflict function did not return an object".to_owned(),
+        ));
+    };
+    if let Some(unknown) = object
+        .keys()
+        .find(|name| column_number(mapping, name).is_none())
+    {
+        return Err(refuse(format!(
+            "the conflict function returned a column \"{unknown}\" that is not mapped"
+        )));
+    }
+    Ok(mapping
+        .engine
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(number, column)| match object.get(&column.name) {
+            Some(serde_json::Value::Null) => None,
+            Some(serde_json::Value::String(text)) => Some(text.clone()),
+            Some(other) => Some(other.to_string()),
+            None => call
+                .database
+                .as_ref()
+                .and_then(|row| row.get(number).cloned().flatten()),
+        })
+        .collect())
+}

@@ -1,0 +1,172 @@
+//! Rows of the table with their base rows and pending conflicts, all from one snapshot.
+
+use engine::effect::{Decision, LoadedRow, PendingConflict};
+use engine::mapping::Side;
+use engine::value::{Base, Cell, Datum, Key, Timestamp};
+use std::collections::HashMap;
+
+use super::{column_number, key_literal};
+use crate::postgres::role::acting_as;
+use crate::postgres::statement::{Arg, Session};
+use crate::worker::mappings::{Fields, Loaded};
+
+pub fn rows(
+    session: &mut Session,
+    mapping: &Loaded,
+    keys: Vec<Key>,
+    changed_at: &HashMap<Key, Timestamp>,
+) -> Vec<LoadedRow> {
+    let mut loaded: Vec<LoadedRow> = keys
+        .into_iter()
+        .map(|key| LoadedRow {
+            changed_at: changed_at.get(&key).copied(),
+            key,
+            row: None,
+            in_filter: true,
+            base: None,
+            pending: Vec::new(),
+        })
+        .collect();
+    add_table_rows(session, mapping, &mut loaded);
+    let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
+    add_bases(session, mapping, &literals, &mut loaded);
+    add_conflicts(session, mapping, &literals, &mut loaded);
+    loaded
+}
+
+/// The table is read as the mapping's role: what row-level security hides from it does not exist for the sheet.
+fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) {
+    let names: Vec<String> = mapping
+        .columns
+        .iter()
+        .map(|column| format!("t.{}", column.name))
+        .collect();
+    let keys = &mapping.engine.key;
+    let arrays: Vec<String> = keys
+        .iter()
+        .enumerate()
+        .map(|(n, place)| {
+            format!(
+                "pg_catalog.unnest(${}::{}[])",
+                n + 1,
+                mapping.columns[*place].type_name
+            )
+        })
+        .collect();
+    let aliases: Vec<String> = (0..keys.len()).map(|n| format!("k{n}")).collect();
+    let equal: Vec<String> = keys
+        .iter()
+        .enumerate()
+        .map(|(n, place)| format!("t.{} = k.k{n}", mapping.columns[*place].name))
+        .collect();
+    let filter = mapping.row_filter.as_deref().map_or_else(
+        || "true".to_owned(),
+        |filter| format!("COALESCE(({filter}\n), false)"),
+    );
+    let sql = format!(
+        "SELECT k.place, {filter}, {} FROM ROWS FROM ({}) WITH ORDINALITY k({}, place) JOIN {} t ON {}",
+        names.join(", "),
+        arrays.join(", "),
+        aliases.join(", "),
+        mapping.table,
+        equal.join(" AND "),
+    );
+    let args: Vec<Arg> = (0..keys.len())
+        .map(|n| {
+            loaded
+                .iter()
+                .map(|row| row.key.0.get(n).cloned())
+                .collect::<Vec<Option<String>>>()
+                .into()
+        })
+        .collect();
+    for row in acting_as(mapping.run_as, || session.select(&sql, &args)) {
+        let mut fields = Fields::of(row);
+        let place = fields.number() as usize - 1;
+        let in_filter = fields.flag();
+        if let Some(target) = loaded.get_mut(place) {
+            target.in_filter = in_filter;
+            target.row = Some(
+                (0..mapping.columns.len())
+                    .map(|_| fields.optional())
+                    .collect(),
+            );
+        }
+    }
+}
+
+fn add_bases(
+    session: &mut Session,
+    mapping: &Loaded,
+    literals: &[String],
+    loaded: &mut [LoadedRow],
+) {
+    let rows = session.select(
+        "SELECT k.place, b.database_values::text, b.sheet_values \
+         FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
+         JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key::text[]",
+        &[mapping.id.into(), literals.to_vec().into()],
+    );
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let place = fields.number() as usize - 1;
+        let database: Vec<Datum> = fields.array();
+        let sheet: Vec<Cell> = serde_json::from_str(&fields.text()).unwrap_or_default();
+        if let Some(target) = loaded.get_mut(place) {
+            target.base = Some(Base { database, sheet });
+        }
+    }
+}
+
+fn add_conflicts(
+    session: &mut Session,
+    mapping: &Loaded,
+    literals: &[String],
+    loaded: &mut [LoadedRow],
+) {
+    let rows = session.select(
+        "SELECT k.place, c.id, c.column_name, c.database_absent, c.database_value, c.sheet_absent, c.sheet_value, c.decision, c.decided_value \
+         FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
+         JOIN sheet_sync.conflict c ON c.mapping_id = $1 AND c.key = k.key::text[] AND NOT c.settled AND c.winner = 'pending' \
+         ORDER BY c.id",
+        &[mapping.id.into(), literals.to_vec().into()],
+    );
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let place = fields.number() as usize - 1;
+        let id = fields.number();
+        let column_text = fields.optional();
+        let column = column_text
+            .as_deref()
+            .and_then(|name| column_number(mapping, name));
+        let database_absent = fields.flag();
+        let database = fields.optional();
+        let sheet_absent = fields.flag();
+        let sheet = fields
+            .optional()
+            .and_then(|json| serde_json::from_str(&json).ok());
+        let decision = match fields.optional().as_deref() {
+            Some("database") => Some(Decision::Side(Side::Database)),
+            Some("sheet") => Some(Decision::Side(Side::Sheet)),
+            Some("value") => Some(Decision::Value(fields.optional())),
+            _ => None,
+        };
+        // A conflict about a column that has since left the mapping concerns nobody.
+        if column_text.is_some() && column.is_none() {
+            continue;
+        }
+        if let Some(target) = loaded.get_mut(place) {
+            target.pending.push(PendingConflict {
+                id,
+                column,
+                database: (!database_absent).then_some(database),
+                sheet: if sheet_absent {
+                    None
+                } else {
+                    Some(sheet.unwrap_or(Cell::Empty))
+                },
+                decision,
+            });
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! `Commit`: changes to the table and what follows from them, in one transaction.
+
+use engine::effect::{
+    Applied, Apply, BaseWrite, Commit, Conflict, HistoryLine, Operation, Place, Problem, Winner,
+};
+use engine::mapping::Side;
+use engine::value::{Base, Cell, Datum, Timestamp};
+
+use super::{Cycle, apply, column_name, key_literal, object};
+use crate::postgres::statement::{Arg, Session, array_literal};
+use crate::worker::mappings::Loaded;
+use crate::worker::session::apply_search_path;
+
+pub fn commit(
+    session: &mut Session,
+    mapping: &Loaded,
+    cycle: &Cycle,
+    commit: &Commit,
+) -> Vec<Applied> {
+    let applied = apply_all(session, mapping, &commit.apply);
+    let mut bases: Vec<BaseWrite> = commit.bases.clone();
+    let mut history: Vec<HistoryLine> = commit.history.clone();
+    for (apply, applied) in commit.apply.iter().zip(&applied) {
+        if let Applied::Done { row, refused } = applied {
+            let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
+            bases.push(apply.base_after(&mapping.engine, row.as_deref(), &refused));
+            history.push(without(&apply.history, &refused));
+        }
+    }
+    write_bases(session, mapping, &bases);
+    write_history(session, mapping, cycle, &history);
+    for conflict in &commit.conflicts {
+        write_conflict(session, mapping, conflict);
+    }
+    if !commit.settled_conflicts.is_empty() {
+        session.execute(
+            "UPDATE sheet_sync.conflict SET settled = true, winner = CASE decision WHEN 'sheet' THEN 'sheet' WHEN 'database' THEN 'database' ELSE winner END WHERE id = ANY ($1)",
+            &[commit.settled_conflicts.clone().into()],
+        );
+    }
+    // Settled first: a problem that ends and one that begins may be at the same place.
+    for place in &commit.settled_problems {
+        settle_problem(session, mapping, place);
+    }
+    for problem in &commit.problems {
+        write_problem(session, mapping, problem);
+    }
+    applied
+}
+
+fn apply_all(session: &mut Session, mapping: &Loaded, applies: &[Apply]) -> Vec<Applied> {
+    if applies.is_empty() {
+        return Vec::new();
+    }
+    // Triggers and defaults of the user's find what they are used to; deferred constraints speak up row by row.
+    apply_search_path(session, true);
+    session.execute("SET CONSTRAINTS ALL IMMEDIATE", &[]);
+    let applied = applies
+        .iter()
+        .map(|change| apply::apply(session, mapping, change))
+        .collect();
+    apply_search_path(session, false);
+    applied
+}
+
+fn without(line: &HistoryLine, refused: &[usize]) -> HistoryLine {
+    let keep = |values: &[(usize, Datum)]| {
+        values
+            .iter()
+            .filter(|(column, _)| !refused.contains(column))
+            .cloned()
+            .collect()
+    };
+    HistoryLine {
+        old: keep(&line.old),
+        new: keep(&line.new),
+        ..line.clone()
+    }
+}
+
+fn write_bases(session: &mut Session, mapping: &Loaded, bases: &[BaseWrite]) {
+    // The last word on a key counts; one statement may not touch a row twice.
+    let mut last: std::collections::HashMap<&engine::value::Key, &BaseWrite> =
+        std::collections::HashMap::new();
+    for write in bases {
+        last.insert(&write.key, write);
+    }
+    let (kept, removed): (Vec<&BaseWrite>, Vec<&BaseWrite>) =
+        last.into_values().partition(|write| write.base.is_some());
+    if !removed.is_empty() {
+        let keys: Vec<String> = removed
+            .iter()
+            .map(|write| key_literal(&write.key))
+            .collect();
+        session.execute(
+            "DELETE FROM sheet_sync._base_row b USING pg_catalog.unnest($2) k(key) WHERE b.mapping_id = $1 AND b.key = k.key::text[]",
+            &[mapping.id.into(), keys.into()],
+        );
+    }
+    if kept.is_empty() {
+        return;
+    }
+    let mut columns: (Vec<String>, Vec<String>, Vec<String>, Vec<i64>) = Default::default();
+    for write in kept {
+        if let Some(Base { database, sheet }) = &write.base {
+            columns.0.push(key_literal(&write.key));
+            columns
+                .1
+                .push(array_literal(database.iter().map(|value| value.as_deref())));
+            columns.2.push(json(sheet));
+            columns.3.push(write.sheet_hash);
+        }
+    }
+    session.execute(
+        "INSERT INTO sheet_sync._base_row (mapping_id, key, database_values, sheet_values, sheet_hash) \
+         SELECT $1, k::text[], d::text[], s::pg_catalog.jsonb, h \
+         FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5)) u(k, d, s, h) \
+         ON CONFLICT (mapping_id, key) DO UPDATE \
+         SET database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash",
+        &[mapping.id.into(), columns.0.into(), columns.1.into(), columns.2.into(), columns.3.into()],
+    );
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    // Cells and rows are plain data: nothing in them can fail to be written.
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+fn write_history(session: &mut Session, mapping: &Loaded, cycle: &Cycle, lines: &[HistoryLine]) {
+    if lines.is_empty() || crate::settings::history_retention() == 0 {
+        return;
+    }
+    let mut columns: (
+        Vec<String>,
+        Vec<String>,
+        Vec<String>,
+        Vec<String>,
+        Vec<String>,
+    ) = Default::default();
+    for line in lines {
+        columns.0.push(side(line.side).to_owned());
+        columns.1.push(key_literal(&line.key));
+        columns.2.push(
+            match line.operation {
+                Operation::Insert => "insert",
+                Operation::Update => "update",
+                Operation::Delete => "delete",
+            }
+            .to_owned(),
+        );
+        columns.3.push(object(mapping, line.old.iter().cloned()));
+        columns.4.push(object(mapping, line.new.iter().cloned()));
+    }
+    session.execute(
+        "INSERT INTO sheet_sync.history (mapping_id, cycle_id, side, key, operation, old_values, new_values) \
+         SELECT $1, $2, s, k::text[], o, a::pg_catalog.jsonb, b::pg_catalog.jsonb \
+         FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) u(s, k, o, a, b)",
+        &[mapping.id.into(), cycle.id.into(), columns.0.into(), columns.1.into(), columns.2.into(), columns.3.into(), columns.4.into()],
+    );
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Database => "database",
+        Side::Sheet => "sheet",
+    }
+}
+
+/// A conflict met again while it is not settled is the same line.
+fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) {
+    let winner = match conflict.winner {
+        Winner::Database => "database",
+        Winner::Sheet => "sheet",
+        Winner::Function => "function",
+        Winner::Pending => "pending",
+    };
+    let micros = |time: Option<Timestamp>| time.map(|time| time.0);
+    let args = || -> Vec<Arg> {
+        vec![
+            mapping.id.into(),
+            key_literal(&conflict.key).into(),
+            column_name(mapping, conflict.column).into(),
+            conflict.database.clone().flatten().into(),
+            conflict.database.is_none().into(),
+            conflict.sheet.as_ref().map(json::<Cell>).into(),
+            conflict.sheet.is_none().into(),
+            winner.into(),
+            conflict.settled.into(),
+        ]
+    };
+    let same = session.execute(
+        "UPDATE sheet_sync.conflict SET winner = $8, settled = $9 \
+         WHERE mapping_id = $1 AND key = $2::text[] AND column_name IS NOT DISTINCT FROM $3 AND NOT settled \
+           AND database_value IS NOT DISTINCT FROM $4 AND database_absent = $5 AND sheet_value IS NOT DISTINCT FROM $6::pg_catalog.jsonb AND sheet_absent = $7 \
+         RETURNING id",
+        &args(),
+    );
+    if !same.is_empty() {
+        return;
+    }
+    let rows = conflict.rows.as_deref();
+    let row = |values: Option<&Vec<Datum>>| {
+        values.map(|values| object(mapping, values.iter().cloned().enumerate()))
+    };
+    let sheet_row = rows
+        .and_then(|rows| rows.sheet.as_ref())
+        .map(|cells| sheet_object(mapping, cells));
+    let mut all = args();
+    all.extend([
+        conflict.base.clone().flatten().into(),
+        row(rows
+            .and_then(|rows| rows.base.as_ref())
+            .map(|base| &base.database))
+        .into(),
+        row(rows.and_then(|rows| rows.database.as_ref())).into(),
+        sheet_row.into(),
+        micros(conflict.database_time).into(),
+        micros(conflict.sheet_time.0).into(),
+        conflict.sheet_time.1.0.into(),
+    ]);
+    session.execute(
+        "INSERT INTO sheet_sync.conflict (mapping_id, key, column_name, database_value, database_absent, sheet_value, sheet_absent, winner, settled, \
+                                          base_value, base_row, database_row, sheet_row, database_time, sheet_time_from, sheet_time_to) \
+         VALUES ($1, $2::text[], $3, $4, $5, $6::pg_catalog.jsonb, $7, $8, $9, $10, $11::pg_catalog.jsonb, $12::pg_catalog.jsonb, $13::pg_catalog.jsonb, \
+                 pg_catalog.to_timestamp($14 / 1000000.0), pg_catalog.to_timestamp($15 / 1000000.0), pg_catalog.to_timestamp($16 / 1000000.0))",
+        &all,
+    );
+}
+
+fn sheet_object(mapping: &Loaded, cells: &[Cell]) -> String {
+    let object: serde_json::Map<String, serde_json::Value> = mapping
+        .engine
+        .columns
+        .iter()
+        .zip(cells)
+        .map(|(column, cell)| {
+            (
+                column.name.clone(),
+                serde_json::to_value(cell).unwrap_or(serde_json::Value::Null),
+            )
+        })
+        .collect();
+    serde_json::Value::Object(object).to_string()
+}
+
+fn write_problem(session: &mut Session, mapping: &Loaded, problem: &Problem) {
+    session.execute(
+        "INSERT INTO sheet_sync.problem (mapping_id, key, sheet_row, column_name, side, code, message, hint, retry_at) \
+         VALUES ($1, $2::text[], $3, $4, $5, $6, $7, $8, pg_catalog.to_timestamp($9 / 1000000.0)) \
+         ON CONFLICT (mapping_id, (COALESCE(key, '{}')), (COALESCE(sheet_row, 0)), (COALESCE(column_name, ''))) DO UPDATE \
+         SET side = EXCLUDED.side, code = EXCLUDED.code, message = EXCLUDED.message, hint = EXCLUDED.hint, retry_at = EXCLUDED.retry_at, \
+             last_seen = pg_catalog.clock_timestamp(), attempts = problem.attempts + 1",
+        &[
+            mapping.id.into(),
+            problem.place.key.as_ref().map(key_literal).into(),
+            problem.place.sheet_row.map(|row| row as i32).into(),
+            column_name(mapping, problem.place.column).into(),
+            side(problem.side).into(),
+            problem.code.clone().into(),
+            problem.message.clone().into(),
+            problem.hint.clone().into(),
+            problem.retry_at.map(|time| time.0).into(),
+        ],
+    );
+}
+
+fn settle_problem(session: &mut Session, mapping: &Loaded, place: &Place) {
+    session.execute(
+        "DELETE FROM sheet_sync.problem WHERE mapping_id = $1 AND COALESCE(key, '{}') = COALESCE($2::text[], '{}') \
+         AND COALESCE(sheet_row, 0) = COALESCE($3, 0) AND COALESCE(column_name, '') = COALESCE($4, '')",
+        &[
+            mapping.id.into(),
+            place.key.as_ref().map(key_literal).into(),
+            place.sheet_row.map(|row| row as i32).into(),
+            column_name(mapping, place.column).into(),
+        ],
+    );
+}

@@ -1,0 +1,72 @@
+//! The keys that capture has left for a mapping.
+
+use engine::effect::DirtyKey;
+use engine::value::{Key, Timestamp};
+use std::collections::HashMap;
+
+use super::mappings::{Fields, Loaded};
+use crate::postgres::role::acting_as;
+use crate::postgres::statement::Session;
+use crate::postgres::transaction::transaction;
+
+/// How many lines one cycle takes; the rest stays for the next.
+const AT_ONCE: i64 = 50_000;
+
+pub struct Dirty {
+    /// Lines of `_dirty_key`, to be deleted one by one when they are dealt with: lower ids may commit later.
+    pub ids: Vec<i64>,
+    pub keys: Vec<DirtyKey>,
+    /// Compare the whole table.
+    pub everything: bool,
+    pub truncated: bool,
+}
+
+pub fn read(session: &mut Session, mapping: i32) -> Dirty {
+    let mut dirty = Dirty {
+        ids: Vec::new(),
+        keys: Vec::new(),
+        everything: false,
+        truncated: false,
+    };
+    let mut latest: HashMap<Key, Timestamp> = HashMap::new();
+    let rows = session.select(
+        "SELECT id, key IS NULL, key::text, (EXTRACT(epoch FROM changed_at) * 1000000)::bigint FROM sheet_sync._dirty_key \
+         WHERE mapping_id = $1 ORDER BY key IS NOT NULL, id LIMIT $2",
+        &[mapping.into(), AT_ONCE.into()],
+    );
+    for row in rows {
+        let mut fields = Fields::of(row);
+        dirty.ids.push(fields.number());
+        if fields.flag() {
+            dirty.everything = true;
+            continue;
+        }
+        let key = Key(fields
+            .array()
+            .into_iter()
+            .map(Option::unwrap_or_default)
+            .collect());
+        let at = Timestamp(fields.number());
+        if key.0.is_empty() {
+            dirty.everything = true;
+            dirty.truncated = true;
+        } else if latest.get(&key).is_none_or(|before| *before < at) {
+            latest.insert(key, at);
+        }
+    }
+    dirty.keys = latest
+        .into_iter()
+        .map(|(key, at)| DirtyKey {
+            key,
+            changed_at: Some(at),
+        })
+        .collect();
+    dirty
+}
+
+/// True where the table has no rows now; on an error too, since then nothing must be taken for well.
+pub fn is_empty(mapping: &Loaded) -> bool {
+    let sql = format!("SELECT FROM {} LIMIT 1", mapping.table);
+    transaction(|session| acting_as(mapping.run_as, || session.select(&sql, &[]).is_empty()))
+        .unwrap_or(true)
+}

@@ -1,0 +1,330 @@
+//! The mappings of this database as the catalog describes them.
+
+use engine::mapping::{
+    Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+};
+use pgrx::pg_sys;
+use std::time::Duration;
+
+use crate::postgres::statement::{Row, Session, parse_array};
+use crate::postgres::types::ColumnType;
+use crate::settings;
+
+/// What tells whether a mapping must be loaded anew, and what is looked at in every turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    pub id: i32,
+    /// Moves with every edit of the mapping and every DDL on its table.
+    pub version: String,
+    pub state: String,
+    /// Milliseconds until a stored retry is due; zero or less where it is due.
+    pub retry_in_ms: i64,
+    pub has_retry: bool,
+    pub deletes_confirmed: bool,
+    pub has_dirty: bool,
+    pub merged: bool,
+    pub table_exists: bool,
+}
+
+/// Look at all mappings. Answers `None` where the extension is gone.
+pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
+    let installed = session.select(
+        "SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.relname = 'mapping' AND c.relnamespace = e.extnamespace \
+         WHERE e.extname = 'sheet_sync'",
+        &[],
+    );
+    if installed.is_empty() {
+        return None;
+    }
+    let rows = session.select(
+        "SELECT m.id, m.generation || ' ' || COALESCE(t.signature, '') || ' ' || m.credential || COALESCE(k.set_at::text, ''), m.state, \
+                CASE WHEN m.retry_at IS NOT NULL THEN (EXTRACT(epoch FROM m.retry_at - pg_catalog.clock_timestamp()) * 1000)::bigint END, \
+                m.deletes_confirmed, EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = m.id), COALESCE(c.merged, false), \
+                t.signature IS NOT NULL \
+         FROM sheet_sync.mapping m \
+         LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id \
+         LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
+         LEFT JOIN LATERAL ( \
+             SELECT r.relowner::text || r.relname || r.relnamespace::text || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
+             FROM pg_catalog.pg_class r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
+             WHERE r.oid = m.table_name GROUP BY r.oid, r.relowner, r.relname, r.relnamespace) t ON true \
+         ORDER BY m.id",
+        &[],
+    );
+    Some(
+        rows.into_iter()
+            .map(|row| {
+                let mut fields = Fields::of(row);
+                let id = fields.number() as i32;
+                let version = fields.text();
+                let state = fields.text();
+                let retry = fields.optional().and_then(|text| text.parse().ok());
+                Glance {
+                    id,
+                    version,
+                    state,
+                    retry_in_ms: retry.unwrap_or(0),
+                    has_retry: retry.is_some(),
+                    deletes_confirmed: fields.flag(),
+                    has_dirty: fields.flag(),
+                    merged: fields.flag(),
+                    table_exists: fields.flag(),
+                }
+            })
+            .collect(),
+    )
+}
+
+/// The fields of a row, one after the other.
+pub struct Fields(std::vec::IntoIter<Option<String>>);
+
+impl Fields {
+    pub fn of(row: Row) -> Self {
+        Self(row.into_iter())
+    }
+
+    pub fn optional(&mut self) -> Option<String> {
+        self.0.next().flatten()
+    }
+
+    pub fn text(&mut self) -> String {
+        self.optional().unwrap_or_default()
+    }
+
+    pub fn number(&mut self) -> i64 {
+        self.optional()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
+    }
+
+    pub fn flag(&mut self) -> bool {
+        self.optional().as_deref() == Some("t")
+    }
+
+    pub fn array(&mut self) -> Vec<Option<String>> {
+        self.optional()
+            .map(|literal| parse_array(&literal))
+            .unwrap_or_default()
+    }
+}
+
+/// A mapping with all that carrying out its effects needs.
+#[derive(Debug)]
+pub struct Loaded {
+    pub id: i32,
+    pub spreadsheet_id: String,
+    pub sheet_id: Option<i64>,
+    pub sheet_title: Option<String>,
+    pub poll_interval: Option<Duration>,
+    pub credential: String,
+    pub run_as: pg_sys::Oid,
+    /// The table's name, quoted and qualified.
+    pub table: String,
+    pub row_filter: Option<String>,
+    pub conflict_function: Option<String>,
+    pub columns: Vec<TableColumn>,
+    pub engine: Mapping,
+}
+
+/// The table's side of a mapped column, in the order of `engine.columns`.
+#[derive(Debug)]
+pub struct TableColumn {
+    /// Quoted.
+    pub name: String,
+    pub value: ColumnType,
+    /// The type's qualified name, without modifier.
+    pub type_name: String,
+    pub identity_always: bool,
+    /// The SQL of a new value, where the column has a default.
+    pub default_sql: Option<String>,
+}
+
+/// Load one mapping; first bring its columns up to the table's. `None` where it is gone.
+pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
+    follow_columns(session, id);
+    let row = session
+        .execute(
+            "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function::pg_catalog.regproc::text, \
+                    m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
+                    (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, \
+                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
+             FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE m.id = $1",
+            &[id.into()],
+        )
+        .into_iter()
+        .next()?;
+    let mut fields = Fields::of(row);
+    let spreadsheet_id = fields.text();
+    let sheet_id = fields.optional().and_then(|text| text.parse().ok());
+    let sheet_title = fields.optional();
+    let header_row = fields.number() as u32;
+    let key_columns: Vec<String> = fields.array().into_iter().flatten().collect();
+    let direction = direction(&fields.text());
+    let policy = policy(&fields.text());
+    let conflict_function = fields.optional();
+    let tie = if fields.text() == "sheet" {
+        Side::Sheet
+    } else {
+        Side::Database
+    };
+    let on_table_delete = match fields.text().as_str() {
+        "clear" => OnTableDelete::Clear,
+        "keep" => OnTableDelete::Keep,
+        _ => OnTableDelete::DeleteRow,
+    };
+    let on_sheet_delete = if fields.text() == "keep" {
+        OnSheetDelete::Keep
+    } else {
+        OnSheetDelete::Delete
+    };
+    let max_delete_percent = fields.text().parse().unwrap_or(50.0);
+    let max_delete_rows = fields.number() as u32;
+    let row_filter = fields.optional();
+    let poll_interval = fields
+        .optional()
+        .and_then(|text| text.parse().ok())
+        .map(Duration::from_millis);
+    let notes_on_problems = fields.flag();
+    let credential = fields.text();
+    let run_as = pg_sys::Oid::from(fields.number() as u32);
+    let table = fields.text();
+
+    let (names, columns, engine_columns) = load_columns(session, id);
+    let key: Vec<usize> = key_columns
+        .iter()
+        .filter_map(|key| names.iter().position(|name| name == key))
+        .collect();
+    if key.len() != key_columns.len() {
+        return None;
+    }
+    let engine = Mapping {
+        key_generated: key
+            .iter()
+            .all(|place| columns[*place].default_sql.is_some()),
+        key,
+        columns: engine_columns,
+        header_row,
+        direction,
+        policy,
+        tie,
+        on_table_delete,
+        on_sheet_delete,
+        max_delete_percent,
+        max_delete_rows,
+        has_row_filter: row_filter.is_some(),
+        notes_on_problems,
+        time_zone: chrono_tz::UTC,
+        max_request_bytes: settings::max_request_bytes(),
+    };
+    Some(Loaded {
+        id,
+        spreadsheet_id,
+        sheet_id,
+        sheet_title,
+        poll_interval,
+        credential,
+        run_as,
+        table,
+        row_filter,
+        conflict_function,
+        columns,
+        engine,
+    })
+}
+
+fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn>, Vec<Column>) {
+    let rows = session.execute(
+        "SELECT k.column_name, pg_catalog.quote_ident(k.column_name), k.header, k.direction, k.conflict_policy, k.kind, a.atttypid, a.atttypmod, \
+                pg_catalog.format_type(a.atttypid, NULL), a.attnotnull, a.attidentity, a.attgenerated, \
+                CASE WHEN a.attidentity <> '' THEN pg_catalog.format('pg_catalog.nextval(%L::pg_catalog.regclass)', pg_catalog.pg_get_serial_sequence(m.table_name::text, a.attname)) \
+                     WHEN a.atthasdef AND a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END \
+         FROM sheet_sync.mapping m JOIN sheet_sync.mapping_column k ON k.mapping_id = m.id \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = m.table_name AND a.attnum = k.attnum AND NOT a.attisdropped \
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+         WHERE m.id = $1 ORDER BY k.position",
+        &[id.into()],
+    );
+    let mut names = Vec::new();
+    let mut columns = Vec::new();
+    let mut engine_columns = Vec::new();
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let plain = fields.text();
+        let name = fields.text();
+        let header = fields.text();
+        let direction = direction(&fields.text());
+        let policy = fields.optional().map(|text| policy(&text));
+        let kind = kind(&fields.text());
+        let value = ColumnType {
+            oid: pg_sys::Oid::from(fields.number() as u32),
+            modifier: fields.number() as i32,
+        };
+        let type_name = fields.text();
+        let not_null = fields.flag();
+        let identity_always = fields.text() == "a";
+        let generated = !fields.text().is_empty();
+        let default_sql = fields.optional();
+        engine_columns.push(Column {
+            name: plain.clone(),
+            header,
+            kind,
+            nullable: !not_null,
+            has_default: default_sql.is_some() || generated,
+            writable: !generated,
+            direction,
+            policy,
+        });
+        columns.push(TableColumn {
+            name,
+            value,
+            type_name,
+            identity_always,
+            default_sql,
+        });
+        names.push(plain);
+    }
+    (names, columns, engine_columns)
+}
+
+/// ALTER TABLE happened, or may have: columns that were renamed keep their place and header, dropped ones leave (their sheet
+/// column stays as it is), new ones join at the end where the mapping is for all columns.
+fn follow_columns(session: &mut Session, id: i32) {
+    let changed = session.execute("SELECT sheet_sync._follow_columns($1)", &[id.into()]);
+    if changed.into_iter().flatten().flatten().next().as_deref() == Some("t") {
+        crate::postgres::statement::forget_plans();
+    }
+}
+
+fn direction(text: &str) -> Direction {
+    match text {
+        "to_sheet" => Direction::ToSheet,
+        "from_sheet" => Direction::FromSheet,
+        _ => Direction::Both,
+    }
+}
+
+fn policy(text: &str) -> Policy {
+    match text {
+        "database_wins" => Policy::DatabaseWins,
+        "sheet_wins" => Policy::SheetWins,
+        "manual" => Policy::Manual,
+        "conflict_function" => Policy::Function,
+        _ => Policy::LastWriteWins,
+    }
+}
+
+fn kind(text: &str) -> Kind {
+    match text {
+        "boolean" => Kind::Boolean,
+        "integer" => Kind::Integer,
+        "float4" => Kind::Float4,
+        "float8" => Kind::Float8,
+        "numeric" => Kind::Numeric,
+        "date" => Kind::Date,
+        "time" => Kind::Time,
+        "timestamp" => Kind::Timestamp,
+        "timestamptz" => Kind::TimestampTz,
+        _ => Kind::Text,
+    }
+}

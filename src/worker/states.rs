@@ -1,0 +1,167 @@
+//! What the catalog shows of a mapping's state. Written only when it changes: an idle mapping writes nothing.
+
+use engine::effect::Operation;
+use engine::effect::{Planned, Report};
+use engine::mapping::Side;
+use std::time::Duration;
+
+use super::database::{column_name, key_literal};
+use super::mappings::Loaded;
+use crate::postgres::statement::Session;
+use crate::postgres::transaction::transaction;
+
+/// Why a mapping does not go on, in words for its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// False where it goes on by itself in a moment: the state stays as it is.
+    pub failed: bool,
+    pub reason: String,
+    pub hint: String,
+    pub retry_in: Duration,
+}
+
+pub fn show_trouble(mapping: i32, trouble: &Trouble) {
+    store(|session| {
+        session.execute(
+            "UPDATE sheet_sync.mapping SET state = CASE WHEN $2 AND state <> 'paused' THEN 'failed' ELSE state END, reason = $3, hint = $4, \
+                    retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1",
+            &[mapping.into(), trouble.failed.into(), trouble.reason.clone().into(), trouble.hint.clone().into(), (trouble.retry_in.as_millis() as i64).into()],
+        );
+    });
+}
+
+/// All is well again.
+pub fn clear_trouble(mapping: i32) {
+    store(|session| {
+        session.execute(
+            "UPDATE sheet_sync.mapping m SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL \
+             FROM sheet_sync._cycle c WHERE c.mapping_id = m.id AND m.id = $1 AND m.state <> 'paused'",
+            &[mapping.into()],
+        );
+    });
+}
+
+pub fn show_tab(mapping: i32, sheet_id: i64, title: &str) {
+    store(|session| {
+        session.execute(
+            "UPDATE sheet_sync.mapping SET sheet_id = $2, sheet_title = $3 WHERE id = $1 AND (sheet_id, sheet_title) IS DISTINCT FROM ($2, $3)",
+            &[mapping.into(), sheet_id.into(), title.into()],
+        );
+    });
+}
+
+/// Another mapping of the same tab, if there is one.
+pub fn other_mapping_of_tab(mapping: i32, spreadsheet_id: &str, sheet_id: i64) -> Option<String> {
+    transaction(|session| {
+        session
+            .select(
+                "SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id < $1 AND m.spreadsheet_id = $2 AND m.sheet_id = $3",
+                &[mapping.into(), spreadsheet_id.into(), sheet_id.into()],
+            )
+            .into_iter()
+            .flatten()
+            .flatten()
+            .next()
+    })
+    .ok()
+    .flatten()
+}
+
+/// The dirty keys that a cycle has dealt with, and what it did.
+pub fn end_cycle(
+    mapping: i32,
+    cycle: i64,
+    dealt_with: &[i64],
+    deletes_were_confirmed: bool,
+    merged: bool,
+    report: &Report,
+) {
+    store(|session| {
+        if !dealt_with.is_empty() {
+            session.execute(
+                "DELETE FROM sheet_sync._dirty_key WHERE mapping_id = $1 AND id = ANY ($2)",
+                &[mapping.into(), dealt_with.to_vec().into()],
+            );
+        }
+        if deletes_were_confirmed {
+            session.execute(
+                "UPDATE sheet_sync.mapping SET deletes_confirmed = false WHERE id = $1",
+                &[mapping.into()],
+            );
+        }
+        session.execute(
+            "UPDATE sheet_sync._cycle SET cycle_id = $2, ended_at = pg_catalog.clock_timestamp(), rows = $3, rows_pushed = rows_pushed + $4, \
+                    rows_pulled = rows_pulled + $5, merged = merged OR $6 WHERE mapping_id = $1",
+            &[
+                mapping.into(),
+                cycle.into(),
+                (report.rows as i64).into(),
+                (report.rows_pushed as i64).into(),
+                (report.rows_pulled as i64).into(),
+                merged.into(),
+            ],
+        );
+    });
+}
+
+pub fn forget_mapping(mapping: i32) {
+    store(|session| {
+        session.execute(
+            "DELETE FROM sheet_sync.mapping WHERE id = $1",
+            &[mapping.into()],
+        );
+    });
+}
+
+pub fn store_preview(request: u64, mapping: &Loaded, planned: &[Planned]) {
+    store(|session| {
+        for (line, plan) in planned.iter().enumerate() {
+            session.execute(
+                "INSERT INTO sheet_sync._preview (request_id, line, mapping_id, changes, operation, key, column_name, old_value, new_value, reason) \
+                 VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8, $9, $10)",
+                &[
+                    (request as i64).into(),
+                    (line as i32).into(),
+                    mapping.id.into(),
+                    match plan.side {
+                        Side::Database => "database",
+                        Side::Sheet => "sheet",
+                    }
+                    .into(),
+                    match plan.operation {
+                        Operation::Insert => "insert",
+                        Operation::Update => "update",
+                        Operation::Delete => "delete",
+                    }
+                    .into(),
+                    plan.key.as_ref().map(key_literal).into(),
+                    column_name(mapping, plan.column).into(),
+                    plan.old.clone().into(),
+                    plan.new.clone().into(),
+                    plan.reason.clone().into(),
+                ],
+            );
+        }
+    });
+}
+
+/// Lines of history that are older than their retention; answers to preview() that nobody fetched.
+pub fn sweep() {
+    store(|session| {
+        session.execute(
+            "DELETE FROM sheet_sync.history WHERE at < pg_catalog.clock_timestamp() - $1 * interval '1 minute'",
+            &[crate::settings::history_retention().into()],
+        );
+        session.execute("DELETE FROM sheet_sync._dirty_key d WHERE NOT EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = d.mapping_id)", &[]);
+    });
+}
+
+/// What is not stored now is stored at the next turn: every caller's state is derived anew from what is.
+fn store(body: impl FnOnce(&mut Session)) {
+    if let Err(refusal) = transaction(body) {
+        pgrx::log!(
+            "sheet_sync: a state could not be stored: {}",
+            refusal.message
+        );
+    }
+}
