@@ -4,6 +4,8 @@
 //!
 //! A schedule that breaks a promise is made small and printed as Rust, to be pasted into `regressions.rs`.
 
+// Shared with the scenarios, which use other parts of it.
+#[allow(dead_code)]
 mod model;
 mod regressions;
 mod schedule;
@@ -54,4 +56,31 @@ fn report(seed: u64) {
     let (schedule, violation) = Schedule::random(seed).shrink(genuine, DriverBugs::default());
     let trace = schedule.trace(genuine, DriverBugs::default());
     panic!("seed {seed}: {}\n\n{schedule}\n\n{trace}", violation.0);
+}
+
+/// Every way in which schedules fail, how often, and the smallest example of each: for work on the engine.
+#[test]
+#[ignore = "a tool, not a test"]
+fn survey() {
+    let (count, first) = (setting("SIMULATE_N", 2_000), setting("SIMULATE_SEED", 1));
+    let mut kinds: std::collections::BTreeMap<String, (u32, Schedule)> = Default::default();
+    for seed in first..first + count {
+        let schedule = Schedule::random(seed);
+        if let Err(violation) = schedule.run(genuine, DriverBugs::default()) {
+            let kind = violation.kind();
+            let known = kinds.entry(kind).or_insert((0, schedule.clone()));
+            known.0 += 1;
+            if schedule.ops.len() < known.1.ops.len() {
+                known.1 = schedule;
+            }
+        }
+    }
+    for (kind, (times, schedule)) in kinds {
+        let (small, violation) = schedule.shrink(genuine, DriverBugs::default());
+        println!(
+            "==== {times} of {count}: {kind}\n{}\n{small}\n{}\n",
+            violation.0,
+            small.trace(genuine, DriverBugs::default())
+        );
+    }
 }

@@ -80,9 +80,15 @@ impl Schedule {
 
     /// The smallest schedule found that still breaks a promise.
     pub fn shrink(self, maker: Maker, bugs: DriverBugs) -> (Self, Violation) {
-        let fails = |schedule: &Schedule| schedule.run(maker, bugs).err();
         let mut best = self;
-        let mut violation = fails(&best).expect("only a failing schedule is shrunk");
+        let mut violation = best
+            .run(maker, bugs)
+            .expect_err("only a failing schedule is shrunk");
+        let kind = violation.kind();
+        let fails = |schedule: &Schedule| {
+            let violation = schedule.run(maker, bugs).err();
+            violation.filter(|other| other.kind() == kind)
+        };
         loop {
             let smaller = best
                 .smaller()
@@ -146,14 +152,11 @@ pub fn perform(world: &mut World, op: Op) -> Verdict {
         Op::Table(edit) => world.edit_table(edit),
         Op::Sheet(edit) => world.edit_sheet(edit),
         Op::Resolve { nth, by } => {
-            world.resolve(
-                nth,
-                match by {
-                    Resolution::Database => Decision::Side(Side::Database),
-                    Resolution::Sheet => Decision::Side(Side::Sheet),
-                    Resolution::Value(n) => Decision::Value(Some(n.to_string())),
-                },
-            );
+            world.resolve(nth, |kind| match by {
+                Resolution::Database => Decision::Side(Side::Database),
+                Resolution::Sheet => Decision::Side(Side::Sheet),
+                Resolution::Value(n) => Decision::Value(Value::Num(n).datum(kind)),
+            });
             Ok(())
         }
         Op::Step(times) => (0..times).try_for_each(|_| world.step()),

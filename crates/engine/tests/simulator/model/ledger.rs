@@ -37,6 +37,8 @@ pub struct Ledger {
     /// Rows that a person took from a side (or that left the row filter); true where they came back since.
     pub table_deleted: BTreeMap<Key, bool>,
     pub sheet_deleted: BTreeMap<Key, bool>,
+    /// Keys that a person typed: nothing speaks against such a row in the table.
+    retyped: BTreeSet<Key>,
     /// Every value that somebody ever gave to a cell.
     ever: BTreeMap<(Key, usize), BTreeSet<Datum>>,
     /// Keys in the newest snapshot that the engine has.
@@ -64,6 +66,7 @@ impl Ledger {
             sheet_edits: BTreeMap::new(),
             table_deleted: BTreeMap::new(),
             sheet_deleted: BTreeMap::new(),
+            retyped: BTreeSet::new(),
             ever: BTreeMap::new(),
             known: BTreeSet::new(),
             former: BTreeMap::new(),
@@ -90,10 +93,12 @@ impl Ledger {
             .retain(|key, back| !*back || !keys.contains(key));
     }
 
-    /// From here on nobody's delete counts: both sides are compared afresh.
-    pub fn forget_deletes(&mut self) {
+    /// From here on both sides are compared afresh: nobody's delete counts, and what is empty on one side is filled.
+    pub fn forget_bases(&mut self) {
         self.table_deleted.clear();
         self.sheet_deleted.clear();
+        self.table_edits.retain(|_, datum| datum.is_some());
+        self.sheet_edits.retain(|_, cell| *cell != Cell::Empty);
     }
 
     /// A value that no person typed and that is right all the same (a conflict function, `resolve()`).
@@ -118,6 +123,13 @@ impl Ledger {
     pub fn meant(&self, column: usize, cell: &Cell) -> Option<Datum> {
         let spec = &self.mapping.columns[column];
         meaning(spec.kind, spec.nullable, cell).map(|datum| self.stored(column, &datum))
+    }
+
+    /// Whether a cell shows what the table has, nothing added and nothing left out.
+    pub fn agree(&self, column: usize, datum: &Datum, cell: &Cell) -> bool {
+        let spec = &self.mapping.columns[column];
+        meaning(spec.kind, spec.nullable, cell)
+            .is_some_and(|meant| normal(spec.kind, &meant) == normal(spec.kind, datum))
     }
 
     fn pulled(&self, column: usize) -> bool {
@@ -220,8 +232,7 @@ impl Ledger {
     ) -> Verdict {
         let owed: Vec<(usize, Datum)> = self.take_table_edits(key);
         if author == Author::Person {
-            let on_sheet = keys_in_sheet(&self.mapping, sides).contains_key(key);
-            if (on_sheet || sides.table.bases.contains_key(key)) && row.in_filter {
+            if row.in_filter {
                 self.table_deleted.insert(key.clone(), false);
             }
             return Ok(());
@@ -260,6 +271,7 @@ impl Ledger {
         if let Author::Engine { everything } = author {
             if !everything
                 && self.table_deleted.get(key) == Some(&false)
+                && !self.retyped.contains(key)
                 && !named(
                     sides,
                     &self.names(key),
@@ -285,7 +297,9 @@ impl Ledger {
                 None => Ok(()),
             };
         }
-        self.table_deleted.remove(key);
+        self.table_deleted
+            .entry(key.clone())
+            .and_modify(|back| *back = true);
         for (column, datum) in row.values.iter().enumerate() {
             self.allow(key, column, datum);
             let agreed = sides
@@ -326,12 +340,9 @@ impl Ledger {
             let place = (key.clone(), column);
             if author == Author::Person {
                 self.allow(key, column, after);
-                let agreed = sides
-                    .table
-                    .bases
-                    .get(key)
-                    .and_then(|(base, _)| base.database.get(column));
-                match agreed == Some(after) {
+                let base = sides.table.bases.get(key);
+                let agreed = base.is_some_and(|(base, _)| base.database.get(column) == Some(after));
+                match agreed || (base.is_none() && after.is_none()) {
                     true => drop(self.table_edits.remove(&place)),
                     false => drop(self.table_edits.insert(place, after.clone())),
                 }
@@ -413,7 +424,7 @@ impl Ledger {
                 self.sheet_deleted.insert(key, false);
             }
             if let Some(key) = &new_key {
-                self.table_deleted.remove(key);
+                self.retyped.insert(key.clone());
                 self.sheet_deleted
                     .entry(key.clone())
                     .and_modify(|back| *back = true);
@@ -428,7 +439,7 @@ impl Ledger {
             }
             let base = new_key.as_ref().and_then(|key| sides.table.bases.get(key));
             let agreed = base.and_then(|(base, _)| base.sheet.get(column));
-            let nothing = retyped && *cell == Cell::Empty;
+            let nothing = (retyped || base.is_none()) && *cell == Cell::Empty;
             if self.mapping.key.contains(&column) || nothing || (agreed == Some(cell) && !retyped) {
                 self.sheet_edits.remove(&(uid, column));
             } else {
@@ -591,6 +602,9 @@ impl Ledger {
             .filter(|&column| new[column] != old[column] && !self.mapping.key.contains(&column))
         {
             if self.pulled(column) {
+                if sides.tab.computes(uid, column) {
+                    continue;
+                }
                 return broken(format!(
                     "row {key:?}, column {column} is pulled only and gets {:?}",
                     new[column]
@@ -630,10 +644,12 @@ impl Ledger {
 
     /// Entries whose value stands on the other side are settled.
     fn close(&mut self, sides: Sides) {
-        if self.table_edits.is_empty() && self.sheet_edits.is_empty() {
-            return;
-        }
         let standing = keys_in_sheet(&self.mapping, sides);
+        let table = &sides.table.rows;
+        let somewhere =
+            |key: &Key, _: &mut bool| table.contains_key(key) || standing.contains_key(key);
+        self.table_deleted.retain(somewhere);
+        self.sheet_deleted.retain(somewhere);
         let mut table_edits = std::mem::take(&mut self.table_edits);
         table_edits.retain(|(key, column), datum| {
             let there = |(uid, _): &(Uid, bool)| {

@@ -24,7 +24,9 @@ pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
         match standing.get(key).map_or(0, Vec::len) {
             0 if in_filter => missing_in_sheet(setup, ledger, sides, key)?,
             1 if in_filter => cells_agree(ledger, sides, key, standing[key][0].0)?,
-            1 if !has_problem(sides.table, key, None) => {
+            1 if !has_problem(sides.table, key, None)
+                && setup.on_table_delete != OnTableDelete::Keep =>
+            {
                 return broken(format!(
                     "row {key:?} does not match the row filter and stands in the sheet"
                 ));
@@ -82,7 +84,7 @@ fn cells_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> Verdict {
     for column in 0..sides.table.mapping.columns.len() {
         let datum = &sides.table.rows[key].values[column];
         let cell = sides.tab.mapped_cell(row, column, sides.now);
-        let agree = ledger.meant(column, &cell) == Some(ledger.stored(column, datum));
+        let agree = ledger.agree(column, datum, &cell);
         if !agree
             && !has_problem(sides.table, key, Some(column))
             && !is_pending(sides.table, key, Some(column))
@@ -194,7 +196,6 @@ fn all_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> bool {
     };
     (0..sides.table.mapping.columns.len()).all(|column| {
         let cell = sides.tab.mapped_cell(row, column, sides.now);
-        ledger.meant(column, &cell)
-            == Some(ledger.stored(column, &sides.table.rows[key].values[column]))
+        ledger.agree(column, &sides.table.rows[key].values[column], &cell)
     })
 }

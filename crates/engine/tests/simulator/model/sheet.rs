@@ -79,7 +79,7 @@ impl Tab {
         self.insert_row(self.rows.len(), by_engine)
     }
 
-    fn insert_row(&mut self, at: usize, by_engine: bool) -> &mut Row {
+    pub fn insert_row(&mut self, at: usize, by_engine: bool) -> &mut Row {
         let row = Row {
             uid: self.next_uid,
             cells: vec![Content::Value(Cell::Empty); self.columns.len()],
@@ -143,6 +143,23 @@ impl Tab {
         (self.header() + 1..self.rows.len())
             .filter(filled)
             .collect()
+    }
+
+    /// Whether a row's mapped cell is a formula.
+    pub fn computes(&self, uid: Uid, mapped: usize) -> bool {
+        let content = |row: &Row| Some(row.cells[self.position(mapped)?].clone());
+        let row = self.rows.iter().find(|row| row.uid == uid);
+        !matches!(row.and_then(content), None | Some(Content::Value(_)))
+    }
+
+    /// Where people type new rows: below everything.
+    pub fn first_free_row(&mut self) -> usize {
+        let last = self.data_rows().last().copied();
+        let row = last.unwrap_or(self.header()) + 1;
+        while self.rows.len() <= row {
+            self.push_row(false);
+        }
+        row
     }
 
     fn index_of(&self, uid: Uid) -> Option<usize> {
@@ -410,7 +427,7 @@ impl Tab {
         Ok(deleted)
     }
 
-    fn remove_row(&mut self, row: usize) {
+    pub fn remove_row(&mut self, row: usize) {
         let uid = self.rows.remove(row).uid;
         self.anchors.retain(|_, anchor| anchor.uid != uid);
     }
@@ -436,6 +453,9 @@ impl Tab {
             else {
                 return broken(format!("the header {text} is of no column"));
             };
+            if let Some(renamed) = self.position(mapped) {
+                self.columns[renamed] = ColumnUse::Other;
+            }
             self.columns[column] = ColumnUse::Mapped(mapped);
             self.rows[row].cells[column] = Content::Value(Cell::Text(text.clone()));
         }
@@ -547,18 +567,8 @@ impl Tab {
                 }
             }
             SheetEdit::TypeRow { key, value } => {
-                let free = (self.header() + 1..self.rows.len())
-                    .find(|row| data.last().is_none_or(|last| row > last));
-                let row = free.unwrap_or_else(|| {
-                    self.push_row(false);
-                    self.rows.len() - 1
-                });
+                let row = self.first_free_row();
                 let values = super::setup::row_of(setup, &self.mapping, key.unwrap_or(0), value);
-                let replace = self.rows[row]
-                    .cells
-                    .iter()
-                    .all(|content| *content == Content::Value(Cell::Empty));
-                debug_assert!(replace, "people type new rows where nothing stands");
                 self.type_row(row, &values);
                 if key.is_none() {
                     for mapped in self.mapping.key.clone() {

@@ -112,7 +112,9 @@ pub fn shown(kind: Kind, datum: &Datum) -> Cell {
         Kind::Boolean => Some(Cell::Bool(text == "t")),
         Kind::Date => NaiveDate::parse_from_str(text, "%Y-%m-%d")
             .ok()
-            .map(|date| Cell::Number((date - epoch()).num_days() as f64)),
+            .map(|date| (date - epoch()).num_days())
+            .filter(|days| *days >= 0)
+            .map(|days| Cell::Number(days as f64)),
         _ => None,
     };
     cell.unwrap_or_else(|| Cell::Text(text.into()))

@@ -9,9 +9,9 @@ use super::{Verdict, broken, settled};
 use engine::cycle::Machine;
 use engine::effect::{
     Again, Change, Class, Commit, DatabaseEffect, Decision, DirtyKey, Effect, Failure, Outcome,
-    Report, Scope, SheetEffect, SheetOutcome, Start, Step, Stopped, Ways,
+    Refusal, Report, Scope, SheetEffect, SheetOutcome, Start, Step, Stopped, Ways, Winner,
 };
-use engine::mapping::Mapping;
+use engine::mapping::{Kind, Mapping};
 use engine::value::{Cell, Key, Timestamp};
 use std::collections::BTreeMap;
 
@@ -155,14 +155,7 @@ impl World {
             }
         }
         self.table.dirty.clear();
-        let sides = Sides {
-            table: &self.table,
-            tab: &self.tab,
-            now: self.clock,
-        };
-        self.ledger
-            .book(Author::Person, sides)
-            .expect("people may do anything");
+        self.book(Author::Person).expect("people may do anything");
     }
 
     pub fn say(&mut self, words: impl FnOnce() -> String) {
@@ -209,19 +202,39 @@ impl World {
         self.book(Author::Person)
     }
 
-    pub fn resolve(&mut self, nth: u8, decision: Decision) {
+    /// Any statement; one that Postgres refuses changes nothing.
+    pub fn statement<T>(
+        &mut self,
+        run: impl FnOnce(&mut Table, Timestamp) -> Result<T, Refusal>,
+    ) -> Verdict {
         let now = self.tick();
-        if let Decision::Value(datum) = &decision {
-            for (key, column) in self
-                .table
-                .conflicts
-                .iter()
-                .map(|line| (&line.conflict.key, line.conflict.column))
-            {
-                if let Some(column) = column {
-                    self.ledger.allow(key, column, datum);
-                }
-            }
+        if let Err(refusal) = run(&mut self.table, now) {
+            return broken(format!("the statement fails: {}", refusal.message));
+        }
+        self.book(Author::Person)
+    }
+
+    /// Somebody has done something to either side.
+    pub fn book_person(&mut self) -> Verdict {
+        self.tick();
+        self.book(Author::Person)
+    }
+
+    /// `resolve()` of the nth pending conflict.
+    pub fn resolve(&mut self, nth: u8, decision: impl FnOnce(Kind) -> Decision) {
+        let now = self.tick();
+        let pending = self.table.conflicts.iter().map(|line| &line.conflict);
+        let pending: Vec<(Key, Option<usize>)> = pending
+            .filter(|conflict| conflict.winner == Winner::Pending && !conflict.settled)
+            .map(|conflict| (conflict.key.clone(), conflict.column))
+            .collect();
+        let Some((key, column)) = pending.get(usize::from(nth) % pending.len().max(1)) else {
+            return;
+        };
+        let decision =
+            decision(column.map_or(Kind::Text, |column| self.table.mapping.columns[column].kind));
+        if let (Decision::Value(datum), Some(column)) = (&decision, column) {
+            self.ledger.allow(key, *column, datum);
         }
         self.table.resolve(nth, decision, now);
     }
@@ -234,7 +247,11 @@ impl World {
         self.confirm = true;
     }
 
+    /// The base rows are dropped, and with them what the engine remembers.
     pub fn resync(&mut self) {
+        self.crash();
+        self.table.bases.clear();
+        self.ledger.forget_bases();
         self.initialised = false;
     }
 
@@ -290,9 +307,6 @@ impl World {
         let confirmed = std::mem::take(&mut self.confirm);
         self.cycles += 1;
         self.poll_due = false;
-        if scope == Scope::Everything {
-            self.ledger.forget_deletes();
-        }
         self.cycle = Some(Cycle {
             scope,
             dirty_upto: self.table.dirty.last().map_or(0, |(number, ..)| *number),
@@ -400,7 +414,8 @@ impl World {
             Effect::Sheet(effect) => match self.tab.carry_out(effect, self.cycles, now)? {
                 Some(outcome) => {
                     if let (SheetEffect::Read, Some(cycle)) = (effect, &mut self.cycle) {
-                        cycle.header_broken |= !self.tab.header_holds(now);
+                        cycle.header_broken |=
+                            cycle.scope != Scope::Everything && !self.tab.header_holds(now);
                         self.ledger.snapshot_taken(Sides {
                             table: &self.table,
                             tab: &self.tab,
@@ -412,7 +427,11 @@ impl World {
                 None => Outcome::Failed(failure(Class::RetryNow, "stale_position", false)),
             },
         };
-        self.book(author)?;
+        match effect {
+            // A column whose header a person renamed is not ours any more: the new one begins empty.
+            Effect::Sheet(SheetEffect::WriteHeader { .. }) => self.book(Author::Person)?,
+            _ => self.book(author)?,
+        }
         Ok(outcome)
     }
 
@@ -518,7 +537,7 @@ impl World {
         else {
             return self.carry_out(&Effect::Sheet(SheetEffect::Read));
         };
-        cycle.header_broken |= !self.tab.header_holds(now);
+        cycle.header_broken |= cycle.scope != Scope::Everything && !self.tab.header_holds(now);
         let first = self.tab.header() + 1;
         if snapshot.rows.len() > first {
             let from = first + usize::from(from) % (snapshot.rows.len() - first);
@@ -548,14 +567,20 @@ impl World {
             self.land()?;
         }
         self.edit_sheet(SheetEdit::MendHeader)?;
-        self.run_until_still()?;
+        self.run_until_still(true)?;
         // Problems are tried again now and then: give them a chance.
         self.pause(48 * 3600);
         self.poll();
-        self.run_until_still()
+        self.run_until_still(true)
     }
 
-    fn run_until_still(&mut self) -> Verdict {
+    /// The worker as it is: a guard waits for a person.
+    pub fn sync(&mut self) -> Verdict {
+        self.poll();
+        self.run_until_still(false)
+    }
+
+    fn run_until_still(&mut self, confirming: bool) -> Verdict {
         for _ in 0..60 {
             self.pause(10);
             let before = self.fingerprint();
@@ -567,12 +592,34 @@ impl World {
                 self.begin(scope)?;
             }
             self.finish()?;
-            self.confirm = self.guarded;
+            if self.guarded && !confirming {
+                return Ok(());
+            }
+            self.confirm |= self.guarded;
             if scope != Scope::Dirty && self.due().is_none() && before == self.fingerprint() {
                 return Ok(());
             }
         }
         broken("it does not come to rest")
+    }
+
+    pub fn planned(&self) -> Option<&Effect> {
+        match &self.pending {
+            Pending::Planned(effect) => Some(effect),
+            _ => None,
+        }
+    }
+
+    /// Half a step, of a cycle that begins now if none is under way.
+    pub fn advance(&mut self) -> Verdict {
+        match self.cycle {
+            Some(_) => self.step(),
+            None => self.begin(self.due().unwrap_or(Scope::Full)),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock
     }
 
     /// The cycle under way, to its end.
