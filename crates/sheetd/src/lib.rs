@@ -1,1 +1,18 @@
+//! sheetd: a local server that speaks Google's Sheets v4, Drive v3 and OAuth token endpoints.
+//!
+//! `model` is the spreadsheet itself, without HTTP; `batch`, `change` and `edit` are what can happen to it, pure and
+//! all-or-nothing; `store` keeps the spreadsheets; `http` is Google's side of the wire and `control` our own.
 
+pub mod batch;
+pub mod change;
+pub mod control;
+pub mod edit;
+pub mod errors;
+pub mod faults;
+pub mod http;
+pub mod model;
+pub mod options;
+pub mod server;
+pub mod store;
+
+pub use server::{Options, Server};

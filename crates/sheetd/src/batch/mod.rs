@@ -1,0 +1,181 @@
+//! `spreadsheets.batchUpdate`: requests applied in order, all or none (facts 2.5).
+
+pub mod cells;
+mod dimensions;
+mod metadata;
+mod ranges;
+pub mod sheets;
+
+use serde_json::{Value as Json, json};
+
+pub use cells::grow;
+
+use crate::errors::{ApiError, ApiResult};
+use crate::model::area::Rect;
+use crate::model::workbook::Workbook;
+
+/// Who asks, and what the engine may not find out by itself.
+pub struct Context {
+    pub caller: String,
+    pub project: String,
+    pub year: i32,
+    pub rng: fastrand::Rng,
+    pub options: crate::options::Options,
+    /// What the change touched, for those who watch.
+    pub touched: Vec<Touched>,
+}
+
+/// One touched range, or a whole tab where structure changed.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Touched {
+    #[serde(rename = "sheetId")]
+    pub sheet: i64,
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Rect>,
+}
+
+impl Context {
+    /// Ids that Google assigns are large and look random (facts 11.H).
+    pub fn fresh_id(&mut self) -> i64 {
+        self.rng.i64(100_000_000..2_147_483_647)
+    }
+
+    pub fn touch(&mut self, sheet: i64, kind: &str, range: Rect) {
+        self.touched.push(Touched {
+            sheet,
+            kind: kind.to_owned(),
+            range: Some(range),
+        });
+    }
+
+    pub fn touch_structure(&mut self, sheet: i64, kind: &str) {
+        self.touched.push(Touched {
+            sheet,
+            kind: kind.to_owned(),
+            range: None,
+        });
+    }
+}
+
+/// The workbook after all requests, and one reply for each. A refusal leaves the caller's workbook as it was.
+pub fn apply(
+    book: &Workbook,
+    requests: &[Json],
+    context: &mut Context,
+) -> ApiResult<(Workbook, Vec<Json>)> {
+    let mut book = book.clone();
+    let mut replies = Vec::with_capacity(requests.len());
+    for (index, request) in requests.iter().enumerate() {
+        let Some((kind, body)) = request.as_object().and_then(|r| r.iter().next()) else {
+            return Err(ApiError::invalid(format!(
+                "Invalid requests[{index}]: No request set."
+            )));
+        };
+        let reply = one(&mut book, kind, body, context)
+            .map_err(|e| e.within(&format!("requests[{index}].{kind}")))?;
+        note_touched(&book, kind, body, context);
+        replies.push(reply.map_or_else(|| json!({}), |reply| json!({ kind: reply })));
+    }
+    Ok((book, replies))
+}
+
+fn one(
+    book: &mut Workbook,
+    kind: &str,
+    body: &Json,
+    context: &mut Context,
+) -> ApiResult<Option<Json>> {
+    match kind {
+        "addSheet" => sheets::add(book, body, context).map(Some),
+        "deleteSheet" => sheets::delete(book, body).map(none),
+        "duplicateSheet" => sheets::duplicate(book, body, context).map(Some),
+        "updateSheetProperties" => sheets::update(book, body).map(none),
+        "updateSpreadsheetProperties" => sheets::update_spreadsheet(book, body).map(none),
+
+        "updateCells" => cells::update(book, body, context).map(none),
+        "repeatCell" => cells::repeat(book, body, context).map(none),
+        "appendCells" => cells::append(book, body, context).map(none),
+        "setDataValidation" => cells::set_validation(book, body).map(none),
+
+        "appendDimension" => dimensions::append(book, body).map(none),
+        "insertDimension" => dimensions::insert(book, body).map(none),
+        "deleteDimension" => dimensions::delete(book, body, context).map(none),
+        "moveDimension" => dimensions::move_lines(book, body, context).map(none),
+        "sortRange" => dimensions::sort(book, body, context).map(none),
+        "updateDimensionProperties" => dimensions::update_properties(book, body).map(none),
+        "autoResizeDimensions" => dimensions::auto_resize(book, body).map(none),
+        "addDimensionGroup" => dimensions::add_group(book, body).map(Some),
+        "deleteDimensionGroup" => dimensions::delete_group(book, body).map(Some),
+
+        "createDeveloperMetadata" => metadata::create(book, body, context).map(Some),
+        "updateDeveloperMetadata" => metadata::update(book, body, context).map(Some),
+        "deleteDeveloperMetadata" => metadata::delete(book, body, context).map(Some),
+
+        "addNamedRange" => ranges::add_named(book, body, context).map(Some),
+        "updateNamedRange" => ranges::update_named(book, body).map(none),
+        "deleteNamedRange" => ranges::delete_named(book, body).map(none),
+        "addProtectedRange" => ranges::add_protected(book, body, context).map(Some),
+        "updateProtectedRange" => ranges::update_protected(book, body, context).map(none),
+        "deleteProtectedRange" => ranges::delete_protected(book, body).map(none),
+        "mergeCells" => ranges::merge(book, body).map(none),
+        "unmergeCells" => ranges::unmerge(book, body).map(none),
+        "setBasicFilter" => ranges::set_basic_filter(book, body).map(none),
+        "clearBasicFilter" => ranges::clear_basic_filter(book, body).map(none),
+
+        other => Err(ApiError::invalid(format!(
+            "The request kind {other} is not modelled by this server."
+        ))),
+    }
+}
+
+/// Which cells a request named; one that names no range touched the whole tab.
+fn note_touched(book: &Workbook, kind: &str, body: &Json, context: &mut Context) {
+    let range = body
+        .get("range")
+        .filter(|_| matches!(kind, "updateCells" | "repeatCell" | "setDataValidation"));
+    match range.and_then(|r| book.rect(r).ok()) {
+        Some((sheet, rect)) => context.touch(sheet, kind, rect),
+        None => {
+            let id = [
+                "/range/sheetId",
+                "/sheetId",
+                "/start/sheetId",
+                "/source/sheetId",
+                "/properties/sheetId",
+            ]
+            .iter()
+            .find_map(|p| body.pointer(p).and_then(Json::as_i64));
+            context.touch_structure(id.unwrap_or(0), kind);
+        }
+    }
+}
+
+fn none((): ()) -> Option<Json> {
+    None
+}
+
+/// The mask of a request; `root` is the message that its paths start from.
+fn fields(body: &Json, schema: &str) -> ApiResult<crate::model::mask::Mask> {
+    let text = body
+        .get("fields")
+        .and_then(Json::as_str)
+        .unwrap_or_default();
+    if text.is_empty() {
+        return Err(ApiError::invalid(
+            "At least one field must be listed in 'fields'. (use '*' to indicate all fields)",
+        ));
+    }
+    if text == "*" {
+        return Ok(crate::model::mask::Mask::All);
+    }
+    let mask = crate::model::mask::Mask::parse(text).ok_or_else(|| unknown_field(text))?;
+    match crate::model::proto::SHEETS.unknown_path(schema, &mask) {
+        Some(path) => Err(unknown_field(&path)),
+        None => Ok(mask.canonical()),
+    }
+}
+
+fn unknown_field(path: &str) -> ApiError {
+    ApiError::invalid(format!("Invalid field mask: {path}"))
+}

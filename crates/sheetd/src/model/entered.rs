@@ -1,0 +1,325 @@
+//! What typing a text into a cell makes of it: `USER_ENTERED` (facts 3.1, measured table).
+
+use chrono::NaiveDate;
+use serde_json::{Value as Json, json};
+
+use super::cell::Entered;
+
+/// A parsed input: the value, and the number format that the way of writing brings along.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    pub entered: Entered,
+    pub format: Option<Json>,
+}
+
+impl Input {
+    fn plain(entered: Entered) -> Self {
+        Self {
+            entered,
+            format: None,
+        }
+    }
+
+    fn formatted(number: f64, kind: &str, pattern: &str) -> Self {
+        Self {
+            entered: Entered::Number(number),
+            format: Some(json!({ "type": kind, "pattern": pattern })),
+        }
+    }
+}
+
+/// Parses a text as a person would see it parsed. `year` completes dates that have none; `text_cell` is a cell of format `@`.
+pub fn parse(text: &str, locale: &str, year: i32, text_cell: bool) -> Input {
+    if text.is_empty() {
+        return Input::plain(Entered::Empty);
+    }
+    if let Some(rest) = text.strip_prefix('\'') {
+        return Input::plain(Entered::text(rest));
+    }
+    if text_cell {
+        return Input::plain(Entered::text(text));
+    }
+    if text.len() > 1 && text.starts_with('=') {
+        return Input::plain(Entered::formula(text));
+    }
+    let trimmed = text.trim();
+    match trimmed.to_ascii_uppercase().as_str() {
+        "TRUE" => return Input::plain(Entered::Bool(true)),
+        "FALSE" => return Input::plain(Entered::Bool(false)),
+        _ => {}
+    }
+    let day_first = !matches!(locale, "en_US" | "");
+    number(trimmed)
+        .or_else(|| date_time(trimmed, year, day_first))
+        .or_else(|| signed_formula(trimmed))
+        .unwrap_or_else(|| Input::plain(Entered::text(text)))
+}
+
+/// `+A1` and `-A1` start formulas as in the page.
+fn signed_formula(text: &str) -> Option<Input> {
+    let rest = text.strip_prefix(['+', '-'])?;
+    let formula_like = rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '(')
+        && (rest.contains('(')
+            || super::a1::parse(rest).is_some_and(|s| matches!(s, super::a1::Spec::Cells { .. })));
+    formula_like.then(|| Input::plain(Entered::formula(format!("={text}"))))
+}
+
+fn number(text: &str) -> Option<Input> {
+    let (negative, body) = match text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
+        Some(inner) => (true, inner),
+        None => match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        },
+    };
+    let (body, currency) = match body.strip_prefix('$') {
+        Some(rest) => (rest, true),
+        None => (body, false),
+    };
+    let (body, percent) = match body.strip_suffix('%') {
+        Some(rest) => (rest.trim_end(), true),
+        None => (body, false),
+    };
+    let (value, grouped, decimals, scientific) = magnitude(body)?;
+    let value = if negative { -value } else { value };
+    Some(if percent {
+        let pattern = if decimals == 0 { "0%" } else { "0.00%" };
+        Input::formatted(value / 100.0, "PERCENT", pattern)
+    } else if currency {
+        let pattern = if decimals == 0 {
+            "\"$\"#,##0"
+        } else {
+            "\"$\"#,##0.00"
+        };
+        Input::formatted(value, "CURRENCY", pattern)
+    } else if grouped {
+        let pattern = if decimals == 0 { "#,##0" } else { "#,##0.00" };
+        Input::formatted(value, "NUMBER", pattern)
+    } else if scientific {
+        Input::formatted(value, "SCIENTIFIC", "0.00E+00")
+    } else {
+        Input::plain(Entered::Number(value))
+    })
+}
+
+/// Digits with optional groups of three, fraction and exponent: value, grouped?, decimals, scientific?
+fn magnitude(text: &str) -> Option<(f64, bool, usize, bool)> {
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let exponent_ok = |e: &str| {
+        let digits = e.strip_prefix(['+', '-']).unwrap_or(e);
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    if exponent.is_some_and(|e| !exponent_ok(e)) {
+        return None;
+    }
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if !fraction.bytes().all(|b| b.is_ascii_digit()) || whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let grouped = whole.contains(',');
+    if grouped {
+        let mut groups = whole.split(',');
+        let first = groups.next()?;
+        if first.is_empty() || first.len() > 3 || !groups.all(|g| g.len() == 3) {
+            return None;
+        }
+    }
+    let digits = whole.replace(',', "");
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let literal = format!("{digits}.{fraction}0e{}", exponent.unwrap_or("0"));
+    let literal = if digits.is_empty() {
+        format!("0{literal}")
+    } else {
+        literal
+    };
+    let value: f64 = literal.parse().ok().filter(|v: &f64| v.is_finite())?;
+    Some((value, grouped, fraction.len(), exponent.is_some()))
+}
+
+fn date_time(text: &str, year: i32, day_first: bool) -> Option<Input> {
+    if let Some((day, pattern)) = date(text, year, day_first) {
+        return Some(Input::formatted(day, "DATE", &pattern));
+    }
+    if let Some((time, pattern)) = time(text) {
+        return Some(Input::formatted(time, "TIME", pattern));
+    }
+    let (first, rest) = text.split_once([' ', 'T'])?;
+    let (day, day_pattern) = date(first, year, day_first)?;
+    let (time, time_pattern) = time(rest.trim())?;
+    Some(Input::formatted(
+        day + time,
+        "DATE_TIME",
+        &format!("{day_pattern} {time_pattern}"),
+    ))
+}
+
+fn date(text: &str, year: i32, day_first: bool) -> Option<(f64, String)> {
+    let separator = ['-', '/', '.'].into_iter().find(|s| text.contains(*s))?;
+    let parts: Vec<&str> = text.split(separator).collect();
+    if !parts
+        .iter()
+        .all(|p| !p.is_empty() && p.len() <= 4 && p.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return None;
+    }
+    let n = |i: usize| parts[i].parse::<u32>().ok();
+    let s = separator;
+    let short = |y: u32, text: &str| {
+        if text.len() <= 2 {
+            (if y < 30 { 2000 } else { 1900 }) + y
+        } else {
+            y
+        }
+    };
+    let (y, m, d, pattern) = match parts.len() {
+        3 if parts[0].len() == 4 => (
+            n(0)? as i32,
+            n(1)?,
+            n(2)?,
+            format!("yyyy{s}{}{s}{}", width('m', parts[1]), width('d', parts[2])),
+        ),
+        3 if s != '.' || day_first => {
+            let y = short(n(2)?, parts[2]) as i32;
+            if day_first {
+                (
+                    y,
+                    n(1)?,
+                    n(0)?,
+                    format!("{}{s}{}{s}yyyy", width('d', parts[0]), width('m', parts[1])),
+                )
+            } else {
+                (
+                    y,
+                    n(0)?,
+                    n(1)?,
+                    format!("{}{s}{}{s}yyyy", width('m', parts[0]), width('d', parts[1])),
+                )
+            }
+        }
+        2 if s != '.' && parts.iter().all(|p| p.len() <= 2) => {
+            if day_first {
+                (
+                    year,
+                    n(1)?,
+                    n(0)?,
+                    format!("{}{s}{}", width('d', parts[0]), width('m', parts[1])),
+                )
+            } else {
+                (
+                    year,
+                    n(0)?,
+                    n(1)?,
+                    format!("{}{s}{}", width('m', parts[0]), width('d', parts[1])),
+                )
+            }
+        }
+        _ => return None,
+    };
+    Some((serial(NaiveDate::from_ymd_opt(y, m, d)?), pattern))
+}
+
+/// A leading zero asks for two digits.
+fn width(letter: char, digits: &str) -> String {
+    letter.to_string().repeat(
+        if digits.starts_with('0') || letter != ' ' && digits.len() > 1 && digits.starts_with('0') {
+            2
+        } else {
+            1
+        },
+    )
+}
+
+fn time(text: &str) -> Option<(f64, &'static str)> {
+    let upper = text.to_ascii_uppercase();
+    let (clock, half) = match upper
+        .strip_suffix("AM")
+        .map(|t| (t, 0.0))
+        .or_else(|| upper.strip_suffix("PM").map(|t| (t, 0.5)))
+    {
+        Some((clock, half)) => (clock.trim_end(), Some(half)),
+        None => (upper.as_str(), None),
+    };
+    let parts: Vec<&str> = clock.split(':').collect();
+    if !(2..=3).contains(&parts.len())
+        || !parts[..2]
+            .iter()
+            .all(|p| (1..=2).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return None;
+    }
+    let (hours, minutes): (f64, f64) = (parts[0].parse().ok()?, parts[1].parse().ok()?);
+    let seconds: f64 = match parts.get(2) {
+        Some(text) if text.starts_with(|c: char| c.is_ascii_digit()) => text.parse().ok()?,
+        Some(_) => return None,
+        None => 0.0,
+    };
+    if minutes >= 60.0 || seconds >= 60.0 || half.is_some() && !(1.0..=12.0).contains(&hours) {
+        return None;
+    }
+    let day = match half {
+        Some(half) => (hours % 12.0) / 24.0 + half,
+        None => hours / 24.0,
+    } + minutes / 1440.0
+        + seconds / 86_400.0;
+    let pattern = match (parts.len(), half) {
+        (3, Some(_)) => "h:mm:ss am/pm",
+        (_, Some(_)) => "h:mm am/pm",
+        (3, None) => "h:mm:ss",
+        _ => "h:mm",
+    };
+    Some((day, pattern))
+}
+
+/// Days since 1899-12-30.
+pub fn serial(date: NaiveDate) -> f64 {
+    let epoch = NaiveDate::from_ymd_opt(1899, 12, 30).expect("a date");
+    date.signed_duration_since(epoch).num_days() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(text: &str) -> (Entered, Option<String>) {
+        let input = parse(text, "en_US", 2026, false);
+        let pattern = input
+            .format
+            .map(|f| f["pattern"].as_str().unwrap().to_owned());
+        (input.entered, pattern)
+    }
+
+    /// Facts 3.1, the measured table.
+    #[test]
+    fn measured_table() {
+        let number = Entered::Number;
+        for (text, want, pattern) in [
+            ("007", number(7.0), None),
+            ("0042", number(42.0), None),
+            ("TRUE", Entered::Bool(true), None),
+            ("=1+2", Entered::formula("=1+2"), None),
+            ("= 1 / 1024", Entered::formula("= 1 / 1024"), None),
+            ("'0123", Entered::text("0123"), None),
+            ("$100.15", number(100.15), Some("\"$\"#,##0.00")),
+            ("2026-09-05", number(46_270.0), Some("yyyy-mm-dd")),
+            ("2020-01-01", number(43_831.0), Some("yyyy-mm-dd")),
+            ("1999-01-02", number(36_162.0), Some("yyyy-mm-dd")),
+            ("1-2", number(46_024.0), Some("m-d")),
+            ("2,000,000.01", number(2_000_000.01), Some("#,##0.00")),
+            ("3_1_0", Entered::text("3_1_0"), None),
+            ("1.5", number(1.5), None),
+            ("12%", number(0.12), Some("0%")),
+            ("=", Entered::text("="), None),
+            ("x", Entered::text("x"), None),
+            (" x ", Entered::text(" x "), None),
+            ("1,2", Entered::text("1,2"), None),
+            ("13:30", number(0.5625), Some("h:mm")),
+        ] {
+            assert_eq!(typed(text), (want, pattern.map(str::to_owned)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Developer metadata: tags on the spreadsheet, a tab, a row or a column (facts 2.1 and 11.D).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+
+use super::area::{Area, Axis, Bounds};
+use super::workbook::Workbook;
+use crate::errors::{ApiError, ApiResult};
+
+/// Characters of keys and values that one sheet, and the spreadsheet itself, may hold (facts 1.2).
+const BUDGET: usize = 30_000;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    pub id: i64,
+    pub key: String,
+    pub value: Option<String>,
+    pub visibility: Visibility,
+    pub location: Location,
+    /// The project that made it: PROJECT entries are shown to no other.
+    pub project: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Visibility {
+    Document,
+    Project,
+}
+
+impl Visibility {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Document => "DOCUMENT",
+            Self::Project => "PROJECT",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Location {
+    Spreadsheet,
+    Sheet(i64),
+    Line { sheet: i64, axis: Axis, index: u32 },
+}
+
+impl Location {
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Spreadsheet => "SPREADSHEET",
+            Self::Sheet(_) => "SHEET",
+            Self::Line {
+                axis: Axis::Rows, ..
+            } => "ROW",
+            Self::Line {
+                axis: Axis::Columns,
+                ..
+            } => "COLUMN",
+        }
+    }
+
+    pub fn sheet(&self) -> Option<i64> {
+        match self {
+            Self::Spreadsheet => None,
+            Self::Sheet(sheet) | Self::Line { sheet, .. } => Some(*sheet),
+        }
+    }
+
+    /// The cells that the location stands for; the spreadsheet itself is none.
+    pub fn area(&self) -> Option<Area> {
+        match *self {
+            Self::Spreadsheet => None,
+            Self::Sheet(sheet) => Some(Area {
+                sheet,
+                bounds: Bounds::default(),
+            }),
+            Self::Line { sheet, axis, index } => {
+                let mut bounds = Bounds::default();
+                let (start, end) = bounds.edges_mut(axis);
+                (*start, *end) = (Some(index), Some(index + 1));
+                Some(Area { sheet, bounds })
+            }
+        }
+    }
+
+    pub fn json(&self) -> Json {
+        let mut map = Map::new();
+        map.insert("locationType".to_owned(), self.type_name().into());
+        match *self {
+            Self::Spreadsheet => {
+                map.insert("spreadsheet".to_owned(), true.into());
+            }
+            Self::Sheet(sheet) => {
+                map.insert("sheetId".to_owned(), sheet.into());
+            }
+            Self::Line { sheet, axis, index } => {
+                let mut range = Map::new();
+                if sheet != 0 {
+                    range.insert("sheetId".to_owned(), sheet.into());
+                }
+                range.insert("dimension".to_owned(), axis.name().into());
+                range.insert("startIndex".to_owned(), index.into());
+                range.insert("endIndex".to_owned(), (index + 1).into());
+                map.insert("dimensionRange".to_owned(), Json::Object(range));
+            }
+        }
+        Json::Object(map)
+    }
+
+    /// Reads `DeveloperMetadataLocation` of a create or update.
+    pub fn parse(book: &Workbook, location: &Json) -> ApiResult<Self> {
+        if location.get("locationType").is_some() {
+            return Err(texts::location_type_given());
+        }
+        if location.get("spreadsheet").and_then(Json::as_bool) == Some(true) {
+            return Ok(Self::Spreadsheet);
+        }
+        if let Some(sheet) = location.get("sheetId").and_then(Json::as_i64) {
+            book.grid(sheet)?;
+            return Ok(Self::Sheet(sheet));
+        }
+        match location.get("dimensionRange") {
+            Some(range) => Self::line(book, range),
+            None => Err(texts::location_missing()),
+        }
+    }
+
+    /// One row or column; the order of checks is the measured one of facts 11.D.
+    pub fn line(book: &Workbook, range: &Json) -> ApiResult<Self> {
+        let index = |name: &str| range.get(name).and_then(Json::as_i64);
+        let (Some(start), Some(end)) = (index("startIndex"), index("endIndex")) else {
+            return Err(texts::both_indexes());
+        };
+        if end != start + 1 {
+            return Err(texts::single_line());
+        }
+        if start < 0 {
+            return Err(ApiError::invalid("DimensionRange indexes must be >= 0"));
+        }
+        let sheet = range.get("sheetId").and_then(Json::as_i64).unwrap_or(0);
+        let grid = book.grid(sheet)?;
+        let axis = match range.get("dimension").and_then(Json::as_str) {
+            Some("ROWS") => Axis::Rows,
+            Some("COLUMNS") => Axis::Columns,
+            _ => return Err(ApiError::invalid("No dimension specified")),
+        };
+        if start >= i64::from(grid.size(axis)) {
+            return Err(ApiError::invalid(format!(
+                "DimensionRange startIndex [{start}] is after the last {} index [{}] of the sheet [{sheet}].",
+                axis.name(),
+                grid.size(axis).saturating_sub(1)
+            )));
+        }
+        Ok(Self::Line {
+            sheet,
+            axis,
+            index: start as u32,
+        })
+    }
+}
+
+impl Metadata {
+    pub fn json(&self) -> Json {
+        let mut map = Map::new();
+        map.insert("metadataId".to_owned(), self.id.into());
+        map.insert("metadataKey".to_owned(), self.key.clone().into());
+        if let Some(value) = &self.value {
+            map.insert("metadataValue".to_owned(), value.clone().into());
+        }
+        map.insert("location".to_owned(), self.location.json());
+        map.insert("visibility".to_owned(), self.visibility.name().into());
+        Json::Object(map)
+    }
+
+    fn chars(&self) -> usize {
+        self.key.chars().count() + self.value.as_ref().map_or(0, |v| v.chars().count())
+    }
+}
+
+impl Workbook {
+    /// Adds an entry; `id` 0 asks for one that is free.
+    pub fn create_metadata(
+        &mut self,
+        body: &Json,
+        project: &str,
+        mut fresh: impl FnMut() -> i64,
+    ) -> ApiResult<Metadata> {
+        let id = match body.get("metadataId").and_then(Json::as_i64).unwrap_or(0) {
+            0 => std::iter::repeat_with(&mut fresh)
+                .find(|id| !self.metadata.contains_key(id))
+                .expect("endless"),
+            id if id < 0 => return Err(texts::negative_id()),
+            id if self.metadata.contains_key(&id) => return Err(texts::id_in_use(id)),
+            id => id,
+        };
+        let key = body
+            .get("metadataKey")
+            .and_then(Json::as_str)
+            .unwrap_or_default();
+        if key.is_empty() {
+            return Err(texts::key_missing());
+        }
+        let visibility = parse_visibility(body)?.ok_or_else(texts::visibility_missing)?;
+        let location = Location::parse(self, body.get("location").unwrap_or(&Json::Null))?;
+        let value = body
+            .get("metadataValue")
+            .and_then(Json::as_str)
+            .map(str::to_owned);
+        let entry = Metadata {
+            id,
+            key: key.to_owned(),
+            value,
+            visibility,
+            location,
+            project: project.to_owned(),
+        };
+        self.metadata.insert(id, entry.clone());
+        self.check_metadata_budget(location.sheet())?;
+        Ok(entry)
+    }
+
+    /// Changes the members that `fields` names of each of these entries.
+    pub fn update_metadata(
+        &mut self,
+        ids: &[i64],
+        body: &Json,
+        fields: &super::mask::Mask,
+    ) -> ApiResult<Vec<Metadata>> {
+        let mut changed = Vec::new();
+        for id in ids {
+            let Some(mut entry) = self.metadata.get(id).cloned() else {
+                continue;
+            };
+            if fields.covers("metadataKey") {
+                entry.key = body
+                    .get("metadataKey")
+                    .and_then(Json::as_str)
+                    .unwrap_or_default()
+                    .to_owned();
+                if entry.key.is_empty() {
+                    return Err(texts::key_missing());
+                }
+            }
+            if fields.covers("metadataValue") {
+                entry.value = body
+                    .get("metadataValue")
+                    .and_then(Json::as_str)
+                    .map(str::to_owned);
+            }
+            if fields.covers("visibility") {
+                entry.visibility = parse_visibility(body)?.ok_or_else(texts::visibility_missing)?;
+            }
+            if fields.covers("location") && (!fields.is_all() || body.get("location").is_some()) {
+                entry.location =
+                    Location::parse(self, body.get("location").unwrap_or(&Json::Null))?;
+            }
+            self.metadata.insert(*id, entry.clone());
+            self.check_metadata_budget(entry.location.sheet())?;
+            changed.push(entry);
+        }
+        Ok(changed)
+    }
+
+    fn check_metadata_budget(&self, sheet: Option<i64>) -> ApiResult<()> {
+        let used: usize = self
+            .metadata
+            .values()
+            .filter(|m| m.location.sheet() == sheet)
+            .map(Metadata::chars)
+            .sum();
+        if used > BUDGET {
+            Err(texts::budget(sheet.is_some()))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn parse_visibility(body: &Json) -> ApiResult<Option<Visibility>> {
+    Ok(match body.get("visibility").and_then(Json::as_str) {
+        Some("DOCUMENT") => Some(Visibility::Document),
+        Some("PROJECT") => Some(Visibility::Project),
+        _ => None,
+    })
+}
+
+/// An entry together with the filters that found it, as `developerMetadata:search` answers.
+pub fn matched_json(entry: &Metadata, filters: &[&Json]) -> Json {
+    json!({ "developerMetadata": entry.json(), "dataFilters": filters })
+}
+
+mod texts {
+    use super::{ApiError, BUDGET};
+
+    pub fn id_in_use(id: i64) -> ApiError {
+        ApiError::invalid(format!(
+            "Cannot add developer metadata with ID [{id}] because developer metadata with that ID already exists."
+        ))
+    }
+
+    pub fn negative_id() -> ApiError {
+        ApiError::invalid("Developer metadata ID must be positive.")
+    }
+
+    pub fn key_missing() -> ApiError {
+        ApiError::invalid("Developer metadata key must be specified.")
+    }
+
+    pub fn visibility_missing() -> ApiError {
+        ApiError::invalid("Developer metadata visibility must be specified.")
+    }
+
+    pub fn location_missing() -> ApiError {
+        ApiError::invalid("Developer metadata location must be specified.")
+    }
+
+    pub fn location_type_given() -> ApiError {
+        ApiError::invalid(
+            "Developer metadata location type is read-only and must not be specified.",
+        )
+    }
+
+    pub fn both_indexes() -> ApiError {
+        ApiError::invalid("DimensionRange must specify both a startIndex and an endIndex.")
+    }
+
+    pub fn single_line() -> ApiError {
+        ApiError::invalid("DimensionRange must represent a single row or column.")
+    }
+
+    pub fn budget(sheet: bool) -> ApiError {
+        let what = if sheet { "sheet" } else { "spreadsheet" };
+        ApiError::invalid(format!(
+            "This action would increase the size of the developer metadata of the {what} above the limit of {BUDGET} characters."
+        ))
+    }
+}

@@ -1,0 +1,452 @@
+//! Google's JSON front end: request bodies and masks checked against the discovery document (facts 11.F).
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value as Json};
+
+use super::mask::Mask;
+use crate::errors::{ApiError, ApiResult};
+
+/// The part of the discovery document that checks need.
+pub struct Schemas(Map<String, Json>);
+
+pub static SHEETS: LazyLock<Schemas> =
+    LazyLock::new(|| Schemas::read(include_str!("../../data/sheets.v4.json")));
+
+impl Schemas {
+    fn read(document: &str) -> Self {
+        let document: Json =
+            serde_json::from_str(document).expect("the discovery document is JSON");
+        Self(
+            document["schemas"]
+                .as_object()
+                .expect("it has schemas")
+                .clone(),
+        )
+    }
+
+    fn properties(&self, schema: &str) -> &Map<String, Json> {
+        static NONE: LazyLock<Map<String, Json>> = LazyLock::new(Map::new);
+        self.0
+            .get(schema)
+            .and_then(|s| s["properties"].as_object())
+            .unwrap_or(&NONE)
+    }
+
+    /// A body in its canonical form: camelCase names, typed numbers, nulls left out; or every refusal in one answer.
+    pub fn body(&self, schema: &str, body: Json, root: &str) -> ApiResult<Json> {
+        let mut check = Check {
+            schemas: self,
+            violations: Vec::new(),
+        };
+        let canonical = match body {
+            Json::Object(members) => check.message(schema, members, root),
+            _ => {
+                let text = "Invalid JSON payload received. Unknown name \"\": Root element must be a message.";
+                check.violations.push((String::new(), text.to_owned()));
+                Json::Null
+            }
+        };
+        check.finish().map(|()| canonical)
+    }
+
+    /// A mask whose every path exists in the message; `at` is how a refusal names the parameter.
+    pub fn mask(&self, schema: &str, text: &str) -> ApiResult<Mask> {
+        let mask = Mask::parse(text).ok_or_else(|| bad_path(text))?;
+        match self.unknown_path(schema, &mask) {
+            Some(path) => Err(bad_path(&path)),
+            None => Ok(mask),
+        }
+    }
+
+    /// The first path of a mask that names no member.
+    pub fn unknown_path(&self, schema: &str, mask: &Mask) -> Option<String> {
+        let Mask::Members(members) = mask else {
+            return None;
+        };
+        members.iter().find_map(|(name, inner)| {
+            if name == "*" {
+                return None;
+            }
+            let Some(property) = self.property(schema, name) else {
+                return Some(name.clone());
+            };
+            let target = property
+                .get("$ref")
+                .or_else(|| property.pointer("/items/$ref"))
+                .and_then(Json::as_str);
+            match target {
+                Some(target) => self.unknown_path(target, inner),
+                None if inner.is_all() || property.get("additionalProperties").is_some() => None,
+                None => first_name(inner),
+            }
+            .map(|path| format!("{name}.{path}"))
+        })
+    }
+
+    fn property(&self, schema: &str, name: &str) -> Option<&Json> {
+        let properties = self.properties(schema);
+        properties
+            .get(name)
+            .or_else(|| properties.get(&camel(name)))
+    }
+}
+
+fn first_name(mask: &Mask) -> Option<String> {
+    match mask {
+        Mask::Members(members) => members.first().map(|(n, _)| n.clone()),
+        Mask::All => None,
+    }
+}
+
+/// Recorded: test_get_... with a wrong path (facts 1.3).
+fn bad_path(path: &str) -> ApiError {
+    let description = format!(
+        "Error expanding 'fields' parameter. Cannot find matching fields for path '{path}'."
+    );
+    ApiError::bad_request(
+        "Request contains an invalid argument.",
+        &[(path.to_owned(), description)],
+    )
+}
+
+struct Check<'a> {
+    schemas: &'a Schemas,
+    violations: Vec<(String, String)>,
+}
+
+impl Check<'_> {
+    fn finish(self) -> ApiResult<()> {
+        if self.violations.is_empty() {
+            return Ok(());
+        }
+        let message = self
+            .violations
+            .iter()
+            .map(|(_, d)| d.as_str())
+            .collect::<Vec<_>>()
+            .join("\n");
+        Err(ApiError::bad_request(message, &self.violations))
+    }
+
+    fn refuse(&mut self, path: &str, description: String) {
+        self.violations.push((path.to_owned(), description));
+    }
+
+    fn message(&mut self, schema: &str, members: Map<String, Json>, path: &str) -> Json {
+        let mut out = Map::new();
+        for (name, value) in members {
+            let canonical = if self.schemas.properties(schema).contains_key(&name) {
+                name.clone()
+            } else {
+                camel(&name)
+            };
+            let Some(property) = self.schemas.properties(schema).get(&canonical) else {
+                let place = if path.is_empty() {
+                    String::new()
+                } else {
+                    format!(" at '{path}'")
+                };
+                self.refuse(
+                    path,
+                    format!("Invalid JSON payload received. Unknown name \"{name}\"{place}: Cannot find field."),
+                );
+                continue;
+            };
+            if value.is_null() {
+                continue;
+            }
+            let property = property.clone();
+            let inner = join(path, &snake(&canonical));
+            if let Some(other) = one_of(schema)
+                .iter()
+                .find(|o| **o != canonical && out.contains_key(**o))
+                && one_of(schema).contains(&canonical.as_str())
+            {
+                let _ = other;
+                self.refuse(
+                    path,
+                    format!(
+                        "Invalid value at '{path}' (oneof), oneof field '{}' is already set. Cannot set '{canonical}'",
+                        one_of_name(schema)
+                    ),
+                );
+                continue;
+            }
+            if let Some(value) = self.value(&property, value, &inner) {
+                out.insert(canonical, value);
+            }
+        }
+        Json::Object(out)
+    }
+
+    fn value(&mut self, property: &Json, value: Json, path: &str) -> Option<Json> {
+        if let Some(schema) = property.get("$ref").and_then(Json::as_str) {
+            return match value {
+                Json::Object(members) => Some(self.message(schema, members, path)),
+                Json::Array(_) => {
+                    let text = format!(
+                        "Invalid JSON payload received. Unknown name \"{}\" at '{}': Proto field is not repeating, cannot start list.",
+                        last(path),
+                        parent(path)
+                    );
+                    self.refuse(parent(path), text);
+                    None
+                }
+                scalar => {
+                    let text = format!(
+                        "Invalid value at '{path}' (type.googleapis.com/google.apps.sheets.v4.{schema}), {}",
+                        shown(&scalar)
+                    );
+                    self.refuse(path, text);
+                    None
+                }
+            };
+        }
+        match property.get("type").and_then(Json::as_str) {
+            Some("array") => Some(self.list(&property["items"], value, path)),
+            Some("object") => Some(value),
+            Some("any") => Some(value),
+            Some(kind) => self.scalar(kind, property, value, path),
+            None => Some(value),
+        }
+    }
+
+    /// One object where a list belongs is a list of one.
+    fn list(&mut self, items: &Json, value: Json, path: &str) -> Json {
+        let list_of_lists = items.get("type").and_then(Json::as_str) == Some("array");
+        match value {
+            Json::Array(values) => {
+                let checked: Vec<Json> = values
+                    .into_iter()
+                    .enumerate()
+                    .filter_map(|(i, v)| {
+                        if list_of_lists {
+                            self.list_value(v, &format!("{path}[{i}]"))
+                        } else {
+                            self.value(items, v, &format!("{path}[{i}]"))
+                        }
+                    })
+                    .collect();
+                Json::Array(checked)
+            }
+            single if list_of_lists => {
+                Json::Array(self.list_value(single, path).into_iter().collect())
+            }
+            single => Json::Array(self.value(items, single, path).into_iter().collect()),
+        }
+    }
+
+    fn list_value(&mut self, value: Json, path: &str) -> Option<Json> {
+        if value.is_array() {
+            return Some(value);
+        }
+        let text = format!(
+            "Invalid value at '{path}' (type.googleapis.com/google.protobuf.ListValue), {}",
+            shown(&value)
+        );
+        self.refuse(path, text);
+        None
+    }
+
+    fn scalar(&mut self, kind: &str, property: &Json, value: Json, path: &str) -> Option<Json> {
+        if value.is_object() || value.is_array() {
+            let what = if value.is_array() {
+                "Proto field is not repeating, cannot start list."
+            } else {
+                "Starting an object on a scalar field"
+            };
+            let text = format!(
+                "Invalid JSON payload received. Unknown name \"{}\" at '{}': {what}",
+                last(path),
+                parent(path)
+            );
+            self.refuse(parent(path), text);
+            return None;
+        }
+        let checked = match kind {
+            "integer" => integer(&value),
+            "number" => number(&value),
+            "boolean" => boolean(&value),
+            _ => match property.get("enum").and_then(Json::as_array) {
+                Some(names) => member(names, &value),
+                None => value.as_str().map(Json::from),
+            },
+        };
+        if checked.is_none() {
+            let kind = type_name(kind, property, path);
+            self.refuse(
+                path,
+                format!("Invalid value at '{path}' ({kind}), {}", shown(&value)),
+            );
+        }
+        checked
+    }
+}
+
+fn integer(value: &Json) -> Option<Json> {
+    let n = match value {
+        Json::Number(n) => n.as_f64()?,
+        Json::String(text) => text.trim_start_matches('+').parse::<f64>().ok()?,
+        _ => return None,
+    };
+    (n.fract() == 0.0 && (-2_147_483_648.0..=2_147_483_647.0).contains(&n))
+        .then(|| Json::from(n as i64))
+}
+
+fn number(value: &Json) -> Option<Json> {
+    match value {
+        Json::Number(_) => Some(value.clone()),
+        Json::String(text) => serde_json::Number::from_f64(text.parse().ok()?).map(Json::Number),
+        _ => None,
+    }
+}
+
+/// The spellings that Google takes for a boolean, in bodies and queries.
+pub fn boolean(value: &Json) -> Option<Json> {
+    match value {
+        Json::Bool(b) => Some(Json::Bool(*b)),
+        Json::Number(n) if n.as_f64() == Some(1.0) => Some(Json::Bool(true)),
+        Json::Number(n) if n.as_f64() == Some(0.0) => Some(Json::Bool(false)),
+        Json::String(text) => match text.to_ascii_lowercase().as_str() {
+            "1" | "t" | "y" | "yes" | "true" => Some(Json::Bool(true)),
+            "0" | "f" | "n" | "no" | "false" => Some(Json::Bool(false)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// An enum by name in any case with `-` for `_`, or by number.
+pub fn member(names: &[Json], value: &Json) -> Option<Json> {
+    match value {
+        Json::String(text) => {
+            let wanted = text.to_ascii_uppercase().replace('-', "_");
+            let by_number = || text.parse::<usize>().ok().and_then(|n| names.get(n));
+            names
+                .iter()
+                .find(|n| n.as_str() == Some(&wanted))
+                .or_else(by_number)
+                .cloned()
+        }
+        Json::Number(n) => names.get(n.as_u64()? as usize).cloned(),
+        _ => None,
+    }
+}
+
+fn type_name(kind: &str, property: &Json, path: &str) -> String {
+    match kind {
+        "integer" => "TYPE_INT32".to_owned(),
+        "number" => if property["format"] == "float" {
+            "TYPE_FLOAT"
+        } else {
+            "TYPE_DOUBLE"
+        }
+        .to_owned(),
+        "boolean" => "TYPE_BOOL".to_owned(),
+        _ if property.get("enum").is_some() => {
+            format!(
+                "type.googleapis.com/google.apps.sheets.v4.{}",
+                enum_name(last(path))
+            )
+        }
+        _ => "TYPE_STRING".to_owned(),
+    }
+}
+
+/// The proto name of an enum; the discovery document only has its members.
+pub fn enum_name(field: &str) -> String {
+    static NAMES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+        HashMap::from([
+            ("major_dimension", "Dimension"),
+            ("shift_dimension", "Dimension"),
+            ("value_render_option", "ValueRenderOption"),
+            ("response_value_render_option", "ValueRenderOption"),
+            ("response_date_time_render_option", "DateTimeRenderOption"),
+        ])
+    });
+    NAMES.get(field).map_or_else(
+        || {
+            let camel = camel(field);
+            camel[..1].to_uppercase() + &camel[1..]
+        },
+        |n| (*n).to_owned(),
+    )
+}
+
+/// Members of which only one may be set.
+fn one_of(schema: &str) -> &'static [&'static str] {
+    match schema {
+        "DataFilter" => &["developerMetadataLookup", "a1Range", "gridRange"],
+        "DeveloperMetadataLocation" => &["spreadsheet", "sheetId", "dimensionRange"],
+        "ExtendedValue" => &[
+            "numberValue",
+            "stringValue",
+            "boolValue",
+            "formulaValue",
+            "errorValue",
+        ],
+        "UpdateCellsRequest" => &["start", "range"],
+        _ => &[],
+    }
+}
+
+fn one_of_name(schema: &str) -> &'static str {
+    match schema {
+        "DataFilter" => "filter",
+        "DeveloperMetadataLocation" => "location",
+        "ExtendedValue" => "value",
+        _ => "area",
+    }
+}
+
+fn shown(value: &Json) -> String {
+    match value {
+        Json::String(text) => format!("\"{text}\""),
+        other => other.to_string(),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(p, _)| p)
+}
+
+pub fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+pub fn camel(name: &str) -> String {
+    let mut out = String::new();
+    let mut upper = false;
+    for c in name.chars() {
+        if c == '_' {
+            upper = true;
+        } else if upper {
+            out.push(c.to_ascii_uppercase());
+            upper = false;
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}

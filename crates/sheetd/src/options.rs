@@ -1,0 +1,84 @@
+//! Behaviours that can be switched while the server runs, mostly where Google's own is unverified.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NullCells {
+    Skip,
+    Clear,
+}
+
+/// What happens where a filter matches nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unmatched {
+    #[serde(rename = "ok", alias = "drop")]
+    Accept,
+    #[serde(rename = "400")]
+    Refuse,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeleteByKey {
+    All,
+    One,
+}
+
+/// How an error cell reads in a typed rendering (facts 11.A): the code alone, or with its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorText {
+    Code,
+    Message,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuotaMode {
+    Off,
+    Google,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// `null` in values:batchUpdateByDataFilter (facts 11.D).
+    pub data_filter_nulls: NullCells,
+    /// values:batchUpdateByDataFilter with a filter that matches nothing.
+    pub data_filter_write_without_match: Unmatched,
+    pub delete_metadata_without_match: Unmatched,
+    pub delete_metadata_by_key: DeleteByKey,
+    pub error_text: ErrorText,
+    /// Whether batchUpdate answers carry `commentUpdateState` (facts 11.A).
+    pub comment_update_state: bool,
+    /// Delay before every answer.
+    pub latency_ms: u64,
+    pub quota: QuotaMode,
+    pub reads_per_minute_per_user: u32,
+    pub writes_per_minute_per_user: u32,
+    pub reads_per_minute_per_project: u32,
+    pub writes_per_minute_per_project: u32,
+    /// How long Drive's version and modifiedTime lag behind a change of values (facts 1.6).
+    pub drive_lag_seconds: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            data_filter_nulls: NullCells::Skip,
+            data_filter_write_without_match: Unmatched::Accept,
+            delete_metadata_without_match: Unmatched::Accept,
+            delete_metadata_by_key: DeleteByKey::All,
+            error_text: ErrorText::Code,
+            comment_update_state: false,
+            latency_ms: 0,
+            quota: QuotaMode::Off,
+            reads_per_minute_per_user: 60,
+            writes_per_minute_per_user: 60,
+            reads_per_minute_per_project: 300,
+            writes_per_minute_per_project: 300,
+            drive_lag_seconds: 180,
+        }
+    }
+}

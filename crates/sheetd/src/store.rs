@@ -1,0 +1,410 @@
+//! All spreadsheets, who may see them, and the one door through which they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use tokio::sync::broadcast;
+
+use crate::batch::{self, Context, Touched};
+use crate::change::{self, Change, Outcome};
+use crate::errors::{ApiError, ApiResult};
+use crate::http::token::DEFAULT_ACCOUNT;
+use crate::model::sheet::Sheet;
+use crate::model::workbook::Workbook;
+use crate::options::Options;
+
+/// A file of the Drive: a spreadsheet with its owner and permissions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct File {
+    pub book: Arc<Workbook>,
+    pub owner: String,
+    pub permissions: Vec<Permission>,
+    pub trashed: bool,
+    pub created: DateTime<Utc>,
+    /// What Drive shows; moves at once only for what Drive itself changes (facts 1.6).
+    pub modified: DateTime<Utc>,
+    pub version: u64,
+    /// The last change of content that Drive has not shown yet.
+    pub pending: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permission {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub role: String,
+    #[serde(rename = "emailAddress", skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+impl Permission {
+    pub fn user(email: &str, role: &str) -> Self {
+        let id = email
+            .bytes()
+            .fold(7u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
+        Self {
+            id: format!("{:020}", id),
+            kind: "user".to_owned(),
+            role: role.to_owned(),
+            email: Some(email.to_owned()),
+        }
+    }
+}
+
+impl File {
+    pub fn new(book: Workbook, owner: &str, now: DateTime<Utc>) -> Self {
+        let permissions = vec![Permission::user(owner, "owner")];
+        let book = Arc::new(book);
+        Self {
+            book,
+            owner: owner.to_owned(),
+            permissions,
+            trashed: false,
+            created: now,
+            modified: now,
+            version: 1,
+            pending: None,
+        }
+    }
+
+    pub fn role(&self, caller: &str) -> Option<&str> {
+        let of = |p: &&Permission| p.kind == "anyone" || p.email.as_deref() == Some(caller);
+        let rank = |role: &str| {
+            ["reader", "commenter", "writer", "owner"]
+                .iter()
+                .position(|r| *r == role)
+        };
+        self.permissions
+            .iter()
+            .filter(of)
+            .max_by_key(|p| rank(&p.role))
+            .map(|p| p.role.as_str())
+    }
+
+    /// Drive notices changes of content only after a while (facts 1.6).
+    fn settle(&mut self, now: DateTime<Utc>, lag: u64) {
+        if let Some(changed) = self.pending
+            && now - changed >= TimeDelta::seconds(lag as i64)
+        {
+            self.modified = changed;
+            self.version += 1;
+            self.pending = None;
+        }
+    }
+}
+
+/// A service account, beside the default one that always exists.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Account {
+    pub key_revoked: bool,
+}
+
+/// Something that happened to a spreadsheet, as watchers see it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    pub n: u64,
+    pub spreadsheet_id: String,
+    pub kind: String,
+    pub origin: &'static str,
+    pub changes: Vec<Touched>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    pub files: BTreeMap<String, File>,
+    pub accounts: BTreeMap<String, Account>,
+    pub disabled_services: BTreeSet<String>,
+    #[serde(skip)]
+    pub options: Options,
+    #[serde(skip)]
+    pub events_sent: u64,
+    /// Earlier states of each spreadsheet, newest last, for a person's undo.
+    #[serde(skip)]
+    pub undo: BTreeMap<String, Vec<Arc<Workbook>>>,
+}
+
+pub struct Store {
+    state: Mutex<State>,
+    rng: Mutex<fastrand::Rng>,
+    events: broadcast::Sender<Event>,
+}
+
+/// Who changes something, and how watchers are told.
+#[derive(Debug, Clone, Copy)]
+pub struct Author<'a> {
+    pub caller: &'a str,
+    pub origin: &'static str,
+}
+
+impl<'a> Author<'a> {
+    pub fn api(caller: &'a str) -> Self {
+        Self {
+            caller,
+            origin: "api",
+        }
+    }
+
+    /// A person in the page; edits as the file's owner would.
+    pub fn person() -> Self {
+        Self {
+            caller: PERSON,
+            origin: "person",
+        }
+    }
+}
+
+/// Whom the page's edits are by.
+pub const PERSON: &str = "person@example.com";
+
+const UNDO_STEPS: usize = 50;
+
+impl Store {
+    pub fn new(state: State) -> Self {
+        let (events, _) = broadcast::channel(4096);
+        let store = Self {
+            state: Mutex::new(state),
+            rng: Mutex::new(fastrand::Rng::new()),
+            events,
+        };
+        store
+            .lock()
+            .accounts
+            .entry(DEFAULT_ACCOUNT.to_owned())
+            .or_default();
+        store
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub fn options(&self) -> Options {
+        self.lock().options.clone()
+    }
+
+    pub fn watch(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    pub fn random_id(&self) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut rng = self
+            .rng
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let tail: String = (0..43)
+            .map(|_| char::from(LETTERS[rng.usize(0..LETTERS.len())]))
+            .collect();
+        format!("1{tail}")
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.rng
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .u64(..)
+    }
+
+    pub fn context(&self, caller: &str) -> Context {
+        Context {
+            caller: caller.to_owned(),
+            project: crate::http::token::project_of(caller),
+            year: Utc::now().year(),
+            rng: fastrand::Rng::with_seed(self.seed()),
+            options: self.options(),
+            touched: Vec::new(),
+        }
+    }
+
+    /// The spreadsheet as it is now, if the caller may see it (facts 1.3: 404 for unknown, 403 for not shared).
+    pub fn book(&self, id: &str, caller: &str) -> ApiResult<Arc<Workbook>> {
+        let state = self.lock();
+        let file = state.files.get(id).ok_or_else(ApiError::not_found)?;
+        file.role(caller).ok_or_else(ApiError::forbidden)?;
+        Ok(file.book.clone())
+    }
+
+    /// The spreadsheet as it is now, whoever asks.
+    pub fn peek(&self, id: &str) -> Option<Arc<Workbook>> {
+        self.lock().files.get(id).map(|f| f.book.clone())
+    }
+
+    /// Forgets everything but the default account.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        let events_sent = state.events_sent;
+        *state = State {
+            events_sent,
+            ..State::default()
+        };
+        state
+            .accounts
+            .entry(DEFAULT_ACCOUNT.to_owned())
+            .or_default();
+        self.tell(&mut state, "", "reset", "person", Vec::new());
+    }
+
+    /// Changes a spreadsheet, or leaves it as it was and says why. `plan` sees the spreadsheet that the change is applied to:
+    /// nobody comes between.
+    pub fn change(
+        &self,
+        id: &str,
+        author: Author,
+        plan: impl FnOnce(&Workbook) -> ApiResult<Change>,
+    ) -> ApiResult<(Arc<Workbook>, Outcome)> {
+        let mut context = self.context(author.caller);
+        let mut state = self.lock();
+        let file = state.files.get_mut(id).ok_or_else(ApiError::not_found)?;
+        if author.caller != PERSON && !matches!(file.role(author.caller), Some("writer" | "owner"))
+        {
+            return Err(ApiError::forbidden());
+        }
+        let change = plan(&file.book)?;
+        let (book, outcome) = change::apply(&file.book, &change, &mut context)?;
+        let renamed = book.title != file.book.title;
+        let before = std::mem::replace(&mut file.book, Arc::new(book));
+        let now = Utc::now();
+        if renamed {
+            (file.modified, file.version, file.pending) = (now, file.version + 1, None);
+        } else {
+            file.pending = Some(now);
+        }
+        let book = file.book.clone();
+        let steps = state.undo.entry(id.to_owned()).or_default();
+        steps.push(before);
+        if steps.len() > UNDO_STEPS {
+            steps.remove(0);
+        }
+        let kind = context
+            .touched
+            .first()
+            .map_or_else(String::new, |t| t.kind.clone());
+        self.tell(&mut state, id, &kind, author.origin, context.touched);
+        Ok((book, outcome))
+    }
+
+    /// Copies a tab into a spreadsheet, as `sheets.copyTo` does.
+    pub fn copy_sheet(&self, target: &str, caller: &str, mut sheet: Sheet) -> ApiResult<Json> {
+        let mut context = self.context(caller);
+        let mut state = self.lock();
+        let file = state
+            .files
+            .get_mut(target)
+            .ok_or_else(ApiError::not_found)?;
+        if !matches!(file.role(caller), Some("writer" | "owner")) {
+            return Err(ApiError::forbidden());
+        }
+        let mut book = (*file.book).clone();
+        sheet.id = context.fresh_id();
+        sheet.title = batch::sheets::copy_title(&book, &sheet.title);
+        batch::sheets::renew_object_ids(&mut sheet, &mut context);
+        let properties = crate::model::view::sheet_properties(&sheet, book.sheets.len());
+        let touched = vec![Touched {
+            sheet: sheet.id,
+            kind: "copyTo".to_owned(),
+            range: None,
+        }];
+        book.sheets.push(Arc::new(sheet));
+        book.check_size()?;
+        file.book = Arc::new(book);
+        file.pending = Some(Utc::now());
+        self.tell(&mut state, target, "copyTo", "api", touched);
+        Ok(properties)
+    }
+
+    /// Takes back the last change, whoever made it.
+    pub fn undo(&self, id: &str) -> ApiResult<()> {
+        let mut state = self.lock();
+        let Some(before) = state.undo.get_mut(id).and_then(Vec::pop) else {
+            return Err(ApiError::invalid("There is nothing to undo"));
+        };
+        let file = state.files.get_mut(id).ok_or_else(ApiError::not_found)?;
+        let whole = before
+            .sheets
+            .iter()
+            .map(|s| Touched {
+                sheet: s.id,
+                kind: "undo".to_owned(),
+                range: None,
+            })
+            .collect();
+        file.book = before;
+        file.pending = Some(Utc::now());
+        self.tell(&mut state, id, "undo", "person", whole);
+        Ok(())
+    }
+
+    pub fn tell(
+        &self,
+        state: &mut State,
+        id: &str,
+        kind: &str,
+        origin: &'static str,
+        changes: Vec<Touched>,
+    ) {
+        state.events_sent += 1;
+        let event = Event {
+            n: state.events_sent,
+            spreadsheet_id: id.to_owned(),
+            kind: kind.to_owned(),
+            origin,
+            changes,
+        };
+        // Nobody watching is no error.
+        let _ = self.events.send(event);
+    }
+
+    pub fn add(&self, file: File, origin: &'static str) {
+        let mut state = self.lock();
+        let id = file.book.id.clone();
+        state.files.insert(id.clone(), file);
+        self.tell(&mut state, &id, "create", origin, Vec::new());
+    }
+
+    /// Changes what Drive knows of a file; `None` where there is none.
+    pub fn with_file<T>(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut File, DateTime<Utc>) -> T,
+    ) -> Option<T> {
+        let mut state = self.lock();
+        let done = change(state.files.get_mut(id)?, Utc::now());
+        self.tell(&mut state, id, "file", "api", Vec::new());
+        Some(done)
+    }
+
+    pub fn remove(&self, id: &str) -> bool {
+        let mut state = self.lock();
+        let existed = state.files.remove(id).is_some();
+        state.undo.remove(id);
+        self.tell(&mut state, id, "delete", "api", Vec::new());
+        existed
+    }
+
+    /// A file that the caller may see, as Drive shows it now.
+    pub fn file(&self, id: &str, caller: &str) -> Option<File> {
+        let mut state = self.lock();
+        let lag = state.options.drive_lag_seconds;
+        let file = state.files.get_mut(id)?;
+        file.role(caller)?;
+        file.settle(Utc::now(), lag);
+        Some(file.clone())
+    }
+
+    pub fn files(&self, caller: &str) -> Vec<File> {
+        let ids: Vec<String> = self.lock().files.keys().cloned().collect();
+        ids.iter().filter_map(|id| self.file(id, caller)).collect()
+    }
+}
+
+/// `values` of an event or listing.
+pub fn json(value: &impl Serialize) -> Json {
+    serde_json::to_value(value).expect("plain data")
+}
