@@ -1,6 +1,7 @@
 //! Calls with a token: the base addresses, one retry after a 401, errors parsed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::Identity;
 use crate::error::{Error, Purpose, Refusal};
+use crate::governor::Need;
 use crate::transport::{Answer, Content, Http};
 
 #[derive(Clone, Debug)]
@@ -40,6 +42,14 @@ pub struct Client {
     identity: Arc<Identity>,
     sheets: Arc<str>,
     drive: Arc<str>,
+    sent: Arc<Sent>,
+}
+
+/// Requests that count against the quota of Sheets.
+#[derive(Debug, Default)]
+struct Sent {
+    reads: AtomicU32,
+    writes: AtomicU32,
 }
 
 impl Client {
@@ -49,11 +59,20 @@ impl Client {
             identity,
             sheets: options.sheets_endpoint.trim_end_matches('/').into(),
             drive: options.drive_endpoint.trim_end_matches('/').into(),
+            sent: Arc::default(),
         }
     }
 
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// How many requests have gone to Sheets so far, those that failed included.
+    pub fn sent(&self) -> Need {
+        Need {
+            reads: self.sent.reads.load(Ordering::Relaxed),
+            writes: self.sent.writes.load(Ordering::Relaxed),
+        }
     }
 
     /// Reach the token endpoint and nothing else.
@@ -69,7 +88,10 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<A, Error> {
         let url = self.url(spreadsheet, suffix, query);
-        self.call(Purpose::Read, |token| self.http.get(&url, token))
+        self.call(Purpose::Read, |token| {
+            self.sent.count(Purpose::Read);
+            self.http.get(&url, token)
+        })
     }
 
     /// POST `/v4/spreadsheets/{id}{suffix}` with an answer cut to `fields`.
@@ -85,6 +107,7 @@ impl Client {
         let body =
             serde_json::to_vec(body).map_err(|error| Error::Unsendable(error.to_string()))?;
         self.call(purpose, |token| {
+            self.sent.count(purpose);
             self.http.post(&url, Some(token), Content::Json(&body))
         })
     }
@@ -140,6 +163,16 @@ impl Client {
                 answer.body.len()
             ))
         })
+    }
+}
+
+impl Sent {
+    fn count(&self, purpose: Purpose) {
+        let counter = match purpose {
+            Purpose::Read => &self.reads,
+            Purpose::Write => &self.writes,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 

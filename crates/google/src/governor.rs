@@ -29,10 +29,44 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    fn of(&self, kind: Kind) -> (u32, u32) {
+        match kind {
+            Kind::Read => (self.account_reads.max(1), self.project_reads.max(1)),
+            Kind::Write => (self.account_writes.max(1), self.project_writes.max(1)),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Read,
     Write,
+}
+
+/// Requests that an effect takes, asked for together so that it is not left standing half-way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    pub reads: u32,
+    pub writes: u32,
+}
+
+impl Need {
+    pub const READ: Self = Self {
+        reads: 1,
+        writes: 0,
+    };
+    pub const WRITE: Self = Self {
+        reads: 0,
+        writes: 1,
+    };
+
+    fn of(self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Read => self.reads,
+            Kind::Write => self.writes,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +97,7 @@ pub fn name(text: &str) -> u64 {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// One request may go out now; it is counted.
+    /// The requests may go out now; they are counted.
     Granted,
     /// Ask again at this time (milliseconds, as `now`).
     WaitUntil(i64),
@@ -166,59 +200,73 @@ impl Governor {
         }
     }
 
-    /// May one request go out? `now` is in milliseconds of any clock that all callers share.
+    /// May these requests go out? `now` is in milliseconds of any clock that all callers share.
     pub fn ask(
         &mut self,
         now: i64,
         caller: Caller,
-        kind: Kind,
+        need: Need,
         priority: Priority,
         limits: &Limits,
     ) -> Decision {
-        let decision = self.decide(now, caller, kind, priority, limits);
+        let decision = self.decide(now, caller, need, priority, limits);
         let share = share_of(&mut self.shares, now, caller);
         share.asked_at = now;
         match decision {
             Decision::WaitUntil(until) => share.due_at = until,
             Decision::Granted => {
                 share.due_at = 0;
-                share.count(now);
-                owner_of(&mut self.accounts, now, caller.account)
-                    .window(kind)
-                    .grant(now);
-                owner_of(&mut self.projects, now, caller.project)
-                    .window(kind)
-                    .grant(now);
+                self.count(now, caller, need);
             }
         }
         decision
+    }
+
+    /// Count requests that went out without being asked for: an effect that met with a race took more than was foreseen.
+    pub fn count(&mut self, now: i64, caller: Caller, need: Need) {
+        share_of(&mut self.shares, now, caller).count(now, need.reads + need.writes);
+        for kind in [Kind::Read, Kind::Write] {
+            owner_of(&mut self.accounts, now, caller.account)
+                .window(kind)
+                .count(now, need.of(kind));
+            owner_of(&mut self.projects, now, caller.project)
+                .window(kind)
+                .count(now, need.of(kind));
+        }
     }
 
     fn decide(
         &mut self,
         now: i64,
         caller: Caller,
-        kind: Kind,
+        need: Need,
         priority: Priority,
         limits: &Limits,
     ) -> Decision {
-        let (account_limit, project_limit) = match kind {
-            Kind::Read => (limits.account_reads.max(1), limits.project_reads.max(1)),
-            Kind::Write => (limits.account_writes.max(1), limits.project_writes.max(1)),
-        };
         let active = self.active(now, caller.account, caller.mapping);
         let had = share_of(&mut self.shares, now, caller).lately(now);
-        let reserve = account_limit / 6;
-        let kept_back = match priority {
-            Priority::Interactive => 0,
-            Priority::Background if had <= (account_limit - reserve) / active / 4 => reserve / 2,
-            Priority::Background => reserve,
-        };
-        let account = owner_of(&mut self.accounts, now, caller.account).window(kind);
-        let account_free_at = account.free_at(now, account_limit - kept_back);
-        let project = owner_of(&mut self.projects, now, caller.project).window(kind);
-        let free_at = account_free_at
-            .max(project.free_at(now, project_limit.saturating_sub(kept_back).max(1)));
+        let mut free_at = now;
+        for kind in [Kind::Read, Kind::Write] {
+            let wanted = need.of(kind);
+            if wanted == 0 {
+                continue;
+            }
+            let (account_limit, project_limit) = limits.of(kind);
+            let reserve = account_limit / 6;
+            let kept_back = match priority {
+                Priority::Interactive => 0,
+                Priority::Background if had <= (account_limit - reserve) / active / 4 => {
+                    reserve / 2
+                }
+                Priority::Background => reserve,
+            };
+            // Who wants more than there is gets all there is.
+            let below = |limit: u32| limit.saturating_sub(kept_back + wanted - 1).max(1);
+            let account = owner_of(&mut self.accounts, now, caller.account).window(kind);
+            free_at = free_at.max(account.free_at(now, below(account_limit)));
+            let project = owner_of(&mut self.projects, now, caller.project).window(kind);
+            free_at = free_at.max(project.free_at(now, below(project_limit)));
+        }
         if free_at > now {
             return Decision::WaitUntil(free_at);
         }
@@ -370,10 +418,10 @@ impl Window {
         free_at
     }
 
-    fn grant(&mut self, now: i64) {
+    fn count(&mut self, now: i64, requests: u32) {
         self.advance(now);
         let slot = &mut self.granted[index(self.newest)];
-        *slot = slot.saturating_add(1);
+        *slot = slot.saturating_add(u16::try_from(requests).unwrap_or(u16::MAX));
     }
 }
 
@@ -401,8 +449,8 @@ impl Share {
         self.previous + self.current
     }
 
-    fn count(&mut self, now: i64) {
+    fn count(&mut self, now: i64, requests: u32) {
         self.turn(now);
-        self.current = self.current.saturating_add(1);
+        self.current = self.current.saturating_add(requests);
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP: one agent, bounded in time and size, that says of every failure whether the request may have been carried out.
 
-use std::io;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use ureq::http::{Response, header};
@@ -95,16 +95,16 @@ impl Http {
             let to = text(header::LOCATION).unwrap_or("nowhere");
             return Err(Error::Redirected(mask(to)));
         }
-        // Size is checked while reading: an endless answer must not fill the memory first.
-        let body = answer
-            .body_mut()
-            .with_config()
-            .limit(self.max_answer_bytes)
-            .read_to_vec();
-        let body = body.map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(limit) => Error::TooLarge { limit },
-            other => without_whole_body(&other),
-        })?;
+        // Counted after decompression and while reading: neither an endless answer nor a small one that swells may fill the memory.
+        let limit = self.max_answer_bytes;
+        let mut body = Vec::new();
+        let mut reader = answer.body_mut().as_reader().take(limit.saturating_add(1));
+        reader
+            .read_to_end(&mut body)
+            .map_err(|error| without_whole_body(&error.into()))?;
+        if body.len() as u64 > limit {
+            return Err(Error::TooLarge { limit });
+        }
         Ok(Answer {
             status,
             retry_after_seconds,

@@ -1,6 +1,6 @@
 //! The quota holds over every minute, and nobody starves.
 
-use google::governor::{Caller, Decision, Exhausted, Governor, Kind, Limits, Priority, name};
+use google::governor::{Caller, Decision, Exhausted, Governor, Kind, Limits, Need, Priority, name};
 use proptest::prelude::*;
 
 const MINUTE: i64 = 60_000;
@@ -32,19 +32,20 @@ proptest! {
     fn no_minute_holds_more_than_the_limit(
         limit in 1u32..120,
         project_limit in 1u32..200,
-        asks in prop::collection::vec((0i64..1500, 0u64..6, 0usize..3, any::<bool>()), 1..3000),
+        asks in prop::collection::vec((0i64..1500, 0u64..6, 0usize..3, any::<bool>(), 1u32..4), 1..3000),
     ) {
         let limits = Limits { account_writes: limit, project_writes: project_limit, ..Limits::default() };
         let mut governor = Governor::new();
         let mut now = 1_700_000_000_123;
         let mut grants: [Vec<i64>; 3] = Default::default();
-        for (step, mapping, account, interactive) in asks {
+        for (step, mapping, account, interactive, writes) in asks {
             // Bursts: most asks come at the same instant.
             now += if step > 1000 { step } else { step % 7 };
             let priority = if interactive { Priority::Interactive } else { Priority::Background };
             let asked = caller(["a", "b", "c"][account], mapping);
-            match governor.ask(now, asked, Kind::Write, priority, &limits) {
-                Decision::Granted => grants[account].push(now),
+            let need = Need { reads: 0, writes: writes.min(limit).min(project_limit) };
+            match governor.ask(now, asked, need, priority, &limits) {
+                Decision::Granted => grants[account].extend((0..need.writes).map(|_| now)),
                 Decision::WaitUntil(until) => prop_assert!(until > now && until < now + 2 * MINUTE),
             }
         }
@@ -68,7 +69,7 @@ proptest! {
             if now >= end {
                 break;
             }
-            due[0] = match governor.ask(now, caller("a", mapping), Kind::Read, Priority::Background, &limits) {
+            due[0] = match governor.ask(now, caller("a", mapping), Need::READ, Priority::Background, &limits) {
                 Decision::Granted => (now + 20, mapping, served + 1),
                 Decision::WaitUntil(until) => (until, mapping, served),
             };
@@ -93,7 +94,7 @@ fn a_small_mapping_is_served_at_once_beside_a_big_load() {
         while governor.ask(
             now,
             caller("a", 1),
-            Kind::Write,
+            Need::WRITE,
             Priority::Background,
             &limits,
         ) == Decision::Granted
@@ -103,7 +104,7 @@ fn a_small_mapping_is_served_at_once_beside_a_big_load() {
             while let Decision::WaitUntil(until) = governor.ask(
                 at,
                 caller("a", 2),
-                Kind::Write,
+                Need::WRITE,
                 Priority::Background,
                 &limits,
             ) {
@@ -124,7 +125,7 @@ fn an_interactive_call_finds_a_token_when_the_background_has_used_its_own() {
         while governor.ask(
             0,
             caller("a", mapping),
-            Kind::Read,
+            Need::READ,
             Priority::Background,
             &limits,
         ) == Decision::Granted
@@ -134,7 +135,7 @@ fn an_interactive_call_finds_a_token_when_the_background_has_used_its_own() {
         governor.ask(
             0,
             caller("a", 7),
-            Kind::Read,
+            Need::READ,
             Priority::Interactive,
             &limits
         ),
@@ -148,23 +149,23 @@ fn a_429_closes_the_quota_for_the_time_given() {
     let mut governor = Governor::new();
     let asked = caller("a", 1);
     governor.close(1_000, asked, Kind::Read, Exhausted::Account, 63_000);
-    let ask = |governor: &mut Governor, now, kind| {
-        governor.ask(now, asked, kind, Priority::Interactive, &limits)
+    let ask = |governor: &mut Governor, now, need| {
+        governor.ask(now, asked, need, Priority::Interactive, &limits)
     };
     assert_eq!(
-        ask(&mut governor, 2_000, Kind::Read),
+        ask(&mut governor, 2_000, Need::READ),
         Decision::WaitUntil(63_000)
     );
-    assert_eq!(ask(&mut governor, 2_000, Kind::Write), Decision::Granted);
+    assert_eq!(ask(&mut governor, 2_000, Need::WRITE), Decision::Granted);
     assert_eq!(
         governor.closed_until(2_000, asked, Kind::Read),
         Some(63_000)
     );
-    assert_eq!(ask(&mut governor, 63_000, Kind::Read), Decision::Granted);
+    assert_eq!(ask(&mut governor, 63_000, Need::READ), Decision::Granted);
     governor.close(64_000, asked, Kind::Read, Exhausted::Project, 90_000);
     let other = caller("b", 1);
     assert_eq!(
-        governor.ask(64_000, other, Kind::Read, Priority::Interactive, &limits),
+        governor.ask(64_000, other, Need::READ, Priority::Interactive, &limits),
         Decision::WaitUntil(90_000)
     );
 }
@@ -174,7 +175,7 @@ fn a_clock_set_back_opens_nothing_and_locks_nobody_out_for_long() {
     let limits = Limits::default();
     let mut governor = Governor::new();
     let asked = caller("a", 1);
-    let mut ask = |now| governor.ask(now, asked, Kind::Write, Priority::Interactive, &limits);
+    let mut ask = |now| governor.ask(now, asked, Need::WRITE, Priority::Interactive, &limits);
     let start = 1_000_000_000;
     while ask(start) == Decision::Granted {}
     for back in [5_000, 100_000, 900_000_000] {
@@ -204,7 +205,7 @@ fn more_accounts_than_entries_share_and_never_exceed() {
             mapping: 1,
         };
         let mut granted = 0;
-        while governor.ask(0, asked, Kind::Write, Priority::Interactive, &limits)
+        while governor.ask(0, asked, Need::WRITE, Priority::Interactive, &limits)
             == Decision::Granted
         {
             granted += 1;
@@ -221,7 +222,7 @@ fn zeros_are_a_fresh_governor() {
         governor.ask(
             0,
             caller("a", 1),
-            Kind::Read,
+            Need::READ,
             Priority::Background,
             &Limits::default()
         ),

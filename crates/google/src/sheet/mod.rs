@@ -7,6 +7,7 @@
 mod anchors;
 mod capability;
 mod header;
+mod need;
 mod notes;
 mod probe;
 mod read;

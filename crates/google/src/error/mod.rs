@@ -1,0 +1,280 @@
+//! What can go wrong between us and Google.
+
+mod class;
+
+use std::fmt;
+
+use serde::Deserialize;
+use thiserror::Error as ThisError;
+
+use crate::mask::mask;
+use crate::transport::Answer;
+
+pub use class::{Context, Purpose, QUOTA_WINDOW_MS};
+
+/// Every text in it has passed through [`mask`].
+#[derive(Clone, Debug, ThisError)]
+pub enum Error {
+    /// The request did not go out: no address, no connection, no TLS.
+    #[error("cannot reach the server: {0}")]
+    Unreachable(String),
+    /// The request may have gone out, and no whole answer came back.
+    #[error("no answer: {message}")]
+    Lost { timed_out: bool, message: String },
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+    #[error("the server redirects to {0}")]
+    Redirected(String),
+    /// An API call was answered with an error.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// The token endpoint gave no access token.
+    #[error("no access token: {0}")]
+    NoToken(Box<TokenRefusal>),
+    /// The key could not sign.
+    #[error("the private key cannot sign: {0}")]
+    Key(String),
+    /// A success that is not what was asked for.
+    #[error("the answer is not understood: {0}")]
+    Unreadable(String),
+    /// Something that Google cannot take was about to be sent.
+    #[error("{0}")]
+    Unsendable(String),
+    /// The spreadsheet is there and the tab is not.
+    #[error("the spreadsheet has no tab with gid {0}")]
+    TabGone(i32),
+    /// The sheet kept changing under us; nothing of the effect was applied.
+    #[error("the sheet changed while it was being written: {0}")]
+    Unsettled(String),
+}
+
+/// An API error, from any of the envelopes that Google uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    pub http_status: u16,
+    /// `google.rpc.Code` in words: `PERMISSION_DENIED`. Empty in Drive's envelope.
+    pub status: String,
+    /// ErrorInfo's reason (`SERVICE_DISABLED`) or Drive's (`notFound`).
+    pub reason: String,
+    pub message: String,
+    /// `quota_limit` of ErrorInfo.
+    pub quota_limit: String,
+    /// The first link that a Help detail gives.
+    pub link: Option<String>,
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} {}", self.http_status, self.status)?;
+        if !self.reason.is_empty() {
+            write!(f, " ({})", self.reason)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// The token endpoint's RFC 6749 error, or an answer without a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenRefusal {
+    pub http_status: u16,
+    pub error: String,
+    pub description: String,
+    /// How far the server's clock is ahead of ours.
+    pub clock_ahead_seconds: Option<i64>,
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl fmt::Display for TokenRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "{} {}: {}",
+            self.http_status, self.error, self.description
+        )
+    }
+}
+
+/// Which part of a batch Google names as the one it refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `Invalid requests[N]`
+    Request(usize),
+    /// `Invalid data[N]`
+    Data(usize),
+    /// `Invalid dataFilter[N]`
+    Filter(usize),
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    error: EnvelopeError,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum EnvelopeError {
+    Object(Box<ErrorObject>),
+    Word(String),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorObject {
+    message: String,
+    status: String,
+    details: Vec<Detail>,
+    errors: Vec<LegacyError>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Detail {
+    reason: String,
+    metadata: DetailMetadata,
+    links: Vec<Link>,
+    #[serde(rename = "fieldViolations")]
+    field_violations: Vec<FieldViolation>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DetailMetadata {
+    quota_limit: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Link {
+    url: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FieldViolation {
+    description: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LegacyError {
+    reason: String,
+}
+
+impl Refusal {
+    /// Understands Sheets' google.rpc.Status, Drive's legacy envelope, HTML from the front end, and bodies cut anywhere.
+    pub fn parse(answer: &Answer) -> Self {
+        let mut refusal = Self {
+            http_status: answer.status,
+            retry_after_seconds: answer.retry_after_seconds,
+            ..Self::default()
+        };
+        match serde_json::from_slice::<Envelope>(&answer.body).map(|envelope| envelope.error) {
+            Ok(EnvelopeError::Object(error)) => refusal.take(*error),
+            Ok(EnvelopeError::Word(word)) => refusal.message = mask(&word),
+            Err(_) => refusal.message = plain_text(&answer.body),
+        }
+        refusal
+    }
+
+    fn take(&mut self, error: ErrorObject) {
+        self.message = mask(&error.message);
+        self.status = mask(&error.status);
+        for detail in &error.details {
+            if self.reason.is_empty() {
+                self.reason = mask(&detail.reason);
+                self.quota_limit = mask(&detail.metadata.quota_limit);
+            }
+            if self.link.is_none() {
+                self.link = detail.links.first().map(|link| mask(&link.url));
+            }
+            // The generic message says nothing; the violation does (bad field masks [REC]).
+            if let Some(violation) = detail.field_violations.first()
+                && !self.message.contains(&mask(&violation.description))
+            {
+                self.message = mask(&format!("{} {}", self.message, violation.description));
+            }
+        }
+        if let Some(first) = error.errors.first().filter(|_| self.reason.is_empty()) {
+            self.reason = mask(&first.reason);
+        }
+    }
+
+    pub fn part(&self) -> Option<Part> {
+        type Make = fn(usize) -> Part;
+        let kinds: [(&str, Make); 3] = [
+            ("Invalid requests[", Part::Request),
+            ("Invalid data[", Part::Data),
+            ("Invalid dataFilter[", Part::Filter),
+        ];
+        kinds.iter().find_map(|(prefix, make)| {
+            let number = self
+                .message
+                .strip_prefix(prefix)?
+                .split(']')
+                .next()?
+                .parse()
+                .ok()?;
+            Some(make(number))
+        })
+    }
+
+    pub fn is_unparsable_range(&self) -> bool {
+        self.http_status == 400 && self.message.contains("Unable to parse range")
+    }
+
+    pub fn is_missing_grid(&self) -> bool {
+        self.http_status == 400
+            && (self.message.contains("No grid with id")
+                || self.message.contains("No sheet with id"))
+    }
+
+    fn is_past_grid(&self) -> bool {
+        let texts = [
+            "exceeds grid limits",
+            "larger than current grid size",
+            "less than the grid size",
+            "after the last ROWS",
+            "after last row",
+            "after the last COLUMNS",
+        ];
+        self.http_status == 400 && texts.iter().any(|text| self.message.contains(text))
+    }
+
+    /// The request as a whole is malformed: the fault is ours and in every row alike.
+    fn is_malformed(&self) -> bool {
+        let texts = [
+            "Invalid JSON payload",
+            "Invalid value at",
+            "Error expanding 'fields'",
+            "Proto field is not repeating",
+            "Must specify at least one dataFilter",
+            "DimensionRange must",
+        ];
+        self.http_status == 400 && texts.iter().any(|text| self.message.contains(text))
+    }
+}
+
+/// What is readable of a body that is not Google's JSON: a page without its tags.
+fn plain_text(body: &[u8]) -> String {
+    let start = String::from_utf8_lossy(&body[..body.len().min(8192)]);
+    let mut text = String::new();
+    let mut in_tag = false;
+    let html = start.trim_start().starts_with('<');
+    for c in start.chars() {
+        match c {
+            '<' if html => in_tag = true,
+            '>' if html => {
+                in_tag = false;
+                text.push(' ');
+            }
+            c if !in_tag => text.push(c),
+            _ => {}
+        }
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.is_empty() {
+        true => "the answer has no text".to_owned(),
+        false => mask(&words.join(" ")),
+    }
+}
