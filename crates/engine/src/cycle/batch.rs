@@ -98,12 +98,11 @@ impl Cycle {
             }
         }
         self.own_writes(&mut item);
-        let inserting = self
-            .memory
-            .rows
-            .get(&item.key)
-            .is_some_and(|known| known.state == State::Inserting);
-        item.inserting = inserting && item.cells.is_none() && item.row.is_none();
+        let state = self.memory.rows.get(&item.key).map(|known| known.state);
+        item.inserting = state == Some(State::Inserting) && item.row.is_none();
+        // It is here after all: what stands in its hash's place has to go.
+        item.base_owed |=
+            matches!(state, Some(State::Inserting | State::Deleting)) && item.row.is_some();
         Ok(Some(item))
     }
 
@@ -161,6 +160,7 @@ impl Cycle {
         let deletion = self.stamp();
         self.commit_before(&mut items, &insertions, &deletion)
             .await?;
+        self.note_marks(&items, &insertions);
         let written = self.write_items(&mut items).await;
         let inserted = match written {
             Ok(()) => self.insert_items(&mut items, insertions).await,

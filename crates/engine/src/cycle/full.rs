@@ -58,6 +58,7 @@ impl Cycle {
         }
         drop(listed);
         self.keyless_problems(std::mem::take(&mut diff.problems));
+        self.record_leftovers().await?;
         self.guard_deletes(&sightings).await?;
         for chunk in sightings.chunks(CHUNK) {
             self.batch(chunk, Some(&snapshot), &changed_at).await?;

@@ -2,7 +2,7 @@
 
 use super::batch::CHUNK;
 use super::io::Stop;
-use super::memory::State;
+
 use super::run::Cycle;
 use super::snapshot::Sighting;
 use crate::effect::Stopped;
@@ -16,7 +16,7 @@ impl Cycle {
             self.memory
                 .rows
                 .get(&sighting.key)
-                .is_some_and(|known| known.state == State::Based)
+                .is_some_and(|known| known.state.is_based())
         };
         let keys: Vec<_> = sightings
             .iter()

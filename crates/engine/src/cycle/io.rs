@@ -83,10 +83,20 @@ impl Io {
         &self,
         effect: DatabaseEffect,
     ) -> Result<DatabaseOutcome, Failure> {
-        match self.ask(Effect::Database(effect)).await {
-            Outcome::Database(outcome) => Ok(outcome),
-            Outcome::Failed(failure) => Err(failure),
-            Outcome::Sheet(_) => Err(mismatch()),
+        let mut attempt = 1;
+        loop {
+            match self.ask(Effect::Database(effect.clone())).await {
+                Outcome::Database(outcome) => return Ok(outcome),
+                Outcome::Failed(failure)
+                    if failure.class == Class::RetryNow
+                        && !failure.may_have_applied
+                        && attempt < ATTEMPTS =>
+                {
+                    attempt += 1
+                }
+                Outcome::Failed(failure) => return Err(failure),
+                Outcome::Sheet(_) => return Err(mismatch()),
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Memory {
     /// When the last snapshot was asked for of which everything was dealt with.
     pub settled_at: Option<Timestamp>,
     pub snapshots: u32,
-    /// Anchors that still stand in the sheet.
+    /// Anchors that still stand in the sheet, without those of the batch under way.
     pub anchors: Vec<MetadataId>,
     /// Stamps that still stand in the spreadsheet, oldest first.
     pub stamps: Vec<MetadataId>,
@@ -64,6 +64,14 @@ pub(super) enum State {
     Absent,
     /// Being inserted into the sheet when the last word was heard of it.
     Inserting,
+    /// As `Based`; being deleted from the sheet when the last word was heard of it.
+    Deleting,
+}
+
+impl State {
+    pub(super) fn is_based(self) -> bool {
+        matches!(self, State::Based | State::Deleting)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -96,6 +104,7 @@ impl Memory {
             let state = match hash {
                 ABSENT => State::Absent,
                 mark if mark > 0 && MARKS.contains(&mark) => State::Inserting,
+                mark if MARKS.contains(&mark) => State::Deleting,
                 _ => State::Based,
             };
             if hash != ABSENT && MARKS.contains(&hash) {
@@ -152,7 +161,7 @@ impl Memory {
     pub(super) fn based(&self) -> usize {
         self.rows
             .values()
-            .filter(|known| known.state == State::Based)
+            .filter(|known| known.state.is_based())
             .count()
     }
 

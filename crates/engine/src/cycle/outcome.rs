@@ -76,6 +76,23 @@ impl Cycle {
         Ok(())
     }
 
+    /// What is stored in the hashes' place by now.
+    pub(super) fn note_marks(&mut self, items: &[Item], insertions: &[Insertion]) {
+        for item in insertions
+            .iter()
+            .flat_map(|insertion| &insertion.items)
+            .filter_map(|index| items.get(*index))
+        {
+            self.memory.known(&item.key).state = State::Inserting;
+        }
+        for item in items
+            .iter()
+            .filter(|item| !item.dropped && item.plan.sheet == Some(SheetChange::Delete))
+        {
+            self.memory.known(&item.key).state = State::Deleting;
+        }
+    }
+
     async fn commit(&mut self, commit: Commit) -> Result<Vec<Applied>, Stop> {
         let conflicts = commit
             .conflicts
@@ -141,6 +158,10 @@ impl Cycle {
                 item.base = apply
                     .base_after(&self.mapping, row.as_deref(), &columns)
                     .base;
+                if differs(item.base.as_ref(), row.as_deref(), apply) {
+                    // The table made something else of it: that is pushed back at once.
+                    self.follow_up.insert(item.key.clone());
+                }
                 item.base_owed = false;
                 item.loaded.row = row;
                 item.pulled = true;
@@ -372,11 +393,6 @@ impl Cycle {
             if let Some(known) = self.memory.rows.get_mut(&item.key) {
                 known.cells = UNSETTLED;
                 known.raw = 0;
-            } else if item.cells.is_none() && item.base.is_none() {
-                // A row whose insertion was begun, and that is not known to have arrived.
-                self.memory
-                    .rows
-                    .insert(item.key.clone(), Known::new(State::Inserting));
             }
             return;
         }
@@ -442,5 +458,19 @@ fn inserting(item: &Item, stamp: &Stamp) -> BaseWrite {
         key: item.key.clone(),
         base: Some(base),
         sheet_hash: i64::from(stamp.id),
+    }
+}
+
+/// Whether the table has another value than the base says in a column that was just pulled, so that a push is owed.
+fn differs(base: Option<&Base>, row: Option<&[Datum]>, apply: &Apply) -> bool {
+    let (Some(base), Some(row)) = (base, row) else {
+        return false;
+    };
+    match &apply.change {
+        Change::Insert { .. } => base.database != row,
+        Change::Update { values, .. } => values
+            .iter()
+            .any(|(column, _)| base.database.get(*column) != row.get(*column)),
+        Change::Delete { .. } => false,
     }
 }

@@ -1,15 +1,16 @@
 //! A cycle from its start to its report.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::io::{Io, Stop, mismatch};
 use super::memory::Memory;
 use crate::effect::{
-    Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Place, Problem, Report, Scope,
-    SheetEffect, Stamp, Start, Stopped,
+    Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place, Problem, Report,
+    Scope, SheetEffect, Stamp, Start, Stopped,
 };
 use crate::mapping::Mapping;
-use crate::value::Timestamp;
+use crate::value::{Key, Timestamp};
 
 /// Readings that one cycle makes because rows moved under it, before it leaves the rest to the next.
 const ROUNDS: u32 = 3;
@@ -37,6 +38,10 @@ pub(super) struct Cycle {
     pub window: (Option<Timestamp>, Timestamp),
     pub next_id: i32,
     pub sheet_unsure: bool,
+    /// Anchors of the batch under way.
+    pub live: Vec<MetadataId>,
+    /// Rows that the table changed while it took them.
+    pub follow_up: BTreeSet<Key>,
     /// Problems found and ended outside of any batch.
     pub problems: Vec<Problem>,
     pub settled: Vec<Place>,
@@ -69,6 +74,8 @@ pub(super) async fn run(
         window,
         next_id: first,
         sheet_unsure: false,
+        live: Vec::new(),
+        follow_up: BTreeSet::new(),
         problems: Vec::new(),
         settled: Vec::new(),
     };
@@ -95,8 +102,20 @@ impl Cycle {
                 Err(Stop::Outdated) => self.stale = true,
                 other => other?,
             }
-            quick = false;
-            if !self.stale || self.start.dry_run {
+            if self.start.dry_run {
+                return Ok(());
+            }
+            quick = !self.stale && !self.follow_up.is_empty();
+            if quick {
+                let keys = std::mem::take(&mut self.follow_up);
+                self.dirty = keys
+                    .into_iter()
+                    .map(|key| DirtyKey {
+                        key,
+                        changed_at: None,
+                    })
+                    .collect();
+            } else if !self.stale {
                 return Ok(());
             }
         }
@@ -147,6 +166,7 @@ impl Cycle {
             _ => None,
         };
         self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
+        self.memory.anchors.append(&mut self.live);
         self.report.rows = self.memory.based() as u64;
         (self.report, self.memory)
     }

@@ -297,12 +297,12 @@ impl Cycle {
                     raw: 0,
                 }),
                 // One reading that misses a row may be a partial or an old one.
-                State::Based if known.missing == 0 => {
+                State::Based | State::Deleting if known.missing == 0 => {
                     known.missing = snapshot;
                     self.soon = true;
                     diff.untouchable.insert(key.clone());
                 }
-                State::Based => diff.missing.push(Sighting {
+                State::Based | State::Deleting => diff.missing.push(Sighting {
                     key: key.clone(),
                     row: None,
                     raw: 0,

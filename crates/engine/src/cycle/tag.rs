@@ -36,16 +36,21 @@ impl Cycle {
             let anchor = self.anchor();
             tags.push(TagRow { row: *row, anchor });
         }
-        let tidy = self.memory.anchors.clone();
+        let tidy: Vec<MetadataId> = self
+            .memory
+            .anchors
+            .iter()
+            .chain(&self.live)
+            .copied()
+            .collect();
         let effect = SheetEffect::Tag {
             rows: tags.clone(),
             tidy: tidy.clone(),
         };
         let answer = self.io.sheet(effect).await;
         // Whatever came of it: removing an anchor that is not there does no harm, leaving one there does.
-        self.memory
-            .anchors
-            .extend(tags.iter().map(|tag| tag.anchor));
+        self.memory.anchors.append(&mut self.live);
+        self.live.extend(tags.iter().map(|tag| tag.anchor));
         let tagged = match answer? {
             SheetOutcome::Tagged(tagged) => tagged,
             _ => return Err(mismatch().into()),

@@ -72,7 +72,8 @@ fn after_insert(
             .iter()
             .find(|(at, _)| *at == column)
             .map(|(_, value)| value);
-        if refused.contains(&column) {
+        let left_out = value.is_none() && *cell != Cell::Empty && mapping.pulls(column);
+        if left_out || refused.contains(&column) {
             // The cell stays a change of the sheet's that is owed, and what the table has instead is not pushed over it.
             base.set(column, returned, Cell::Empty);
         } else if mapping.agreed(column, &returned, cell) || !mapping.pushes(column) {

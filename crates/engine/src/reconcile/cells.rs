@@ -90,7 +90,9 @@ impl Merge<'_> {
             Verdict::Pull => !table_changed,
             _ => false,
         };
-        if one_sided {
+        if matches!(verdict, Verdict::Pull) && self.is_blocked(column, &cell) {
+            // It cannot be carried out, so nothing is decided yet.
+        } else if one_sided {
             self.settle(column);
         } else if !self.record(&verdict, column, base_value, &value, &cell) {
             return;
@@ -145,7 +147,8 @@ impl Merge<'_> {
             Decision::Side(Side::Sheet) => Verdict::Pull,
             Decision::Value(value) => Verdict::Value(value.clone()),
         };
-        if !as_seen {
+        let blocked = matches!(verdict, Verdict::Pull) && self.is_blocked(column, cell);
+        if !as_seen && !blocked {
             // What was edited after the conflict was shown is not overwritten without a line of its own.
             let base_value = self.base.database.get(column).cloned().flatten();
             self.record(&verdict, column, base_value, value, cell);
@@ -232,6 +235,13 @@ impl Merge<'_> {
             }
             Verdict::Wait | Verdict::AskFunction => {}
         }
+    }
+
+    /// The cell cannot go into the table: an error, or refused as it is.
+    fn is_blocked(&self, column: usize, cell: &Cell) -> bool {
+        is_error(cell)
+            || self.row.refused.contains(&None)
+            || self.row.refused.contains(&Some(column))
     }
 
     fn push(&mut self, column: usize, value: Datum, shown: &Cell) {

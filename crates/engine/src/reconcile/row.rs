@@ -282,7 +282,7 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
             let ways = Ways { push: false, pull: row.ways.pull };
             let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
             if pulls.table.is_some() || pulls.pull_left || !pulls.problems.is_empty() || pulls.asks_function {
-                Plan { push_left: true, sheet: None, ..pulls }
+                                Plan { push_left: pulls.table.is_some() || pulls.pull_left, sheet: None, ..pulls }
             } else {
                 leave_sheet(row, sheet)
             }
