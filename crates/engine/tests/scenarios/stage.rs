@@ -162,7 +162,7 @@ impl Stage {
                     }
                 })
                 .collect();
-            self.world.tab.push_row(false).cells = cells;
+            self.world.tab.push_row().cells = cells;
         }
         Ok(())
     }
@@ -221,7 +221,7 @@ impl Stage {
             ["sheet", "copy", key] => {
                 let row = self.sheet_row(key)?;
                 let cells = self.world.tab.rows[row].cells.clone();
-                self.world.tab.insert_row(row + 1, false).cells = cells;
+                self.world.tab.insert_row(row + 1).cells = cells;
                 self.world.book_person()
             }
             ["sheet", "move", "column", from, to] => self.world.edit_sheet(SheetEdit::MoveColumn {
@@ -238,7 +238,7 @@ impl Stage {
                 self.world.book_person()
             }
             ["sheet", "insert", row] => {
-                self.world.tab.insert_row(number(row)? - 1, false);
+                self.world.tab.insert_row(number(row)? - 1);
                 self.world.book_person()
             }
             ["sheet", "sort", heading] => {
@@ -345,7 +345,7 @@ impl Stage {
                 .position(|content| *content == Content::Value(Cell::Text(heading.into())));
             let column = column.ok_or(format!("no header {heading}"))?;
             while tab.rows.len() <= row {
-                tab.push_row(false);
+                tab.push_row();
             }
             tab.rows[row].cells[column] = content(value);
         }

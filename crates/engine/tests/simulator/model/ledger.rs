@@ -37,10 +37,13 @@ pub struct Ledger {
     /// Rows that a person took from a side (or that left the row filter); true where they came back since.
     pub table_deleted: BTreeMap<Key, bool>,
     pub sheet_deleted: BTreeMap<Key, bool>,
-    /// Keys that a person typed: nothing speaks against such a row in the table.
+    /// Keys that a person gave to a row of the sheet, of the table: nothing speaks against such a row on the other side.
     retyped: BTreeSet<Key>,
+    reinserted: BTreeSet<Key>,
     /// Every value that somebody ever gave to a cell.
     ever: BTreeMap<(Key, usize), BTreeSet<Datum>>,
+    /// The rows that the engine put into the sheet.
+    inserted: BTreeMap<Uid, Key>,
     /// Keys in the newest snapshot that the engine has.
     known: BTreeSet<Key>,
     /// Keys under which a row stood before the engine carried a retyped key over.
@@ -67,8 +70,10 @@ impl Ledger {
             table_deleted: BTreeMap::new(),
             sheet_deleted: BTreeMap::new(),
             retyped: BTreeSet::new(),
+            reinserted: BTreeSet::new(),
             ever: BTreeMap::new(),
             known: BTreeSet::new(),
+            inserted: BTreeMap::new(),
             former: BTreeMap::new(),
         }
     }
@@ -300,6 +305,7 @@ impl Ledger {
         self.table_deleted
             .entry(key.clone())
             .and_modify(|back| *back = true);
+        self.reinserted.insert(key.clone());
         for (column, datum) in row.values.iter().enumerate() {
             self.allow(key, column, datum);
             let agreed = sides
@@ -440,7 +446,7 @@ impl Ledger {
             let base = new_key.as_ref().and_then(|key| sides.table.bases.get(key));
             let agreed = base.and_then(|(base, _)| base.sheet.get(column));
             let nothing = (retyped || base.is_none()) && *cell == Cell::Empty;
-            if self.mapping.key.contains(&column) || nothing || (agreed == Some(cell) && !retyped) {
+            if self.mapping.key.contains(&column) || nothing || agreed == Some(cell) {
                 self.sheet_edits.remove(&(uid, column));
             } else {
                 self.sheet_edits.insert((uid, column), cell.clone());
@@ -463,16 +469,16 @@ impl Ledger {
         let others = keys_in_sheet(&self.mapping, sides)
             .remove(&key)
             .unwrap_or_default();
-        if others
-            .iter()
-            .any(|&(other, by_engine)| other != uid && (by_engine || self.known.contains(&key)))
-        {
+        if others.iter().any(|other| {
+            *other != uid && (self.inserted.get(other) == Some(&key) || self.known.contains(&key))
+        }) {
             return broken(format!(
                 "row {key:?} is inserted in the sheet, where it stands already"
             ));
         }
         if !everything
             && self.sheet_deleted.get(&key) == Some(&false)
+            && !self.reinserted.contains(&key)
             && !named(
                 sides,
                 &self.names(&key),
@@ -488,6 +494,7 @@ impl Ledger {
         }
         self.sheet_deleted.remove(&key);
         self.known.insert(key.clone());
+        self.inserted.insert(uid, key.clone());
         self.cells_explained(&key, new, &vec![Cell::Empty; new.len()])
     }
 
@@ -565,6 +572,17 @@ impl Ledger {
         let cleared =
             (0..new.len()).all(|column| new[column] == Cell::Empty || self.pulled(column));
         let key = match (&old_key, &new_key) {
+            _ if key_unseen => {
+                // The row became another one between the look and the write: what was written is what its person finds there.
+                for (column, cell) in new.iter().enumerate() {
+                    if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
+                        self.allow(key, column, &datum);
+                    }
+                    self.sheet_edits.remove(&(uid, column));
+                }
+                self.written_elsewhere(uid, sides);
+                return Ok(());
+            }
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
             (Some(old), None) if cleared && self.setup.on_table_delete == OnTableDelete::Clear => {
@@ -574,16 +592,6 @@ impl Ledger {
                     ));
                 }
                 old.clone()
-            }
-            _ if key_unseen => {
-                // The row became another one between the look and the write: what was written is what its person finds there.
-                for (column, cell) in new.iter().enumerate() {
-                    if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
-                        self.allow(key, column, &datum);
-                    }
-                    self.sheet_edits.remove(&(uid, column));
-                }
-                return Ok(());
             }
             _ => {
                 return broken(format!(
@@ -640,19 +648,22 @@ impl Ledger {
         }
     }
 
+    /// The engine has every reason to believe that it wrote these rows' cells.
+    fn written_elsewhere(&mut self, uid: Uid, sides: Sides) {
+        let meant = sides.tab.mistaken.iter().filter(|(row, _)| *row == uid);
+        for key in meant.filter_map(|(_, seen)| key_of_cells(&self.mapping, seen)) {
+            self.table_edits.retain(|(owed, _), _| *owed != key);
+        }
+    }
+
     // ----------------------------------------------------------------------------------------------------------- closing
 
     /// Entries whose value stands on the other side are settled.
     fn close(&mut self, sides: Sides) {
         let standing = keys_in_sheet(&self.mapping, sides);
-        let table = &sides.table.rows;
-        let somewhere =
-            |key: &Key, _: &mut bool| table.contains_key(key) || standing.contains_key(key);
-        self.table_deleted.retain(somewhere);
-        self.sheet_deleted.retain(somewhere);
         let mut table_edits = std::mem::take(&mut self.table_edits);
         table_edits.retain(|(key, column), datum| {
-            let there = |(uid, _): &(Uid, bool)| {
+            let there = |uid: &Uid| {
                 self.meant(*column, &self.sheet[uid][*column])
                     .is_some_and(|meant| meant == self.stored(*column, datum))
             };
@@ -686,16 +697,13 @@ impl Ledger {
     }
 }
 
-/// The sheet's rows by key: their hidden names, and whether the engine put them there.
-pub fn keys_in_sheet(mapping: &Mapping, sides: Sides) -> BTreeMap<Key, Vec<(Uid, bool)>> {
+/// The sheet's rows by key, under their hidden names.
+pub fn keys_in_sheet(mapping: &Mapping, sides: Sides) -> BTreeMap<Key, Vec<Uid>> {
     let tab = sides.tab;
-    let mut found: BTreeMap<Key, Vec<(Uid, bool)>> = BTreeMap::new();
+    let mut found: BTreeMap<Key, Vec<Uid>> = BTreeMap::new();
     for row in tab.header() + 1..tab.rows.len() {
         if let Some(key) = key_of_cells(mapping, &tab.mapped(row, sides.now)) {
-            found
-                .entry(key)
-                .or_default()
-                .push((tab.rows[row].uid, tab.rows[row].by_engine));
+            found.entry(key).or_default().push(tab.rows[row].uid);
         }
     }
     found

@@ -11,10 +11,9 @@ use engine::value::{Cell, Key};
 pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
     let standing = keys_in_sheet(&sides.table.mapping, sides);
     for (key, rows) in &standing {
-        let engines = rows.iter().filter(|(_, by_engine)| *by_engine).count();
         if rows.len() > 1 && !has_problem(sides.table, key, None) {
             return broken(format!(
-                "key {key:?} stands {} times in the sheet ({engines} by the engine), and no problem says so",
+                "key {key:?} stands {} times in the sheet, and no problem says so",
                 rows.len()
             ));
         }
@@ -23,7 +22,7 @@ pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
         let in_filter = sides.table.in_filter(row);
         match standing.get(key).map_or(0, Vec::len) {
             0 if in_filter => missing_in_sheet(setup, ledger, sides, key)?,
-            1 if in_filter => cells_agree(ledger, sides, key, standing[key][0].0)?,
+            1 if in_filter => cells_agree(ledger, sides, key, standing[key][0])?,
             1 if !has_problem(sides.table, key, None)
                 && setup.on_table_delete != OnTableDelete::Keep =>
             {
@@ -180,7 +179,7 @@ pub fn problems_are_real(ledger: &Ledger, sides: Sides) -> Verdict {
                 .rows
                 .get(key)
                 .is_some_and(|row| sides.table.in_filter(row))
-            && all_agree(ledger, sides, key, rows[0].0);
+            && all_agree(ledger, sides, key, rows[0]);
         if well {
             return broken(format!(
                 "nothing is wrong with row {key:?}, and this problem still stands: {problem:?}"

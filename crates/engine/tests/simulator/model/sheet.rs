@@ -33,8 +33,6 @@ pub enum ColumnUse {
 pub struct Row {
     pub uid: Uid,
     pub cells: Vec<Content>,
-    /// Put there by the engine.
-    pub by_engine: bool,
 }
 
 /// A tab as a person sees it, and whose column is whose.
@@ -47,6 +45,8 @@ pub struct Tab {
     /// Cells that a write or a delete went over although they had changed since the engine looked at them through the same
     /// anchor: Google has no compare-and-swap, so nobody can see them.
     pub unseen: Vec<(Uid, usize)>,
+    /// How the engine saw those rows.
+    pub mistaken: Vec<(Uid, Vec<Cell>)>,
     next_uid: Uid,
 }
 
@@ -67,23 +67,23 @@ impl Tab {
             anchors: BTreeMap::new(),
             stamps: BTreeMap::new(),
             unseen: Vec::new(),
+            mistaken: Vec::new(),
             next_uid: 1,
         };
         for _ in 0..4 {
-            tab.push_row(false);
+            tab.push_row();
         }
         tab
     }
 
-    pub fn push_row(&mut self, by_engine: bool) -> &mut Row {
-        self.insert_row(self.rows.len(), by_engine)
+    pub fn push_row(&mut self) -> &mut Row {
+        self.insert_row(self.rows.len())
     }
 
-    pub fn insert_row(&mut self, at: usize, by_engine: bool) -> &mut Row {
+    pub fn insert_row(&mut self, at: usize) -> &mut Row {
         let row = Row {
             uid: self.next_uid,
             cells: vec![Content::Value(Cell::Empty); self.columns.len()],
-            by_engine,
         };
         self.next_uid += 1;
         self.rows.insert(at, row);
@@ -157,7 +157,7 @@ impl Tab {
         let last = self.data_rows().last().copied();
         let row = last.unwrap_or(self.header()) + 1;
         while self.rows.len() <= row {
-            self.push_row(false);
+            self.push_row();
         }
         row
     }
@@ -360,7 +360,11 @@ impl Tab {
         let seen = &self.anchors[&anchor].seen;
         let current = self.mapped(row, now);
         let changed = (0..current.len()).filter(|&column| current[column] != seen[column]);
+        let before = self.unseen.len();
         self.unseen.extend(changed.map(|column| (uid, column)));
+        if self.unseen.len() > before {
+            self.mistaken.push((uid, seen.clone()));
+        }
     }
 
     fn insert(
@@ -370,7 +374,7 @@ impl Tab {
         now: Timestamp,
     ) -> Verdict<Vec<Vec<Cell>>> {
         for (offset, cells) in rows.iter().enumerate() {
-            self.insert_row(at + offset, true);
+            self.insert_row(at + offset);
             for (column, cell) in cells {
                 let column = *column as usize;
                 if !matches!(self.columns.get(column), Some(ColumnUse::Mapped(_))) {
@@ -579,7 +583,7 @@ impl Tab {
             SheetEdit::Duplicate { row } => {
                 if let Some(row) = nth(row) {
                     let cells = self.rows[row].cells.clone();
-                    self.insert_row(row + 1, false).cells = cells;
+                    self.insert_row(row + 1).cells = cells;
                 }
             }
             SheetEdit::Delete { row } => {
@@ -594,7 +598,7 @@ impl Tab {
             }
             SheetEdit::InsertBlank { at } => {
                 let at = below(at, self);
-                self.insert_row(at, false);
+                self.insert_row(at);
             }
             SheetEdit::Move { from, to } => {
                 if let Some(from) = nth(from) {

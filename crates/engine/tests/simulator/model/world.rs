@@ -147,7 +147,7 @@ impl World {
                 } else {
                     key.into()
                 };
-                self.tab.push_row(false);
+                self.tab.push_row();
                 let row = self.tab.rows.len() - 1;
                 self.tab
                     .type_row(row, &row_of(&setup, &mapping, key, Value::Num(value)));
@@ -177,6 +177,7 @@ impl World {
         };
         let verdict = self.ledger.book(author, sides);
         self.tab.unseen.clear();
+        self.tab.mistaken.clear();
         verdict
     }
 
@@ -414,8 +415,7 @@ impl World {
             Effect::Sheet(effect) => match self.tab.carry_out(effect, self.cycles, now)? {
                 Some(outcome) => {
                     if let (SheetEffect::Read, Some(cycle)) = (effect, &mut self.cycle) {
-                        cycle.header_broken |=
-                            cycle.scope != Scope::Everything && !self.tab.header_holds(now);
+                        cycle.header_broken |= cycle.rows_before > 0 && !self.tab.header_holds(now);
                         self.ledger.snapshot_taken(Sides {
                             table: &self.table,
                             tab: &self.tab,
@@ -537,7 +537,7 @@ impl World {
         else {
             return self.carry_out(&Effect::Sheet(SheetEffect::Read));
         };
-        cycle.header_broken |= cycle.scope != Scope::Everything && !self.tab.header_holds(now);
+        cycle.header_broken |= cycle.rows_before > 0 && !self.tab.header_holds(now);
         let first = self.tab.header() + 1;
         if snapshot.rows.len() > first {
             let from = first + usize::from(from) % (snapshot.rows.len() - first);
@@ -631,24 +631,13 @@ impl World {
     }
 
     fn fingerprint(&self) -> impl PartialEq + use<> {
-        let lines = self
-            .table
-            .conflicts
-            .iter()
-            .map(|line| line.conflict.settled)
-            .collect::<Vec<_>>();
-        let places = self
-            .table
-            .problems
-            .iter()
-            .map(|problem| problem.place.clone())
-            .collect::<Vec<_>>();
-        let cells = self
-            .tab
-            .rows
-            .iter()
-            .map(|row| (row.uid, row.cells.clone()))
-            .collect::<Vec<_>>();
+        let lines = self.table.conflicts.iter();
+        let lines: Vec<bool> = lines.map(|line| line.conflict.settled).collect();
+        let problems = self.table.problems.iter();
+        let mut places: Vec<String> = problems.map(|one| format!("{:?}", one.place)).collect();
+        places.sort();
+        let rows = self.tab.rows.iter();
+        let cells: Vec<_> = rows.map(|row| (row.uid, row.cells.clone())).collect();
         (
             self.table.rows.clone(),
             self.table.bases.clone(),
@@ -743,7 +732,7 @@ impl Tab {
         };
         self.rows.clear();
         for above in 0..=self.header() {
-            self.push_row(false);
+            self.push_row();
             for column in 0..self.columns.len() {
                 let text = match self.columns[column] {
                     ColumnUse::Mapped(mapped) => self.mapping.columns[mapped].header.clone(),
