@@ -307,7 +307,10 @@ impl Cycle {
                     let ours = (0..self.mapping.columns.len()).filter(|column| {
                         self.mapping.pushes(*column) || self.mapping.key.contains(column)
                     });
-                    ours.map(|column| (layout.column(column), Cell::Empty))
+                    let shown =
+                        |column: &usize| item.cells.as_ref().and_then(|cells| cells.get(*column));
+                    ours.filter(|column| shown(column).is_some_and(|cell| *cell != Cell::Empty))
+                        .map(|column| (layout.column(column), Cell::Empty))
                         .collect()
                 }
                 _ => continue,

@@ -125,11 +125,12 @@ impl Cycle {
             self.note_reading(&snapshot);
             let header_row = self.mapping.header_row.saturating_sub(1);
             let header = parse(&snapshot, header_row)?;
-            let fresh = self
-                .memory
-                .rows
-                .values()
-                .all(|known| known.state == State::Unbased)
+            let fresh = self.memory.layout.is_none()
+                && self
+                    .memory
+                    .rows
+                    .values()
+                    .all(|known| known.state == State::Unbased)
                 && !written;
             let below = snapshot
                 .rows

@@ -38,8 +38,10 @@ pub(super) struct Memory {
     pub lost: BTreeSet<MetadataId>,
     /// Told apart from earlier plans made from an equal reading.
     pub salt: u64,
-    /// Anchors of an earlier process may stand in the sheet.
+    /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
+    /// A cycle that was to trust nothing did not come to its end.
+    pub owes_everything: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +100,8 @@ impl Known {
 
 impl Memory {
     pub(super) fn warm_up(&mut self, index: Index) {
+        self.problems.clear();
+        self.keyless.clear();
         self.rows = IndexMap::with_capacity(index.rows.len());
         for entry in index.rows {
             let hash = entry.sheet_hash;

@@ -33,7 +33,9 @@ impl Cycle {
         {
             item.conflicts = std::mem::take(&mut item.plan.conflicts);
             commit.conflicts.extend(item.conflicts.iter().cloned());
-            if item.plan.base_moved || (item.inserting && item.loaded.row.is_none()) {
+            if item.plan.base_moved
+                || (item.inserting && !(item.loaded.row.is_some() && item.loaded.in_filter))
+            {
                 item.base = item.plan.base.take();
                 item.base_owed = true;
             }
@@ -158,12 +160,13 @@ impl Cycle {
                 item.base = apply
                     .base_after(&self.mapping, row.as_deref(), &columns)
                     .base;
-                if differs(item.base.as_ref(), row.as_deref(), apply) {
+                if differs(item.base.as_ref(), row.as_deref(), apply, &columns) {
                     // The table made something else of it: that is pushed back at once.
                     self.follow_up.insert(item.key.clone());
                 }
                 item.base_owed = false;
                 item.loaded.row = row;
+                self.follow_table(item);
                 item.pulled = true;
                 self.report.rows_pulled += 1;
                 self.refuse(
@@ -186,6 +189,24 @@ impl Cycle {
         }
     }
 
+    /// A value that was chosen for both sides reaches the sheet as the table took it.
+    fn follow_table(&self, item: &mut Item) {
+        let Some(SheetChange::Update(writes)) = &mut item.plan.sheet else {
+            return;
+        };
+        let row = item.loaded.row.as_deref().unwrap_or_default();
+        for (column, cell, value) in writes
+            .iter_mut()
+            .filter(|(column, ..)| item.plan.owed.contains(column))
+        {
+            let taken = row.get(*column).cloned().flatten();
+            if let Ok(shown) = self.mapping.encode(*column, &taken) {
+                *cell = shown;
+                *value = taken;
+            }
+        }
+    }
+
     fn refuse(&self, item: &mut Item, refused: impl Iterator<Item = (Option<usize>, Refusal)>) {
         for (column, refusal) in refused {
             let mut problem = row_problem(&item.key, column, Side::Database, refusal);
@@ -204,8 +225,11 @@ impl Cycle {
             let Some(item) = items.get_mut(*index) else {
                 continue;
             };
-            let Some(cells) = written.get(&row.anchor) else {
-                // The row is gone, and what was written with it.
+            let written = written
+                .get(&row.anchor)
+                .filter(|cells| self.names(item, cells));
+            let Some(cells) = written else {
+                // The row is gone, and what was written with it; or it got another key meanwhile.
                 item.dropped = true;
                 self.stale = true;
                 continue;
@@ -236,6 +260,18 @@ impl Cycle {
             }
             self.pushed(item);
         }
+    }
+
+    /// Whether the key cells among those shown are the item's still.
+    fn names(&self, item: &Item, cells: &[(u32, Cell)]) -> bool {
+        let (Some(layout), Some(before)) = (&self.memory.layout, &item.cells) else {
+            return false;
+        };
+        self.mapping.key.iter().all(|column| {
+            let shown = cells.iter().find(|(at, _)| *at == layout.column(*column));
+            let cleared = item.plan.sheet == Some(SheetChange::Clear);
+            cleared || shown.is_none_or(|(_, cell)| before.get(*column) == Some(cell))
+        })
     }
 
     fn note_shown(&self, item: &mut Item, column: usize, value: Datum, sent: &Cell, shown: Cell) {
@@ -379,7 +415,12 @@ impl Cycle {
             self.sort_problems(item, &mut commit);
         }
         if commit != Commit::default() {
-            self.commit(commit).await?;
+            let recorded = self.commit(commit).await;
+            if recorded.is_err() {
+                // What is remembered of problems was not said: begin from what is stored.
+                self.memory.warm = false;
+            }
+            recorded?;
         }
         for item in items.iter() {
             self.remember(item);
@@ -462,7 +503,7 @@ fn inserting(item: &Item, stamp: &Stamp) -> BaseWrite {
 }
 
 /// Whether the table has another value than the base says in a column that was just pulled, so that a push is owed.
-fn differs(base: Option<&Base>, row: Option<&[Datum]>, apply: &Apply) -> bool {
+fn differs(base: Option<&Base>, row: Option<&[Datum]>, apply: &Apply, refused: &[usize]) -> bool {
     let (Some(base), Some(row)) = (base, row) else {
         return false;
     };
@@ -470,6 +511,7 @@ fn differs(base: Option<&Base>, row: Option<&[Datum]>, apply: &Apply) -> bool {
         Change::Insert { .. } => base.database != row,
         Change::Update { values, .. } => values
             .iter()
+            .filter(|(column, _)| !refused.contains(column) && !apply.owed.contains(column))
             .any(|(column, _)| base.database.get(*column) != row.get(*column)),
         Change::Delete { .. } => false,
     }

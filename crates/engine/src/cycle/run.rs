@@ -88,11 +88,16 @@ impl Cycle {
         self.warm_up().await?;
         self.close_lost_batches().await?;
         // After a lost batch positions are not what is remembered.
-        let certain = self.memory.layout.is_some() && !self.sheet_unsure && !self.start.dry_run;
+        self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
+        let certain = self.memory.layout.is_some()
+            && !self.memory.owes_everything
+            && !self.sheet_unsure
+            && !self.start.dry_run;
         let mut quick = self.start.scope == Scope::Dirty && certain;
-        for round in 0..ROUNDS {
+        for _ in 0..ROUNDS {
             self.stale = false;
-            let everything = self.start.scope == Scope::Everything && round == 0;
+            let everything = self.memory.owes_everything
+                || self.start.scope == Scope::Everything && self.start.dry_run;
             let result = if quick {
                 self.quick().await
             } else {
@@ -100,6 +105,7 @@ impl Cycle {
             };
             match result {
                 Err(Stop::Outdated) => self.stale = true,
+                Ok(()) if !quick && !self.start.dry_run => self.memory.owes_everything = false,
                 other => other?,
             }
             if self.start.dry_run {
@@ -159,6 +165,8 @@ impl Cycle {
             Err(Stop::Stopped(stopped)) => self.report.stopped = Some(stopped),
         }
         let stopped = self.report.stopped.is_some();
+        self.keep_dirty |= self.memory.owes_everything;
+        self.stale |= self.memory.owes_everything;
         self.report.again = match (stopped, self.stale, self.soon) {
             (true, ..) => None,
             (_, true, _) => Some(Again::Now),

@@ -82,7 +82,7 @@ impl Merge<'_> {
                 self.agree(column, value, cell);
                 return;
             }
-            (true, true) => self.by_policy(column),
+            (true, true) => self.by_policy(column, &cell),
             (false, true) | (true, false) => return,
         };
         let one_sided = match verdict {
@@ -105,11 +105,12 @@ impl Merge<'_> {
         self.plan.base_moved = true;
     }
 
-    fn by_policy(&self, column: usize) -> Verdict {
+    fn by_policy(&self, column: usize, cell: &Cell) -> Verdict {
         match self.row.mapping.policy_of(column) {
             Policy::DatabaseWins => Verdict::Push,
             Policy::SheetWins => Verdict::Pull,
             Policy::Manual => Verdict::Wait,
+            Policy::Function if self.is_blocked(column, cell) => Verdict::Pull,
             Policy::Function => match self.row.merged {
                 Some(merged) => Verdict::Value(merged.get(column).cloned().flatten()),
                 None => Verdict::AskFunction,
@@ -225,11 +226,14 @@ impl Merge<'_> {
                 self.pull(column, typed, &cell);
             }
             Verdict::Value(chosen) => {
+                let shown = self.row.mapping.agreed(column, &chosen, &cell);
                 if chosen != value {
                     self.pull(column, chosen.clone(), &Cell::Empty);
-                    self.plan.owed.push(column);
+                    if !shown {
+                        self.plan.owed.push(column);
+                    }
                 }
-                if !self.row.mapping.agreed(column, &chosen, &cell) {
+                if !shown {
                     self.push(column, chosen, &cell);
                 }
             }

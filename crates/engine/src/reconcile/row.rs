@@ -22,10 +22,12 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
         (base, Some(database), Some(sheet)) => merge(row, base, database, sheet),
         (None, Some(database), None) => match row.base {
             Some(base) if base.is_absent_in_sheet() && base.database == database => Plan::default(),
+            Some(base) if base.is_absent_in_sheet() => left_out_of_sheet(row, database),
             _ => insert_in_sheet(row, database),
         },
         (None, None, Some(sheet)) => match row.base {
             Some(base) if base.is_absent_in_table() && base.sheet == sheet => Plan::default(),
+            Some(base) if base.is_absent_in_table() => left_out_of_table(row, sheet),
             _ => insert_in_table(row, sheet),
         },
         (Some(base), Some(database), None) => deleted_in_sheet(row, base, database),
@@ -119,6 +121,38 @@ fn takes_default(row: &Row<'_>, column: usize) -> bool {
         || row.mapping.decode(column, &Cell::Empty).is_none()
 }
 
+/// A row that was kept out of the sheet by agreement, and that changed in the table since.
+fn left_out_of_sheet(row: &Row<'_>, database: &[Datum]) -> Plan {
+    let verdict = row_verdict(row, Side::Database);
+    let mut plan = match verdict {
+        Some(Side::Database) => insert_in_sheet(row, database),
+        Some(Side::Sheet) => stay_out(database.to_vec(), Vec::new()),
+        None => Plan::default(),
+    };
+    record(row, &mut plan, verdict);
+    plan
+}
+
+/// A row that was kept in the sheet only by agreement, and that a person changed since.
+fn left_out_of_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
+    let verdict = row_verdict(row, Side::Sheet);
+    let mut plan = match verdict {
+        Some(Side::Sheet) => insert_in_table(row, sheet),
+        Some(Side::Database) => stay_out(Vec::new(), sheet.to_vec()),
+        None => Plan::default(),
+    };
+    record(row, &mut plan, verdict);
+    plan
+}
+
+fn stay_out(database: Vec<Datum>, sheet: Vec<Cell>) -> Plan {
+    Plan {
+        base: Some(Base { database, sheet }),
+        base_moved: true,
+        ..Plan::default()
+    }
+}
+
 fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
     let changed = base.database != database;
     let verdict = match row.mapping.direction {
@@ -132,16 +166,14 @@ fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
     let restored = row.mapping.direction == Direction::ToSheet;
     let mut plan = match verdict {
         Some(Side::Database) => insert_in_sheet(row, database),
-        Some(Side::Sheet) if row.mapping.on_sheet_delete == OnSheetDelete::Keep && !changed => {
-            Plan {
-                base: Some(Base {
-                    database: database.to_vec(),
-                    sheet: Vec::new(),
-                }),
-                base_moved: true,
-                ..Plan::default()
-            }
-        }
+        Some(Side::Sheet) if row.mapping.on_sheet_delete == OnSheetDelete::Keep => Plan {
+            base: Some(Base {
+                database: database.to_vec(),
+                sheet: Vec::new(),
+            }),
+            base_moved: true,
+            ..Plan::default()
+        },
         Some(Side::Sheet) if !row.ways.pull => Plan {
             pull_left: true,
             ..Plan::default()
@@ -240,14 +272,11 @@ fn record(row: &Row<'_>, plan: &mut Plan, verdict: Option<Side>) {
     // What is left for another cycle, or cannot be done, decides nothing yet.
     let acts = plan.table.is_some() || plan.sheet.is_some() || plan.base_moved;
     let known = row.pending.iter().any(|one| one.column.is_none());
+    if acts {
+        plan.settles.extend(all_pending(row));
+    }
     let winner = match verdict {
-        Some(_) if known => {
-            if acts {
-                plan.settles.extend(all_pending(row));
-            }
-            return;
-        }
-        Some(_) if !acts => return,
+        Some(_) if known || !acts => return,
         Some(Side::Database) => Winner::Database,
         Some(Side::Sheet) => Winner::Sheet,
         None if known => return,
