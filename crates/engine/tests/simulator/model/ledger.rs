@@ -7,7 +7,7 @@ use super::setup::{Setup, key_of_cells};
 use super::sheet::{Tab, Uid};
 use super::values::{meaning, normal};
 use super::{Verdict, broken};
-use engine::mapping::{Direction, Mapping, OnTableDelete, Side};
+use engine::mapping::{Direction, Mapping, OnSheetDelete, OnTableDelete, Side};
 use engine::value::{Cell, Datum, Key, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -277,6 +277,7 @@ impl Ledger {
             if !everything
                 && self.table_deleted.get(key) == Some(&false)
                 && !self.retyped.contains(key)
+                && self.setup.on_table_delete != OnTableDelete::Keep
                 && !named(
                     sides,
                     &self.names(key),
@@ -302,9 +303,11 @@ impl Ledger {
                 None => Ok(()),
             };
         }
-        self.table_deleted
-            .entry(key.clone())
-            .and_modify(|back| *back = true);
+        if row.in_filter {
+            self.table_deleted
+                .entry(key.clone())
+                .and_modify(|back| *back = true);
+        }
         self.reinserted.insert(key.clone());
         for (column, datum) in row.values.iter().enumerate() {
             self.allow(key, column, datum);
@@ -313,7 +316,7 @@ impl Ledger {
                 .bases
                 .get(key)
                 .and_then(|(base, _)| base.database.get(column));
-            if datum.is_some() && agreed != Some(datum) && row.in_filter {
+            if datum.is_some() && agreed != Some(datum) && row.in_filter && !self.pulled(column) {
                 self.table_edits
                     .insert((key.clone(), column), datum.clone());
             }
@@ -346,6 +349,9 @@ impl Ledger {
             let place = (key.clone(), column);
             if author == Author::Person {
                 self.allow(key, column, after);
+                if self.pulled(column) {
+                    continue;
+                }
                 let base = sides.table.bases.get(key);
                 let agreed = base.is_some_and(|(base, _)| base.database.get(column) == Some(after));
                 match agreed || (base.is_none() && after.is_none()) {
@@ -361,7 +367,6 @@ impl Ledger {
             }
             if let Some(edit) = self.table_edits.remove(&place)
                 && self.stored(column, &edit) != self.stored(column, after)
-                && !self.pulled(column)
                 && !named(
                     sides,
                     &self.names(key),
@@ -479,6 +484,7 @@ impl Ledger {
         if !everything
             && self.sheet_deleted.get(&key) == Some(&false)
             && !self.reinserted.contains(&key)
+            && self.setup.on_sheet_delete != OnSheetDelete::Keep
             && !named(
                 sides,
                 &self.names(&key),
@@ -667,7 +673,7 @@ impl Ledger {
                 self.meant(*column, &self.sheet[uid][*column])
                     .is_some_and(|meant| meant == self.stored(*column, datum))
             };
-            self.pulled(*column) || !standing.get(key).is_some_and(|rows| rows.iter().any(there))
+            !standing.get(key).is_some_and(|rows| rows.iter().any(there))
         });
         self.table_edits = table_edits;
         let mut sheet_edits = std::mem::take(&mut self.sheet_edits);
@@ -684,7 +690,7 @@ impl Ledger {
         self.sheet_edits = sheet_edits;
     }
 
-    fn names(&self, key: &Key) -> Vec<Key> {
+    pub fn names(&self, key: &Key) -> Vec<Key> {
         let mut names = vec![key.clone()];
         while let Some(former) = self
             .former
@@ -710,7 +716,7 @@ pub fn keys_in_sheet(mapping: &Mapping, sides: Sides) -> BTreeMap<Key, Vec<Uid>>
 }
 
 /// Whether a conflict line names this value as one of its two. `None` asks for a whole-row line.
-fn named(
+pub fn named(
     sides: Sides,
     keys: &[Key],
     column: Option<usize>,

@@ -1,7 +1,7 @@
 //! How both sides must stand when people have stopped and the engine has had its time.
 
 use super::database::Table;
-use super::ledger::{Ledger, Sides, keys_in_sheet};
+use super::ledger::{Ledger, Sides, keys_in_sheet, named};
 use super::setup::{Setup, key_of_cells};
 use super::{Verdict, broken};
 use engine::effect::{Problem, Winner};
@@ -89,7 +89,8 @@ fn cells_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> Verdict {
             && !is_pending(sides.table, key, Some(column))
         {
             return broken(format!(
-                "row {key:?}, column {column}: the table has {datum:?}, the sheet {cell:?}"
+                "row {key:?}, column {}: the table has {datum:?}, the sheet {cell:?}",
+                sides.table.mapping.columns[column].name
             ));
         }
     }
@@ -134,7 +135,15 @@ fn edits_are_settled(ledger: &Ledger, sides: Sides) -> Verdict {
         let stands = sides.table.rows.get(key);
         let excused = stands.is_some_and(|row| !sides.table.in_filter(row))
             || has_problem(sides.table, key, Some(*column))
-            || is_pending(sides.table, key, Some(*column));
+            || is_pending(sides.table, key, Some(*column))
+            || named(
+                sides,
+                &ledger.names(key),
+                Some(*column),
+                Side::Database,
+                datum,
+                &Cell::Empty,
+            );
         if !excused {
             return broken(format!(
                 "{datum:?}, given to row {key:?}, column {column} in the table, never reached the sheet"
@@ -151,6 +160,14 @@ fn edits_are_settled(ledger: &Ledger, sides: Sides) -> Verdict {
         };
         if !has_problem(sides.table, &key, Some(*column))
             && !is_pending(sides.table, &key, Some(*column))
+            && !named(
+                sides,
+                &ledger.names(&key),
+                Some(*column),
+                Side::Sheet,
+                &None,
+                cell,
+            )
         {
             return broken(format!(
                 "{cell:?}, typed into row {key:?}, column {column} of the sheet, never reached the table"

@@ -566,6 +566,7 @@ impl World {
         while !self.late.is_empty() {
             self.land()?;
         }
+        self.finish()?;
         self.edit_sheet(SheetEdit::MendHeader)?;
         self.run_until_still(true)?;
         // Problems are tried again now and then: give them a chance.
