@@ -9,9 +9,11 @@ pub mod control;
 pub mod edit;
 pub mod errors;
 pub mod faults;
+pub mod formulas;
 pub mod http;
 pub mod model;
 pub mod options;
+mod page;
 pub mod server;
 pub mod store;
 

@@ -192,6 +192,7 @@ impl Drop for Server {
 
 async fn accept(listener: TcpListener, app: Arc<App>) {
     let router = crate::control::router(app.clone())
+        .merge(crate::page::router())
         .fallback(move |request: Request| google(app.clone(), request));
     loop {
         let Ok((stream, _)) = listener.accept().await else {

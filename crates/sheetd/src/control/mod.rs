@@ -203,7 +203,7 @@ struct Window {
     end: Option<u32>,
 }
 
-/// Formatted and typed values, formulas, notes; of all rows or of those from `start` up to `end` (from 0).
+/// Formatted and typed values, formulas, notes, checkboxes; of all rows or of those from `start` up to `end` (from 0).
 async fn cells(
     State(app): Shared,
     Path((id, sheet)): Path<(String, String)>,
@@ -234,7 +234,10 @@ async fn cells(
         )
     };
     let mut notes = Vec::new();
-    for r in rect.r0..rect.r1 {
+    let mut checkboxes = Vec::new();
+    // Notes and checkboxes may lie below the last value.
+    let below = window.end.unwrap_or(used_rows).min(grid.row_count());
+    for r in rect.r0..below {
         for (c, cell) in grid
             .row(r)
             .map(|row| &row.cells[..])
@@ -245,11 +248,14 @@ async fn cells(
             if let Some(note) = cell.note() {
                 notes.push(json!({ "row": r, "column": c, "note": note }));
             }
+            if cell.is_checkbox() {
+                checkboxes.push(json!({ "row": r, "column": c }));
+            }
         }
     }
     Ok(answer(json!({
         "spreadsheetId": id, "sheetId": tab, "title": grid.title, "rowCount": grid.row_count(), "columnCount": grid.column_count(),
-        "usedRows": used_rows, "usedColumns": used_columns, "startRow": rect.r0, "notes": notes,
+        "usedRows": used_rows, "usedColumns": used_columns, "startRow": rect.r0, "notes": notes, "checkboxes": checkboxes,
         "formatted": crate::store::json(&read(Render::Formatted)),
         "unformatted": crate::store::json(&read(Render::Unformatted)),
         "formulas": crate::store::json(&read(Render::Formula)),

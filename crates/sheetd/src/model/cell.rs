@@ -140,6 +140,12 @@ impl Cell {
         self.extra.as_ref()?.get("note")?.as_str()
     }
 
+    /// Data validation makes it a checkbox, whatever it holds.
+    pub fn is_checkbox(&self) -> bool {
+        let validation = self.extra.as_ref().and_then(|e| e.get("dataValidation"));
+        validation.and_then(|v| v.pointer("/condition/type")) == Some(&Json::from("BOOLEAN"))
+    }
+
     pub fn set_extra(&mut self, name: &str, value: Option<Json>) {
         match value {
             Some(value) => {
