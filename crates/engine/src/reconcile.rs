@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     /// Something would have to be done in a way that this cycle does not go.
     pub push_left: bool,
     pub pull_left: bool,
+    /// A cell waits for a person's decision.
+    pub waits: bool,
     /// Nothing is decided before `conflict_function` was asked.
     pub asks_function: bool,
 }

@@ -99,10 +99,13 @@ impl Cycle {
         }
         self.own_writes(&mut item);
         let state = self.memory.rows.get(&item.key).map(|known| known.state);
-        item.inserting = state == Some(State::Inserting) && item.row.is_none();
+        item.inserting = state == Some(State::Announced)
+            || state == Some(State::Inserting) && item.row.is_none();
         // It is here after all: what stands in its hash's place has to go.
-        item.base_owed |=
-            matches!(state, Some(State::Inserting | State::Deleting)) && item.row.is_some();
+        item.base_owed |= matches!(
+            state,
+            Some(State::Announced | State::Inserting | State::Deleting)
+        ) && item.row.is_some();
         Ok(Some(item))
     }
 
@@ -383,7 +386,13 @@ impl Cycle {
     ) -> Result<(), Stop> {
         for insertion in insertions {
             let first = self.end;
-            let shown = self.insert(insertion.rows, insertion.stamp).await?;
+            let keys: Vec<Key> = insertion
+                .items
+                .iter()
+                .filter_map(|index| items.get(*index))
+                .map(|item| item.key.clone())
+                .collect();
+            let shown = self.insert(insertion.rows, insertion.stamp, &keys).await?;
             for ((index, cells), row) in insertion.items.into_iter().zip(shown).zip(first..) {
                 let cells = self
                     .memory

@@ -200,6 +200,7 @@ impl Cycle {
                 stamp: stamp.clone(),
             },
             stamp,
+            &[],
         )
         .await?;
         Ok(())

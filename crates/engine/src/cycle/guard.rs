@@ -35,6 +35,7 @@ impl Cycle {
             for (row, (_, in_sheet)) in loaded.iter().zip(chunk) {
                 match (&row.row, in_sheet) {
                     (None, true) => from_sheet += 1,
+                    (Some(_), true) if !row.in_filter => from_sheet += 1,
                     (Some(_), false) if !quick => from_table += 1,
                     _ => {}
                 }

@@ -1,6 +1,6 @@
 //! What is remembered of a mapping between cycles: positions and hashes, no cells.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -34,8 +34,8 @@ pub(super) struct Memory {
     pub anchors: Vec<MetadataId>,
     /// Stamps that still stand in the spreadsheet, oldest first.
     pub stamps: Vec<MetadataId>,
-    /// Stamps of structural batches that may still arrive.
-    pub lost: BTreeSet<MetadataId>,
+    /// Stamps of structural batches that may still arrive, and the rows that they would insert.
+    pub lost: BTreeMap<MetadataId, Vec<Key>>,
     /// Told apart from earlier plans made from an equal reading.
     pub salt: u64,
     /// Anchors of an earlier process are gone from the sheet.
@@ -64,6 +64,8 @@ pub(super) enum State {
     Based,
     /// Both sides agree that the sheet does not have it.
     Absent,
+    /// To be inserted into the sheet, and certainly not inserted yet: what is stored as its base is only a plan.
+    Announced,
     /// Being inserted into the sheet when the last word was heard of it.
     Inserting,
     /// As `Based`; being deleted from the sheet when the last word was heard of it.
@@ -111,8 +113,11 @@ impl Memory {
                 mark if MARKS.contains(&mark) => State::Deleting,
                 _ => State::Based,
             };
-            if hash != ABSENT && MARKS.contains(&hash) {
-                self.lost.extend(i32::try_from(hash.abs()));
+            if let Ok(stamp) = i32::try_from(hash.abs())
+                && hash != ABSENT
+            {
+                let inserted = (hash > 0).then(|| entry.key.clone());
+                self.lost.entry(stamp).or_default().extend(inserted);
             }
             let cells = if MARKS.contains(&hash) {
                 UNSETTLED

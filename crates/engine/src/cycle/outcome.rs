@@ -85,7 +85,7 @@ impl Cycle {
             .flat_map(|insertion| &insertion.items)
             .filter_map(|index| items.get(*index))
         {
-            self.memory.known(&item.key).state = State::Inserting;
+            self.memory.known(&item.key).state = State::Announced;
         }
         for item in items
             .iter()
@@ -328,6 +328,12 @@ impl Cycle {
                 Some(sent) => {
                     lines.push((column, None, value.clone()));
                     self.note_shown(item, column, value, &sent, shown);
+                }
+                // The sheet is the master of such a column: what it shows is pulled.
+                None if !self.mapping.pushes(column)
+                    && !self.mapping.agreed(column, &value, &shown) =>
+                {
+                    self.follow_up.insert(item.key.clone());
                 }
                 None if !self.mapping.pushes(column) => {
                     if let Some(base) = &mut item.base {

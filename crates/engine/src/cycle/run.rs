@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::io::{Io, Stop, mismatch};
-use super::memory::Memory;
+use super::memory::{Memory, State};
 use crate::effect::{
     Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place, Problem, Report,
-    Scope, SheetEffect, Stamp, Start, Stopped,
+    Scope, SheetEffect, SheetOutcome, Stamp, Start, Stopped,
 };
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
@@ -145,12 +145,25 @@ impl Cycle {
         if self.start.dry_run {
             return Ok(());
         }
-        while let Some(id) = self.memory.lost.first().copied() {
+        while let Some((id, keys)) = self
+            .memory
+            .lost
+            .first_key_value()
+            .map(|(id, keys)| (*id, keys.clone()))
+        {
             let stamp = Stamp {
                 id,
                 value: format!("{:x}.closed", self.start.seed),
             };
-            self.io.sheet(SheetEffect::Claim { stamp }).await?;
+            let arrived = matches!(
+                self.io.sheet(SheetEffect::Claim { stamp }).await?,
+                SheetOutcome::Stamped { .. }
+            );
+            for key in keys.iter().filter(|_| !arrived) {
+                if let Some(known) = self.memory.rows.get_mut(key) {
+                    known.state = State::Announced;
+                }
+            }
             self.memory.lost.remove(&id);
             self.memory.stamps.push(id);
             self.sheet_unsure = true;

@@ -291,7 +291,7 @@ impl Cycle {
             match known.state {
                 State::Absent => {}
                 State::Unbased => forget.push(key.clone()),
-                State::Inserting => diff.missing.push(Sighting {
+                State::Announced | State::Inserting => diff.missing.push(Sighting {
                     key: key.clone(),
                     row: None,
                     raw: 0,

@@ -2,12 +2,13 @@
 
 use super::batch::Piece;
 use super::io::{Stop, mismatch};
+use super::memory::State;
 use super::run::Cycle;
 use crate::codec::hash_raw;
 use crate::effect::{
     Deleted, Failure, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
 };
-use crate::value::Cell;
+use crate::value::{Cell, Key};
 
 /// How often one cycle sends a structural batch whose answer is lost.
 const ATTEMPTS: u32 = 3;
@@ -65,6 +66,7 @@ impl Cycle {
         &mut self,
         effect: SheetEffect,
         stamp: Stamp,
+        keys: &[Key],
     ) -> Result<SheetOutcome, Stop> {
         let tidy = match &effect {
             SheetEffect::Insert { tidy, .. } | SheetEffect::Delete { tidy, .. } => tidy.clone(),
@@ -76,6 +78,7 @@ impl Cycle {
                 Ok(SheetOutcome::Stamped { ours }) => {
                     if ours {
                         self.memory.stamps.push(stamp.id);
+                        self.arrived(keys);
                     } else {
                         self.memory.salt = self.memory.salt.wrapping_add(1);
                     }
@@ -84,16 +87,25 @@ impl Cycle {
                 Ok(outcome) => {
                     self.tidied(&tidy);
                     self.memory.stamps.push(stamp.id);
+                    self.arrived(keys);
                     return Ok(outcome);
                 }
                 Err(failure) if failure.may_have_applied && attempt < ATTEMPTS => attempt += 1,
                 Err(failure) => {
                     if failure.may_have_applied {
-                        self.memory.lost.insert(stamp.id);
+                        self.memory.lost.insert(stamp.id, keys.to_vec());
+                        self.arrived(keys);
                     }
                     return Err(failure.into());
                 }
             }
+        }
+    }
+
+    /// These rows stand in the sheet, or may stand there.
+    fn arrived(&mut self, keys: &[Key]) {
+        for key in keys {
+            self.memory.known(key).state = State::Inserting;
         }
     }
 
@@ -102,6 +114,7 @@ impl Cycle {
         &mut self,
         rows: Vec<Vec<(u32, Cell)>>,
         stamp: Stamp,
+        keys: &[Key],
     ) -> Result<Vec<Vec<Cell>>, Stop> {
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let tidy = self.old_marks();
@@ -111,7 +124,7 @@ impl Cycle {
             stamp: stamp.clone(),
             tidy,
         };
-        match self.structural(effect, stamp).await? {
+        match self.structural(effect, stamp, keys).await? {
             SheetOutcome::Inserted(rows) if rows.len() == count as usize => {
                 self.end = self.end.saturating_add(count);
                 Ok(rows)
@@ -131,7 +144,7 @@ impl Cycle {
             stamp: stamp.clone(),
             tidy,
         };
-        match self.structural(effect, stamp).await? {
+        match self.structural(effect, stamp, &[]).await? {
             SheetOutcome::Deleted(deleted) => Ok(deleted),
             _ => Err(mismatch().into()),
         }

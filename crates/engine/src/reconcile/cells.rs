@@ -178,6 +178,7 @@ impl Merge<'_> {
             }
         };
         if winner == Winner::Pending {
+            self.plan.waits = true;
             let known = self.row.pending.iter().any(|one| {
                 one.column == Some(column)
                     && one.database.as_ref() == Some(value)

@@ -310,12 +310,15 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
         (Some(base), Some(sheet)) if !base.is_absent_in_sheet() && !base.is_absent_in_table() => {
             let ways = Ways { push: false, pull: row.ways.pull };
             let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
-            if pulls.table.is_some() || pulls.pull_left || !pulls.problems.is_empty() || pulls.asks_function {
-                                Plan { push_left: pulls.table.is_some() || pulls.pull_left, sheet: None, ..pulls }
+                        let owed = pulls.table.is_some() || pulls.pull_left;
+            if owed || pulls.waits || !pulls.problems.is_empty() || pulls.asks_function {
+                Plan { push_left: owed, sheet: None, ..pulls }
             } else {
-                leave_sheet(row, sheet)
+                let Plan { conflicts, settles, .. } = pulls;
+                Plan { conflicts, settles, ..leave_sheet(row, sheet) }
             }
         }
+                (Some(base), Some(sheet)) if base.is_absent_in_table() && base.sheet == sheet => Plan::default(),
         (_, Some(_)) => Plan {
             problems: vec![Problem {
                 place: Place { key: Some(row.key.clone()), sheet_row: None, column: None },
