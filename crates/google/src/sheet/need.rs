@@ -13,42 +13,24 @@ impl Session {
         let known = &state.capabilities;
         let tab = (target.spreadsheet_id.clone(), target.sheet_id);
         let unseen = u32::from(!state.tabs.contains_key(&tab));
-        let drops = |tidy: &[i32]| {
-            u32::from(known.missing_metadata == Missing::Refused && !tidy.is_empty())
+        // Where deleting what is not there refuses a batch, what is to be dropped with it is looked up first.
+        let looked_up = u32::from(known.missing_metadata == Missing::Refused);
+        let batches = |reads: u32, writes: u32| Need {
+            reads: reads + writes * looked_up,
+            writes,
         };
         match effect {
-            SheetEffect::Read => Need {
-                reads: 1,
-                writes: 0,
-            },
-            SheetEffect::Tag { tidy, .. } | SheetEffect::Insert { tidy, .. } => Need {
-                reads: unseen + drops(tidy),
-                writes: 1,
-            },
-            SheetEffect::Write { .. } if known.nulls == Nulls::Cleared => Need {
-                reads: 1 + unseen,
-                writes: 2,
-            },
+            SheetEffect::Read => Need::READ,
+            SheetEffect::Tag { .. } | SheetEffect::Insert { .. } => batches(unseen, 1),
+            SheetEffect::Write { .. } if known.nulls == Nulls::Cleared => batches(1 + unseen, 2),
             SheetEffect::Write { .. } => Need {
                 reads: u32::from(known.missing_anchor == Missing::Refused),
                 writes: 1,
             },
-            SheetEffect::Delete { tidy, .. } => Need {
-                reads: 1 + unseen + drops(tidy),
-                writes: 2,
-            },
-            SheetEffect::WriteHeader { .. } => Need {
-                reads: 1,
-                writes: 1,
-            },
-            SheetEffect::Annotate { .. } => Need {
-                reads: 3 + unseen,
-                writes: 2,
-            },
-            SheetEffect::Claim { .. } => Need {
-                reads: 0,
-                writes: 1,
-            },
+            SheetEffect::Delete { .. } => batches(1 + unseen, 2),
+            SheetEffect::WriteHeader { .. } => batches(1, 1),
+            SheetEffect::Annotate { .. } => batches(3 + unseen, 2),
+            SheetEffect::Claim { .. } => batches(0, 1),
             SheetEffect::TidyAll => Need {
                 reads: 1,
                 writes: 1,

@@ -82,10 +82,16 @@ impl Session {
         tidy: &[MetadataId],
     ) -> Result<SheetOutcome, Error> {
         let anchors: Vec<MetadataId> = rows.iter().map(|tag| tag.anchor).collect();
+        // Anchors go with their rows; dropping them as well would refuse the batch where what is not there cannot be dropped.
+        let tidy: Vec<MetadataId> = tidy
+            .iter()
+            .copied()
+            .filter(|id| !anchors.contains(id))
+            .collect();
         let what = AtAnchors {
             anchors: &anchors,
             stamp: Some(stamp),
-            tidy,
+            tidy: &tidy,
             read_back: false,
         };
         let tab = self.tab(target)?;

@@ -38,27 +38,29 @@ impl Session {
     ) -> Result<Vec<WrittenRow>, Error> {
         let anchors: Vec<MetadataId> = rows.iter().map(|row| row.anchor).collect();
         let standing = self.standing(target, &anchors)?;
-        let answer = match self.send_values(target, rows, standing.as_deref()) {
-            Err(error)
-                if standing.is_none()
-                    && error
-                        .refusal()
-                        .is_some_and(|refusal| refusal.http_status == 400) =>
-            {
-                // Refused for a row that is gone, or for what the rows hold? Only the former is mended by leaving it out.
-                let standing: Vec<MetadataId> = self.find(target, &anchors)?.into_keys().collect();
-                if standing.len() == anchors.len() {
-                    return Err(error);
+        let error = match self.send_values(target, rows, standing.as_deref()) {
+            Ok(answer) => {
+                if standing.is_none() && answer.responses.len() < rows.len() {
+                    self.learn(|known| known.missing_anchor = Missing::Ignored);
                 }
-                let answer = self.send_values(target, rows, Some(&standing))?;
-                self.learn(|known| known.missing_anchor = Missing::Refused);
-                answer
+                return Ok(self.written(rows, answer));
             }
-            answer => answer?,
+            Err(error) => error,
         };
-        if standing.is_none() && answer.responses.len() < rows.len() {
-            self.learn(|known| known.missing_anchor = Missing::Ignored);
+        if standing.is_some()
+            || error
+                .refusal()
+                .is_none_or(|refusal| refusal.http_status != 400)
+        {
+            return Err(error);
         }
+        // Refused for a row that is gone, or for what the rows hold? Only the former is mended by leaving it out.
+        let standing: Vec<MetadataId> = self.find(target, &anchors)?.into_keys().collect();
+        if standing.len() == anchors.len() {
+            return Err(error);
+        }
+        let answer = self.send_values(target, rows, Some(&standing))?;
+        self.learn(|known| known.missing_anchor = Missing::Refused);
         Ok(self.written(rows, answer))
     }
 

@@ -1,0 +1,224 @@
+//! A local Sheets server with one spreadsheet in it, our session, and a person who edits.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::effect::{Failure, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow};
+use engine::value::Cell;
+use google::{Client, Identity, Options, ServiceAccountKey, Session, Target};
+use serde_json::{Value, json};
+use sheetd::Server;
+
+pub const ID: &str = "1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms";
+
+pub struct World {
+    pub server: Server,
+    pub session: Session,
+    pub target: Target,
+}
+
+impl World {
+    /// The first tab, called `Data`, holds these rows.
+    pub fn new(rows: Value) -> Self {
+        Self::with(rows, 50, 8, false)
+    }
+
+    pub fn with(rows: Value, row_count: u32, column_count: u32, quota: bool) -> Self {
+        let server = Server::start(sheetd::Options {
+            quota,
+            ..sheetd::Options::default()
+        })
+        .unwrap();
+        let world = Self {
+            session: session(&server),
+            target: Target {
+                spreadsheet_id: ID.into(),
+                sheet_id: 0,
+                header_row: 1,
+                checkbox_columns: vec![],
+            },
+            server,
+        };
+        let tabs = json!([
+            {"title": "Data", "sheetId": 0, "rows": rows, "rowCount": row_count, "columnCount": column_count},
+            {"title": "Other", "sheetId": 77, "rows": [["untouched"]]},
+        ]);
+        world.control(
+            "spreadsheets",
+            &json!({"id": ID, "title": "Book", "sheets": tabs}),
+        );
+        world
+    }
+
+    pub fn control(&self, path: &str, body: &Value) -> String {
+        let url = format!("{}/_sheetd/{path}", self.server.url);
+        let answer = ureq::post(&url).send(body.to_string());
+        answer
+            .unwrap_or_else(|error| panic!("{path} {body}: {error}"))
+            .body_mut()
+            .read_to_string()
+            .unwrap()
+    }
+
+    pub fn switch(&self, options: Value) {
+        self.control("options", &options);
+    }
+
+    pub fn person(&self, edit: Value) {
+        self.control(
+            "edit",
+            &json!({"spreadsheetId": ID, "sheet": "0", "edit": edit}),
+        );
+    }
+
+    /// The nth request of this kind from now on meets with this.
+    pub fn fault(&self, kind: &str, after: u32, action: Value) {
+        self.control(
+            "faults",
+            &json!({"match": {"kind": kind}, "after": after, "action": action}),
+        );
+    }
+
+    /// A cell of the tab as a person types: formulas and all.
+    pub fn look(&self) -> Value {
+        self.look_at("0")
+    }
+
+    pub fn look_at(&self, sheet: &str) -> Value {
+        let url = format!(
+            "{}/_sheetd/spreadsheets/{ID}/sheets/{sheet}/values",
+            self.server.url
+        );
+        let text = ureq::get(&url)
+            .call()
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub fn formulas(&self) -> Value {
+        self.look()["formulas"].clone()
+    }
+
+    /// The first column.
+    pub fn keys(&self) -> Vec<String> {
+        let rows = self.formulas();
+        let text = |row: &Value| {
+            row.get(0)
+                .map(|cell| cell.to_string().trim_matches('"').to_owned())
+        };
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .map(|row| text(row).unwrap_or_default())
+            .collect()
+    }
+
+    /// Metadata that stands, as (id, key).
+    pub fn metadata(&self) -> Vec<(i64, String)> {
+        let book = self.server.app.store.peek(ID).unwrap();
+        book.metadata
+            .iter()
+            .map(|(id, metadata)| (*id, metadata.key.clone()))
+            .collect()
+    }
+
+    pub fn anchors(&self) -> usize {
+        self.metadata()
+            .iter()
+            .filter(|(_, key)| key == google::sheet::ANCHOR_KEY)
+            .count()
+    }
+
+    pub fn tabs(&self) -> Vec<String> {
+        let book = self.server.app.store.peek(ID).unwrap();
+        book.sheets
+            .iter()
+            .map(|sheet| sheet.title.clone())
+            .collect()
+    }
+
+    pub fn perform(&self, effect: &SheetEffect) -> Result<SheetOutcome, Failure> {
+        self.session.perform(&self.target, effect)
+    }
+
+    pub fn read(&self) -> Snapshot {
+        match self.perform(&SheetEffect::Read).unwrap() {
+            SheetOutcome::Snapshot(snapshot) => snapshot,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn tag(&self, rows: &[(u32, MetadataId)]) -> Vec<(MetadataId, Vec<Cell>)> {
+        match self.perform(&tag(rows)).unwrap() {
+            SheetOutcome::Tagged(tagged) => tagged,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn session(server: &Server) -> Session {
+    let identity = Arc::new(Identity::new(
+        ServiceAccountKey::parse(&server.key_json).unwrap(),
+    ));
+    let options = Options {
+        sheets_endpoint: server.url.clone(),
+        drive_endpoint: format!("{}/drive/v3", server.url),
+        timeout: Duration::from_secs(5),
+        ..Options::default()
+    };
+    Session::new(Client::new(identity, &options))
+}
+
+pub fn tag(rows: &[(u32, MetadataId)]) -> SheetEffect {
+    SheetEffect::Tag {
+        rows: tag_rows(rows),
+        tidy: vec![],
+    }
+}
+
+pub fn tag_rows(rows: &[(u32, MetadataId)]) -> Vec<TagRow> {
+    rows.iter()
+        .map(|(row, anchor)| TagRow {
+            row: *row,
+            anchor: *anchor,
+        })
+        .collect()
+}
+
+pub fn delete(rows: &[(u32, MetadataId)], stamp: MetadataId) -> SheetEffect {
+    SheetEffect::Delete {
+        rows: tag_rows(rows),
+        stamp: stamped(stamp),
+        tidy: rows.iter().map(|(_, id)| *id).collect(),
+    }
+}
+
+pub fn stamped(id: MetadataId) -> Stamp {
+    Stamp {
+        id,
+        value: format!("cycle@{id}"),
+    }
+}
+
+pub fn text(text: &str) -> Cell {
+    Cell::Text(text.into())
+}
+
+/// Rows of a key, a text and a number, and a person's formula in a column that is not ours.
+pub fn table(rows: u32) -> Value {
+    let mut table = vec![json!(["id", "name", "sum", "formula"])];
+    let row = |row: u32| {
+        json!([
+            format!("k{row}"),
+            format!("name {row}"),
+            row + 1,
+            format!("=1+{row}")
+        ])
+    };
+    table.extend((1..=rows).map(row));
+    Value::Array(table)
+}
