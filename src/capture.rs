@@ -103,14 +103,16 @@ unsafe extern "C-unwind" fn transaction_event(
     use pg_sys::XactEvent::*;
     match event {
         XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => flush(),
-        XACT_EVENT_COMMIT => {
-            if std::mem::take(&mut TRANSACTION.take()).flushed && shared::is_available() {
-                shared::wake_worker(crate::postgres::process::my_database());
-            }
-        }
+        XACT_EVENT_COMMIT => committed(),
         // A prepared transaction becomes visible in another session's COMMIT PREPARED; the worker finds its keys when it next looks.
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => drop(TRANSACTION.take()),
         _ => {}
+    }
+}
+
+fn committed() {
+    if TRANSACTION.take().flushed && shared::is_available() {
+        shared::wake_worker(crate::postgres::process::my_database());
     }
 }
 

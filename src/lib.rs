@@ -9,6 +9,7 @@ mod api;
 mod capture;
 mod launcher;
 mod postgres;
+mod quota;
 mod settings;
 mod shared;
 mod worker;
@@ -38,6 +39,7 @@ pub extern "C-unwind" fn _PG_init() {
     capture::register_callbacks();
     if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
         shared::request();
+        quota::request();
         launcher::register();
     }
 }

@@ -85,13 +85,14 @@ fn run(database: pg_sys::Oid) {
             &glances.iter().map(|glance| glance.id).collect::<Vec<_>>(),
         );
         runners.retain(|id, _| glances.iter().any(|glance| glance.id == *id));
+        let mappings = glances.len() as u32;
         for glance in glances {
             if glance.table_exists {
                 let id = glance.id;
                 runners
                     .entry(id)
                     .or_insert_with(|| Runner::new(database, id))
-                    .look(glance);
+                    .look(glance, mappings);
             } else {
                 states::forget_mapping(glance.id);
             }

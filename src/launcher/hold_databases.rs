@@ -55,6 +55,8 @@ unsafe fn template(statement: *mut pg_sys::CreatedbStmt) -> Option<*const c_char
     }
 }
 
+/// The hook's signature is Postgres's.
+#[allow(clippy::too_many_arguments)]
 #[pg_guard]
 unsafe extern "C-unwind" fn process_utility(
     statement: *mut pg_sys::PlannedStmt,

@@ -98,8 +98,3 @@ pub fn report_activity(what: Option<&str>) {
         }
     }
 }
-
-/// A standby is read-only: nothing of ours may run until it is promoted.
-pub fn in_recovery() -> bool {
-    unsafe { pg_sys::RecoveryInProgress() }
-}

@@ -71,7 +71,7 @@ fn other_bad_cells(
         .filter_map(|(column, value)| {
             let check = || {
                 acting_as(mapping.run_as, || {
-                    drop(mapping.columns[*column].value.argument(value.as_deref()))
+                    mapping.columns[*column].value.argument(value.as_deref());
                 })
             };
             subtransaction(check)

@@ -130,17 +130,11 @@ fn write_history(session: &mut Session, mapping: &Loaded, cycle: &Cycle, lines: 
     if lines.is_empty() || crate::settings::history_retention() == 0 {
         return;
     }
-    let mut columns: (
-        Vec<String>,
-        Vec<String>,
-        Vec<String>,
-        Vec<String>,
-        Vec<String>,
-    ) = Default::default();
+    let mut columns: [Vec<String>; 5] = Default::default();
     for line in lines {
-        columns.0.push(side(line.side).to_owned());
-        columns.1.push(key_literal(&line.key));
-        columns.2.push(
+        columns[0].push(side(line.side).to_owned());
+        columns[1].push(key_literal(&line.key));
+        columns[2].push(
             match line.operation {
                 Operation::Insert => "insert",
                 Operation::Update => "update",
@@ -148,14 +142,15 @@ fn write_history(session: &mut Session, mapping: &Loaded, cycle: &Cycle, lines: 
             }
             .to_owned(),
         );
-        columns.3.push(object(mapping, line.old.iter().cloned()));
-        columns.4.push(object(mapping, line.new.iter().cloned()));
+        columns[3].push(object(mapping, line.old.iter().cloned()));
+        columns[4].push(object(mapping, line.new.iter().cloned()));
     }
+    let [sides, keys, operations, olds, news] = columns;
     session.execute(
         "INSERT INTO sheet_sync.history (mapping_id, cycle_id, side, key, operation, old_values, new_values) \
          SELECT $1, $2, s, k::text[], o, a::pg_catalog.jsonb, b::pg_catalog.jsonb \
          FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) u(s, k, o, a, b)",
-        &[mapping.id.into(), cycle.id.into(), columns.0.into(), columns.1.into(), columns.2.into(), columns.3.into(), columns.4.into()],
+        &[mapping.id.into(), cycle.id.into(), sides.into(), keys.into(), operations.into(), olds.into(), news.into()],
     );
 }
 

@@ -1,0 +1,320 @@
+//! A cycle: begin it, carry its effects to the database and to Google, record its end.
+
+use engine::effect::{
+    Again, Effect, Outcome, Report, Scope, SheetEffect, Start, Step, Stopped, Ways,
+};
+use google::governor::Kind;
+use std::time::{Duration, Instant};
+
+use super::trouble::{failed_answer, retries_by_itself, truncated};
+use super::{FIRST_PAUSE, Job, Runner, Running, now};
+use crate::postgres::transaction::transaction;
+use crate::quota;
+use crate::shared::{Answer as RequestAnswer, Phase, RequestKind};
+use crate::worker::database::{self, Cycle};
+use crate::worker::http::Work;
+use crate::worker::mappings::Glance;
+use crate::worker::{Shared, dirty, states};
+
+/// Between a read that missed rows and the one that confirms it.
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+/// So many cycles in a row that each want another at once are a race that goes on: then they take their time.
+const PATIENCE: u32 = 5;
+
+impl Runner {
+    pub(super) fn begin_cycle(&mut self, shared: &mut Shared, glance: &Glance) {
+        let requests = std::mem::take(&mut self.requests);
+        let preview = requests
+            .first()
+            .is_some_and(|(_, kind)| *kind == RequestKind::Preview);
+        // A preview is a cycle of its own; the others can share one.
+        let (mine, later) = requests
+            .into_iter()
+            .partition::<Vec<_>, _>(|(_, kind)| (*kind == RequestKind::Preview) == preview);
+        self.requests = later;
+        let mine = if preview { self.keep_first(mine) } else { mine };
+        let poll_due = self.next_poll <= Instant::now();
+        let confirmed = glance.deletes_confirmed;
+        if mine.is_empty() && !poll_due && !glance.has_dirty && glance.merged {
+            return;
+        }
+        let ways = ways(&mine);
+        let dirty = match transaction(|session| dirty::read(session, self.id)) {
+            Ok(dirty) => dirty,
+            Err(refusal) => return self.fail(Stopped::Failure(database::failure(refusal))),
+        };
+        let Some(opened) = &mut self.loaded else {
+            return;
+        };
+        if dirty.truncated && !confirmed && dirty::is_empty(&opened.mapping) {
+            self.requests.extend(mine);
+            return self.fail(truncated());
+        }
+        let scope = if !glance.merged || dirty.everything {
+            Scope::Everything
+        } else if poll_due || !mine.is_empty() || confirmed {
+            Scope::Full
+        } else {
+            Scope::Dirty
+        };
+        let changed_at = dirty
+            .keys
+            .iter()
+            .filter_map(|key| Some((key.key.clone(), key.changed_at?)))
+            .collect();
+        let running = Running {
+            ticket: 0,
+            waiting: None,
+            kind: Kind::Read,
+            scope,
+            ways,
+            dirty_ids: dirty.ids,
+            changed_at,
+            deletes_confirmed: confirmed,
+            started: Instant::now(),
+            requests: mine.iter().map(|(id, _)| *id).collect(),
+            preview,
+            counts: std::mem::take(&mut self.carried),
+        };
+        self.live.phase = if glance.merged {
+            Phase::Syncing
+        } else {
+            Phase::Merging
+        };
+        self.live.phase_started_at = now().0;
+        self.start(shared, Box::new(running), dirty.keys);
+    }
+
+    /// One preview at a time: each wants lines of its own.
+    pub(super) fn keep_first(
+        &mut self,
+        mut requests: Vec<(u64, RequestKind)>,
+    ) -> Vec<(u64, RequestKind)> {
+        let rest = requests.split_off(1.min(requests.len()));
+        self.requests.extend(rest);
+        requests
+    }
+
+    pub(super) fn start(
+        &mut self,
+        shared: &mut Shared,
+        running: Box<Running>,
+        dirty: Vec<engine::effect::DirtyKey>,
+    ) {
+        self.cycle_id += 1;
+        let Some(opened) = &mut self.loaded else {
+            return;
+        };
+        let step = opened.machine.start(Start {
+            scope: running.scope,
+            ways: running.ways,
+            dirty,
+            now: now(),
+            deletes_confirmed: running.deletes_confirmed,
+            seed: seed(),
+            dry_run: running.preview,
+        });
+        self.step(shared, running, step);
+    }
+
+    pub(super) fn resume(&mut self, shared: &mut Shared, running: Box<Running>, outcome: Outcome) {
+        let Some(opened) = &mut self.loaded else {
+            return;
+        };
+        let step = opened.machine.resume(outcome, now());
+        self.step(shared, running, step);
+    }
+
+    /// Carry out effects until one needs Google, or the cycle is done.
+    pub(super) fn step(&mut self, shared: &mut Shared, running: Box<Running>, mut step: Step) {
+        loop {
+            let Some(opened) = &mut self.loaded else {
+                return;
+            };
+            match step {
+                Step::Do(Effect::Database(effect)) => {
+                    let cycle = Cycle {
+                        id: self.cycle_id,
+                        changed_at: &running.changed_at,
+                    };
+                    let outcome = database::perform(&opened.mapping, &cycle, effect);
+                    step = opened.machine.resume(outcome, now());
+                }
+                Step::Do(Effect::Sheet(effect)) => {
+                    return self.send_effect(shared, running, effect);
+                }
+                Step::Done(report) => return self.done(running, report),
+            }
+            pgrx::check_for_interrupts!();
+        }
+    }
+
+    /// Send an effect as soon as the quota allows.
+    pub(super) fn send_effect(
+        &mut self,
+        shared: &mut Shared,
+        mut running: Box<Running>,
+        effect: SheetEffect,
+    ) {
+        let Some(opened) = &self.loaded else { return };
+        let Some((target, _)) = &opened.target else {
+            return;
+        };
+        let need = opened.google.need(target, &effect);
+        let interactive = !running.requests.is_empty() || !self.requests.is_empty();
+        if let Err(wait) = quota::ask(opened.caller, need, interactive) {
+            self.show_limited(wait);
+            running.waiting = Some((effect, Instant::now() + wait));
+            self.job = Job::Cycle(running);
+            return;
+        }
+        if matches!(effect, SheetEffect::Read) {
+            self.live.last_read_at = now().0;
+        }
+        running.kind = if need.writes > 0 {
+            Kind::Write
+        } else {
+            Kind::Read
+        };
+        let work = Work::Perform {
+            target: target.clone(),
+            effect,
+        };
+        running.ticket = self.send(shared, work);
+        self.job = Job::Cycle(running);
+    }
+
+    pub(super) fn ask_again(&mut self, shared: &mut Shared) {
+        if let Job::Cycle(mut running) = std::mem::replace(&mut self.job, Job::Idle)
+            && let Some((effect, _)) = running.waiting.take()
+        {
+            self.send_effect(shared, running, effect);
+        }
+    }
+
+    pub(super) fn done(&mut self, mut running: Box<Running>, report: Report) {
+        self.job = Job::Idle;
+        self.live.last_cycle_at = now().0;
+        running.counts.rows_pushed += report.rows_pushed as i64;
+        running.counts.rows_pulled += report.rows_pulled as i64;
+        running.counts.conflicts += report.conflicts as i64;
+        running.counts.problems = running.counts.problems.max(report.problems as i64);
+        if running.preview {
+            return self.previewed(&running, &report);
+        }
+        let ended = report.stopped.is_none() && report.again.is_none();
+        let dealt_with = if report.dirty_done {
+            std::mem::take(&mut running.dirty_ids)
+        } else {
+            Vec::new()
+        };
+        let merged = ended && running.scope == Scope::Everything;
+        let confirmed = ended && running.deletes_confirmed;
+        let moved = report.rows_pushed + report.rows_pulled > 0 || !dealt_with.is_empty();
+        if moved {
+            self.active_at = Instant::now();
+        }
+        if moved || merged || confirmed {
+            states::end_cycle(
+                self.id,
+                self.cycle_id,
+                &dealt_with,
+                confirmed,
+                merged,
+                &report,
+            );
+        }
+        if let Some(stopped) = report.stopped {
+            let keep = retries_by_itself(&stopped);
+            if keep {
+                // The callers go on waiting; the next try serves them.
+                self.take_back(&running);
+            } else {
+                self.answer_requests(&running.requests, &failed_answer(&stopped));
+            }
+            return self.fail(stopped);
+        }
+        self.pause = FIRST_PAUSE;
+        if self.trouble_shown
+            || merged
+            || self.glance.as_ref().is_some_and(|glance| {
+                matches!(glance.state.as_str(), "failed" | "initialising") && glance.merged
+            })
+        {
+            states::clear_trouble(self.id);
+            self.trouble_shown = false;
+        }
+        match report.again {
+            None => {
+                self.agains = 0;
+                self.answer_requests(&running.requests, &RequestAnswer::Done(running.counts));
+                if running.scope != Scope::Dirty {
+                    self.read_took = running.started.elapsed();
+                    self.next_poll = Instant::now() + self.poll_interval();
+                }
+            }
+            Some(again) => {
+                self.take_back(&running);
+                self.agains += 1;
+                let pause = match again {
+                    Again::Now if self.agains <= PATIENCE => Duration::ZERO,
+                    Again::Now | Again::Soon => CONFIRM_AFTER.min(self.poll_interval()),
+                };
+                self.next_poll = Instant::now() + pause;
+                self.not_before = (pause > Duration::ZERO).then(|| Instant::now() + pause);
+            }
+        }
+        self.live.phase = Phase::Idle;
+    }
+
+    /// The callers go on waiting; the next cycle serves them.
+    pub(super) fn take_back(&mut self, running: &Running) {
+        let kind = if running.preview {
+            RequestKind::Preview
+        } else {
+            kind_of(running.ways)
+        };
+        self.requests
+            .extend(running.requests.iter().map(|id| (*id, kind)));
+        if !running.requests.is_empty() {
+            self.carried = running.counts;
+        }
+    }
+
+    pub(super) fn previewed(&mut self, running: &Running, report: &Report) {
+        let answer = match &report.stopped {
+            Some(stopped) => failed_answer(stopped),
+            None => {
+                if let Some(opened) = &self.loaded {
+                    for request in &running.requests {
+                        states::store_preview(*request, &opened.mapping, &report.planned);
+                    }
+                }
+                RequestAnswer::Done(running.counts)
+            }
+        };
+        self.answer_requests(&running.requests, &answer);
+    }
+}
+
+fn ways(requests: &[(u64, RequestKind)]) -> Ways {
+    let only = |kind| !requests.is_empty() && requests.iter().all(|(_, asked)| *asked == kind);
+    Ways {
+        push: !only(RequestKind::Pull),
+        pull: !only(RequestKind::Push),
+    }
+}
+
+fn kind_of(ways: Ways) -> RequestKind {
+    match (ways.push, ways.pull) {
+        (true, false) => RequestKind::Push,
+        (false, true) => RequestKind::Pull,
+        _ => RequestKind::Sync,
+    }
+}
+
+/// Randomness of the operating system, through the standard library's hasher keys.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,197 @@
+//! From a line of the catalog to an opened tab: load the mapping, find or make its tab, learn the spreadsheet's time zone.
+
+use chrono_tz::Tz;
+use engine::cycle::Machine;
+use engine::effect::{Class, Failure, Outcome, Stopped};
+use google::Target;
+use google::governor::Need;
+use google::sheet::{Overview, Tab};
+use std::time::Instant;
+
+use super::trouble::needs_human;
+use super::{Job, Opened, Runner};
+use crate::postgres::transaction::transaction;
+use crate::quota;
+use crate::shared::Phase;
+use crate::worker::http::{Answer, Work};
+use crate::worker::mappings::{self, Glance};
+use crate::worker::{Shared, database, states};
+
+impl Runner {
+    pub fn answered(&mut self, shared: &mut Shared, ticket: u64, answer: Answer) {
+        match (&self.job, answer) {
+            (Job::Opening { ticket: awaited }, Answer::Opened(overview)) if *awaited == ticket => {
+                match overview {
+                    Ok(overview) => self.opened(shared, &overview),
+                    Err(failure) => self.fail(Stopped::Failure(failure)),
+                }
+            }
+            (Job::Opening { ticket: awaited }, Answer::TabAdded(tab)) if *awaited == ticket => {
+                match tab {
+                    // Its time zone is in the overview, which is read again with the tab in it.
+                    Ok(_) => {
+                        self.job = Job::Idle;
+                        self.begin(shared);
+                    }
+                    Err(failure) => self.fail(Stopped::Failure(failure)),
+                }
+            }
+            (Job::Cycle(running), Answer::Performed(outcome)) if running.ticket == ticket => {
+                let outcome = match outcome {
+                    Ok(outcome) => Outcome::Sheet(outcome),
+                    Err(failure) => {
+                        if let Some(opened) =
+                            self.loaded.as_ref().filter(|_| failure.reason == "quota")
+                        {
+                            quota::refused(opened.caller, running.kind, &failure);
+                        }
+                        Outcome::Failed(failure)
+                    }
+                };
+                if let Job::Cycle(running) = std::mem::replace(&mut self.job, Job::Idle) {
+                    self.resume(shared, running, outcome);
+                }
+            }
+            // The answer to something that was given up meanwhile.
+            _ => {}
+        }
+    }
+
+    pub(super) fn opened(&mut self, shared: &mut Shared, overview: &Overview) {
+        self.job = Job::Idle;
+        let Some(opened) = &mut self.loaded else {
+            return;
+        };
+        let mapping = &opened.mapping;
+        let by_id = |id: i64| {
+            overview
+                .tabs
+                .iter()
+                .find(|tab| i64::from(tab.sheet_id) == id)
+        };
+        let by_title = |title: &str| {
+            overview
+                .tabs
+                .iter()
+                .find(|tab| tab.title.to_lowercase() == title.to_lowercase())
+        };
+        let tab: &Tab = match (mapping.sheet_id, mapping.sheet_title.as_deref()) {
+            (Some(id), _) => match by_id(id) {
+                Some(tab) => tab,
+                None => {
+                    return self.fail(needs_human(
+                        "tab_gone",
+                        "the spreadsheet has no such tab any more",
+                        "Undo its deletion in Google Sheets, or end the mapping with sheet_sync.unregister_table() and register the table again.",
+                    ));
+                }
+            },
+            (None, title) => {
+                let title = title.unwrap_or("Sheet1").to_owned();
+                match by_title(&title) {
+                    Some(tab) => tab,
+                    None => {
+                        let work = Work::AddTab {
+                            spreadsheet_id: mapping.spreadsheet_id.clone(),
+                            title,
+                        };
+                        if self.may_send(Need::WRITE) {
+                            let ticket = self.send(shared, work);
+                            self.job = Job::Opening { ticket };
+                        }
+                        return;
+                    }
+                }
+            }
+        };
+        if !tab.has_cells {
+            return self.fail(needs_human(
+                "not_a_grid",
+                "this tab is a chart and has no cells",
+                "Name another tab with the argument sheet.",
+            ));
+        }
+        let sheet_id = i64::from(tab.sheet_id);
+        if let Some(other) =
+            states::other_mapping_of_tab(self.id, &mapping.spreadsheet_id, sheet_id)
+        {
+            return self.fail(needs_human(
+                "tab_taken",
+                &format!("table {other} is mapped to this tab already"),
+                "End one of the two mappings with sheet_sync.unregister_table().",
+            ));
+        }
+        states::show_tab(self.id, sheet_id, &tab.title);
+        let target = Target {
+            spreadsheet_id: mapping.spreadsheet_id.clone(),
+            sheet_id: tab.sheet_id,
+            header_row: mapping.engine.header_row,
+            checkbox_columns: Vec::new(),
+        };
+        let zone: Tz = overview.time_zone.parse().unwrap_or(chrono_tz::UTC);
+        if opened.machine.mapping().time_zone != zone {
+            let mut engine = opened.mapping.engine.clone();
+            engine.time_zone = zone;
+            opened.mapping.engine = engine.clone();
+            opened.machine = Machine::new(engine);
+        }
+        opened.target = Some((target, Instant::now()));
+        self.begin(shared);
+    }
+
+    pub(super) fn load(&mut self, shared: &mut Shared, glance: &Glance) -> Result<(), Failure> {
+        let mapping =
+            transaction(|session| mappings::load(session, self.id)).map_err(database::failure)?;
+        let Some(mapping) = mapping else {
+            return Err(Failure {
+                class: Class::NeedsHuman,
+                reason: "key_gone".to_owned(),
+                message: "a key column of the table is gone".to_owned(),
+                hint: "End the mapping with sheet_sync.unregister_table() and register the table again.".to_owned(),
+                retry_after_ms: None,
+                may_have_applied: false,
+            });
+        };
+        let google = shared.sessions.get(&mapping.credential)?;
+        let machine = Machine::new(mapping.engine.clone());
+        let identity = google.client().identity();
+        let project = identity.key().project_id.as_deref().unwrap_or_default();
+        let caller = quota::caller(identity.email(), project, self.database, self.id);
+        self.loaded = Some(Opened {
+            version: glance.version.clone(),
+            mapping,
+            google,
+            target: None,
+            machine,
+            caller,
+        });
+        Ok(())
+    }
+
+    /// For requests outside of cycles: where the quota does not allow one now, the mapping rests until it does.
+    pub(super) fn may_send(&mut self, need: Need) -> bool {
+        let Some(opened) = &self.loaded else {
+            return false;
+        };
+        match quota::ask(opened.caller, need, !self.requests.is_empty()) {
+            Ok(()) => true,
+            Err(wait) => {
+                self.show_limited(wait);
+                self.not_before = Some(Instant::now() + wait);
+                self.trouble_shown = false;
+                false
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, shared: &mut Shared, work: Work) -> u64 {
+        self.sent.push_back(Instant::now());
+        if matches!(work, Work::Open { .. } | Work::AddTab { .. }) {
+            self.live.phase = Phase::Opening;
+        }
+        match &self.loaded {
+            Some(opened) => shared.http.send(self.id, opened.google.clone(), work),
+            None => 0,
+        }
+    }
+}

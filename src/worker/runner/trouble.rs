@@ -1,0 +1,132 @@
+//! What a mapping's state says when it does not go on: why, what to do, and when it is tried again.
+
+use engine::effect::{Class, Failure, Stopped};
+use std::time::{Duration, Instant};
+
+use super::{Job, Runner, now};
+use crate::shared::{self, Answer as RequestAnswer, Phase};
+use crate::worker::states::{self, Trouble};
+
+/// The longest pause: what a person has mended goes on by itself within a minute.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl Runner {
+    /// Keep the mapping's state: what is wrong, what to do, when it is tried again.
+    pub(super) fn fail(&mut self, stopped: Stopped) {
+        self.job = Job::Idle;
+        self.live.phase = Phase::Idle;
+        let (failed, reason, hint, pause) = match &stopped {
+            Stopped::Guard {
+                reason,
+                message,
+                hint,
+            } => (
+                true,
+                format!("{reason}: {message}"),
+                hint.clone(),
+                self.next_pause(),
+            ),
+            Stopped::Failure(failure) => {
+                let asked = failure.retry_after_ms.map(Duration::from_millis);
+                let pause = asked.unwrap_or_else(|| self.next_pause());
+                let failed = matches!(failure.class, Class::NeedsHuman | Class::OurBug);
+                if failure.reason == "quota" {
+                    self.live.rate_limited_until = now().0 + pause.as_micros() as i64;
+                }
+                if failed && let Some(opened) = &mut self.loaded {
+                    // Whatever was mended may have changed more than the cells.
+                    opened.target = None;
+                }
+                (
+                    failed,
+                    format!("{}: {}", failure.reason, failure.message),
+                    failure.hint.clone(),
+                    pause,
+                )
+            }
+        };
+        if failed {
+            let answer = failed_answer(&stopped);
+            let waiting: Vec<u64> = std::mem::take(&mut self.requests)
+                .into_iter()
+                .map(|(id, _)| id)
+                .collect();
+            self.answer_requests(&waiting, &answer);
+        }
+        self.not_before = Some(Instant::now() + pause);
+        self.next_poll = Instant::now() + pause;
+        self.trouble_shown = true;
+        states::show_trouble(
+            self.id,
+            &Trouble {
+                failed,
+                reason,
+                hint,
+                retry_in: pause,
+            },
+        );
+    }
+
+    pub(super) fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        pause
+    }
+
+    pub(super) fn refuse_requests(&mut self, message: &str, hint: &str) {
+        let waiting: Vec<u64> = std::mem::take(&mut self.requests)
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        self.answer_requests(
+            &waiting,
+            &RequestAnswer::Failed {
+                message: message.to_owned(),
+                hint: hint.to_owned(),
+            },
+        );
+    }
+
+    pub(super) fn answer_requests(&self, requests: &[u64], answer: &RequestAnswer) {
+        for request in requests {
+            shared::answer_request(*request, answer);
+        }
+    }
+}
+
+/// TRUNCATE tells no keys and empties a table in one go: always asked about, however few the rows.
+pub(super) fn truncated() -> Stopped {
+    Stopped::Guard {
+        reason: "truncated".to_owned(),
+        message: "the table was truncated".to_owned(),
+        hint: "sheet_sync.confirm_deletes() empties the sheet too; sheet_sync.resync() brings the rows back from the sheet.".to_owned(),
+    }
+}
+
+pub(super) fn needs_human(reason: &str, message: &str, hint: &str) -> Stopped {
+    Stopped::Failure(Failure {
+        class: Class::NeedsHuman,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+        retry_after_ms: None,
+        may_have_applied: false,
+    })
+}
+
+pub(super) fn retries_by_itself(stopped: &Stopped) -> bool {
+    matches!(stopped, Stopped::Failure(failure) if matches!(failure.class, Class::RetryNow | Class::RetryLater))
+}
+
+pub(super) fn failed_answer(stopped: &Stopped) -> RequestAnswer {
+    match stopped {
+        Stopped::Guard { message, hint, .. } => RequestAnswer::Failed {
+            message: message.clone(),
+            hint: hint.clone(),
+        },
+        Stopped::Failure(failure) => RequestAnswer::Failed {
+            message: failure.message.clone(),
+            hint: failure.hint.clone(),
+        },
+    }
+}
