@@ -7,7 +7,8 @@ use super::setup::{Setup, key_of_cells};
 use super::sheet::{Tab, Uid};
 use super::values::{meaning, normal};
 use super::{Verdict, broken};
-use engine::mapping::{Direction, Mapping, OnSheetDelete, OnTableDelete, Side};
+use engine::effect::Conflict;
+use engine::mapping::{Direction, Mapping, OnSheetDelete, OnTableDelete};
 use engine::value::{Cell, Datum, Key, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -248,16 +249,7 @@ impl Ledger {
             ));
         }
         match owed.first() {
-            Some((column, datum))
-                if !named(
-                    sides,
-                    &self.names(key),
-                    None,
-                    Side::Database,
-                    datum,
-                    &Cell::Empty,
-                ) =>
-            {
+            Some((column, datum)) if !table_named(sides, &self.names(key), *column, datum) => {
                 broken(format!(
                     "row {key:?} is deleted from the table, where column {column} was changed to {datum:?}, without a conflict line"
                 ))
@@ -278,14 +270,7 @@ impl Ledger {
                 && self.table_deleted.get(key) == Some(&false)
                 && !self.retyped.contains(key)
                 && self.setup.on_table_delete != OnTableDelete::Keep
-                && !named(
-                    sides,
-                    &self.names(key),
-                    None,
-                    Side::Database,
-                    &None,
-                    &Cell::Empty,
-                )
+                && !row_named(sides, &self.names(key))
             {
                 return broken(format!(
                     "row {key:?}, deleted in the table, comes back without a conflict line"
@@ -367,14 +352,7 @@ impl Ledger {
             }
             if let Some(edit) = self.table_edits.remove(&place)
                 && self.stored(column, &edit) != self.stored(column, after)
-                && !named(
-                    sides,
-                    &self.names(key),
-                    Some(column),
-                    Side::Database,
-                    &edit,
-                    &Cell::Empty,
-                )
+                && !table_named(sides, &self.names(key), column, &edit)
             {
                 return broken(format!(
                     "{edit:?} in row {key:?}, column {column} of the table is overwritten with {after:?}, and no conflict line names it"
@@ -485,14 +463,7 @@ impl Ledger {
             && self.sheet_deleted.get(&key) == Some(&false)
             && !self.reinserted.contains(&key)
             && self.setup.on_sheet_delete != OnSheetDelete::Keep
-            && !named(
-                sides,
-                &self.names(&key),
-                None,
-                Side::Sheet,
-                &None,
-                &Cell::Empty,
-            )
+            && !row_named(sides, &self.names(&key))
         {
             return broken(format!(
                 "row {key:?}, deleted in the sheet, comes back without a conflict line"
@@ -552,7 +523,7 @@ impl Ledger {
         }
         match owed.first() {
             Some((column, cell))
-                if !unseen && !named(sides, &self.names(&key), None, Side::Sheet, &None, cell) =>
+                if !unseen && !sheet_named(sides, &self.names(&key), *column, cell) =>
             {
                 broken(format!(
                     "row {key:?} is deleted from the sheet, where column {column} was changed to {cell:?}, without a conflict line"
@@ -606,7 +577,9 @@ impl Ledger {
             }
         };
         if old_key.is_none() {
-            for (column, cell) in new.iter().enumerate() {
+            let mistaken = sides.tab.mistaken.iter().filter(|(row, _)| *row == uid);
+            let seen = mistaken.flat_map(|(_, cells)| cells.iter().enumerate());
+            for (column, cell) in seen.chain(new.iter().enumerate()) {
                 if let Some(datum) = self.meant(column, cell) {
                     self.allow(&key, column, &datum);
                 }
@@ -630,17 +603,7 @@ impl Ledger {
             };
             let same = self.meant(column, &edit).is_some()
                 && self.meant(column, &edit) == self.meant(column, &new[column]);
-            let column_of_line = (!cleared).then_some(column);
-            if !same
-                && !named(
-                    sides,
-                    &self.names(&key),
-                    column_of_line,
-                    Side::Sheet,
-                    &None,
-                    &edit,
-                )
-            {
+            if !same && !sheet_named(sides, &self.names(&key), column, &edit) {
                 return broken(format!(
                     "{edit:?} in row {key:?}, column {column} of the sheet is overwritten with {:?}, and no conflict line names it",
                     new[column]
@@ -715,27 +678,25 @@ pub fn keys_in_sheet(mapping: &Mapping, sides: Sides) -> BTreeMap<Key, Vec<Uid>>
     found
 }
 
-/// Whether a conflict line names this value as one of its two. `None` asks for a whole-row line.
-pub fn named(
-    sides: Sides,
-    keys: &[Key],
-    column: Option<usize>,
-    side: Side,
-    datum: &Datum,
-    cell: &Cell,
-) -> bool {
-    sides
-        .table
-        .conflicts
-        .iter()
-        .map(|line| &line.conflict)
-        .filter(|line| keys.contains(&line.key))
-        .any(|line| {
-            line.column.is_none()
-                || (line.column == column
-                    && match side {
-                        Side::Database => line.database.as_ref() == Some(datum),
-                        Side::Sheet => line.sheet.as_ref() == Some(cell),
-                    })
-        })
+fn lines<'a>(sides: Sides<'a>, keys: &'a [Key]) -> impl Iterator<Item = &'a Conflict> {
+    let lines = sides.table.conflicts.iter().map(|line| &line.conflict);
+    lines.filter(|line| keys.contains(&line.key))
+}
+
+/// Whether a conflict line is about the row as a whole.
+fn row_named(sides: Sides, keys: &[Key]) -> bool {
+    lines(sides, keys).any(|line| line.column.is_none())
+}
+
+/// Whether a conflict line names this value of the table.
+pub fn table_named(sides: Sides, keys: &[Key], column: usize, datum: &Datum) -> bool {
+    let cell =
+        |line: &Conflict| line.column == Some(column) && line.database.as_ref() == Some(datum);
+    row_named(sides, keys) || lines(sides, keys).any(cell)
+}
+
+/// Whether a conflict line names this cell of the sheet.
+pub fn sheet_named(sides: Sides, keys: &[Key], column: usize, cell: &Cell) -> bool {
+    let same = |line: &Conflict| line.column == Some(column) && line.sheet.as_ref() == Some(cell);
+    row_named(sides, keys) || lines(sides, keys).any(same)
 }

@@ -1,7 +1,7 @@
 //! How both sides must stand when people have stopped and the engine has had its time.
 
 use super::database::Table;
-use super::ledger::{Ledger, Sides, keys_in_sheet, named};
+use super::ledger::{Ledger, Sides, keys_in_sheet, sheet_named, table_named};
 use super::setup::{Setup, key_of_cells};
 use super::{Verdict, broken};
 use engine::effect::{Problem, Winner};
@@ -83,7 +83,10 @@ fn cells_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> Verdict {
     for column in 0..sides.table.mapping.columns.len() {
         let datum = &sides.table.rows[key].values[column];
         let cell = sides.tab.mapped_cell(row, column, sides.now);
-        let agree = ledger.agree(column, datum, &cell);
+        // A formula column without a formula in this row has nothing to say.
+        let silent = sides.table.mapping.columns[column].direction == Direction::FromSheet
+            && cell == Cell::Empty;
+        let agree = silent || ledger.agree(column, datum, &cell);
         if !agree
             && !has_problem(sides.table, key, Some(column))
             && !is_pending(sides.table, key, Some(column))
@@ -101,7 +104,9 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
     let mapping = &sides.table.mapping;
     let cells = sides.tab.mapped(row, sides.now);
     let typed = |(column, cell): (usize, &Cell)| {
-        *cell != Cell::Empty && mapping.columns[column].direction != Direction::FromSheet
+        // An unticked checkbox stands in many a row where nobody has typed anything.
+        let blank = [Cell::Empty, Cell::Bool(false)].contains(cell);
+        !blank && mapping.columns[column].direction != Direction::FromSheet
     };
     if !cells.iter().enumerate().any(typed) {
         return Ok(());
@@ -136,14 +141,7 @@ fn edits_are_settled(ledger: &Ledger, sides: Sides) -> Verdict {
         let excused = stands.is_some_and(|row| !sides.table.in_filter(row))
             || has_problem(sides.table, key, Some(*column))
             || is_pending(sides.table, key, Some(*column))
-            || named(
-                sides,
-                &ledger.names(key),
-                Some(*column),
-                Side::Database,
-                datum,
-                &Cell::Empty,
-            );
+            || table_named(sides, &ledger.names(key), *column, datum);
         if !excused {
             return broken(format!(
                 "{datum:?}, given to row {key:?}, column {column} in the table, never reached the sheet"
@@ -160,14 +158,7 @@ fn edits_are_settled(ledger: &Ledger, sides: Sides) -> Verdict {
         };
         if !has_problem(sides.table, &key, Some(*column))
             && !is_pending(sides.table, &key, Some(*column))
-            && !named(
-                sides,
-                &ledger.names(&key),
-                Some(*column),
-                Side::Sheet,
-                &None,
-                cell,
-            )
+            && !sheet_named(sides, &ledger.names(&key), *column, cell)
         {
             return broken(format!(
                 "{cell:?}, typed into row {key:?}, column {column} of the sheet, never reached the table"

@@ -655,12 +655,24 @@ impl Tab {
                 let mapped = usize::from(column) % self.mapping.columns.len();
                 self.write_heading(mapped, "who renamed this?");
             }
-            SheetEdit::MendHeader => {
-                for mapped in 0..self.mapping.columns.len() {
-                    let heading = self.mapping.columns[mapped].header.clone();
-                    self.write_heading(mapped, &heading);
-                }
+            SheetEdit::MendHeader => self.mend_header(),
+        }
+    }
+
+    /// Every mapped column has its heading, and no other column has it too.
+    fn mend_header(&mut self) {
+        let header = self.header();
+        for column in 0..self.columns.len() {
+            let named = |mapped: &engine::mapping::Column| {
+                self.rows[header].cells[column] == Content::Value(Cell::Text(mapped.header.clone()))
+            };
+            if self.columns[column] == ColumnUse::Other && self.mapping.columns.iter().any(named) {
+                self.rows[header].cells[column] = Content::Value(Cell::Text("formerly".into()));
             }
+        }
+        for mapped in 0..self.mapping.columns.len() {
+            let heading = self.mapping.columns[mapped].header.clone();
+            self.write_heading(mapped, &heading);
         }
     }
 
