@@ -51,6 +51,17 @@ impl World {
         world
     }
 
+    /// Start over with these rows, the server and the session as they are.
+    pub fn renew(&self, rows: &Value) {
+        self.server.app.plan().clear();
+        self.server.app.store.remove(ID);
+        let tabs = json!([{"title": "Data", "sheetId": 0, "rows": rows, "rowCount": 50, "columnCount": 8}]);
+        self.control(
+            "spreadsheets",
+            &json!({"id": ID, "title": "Book", "sheets": tabs}),
+        );
+    }
+
     pub fn control(&self, path: &str, body: &Value) -> String {
         let url = format!("{}/_sheetd/{path}", self.server.url);
         let answer = ureq::post(&url).send(body.to_string());
