@@ -117,98 +117,44 @@ pub fn apply(book: &Workbook, edit: &Edit, context: &mut Context) -> ApiResult<W
     let id = tab(book, edit.sheet.as_ref())?;
     let mut book = book.clone();
     match &edit.edit {
-        Action::Set { cell, value } => set(
-            &mut book,
-            id,
-            cell,
-            vec![vec![value.clone()]],
-            InputOption::UserEntered,
-            context,
-        )?,
-        Action::SetRaw { cell, value } => set(
-            &mut book,
-            id,
-            cell,
-            vec![vec![value.clone()]],
-            InputOption::Raw,
-            context,
-        )?,
-        Action::SetRange { cell, values } => set(
-            &mut book,
-            id,
-            cell,
-            values.clone(),
-            InputOption::UserEntered,
-            context,
-        )?,
+        Action::Set { cell, value } => {
+            set(&mut book, id, cell, vec![vec![value.clone()]], InputOption::UserEntered, context)?
+        }
+        Action::SetRaw { cell, value } => {
+            set(&mut book, id, cell, vec![vec![value.clone()]], InputOption::Raw, context)?
+        }
+        Action::SetRange { cell, values } => {
+            set(&mut book, id, cell, values.clone(), InputOption::UserEntered, context)?
+        }
         Action::Clear(range) => {
-            let area = Area {
-                sheet: id,
-                bounds: cells(range)?,
-            };
+            let area = Area { sheet: id, bounds: cells(range)? };
             let rect = book.within_grid(&area)?;
             crate::model::values::clear(book.grid_mut(id)?, &rect);
             context.touch(id, "values", rect);
         }
         Action::Note { cell, note } => {
-            let rect = book.within_grid(&Area {
-                sheet: id,
-                bounds: cells(cell)?,
-            })?;
+            let rect = book.within_grid(&Area { sheet: id, bounds: cells(cell)? })?;
             let note = (!note.is_empty()).then(|| Json::from(note.clone()));
-            book.grid_mut(id)?
-                .cell_mut(rect.r0, rect.c0)
-                .set_extra("note", note);
+            book.grid_mut(id)?.cell_mut(rect.r0, rect.c0).set_extra("note", note);
             context.touch(id, "note", rect);
         }
         Action::InsertRows { at, count, values } => {
             insert(&mut book, id, Axis::Rows, at.index()?, *count, context)?;
             if !values.is_empty() {
                 let cell = format!("A{}", at.index()? + 1);
-                set(
-                    &mut book,
-                    id,
-                    &cell,
-                    values.clone(),
-                    InputOption::UserEntered,
-                    context,
-                )?;
+                set(&mut book, id, &cell, values.clone(), InputOption::UserEntered, context)?;
             }
         }
-        Action::InsertColumns { at, count } => {
-            insert(&mut book, id, Axis::Columns, at.index()?, *count, context)?
+        Action::InsertColumns { at, count } => insert(&mut book, id, Axis::Columns, at.index()?, *count, context)?,
+        Action::DeleteRows { at, count } => delete(&mut book, id, Axis::Rows, at.index()?, *count, context)?,
+        Action::DeleteColumns { at, count } => delete(&mut book, id, Axis::Columns, at.index()?, *count, context)?,
+        Action::MoveRows { from, count, to } => {
+            shift(&mut book, id, Axis::Rows, from.index()?, *count, to.index()?, context)?
         }
-        Action::DeleteRows { at, count } => {
-            delete(&mut book, id, Axis::Rows, at.index()?, *count, context)?
-        }
-        Action::DeleteColumns { at, count } => {
-            delete(&mut book, id, Axis::Columns, at.index()?, *count, context)?
-        }
-        Action::MoveRows { from, count, to } => shift(
-            &mut book,
-            id,
-            Axis::Rows,
-            from.index()?,
-            *count,
-            to.index()?,
-            context,
-        )?,
         Action::MoveColumns { from, count, to } => {
-            shift(
-                &mut book,
-                id,
-                Axis::Columns,
-                from.index()?,
-                *count,
-                to.index()?,
-                context,
-            )?;
+            shift(&mut book, id, Axis::Columns, from.index()?, *count, to.index()?, context)?;
         }
-        Action::Sort {
-            column,
-            descending,
-            header_rows,
-        } => {
+        Action::Sort { column, descending, header_rows } => {
             let request = json!({ "sortRange": { "range": { "sheetId": id, "startRowIndex": header_rows },
                 "sortSpecs": [{ "dimensionIndex": column.index()?, "sortOrder": if *descending { "DESCENDING" } else { "ASCENDING" } }] } });
             book = run(&book, request, context)?;
@@ -222,15 +168,9 @@ pub fn apply(book: &Workbook, edit: &Edit, context: &mut Context) -> ApiResult<W
             )?;
         }
         Action::AddTab(title) => {
-            book = run(
-                &book,
-                json!({ "addSheet": { "properties": { "title": title } } }),
-                context,
-            )?
+            book = run(&book, json!({ "addSheet": { "properties": { "title": title } } }), context)?
         }
-        Action::DeleteTab(_) => {
-            book = run(&book, json!({ "deleteSheet": { "sheetId": id } }), context)?
-        }
+        Action::DeleteTab(_) => book = run(&book, json!({ "deleteSheet": { "sheetId": id } }), context)?,
     }
     Ok(book)
 }
@@ -239,23 +179,17 @@ pub fn apply(book: &Workbook, edit: &Edit, context: &mut Context) -> ApiResult<W
 pub fn tab(book: &Workbook, sheet: Option<&Json>) -> ApiResult<i64> {
     let named = match sheet {
         None | Some(Json::Null) => book.sheets.first().map(|s| s.id),
-        Some(Json::String(title)) => book
-            .titled(title)
-            .map(|s| s.id)
-            .or_else(|| title.parse().ok().filter(|id| book.sheet(*id).is_some())),
+        Some(Json::String(title)) => {
+            book.titled(title).map(|s| s.id).or_else(|| title.parse().ok().filter(|id| book.sheet(*id).is_some()))
+        }
         Some(id) => id.as_i64().filter(|id| book.sheet(*id).is_some()),
     };
-    named.ok_or_else(|| {
-        ApiError::invalid(format!("There is no tab {}", sheet.unwrap_or(&Json::Null)))
-    })
+    named.ok_or_else(|| ApiError::invalid(format!("There is no tab {}", sheet.unwrap_or(&Json::Null))))
 }
 
 fn cells(text: &str) -> ApiResult<crate::model::area::Bounds> {
     match a1::parse(text) {
-        Some(a1::Spec::Cells {
-            title: None,
-            bounds,
-        }) => Ok(bounds),
+        Some(a1::Spec::Cells { title: None, bounds }) => Ok(bounds),
         _ => Err(ApiError::invalid(format!("{text} names no cells"))),
     }
 }
@@ -277,42 +211,17 @@ fn set(
     let width = values.iter().map(Vec::len).max().unwrap_or(0) as u32;
     let (r, c) = (bounds.r0.unwrap_or(0), bounds.c0.unwrap_or(0));
     batch::grow(book, id, r + height, c + width)?;
-    let rect = crate::model::area::Rect {
-        r0: r,
-        r1: r + height,
-        c0: c,
-        c1: c + width,
-    };
+    let rect = crate::model::area::Rect { r0: r, r1: r + height, c0: c, c1: c + width };
     book.grid(id)?.check_protection(&rect, &context.caller)?;
     let locale = book.locale.clone();
-    let writer = Writer {
-        option,
-        nulls: Nulls::Skip,
-        locale: &locale,
-        year: context.year,
-    };
+    let writer = Writer { option, nulls: Nulls::Skip, locale: &locale, year: context.year };
     let rows: Vec<Json> = values.into_iter().map(Json::Array).collect();
-    writer.write(
-        book,
-        &Area {
-            sheet: id,
-            bounds: rect.bounds(),
-        },
-        &rows,
-        Axis::Rows,
-    )?;
+    writer.write(book, &Area { sheet: id, bounds: rect.bounds() }, &rows, Axis::Rows)?;
     context.touch(id, "values", rect);
     Ok(())
 }
 
-fn insert(
-    book: &mut Workbook,
-    id: i64,
-    axis: Axis,
-    at: u32,
-    count: u32,
-    context: &mut Context,
-) -> ApiResult<()> {
+fn insert(book: &mut Workbook, id: i64, axis: Axis, at: u32, count: u32, context: &mut Context) -> ApiResult<()> {
     let size = book.grid(id)?.size(axis);
     // Below the last row there is nothing to push down: the grid grows to where the person types.
     let request = if at >= size {
@@ -325,20 +234,9 @@ fn insert(
     Ok(())
 }
 
-fn delete(
-    book: &mut Workbook,
-    id: i64,
-    axis: Axis,
-    at: u32,
-    count: u32,
-    context: &mut Context,
-) -> ApiResult<()> {
+fn delete(book: &mut Workbook, id: i64, axis: Axis, at: u32, count: u32, context: &mut Context) -> ApiResult<()> {
     let range = json!({ "sheetId": id, "dimension": axis.name(), "startIndex": at, "endIndex": at + count });
-    *book = run(
-        book,
-        json!({ "deleteDimension": { "range": range } }),
-        context,
-    )?;
+    *book = run(book, json!({ "deleteDimension": { "range": range } }), context)?;
     Ok(())
 }
 
@@ -354,22 +252,11 @@ fn shift(
 ) -> ApiResult<()> {
     let size = book.grid(id)?.size(axis);
     if from + count > size || to + count > size {
-        return Err(ApiError::invalid(format!(
-            "There are only {size} {}",
-            axis.name().to_lowercase()
-        )));
+        return Err(ApiError::invalid(format!("There are only {size} {}", axis.name().to_lowercase())));
     }
     let before = if to > from { to + count } else { to };
     if before != from {
-        book.shift(
-            id,
-            axis,
-            Shift::Move {
-                start: from,
-                end: from + count,
-                to: before,
-            },
-        );
+        book.shift(id, axis, Shift::Move { start: from, end: from + count, to: before });
         context.touch_structure(id, "moveDimension");
     }
     Ok(())

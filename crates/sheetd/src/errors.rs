@@ -15,12 +15,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     fn new(code: u16, status: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            status,
-            message: message.into(),
-            details: Vec::new(),
-        }
+        Self { code, status, message: message.into(), details: Vec::new() }
     }
 
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -40,9 +35,8 @@ impl ApiError {
             })
             .collect();
         let mut error = Self::invalid(message);
-        error.details = vec![
-            json!({ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations }),
-        ];
+        error.details =
+            vec![json!({ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations })];
         error
     }
 
@@ -51,27 +45,17 @@ impl ApiError {
     }
 
     pub fn no_metadata(id: i64) -> Self {
-        Self::new(
-            404,
-            "NOT_FOUND",
-            format!("No developer metadata with ID {id}"),
-        )
+        Self::new(404, "NOT_FOUND", format!("No developer metadata with ID {id}"))
     }
 
     pub fn forbidden() -> Self {
-        Self::new(
-            403,
-            "PERMISSION_DENIED",
-            "The caller does not have permission",
-        )
+        Self::new(403, "PERMISSION_DENIED", "The caller does not have permission")
     }
 
     /// An API that is switched off in the caller's project (facts 1.3, recorded 2025-06-18).
     pub fn service_disabled(service: &str, title: &str) -> Self {
         let project = crate::http::token::PROJECT_NUMBER;
-        let url = format!(
-            "https://console.developers.google.com/apis/api/{service}/overview?project={project}"
-        );
+        let url = format!("https://console.developers.google.com/apis/api/{service}/overview?project={project}");
         let message = format!(
             "{title} has not been used in project {project} before or it is disabled. Enable it by visiting {url} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry."
         );
@@ -88,11 +72,7 @@ impl ApiError {
     }
 
     pub fn insufficient_scope(service: &str, method: &str) -> Self {
-        let mut error = Self::new(
-            403,
-            "PERMISSION_DENIED",
-            "Request had insufficient authentication scopes.",
-        );
+        let mut error = Self::new(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.");
         error.details = vec![json!({ "@type": "type.googleapis.com/google.rpc.ErrorInfo",
             "reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "domain": "googleapis.com",
             "metadata": { "service": service, "method": method } })];
@@ -139,11 +119,7 @@ impl ApiError {
             500 => Self::internal(),
             502 => Self::new(502, "UNAVAILABLE", "Bad Gateway"),
             503 => Self::new(503, "UNAVAILABLE", "The service is currently unavailable."),
-            504 => Self::new(
-                504,
-                "DEADLINE_EXCEEDED",
-                "Deadline expired before operation could complete.",
-            ),
+            504 => Self::new(504, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
             code => Self::new(code, "UNKNOWN", "Unknown Error."),
         }
     }
@@ -181,8 +157,7 @@ impl ApiError {
 
     /// `google.rpc.Status` as the Sheets API prints it.
     pub fn sheets_body(&self) -> Value {
-        let mut error =
-            json!({ "code": self.code, "message": self.message, "status": self.status });
+        let mut error = json!({ "code": self.code, "message": self.message, "status": self.status });
         if !self.details.is_empty() {
             error["details"] = Value::Array(self.details.clone());
         }

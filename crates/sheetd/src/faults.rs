@@ -130,14 +130,8 @@ impl Plan {
 impl Match {
     fn fits(&self, kind: &str, method: &str, path: &str) -> bool {
         self.kind.as_deref().is_none_or(|k| k == kind)
-            && self
-                .method
-                .as_deref()
-                .is_none_or(|m| m.eq_ignore_ascii_case(method))
-            && self
-                .path_contains
-                .as_deref()
-                .is_none_or(|p| path.contains(p))
+            && self.method.as_deref().is_none_or(|m| m.eq_ignore_ascii_case(method))
+            && self.path_contains.as_deref().is_none_or(|p| path.contains(p))
     }
 }
 
@@ -155,9 +149,7 @@ fn halve(json: &mut Json) {
         Json::Object(members) => {
             for (name, value) in members.iter_mut() {
                 match value {
-                    Json::Array(rows)
-                        if matches!(name.as_str(), "values" | "rowData" | "valueRanges") =>
-                    {
+                    Json::Array(rows) if matches!(name.as_str(), "values" | "rowData" | "valueRanges") => {
                         rows.truncate(rows.len() / 2);
                     }
                     other => halve(other),
@@ -180,14 +172,7 @@ mod tests {
         let fault = json!({ "match": { "kind": "values.get" }, "after": 1, "times": 2, "action": { "status": 503 } });
         plan.add(serde_json::from_value(fault).unwrap());
         let mut hit = |kind: &str| !plan.take(kind, "GET", "/").is_empty();
-        let hits = [
-            "values.get",
-            "values.update",
-            "values.get",
-            "values.get",
-            "values.get",
-        ]
-        .map(&mut hit);
+        let hits = ["values.get", "values.update", "values.get", "values.get", "values.get"].map(&mut hit);
         assert_eq!(hits, [false, false, true, true, false]);
     }
 }

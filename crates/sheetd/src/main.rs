@@ -27,11 +27,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let options = Options {
-        listen: arguments.listen,
-        data: arguments.data,
-        quota: arguments.quota == "google",
-    };
+    let options = Options { listen: arguments.listen, data: arguments.data, quota: arguments.quota == "google" };
     let started = Server::start(options).and_then(|server| {
         if let Some(path) = &arguments.write_key {
             server.write_key(path)?;

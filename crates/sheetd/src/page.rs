@@ -34,20 +34,12 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 async fn index() -> Response {
     match FILES.iter().find(|(path, _)| *path == "/index.html") {
         Some(file) => answer(file, FRESH),
-        None => (
-            StatusCode::OK,
-            [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
-            NOT_BUILT,
-        )
-            .into_response(),
+        None => (StatusCode::OK, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], NOT_BUILT).into_response(),
     }
 }
 
 fn answer((path, bytes): &File, cached: &'static str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, content_type(path)),
-        (header::CACHE_CONTROL, cached),
-    ];
+    let headers = [(header::CONTENT_TYPE, content_type(path)), (header::CACHE_CONTROL, cached)];
     (headers, *bytes).into_response()
 }
 

@@ -35,11 +35,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            data: None,
-            quota: false,
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), data: None, quota: false }
     }
 }
 
@@ -63,21 +59,15 @@ const LOG_LINES: usize = 100_000;
 
 impl App {
     pub fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub fn meter(&self) -> MutexGuard<'_, Meter> {
-        self.meter
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.meter.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn log_lines(&self) -> MutexGuard<'_, Log> {
-        self.log
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub fn log(&self, mut line: Logged) {
@@ -91,12 +81,7 @@ impl App {
     }
 
     pub fn logged(&self, since: u64) -> Vec<Logged> {
-        self.log_lines()
-            .lines
-            .iter()
-            .filter(|l| l.n > since)
-            .cloned()
-            .collect()
+        self.log_lines().lines.iter().filter(|l| l.n > since).cloned().collect()
     }
 
     pub fn forget_log(&self) {
@@ -117,19 +102,12 @@ pub struct Server {
 impl Server {
     /// Binds and serves; returns when requests are taken.
     pub fn start(options: Options) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("sheetd")
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("sheetd").build()?;
         let listener = runtime.block_on(TcpListener::bind(options.listen))?;
         let url = format!("http://{}", listener.local_addr()?);
         let state = State {
             options: options::Options {
-                quota: if options.quota {
-                    options::QuotaMode::Google
-                } else {
-                    options::QuotaMode::Off
-                },
+                quota: if options.quota { options::QuotaMode::Google } else { options::QuotaMode::Off },
                 ..Default::default()
             },
             ..Default::default()
@@ -143,26 +121,18 @@ impl Server {
         });
         let (stop, stopped) = oneshot::channel();
         let served = app.clone();
-        let thread = std::thread::Builder::new()
-            .name("sheetd".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = accept(listener, served) => {}
-                        _ = stopped => {}
-                    }
-                });
-                runtime.shutdown_background();
-            })?;
+        let thread = std::thread::Builder::new().name("sheetd".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, served) => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        })?;
         let key = token::key_file(token::DEFAULT_ACCOUNT, &url);
         let key_json = serde_json::to_string_pretty(&key).expect("plain data");
-        Ok(Self {
-            url,
-            key_json,
-            app,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { url, key_json, app, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Writes the key file of the default account.
@@ -205,10 +175,8 @@ async fn accept(listener: TcpListener, app: Arc<App>) {
             let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
                 let router = router.clone();
                 async move {
-                    let response = router
-                        .oneshot(request.map(axum::body::Body::new))
-                        .await
-                        .unwrap_or_else(|e| match e {});
+                    let response =
+                        router.oneshot(request.map(axum::body::Body::new)).await.unwrap_or_else(|e| match e {});
                     match response.extensions().get::<Dropped>() {
                         Some(_) => Err(std::io::Error::other("dropped by a fault")),
                         None => Ok(response),
@@ -216,9 +184,7 @@ async fn accept(listener: TcpListener, app: Arc<App>) {
                 }
             });
             // Errors here are connections that went away.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
@@ -228,20 +194,13 @@ async fn google(app: Arc<App>, request: Request) -> Response {
     let read = Limited::new(body, serve::MAX_BODY).collect().await;
     let (body, too_large) = match read {
         Ok(collected) => (collected.to_bytes(), false),
-        Err(error) => (
-            Bytes::new(),
-            error.downcast_ref::<LengthLimitError>().is_some(),
-        ),
+        Err(error) => (Bytes::new(), error.downcast_ref::<LengthLimitError>().is_some()),
     };
     let incoming = Incoming {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
-        authorization: parts
-            .headers
-            .get("authorization")
-            .and_then(|v| v.to_str().ok())
-            .map(str::to_owned),
+        authorization: parts.headers.get("authorization").and_then(|v| v.to_str().ok()).map(str::to_owned),
         body,
         too_large,
     };

@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 use crate::batch::{self, Context, Touched};
 use crate::change::{self, Change, Outcome};
 use crate::errors::{ApiError, ApiResult};
+use crate::formulas::{self, Calculator};
 use crate::http::token::DEFAULT_ACCOUNT;
 use crate::model::sheet::Sheet;
 use crate::model::workbook::Workbook;
@@ -43,9 +44,7 @@ pub struct Permission {
 
 impl Permission {
     pub fn user(email: &str, role: &str) -> Self {
-        let id = email
-            .bytes()
-            .fold(7u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
+        let id = email.bytes().fold(7u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
         Self {
             id: format!("{:020}", id),
             kind: "user".to_owned(),
@@ -73,16 +72,8 @@ impl File {
 
     pub fn role(&self, caller: &str) -> Option<&str> {
         let of = |p: &&Permission| p.kind == "anyone" || p.email.as_deref() == Some(caller);
-        let rank = |role: &str| {
-            ["reader", "commenter", "writer", "owner"]
-                .iter()
-                .position(|r| *r == role)
-        };
-        self.permissions
-            .iter()
-            .filter(of)
-            .max_by_key(|p| rank(&p.role))
-            .map(|p| p.role.as_str())
+        let rank = |role: &str| ["reader", "commenter", "writer", "owner"].iter().position(|r| *r == role);
+        self.permissions.iter().filter(of).max_by_key(|p| rank(&p.role)).map(|p| p.role.as_str())
     }
 
     /// Drive notices changes of content only after a while (facts 1.6).
@@ -132,6 +123,7 @@ pub struct Store {
     state: Mutex<State>,
     rng: Mutex<fastrand::Rng>,
     events: broadcast::Sender<Event>,
+    calculators: Mutex<BTreeMap<String, Calculator>>,
 }
 
 /// Who changes something, and how watchers are told.
@@ -143,18 +135,12 @@ pub struct Author<'a> {
 
 impl<'a> Author<'a> {
     pub fn api(caller: &'a str) -> Self {
-        Self {
-            caller,
-            origin: "api",
-        }
+        Self { caller, origin: "api" }
     }
 
     /// A person in the page; edits as the file's owner would.
     pub fn person() -> Self {
-        Self {
-            caller: PERSON,
-            origin: "person",
-        }
+        Self { caller: PERSON, origin: "person" }
     }
 }
 
@@ -169,20 +155,15 @@ impl Store {
         let store = Self {
             state: Mutex::new(state),
             rng: Mutex::new(fastrand::Rng::new()),
+            calculators: Mutex::default(),
             events,
         };
-        store
-            .lock()
-            .accounts
-            .entry(DEFAULT_ACCOUNT.to_owned())
-            .or_default();
+        store.lock().accounts.entry(DEFAULT_ACCOUNT.to_owned()).or_default();
         store
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub fn options(&self) -> Options {
@@ -195,21 +176,13 @@ impl Store {
 
     pub fn random_id(&self) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let mut rng = self
-            .rng
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let tail: String = (0..43)
-            .map(|_| char::from(LETTERS[rng.usize(0..LETTERS.len())]))
-            .collect();
+        let mut rng = self.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let tail: String = (0..43).map(|_| char::from(LETTERS[rng.usize(0..LETTERS.len())])).collect();
         format!("1{tail}")
     }
 
     pub fn seed(&self) -> u64 {
-        self.rng
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .u64(..)
+        self.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u64(..)
     }
 
     pub fn context(&self, caller: &str) -> Context {
@@ -240,14 +213,9 @@ impl Store {
     pub fn reset(&self) {
         let mut state = self.lock();
         let events_sent = state.events_sent;
-        *state = State {
-            events_sent,
-            ..State::default()
-        };
-        state
-            .accounts
-            .entry(DEFAULT_ACCOUNT.to_owned())
-            .or_default();
+        *state = State { events_sent, ..State::default() };
+        self.calculators.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        state.accounts.entry(DEFAULT_ACCOUNT.to_owned()).or_default();
         self.tell(&mut state, "", "reset", "person", Vec::new());
     }
 
@@ -262,12 +230,12 @@ impl Store {
         let mut context = self.context(author.caller);
         let mut state = self.lock();
         let file = state.files.get_mut(id).ok_or_else(ApiError::not_found)?;
-        if author.caller != PERSON && !matches!(file.role(author.caller), Some("writer" | "owner"))
-        {
+        if author.caller != PERSON && !matches!(file.role(author.caller), Some("writer" | "owner")) {
             return Err(ApiError::forbidden());
         }
         let change = plan(&file.book)?;
-        let (book, outcome) = change::apply(&file.book, &change, &mut context)?;
+        let (mut book, outcome) = change::apply(&file.book, &change, &mut context)?;
+        self.compute(&mut book);
         let renamed = book.title != file.book.title;
         let before = std::mem::replace(&mut file.book, Arc::new(book));
         let now = Utc::now();
@@ -282,22 +250,29 @@ impl Store {
         if steps.len() > UNDO_STEPS {
             steps.remove(0);
         }
-        let kind = context
-            .touched
-            .first()
-            .map_or_else(String::new, |t| t.kind.clone());
+        let kind = context.touched.first().map_or_else(String::new, |t| t.kind.clone());
         self.tell(&mut state, id, &kind, author.origin, context.touched);
         Ok((book, outcome))
+    }
+
+    /// Brings formula results up to date. Spreadsheets without formulas have no calculator and pay nothing.
+    fn compute(&self, book: &mut Workbook) {
+        if !book.may_have_formulas {
+            return;
+        }
+        let mut calculators = self.calculators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !calculators.contains_key(&book.id) && !formulas::has_formulas(book) {
+            book.may_have_formulas = false;
+            return;
+        }
+        calculators.entry(book.id.clone()).or_insert_with(|| Calculator::new(book)).update(book);
     }
 
     /// Copies a tab into a spreadsheet, as `sheets.copyTo` does.
     pub fn copy_sheet(&self, target: &str, caller: &str, mut sheet: Sheet) -> ApiResult<Json> {
         let mut context = self.context(caller);
         let mut state = self.lock();
-        let file = state
-            .files
-            .get_mut(target)
-            .ok_or_else(ApiError::not_found)?;
+        let file = state.files.get_mut(target).ok_or_else(ApiError::not_found)?;
         if !matches!(file.role(caller), Some("writer" | "owner")) {
             return Err(ApiError::forbidden());
         }
@@ -306,13 +281,11 @@ impl Store {
         sheet.title = batch::sheets::copy_title(&book, &sheet.title);
         batch::sheets::renew_object_ids(&mut sheet, &mut context);
         let properties = crate::model::view::sheet_properties(&sheet, book.sheets.len());
-        let touched = vec![Touched {
-            sheet: sheet.id,
-            kind: "copyTo".to_owned(),
-            range: None,
-        }];
+        let touched = vec![Touched { sheet: sheet.id, kind: "copyTo".to_owned(), range: None }];
         book.sheets.push(Arc::new(sheet));
         book.check_size()?;
+        book.may_have_formulas = true;
+        self.compute(&mut book);
         file.book = Arc::new(book);
         file.pending = Some(Utc::now());
         self.tell(&mut state, target, "copyTo", "api", touched);
@@ -326,54 +299,34 @@ impl Store {
             return Err(ApiError::invalid("There is nothing to undo"));
         };
         let file = state.files.get_mut(id).ok_or_else(ApiError::not_found)?;
-        let whole = before
-            .sheets
-            .iter()
-            .map(|s| Touched {
-                sheet: s.id,
-                kind: "undo".to_owned(),
-                range: None,
-            })
-            .collect();
+        let whole =
+            before.sheets.iter().map(|s| Touched { sheet: s.id, kind: "undo".to_owned(), range: None }).collect();
         file.book = before;
         file.pending = Some(Utc::now());
         self.tell(&mut state, id, "undo", "person", whole);
         Ok(())
     }
 
-    pub fn tell(
-        &self,
-        state: &mut State,
-        id: &str,
-        kind: &str,
-        origin: &'static str,
-        changes: Vec<Touched>,
-    ) {
+    pub fn tell(&self, state: &mut State, id: &str, kind: &str, origin: &'static str, changes: Vec<Touched>) {
         state.events_sent += 1;
-        let event = Event {
-            n: state.events_sent,
-            spreadsheet_id: id.to_owned(),
-            kind: kind.to_owned(),
-            origin,
-            changes,
-        };
+        let event =
+            Event { n: state.events_sent, spreadsheet_id: id.to_owned(), kind: kind.to_owned(), origin, changes };
         // Nobody watching is no error.
         let _ = self.events.send(event);
     }
 
-    pub fn add(&self, file: File, origin: &'static str) {
+    pub fn add(&self, mut file: File, origin: &'static str) {
         let mut state = self.lock();
         let id = file.book.id.clone();
+        let book = Arc::make_mut(&mut file.book);
+        book.may_have_formulas = true;
+        self.compute(book);
         state.files.insert(id.clone(), file);
         self.tell(&mut state, &id, "create", origin, Vec::new());
     }
 
     /// Changes what Drive knows of a file; `None` where there is none.
-    pub fn with_file<T>(
-        &self,
-        id: &str,
-        change: impl FnOnce(&mut File, DateTime<Utc>) -> T,
-    ) -> Option<T> {
+    pub fn with_file<T>(&self, id: &str, change: impl FnOnce(&mut File, DateTime<Utc>) -> T) -> Option<T> {
         let mut state = self.lock();
         let done = change(state.files.get_mut(id)?, Utc::now());
         self.tell(&mut state, id, "file", "api", Vec::new());

@@ -17,11 +17,7 @@ pub fn create(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
 pub fn update(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<Json> {
     let mask = fields(body, "DeveloperMetadata")?;
     let given = body.get("developerMetadata").unwrap_or(&Json::Null);
-    let filters = body
-        .get("dataFilters")
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let filters = body.get("dataFilters").and_then(Json::as_array).cloned().unwrap_or_default();
     if filters.is_empty() {
         return Err(ApiError::invalid("Must specify at least one dataFilter."));
     }
@@ -45,24 +41,14 @@ pub fn delete(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
     let Some(filter) = body.get("dataFilter") else {
         return Err(ApiError::invalid("Must specify a dataFilter."));
     };
-    let mut ids: Vec<i64> = book
-        .filtered_metadata(filter, &context.project)?
-        .iter()
-        .map(|m| m.id)
-        .collect();
+    let mut ids: Vec<i64> = book.filtered_metadata(filter, &context.project)?.iter().map(|m| m.id).collect();
     if ids.is_empty() && context.options.delete_metadata_without_match == Unmatched::Refuse {
-        return Err(ApiError::invalid(
-            "No developer metadata matched the specified dataFilter.",
-        ));
+        return Err(ApiError::invalid("No developer metadata matched the specified dataFilter."));
     }
     if context.options.delete_metadata_by_key == DeleteByKey::One {
         ids.truncate(1);
     }
-    let deleted: Vec<Json> = ids
-        .iter()
-        .filter_map(|id| book.metadata.remove(id))
-        .map(|m| m.json())
-        .collect();
+    let deleted: Vec<Json> = ids.iter().filter_map(|id| book.metadata.remove(id)).map(|m| m.json()).collect();
     if deleted.is_empty() {
         return Ok(json!({}));
     }

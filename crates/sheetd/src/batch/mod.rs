@@ -3,6 +3,7 @@
 pub mod cells;
 mod dimensions;
 mod metadata;
+mod paste;
 mod ranges;
 pub mod sheets;
 
@@ -42,50 +43,30 @@ impl Context {
     }
 
     pub fn touch(&mut self, sheet: i64, kind: &str, range: Rect) {
-        self.touched.push(Touched {
-            sheet,
-            kind: kind.to_owned(),
-            range: Some(range),
-        });
+        self.touched.push(Touched { sheet, kind: kind.to_owned(), range: Some(range) });
     }
 
     pub fn touch_structure(&mut self, sheet: i64, kind: &str) {
-        self.touched.push(Touched {
-            sheet,
-            kind: kind.to_owned(),
-            range: None,
-        });
+        self.touched.push(Touched { sheet, kind: kind.to_owned(), range: None });
     }
 }
 
 /// The workbook after all requests, and one reply for each. A refusal leaves the caller's workbook as it was.
-pub fn apply(
-    book: &Workbook,
-    requests: &[Json],
-    context: &mut Context,
-) -> ApiResult<(Workbook, Vec<Json>)> {
+pub fn apply(book: &Workbook, requests: &[Json], context: &mut Context) -> ApiResult<(Workbook, Vec<Json>)> {
     let mut book = book.clone();
     let mut replies = Vec::with_capacity(requests.len());
     for (index, request) in requests.iter().enumerate() {
         let Some((kind, body)) = request.as_object().and_then(|r| r.iter().next()) else {
-            return Err(ApiError::invalid(format!(
-                "Invalid requests[{index}]: No request set."
-            )));
+            return Err(ApiError::invalid(format!("Invalid requests[{index}]: No request set.")));
         };
-        let reply = one(&mut book, kind, body, context)
-            .map_err(|e| e.within(&format!("requests[{index}].{kind}")))?;
+        let reply = one(&mut book, kind, body, context).map_err(|e| e.within(&format!("requests[{index}].{kind}")))?;
         note_touched(&book, kind, body, context);
         replies.push(reply.map_or_else(|| json!({}), |reply| json!({ kind: reply })));
     }
     Ok((book, replies))
 }
 
-fn one(
-    book: &mut Workbook,
-    kind: &str,
-    body: &Json,
-    context: &mut Context,
-) -> ApiResult<Option<Json>> {
+fn one(book: &mut Workbook, kind: &str, body: &Json, context: &mut Context) -> ApiResult<Option<Json>> {
     match kind {
         "addSheet" => sheets::add(book, body, context).map(Some),
         "deleteSheet" => sheets::delete(book, body).map(none),
@@ -97,6 +78,12 @@ fn one(
         "repeatCell" => cells::repeat(book, body, context).map(none),
         "appendCells" => cells::append(book, body, context).map(none),
         "setDataValidation" => cells::set_validation(book, body).map(none),
+
+        "copyPaste" => paste::copy(book, body, context).map(none),
+        "cutPaste" => paste::cut(book, body, context).map(none),
+        "insertRange" => paste::insert_range(book, body, context).map(none),
+        "deleteRange" => paste::delete_range(book, body, context).map(none),
+        "findReplace" => paste::find_replace(book, body, context).map(Some),
 
         "appendDimension" => dimensions::append(book, body).map(none),
         "insertDimension" => dimensions::insert(book, body).map(none),
@@ -123,29 +110,19 @@ fn one(
         "setBasicFilter" => ranges::set_basic_filter(book, body).map(none),
         "clearBasicFilter" => ranges::clear_basic_filter(book, body).map(none),
 
-        other => Err(ApiError::invalid(format!(
-            "The request kind {other} is not modelled by this server."
-        ))),
+        other => Err(ApiError::invalid(format!("The request kind {other} is not modelled by this server."))),
     }
 }
 
 /// Which cells a request named; one that names no range touched the whole tab.
 fn note_touched(book: &Workbook, kind: &str, body: &Json, context: &mut Context) {
-    let range = body
-        .get("range")
-        .filter(|_| matches!(kind, "updateCells" | "repeatCell" | "setDataValidation"));
+    let range = body.get("range").filter(|_| matches!(kind, "updateCells" | "repeatCell" | "setDataValidation"));
     match range.and_then(|r| book.rect(r).ok()) {
         Some((sheet, rect)) => context.touch(sheet, kind, rect),
         None => {
-            let id = [
-                "/range/sheetId",
-                "/sheetId",
-                "/start/sheetId",
-                "/source/sheetId",
-                "/properties/sheetId",
-            ]
-            .iter()
-            .find_map(|p| body.pointer(p).and_then(Json::as_i64));
+            let id = ["/range/sheetId", "/sheetId", "/start/sheetId", "/source/sheetId", "/properties/sheetId"]
+                .iter()
+                .find_map(|p| body.pointer(p).and_then(Json::as_i64));
             context.touch_structure(id.unwrap_or(0), kind);
         }
     }
@@ -157,10 +134,7 @@ fn none((): ()) -> Option<Json> {
 
 /// The mask of a request; `root` is the message that its paths start from.
 fn fields(body: &Json, schema: &str) -> ApiResult<crate::model::mask::Mask> {
-    let text = body
-        .get("fields")
-        .and_then(Json::as_str)
-        .unwrap_or_default();
+    let text = body.get("fields").and_then(Json::as_str).unwrap_or_default();
     if text.is_empty() {
         return Err(ApiError::invalid(
             "At least one field must be listed in 'fields'. (use '*' to indicate all fields)",

@@ -17,10 +17,7 @@ use crate::model::workbook::Workbook;
 pub fn add(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<Json> {
     let properties = body.get("properties").cloned().unwrap_or_else(|| json!({}));
     let sheet = make(book, &properties, context)?;
-    let index = properties
-        .get("index")
-        .and_then(Json::as_u64)
-        .map_or(book.sheets.len(), |i| i as usize);
+    let index = properties.get("index").and_then(Json::as_u64).map_or(book.sheets.len(), |i| i as usize);
     if index > book.sheets.len() {
         return Err(texts::index_too_large(index, book.sheets.len()));
     }
@@ -32,10 +29,7 @@ pub fn add(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult
 
 /// A tab from `SheetProperties`, checked against the tabs that are there.
 pub fn make(book: &Workbook, properties: &Json, context: &mut Context) -> ApiResult<Sheet> {
-    if properties
-        .get("sheetType")
-        .and_then(Json::as_str)
-        .is_some_and(|t| t != "GRID" && t != "SHEET_TYPE_UNSPECIFIED")
+    if properties.get("sheetType").and_then(Json::as_str).is_some_and(|t| t != "GRID" && t != "SHEET_TYPE_UNSPECIFIED")
     {
         return Err(texts::only_grids());
     }
@@ -50,11 +44,7 @@ pub fn make(book: &Workbook, properties: &Json, context: &mut Context) -> ApiRes
             }
         },
     };
-    let title = match properties
-        .get("title")
-        .and_then(Json::as_str)
-        .filter(|t| !t.is_empty())
-    {
+    let title = match properties.get("title").and_then(Json::as_str).filter(|t| !t.is_empty()) {
         Some(title) if book.titled(title).is_some() => return Err(texts::title_exists(title)),
         Some(title) => title.to_owned(),
         None => free_title(book),
@@ -66,16 +56,9 @@ pub fn make(book: &Workbook, properties: &Json, context: &mut Context) -> ApiRes
         None => Ok(default),
     };
     let (rows, columns) = (size("rowCount", 1000)?, size("columnCount", 26)?);
-    if columns > u64::from(crate::model::a1::MAX_COLUMNS)
-        || rows * columns > crate::model::workbook::MAX_CELLS
-    {
+    if columns > u64::from(crate::model::a1::MAX_COLUMNS) || rows * columns > crate::model::workbook::MAX_CELLS {
         let mut probe = book.clone();
-        probe.sheets.push(Arc::new(Sheet::new(
-            id,
-            "",
-            rows.min(10_000_001) as u32,
-            columns.min(20_000) as u32,
-        )));
+        probe.sheets.push(Arc::new(Sheet::new(id, "", rows.min(10_000_001) as u32, columns.min(20_000) as u32)));
         probe.check_size()?;
     }
     let mut sheet = Sheet::new(id, title, rows as u32, columns as u32);
@@ -86,43 +69,25 @@ pub fn make(book: &Workbook, properties: &Json, context: &mut Context) -> ApiRes
 
 /// "Sheet2" where the second tab has no title, or the next number that is free.
 fn free_title(book: &Workbook) -> String {
-    (book.sheets.len() + 1..)
-        .map(|n| format!("Sheet{n}"))
-        .find(|t| book.titled(t).is_none())
-        .expect("endless")
+    (book.sheets.len() + 1..).map(|n| format!("Sheet{n}")).find(|t| book.titled(t).is_none()).expect("endless")
 }
 
 pub fn delete(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     let id = body.get("sheetId").and_then(Json::as_i64).unwrap_or(0);
     let at = book.position(id).ok_or_else(|| texts::no_sheet(id))?;
-    if book
-        .sheets
-        .iter()
-        .enumerate()
-        .all(|(i, s)| i == at || s.hidden)
-    {
+    if book.sheets.iter().enumerate().all(|(i, s)| i == at || s.hidden) {
         return Err(texts::last_sheet());
     }
     book.sheets.remove(at);
     book.names.retain(|n| n.range.sheet != id);
-    book.metadata = book
-        .metadata
-        .iter()
-        .filter(|(_, m)| m.location.sheet() != Some(id))
-        .map(|(k, v)| (*k, v.clone()))
-        .collect();
+    book.metadata =
+        book.metadata.iter().filter(|(_, m)| m.location.sheet() != Some(id)).map(|(k, v)| (*k, v.clone())).collect();
     Ok(())
 }
 
 pub fn duplicate(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<Json> {
-    let source = body
-        .get("sourceSheetId")
-        .and_then(Json::as_i64)
-        .unwrap_or(0);
-    let mut copy = book
-        .sheet(source)
-        .ok_or_else(|| texts::no_sheet(source))?
-        .clone();
+    let source = body.get("sourceSheetId").and_then(Json::as_i64).unwrap_or(0);
+    let mut copy = book.sheet(source).ok_or_else(|| texts::no_sheet(source))?.clone();
     copy.id = match body.get("newSheetId").and_then(Json::as_i64) {
         Some(id) if book.sheet(id).is_some() => return Err(texts::id_exists(id)),
         Some(id) => id,
@@ -135,10 +100,7 @@ pub fn duplicate(book: &mut Workbook, body: &Json, context: &mut Context) -> Api
     };
     copy.hidden = false;
     renew_object_ids(&mut copy, context);
-    let index = body
-        .get("insertSheetIndex")
-        .and_then(Json::as_u64)
-        .unwrap_or(0) as usize;
+    let index = body.get("insertSheetIndex").and_then(Json::as_u64).unwrap_or(0) as usize;
     if index > book.sheets.len() {
         return Err(texts::index_too_large(index, book.sheets.len()));
     }
@@ -165,27 +127,15 @@ pub fn copy_title(book: &Workbook, title: &str) -> String {
     if book.titled(&first).is_none() {
         return first;
     }
-    (2..)
-        .map(|n| format!("{first} {n}"))
-        .find(|t| book.titled(t).is_none())
-        .expect("endless")
+    (2..).map(|n| format!("{first} {n}")).find(|t| book.titled(t).is_none()).expect("endless")
 }
 
 fn copy_metadata(book: &mut Workbook, source: i64, copy: i64, context: &mut Context) {
-    let copies: Vec<_> = book
-        .metadata
-        .values()
-        .filter(|m| m.location.sheet() == Some(source))
-        .cloned()
-        .collect();
+    let copies: Vec<_> = book.metadata.values().filter(|m| m.location.sheet() == Some(source)).cloned().collect();
     for mut entry in copies {
         entry.id = context.fresh_id();
         entry.location = match entry.location {
-            Location::Line { axis, index, .. } => Location::Line {
-                sheet: copy,
-                axis,
-                index,
-            },
+            Location::Line { axis, index, .. } => Location::Line { sheet: copy, axis, index },
             _ => Location::Sheet(copy),
         };
         book.metadata.insert(entry.id, entry);
@@ -193,18 +143,11 @@ fn copy_metadata(book: &mut Workbook, source: i64, copy: i64, context: &mut Cont
 }
 
 pub fn update(book: &mut Workbook, body: &Json) -> ApiResult<()> {
-    let given = body
-        .get("properties")
-        .and_then(Json::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let given = body.get("properties").and_then(Json::as_object).cloned().unwrap_or_default();
     let mask = fields(body, "SheetProperties")?;
     let id = given.get("sheetId").and_then(Json::as_i64).unwrap_or(0);
     let at = book.position(id).ok_or_else(|| texts::no_sheet(id))?;
-    let mut target = view::sheet_properties(&book.sheets[at], at)
-        .as_object()
-        .cloned()
-        .unwrap_or_default();
+    let mut target = view::sheet_properties(&book.sheets[at], at).as_object().cloned().unwrap_or_default();
     if mask.covers("tabColor") || mask.covers("tabColorStyle") {
         target.shift_remove("tabColor");
         target.shift_remove("tabColorStyle");
@@ -213,18 +156,12 @@ pub fn update(book: &mut Workbook, body: &Json) -> ApiResult<()> {
         // Everything is set; a grid that is not given keeps its size.
         let kept = target.get("gridProperties").cloned();
         mask.merge(&mut target, &given);
-        target
-            .entry("gridProperties")
-            .or_insert_with(|| kept.unwrap_or_default());
+        target.entry("gridProperties").or_insert_with(|| kept.unwrap_or_default());
         target.entry("index").or_insert_with(|| at.into());
     } else {
         mask.merge(&mut target, &given);
     }
-    let title = target
-        .get("title")
-        .and_then(Json::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let title = target.get("title").and_then(Json::as_str).unwrap_or_default().to_owned();
     if title.is_empty() {
         return Err(texts::no_title());
     }
@@ -232,18 +169,16 @@ pub fn update(book: &mut Workbook, body: &Json) -> ApiResult<()> {
         return Err(texts::title_exists(&title));
     }
     if target.get("hidden").and_then(Json::as_bool) == Some(true)
-        && book
-            .sheets
-            .iter()
-            .enumerate()
-            .all(|(i, s)| i == at || s.hidden)
+        && book.sheets.iter().enumerate().all(|(i, s)| i == at || s.hidden)
     {
         return Err(texts::all_hidden());
     }
     resize(book, id, &target)?;
-    let sheet = book.grid_mut(id)?;
-    sheet.title = title;
-    set_properties(sheet, &target)?;
+    let old = std::mem::replace(&mut book.grid_mut(id)?.title, title.clone());
+    if old != title {
+        book.rewrite_formulas(|_, text| crate::model::references::renamed(text, &old, &title));
+    }
+    set_properties(book.grid_mut(id)?, &target)?;
     book.check_size()?;
     let index = target.get("index").and_then(Json::as_i64).unwrap_or(0);
     move_sheet(book, at, index)
@@ -252,10 +187,7 @@ pub fn update(book: &mut Workbook, body: &Json) -> ApiResult<()> {
 /// The new index is read against the order before the move (facts 2.5).
 fn move_sheet(book: &mut Workbook, at: usize, index: i64) -> ApiResult<()> {
     if index < 0 || index as usize > book.sheets.len() {
-        return Err(texts::index_too_large(
-            index.max(0) as usize,
-            book.sheets.len(),
-        ));
+        return Err(texts::index_too_large(index.max(0) as usize, book.sheets.len()));
     }
     let to = index as usize;
     if to != at {
@@ -266,10 +198,7 @@ fn move_sheet(book: &mut Workbook, at: usize, index: i64) -> ApiResult<()> {
 }
 
 fn resize(book: &mut Workbook, id: i64, properties: &Map<String, Json>) -> ApiResult<()> {
-    let grid = properties
-        .get("gridProperties")
-        .cloned()
-        .unwrap_or_default();
+    let grid = properties.get("gridProperties").cloned().unwrap_or_default();
     for (axis, name) in [(Axis::Rows, "rowCount"), (Axis::Columns, "columnCount")] {
         let Some(wanted) = grid.get(name).and_then(Json::as_i64) else {
             continue;
@@ -283,29 +212,11 @@ fn resize(book: &mut Workbook, id: i64, properties: &Map<String, Json>) -> ApiRe
             return Err(super::dimensions::texts::all_non_frozen(axis));
         }
         if wanted > size {
-            let other = i64::from(if axis == Axis::Rows {
-                sheet.column_count()
-            } else {
-                sheet.row_count()
-            });
+            let other = i64::from(if axis == Axis::Rows { sheet.column_count() } else { sheet.row_count() });
             super::dimensions::check_growth(book, id, axis, (wanted - size) as u64, other as u64)?;
-            book.shift(
-                id,
-                axis,
-                Shift::Insert {
-                    at: size as u32,
-                    count: (wanted - size) as u32,
-                },
-            );
+            book.shift(id, axis, Shift::Insert { at: size as u32, count: (wanted - size) as u32 });
         } else if wanted < size {
-            book.shift(
-                id,
-                axis,
-                Shift::Delete {
-                    start: wanted as u32,
-                    end: size as u32,
-                },
-            );
+            book.shift(id, axis, Shift::Delete { start: wanted as u32, end: size as u32 });
         }
     }
     Ok(())
@@ -344,11 +255,7 @@ fn set_properties(sheet: &mut Sheet, given: &Map<String, Json>) -> ApiResult<()>
 }
 
 pub fn update_spreadsheet(book: &mut Workbook, body: &Json) -> ApiResult<()> {
-    let given = body
-        .get("properties")
-        .and_then(Json::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let given = body.get("properties").and_then(Json::as_object).cloned().unwrap_or_default();
     let mask = fields(body, "SpreadsheetProperties")?;
     set_spreadsheet(book, &given, &mask)
 }
@@ -358,13 +265,7 @@ pub fn set_spreadsheet(
     given: &Map<String, Json>,
     mask: &crate::model::mask::Mask,
 ) -> ApiResult<()> {
-    let text = |name: &str| {
-        given
-            .get(name)
-            .and_then(Json::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |name: &str| given.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
     if mask.covers("title") && (!mask.is_all() || given.contains_key("title")) {
         book.title = text("title");
         if book.title.is_empty() {
@@ -386,18 +287,11 @@ pub fn set_spreadsheet(
         book.time_zone = zone;
     }
     if mask.covers("autoRecalc") && (!mask.is_all() || given.contains_key("autoRecalc")) {
-        book.auto_recalc = given
-            .get("autoRecalc")
-            .and_then(Json::as_str)
-            .unwrap_or("ON_CHANGE")
-            .to_owned();
+        book.auto_recalc = given.get("autoRecalc").and_then(Json::as_str).unwrap_or("ON_CHANGE").to_owned();
     }
-    for name in [
-        "iterativeCalculationSettings",
-        "importFunctionsExternalUrlAccessAllowed",
-        "defaultFormat",
-        "spreadsheetTheme",
-    ] {
+    for name in
+        ["iterativeCalculationSettings", "importFunctionsExternalUrlAccessAllowed", "defaultFormat", "spreadsheetTheme"]
+    {
         if mask.covers(name) {
             match given.get(name) {
                 Some(value) => drop(book.more.insert(name.to_owned(), value.clone())),
@@ -412,9 +306,7 @@ fn valid_locale(locale: &str) -> bool {
     let (language, country) = locale.split_once('_').unwrap_or((locale, ""));
     (2..=3).contains(&language.len())
         && language.bytes().all(|b| b.is_ascii_lowercase())
-        && country
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && country.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 pub mod texts {
@@ -425,9 +317,7 @@ pub mod texts {
     }
 
     pub fn id_exists(id: i64) -> ApiError {
-        ApiError::invalid(format!(
-            "Sheet with id {id} already exists. Please use a different id."
-        ))
+        ApiError::invalid(format!("Sheet with id {id} already exists. Please use a different id."))
     }
 
     pub fn negative_id() -> ApiError {
@@ -435,9 +325,7 @@ pub mod texts {
     }
 
     pub fn title_exists(title: &str) -> ApiError {
-        ApiError::invalid(format!(
-            "A sheet with the name \"{title}\" already exists. Please enter another name."
-        ))
+        ApiError::invalid(format!("A sheet with the name \"{title}\" already exists. Please enter another name."))
     }
 
     pub fn no_title() -> ApiError {
@@ -449,9 +337,7 @@ pub mod texts {
     }
 
     pub fn index_too_large(index: usize, count: usize) -> ApiError {
-        ApiError::invalid(format!(
-            "Sheet index {index} is too large: the spreadsheet has {count} sheets."
-        ))
+        ApiError::invalid(format!("Sheet index {index} is too large: the spreadsheet has {count} sheets."))
     }
 
     pub fn last_sheet() -> ApiError {

@@ -46,10 +46,7 @@ impl Refused {
 
 impl From<ApiError> for Refused {
     fn from(error: ApiError) -> Self {
-        Self(
-            StatusCode::from_u16(error.code).unwrap_or(StatusCode::BAD_REQUEST),
-            error.message,
-        )
+        Self(StatusCode::from_u16(error.code).unwrap_or(StatusCode::BAD_REQUEST), error.message)
     }
 }
 
@@ -60,11 +57,7 @@ impl IntoResponse for Refused {
 }
 
 fn answer(body: Json) -> Response {
-    (
-        [("content-type", "application/json")],
-        body.to_string() + "\n",
-    )
-        .into_response()
+    ([("content-type", "application/json")], body.to_string() + "\n").into_response()
 }
 
 fn ok() -> Answer {
@@ -84,15 +77,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/_sheetd/spreadsheets/{id}", delete(remove))
         .route("/_sheetd/spreadsheets/{id}/share", post(share))
         .route("/_sheetd/spreadsheets/{id}/trash", post(trash))
-        .route(
-            "/_sheetd/spreadsheets/{id}/sheets/{sheet}/values",
-            get(cells),
-        )
+        .route("/_sheetd/spreadsheets/{id}/sheets/{sheet}/values", get(cells))
         .route("/_sheetd/edit", post(person))
-        .route(
-            "/_sheetd/faults",
-            get(faults).post(add_fault).delete(clear_faults),
-        )
+        .route("/_sheetd/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/_sheetd/requests", get(requests).delete(forget_requests))
         .route("/_sheetd/options", get(options).post(set_options))
         .route("/_sheetd/accounts", get(accounts).post(add_account))
@@ -103,9 +90,7 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 async fn health(State(app): Shared) -> Answer {
-    Ok(answer(
-        json!({ "ok": true, "version": env!("CARGO_PKG_VERSION"), "url": app.url }),
-    ))
+    Ok(answer(json!({ "ok": true, "version": env!("CARGO_PKG_VERSION"), "url": app.url })))
 }
 
 async fn reset(State(app): Shared) -> Answer {
@@ -136,11 +121,7 @@ async fn seed(State(app): Shared, body: Bytes) -> Answer {
 }
 
 async fn remove(State(app): Shared, Path(id): Path<String>) -> Answer {
-    if app.store.remove(&id) {
-        ok()
-    } else {
-        Err(Refused::missing("spreadsheet", &id))
-    }
+    if app.store.remove(&id) { ok() } else { Err(Refused::missing("spreadsheet", &id)) }
 }
 
 #[derive(Deserialize)]
@@ -163,18 +144,14 @@ fn yes() -> bool {
 
 async fn share(State(app): Shared, Path(id): Path<String>, body: Bytes) -> Answer {
     let wanted: Share = parse(&body)?;
-    let email = wanted
-        .email
-        .unwrap_or_else(|| token::DEFAULT_ACCOUNT.to_owned());
+    let email = wanted.email.unwrap_or_else(|| token::DEFAULT_ACCOUNT.to_owned());
     if !["reader", "commenter", "writer", "owner"].contains(&wanted.role.as_str()) {
         return Err(Refused::bad(format!("there is no role {:?}", wanted.role)));
     }
     let done = app.store.with_file(&id, |file, _| {
-        file.permissions
-            .retain(|p| p.email.as_deref() != Some(&email));
+        file.permissions.retain(|p| p.email.as_deref() != Some(&email));
         if wanted.shared {
-            file.permissions
-                .push(Permission::user(&email, &wanted.role));
+            file.permissions.push(Permission::user(&email, &wanted.role));
         }
     });
     done.ok_or_else(|| Refused::missing("spreadsheet", &id))?;
@@ -190,9 +167,7 @@ struct Trash {
 
 async fn trash(State(app): Shared, Path(id): Path<String>, body: Bytes) -> Answer {
     let wanted: Trash = parse(&body)?;
-    let done = app.store.with_file(&id, |file, now| {
-        (file.trashed, file.modified) = (wanted.trashed, now)
-    });
+    let done = app.store.with_file(&id, |file, now| (file.trashed, file.modified) = (wanted.trashed, now));
     done.ok_or_else(|| Refused::missing("spreadsheet", &id))?;
     ok()
 }
@@ -204,15 +179,8 @@ struct Window {
 }
 
 /// Formatted and typed values, formulas, notes, checkboxes; of all rows or of those from `start` up to `end` (from 0).
-async fn cells(
-    State(app): Shared,
-    Path((id, sheet)): Path<(String, String)>,
-    Query(window): Query<Window>,
-) -> Answer {
-    let book = app
-        .store
-        .peek(&id)
-        .ok_or_else(|| Refused::missing("spreadsheet", &id))?;
+async fn cells(State(app): Shared, Path((id, sheet)): Path<(String, String)>, Query(window): Query<Window>) -> Answer {
+    let book = app.store.peek(&id).ok_or_else(|| Refused::missing("spreadsheet", &id))?;
     let tab = edit::tab(&book, Some(&Json::from(sheet)))?;
     let grid = book.grid(tab)?;
     let (used_rows, used_columns) = grid.used();
@@ -222,29 +190,13 @@ async fn cells(
         c0: 0,
         c1: used_columns,
     };
-    let read = |render| {
-        values::read(
-            grid,
-            &rect,
-            Axis::Rows,
-            Style {
-                render,
-                date_texts: false,
-            },
-        )
-    };
+    let read = |render| values::read(grid, &rect, Axis::Rows, Style { render, date_texts: false });
     let mut notes = Vec::new();
     let mut checkboxes = Vec::new();
     // Notes and checkboxes may lie below the last value.
     let below = window.end.unwrap_or(used_rows).min(grid.row_count());
-    for r in rect.r0..below {
-        for (c, cell) in grid
-            .row(r)
-            .map(|row| &row.cells[..])
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-        {
+    for r in window.start.unwrap_or(0)..below {
+        for (c, cell) in grid.row(r).map(|row| &row.cells[..]).unwrap_or_default().iter().enumerate() {
             if let Some(note) = cell.note() {
                 notes.push(json!({ "row": r, "column": c, "note": note }));
             }
@@ -282,14 +234,8 @@ async fn person(State(app): Shared, body: Bytes) -> Answer {
         return ok();
     }
     let action = serde_json::from_value(wanted.edit).map_err(|e| Refused::bad(e.to_string()))?;
-    let edit = Edit {
-        sheet: wanted.sheet,
-        edit: action,
-    };
-    app.store
-        .change(&wanted.spreadsheet_id, Author::person(), |_| {
-            Ok(Change::Edit(edit))
-        })?;
+    let edit = Edit { sheet: wanted.sheet, edit: action };
+    app.store.change(&wanted.spreadsheet_id, Author::person(), |_| Ok(Change::Edit(edit)))?;
     ok()
 }
 
@@ -334,19 +280,15 @@ async fn set_options(State(app): Shared, body: Bytes) -> Answer {
     for (name, value) in given {
         merged[name] = value;
     }
-    let options: Options =
-        serde_json::from_value(merged.clone()).map_err(|e| Refused::bad(e.to_string()))?;
+    let options: Options = serde_json::from_value(merged.clone()).map_err(|e| Refused::bad(e.to_string()))?;
     app.store.lock().options = options;
     Ok(answer(merged))
 }
 
 async fn accounts(State(app): Shared) -> Answer {
     let state = app.store.lock();
-    let accounts: Vec<Json> = state
-        .accounts
-        .iter()
-        .map(|(email, a)| json!({ "email": email, "keyRevoked": a.key_revoked }))
-        .collect();
+    let accounts: Vec<Json> =
+        state.accounts.iter().map(|(email, a)| json!({ "email": email, "keyRevoked": a.key_revoked })).collect();
     Ok(answer(json!({ "accounts": accounts })))
 }
 
@@ -360,15 +302,9 @@ struct NewAccount {
 async fn add_account(State(app): Shared, body: Bytes) -> Answer {
     let wanted: NewAccount = parse(&body)?;
     if !wanted.email.contains('@') {
-        return Err(Refused::bad(
-            "email must be an address such as name@project.iam.gserviceaccount.com",
-        ));
+        return Err(Refused::bad("email must be an address such as name@project.iam.gserviceaccount.com"));
     }
-    app.store
-        .lock()
-        .accounts
-        .entry(wanted.email.clone())
-        .or_default();
+    app.store.lock().accounts.entry(wanted.email.clone()).or_default();
     Ok(answer(token::key_file(&wanted.email, &app.url)))
 }
 
@@ -381,18 +317,13 @@ struct Key {
 async fn set_key(State(app): Shared, Path(email): Path<String>, body: Bytes) -> Answer {
     let wanted: Key = parse(&body)?;
     let mut state = app.store.lock();
-    let account = state
-        .accounts
-        .get_mut(&email)
-        .ok_or_else(|| Refused::missing("account", &email))?;
+    let account = state.accounts.get_mut(&email).ok_or_else(|| Refused::missing("account", &email))?;
     account.key_revoked = wanted.revoked;
     ok()
 }
 
 async fn services(State(app): Shared) -> Answer {
-    Ok(answer(
-        json!({ "disabled": app.store.lock().disabled_services }),
-    ))
+    Ok(answer(json!({ "disabled": app.store.lock().disabled_services })))
 }
 
 #[derive(Deserialize)]
@@ -408,9 +339,7 @@ async fn set_service(State(app): Shared, body: Bytes) -> Answer {
         "sheets" | "sheets.googleapis.com" => "sheets.googleapis.com",
         "drive" | "drive.googleapis.com" => "drive.googleapis.com",
         other => {
-            return Err(Refused::bad(format!(
-                "there is no service {other:?}; there are sheets and drive"
-            )));
+            return Err(Refused::bad(format!("there is no service {other:?}; there are sheets and drive")));
         }
     };
     let mut state = app.store.lock();
@@ -428,17 +357,11 @@ async fn events(State(app): Shared) -> Response {
     let receiver = app.store.watch();
     let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
         let event = match receiver.recv().await {
-            Ok(event) => SseEvent::default()
-                .event("change")
-                .data(crate::store::json(&event).to_string()),
-            Err(RecvError::Lagged(missed)) => {
-                SseEvent::default().event("missed").data(missed.to_string())
-            }
+            Ok(event) => SseEvent::default().event("change").data(crate::store::json(&event).to_string()),
+            Err(RecvError::Lagged(missed)) => SseEvent::default().event("missed").data(missed.to_string()),
             Err(RecvError::Closed) => return None,
         };
         Some((Ok::<_, std::convert::Infallible>(event), receiver))
     });
-    Sse::new(stream)
-        .keep_alive(KeepAlive::default())
-        .into_response()
+    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }

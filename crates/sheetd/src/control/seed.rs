@@ -58,15 +58,10 @@ pub fn seed(store: &Store, seed: Seed) -> Result<Json, Refused> {
     for (at, tab) in seed.sheets.into_iter().enumerate() {
         book = add(store, book, at, tab)?;
     }
-    let sheets: Vec<Json> = book
-        .sheets
-        .iter()
-        .map(|s| json!({ "sheetId": s.id, "title": s.title }))
-        .collect();
+    let sheets: Vec<Json> = book.sheets.iter().map(|s| json!({ "sheetId": s.id, "title": s.title })).collect();
     let mut file = File::new(book, seed.owner.as_deref().unwrap_or(PERSON), Utc::now());
     if seed.shared {
-        file.permissions
-            .push(Permission::user(DEFAULT_ACCOUNT, "writer"));
+        file.permissions.push(Permission::user(DEFAULT_ACCOUNT, "writer"));
     }
     store.add(file, "person");
     Ok(json!({ "spreadsheetId": id, "sheets": sheets }))
@@ -78,65 +73,35 @@ fn add(store: &Store, mut book: Workbook, at: usize, tab: Tab) -> Result<Workboo
         None => tab.rows,
     };
     let mut context = store.context(PERSON);
-    let sheet_id = tab
-        .sheet_id
-        .unwrap_or_else(|| if at == 0 { 0 } else { context.fresh_id() });
+    let sheet_id = tab.sheet_id.unwrap_or_else(|| if at == 0 { 0 } else { context.fresh_id() });
     let title = tab.title.unwrap_or_else(|| format!("Sheet{}", at + 1));
     if book.titled(&title).is_some() || book.sheet(sheet_id).is_some() {
-        return Err(Refused::bad(format!(
-            "there are two tabs {title:?} or two of id {sheet_id}"
-        )));
+        return Err(Refused::bad(format!("there are two tabs {title:?} or two of id {sheet_id}")));
     }
     let width = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
     let height = rows.len() as u32;
     let row_count = tab.row_count.unwrap_or(1000).max(height).max(1);
     let column_count = tab.column_count.unwrap_or(26).max(width).max(1);
-    book.sheets.push(Arc::new(Sheet::new(
-        sheet_id,
-        title,
-        row_count,
-        column_count,
-    )));
+    book.sheets.push(Arc::new(Sheet::new(sheet_id, title, row_count, column_count)));
     book.check_size()?;
     if rows.is_empty() {
         return Ok(book);
     }
-    let area = Area {
-        sheet: sheet_id,
-        bounds: crate::model::area::Bounds {
-            r0: Some(0),
-            c0: Some(0),
-            ..Default::default()
-        },
-    };
+    let area =
+        Area { sheet: sheet_id, bounds: crate::model::area::Bounds { r0: Some(0), c0: Some(0), ..Default::default() } };
     let values = rows.into_iter().map(Json::Array).collect();
-    let entry = Entry {
-        area,
-        axis: Axis::Rows,
-        values,
-    };
-    let change = Change::Write {
-        entries: vec![entry],
-        user_entered: !tab.raw,
-        clear_nulls: false,
-        prefix: String::new(),
-    };
+    let entry = Entry { area, axis: Axis::Rows, values };
+    let change =
+        Change::Write { entries: vec![entry], user_entered: !tab.raw, clear_nulls: false, prefix: String::new() };
     Ok(crate::change::apply(&book, &change, &mut context)?.0)
 }
 
 fn read_csv(text: &str) -> Result<Vec<Vec<Json>>, Refused> {
-    let reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_bytes());
+    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     reader
         .into_records()
         .map(|record| {
-            Ok(record
-                .map_err(|e| Refused::bad(format!("the CSV is broken: {e}")))?
-                .iter()
-                .map(Json::from)
-                .collect())
+            Ok(record.map_err(|e| Refused::bad(format!("the CSV is broken: {e}")))?.iter().map(Json::from).collect())
         })
         .collect()
 }

@@ -19,28 +19,16 @@ const JSON: &str = "application/json; charset=UTF-8";
 
 impl Answer {
     pub fn json(body: &impl Serialize, pretty: bool) -> Self {
-        Self {
-            status: 200,
-            content_type: JSON,
-            body: print(body, pretty),
-        }
+        Self { status: 200, content_type: JSON, body: print(body, pretty) }
     }
 
     pub fn empty(status: u16) -> Self {
-        Self {
-            status,
-            content_type: "text/html",
-            body: Vec::new(),
-        }
+        Self { status, content_type: "text/html", body: Vec::new() }
     }
 
     /// Errors are indented whatever was asked for.
     pub fn sheets_error(error: &ApiError) -> Self {
-        Self {
-            status: error.code,
-            content_type: JSON,
-            body: print(&error.sheets_body(), true),
-        }
+        Self { status: error.code, content_type: JSON, body: print(&error.sheets_body(), true) }
     }
 
     /// A path that no method has: the front end answers in HTML (facts 11.B).
@@ -48,11 +36,7 @@ impl Answer {
         let body = format!(
             "<!DOCTYPE html>\n<html lang=en>\n<title>Error {status}</title>\n<p>The requested URL was not found on this server.\n"
         );
-        Self {
-            status,
-            content_type: "text/html; charset=UTF-8",
-            body: body.into_bytes(),
-        }
+        Self { status, content_type: "text/html; charset=UTF-8", body: body.into_bytes() }
     }
 }
 
@@ -61,15 +45,10 @@ pub fn print(body: &impl Serialize, pretty: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     if pretty {
         let formatter = Escaping(PrettyFormatter::new());
-        body.serialize(&mut Serializer::with_formatter(&mut out, formatter))
-            .expect("plain data");
+        body.serialize(&mut Serializer::with_formatter(&mut out, formatter)).expect("plain data");
         out.push(b'\n');
     } else {
-        body.serialize(&mut Serializer::with_formatter(
-            &mut out,
-            Escaping(CompactFormatter),
-        ))
-        .expect("plain data");
+        body.serialize(&mut Serializer::with_formatter(&mut out, Escaping(CompactFormatter))).expect("plain data");
     }
     out
 }
@@ -85,11 +64,7 @@ fn is_escaped(c: char) -> bool {
 }
 
 impl<F: Formatter> Formatter for Escaping<F> {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
         while let Some(at) = rest.find(is_escaped) {
             writer.write_all(&rest.as_bytes()[..at])?;
@@ -109,11 +84,7 @@ impl<F: Formatter> Formatter for Escaping<F> {
     fn end_array<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
         self.0.end_array(w)
     }
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        w: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, w: &mut W, first: bool) -> io::Result<()> {
         self.0.begin_array_value(w, first)
     }
     fn end_array_value<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
@@ -125,11 +96,7 @@ impl<F: Formatter> Formatter for Escaping<F> {
     fn end_object<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
         self.0.end_object(w)
     }
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        w: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, w: &mut W, first: bool) -> io::Result<()> {
         self.0.begin_object_key(w, first)
     }
     fn begin_object_value<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
@@ -147,18 +114,12 @@ mod tests {
     #[test]
     fn escapes_as_google_does() {
         let text = print(&"a<b> & '\u{feff}\u{e0001}é🌵\u{b}", false);
-        assert_eq!(
-            String::from_utf8(text).unwrap(),
-            r#""a\u003cb\u003e & '\ufeff\udb40\udc01é🌵\u000b""#
-        );
+        assert_eq!(String::from_utf8(text).unwrap(), r#""a\u003cb\u003e & '\ufeff\udb40\udc01é🌵\u000b""#);
     }
 
     #[test]
     fn indents_by_two_and_ends_in_a_newline() {
         let text = print(&serde_json::json!({"a": [], "b": {"c": 1.5}}), true);
-        assert_eq!(
-            String::from_utf8(text).unwrap(),
-            "{\n  \"a\": [],\n  \"b\": {\n    \"c\": 1.5\n  }\n}\n"
-        );
+        assert_eq!(String::from_utf8(text).unwrap(), "{\n  \"a\": [],\n  \"b\": {\n    \"c\": 1.5\n  }\n}\n");
     }
 }

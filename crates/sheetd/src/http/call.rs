@@ -38,44 +38,29 @@ const SYSTEM: &[&str] = &[
 impl Call {
     /// The last of repeated typed parameters counts (facts 11.B).
     pub fn last(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .rev()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.query.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.query
-            .iter()
-            .filter(move |(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.query.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     pub fn flag(&self, name: &str) -> bool {
-        self.last(name)
-            .and_then(|v| proto::boolean(&v.into()))
-            .and_then(|b| b.as_bool())
-            .unwrap_or(false)
+        self.last(name).and_then(|v| proto::boolean(&v.into())).and_then(|b| b.as_bool()).unwrap_or(false)
     }
 
     /// The answer in the form asked for.
     pub fn answer(&self, body: &impl Serialize) -> Answer {
         match &self.fields {
-            Some(mask) if !mask.is_all() => {
-                Answer::json(&mask.keep(crate::store::json(body)), self.pretty)
-            }
+            Some(mask) if !mask.is_all() => Answer::json(&mask.keep(crate::store::json(body)), self.pretty),
             _ => Answer::json(body, self.pretty),
         }
     }
 
     /// Render options of a read, from the query or from a body.
     pub fn style(&self, value: &str, date: &str) -> Style {
-        let text = |name: &str| {
-            self.last(name)
-                .map(str::to_owned)
-                .or_else(|| Some(self.body.get(name)?.as_str()?.to_owned()))
-        };
+        let text =
+            |name: &str| self.last(name).map(str::to_owned).or_else(|| Some(self.body.get(name)?.as_str()?.to_owned()));
         style_of(text(value).as_deref(), text(date).as_deref())
     }
 
@@ -85,10 +70,7 @@ impl Call {
     }
 
     pub fn axis(&self) -> Axis {
-        axis_of(
-            self.last("majorDimension")
-                .or_else(|| self.body.get("majorDimension")?.as_str()),
-        )
+        axis_of(self.last("majorDimension").or_else(|| self.body.get("majorDimension")?.as_str()))
     }
 }
 
@@ -107,10 +89,7 @@ pub fn style_of(value: Option<&str>, date: Option<&str>) -> Style {
     };
     Style {
         render,
-        date_texts: matches!(
-            date.map(|d| d.to_ascii_uppercase()).as_deref(),
-            Some("FORMATTED_STRING" | "1")
-        ),
+        date_texts: matches!(date.map(|d| d.to_ascii_uppercase()).as_deref(), Some("FORMATTED_STRING" | "1")),
     }
 }
 
@@ -126,16 +105,11 @@ pub fn check_query(route: &Route, query: &[(String, String)]) -> ApiResult<()> {
         return Ok(());
     }
     for (name, value) in query {
-        if name == "uploadType"
-            || !SYSTEM.contains(&name.as_str()) && !route.method.query.contains(&name.as_str())
-        {
+        if name == "uploadType" || !SYSTEM.contains(&name.as_str()) && !route.method.query.contains(&name.as_str()) {
             let text = format!(
                 "Invalid JSON payload received. Unknown name \"{name}\": Cannot bind query parameter. Field '{name}' could not be found in request message."
             );
-            return Err(ApiError::bad_request(
-                text.clone(),
-                &[(String::new(), text)],
-            ));
+            return Err(ApiError::bad_request(text.clone(), &[(String::new(), text)]));
         }
         let names = match name.as_str() {
             "majorDimension" => DIMENSION,
@@ -154,11 +128,7 @@ pub fn check_query(route: &Route, query: &[(String, String)]) -> ApiResult<()> {
         let names: Vec<Json> = names.iter().map(|n| Json::from(*n)).collect();
         if proto::member(&names, &value.as_str().into()).is_none() {
             let kind = proto::enum_name(&proto::snake(name).replace("response_", ""));
-            return Err(bad_parameter(
-                name,
-                &format!("type.googleapis.com/google.apps.sheets.v4.{kind}"),
-                value,
-            ));
+            return Err(bad_parameter(name, &format!("type.googleapis.com/google.apps.sheets.v4.{kind}"), value));
         }
     }
     Ok(())
@@ -188,11 +158,7 @@ pub fn read_body(route: &Route, body: &[u8]) -> ApiResult<Json> {
     match route.method.service {
         Service::Drive => Ok(parsed),
         Service::Sheets => {
-            let root = if matches!(route.method.name, "values.update" | "values.append") {
-                "data"
-            } else {
-                ""
-            };
+            let root = if matches!(route.method.name, "values.update" | "values.append") { "data" } else { "" };
             SHEETS.body(route.method.body, parsed, root)
         }
     }
@@ -200,45 +166,25 @@ pub fn read_body(route: &Route, body: &[u8]) -> ApiResult<Json> {
 
 /// `Invalid JSON payload received. <sentence>\n<20 bytes either side>\n<caret>` (facts 11.F).
 fn syntax_error(text: &str, error: &serde_json::Error) -> ApiError {
-    let line_start: usize = text
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1))
-        .map(str::len)
-        .sum();
+    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let at = (line_start + error.column().saturating_sub(1)).min(text.len());
-    let sentence = if error.is_eof() {
-        "Unexpected end of string."
-    } else {
-        "Unexpected token."
-    };
+    let sentence = if error.is_eof() { "Unexpected end of string." } else { "Unexpected token." };
     let floor = |mut i: usize| {
         while !text.is_char_boundary(i) {
             i -= 1;
         }
         i
     };
-    let (from, to) = (
-        floor(at.saturating_sub(20)),
-        floor((at + 20).min(text.len())),
-    );
+    let (from, to) = (floor(at.saturating_sub(20)), floor((at + 20).min(text.len())));
     let caret = " ".repeat(text[from..floor(at)].chars().count());
-    ApiError::invalid(format!(
-        "Invalid JSON payload received. {sentence}\n{}\n{caret}^",
-        &text[from..to]
-    ))
+    ApiError::invalid(format!("Invalid JSON payload received. {sentence}\n{}\n{caret}^", &text[from..to]))
 }
 
 /// `fields` of the query.
 pub fn read_fields(route: &Route, query: &[(String, String)]) -> ApiResult<Option<Mask>> {
-    let Some(text) = query
-        .iter()
-        .find(|(n, _)| n == "fields")
-        .map(|(_, v)| v.as_str())
-        .filter(|t| !t.is_empty())
+    let Some(text) = query.iter().find(|(n, _)| n == "fields").map(|(_, v)| v.as_str()).filter(|t| !t.is_empty())
     else {
         return Ok(None);
     };
-    SHEETS
-        .mask(route.method.answer, text)
-        .map(|m| Some(m.canonical()))
+    SHEETS.mask(route.method.answer, text).map(|m| Some(m.canonical()))
 }

@@ -15,33 +15,18 @@ use crate::options::{NullCells, Unmatched};
 use crate::store::Store;
 
 fn filters(call: &Call) -> ApiResult<Vec<Json>> {
-    let filters = call
-        .body
-        .get("dataFilters")
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if filters.is_empty() {
-        Err(ApiError::invalid("Must specify at least one dataFilter."))
-    } else {
-        Ok(filters)
-    }
+    let filters = call.body.get("dataFilters").and_then(Json::as_array).cloned().unwrap_or_default();
+    if filters.is_empty() { Err(ApiError::invalid("Must specify at least one dataFilter.")) } else { Ok(filters) }
 }
 
 /// The cells of a filter, or its refusal worded for the values methods.
 fn areas(book: &Workbook, filter: &Json, index: usize, project: &str) -> ApiResult<Vec<Area>> {
     let found = book.filtered_areas(filter, project).and_then(|areas| {
-        areas
-            .iter()
-            .try_for_each(|a| book.within_grid(a).map(drop))?;
+        areas.iter().try_for_each(|a| book.within_grid(a).map(drop))?;
         Ok(areas)
     });
     found.map_err(|e| {
-        if e.message.starts_with("dataFilter.filter") {
-            e
-        } else {
-            e.within(&format!("dataFilter[{index}]"))
-        }
+        if e.message.starts_with("dataFilter.filter") { e } else { e.within(&format!("dataFilter[{index}]")) }
     })
 }
 
@@ -58,42 +43,24 @@ fn matches(book: &Workbook, filters: &[Json], project: &str) -> ApiResult<Vec<Ma
     for (i, filter) in filters.iter().enumerate() {
         for area in areas(book, filter, i, project)? {
             let rect = book.within_grid(&area)?;
-            match out
-                .iter_mut()
-                .find(|m| m.area.sheet == area.sheet && m.rect == rect)
-            {
+            match out.iter_mut().find(|m| m.area.sheet == area.sheet && m.rect == rect) {
                 Some(found) => {
                     if !found.filters.contains(filter) {
                         found.filters.push(filter.clone());
                     }
                 }
-                None => out.push(Match {
-                    area,
-                    rect,
-                    filters: vec![filter.clone()],
-                }),
+                None => out.push(Match { area, rect, filters: vec![filter.clone()] }),
             }
         }
     }
-    out.sort_by_key(|m| {
-        (
-            book.position(m.area.sheet),
-            m.rect.c0,
-            m.rect.r0,
-            m.rect.c1,
-            m.rect.r1,
-        )
-    });
+    out.sort_by_key(|m| (book.position(m.area.sheet), m.rect.c0, m.rect.r0, m.rect.c1, m.rect.r1));
     Ok(out)
 }
 
 /// `sheetId: 0` is dropped when a filter is written back (facts 11.E).
 fn echoed(filter: &Json) -> Json {
     let mut out = filter.clone();
-    for path in [
-        "/gridRange",
-        "/developerMetadataLookup/metadataLocation/dimensionRange",
-    ] {
+    for path in ["/gridRange", "/developerMetadataLookup/metadataLocation/dimensionRange"] {
         if let Some(Json::Object(range)) = out.pointer_mut(path)
             && range.get("sheetId").and_then(Json::as_i64) == Some(0)
         {
@@ -127,31 +94,18 @@ pub fn batch_get(store: &Store, call: &Call) -> ApiResult<Answer> {
             data_filters: found.filters.iter().map(echoed).collect(),
         });
     }
-    Ok(call.answer(&Body {
-        spreadsheet_id: &book.id,
-        value_ranges,
-    }))
+    Ok(call.answer(&Body { spreadsheet_id: &book.id, value_ranges }))
 }
 
 /// A filter that matches several ranges is written to all of them (facts 11.D).
 pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
-    let user_entered =
-        values::user_entered(call.body.get("valueInputOption").and_then(Json::as_str))?;
+    let user_entered = values::user_entered(call.body.get("valueInputOption").and_then(Json::as_str))?;
     let options = store.options();
-    let data = call
-        .body
-        .get("data")
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let data = call.body.get("data").and_then(Json::as_array).cloned().unwrap_or_default();
     // Filters are resolved and written under one lock: a person's edit cannot come between.
     let clear_nulls = options.data_filter_nulls == NullCells::Clear;
     let style = values::response_style(call);
-    let echo = call
-        .body
-        .get("includeValuesInResponse")
-        .and_then(Json::as_bool)
-        == Some(true);
+    let echo = call.body.get("includeValuesInResponse").and_then(Json::as_bool) == Some(true);
     let project = project_of(&call.caller);
     let mut targets: Vec<(Json, Axis)> = Vec::new();
     let (book, written) = values::write(store, call, |book| {
@@ -161,26 +115,15 @@ pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
             let axis = axis_of(item.get("majorDimension").and_then(Json::as_str));
             let found = areas(book, &filter, i, &project)?;
             if found.is_empty() && options.data_filter_write_without_match == Unmatched::Refuse {
-                return Err(ApiError::invalid(format!(
-                    "Invalid data[{i}]: The dataFilter matched no range."
-                )));
+                return Err(ApiError::invalid(format!("Invalid data[{i}]: The dataFilter matched no range.")));
             }
             for area in found {
-                let values = item
-                    .get("values")
-                    .and_then(Json::as_array)
-                    .cloned()
-                    .unwrap_or_default();
+                let values = item.get("values").and_then(Json::as_array).cloned().unwrap_or_default();
                 entries.push(Entry { area, axis, values });
                 targets.push((filter.clone(), axis));
             }
         }
-        Ok(Change::Write {
-            entries,
-            user_entered,
-            clear_nulls,
-            prefix: "data".to_owned(),
-        })
+        Ok(Change::Write { entries, user_entered, clear_nulls, prefix: "data".to_owned() })
     })?;
     let mut responses = Vec::with_capacity(written.len());
     for (written, (filter, axis)) in written.iter().zip(&targets) {

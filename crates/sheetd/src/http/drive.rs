@@ -25,13 +25,7 @@ type DriveResult = Result<Answer, DriveError>;
 
 impl DriveError {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            location: None,
-            status: None,
-        }
+        Self { code, reason, message: message.into(), location: None, status: None }
     }
 
     fn no_file(id: &str) -> Self {
@@ -47,19 +41,11 @@ impl DriveError {
     }
 
     fn may_not() -> Self {
-        Self::new(
-            403,
-            "insufficientFilePermissions",
-            "The user does not have sufficient permissions for this file.",
-        )
+        Self::new(403, "insufficientFilePermissions", "The user does not have sufficient permissions for this file.")
     }
 
     fn bad_field(name: &str) -> Self {
-        let mut error = Self::new(
-            400,
-            "invalidParameter",
-            format!("Invalid field selection {name}"),
-        );
+        let mut error = Self::new(400, "invalidParameter", format!("Invalid field selection {name}"));
         error.location = Some(("parameter", "fields"));
         error
     }
@@ -77,26 +63,17 @@ impl DriveError {
     }
 
     pub fn unsupported_conversion() -> Self {
-        let mut error = Self::new(
-            400,
-            "badRequest",
-            "The requested conversion is not supported.",
-        );
+        let mut error = Self::new(400, "badRequest", "The requested conversion is not supported.");
         error.location = Some(("parameter", "convertTo"));
         error
     }
 
     fn unsupported(what: &str) -> Self {
-        Self::new(
-            400,
-            "badRequest",
-            format!("{what} is not modelled by this server."),
-        )
+        Self::new(400, "badRequest", format!("{what} is not modelled by this server."))
     }
 
     pub fn answer(&self) -> Answer {
-        let mut item =
-            json!({ "domain": "global", "reason": self.reason, "message": self.message });
+        let mut item = json!({ "domain": "global", "reason": self.reason, "message": self.message });
         if let Some((kind, location)) = self.location {
             item["locationType"] = kind.into();
             item["location"] = location.into();
@@ -106,11 +83,7 @@ impl DriveError {
             error["status"] = status.into();
         }
         let body = print(&json!({ "error": error }), true);
-        Answer {
-            status: self.code,
-            content_type: "application/json; charset=UTF-8",
-            body,
-        }
+        Answer { status: self.code, content_type: "application/json; charset=UTF-8", body }
     }
 }
 
@@ -119,22 +92,14 @@ impl From<ApiError> for DriveError {
     fn from(error: ApiError) -> Self {
         let reason = match error.code {
             401 => "authError",
-            403 if error.message.starts_with("Request had insufficient") => {
-                "insufficientPermissions"
-            }
+            403 if error.message.starts_with("Request had insufficient") => "insufficientPermissions",
             403 => "forbidden",
             404 => "notFound",
             429 => "rateLimitExceeded",
             500.. => "backendError",
             _ => "badRequest",
         };
-        Self {
-            code: error.code,
-            reason,
-            message: error.message,
-            location: None,
-            status: Some(error.status),
-        }
+        Self { code: error.code, reason, message: error.message, location: None, status: Some(error.status) }
     }
 }
 
@@ -147,11 +112,7 @@ pub fn handle(store: &Store, call: &Call) -> DriveResult {
         "files.delete" => delete(store, call),
         "files.copy" => copy(store, call),
         "files.export" => super::export::export(store, call),
-        "about.get" => shown(
-            call,
-            json!({ "kind": "drive#about", "user": user(&call.caller) }),
-            None,
-        ),
+        "about.get" => shown(call, json!({ "kind": "drive#about", "user": user(&call.caller) }), None),
         _ => permissions(store, call),
     }
 }
@@ -162,45 +123,23 @@ fn user(email: &str) -> Json {
 }
 
 pub fn visible(store: &Store, call: &Call) -> Result<File, DriveError> {
-    store
-        .file(&call.route.id, &call.caller)
-        .ok_or_else(|| DriveError::no_file(&call.route.id))
+    store.file(&call.route.id, &call.caller).ok_or_else(|| DriveError::no_file(&call.route.id))
 }
 
 fn create(store: &Store, call: &Call) -> DriveResult {
-    let kind = call
-        .body
-        .get("mimeType")
-        .and_then(Json::as_str)
-        .unwrap_or_default();
+    let kind = call.body.get("mimeType").and_then(Json::as_str).unwrap_or_default();
     if kind != SPREADSHEET {
         return Err(DriveError::unsupported(&format!("A file of type {kind:?}")));
     }
-    let name = call
-        .body
-        .get("name")
-        .and_then(Json::as_str)
-        .unwrap_or("Untitled");
-    let file = File::new(
-        Workbook::new(store.random_id(), name),
-        &call.caller,
-        Utc::now(),
-    );
+    let name = call.body.get("name").and_then(Json::as_str).unwrap_or("Untitled");
+    let file = File::new(Workbook::new(store.random_id(), name), &call.caller, Utc::now());
     store.add(file.clone(), "api");
-    shown(
-        call,
-        whole(&file, &call.caller),
-        Some("kind,id,name,mimeType"),
-    )
+    shown(call, whole(&file, &call.caller), Some("kind,id,name,mimeType"))
 }
 
 fn get(store: &Store, call: &Call) -> DriveResult {
     let file = visible(store, call)?;
-    shown(
-        call,
-        whole(&file, &call.caller),
-        Some("kind,id,name,mimeType"),
-    )
+    shown(call, whole(&file, &call.caller), Some("kind,id,name,mimeType"))
 }
 
 fn update(store: &Store, call: &Call) -> DriveResult {
@@ -219,11 +158,7 @@ fn update(store: &Store, call: &Call) -> DriveResult {
         file.clone()
     });
     let file = file.ok_or_else(|| DriveError::no_file(&call.route.id))?;
-    shown(
-        call,
-        whole(&file, &call.caller),
-        Some("kind,id,name,mimeType"),
-    )
+    shown(call, whole(&file, &call.caller), Some("kind,id,name,mimeType"))
 }
 
 fn delete(store: &Store, call: &Call) -> DriveResult {
@@ -245,11 +180,7 @@ fn copy(store: &Store, call: &Call) -> DriveResult {
     book.id = store.random_id();
     let file = File::new(book, &call.caller, Utc::now());
     store.add(file.clone(), "api");
-    shown(
-        call,
-        whole(&file, &call.caller),
-        Some("kind,id,name,mimeType"),
-    )
+    shown(call, whole(&file, &call.caller), Some("kind,id,name,mimeType"))
 }
 
 fn time(at: DateTime<Utc>) -> String {
@@ -277,19 +208,14 @@ fn whole(file: &File, caller: &str) -> Json {
 
 /// The members asked for, or the few that come unasked.
 fn shown(call: &Call, body: Json, unasked: Option<&str>) -> DriveResult {
-    let asked = call
-        .query
-        .iter()
-        .find(|(n, _)| n == "fields")
-        .map(|(_, v)| v.as_str());
+    let asked = call.query.iter().find(|(n, _)| n == "fields").map(|(_, v)| v.as_str());
     let body = match asked.or(unasked) {
         None | Some("*") => body,
         Some(text) if text.trim().is_empty() => json!({}),
         Some(text) => {
             let mask = Mask::parse(text).ok_or_else(|| DriveError::bad_field(text))?;
             if let (Some(_), Mask::Members(members)) = (asked, &mask) {
-                let known =
-                    |n: &str| n == "*" || body.get(n).is_some() || OTHER_FIELDS.contains(&n);
+                let known = |n: &str| n == "*" || body.get(n).is_some() || OTHER_FIELDS.contains(&n);
                 if let Some((name, _)) = members.iter().find(|(n, _)| !known(n)) {
                     return Err(DriveError::bad_field(name));
                 }
@@ -355,17 +281,9 @@ const OTHER_FIELDS: &[&str] = &[
 ];
 
 fn list(store: &Store, call: &Call) -> DriveResult {
-    let q = call
-        .query
-        .iter()
-        .find(|(n, _)| n == "q")
-        .map_or("", |(_, v)| v.as_str());
+    let q = call.query.iter().find(|(n, _)| n == "q").map_or("", |(_, v)| v.as_str());
     let search = super::search::Search::parse(q).ok_or_else(DriveError::bad_query)?;
-    let mut files: Vec<File> = store
-        .files(&call.caller)
-        .into_iter()
-        .filter(|f| search.matches(f))
-        .collect();
+    let mut files: Vec<File> = store.files(&call.caller).into_iter().filter(|f| search.matches(f)).collect();
     files.sort_by_key(|f| std::cmp::Reverse(f.modified));
     let size = call
         .query
@@ -374,33 +292,17 @@ fn list(store: &Store, call: &Call) -> DriveResult {
         .and_then(|(_, v)| v.parse().ok())
         .unwrap_or(100)
         .clamp(1, 1000);
-    let offset: usize = call
-        .query
-        .iter()
-        .find(|(n, _)| n == "pageToken")
-        .and_then(|(_, v)| v.parse().ok())
-        .unwrap_or(0);
-    let page: Vec<Json> = files
-        .iter()
-        .skip(offset)
-        .take(size)
-        .map(|f| whole(f, &call.caller))
-        .collect();
+    let offset: usize =
+        call.query.iter().find(|(n, _)| n == "pageToken").and_then(|(_, v)| v.parse().ok()).unwrap_or(0);
+    let page: Vec<Json> = files.iter().skip(offset).take(size).map(|f| whole(f, &call.caller)).collect();
     let mut out = Map::new();
     if offset + page.len() < files.len() {
-        out.insert(
-            "nextPageToken".to_owned(),
-            (offset + page.len()).to_string().into(),
-        );
+        out.insert("nextPageToken".to_owned(), (offset + page.len()).to_string().into());
     }
     out.insert("kind".to_owned(), "drive#fileList".into());
     out.insert("incompleteSearch".to_owned(), false.into());
     out.insert("files".to_owned(), page.into());
-    shown(
-        call,
-        Json::Object(out),
-        Some("nextPageToken,kind,incompleteSearch,files(kind,id,name,mimeType)"),
-    )
+    shown(call, Json::Object(out), Some("nextPageToken,kind,incompleteSearch,files(kind,id,name,mimeType)"))
 }
 
 fn permission(p: &Permission) -> Json {
@@ -425,34 +327,22 @@ fn permissions(store: &Store, call: &Call) -> DriveResult {
             return shown(call, body, Some("kind,permissions(kind,id,type,role)"));
         }
         "permissions.get" => {
-            return shown(
-                call,
-                permission(&find(&file).ok_or_else(missing)?),
-                PERMISSION_UNASKED,
-            );
+            return shown(call, permission(&find(&file).ok_or_else(missing)?), PERMISSION_UNASKED);
         }
         _ => {}
     }
     if !matches!(file.role(&call.caller), Some("writer" | "owner")) {
         return Err(DriveError::may_not());
     }
-    let text = |name: &str| {
-        call.body
-            .get(name)
-            .and_then(Json::as_str)
-            .map(str::to_owned)
-    };
+    let text = |name: &str| call.body.get(name).and_then(Json::as_str).map(str::to_owned);
     match call.route.method.name {
         "permissions.create" => {
             let role = text("role").unwrap_or_else(|| "reader".to_owned());
             let new = match (text("type").as_deref(), text("emailAddress")) {
                 (Some("user" | "group"), Some(email)) => Permission::user(&email, &role),
-                (Some("anyone"), _) => Permission {
-                    id: "anyoneWithLink".to_owned(),
-                    kind: "anyone".to_owned(),
-                    role,
-                    email: None,
-                },
+                (Some("anyone"), _) => {
+                    Permission { id: "anyoneWithLink".to_owned(), kind: "anyone".to_owned(), role, email: None }
+                }
                 _ => return Err(DriveError::unsupported("This kind of permission")),
             };
             store.with_file(&call.route.id, |file, _| {
@@ -474,9 +364,7 @@ fn permissions(store: &Store, call: &Call) -> DriveResult {
         }
         _ => {
             find(&file).ok_or_else(missing)?;
-            store.with_file(&call.route.id, |file, _| {
-                file.permissions.retain(|p| p.id != *wanted)
-            });
+            store.with_file(&call.route.id, |file, _| file.permissions.retain(|p| p.id != *wanted));
             Ok(Answer::empty(204))
         }
     }

@@ -7,11 +7,7 @@ use crate::model::render;
 use crate::store::Store;
 
 pub fn export(store: &Store, call: &Call) -> Result<Answer, DriveError> {
-    let wanted = call
-        .query
-        .iter()
-        .find(|(n, _)| n == "mimeType")
-        .map(|(_, v)| v.as_str());
+    let wanted = call.query.iter().find(|(n, _)| n == "mimeType").map(|(_, v)| v.as_str());
     let wanted = wanted.ok_or_else(|| DriveError::required_parameter("mimeType"))?;
     let file = visible(store, call)?;
     let (separator, content_type) = match wanted {
@@ -23,20 +19,12 @@ pub fn export(store: &Store, call: &Call) -> Result<Answer, DriveError> {
     let (rows, columns) = sheet.used();
     let lines: Vec<String> = (0..rows)
         .map(|r| {
-            let cells = (0..columns).map(|c| {
-                field(
-                    &sheet.cell(r, c).map(render::formatted).unwrap_or_default(),
-                    separator,
-                )
-            });
+            let cells =
+                (0..columns).map(|c| field(&sheet.cell(r, c).map(render::formatted).unwrap_or_default(), separator));
             cells.collect::<Vec<_>>().join(&separator.to_string())
         })
         .collect();
-    Ok(Answer {
-        status: 200,
-        content_type,
-        body: lines.join("\r\n").into_bytes(),
-    })
+    Ok(Answer { status: 200, content_type, body: lines.join("\r\n").into_bytes() })
 }
 
 /// TSV has no quoting: what would need it becomes a blank.
@@ -44,9 +32,5 @@ fn field(text: &str, separator: char) -> String {
     if separator == '\t' {
         return text.replace(['\t', '\n', '\r'], " ");
     }
-    if text.contains([',', '"', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }

@@ -12,21 +12,11 @@ use crate::store::Store;
 pub fn get(store: &Store, call: &Call) -> ApiResult<Answer> {
     let book = store.book(&call.route.id, &call.caller)?;
     let Ok(id) = call.route.rest.parse::<i64>() else {
-        let text = format!(
-            "Invalid value at 'metadata_id' (TYPE_INT32), \"{}\"",
-            call.route.rest
-        );
-        return Err(ApiError::bad_request(
-            text.clone(),
-            &[("metadata_id".to_owned(), text)],
-        ));
+        let text = format!("Invalid value at 'metadata_id' (TYPE_INT32), \"{}\"", call.route.rest);
+        return Err(ApiError::bad_request(text.clone(), &[("metadata_id".to_owned(), text)]));
     };
     let project = project_of(&call.caller);
-    let entry = book
-        .metadata
-        .get(&id)
-        .filter(|m| m.shown_to(&project))
-        .ok_or_else(|| ApiError::no_metadata(id))?;
+    let entry = book.metadata.get(&id).filter(|m| m.shown_to(&project)).ok_or_else(|| ApiError::no_metadata(id))?;
     Ok(call.answer(&entry.json()))
 }
 
@@ -34,12 +24,7 @@ pub fn get(store: &Store, call: &Call) -> ApiResult<Answer> {
 pub fn search(store: &Store, call: &Call) -> ApiResult<Answer> {
     let book = store.book(&call.route.id, &call.caller)?;
     let project = project_of(&call.caller);
-    let filters = call
-        .body
-        .get("dataFilters")
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let filters = call.body.get("dataFilters").and_then(Json::as_array).cloned().unwrap_or_default();
     if filters.is_empty() {
         return Err(ApiError::invalid("Must specify at least one dataFilter."));
     }
@@ -55,9 +40,6 @@ pub fn search(store: &Store, call: &Call) -> ApiResult<Answer> {
     if found.is_empty() {
         return Ok(call.answer(&json!({})));
     }
-    let matched: Vec<Json> = found
-        .iter()
-        .map(|(entry, filters)| matched_json(entry, filters))
-        .collect();
+    let matched: Vec<Json> = found.iter().map(|(entry, filters)| matched_json(entry, filters)).collect();
     Ok(call.answer(&json!({ "matchedDeveloperMetadata": matched })))
 }

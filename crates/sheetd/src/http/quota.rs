@@ -14,20 +14,14 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    pub const READ_USER: Self = Self {
-        writes: false,
-        per_user: true,
-    };
+    pub const READ_USER: Self = Self { writes: false, per_user: true };
 
     fn pick(self, read: &'static str, write: &'static str) -> &'static str {
         if self.writes { write } else { read }
     }
 
     pub fn metric(self) -> &'static str {
-        self.pick(
-            "sheets.googleapis.com/read_requests",
-            "sheets.googleapis.com/write_requests",
-        )
+        self.pick("sheets.googleapis.com/read_requests", "sheets.googleapis.com/write_requests")
     }
 
     pub fn metric_title(self) -> &'static str {
@@ -36,10 +30,7 @@ impl Bucket {
 
     pub fn limit_title(self) -> &'static str {
         if self.per_user {
-            self.pick(
-                "Read requests per minute per user",
-                "Write requests per minute per user",
-            )
+            self.pick("Read requests per minute per user", "Write requests per minute per user")
         } else {
             self.pick("Read requests per minute", "Write requests per minute")
         }
@@ -47,24 +38,14 @@ impl Bucket {
 
     pub fn limit(self) -> &'static str {
         if self.per_user {
-            self.pick(
-                "ReadRequestsPerMinutePerUser",
-                "WriteRequestsPerMinutePerUser",
-            )
+            self.pick("ReadRequestsPerMinutePerUser", "WriteRequestsPerMinutePerUser")
         } else {
-            self.pick(
-                "ReadRequestsPerMinutePerProject",
-                "WriteRequestsPerMinutePerProject",
-            )
+            self.pick("ReadRequestsPerMinutePerProject", "WriteRequestsPerMinutePerProject")
         }
     }
 
     pub fn unit(self) -> &'static str {
-        if self.per_user {
-            "1/min/{project}/{user}"
-        } else {
-            "1/min/{project}"
-        }
+        if self.per_user { "1/min/{project}/{user}" } else { "1/min/{project}" }
     }
 
     fn limit_of(self, options: &Options) -> u32 {
@@ -85,18 +66,12 @@ pub struct Meter {
 
 impl Meter {
     /// Counts one request, or refuses it.
-    pub fn spend(
-        &mut self,
-        writes: bool,
-        caller: &str,
-        options: &Options,
-        now: Instant,
-    ) -> ApiResult<()> {
+    pub fn spend(&mut self, writes: bool, caller: &str, options: &Options, now: Instant) -> ApiResult<()> {
         if options.quota == QuotaMode::Off {
             return Ok(());
         }
-        let buckets = [(true, caller), (false, "")]
-            .map(|(per_user, who)| (Bucket { writes, per_user }, who.to_owned()));
+        let buckets =
+            [(true, caller), (false, "")].map(|(per_user, who)| (Bucket { writes, per_user }, who.to_owned()));
         for key in &buckets {
             let (start, used) = self.used.entry(key.clone()).or_insert((now, 0));
             if now.duration_since(*start) >= Duration::from_secs(60) {
@@ -124,25 +99,15 @@ mod tests {
 
     #[test]
     fn a_window_refills_after_a_minute() {
-        let options = Options {
-            quota: QuotaMode::Google,
-            ..Options::default()
-        };
+        let options = Options { quota: QuotaMode::Google, ..Options::default() };
         let mut meter = Meter::default();
         let start = Instant::now();
         for _ in 0..60 {
             meter.spend(false, "a", &options, start).unwrap();
         }
-        assert_eq!(
-            meter.spend(false, "a", &options, start).unwrap_err().code,
-            429
-        );
+        assert_eq!(meter.spend(false, "a", &options, start).unwrap_err().code, 429);
         assert!(meter.spend(true, "a", &options, start).is_ok());
         assert!(meter.spend(false, "b", &options, start).is_ok());
-        assert!(
-            meter
-                .spend(false, "a", &options, start + Duration::from_secs(60))
-                .is_ok()
-        );
+        assert!(meter.spend(false, "a", &options, start + Duration::from_secs(60)).is_ok());
     }
 }

@@ -33,23 +33,10 @@ pub struct Route {
     pub rest: String,
 }
 
-const RENDER: &[&str] = &[
-    "majorDimension",
-    "valueRenderOption",
-    "dateTimeRenderOption",
-];
-const RENDER_MANY: &[&str] = &[
-    "ranges",
-    "majorDimension",
-    "valueRenderOption",
-    "dateTimeRenderOption",
-];
-const WRITE: &[&str] = &[
-    "valueInputOption",
-    "includeValuesInResponse",
-    "responseValueRenderOption",
-    "responseDateTimeRenderOption",
-];
+const RENDER: &[&str] = &["majorDimension", "valueRenderOption", "dateTimeRenderOption"];
+const RENDER_MANY: &[&str] = &["ranges", "majorDimension", "valueRenderOption", "dateTimeRenderOption"];
+const WRITE: &[&str] =
+    &["valueInputOption", "includeValuesInResponse", "responseValueRenderOption", "responseDateTimeRenderOption"];
 const APPEND: &[&str] = &[
     "valueInputOption",
     "insertDataOption",
@@ -57,12 +44,7 @@ const APPEND: &[&str] = &[
     "responseValueRenderOption",
     "responseDateTimeRenderOption",
 ];
-const GET: &[&str] = &[
-    "ranges",
-    "includeGridData",
-    "excludeTablesInBandedRanges",
-    "commentsViewMode",
-];
+const GET: &[&str] = &["ranges", "includeGridData", "excludeTablesInBandedRanges", "commentsViewMode"];
 
 const fn sheets(
     name: &'static str,
@@ -72,47 +54,17 @@ const fn sheets(
     answer: &'static str,
     query: &'static [&'static str],
 ) -> Method {
-    Method {
-        name,
-        service: Service::Sheets,
-        writes,
-        read_only_scope,
-        answer,
-        body,
-        query,
-    }
+    Method { name, service: Service::Sheets, writes, read_only_scope, answer, body, query }
 }
 
 const fn drive(name: &'static str, writes: bool) -> Method {
-    Method {
-        name,
-        service: Service::Drive,
-        writes,
-        read_only_scope: !writes,
-        answer: "File",
-        body: "",
-        query: &[],
-    }
+    Method { name, service: Service::Drive, writes, read_only_scope: !writes, answer: "File", body: "", query: &[] }
 }
 
 const METHODS: &[Method] = &[
-    sheets(
-        "spreadsheets.create",
-        true,
-        false,
-        "Spreadsheet",
-        "Spreadsheet",
-        &[],
-    ),
+    sheets("spreadsheets.create", true, false, "Spreadsheet", "Spreadsheet", &[]),
     sheets("spreadsheets.get", false, true, "", "Spreadsheet", GET),
-    sheets(
-        "spreadsheets.getByDataFilter",
-        false,
-        false,
-        "GetSpreadsheetByDataFilterRequest",
-        "Spreadsheet",
-        &[],
-    ),
+    sheets("spreadsheets.getByDataFilter", false, false, "GetSpreadsheetByDataFilterRequest", "Spreadsheet", &[]),
     sheets(
         "spreadsheets.batchUpdate",
         true,
@@ -121,14 +73,7 @@ const METHODS: &[Method] = &[
         "BatchUpdateSpreadsheetResponse",
         &[],
     ),
-    sheets(
-        "developerMetadata.get",
-        false,
-        false,
-        "",
-        "DeveloperMetadata",
-        &[],
-    ),
+    sheets("developerMetadata.get", false, false, "", "DeveloperMetadata", &[]),
     sheets(
         "developerMetadata.search",
         false,
@@ -137,63 +82,14 @@ const METHODS: &[Method] = &[
         "SearchDeveloperMetadataResponse",
         &[],
     ),
-    sheets(
-        "sheets.copyTo",
-        true,
-        false,
-        "CopySheetToAnotherSpreadsheetRequest",
-        "SheetProperties",
-        &[],
-    ),
+    sheets("sheets.copyTo", true, false, "CopySheetToAnotherSpreadsheetRequest", "SheetProperties", &[]),
     sheets("values.get", false, true, "", "ValueRange", RENDER),
-    sheets(
-        "values.update",
-        true,
-        false,
-        "ValueRange",
-        "UpdateValuesResponse",
-        WRITE,
-    ),
-    sheets(
-        "values.append",
-        true,
-        false,
-        "ValueRange",
-        "AppendValuesResponse",
-        APPEND,
-    ),
-    sheets(
-        "values.clear",
-        true,
-        false,
-        "ClearValuesRequest",
-        "ClearValuesResponse",
-        &[],
-    ),
-    sheets(
-        "values.batchGet",
-        false,
-        true,
-        "",
-        "BatchGetValuesResponse",
-        RENDER_MANY,
-    ),
-    sheets(
-        "values.batchUpdate",
-        true,
-        false,
-        "BatchUpdateValuesRequest",
-        "BatchUpdateValuesResponse",
-        &[],
-    ),
-    sheets(
-        "values.batchClear",
-        true,
-        false,
-        "BatchClearValuesRequest",
-        "BatchClearValuesResponse",
-        &[],
-    ),
+    sheets("values.update", true, false, "ValueRange", "UpdateValuesResponse", WRITE),
+    sheets("values.append", true, false, "ValueRange", "AppendValuesResponse", APPEND),
+    sheets("values.clear", true, false, "ClearValuesRequest", "ClearValuesResponse", &[]),
+    sheets("values.batchGet", false, true, "", "BatchGetValuesResponse", RENDER_MANY),
+    sheets("values.batchUpdate", true, false, "BatchUpdateValuesRequest", "BatchUpdateValuesResponse", &[]),
+    sheets("values.batchClear", true, false, "BatchClearValuesRequest", "BatchClearValuesResponse", &[]),
     sheets(
         "values.batchGetByDataFilter",
         false,
@@ -242,16 +138,11 @@ pub fn route(verb: &str, path: &str) -> Option<Route> {
     if let Some(rest) = path.strip_prefix("/v4/spreadsheets") {
         return sheets_route(verb, rest);
     }
-    path.strip_prefix("/drive/v3/")
-        .and_then(|rest| drive_route(verb, rest))
+    path.strip_prefix("/drive/v3/").and_then(|rest| drive_route(verb, rest))
 }
 
 fn found(name: &str, id: &str, rest: &str) -> Option<Route> {
-    Some(Route {
-        method: method(name)?,
-        id: decoded(id),
-        rest: decoded(rest),
-    })
+    Some(Route { method: method(name)?, id: decoded(id), rest: decoded(rest) })
 }
 
 fn sheets_route(verb: &str, path: &str) -> Option<Route> {
@@ -264,21 +155,14 @@ fn sheets_route(verb: &str, path: &str) -> Option<Route> {
     if rest.is_empty() {
         return match (verb, verb_of(id)) {
             ("GET", None) => found("spreadsheets.get", id, ""),
-            ("POST", Some((id, "getByDataFilter"))) => {
-                found("spreadsheets.getByDataFilter", id, "")
-            }
+            ("POST", Some((id, "getByDataFilter"))) => found("spreadsheets.getByDataFilter", id, ""),
             ("POST", Some((id, "batchUpdate"))) => found("spreadsheets.batchUpdate", id, ""),
             _ => None,
         };
     }
     if let Some(name) = rest.strip_prefix("values:") {
-        let writes = [
-            "batchUpdate",
-            "batchClear",
-            "batchGetByDataFilter",
-            "batchUpdateByDataFilter",
-            "batchClearByDataFilter",
-        ];
+        let writes =
+            ["batchUpdate", "batchClear", "batchGetByDataFilter", "batchUpdateByDataFilter", "batchClearByDataFilter"];
         return match (verb, name) {
             ("GET", "batchGet") => found("values.batchGet", id, ""),
             ("POST", name) if writes.contains(&name) => found(&format!("values.{name}"), id, ""),
@@ -296,11 +180,7 @@ fn sheets_route(verb: &str, path: &str) -> Option<Route> {
     }
     match (verb, rest) {
         ("POST", "developerMetadata:search") => found("developerMetadata.search", id, ""),
-        ("GET", _) => found(
-            "developerMetadata.get",
-            id,
-            rest.strip_prefix("developerMetadata/")?,
-        ),
+        ("GET", _) => found("developerMetadata.get", id, rest.strip_prefix("developerMetadata/")?),
         ("POST", _) => match verb_of(rest.strip_prefix("sheets/")?)? {
             (sheet, "copyTo") => found("sheets.copyTo", id, sheet),
             _ => None,
@@ -311,16 +191,9 @@ fn sheets_route(verb: &str, path: &str) -> Option<Route> {
 
 /// `x:verb`; a colon inside a range is percent-encoded or not, so only the last one counts.
 fn verb_of(segment: &str) -> Option<(&str, &str)> {
-    segment.rsplit_once(':').filter(|(_, verb)| {
-        [
-            "append",
-            "clear",
-            "batchUpdate",
-            "getByDataFilter",
-            "copyTo",
-        ]
-        .contains(verb)
-    })
+    segment
+        .rsplit_once(':')
+        .filter(|(_, verb)| ["append", "clear", "batchUpdate", "getByDataFilter", "copyTo"].contains(verb))
 }
 
 fn drive_route(verb: &str, path: &str) -> Option<Route> {
@@ -352,10 +225,7 @@ pub fn query(text: &str) -> Vec<(String, String)> {
     let part = |t: &str| decoded(&t.replace('+', " "));
     text.split('&')
         .filter(|p| !p.is_empty())
-        .map(|pair| {
-            pair.split_once('=')
-                .map_or_else(|| (part(pair), String::new()), |(n, v)| (part(n), part(v)))
-        })
+        .map(|pair| pair.split_once('=').map_or_else(|| (part(pair), String::new()), |(n, v)| (part(n), part(v))))
         .collect()
 }
 
@@ -368,68 +238,17 @@ mod tests {
         for (verb, path, name, id, rest) in [
             ("POST", "/v4/spreadsheets", "spreadsheets.create", "", ""),
             ("GET", "/v4/spreadsheets/x", "spreadsheets.get", "x", ""),
-            (
-                "POST",
-                "/v4/spreadsheets/x:batchUpdate",
-                "spreadsheets.batchUpdate",
-                "x",
-                "",
-            ),
-            (
-                "GET",
-                "/v4/spreadsheets/x/values/A1%3AB2",
-                "values.get",
-                "x",
-                "A1:B2",
-            ),
-            (
-                "GET",
-                "/v4/spreadsheets/x/values/'a%2Fb'!A1:B2",
-                "values.get",
-                "x",
-                "'a/b'!A1:B2",
-            ),
-            (
-                "POST",
-                "/v4/spreadsheets/x/values/A1:B2:append",
-                "values.append",
-                "x",
-                "A1:B2",
-            ),
-            (
-                "POST",
-                "/v4/spreadsheets/x/values:batchGetByDataFilter",
-                "values.batchGetByDataFilter",
-                "x",
-                "",
-            ),
-            (
-                "GET",
-                "/v4/spreadsheets/x/developerMetadata/7",
-                "developerMetadata.get",
-                "x",
-                "7",
-            ),
-            (
-                "POST",
-                "/v4/spreadsheets/x/sheets/0:copyTo",
-                "sheets.copyTo",
-                "x",
-                "0",
-            ),
-            (
-                "DELETE",
-                "/drive/v3/files/x/permissions/p",
-                "permissions.delete",
-                "x",
-                "p",
-            ),
+            ("POST", "/v4/spreadsheets/x:batchUpdate", "spreadsheets.batchUpdate", "x", ""),
+            ("GET", "/v4/spreadsheets/x/values/A1%3AB2", "values.get", "x", "A1:B2"),
+            ("GET", "/v4/spreadsheets/x/values/'a%2Fb'!A1:B2", "values.get", "x", "'a/b'!A1:B2"),
+            ("POST", "/v4/spreadsheets/x/values/A1:B2:append", "values.append", "x", "A1:B2"),
+            ("POST", "/v4/spreadsheets/x/values:batchGetByDataFilter", "values.batchGetByDataFilter", "x", ""),
+            ("GET", "/v4/spreadsheets/x/developerMetadata/7", "developerMetadata.get", "x", "7"),
+            ("POST", "/v4/spreadsheets/x/sheets/0:copyTo", "sheets.copyTo", "x", "0"),
+            ("DELETE", "/drive/v3/files/x/permissions/p", "permissions.delete", "x", "p"),
         ] {
             let found = route(verb, path).unwrap_or_else(|| panic!("{path}"));
-            assert_eq!(
-                (found.method.name, found.id.as_str(), found.rest.as_str()),
-                (name, id, rest)
-            );
+            assert_eq!((found.method.name, found.id.as_str(), found.rest.as_str()), (name, id, rest));
         }
         assert_eq!(route("GET", "/v4/nothing"), None);
         assert_eq!(route("PATCH", "/v4/spreadsheets/x"), None);

@@ -42,18 +42,8 @@ impl Search {
 
     pub fn matches(&self, file: &File) -> bool {
         self.0.iter().all(|term| match term {
-            Term::MimeType { equal, value } => {
-                (value == "application/vnd.google-apps.spreadsheet") == *equal
-            }
-            Term::Name {
-                contains: true,
-                value,
-                ..
-            } => file
-                .book
-                .title
-                .to_lowercase()
-                .contains(&value.to_lowercase()),
+            Term::MimeType { equal, value } => (value == "application/vnd.google-apps.spreadsheet") == *equal,
+            Term::Name { contains: true, value, .. } => file.book.title.to_lowercase().contains(&value.to_lowercase()),
             Term::Name { equal, value, .. } => (file.book.title == *value) == *equal,
             Term::Trashed(trashed) => file.trashed == *trashed,
             Term::In(folder) => folder == "root",
@@ -65,15 +55,10 @@ fn term(words: &mut impl Iterator<Item = String>) -> Option<Term> {
     let (field, operator, value) = (words.next()?, words.next()?, words.next()?);
     let quoted = value.strip_prefix('\'').map(str::to_owned);
     Some(match (field.as_str(), operator.as_str()) {
-        ("mimeType", "=" | "!=") => Term::MimeType {
-            equal: operator == "=",
-            value: quoted?,
-        },
-        ("name", "=" | "!=" | "contains") => Term::Name {
-            contains: operator == "contains",
-            equal: operator == "=",
-            value: quoted?,
-        },
+        ("mimeType", "=" | "!=") => Term::MimeType { equal: operator == "=", value: quoted? },
+        ("name", "=" | "!=" | "contains") => {
+            Term::Name { contains: operator == "contains", equal: operator == "=", value: quoted? }
+        }
         ("trashed", "=") => Term::Trashed(value == "true"),
         (folder, "in") if value == "parents" => Term::In(folder.strip_prefix('\'')?.to_owned()),
         _ => return None,
@@ -101,9 +86,7 @@ fn tokens(text: &str) -> Option<Vec<String>> {
             let end = if let Some(op) = ["!=", "="].iter().find(|o| rest.starts_with(**o)) {
                 op.len()
             } else {
-                rest.find(|c: char| c.is_whitespace() || c == '=' || c == '!')
-                    .filter(|e| *e > 0)
-                    .unwrap_or(rest.len())
+                rest.find(|c: char| c.is_whitespace() || c == '=' || c == '!').filter(|e| *e > 0).unwrap_or(rest.len())
             };
             out.push(rest[..end].to_owned());
             rest = &rest[end..];
@@ -119,28 +102,16 @@ mod tests {
 
     #[test]
     fn queries() {
-        let parsed = Search::parse(
-            "mimeType=\"application/vnd.google-apps.spreadsheet\" and name = \"don't\"",
-        )
-        .unwrap();
+        let parsed =
+            Search::parse("mimeType=\"application/vnd.google-apps.spreadsheet\" and name = \"don't\"").unwrap();
         assert_eq!(
             parsed.0,
             [
-                Term::MimeType {
-                    equal: true,
-                    value: "application/vnd.google-apps.spreadsheet".into()
-                },
-                Term::Name {
-                    contains: false,
-                    equal: true,
-                    value: "don't".into()
-                },
+                Term::MimeType { equal: true, value: "application/vnd.google-apps.spreadsheet".into() },
+                Term::Name { contains: false, equal: true, value: "don't".into() },
             ]
         );
-        assert!(
-            Search::parse("name contains 'it\\'s' and trashed=false and 'root' in parents")
-                .is_some()
-        );
+        assert!(Search::parse("name contains 'it\\'s' and trashed=false and 'root' in parents").is_some());
         assert_eq!(Search::parse("owner is me"), None);
     }
 }

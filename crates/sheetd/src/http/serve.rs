@@ -64,11 +64,7 @@ enum Reply {
 pub async fn serve(app: &App, incoming: Incoming) -> Response {
     let route = route::route(&incoming.method, &incoming.path);
     let token = incoming.method == "POST" && incoming.path == "/token";
-    let kind = if token {
-        "token"
-    } else {
-        route.as_ref().map_or("", |r| r.method.name)
-    };
+    let kind = if token { "token" } else { route.as_ref().map_or("", |r| r.method.name) };
     let due = app.plan().take(kind, &incoming.method, &incoming.path);
     let faulted = !due.is_empty();
     let (cells, requests) = weigh(&incoming);
@@ -92,15 +88,8 @@ pub async fn serve(app: &App, incoming: Incoming) -> Response {
     response(reply)
 }
 
-async fn with_faults(
-    app: &App,
-    incoming: &Incoming,
-    route: Option<&Route>,
-    token: bool,
-    due: Vec<Action>,
-) -> Reply {
-    let latency =
-        app.store.options().latency_ms + due.iter().filter_map(|a| a.delay_ms).sum::<u64>();
+async fn with_faults(app: &App, incoming: &Incoming, route: Option<&Route>, token: bool, due: Vec<Action>) -> Reply {
+    let latency = app.store.options().latency_ms + due.iter().filter_map(|a| a.delay_ms).sum::<u64>();
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
@@ -121,13 +110,7 @@ async fn with_faults(
         }
     }
     let mut answer = if token {
-        token::exchange(
-            &incoming.body,
-            &app.url,
-            &app.store.lock(),
-            Utc::now().timestamp(),
-            app.store.seed(),
-        )
+        token::exchange(&incoming.body, &app.url, &app.store.lock(), Utc::now().timestamp(), app.store.seed())
     } else {
         dispatch(app, incoming, route)
     };
@@ -151,11 +134,7 @@ async fn with_faults(
             None => {}
         }
     }
-    if cut {
-        Reply::Cut(answer)
-    } else {
-        Reply::Whole(answer)
-    }
+    if cut { Reply::Cut(answer) } else { Reply::Whole(answer) }
 }
 
 async fn silent(action: &Action, when: When) -> bool {
@@ -166,27 +145,14 @@ async fn silent(action: &Action, when: When) -> bool {
 }
 
 /// A fault's edit; one that cannot be done is told on stderr, since nobody waits for its answer.
-fn person(
-    app: &App,
-    _incoming: &Incoming,
-    route: Option<&Route>,
-    action: &Action,
-    edit: &crate::edit::Action,
-) {
-    let of_request = route
-        .filter(|r| r.method.service == Service::Sheets)
-        .map(|r| r.id.clone());
+fn person(app: &App, _incoming: &Incoming, route: Option<&Route>, action: &Action, edit: &crate::edit::Action) {
+    let of_request = route.filter(|r| r.method.service == Service::Sheets).map(|r| r.id.clone());
     let Some(id) = action.spreadsheet_id.clone().or(of_request) else {
         eprintln!("sheetd: the fault's edit names no spreadsheet");
         return;
     };
-    let edit = Edit {
-        sheet: action.sheet.clone(),
-        edit: edit.clone(),
-    };
-    if let Err(error) = app.store.change(&id, Author::person(), |_| {
-        Ok(crate::change::Change::Edit(edit))
-    }) {
+    let edit = Edit { sheet: action.sheet.clone(), edit: edit.clone() };
+    if let Err(error) = app.store.change(&id, Author::person(), |_| Ok(crate::change::Change::Edit(edit))) {
         eprintln!("sheetd: the fault's edit failed: {}", error.message);
     }
 }
@@ -199,10 +165,7 @@ fn weigh(incoming: &Incoming) -> (usize, usize) {
     let Ok(body) = serde_json::from_slice::<Json>(&incoming.body) else {
         return (0, 0);
     };
-    let requests = body
-        .get("requests")
-        .and_then(Json::as_array)
-        .map_or(0, Vec::len);
+    let requests = body.get("requests").and_then(Json::as_array).map_or(0, Vec::len);
     (count_cells(&body), requests)
 }
 
@@ -235,11 +198,7 @@ fn refused(service: Service, error: ApiError) -> Answer {
 /// The order of checks is the measured one (facts 11.C).
 fn dispatch(app: &App, incoming: &Incoming, route: Option<&Route>) -> Answer {
     let Some(route) = route else {
-        return Answer::no_route(if incoming.path.starts_with("/drive/") {
-            404
-        } else {
-            400
-        });
+        return Answer::no_route(if incoming.path.starts_with("/drive/") { 404 } else { 400 });
     };
     let service = route.method.service;
     let called = prepare(app, incoming, route).map_err(|e| refused(service, e));
@@ -279,9 +238,7 @@ fn sheets(app: &App, call: &Call) -> ApiResult<Answer> {
 
 fn prepare(app: &App, incoming: &Incoming, route: &Route) -> ApiResult<Call> {
     if incoming.too_large {
-        return Err(ApiError::invalid(format!(
-            "Request payload size exceeds the limit: {MAX_BODY} bytes."
-        )));
+        return Err(ApiError::invalid(format!("Request payload size exceeds the limit: {MAX_BODY} bytes.")));
     }
     let query = route::query(&incoming.query);
     check_system(&query)?;
@@ -290,67 +247,34 @@ fn prepare(app: &App, incoming: &Incoming, route: &Route) -> ApiResult<Call> {
     call::check_query(route, &query)?;
     let body = call::read_body(route, &incoming.body)?;
     let service = route.method.service;
-    let fields = if service == Service::Sheets {
-        call::read_fields(route, &query)?
-    } else {
-        None
-    };
+    let fields = if service == Service::Sheets { call::read_fields(route, &query)? } else { None };
     if service == Service::Sheets {
-        app.meter().spend(
-            route.method.writes,
-            &bearer.account,
-            &app.store.options(),
-            Instant::now(),
-        )?;
+        app.meter().spend(route.method.writes, &bearer.account, &app.store.options(), Instant::now())?;
     }
-    let pretty = !query
-        .iter()
-        .find(|(n, _)| n == "prettyPrint")
-        .is_some_and(|(_, v)| v == "false" || v == "0");
-    Ok(Call {
-        route: route.clone(),
-        caller: bearer.account,
-        query,
-        body,
-        fields,
-        pretty,
-    })
+    let pretty = !query.iter().find(|(n, _)| n == "prettyPrint").is_some_and(|(_, v)| v == "false" || v == "0");
+    Ok(Call { route: route.clone(), caller: bearer.account, query, body, fields, pretty })
 }
 
 /// `$.xgafv` and `alt` are refused ahead of the credential (facts 11.B).
 fn check_system(query: &[(String, String)]) -> ApiResult<()> {
-    if let Some((_, value)) = query
-        .iter()
-        .rev()
-        .find(|(n, _)| n == "$.xgafv")
-        .filter(|(_, v)| v != "1" && v != "2")
-    {
+    if let Some((_, value)) = query.iter().rev().find(|(n, _)| n == "$.xgafv").filter(|(_, v)| v != "1" && v != "2") {
         return Err(ApiError::invalid(format!(
             "Invalid query parameters. Invalid value '{value}' for system query parameter : $.xgafv"
         )));
     }
-    match query
-        .iter()
-        .find(|(n, _)| n == "alt")
-        .map(|(_, v)| v.as_str())
-    {
+    match query.iter().find(|(n, _)| n == "alt").map(|(_, v)| v.as_str()) {
         None | Some("") => Ok(()),
         Some(alt) if alt.eq_ignore_ascii_case("json") => Ok(()),
-        Some(alt) if alt.eq_ignore_ascii_case("media") => Err(ApiError::invalid(
-            "Unsupported alt type \"media\" for non byte stream request.",
-        )),
-        Some(alt) => Err(ApiError::invalid(format!(
-            "Invalid value \"{alt}\" for query parameter 'alt'"
-        ))),
+        Some(alt) if alt.eq_ignore_ascii_case("media") => {
+            Err(ApiError::invalid("Unsupported alt type \"media\" for non byte stream request."))
+        }
+        Some(alt) => Err(ApiError::invalid(format!("Invalid value \"{alt}\" for query parameter 'alt'"))),
     }
 }
 
 fn authenticate(incoming: &Incoming, route: &Route) -> ApiResult<Bearer> {
     let query = route::query(&incoming.query);
-    let in_query = query
-        .iter()
-        .find(|(n, _)| n == "access_token" || n == "oauth_token")
-        .map(|(_, v)| v.as_str());
+    let in_query = query.iter().find(|(n, _)| n == "access_token" || n == "oauth_token").map(|(_, v)| v.as_str());
     let header = incoming.authorization.as_deref();
     let in_header = match route.method.service {
         Service::Drive => header.and_then(|h| h.strip_prefix("Bearer ")),
@@ -359,8 +283,7 @@ fn authenticate(incoming: &Incoming, route: &Route) -> ApiResult<Bearer> {
     match in_header.or(in_query) {
         None if incoming.method == "GET" => Err(ApiError::unregistered_caller()),
         None => Err(ApiError::missing_credential()),
-        Some(token) => Bearer::parse(token.trim(), Utc::now().timestamp())
-            .ok_or_else(ApiError::invalid_credential),
+        Some(token) => Bearer::parse(token.trim(), Utc::now().timestamp()).ok_or_else(ApiError::invalid_credential),
     }
 }
 
@@ -377,10 +300,7 @@ fn check_service(app: &App, route: &Route, bearer: &Bearer) -> ApiResult<()> {
             Service::Sheets => "google.apps.sheets.v4.SpreadsheetsService",
             Service::Drive => "google.apps.drive.v3.DriveFiles",
         };
-        return Err(ApiError::insufficient_scope(
-            host,
-            &format!("{method}.{}", route.method.name),
-        ));
+        return Err(ApiError::insufficient_scope(host, &format!("{method}.{}", route.method.name)));
     }
     Ok(())
 }
@@ -400,13 +320,8 @@ fn response(reply: Reply) -> Response {
             let length = answer.body.len();
             answer.body.truncate(length / 2);
             let half = Bytes::from(answer.body.clone());
-            let cut = futures_util::stream::iter([
-                Ok(half),
-                Err(std::io::Error::other("cut by a fault")),
-            ]);
-            headers(&answer)
-                .header("Content-Length", length)
-                .body(Body::from_stream(cut))
+            let cut = futures_util::stream::iter([Ok(half), Err(std::io::Error::other("cut by a fault"))]);
+            headers(&answer).header("Content-Length", length).body(Body::from_stream(cut))
         }
         Reply::Nothing => Response::builder().extension(Dropped).body(Body::empty()),
     };

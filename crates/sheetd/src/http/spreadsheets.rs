@@ -24,17 +24,10 @@ pub fn create(store: &Store, call: &Call) -> ApiResult<Answer> {
     if let Some(properties) = given.get("properties").and_then(Json::as_object) {
         batch::sheets::set_spreadsheet(&mut book, properties, &Mask::All)?;
     }
-    if let Some(sheets) = given
-        .get("sheets")
-        .and_then(Json::as_array)
-        .filter(|s| !s.is_empty())
-    {
+    if let Some(sheets) = given.get("sheets").and_then(Json::as_array).filter(|s| !s.is_empty()) {
         book.sheets.clear();
         for (at, sheet) in sheets.iter().enumerate() {
-            let mut properties = sheet
-                .get("properties")
-                .cloned()
-                .unwrap_or_else(|| json!({}));
+            let mut properties = sheet.get("properties").cloned().unwrap_or_else(|| json!({}));
             if at == 0 && properties.get("sheetId").is_none() {
                 properties["sheetId"] = 0.into();
             }
@@ -50,10 +43,7 @@ pub fn create(store: &Store, call: &Call) -> ApiResult<Answer> {
 
 pub fn get(store: &Store, call: &Call) -> ApiResult<Answer> {
     let book = store.book(&call.route.id, &call.caller)?;
-    let areas = call
-        .all("ranges")
-        .map(|r| book.resolve(r))
-        .collect::<ApiResult<Vec<Area>>>()?;
+    let areas = call.all("ranges").map(|r| book.resolve(r)).collect::<ApiResult<Vec<Area>>>()?;
     Ok(call.answer(&show(&book, call, areas, call.flag("includeGridData"))?))
 }
 
@@ -62,24 +52,14 @@ pub fn get_by_data_filter(store: &Store, call: &Call) -> ApiResult<Answer> {
     let book = store.book(&call.route.id, &call.caller)?;
     let project = super::token::project_of(&call.caller);
     let mut areas: Vec<Area> = Vec::new();
-    for filter in call
-        .body
-        .get("dataFilters")
-        .and_then(Json::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for filter in call.body.get("dataFilters").and_then(Json::as_array).into_iter().flatten() {
         for area in book.filtered_areas(filter, &project)? {
             if !areas.contains(&area) {
                 areas.push(area);
             }
         }
     }
-    let grid = call
-        .body
-        .get("includeGridData")
-        .and_then(Json::as_bool)
-        .unwrap_or(false);
+    let grid = call.body.get("includeGridData").and_then(Json::as_bool).unwrap_or(false);
     Ok(call.answer(&show(&book, call, areas, grid)?))
 }
 
@@ -97,40 +77,22 @@ fn show(book: &Workbook, call: &Call, areas: Vec<Area>, include: bool) -> ApiRes
 }
 
 pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
-    let requests = call
-        .body
-        .get("requests")
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let requests = call.body.get("requests").and_then(Json::as_array).cloned().unwrap_or_default();
     if requests.is_empty() {
         store.book(&call.route.id, &call.caller)?;
-        return Err(crate::errors::ApiError::invalid(
-            "Must specify at least one request.",
-        ));
+        return Err(crate::errors::ApiError::invalid("Must specify at least one request."));
     }
-    let (book, outcome) = store.change(&call.route.id, Author::api(&call.caller), |_| {
-        Ok(Change::Batch { requests })
-    })?;
-    let Outcome::Replies(replies) = outcome else {
-        unreachable!("a batch answers with replies")
-    };
+    let (book, outcome) =
+        store.change(&call.route.id, Author::api(&call.caller), |_| Ok(Change::Batch { requests }))?;
+    let Outcome::Replies(replies) = outcome else { unreachable!("a batch answers with replies") };
     let mut out = Map::new();
     out.insert("spreadsheetId".to_owned(), book.id.clone().into());
     out.insert("replies".to_owned(), replies.into());
-    if call
-        .body
-        .get("includeSpreadsheetInResponse")
-        .and_then(Json::as_bool)
-        == Some(true)
-    {
+    if call.body.get("includeSpreadsheetInResponse").and_then(Json::as_bool) == Some(true) {
         out.insert("updatedSpreadsheet".to_owned(), updated(&book, call)?);
     }
     if store.options().comment_update_state {
-        out.insert(
-            "commentUpdateState".to_owned(),
-            "NO_UPDATES_REQUESTED".into(),
-        );
+        out.insert("commentUpdateState".to_owned(), "NO_UPDATES_REQUESTED".into());
     }
     Ok(call.answer(&out))
 }
@@ -138,22 +100,10 @@ pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
 /// The spreadsheet after the requests; `responseRanges` are read against it (facts 11.I).
 fn updated(book: &Workbook, call: &Call) -> ApiResult<Json> {
     let ranges = call.body.get("responseRanges").and_then(Json::as_array);
-    let areas = ranges
-        .into_iter()
-        .flatten()
-        .filter_map(Json::as_str)
-        .map(|r| book.resolve(r))
-        .collect::<ApiResult<_>>()?;
-    let include = call
-        .body
-        .get("responseIncludeGridData")
-        .and_then(Json::as_bool)
-        .unwrap_or(false);
-    let inner = call
-        .fields
-        .as_ref()
-        .and_then(|m| m.member("updatedSpreadsheet"))
-        .filter(|m| !m.is_all());
+    let areas =
+        ranges.into_iter().flatten().filter_map(Json::as_str).map(|r| book.resolve(r)).collect::<ApiResult<_>>()?;
+    let include = call.body.get("responseIncludeGridData").and_then(Json::as_bool).unwrap_or(false);
+    let inner = call.fields.as_ref().and_then(|m| m.member("updatedSpreadsheet")).filter(|m| !m.is_all());
     let all = Mask::All;
     let request = Request {
         areas,
@@ -168,16 +118,8 @@ fn updated(book: &Workbook, call: &Call) -> ApiResult<Json> {
 pub fn copy_to(store: &Store, call: &Call) -> ApiResult<Answer> {
     let source = store.book(&call.route.id, &call.caller)?;
     let id: i64 = call.route.rest.parse().unwrap_or(-1);
-    let sheet = source
-        .sheet(id)
-        .ok_or_else(|| batch::sheets::texts::no_sheet(id))?
-        .clone();
-    let target = call
-        .body
-        .get("destinationSpreadsheetId")
-        .and_then(Json::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let sheet = source.sheet(id).ok_or_else(|| batch::sheets::texts::no_sheet(id))?.clone();
+    let target = call.body.get("destinationSpreadsheetId").and_then(Json::as_str).unwrap_or_default().to_owned();
     let properties = store.copy_sheet(&target, &call.caller, sheet)?;
     Ok(call.answer(&properties))
 }

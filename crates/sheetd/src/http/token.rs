@@ -23,10 +23,7 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const LIFETIME: i64 = 3599;
 
 static PUBLIC_KEY: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let base64: String = PRIVATE_KEY
-        .lines()
-        .filter(|l| !l.starts_with("-----"))
-        .collect();
+    let base64: String = PRIVATE_KEY.lines().filter(|l| !l.starts_with("-----")).collect();
     let der = STANDARD.decode(base64).expect("the key is base64");
     let pair = RsaKeyPair::from_pkcs8(&der).expect("the key is PKCS#8");
     pair.public_key().as_ref().to_vec()
@@ -51,11 +48,7 @@ pub fn key_file(account: &str, base_url: &str) -> Json {
 
 /// `name@project.iam.gserviceaccount.com`.
 pub fn project_of(account: &str) -> String {
-    account
-        .split(['@', '.'])
-        .nth(1)
-        .unwrap_or("sheetd")
-        .to_owned()
+    account.split(['@', '.']).nth(1).unwrap_or("sheetd").to_owned()
 }
 
 /// What a bearer token says. Real ones are opaque too; holding it all in the token lets it outlive a restart.
@@ -71,17 +64,12 @@ const PREFIX: &str = "ya29.sheetd.";
 
 impl Bearer {
     fn print(&self) -> String {
-        format!(
-            "{PREFIX}{}",
-            URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).expect("plain data"))
-        )
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).expect("plain data")))
     }
 
     pub fn parse(token: &str, now: i64) -> Option<Self> {
         let json = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
-        serde_json::from_slice(&json)
-            .ok()
-            .filter(|b: &Self| b.expires > now)
+        serde_json::from_slice(&json).ok().filter(|b: &Self| b.expires > now)
     }
 
     pub fn may(&self, service: super::route::Service, read_only: bool) -> bool {
@@ -91,11 +79,7 @@ impl Bearer {
         };
         let readable: &[&str] = match service {
             super::route::Service::Sheets => &["spreadsheets.readonly", "drive.readonly"],
-            super::route::Service::Drive => &[
-                "drive.readonly",
-                "drive.metadata",
-                "drive.metadata.readonly",
-            ],
+            super::route::Service::Drive => &["drive.readonly", "drive.metadata", "drive.metadata.readonly"],
         };
         self.scopes
             .iter()
@@ -118,33 +102,19 @@ pub fn exchange(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64
         Err(Refusal(error, description)) => Answer {
             status: 400,
             content_type: "application/json; charset=UTF-8",
-            body: print(
-                &json!({ "error": error, "error_description": description }),
-                true,
-            ),
+            body: print(&json!({ "error": error, "error_description": description }), true),
         },
     }
 }
 
 /// The checks come in the measured order (facts 4.1).
-fn grant(
-    body: &[u8],
-    base_url: &str,
-    state: &State,
-    now: i64,
-    nonce: u64,
-) -> Result<Json, Refusal> {
-    let form: HashMap<String, String> = super::route::query(&String::from_utf8_lossy(body))
-        .into_iter()
-        .collect();
+fn grant(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64) -> Result<Json, Refusal> {
+    let form: HashMap<String, String> = super::route::query(&String::from_utf8_lossy(body)).into_iter().collect();
     let bad_request = || Refusal("invalid_request", "Bad Request".to_owned());
     match form.get("grant_type").map(String::as_str) {
         Some(GRANT) => {}
         Some(other) => {
-            return Err(Refusal(
-                "unsupported_grant_type",
-                format!("Invalid grant_type: {other}"),
-            ));
+            return Err(Refusal("unsupported_grant_type", format!("Invalid grant_type: {other}")));
         }
         None => return Err(bad_request()),
     }
@@ -153,13 +123,8 @@ fn grant(
     let [header, claims, sealed] = parts[..] else {
         return Err(bad_request());
     };
-    let decode = |part: &str| {
-        URL_SAFE_NO_PAD
-            .decode(part.trim_end_matches('='))
-            .map_err(|_| bad_request())
-    };
-    let parse =
-        |part: &str| serde_json::from_slice::<Json>(&decode(part)?).map_err(|_| bad_request());
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).map_err(|_| bad_request());
+    let parse = |part: &str| serde_json::from_slice::<Json>(&decode(part)?).map_err(|_| bad_request());
     let (head, claim) = (parse(header)?, parse(claims)?);
     let signed = format!("{header}.{claims}");
     let key = UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, &*PUBLIC_KEY);
@@ -177,45 +142,26 @@ fn grant(
         Json::String(text) => text.parse::<f64>().ok(),
         value => value.as_f64(),
     };
-    let issued = seconds("iat")
-        .ok_or_else(|| grant_refused("Invalid JWT: iat (issued at) is not set."))?
-        as i64;
-    let expires = seconds("exp")
-        .ok_or_else(|| grant_refused("Invalid JWT: exp (expiration time) is not set."))?
-        as i64;
+    let issued = seconds("iat").ok_or_else(|| grant_refused("Invalid JWT: iat (issued at) is not set."))? as i64;
+    let expires = seconds("exp").ok_or_else(|| grant_refused("Invalid JWT: exp (expiration time) is not set."))? as i64;
     if issued > now + 300 || expires < now || expires - issued > 3600 {
         return Err(grant_refused(
             "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim.",
         ));
     }
-    let scopes: Vec<String> = claim["scope"]
-        .as_str()
-        .unwrap_or_default()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect();
+    let scopes: Vec<String> =
+        claim["scope"].as_str().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     if scopes.is_empty() {
-        return Err(Refusal(
-            "invalid_scope",
-            "Invalid OAuth scope or ID token audience provided.".to_owned(),
-        ));
+        return Err(Refusal("invalid_scope", "Invalid OAuth scope or ID token audience provided.".to_owned()));
     }
     let audience = claim["aud"].as_str().unwrap_or_default();
     if audience != GOOGLE_AUDIENCE && audience != format!("{base_url}/token") {
         return Err(grant_refused("Invalid JWT: Failed audience check."));
     }
-    if !scopes
-        .iter()
-        .any(|s| s.starts_with("https://www.googleapis.com/auth/"))
-    {
+    if !scopes.iter().any(|s| s.starts_with("https://www.googleapis.com/auth/")) {
         // An unknown scope is no error: only an id_token comes (facts 4.1).
         return Ok(json!({ "id_token": assertion }));
     }
-    let bearer = Bearer {
-        account: account.to_owned(),
-        scopes,
-        expires: now + LIFETIME,
-        nonce,
-    };
+    let bearer = Bearer { account: account.to_owned(), scopes, expires: now + LIFETIME, nonce };
     Ok(json!({ "access_token": bearer.print(), "expires_in": LIFETIME, "token_type": "Bearer" }))
 }

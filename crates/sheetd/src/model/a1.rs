@@ -6,10 +6,9 @@ use super::area::Bounds;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spec {
     /// A title (empty: the first sheet) and cells of it.
-    Cells {
-        title: Option<String>,
-        bounds: Bounds,
-    },
+    Cells { title: Option<String>, bounds: Bounds },
+    /// A named range behind a title (recorded: `'Sheet1'!NamedRange`).
+    NameOn { title: String, name: String },
     /// A lone quoted title.
     Title(String),
     /// A lone bare word: a named range or a title.
@@ -23,18 +22,16 @@ pub const MAX_COLUMNS: u32 = 18_278;
 pub fn parse(text: &str) -> Option<Spec> {
     match text.rfind('!') {
         Some(at) => {
-            let bounds = reference(&text[at + 1..])?;
-            Some(Spec::Cells {
-                title: Some(unquote(&text[..at])?),
-                bounds,
-            })
+            let (title, rest) = (unquote(&text[..at])?, &text[at + 1..]);
+            match reference(rest) {
+                Some(bounds) => Some(Spec::Cells { title: Some(title), bounds }),
+                None if rest.is_empty() || title.is_empty() => None,
+                None => Some(Spec::NameOn { title, name: rest.to_owned() }),
+            }
         }
         None => {
             if let Some(bounds) = reference(text) {
-                return Some(Spec::Cells {
-                    title: None,
-                    bounds,
-                });
+                return Some(Spec::Cells { title: None, bounds });
             }
             if text.starts_with('\'') {
                 return unquote(text).filter(|t| !t.is_empty()).map(Spec::Title);
@@ -80,16 +77,8 @@ fn a1_end(text: &str) -> Option<End> {
     let text = text.strip_prefix('$').unwrap_or(text);
     let letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
     let (letters, digits) = text.split_at(letters);
-    let digits = if letters.is_empty() {
-        digits
-    } else {
-        digits.strip_prefix('$').unwrap_or(digits)
-    };
-    let column = if letters.is_empty() {
-        None
-    } else {
-        Some(column_index(letters)?)
-    };
+    let digits = if letters.is_empty() { digits } else { digits.strip_prefix('$').unwrap_or(digits) };
+    let column = if letters.is_empty() { None } else { Some(column_index(letters)?) };
     let row = if digits.is_empty() {
         None
     } else {
@@ -124,10 +113,7 @@ fn r1c1_reference(text: &str) -> Option<Bounds> {
 fn r1c1_end(text: &str) -> Option<End> {
     let rest = text.strip_prefix(['R', 'r'])?;
     let at = rest.find(['C', 'c'])?;
-    Some((
-        Some(r1c1_part(&rest[at + 1..])?),
-        Some(r1c1_part(&rest[..at])?),
-    ))
+    Some((Some(r1c1_part(&rest[at + 1..])?), Some(r1c1_part(&rest[..at])?)))
 }
 
 /// A number counts from 1; brackets are an offset from A1.
@@ -148,9 +134,7 @@ pub fn column_index(letters: &str) -> Option<u32> {
         if !b.is_ascii_alphabetic() {
             return None;
         }
-        n = n
-            .checked_mul(26)?
-            .checked_add(u32::from(b.to_ascii_uppercase() - b'A') + 1)?;
+        n = n.checked_mul(26)?.checked_add(u32::from(b.to_ascii_uppercase() - b'A') + 1)?;
     }
     (1..=MAX_COLUMNS).contains(&n).then(|| n - 1)
 }
@@ -171,15 +155,9 @@ pub fn column_letters(mut index: u32) -> String {
 /// A title as answers print it: quoted unless it is a plain word that cannot be taken for a reference.
 pub fn quoted_title(title: &str) -> String {
     let mut chars = title.chars();
-    let plain = chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    let plain = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if plain && reference(title).is_none() {
-        title.to_owned()
-    } else {
-        format!("'{}'", title.replace('\'', "''"))
-    }
+    if plain && reference(title).is_none() { title.to_owned() } else { format!("'{}'", title.replace('\'', "''")) }
 }
 
 /// Cells with all four edges, as answers print them; one cell is a single reference.
@@ -196,25 +174,14 @@ pub fn echo(title: &str, r0: u32, c0: u32, r1: u32, c1: u32) -> String {
 /// A range as a refusal names it: only the edges that were sent (`Sheet1!ZZ`, `Sheet1!1001:1002`).
 pub fn unclamped(title: &str, b: &Bounds) -> String {
     let end = |c: Option<u32>, r: Option<u32>| {
-        format!(
-            "{}{}",
-            c.map(column_letters).unwrap_or_default(),
-            r.map(|r| (r + 1).to_string()).unwrap_or_default()
-        )
+        format!("{}{}", c.map(column_letters).unwrap_or_default(), r.map(|r| (r + 1).to_string()).unwrap_or_default())
     };
     let from = end(b.c0, b.r0);
-    let to = end(
-        b.c1.map(|c| c.saturating_sub(1)),
-        b.r1.map(|r| r.saturating_sub(1)),
-    );
+    let to = end(b.c1.map(|c| c.saturating_sub(1)), b.r1.map(|r| r.saturating_sub(1)));
     let empty = b.is_empty();
     let title = quoted_title(title);
     let prefix = if empty { "(empty) " } else { "" };
-    if from == to {
-        format!("{prefix}{title}!{from}")
-    } else {
-        format!("{prefix}{title}!{from}:{to}")
-    }
+    if from == to { format!("{prefix}{title}!{from}") } else { format!("{prefix}{title}!{from}:{to}") }
 }
 
 #[cfg(test)]
@@ -230,26 +197,13 @@ mod tests {
 
     #[test]
     fn references() {
-        assert_eq!(
-            cells("Sheet1!A1"),
-            Some((Some(0), Some(1), Some(0), Some(1)))
-        );
+        assert_eq!(cells("Sheet1!A1"), Some((Some(0), Some(1), Some(0), Some(1))));
         assert_eq!(cells("A2:2"), Some((Some(1), Some(2), Some(0), None)));
         assert_eq!(cells("A2:B"), Some((Some(1), None, Some(0), Some(2))));
         assert_eq!(cells("C3:A1"), cells("A1:C3"));
         assert_eq!(cells("R[1]C[1]"), cells("B2"));
         assert_eq!(cells("R2C2:R3C3"), cells("B2:C3"));
-        for bad in [
-            "Sheet1!B",
-            "Sheet1!2",
-            "Sheet1!A0",
-            "Sheet1!A 1",
-            "Sheet1!",
-            "!Data",
-            "!",
-            "Sheet1!AAAA1",
-            "A1:",
-        ] {
+        for bad in ["Sheet1!B", "Sheet1!2", "Sheet1!A0", "Sheet1!A 1", "Sheet1!", "!Data", "!", "Sheet1!AAAA1", "A1:"] {
             assert_eq!(cells(bad), None, "{bad}");
         }
     }
@@ -264,16 +218,7 @@ mod tests {
         assert_eq!(title("'Bob''s Sheet'!A1").as_deref(), Some("Bob's Sheet"));
         assert_eq!(title("!A1").as_deref(), Some(""));
         assert_eq!(parse("'A1'"), Some(Spec::Title("A1".into())));
-        for quoted in [
-            "2024",
-            "Second Sheet",
-            "a:b",
-            "has!bang",
-            "A1",
-            "R1C1",
-            "RC",
-            "D3",
-        ] {
+        for quoted in ["2024", "Second Sheet", "a:b", "has!bang", "A1", "R1C1", "RC", "D3"] {
             assert_eq!(quoted_title(quoted), format!("'{quoted}'"));
         }
         for bare in ["Data", "A", "Sheet1"] {
@@ -283,14 +228,7 @@ mod tests {
 
     #[test]
     fn columns() {
-        for (index, letters) in [
-            (0, "A"),
-            (25, "Z"),
-            (26, "AA"),
-            (701, "ZZ"),
-            (702, "AAA"),
-            (18_277, "ZZZ"),
-        ] {
+        for (index, letters) in [(0, "A"), (25, "Z"), (26, "AA"), (701, "ZZ"), (702, "AAA"), (18_277, "ZZZ")] {
             assert_eq!(column_letters(index), letters);
             assert_eq!(column_index(letters), Some(index));
         }

@@ -106,12 +106,7 @@ impl Rect {
     }
 
     pub fn bounds(&self) -> Bounds {
-        Bounds {
-            r0: Some(self.r0),
-            r1: Some(self.r1),
-            c0: Some(self.c0),
-            c1: Some(self.c1),
-        }
+        Bounds { r0: Some(self.r0), r1: Some(self.r1), c0: Some(self.c0), c1: Some(self.c1) }
     }
 }
 

@@ -97,13 +97,7 @@ pub struct Cell {
 }
 
 /// The members of `CellData` that are kept and given back as they came.
-pub const EXTRA_MEMBERS: [&str; 5] = [
-    "note",
-    "dataValidation",
-    "textFormatRuns",
-    "chipRuns",
-    "pivotTable",
-];
+pub const EXTRA_MEMBERS: [&str; 5] = ["note", "dataValidation", "textFormatRuns", "chipRuns", "pivotTable"];
 
 impl Cell {
     pub fn is_blank(&self) -> bool {
@@ -149,9 +143,7 @@ impl Cell {
     pub fn set_extra(&mut self, name: &str, value: Option<Json>) {
         match value {
             Some(value) => {
-                self.extra
-                    .get_or_insert_default()
-                    .insert(name.to_owned(), value);
+                self.extra.get_or_insert_default().insert(name.to_owned(), value);
             }
             None => {
                 if let Some(extra) = &mut self.extra {
@@ -167,10 +159,7 @@ impl Cell {
 
 impl Entered {
     pub fn formula(text: impl Into<String>) -> Self {
-        Self::Formula(Box::new(Formula {
-            text: text.into(),
-            result: Computed::Empty,
-        }))
+        Self::Formula(Box::new(Formula { text: text.into(), result: Computed::Empty }))
     }
 
     pub fn text(text: impl Into<Box<str>>) -> Self {

@@ -14,17 +14,11 @@ pub struct Input {
 
 impl Input {
     fn plain(entered: Entered) -> Self {
-        Self {
-            entered,
-            format: None,
-        }
+        Self { entered, format: None }
     }
 
     fn formatted(number: f64, kind: &str, pattern: &str) -> Self {
-        Self {
-            entered: Entered::Number(number),
-            format: Some(json!({ "type": kind, "pattern": pattern })),
-        }
+        Self { entered: Entered::Number(number), format: Some(json!({ "type": kind, "pattern": pattern })) }
     }
 }
 
@@ -59,8 +53,7 @@ pub fn parse(text: &str, locale: &str, year: i32, text_cell: bool) -> Input {
 fn signed_formula(text: &str) -> Option<Input> {
     let rest = text.strip_prefix(['+', '-'])?;
     let formula_like = rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '(')
-        && (rest.contains('(')
-            || super::a1::parse(rest).is_some_and(|s| matches!(s, super::a1::Spec::Cells { .. })));
+        && (rest.contains('(') || super::a1::parse(rest).is_some_and(|s| matches!(s, super::a1::Spec::Cells { .. })));
     formula_like.then(|| Input::plain(Entered::formula(format!("={text}"))))
 }
 
@@ -86,11 +79,7 @@ fn number(text: &str) -> Option<Input> {
         let pattern = if decimals == 0 { "0%" } else { "0.00%" };
         Input::formatted(value / 100.0, "PERCENT", pattern)
     } else if currency {
-        let pattern = if decimals == 0 {
-            "\"$\"#,##0"
-        } else {
-            "\"$\"#,##0.00"
-        };
+        let pattern = if decimals == 0 { "\"$\"#,##0" } else { "\"$\"#,##0.00" };
         Input::formatted(value, "CURRENCY", pattern)
     } else if grouped {
         let pattern = if decimals == 0 { "#,##0" } else { "#,##0.00" };
@@ -132,11 +121,7 @@ fn magnitude(text: &str) -> Option<(f64, bool, usize, bool)> {
         return None;
     }
     let literal = format!("{digits}.{fraction}0e{}", exponent.unwrap_or("0"));
-    let literal = if digits.is_empty() {
-        format!("0{literal}")
-    } else {
-        literal
-    };
+    let literal = if digits.is_empty() { format!("0{literal}") } else { literal };
     let value: f64 = literal.parse().ok().filter(|v: &f64| v.is_finite())?;
     Some((value, grouped, fraction.len(), exponent.is_some()))
 }
@@ -151,71 +136,37 @@ fn date_time(text: &str, year: i32, day_first: bool) -> Option<Input> {
     let (first, rest) = text.split_once([' ', 'T'])?;
     let (day, day_pattern) = date(first, year, day_first)?;
     let (time, time_pattern) = time(rest.trim())?;
-    Some(Input::formatted(
-        day + time,
-        "DATE_TIME",
-        &format!("{day_pattern} {time_pattern}"),
-    ))
+    Some(Input::formatted(day + time, "DATE_TIME", &format!("{day_pattern} {time_pattern}")))
 }
 
 fn date(text: &str, year: i32, day_first: bool) -> Option<(f64, String)> {
     let separator = ['-', '/', '.'].into_iter().find(|s| text.contains(*s))?;
     let parts: Vec<&str> = text.split(separator).collect();
-    if !parts
-        .iter()
-        .all(|p| !p.is_empty() && p.len() <= 4 && p.bytes().all(|b| b.is_ascii_digit()))
-    {
+    if !parts.iter().all(|p| !p.is_empty() && p.len() <= 4 && p.bytes().all(|b| b.is_ascii_digit())) {
         return None;
     }
     let n = |i: usize| parts[i].parse::<u32>().ok();
     let s = separator;
     let short = |y: u32, text: &str| {
-        if text.len() <= 2 {
-            (if y < 30 { 2000 } else { 1900 }) + y
-        } else {
-            y
-        }
+        if text.len() <= 2 { (if y < 30 { 2000 } else { 1900 }) + y } else { y }
     };
     let (y, m, d, pattern) = match parts.len() {
-        3 if parts[0].len() == 4 => (
-            n(0)? as i32,
-            n(1)?,
-            n(2)?,
-            format!("yyyy{s}{}{s}{}", width('m', parts[1]), width('d', parts[2])),
-        ),
+        3 if parts[0].len() == 4 => {
+            (n(0)? as i32, n(1)?, n(2)?, format!("yyyy{s}{}{s}{}", width('m', parts[1]), width('d', parts[2])))
+        }
         3 if s != '.' || day_first => {
             let y = short(n(2)?, parts[2]) as i32;
             if day_first {
-                (
-                    y,
-                    n(1)?,
-                    n(0)?,
-                    format!("{}{s}{}{s}yyyy", width('d', parts[0]), width('m', parts[1])),
-                )
+                (y, n(1)?, n(0)?, format!("{}{s}{}{s}yyyy", width('d', parts[0]), width('m', parts[1])))
             } else {
-                (
-                    y,
-                    n(0)?,
-                    n(1)?,
-                    format!("{}{s}{}{s}yyyy", width('m', parts[0]), width('d', parts[1])),
-                )
+                (y, n(0)?, n(1)?, format!("{}{s}{}{s}yyyy", width('m', parts[0]), width('d', parts[1])))
             }
         }
         2 if s != '.' && parts.iter().all(|p| p.len() <= 2) => {
             if day_first {
-                (
-                    year,
-                    n(1)?,
-                    n(0)?,
-                    format!("{}{s}{}", width('d', parts[0]), width('m', parts[1])),
-                )
+                (year, n(1)?, n(0)?, format!("{}{s}{}", width('d', parts[0]), width('m', parts[1])))
             } else {
-                (
-                    year,
-                    n(0)?,
-                    n(1)?,
-                    format!("{}{s}{}", width('m', parts[0]), width('d', parts[1])),
-                )
+                (year, n(0)?, n(1)?, format!("{}{s}{}", width('m', parts[0]), width('d', parts[1])))
             }
         }
         _ => return None,
@@ -226,29 +177,20 @@ fn date(text: &str, year: i32, day_first: bool) -> Option<(f64, String)> {
 /// A leading zero asks for two digits.
 fn width(letter: char, digits: &str) -> String {
     letter.to_string().repeat(
-        if digits.starts_with('0') || letter != ' ' && digits.len() > 1 && digits.starts_with('0') {
-            2
-        } else {
-            1
-        },
+        if digits.starts_with('0') || letter != ' ' && digits.len() > 1 && digits.starts_with('0') { 2 } else { 1 },
     )
 }
 
 fn time(text: &str) -> Option<(f64, &'static str)> {
     let upper = text.to_ascii_uppercase();
-    let (clock, half) = match upper
-        .strip_suffix("AM")
-        .map(|t| (t, 0.0))
-        .or_else(|| upper.strip_suffix("PM").map(|t| (t, 0.5)))
-    {
-        Some((clock, half)) => (clock.trim_end(), Some(half)),
-        None => (upper.as_str(), None),
-    };
+    let (clock, half) =
+        match upper.strip_suffix("AM").map(|t| (t, 0.0)).or_else(|| upper.strip_suffix("PM").map(|t| (t, 0.5))) {
+            Some((clock, half)) => (clock.trim_end(), Some(half)),
+            None => (upper.as_str(), None),
+        };
     let parts: Vec<&str> = clock.split(':').collect();
     if !(2..=3).contains(&parts.len())
-        || !parts[..2]
-            .iter()
-            .all(|p| (1..=2).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
+        || !parts[..2].iter().all(|p| (1..=2).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
     {
         return None;
     }
@@ -287,9 +229,7 @@ mod tests {
 
     fn typed(text: &str) -> (Entered, Option<String>) {
         let input = parse(text, "en_US", 2026, false);
-        let pattern = input
-            .format
-            .map(|f| f["pattern"].as_str().unwrap().to_owned());
+        let pattern = input.format.map(|f| f["pattern"].as_str().unwrap().to_owned());
         (input.entered, pattern)
     }
 

@@ -32,10 +32,7 @@ fn hidden_rows(sheet: &Sheet) -> Vec<u32> {
     (rect.r0 + 1..rect.r1)
         .filter(|row| {
             excluded.iter().any(|(column, values)| {
-                let shown = sheet
-                    .cell(*row, *column)
-                    .map(render::formatted)
-                    .unwrap_or_default();
+                let shown = sheet.cell(*row, *column).map(render::formatted).unwrap_or_default();
                 values.contains(&shown)
             })
         })
@@ -46,23 +43,10 @@ fn hidden_rows(sheet: &Sheet) -> Vec<u32> {
 fn excluded_values(body: &serde_json::Map<String, Json>) -> Vec<(u32, Vec<String>)> {
     let values = |criteria: &Json| -> Vec<String> {
         let hidden = criteria.get("hiddenValues").and_then(Json::as_array);
-        hidden
-            .into_iter()
-            .flatten()
-            .filter_map(Json::as_str)
-            .map(str::to_owned)
-            .collect()
+        hidden.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
     };
-    let by_index = body
-        .get("criteria")
-        .and_then(Json::as_object)
-        .into_iter()
-        .flatten();
-    let by_spec = body
-        .get("filterSpecs")
-        .and_then(Json::as_array)
-        .into_iter()
-        .flatten();
+    let by_index = body.get("criteria").and_then(Json::as_object).into_iter().flatten();
+    let by_spec = body.get("filterSpecs").and_then(Json::as_array).into_iter().flatten();
     by_index
         .filter_map(|(column, criteria)| Some((column.parse().ok()?, values(criteria))))
         .chain(by_spec.map(|spec| {

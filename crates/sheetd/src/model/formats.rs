@@ -8,19 +8,12 @@ use super::cell::Cell;
 use super::mask::Mask;
 
 /// Members that hold a `Color` and their newer `ColorStyle` twins; an answer shows both (recorded: test_format).
-const COLOR_TWINS: [(&str, &str); 2] = [
-    ("backgroundColor", "backgroundColorStyle"),
-    ("foregroundColor", "foregroundColorStyle"),
-];
+const COLOR_TWINS: [(&str, &str); 2] =
+    [("backgroundColor", "backgroundColorStyle"), ("foregroundColor", "foregroundColorStyle")];
 
 /// Changes the members of `userEnteredFormat` that the mask names.
 pub fn merge_format(cell: &mut Cell, given: Option<&Json>, mask: &Mask) {
-    let mut format = cell
-        .format
-        .as_deref()
-        .and_then(Json::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let mut format = cell.format.as_deref().and_then(Json::as_object).cloned().unwrap_or_default();
     let empty = Map::new();
     let given = given.and_then(Json::as_object).unwrap_or(&empty);
     drop_stale_twins(&mut format, given, mask);
@@ -37,28 +30,15 @@ fn drop_stale_twins(format: &mut Map<String, Json>, given: &Map<String, Json>, m
             format.shift_remove(style);
         }
     }
-    if let (Some(Json::Object(inner)), Some(mask)) =
-        (format.get_mut("textFormat"), mask.member("textFormat"))
-    {
+    if let (Some(Json::Object(inner)), Some(mask)) = (format.get_mut("textFormat"), mask.member("textFormat")) {
         let empty = Map::new();
-        drop_stale_twins(
-            inner,
-            given
-                .get("textFormat")
-                .and_then(Json::as_object)
-                .unwrap_or(&empty),
-            mask,
-        );
+        drop_stale_twins(inner, given.get("textFormat").and_then(Json::as_object).unwrap_or(&empty), mask);
     }
 }
 
 fn complete(format: &mut Map<String, Json>) {
     for (color, style) in COLOR_TWINS {
-        if let Some(rgb) = format
-            .get(style)
-            .and_then(|s| s.get("rgbColor"))
-            .map(narrow)
-        {
+        if let Some(rgb) = format.get(style).and_then(|s| s.get("rgbColor")).map(narrow) {
             format.insert(color.to_owned(), rgb.clone());
             format.insert(style.to_owned(), serde_json::json!({ "rgbColor": rgb }));
         } else if let Some(rgb) = format.get(color).map(narrow) {
@@ -71,7 +51,7 @@ fn complete(format: &mut Map<String, Json>) {
     }
 }
 
-/// Colours are 32-bit floats: 0.498 comes back as the shortest text of the nearest one, and 0 is left out.
+/// Colours are kept in 8 bits and shown as 32-bit floats: 0.5 comes back as 0.49803922 (recorded), and 0 is left out.
 pub fn narrow(color: &Json) -> Json {
     let Some(members) = color.as_object() else {
         return color.clone();
@@ -82,7 +62,8 @@ pub fn narrow(color: &Json) -> Json {
             continue;
         };
         if value != 0.0 {
-            let shortest: f64 = (value as f32).to_string().parse().unwrap_or(value);
+            let eighth_bit = (value * 255.0 - 0.5).ceil() / 255.0;
+            let shortest: f64 = (eighth_bit as f32).to_string().parse().unwrap_or(value);
             out.insert(name.clone(), super::cell::json_number(shortest));
         }
     }
@@ -93,18 +74,13 @@ pub fn narrow(color: &Json) -> Json {
 pub fn suggest_number_format(cell: &mut Cell, format: &Json) {
     if cell.number_format().is_none() {
         let given = serde_json::json!({ "numberFormat": format });
-        merge_format(
-            cell,
-            Some(&given),
-            &Mask::Members(vec![("numberFormat".to_owned(), Mask::All)]),
-        );
+        merge_format(cell, Some(&given), &Mask::Members(vec![("numberFormat".to_owned(), Mask::All)]));
     }
 }
 
 /// A cell whose number format is plain text keeps what is typed as it is.
 pub fn is_text_cell(cell: Option<&Cell>) -> bool {
-    cell.and_then(Cell::number_format)
-        .is_some_and(|f| f.get("type").and_then(Json::as_str) == Some("TEXT"))
+    cell.and_then(Cell::number_format).is_some_and(|f| f.get("type").and_then(Json::as_str) == Some("TEXT"))
 }
 
 /// `CellFormat` that a sheet has where nothing else is said.
@@ -123,8 +99,7 @@ pub fn default_format() -> Json {
 /// The theme of a new spreadsheet (recorded).
 pub fn default_theme() -> Json {
     let color = |kind: &str, rgb: Json| serde_json::json!({ "colorType": kind, "color": { "rgbColor": rgb } });
-    let rgb =
-        |r: f64, g: f64, b: f64| narrow(&serde_json::json!({ "red": r, "green": g, "blue": b }));
+    let rgb = |r: f64, g: f64, b: f64| narrow(&serde_json::json!({ "red": r, "green": g, "blue": b }));
     serde_json::json!({ "primaryFontFamily": "Arial", "themeColors": [
         color("TEXT", rgb(0.0, 0.0, 0.0)),
         color("BACKGROUND", rgb(1.0, 1.0, 1.0)),

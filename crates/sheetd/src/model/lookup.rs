@@ -11,11 +11,7 @@ impl Workbook {
     /// The entries that a `developerMetadataLookup` matches, by id.
     pub fn lookup(&self, lookup: &Json, project: &str) -> ApiResult<Vec<&Metadata>> {
         let wanted = Lookup::parse(self, lookup)?;
-        Ok(self
-            .metadata
-            .values()
-            .filter(|m| m.shown_to(project) && wanted.matches(m))
-            .collect())
+        Ok(self.metadata.values().filter(|m| m.shown_to(project) && wanted.matches(m)).collect())
     }
 
     /// The entries that a data filter selects; ranges select what lies on their cells.
@@ -30,14 +26,10 @@ impl Workbook {
             .values()
             .filter(|m| m.shown_to(project))
             .filter(|m| match m.location {
-                Location::Line {
-                    sheet,
-                    axis: super::area::Axis::Rows,
-                    index,
-                } => sheet == area.sheet && (rect.r0..rect.r1).contains(&index),
-                Location::Line { sheet, index, .. } => {
-                    sheet == area.sheet && (rect.c0..rect.c1).contains(&index)
+                Location::Line { sheet, axis: super::area::Axis::Rows, index } => {
+                    sheet == area.sheet && (rect.r0..rect.r1).contains(&index)
                 }
+                Location::Line { sheet, index, .. } => sheet == area.sheet && (rect.c0..rect.c1).contains(&index),
                 _ => false,
             })
             .collect())
@@ -46,11 +38,7 @@ impl Workbook {
     /// The cells that a data filter selects: none, one range or many.
     pub fn filtered_areas(&self, filter: &Json, project: &str) -> ApiResult<Vec<Area>> {
         match filter.get("developerMetadataLookup") {
-            Some(lookup) => Ok(self
-                .lookup(lookup, project)?
-                .iter()
-                .filter_map(|m| m.location.area())
-                .collect()),
+            Some(lookup) => Ok(self.lookup(lookup, project)?.iter().filter_map(|m| m.location.area()).collect()),
             None => Ok(vec![self.filter_range(filter)?]),
         }
     }
@@ -86,16 +74,11 @@ impl<'a> Lookup<'a> {
     /// The refusals come in Google's order (facts 11.D).
     fn parse(book: &Workbook, lookup: &'a Json) -> ApiResult<Self> {
         let text = |name: &str| {
-            lookup
-                .get(name)
-                .and_then(Json::as_str)
-                .filter(|t| !t.is_empty() && !t.ends_with("_UNSPECIFIED"))
+            lookup.get(name).and_then(Json::as_str).filter(|t| !t.is_empty() && !t.ends_with("_UNSPECIFIED"))
         };
-        let given = lookup.get("metadataLocation").filter(|l| {
-            ["spreadsheet", "sheetId", "dimensionRange"]
-                .iter()
-                .any(|member| l.get(member).is_some())
-        });
+        let given = lookup
+            .get("metadataLocation")
+            .filter(|l| ["spreadsheet", "sheetId", "dimensionRange"].iter().any(|member| l.get(member).is_some()));
         let location_type = text("locationType");
         let strategy = text("locationMatchingStrategy");
         let spreadsheet = given.is_some_and(|l| l.get("spreadsheet").is_some());
@@ -133,16 +116,11 @@ impl<'a> Lookup<'a> {
     fn matches(&self, entry: &Metadata) -> bool {
         self.id.is_none_or(|id| id == entry.id)
             && self.key.is_none_or(|key| key == entry.key)
-            && self
-                .value
-                .is_none_or(|value| entry.value.as_deref() == Some(value))
+            && self.value.is_none_or(|value| entry.value.as_deref() == Some(value))
             && self.visibility.is_none_or(|v| v == entry.visibility.name())
-            && self
-                .location_type
-                .is_none_or(|t| t == entry.location.type_name())
+            && self.location_type.is_none_or(|t| t == entry.location.type_name())
             && self.location.is_none_or(|wanted| {
-                wanted == entry.location
-                    || self.intersecting && intersects(&wanted, &entry.location)
+                wanted == entry.location || self.intersecting && intersects(&wanted, &entry.location)
             })
     }
 }
@@ -172,14 +150,8 @@ mod texts {
     use super::{ApiError, Json};
 
     pub fn spreadsheet_type_for(location: &Json) -> ApiError {
-        let what = if location.get("sheetId").is_some() {
-            "sheetId"
-        } else {
-            "dimensionRange"
-        };
-        ApiError::invalid(format!(
-            "Cannot limit by location type of SPREADSHEET for the location {what}"
-        ))
+        let what = if location.get("sheetId").is_some() { "sheetId" } else { "dimensionRange" };
+        ApiError::invalid(format!("Cannot limit by location type of SPREADSHEET for the location {what}"))
     }
 
     pub fn exact_with_type(kind: &str) -> ApiError {

@@ -40,9 +40,7 @@ impl Mask {
     pub fn names(&self, path: &[&str]) -> bool {
         match (self, path.split_first()) {
             (_, None) | (Self::All, _) => true,
-            (Self::Members(members), Some((first, rest))) => {
-                members.iter().any(|(n, m)| n == first && m.names(rest))
-            }
+            (Self::Members(members), Some((first, rest))) => members.iter().any(|(n, m)| n == first && m.names(rest)),
         }
     }
 
@@ -61,12 +59,9 @@ impl Mask {
     pub fn canonical(self) -> Self {
         match self {
             Self::All => Self::All,
-            Self::Members(members) => Self::Members(
-                members
-                    .into_iter()
-                    .map(|(n, m)| (super::proto::camel(&n), m.canonical()))
-                    .collect(),
-            ),
+            Self::Members(members) => {
+                Self::Members(members.into_iter().map(|(n, m)| (super::proto::camel(&n), m.canonical())).collect())
+            }
         }
     }
 
@@ -74,14 +69,9 @@ impl Mask {
     pub fn keep(&self, value: Json) -> Json {
         match (self, value) {
             (Self::All, value) => value,
-            (_, Json::Array(items)) => {
-                Json::Array(items.into_iter().map(|i| self.keep(i)).collect())
-            }
+            (_, Json::Array(items)) => Json::Array(items.into_iter().map(|i| self.keep(i)).collect()),
             (_, Json::Object(members)) => Json::Object(
-                members
-                    .into_iter()
-                    .filter_map(|(n, v)| Some((n.clone(), self.member(&n)?.keep(v))))
-                    .collect(),
+                members.into_iter().filter_map(|(n, v)| Some((n.clone(), self.member(&n)?.keep(v)))).collect(),
             ),
             (_, scalar) => scalar,
         }
@@ -104,12 +94,7 @@ impl Mask {
     }
 }
 
-fn merge_member(
-    target: &mut Map<String, Json>,
-    source: &Map<String, Json>,
-    name: &str,
-    mask: &Mask,
-) {
+fn merge_member(target: &mut Map<String, Json>, source: &Map<String, Json>, name: &str, mask: &Mask) {
     let given = source.get(name);
     if mask.is_all() {
         match given {
@@ -119,9 +104,7 @@ fn merge_member(
         return;
     }
     let empty = Map::new();
-    let inner = target
-        .entry(name)
-        .or_insert_with(|| Json::Object(Map::new()));
+    let inner = target.entry(name).or_insert_with(|| Json::Object(Map::new()));
     if let Json::Object(inner) = inner {
         mask.merge(inner, given.and_then(Json::as_object).unwrap_or(&empty));
         if inner.is_empty() {
@@ -134,10 +117,7 @@ fn list(rest: &mut &str) -> Option<Mask> {
     let mut mask = Mask::Members(Vec::new());
     loop {
         let (names, inner) = path(rest)?;
-        let nested = names
-            .into_iter()
-            .rev()
-            .fold(inner, |mask, name| Mask::Members(vec![(name, mask)]));
+        let nested = names.into_iter().rev().fold(inner, |mask, name| Mask::Members(vec![(name, mask)]));
         if let Mask::Members(members) = nested {
             members.into_iter().for_each(|(n, m)| mask.insert(n, m));
         }
@@ -188,28 +168,16 @@ mod tests {
             ("*", value.clone()),
             ("a(b,c),g", json!({"a": {"b": 1, "c": 2}, "g": 3})),
         ] {
-            assert_eq!(
-                Mask::parse(mask).unwrap().keep(value.clone()),
-                want,
-                "{mask}"
-            );
+            assert_eq!(Mask::parse(mask).unwrap().keep(value.clone()), want, "{mask}");
         }
         assert_eq!(Mask::parse(" a(").map(|_| ()), None);
     }
 
     #[test]
     fn a_named_member_that_is_absent_is_reset() {
-        let mut target = json!({"grid": {"frozen": 2, "rows": 5}, "title": "x"})
-            .as_object()
-            .cloned()
-            .unwrap();
+        let mut target = json!({"grid": {"frozen": 2, "rows": 5}, "title": "x"}).as_object().cloned().unwrap();
         let source = json!({"grid": {}}).as_object().cloned().unwrap();
-        Mask::parse("grid.frozen")
-            .unwrap()
-            .merge(&mut target, &source);
-        assert_eq!(
-            Json::Object(target),
-            json!({"grid": {"rows": 5}, "title": "x"})
-        );
+        Mask::parse("grid.frozen").unwrap().merge(&mut target, &source);
+        assert_eq!(Json::Object(target), json!({"grid": {"rows": 5}, "title": "x"}));
     }
 }

@@ -48,13 +48,8 @@ impl Location {
         match self {
             Self::Spreadsheet => "SPREADSHEET",
             Self::Sheet(_) => "SHEET",
-            Self::Line {
-                axis: Axis::Rows, ..
-            } => "ROW",
-            Self::Line {
-                axis: Axis::Columns,
-                ..
-            } => "COLUMN",
+            Self::Line { axis: Axis::Rows, .. } => "ROW",
+            Self::Line { axis: Axis::Columns, .. } => "COLUMN",
         }
     }
 
@@ -69,10 +64,7 @@ impl Location {
     pub fn area(&self) -> Option<Area> {
         match *self {
             Self::Spreadsheet => None,
-            Self::Sheet(sheet) => Some(Area {
-                sheet,
-                bounds: Bounds::default(),
-            }),
+            Self::Sheet(sheet) => Some(Area { sheet, bounds: Bounds::default() }),
             Self::Line { sheet, axis, index } => {
                 let mut bounds = Bounds::default();
                 let (start, end) = bounds.edges_mut(axis);
@@ -150,11 +142,7 @@ impl Location {
                 grid.size(axis).saturating_sub(1)
             )));
         }
-        Ok(Self::Line {
-            sheet,
-            axis,
-            index: start as u32,
-        })
+        Ok(Self::Line { sheet, axis, index: start as u32 })
     }
 }
 
@@ -185,34 +173,19 @@ impl Workbook {
         mut fresh: impl FnMut() -> i64,
     ) -> ApiResult<Metadata> {
         let id = match body.get("metadataId").and_then(Json::as_i64).unwrap_or(0) {
-            0 => std::iter::repeat_with(&mut fresh)
-                .find(|id| !self.metadata.contains_key(id))
-                .expect("endless"),
+            0 => std::iter::repeat_with(&mut fresh).find(|id| !self.metadata.contains_key(id)).expect("endless"),
             id if id < 0 => return Err(texts::negative_id()),
             id if self.metadata.contains_key(&id) => return Err(texts::id_in_use(id)),
             id => id,
         };
-        let key = body
-            .get("metadataKey")
-            .and_then(Json::as_str)
-            .unwrap_or_default();
+        let key = body.get("metadataKey").and_then(Json::as_str).unwrap_or_default();
         if key.is_empty() {
             return Err(texts::key_missing());
         }
         let visibility = parse_visibility(body)?.ok_or_else(texts::visibility_missing)?;
         let location = Location::parse(self, body.get("location").unwrap_or(&Json::Null))?;
-        let value = body
-            .get("metadataValue")
-            .and_then(Json::as_str)
-            .map(str::to_owned);
-        let entry = Metadata {
-            id,
-            key: key.to_owned(),
-            value,
-            visibility,
-            location,
-            project: project.to_owned(),
-        };
+        let value = body.get("metadataValue").and_then(Json::as_str).map(str::to_owned);
+        let entry = Metadata { id, key: key.to_owned(), value, visibility, location, project: project.to_owned() };
         self.metadata.insert(id, entry.clone());
         self.check_metadata_budget(location.sheet())?;
         Ok(entry)
@@ -231,27 +204,19 @@ impl Workbook {
                 continue;
             };
             if fields.covers("metadataKey") {
-                entry.key = body
-                    .get("metadataKey")
-                    .and_then(Json::as_str)
-                    .unwrap_or_default()
-                    .to_owned();
+                entry.key = body.get("metadataKey").and_then(Json::as_str).unwrap_or_default().to_owned();
                 if entry.key.is_empty() {
                     return Err(texts::key_missing());
                 }
             }
             if fields.covers("metadataValue") {
-                entry.value = body
-                    .get("metadataValue")
-                    .and_then(Json::as_str)
-                    .map(str::to_owned);
+                entry.value = body.get("metadataValue").and_then(Json::as_str).map(str::to_owned);
             }
             if fields.covers("visibility") {
                 entry.visibility = parse_visibility(body)?.ok_or_else(texts::visibility_missing)?;
             }
             if fields.covers("location") && (!fields.is_all() || body.get("location").is_some()) {
-                entry.location =
-                    Location::parse(self, body.get("location").unwrap_or(&Json::Null))?;
+                entry.location = Location::parse(self, body.get("location").unwrap_or(&Json::Null))?;
             }
             self.metadata.insert(*id, entry.clone());
             self.check_metadata_budget(entry.location.sheet())?;
@@ -261,17 +226,8 @@ impl Workbook {
     }
 
     fn check_metadata_budget(&self, sheet: Option<i64>) -> ApiResult<()> {
-        let used: usize = self
-            .metadata
-            .values()
-            .filter(|m| m.location.sheet() == sheet)
-            .map(Metadata::chars)
-            .sum();
-        if used > BUDGET {
-            Err(texts::budget(sheet.is_some()))
-        } else {
-            Ok(())
-        }
+        let used: usize = self.metadata.values().filter(|m| m.location.sheet() == sheet).map(Metadata::chars).sum();
+        if used > BUDGET { Err(texts::budget(sheet.is_some())) } else { Ok(()) }
     }
 }
 
@@ -314,9 +270,7 @@ mod texts {
     }
 
     pub fn location_type_given() -> ApiError {
-        ApiError::invalid(
-            "Developer metadata location type is read-only and must not be specified.",
-        )
+        ApiError::invalid("Developer metadata location type is read-only and must not be specified.")
     }
 
     pub fn both_indexes() -> ApiError {

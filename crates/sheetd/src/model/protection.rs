@@ -20,10 +20,7 @@ pub fn complete(_book: &Workbook, out: &mut Map<String, Json>, caller: &str) {
 }
 
 fn may_edit(body: &Map<String, Json>, caller: &str) -> bool {
-    let users = body
-        .get("editors")
-        .and_then(|e| e.get("users"))
-        .and_then(Json::as_array);
+    let users = body.get("editors").and_then(|e| e.get("users")).and_then(Json::as_array);
     users.is_some_and(|u| u.iter().any(|user| user.as_str() == Some(caller)))
 }
 
@@ -32,16 +29,11 @@ impl Sheet {
     pub fn check_protection(&self, rect: &Rect, caller: &str) -> ApiResult<()> {
         let (rows, columns) = (self.row_count(), self.column_count());
         for object in self.objects_of(ObjectKind::Protected) {
-            if object.body.get("warningOnly").and_then(Json::as_bool) == Some(true)
-                || may_edit(&object.body, caller)
-            {
+            if object.body.get("warningOnly").and_then(Json::as_bool) == Some(true) || may_edit(&object.body, caller) {
                 continue;
             }
             let open = unprotected(&object.body);
-            let touched = object
-                .ranges
-                .iter()
-                .any(|r| r.clamp(rows, columns).intersects(rect))
+            let touched = object.ranges.iter().any(|r| r.clamp(rows, columns).intersects(rect))
                 && !open.iter().any(|r| r.clamp(rows, columns).covers(rect));
             if touched {
                 return Err(protected());
@@ -53,11 +45,7 @@ impl Sheet {
 
 fn unprotected(body: &Map<String, Json>) -> Vec<Bounds> {
     let ranges = body.get("unprotectedRanges").and_then(Json::as_array);
-    ranges
-        .into_iter()
-        .flatten()
-        .filter_map(|r| super::resolve::bounds(r).ok())
-        .collect()
+    ranges.into_iter().flatten().filter_map(|r| super::resolve::bounds(r).ok()).collect()
 }
 
 fn protected() -> ApiError {

@@ -11,35 +11,22 @@ use crate::errors::{ApiError, ApiResult};
 /// The part of the discovery document that checks need.
 pub struct Schemas(Map<String, Json>);
 
-pub static SHEETS: LazyLock<Schemas> =
-    LazyLock::new(|| Schemas::read(include_str!("../../data/sheets.v4.json")));
+pub static SHEETS: LazyLock<Schemas> = LazyLock::new(|| Schemas::read(include_str!("../../data/sheets.v4.json")));
 
 impl Schemas {
     fn read(document: &str) -> Self {
-        let document: Json =
-            serde_json::from_str(document).expect("the discovery document is JSON");
-        Self(
-            document["schemas"]
-                .as_object()
-                .expect("it has schemas")
-                .clone(),
-        )
+        let document: Json = serde_json::from_str(document).expect("the discovery document is JSON");
+        Self(document["schemas"].as_object().expect("it has schemas").clone())
     }
 
     fn properties(&self, schema: &str) -> &Map<String, Json> {
         static NONE: LazyLock<Map<String, Json>> = LazyLock::new(Map::new);
-        self.0
-            .get(schema)
-            .and_then(|s| s["properties"].as_object())
-            .unwrap_or(&NONE)
+        self.0.get(schema).and_then(|s| s["properties"].as_object()).unwrap_or(&NONE)
     }
 
     /// A body in its canonical form: camelCase names, typed numbers, nulls left out; or every refusal in one answer.
     pub fn body(&self, schema: &str, body: Json, root: &str) -> ApiResult<Json> {
-        let mut check = Check {
-            schemas: self,
-            violations: Vec::new(),
-        };
+        let mut check = Check { schemas: self, violations: Vec::new() };
         let canonical = match body {
             Json::Object(members) => check.message(schema, members, root),
             _ => {
@@ -72,10 +59,7 @@ impl Schemas {
             let Some(property) = self.property(schema, name) else {
                 return Some(name.clone());
             };
-            let target = property
-                .get("$ref")
-                .or_else(|| property.pointer("/items/$ref"))
-                .and_then(Json::as_str);
+            let target = property.get("$ref").or_else(|| property.pointer("/items/$ref")).and_then(Json::as_str);
             match target {
                 Some(target) => self.unknown_path(target, inner),
                 None if inner.is_all() || property.get("additionalProperties").is_some() => None,
@@ -87,9 +71,7 @@ impl Schemas {
 
     fn property(&self, schema: &str, name: &str) -> Option<&Json> {
         let properties = self.properties(schema);
-        properties
-            .get(name)
-            .or_else(|| properties.get(&camel(name)))
+        properties.get(name).or_else(|| properties.get(&camel(name)))
     }
 }
 
@@ -102,13 +84,8 @@ fn first_name(mask: &Mask) -> Option<String> {
 
 /// Recorded: test_get_... with a wrong path (facts 1.3).
 fn bad_path(path: &str) -> ApiError {
-    let description = format!(
-        "Error expanding 'fields' parameter. Cannot find matching fields for path '{path}'."
-    );
-    ApiError::bad_request(
-        "Request contains an invalid argument.",
-        &[(path.to_owned(), description)],
-    )
+    let description = format!("Error expanding 'fields' parameter. Cannot find matching fields for path '{path}'.");
+    ApiError::bad_request("Request contains an invalid argument.", &[(path.to_owned(), description)])
 }
 
 struct Check<'a> {
@@ -121,12 +98,7 @@ impl Check<'_> {
         if self.violations.is_empty() {
             return Ok(());
         }
-        let message = self
-            .violations
-            .iter()
-            .map(|(_, d)| d.as_str())
-            .collect::<Vec<_>>()
-            .join("\n");
+        let message = self.violations.iter().map(|(_, d)| d.as_str()).collect::<Vec<_>>().join("\n");
         Err(ApiError::bad_request(message, &self.violations))
     }
 
@@ -137,17 +109,10 @@ impl Check<'_> {
     fn message(&mut self, schema: &str, members: Map<String, Json>, path: &str) -> Json {
         let mut out = Map::new();
         for (name, value) in members {
-            let canonical = if self.schemas.properties(schema).contains_key(&name) {
-                name.clone()
-            } else {
-                camel(&name)
-            };
+            let canonical =
+                if self.schemas.properties(schema).contains_key(&name) { name.clone() } else { camel(&name) };
             let Some(property) = self.schemas.properties(schema).get(&canonical) else {
-                let place = if path.is_empty() {
-                    String::new()
-                } else {
-                    format!(" at '{path}'")
-                };
+                let place = if path.is_empty() { String::new() } else { format!(" at '{path}'") };
                 self.refuse(
                     path,
                     format!("Invalid JSON payload received. Unknown name \"{name}\"{place}: Cannot find field."),
@@ -159,9 +124,7 @@ impl Check<'_> {
             }
             let property = property.clone();
             let inner = join(path, &snake(&canonical));
-            if let Some(other) = one_of(schema)
-                .iter()
-                .find(|o| **o != canonical && out.contains_key(**o))
+            if let Some(other) = one_of(schema).iter().find(|o| **o != canonical && out.contains_key(**o))
                 && one_of(schema).contains(&canonical.as_str())
             {
                 let _ = other;
@@ -231,9 +194,7 @@ impl Check<'_> {
                     .collect();
                 Json::Array(checked)
             }
-            single if list_of_lists => {
-                Json::Array(self.list_value(single, path).into_iter().collect())
-            }
+            single if list_of_lists => Json::Array(self.list_value(single, path).into_iter().collect()),
             single => Json::Array(self.value(items, single, path).into_iter().collect()),
         }
     }
@@ -242,10 +203,8 @@ impl Check<'_> {
         if value.is_array() {
             return Some(value);
         }
-        let text = format!(
-            "Invalid value at '{path}' (type.googleapis.com/google.protobuf.ListValue), {}",
-            shown(&value)
-        );
+        let text =
+            format!("Invalid value at '{path}' (type.googleapis.com/google.protobuf.ListValue), {}", shown(&value));
         self.refuse(path, text);
         None
     }
@@ -257,11 +216,8 @@ impl Check<'_> {
             } else {
                 "Starting an object on a scalar field"
             };
-            let text = format!(
-                "Invalid JSON payload received. Unknown name \"{}\" at '{}': {what}",
-                last(path),
-                parent(path)
-            );
+            let text =
+                format!("Invalid JSON payload received. Unknown name \"{}\" at '{}': {what}", last(path), parent(path));
             self.refuse(parent(path), text);
             return None;
         }
@@ -276,10 +232,7 @@ impl Check<'_> {
         };
         if checked.is_none() {
             let kind = type_name(kind, property, path);
-            self.refuse(
-                path,
-                format!("Invalid value at '{path}' ({kind}), {}", shown(&value)),
-            );
+            self.refuse(path, format!("Invalid value at '{path}' ({kind}), {}", shown(&value)));
         }
         checked
     }
@@ -291,8 +244,7 @@ fn integer(value: &Json) -> Option<Json> {
         Json::String(text) => text.trim_start_matches('+').parse::<f64>().ok()?,
         _ => return None,
     };
-    (n.fract() == 0.0 && (-2_147_483_648.0..=2_147_483_647.0).contains(&n))
-        .then(|| Json::from(n as i64))
+    (n.fract() == 0.0 && (-2_147_483_648.0..=2_147_483_647.0).contains(&n)).then(|| Json::from(n as i64))
 }
 
 fn number(value: &Json) -> Option<Json> {
@@ -324,11 +276,7 @@ pub fn member(names: &[Json], value: &Json) -> Option<Json> {
         Json::String(text) => {
             let wanted = text.to_ascii_uppercase().replace('-', "_");
             let by_number = || text.parse::<usize>().ok().and_then(|n| names.get(n));
-            names
-                .iter()
-                .find(|n| n.as_str() == Some(&wanted))
-                .or_else(by_number)
-                .cloned()
+            names.iter().find(|n| n.as_str() == Some(&wanted)).or_else(by_number).cloned()
         }
         Json::Number(n) => names.get(n.as_u64()? as usize).cloned(),
         _ => None,
@@ -338,18 +286,10 @@ pub fn member(names: &[Json], value: &Json) -> Option<Json> {
 fn type_name(kind: &str, property: &Json, path: &str) -> String {
     match kind {
         "integer" => "TYPE_INT32".to_owned(),
-        "number" => if property["format"] == "float" {
-            "TYPE_FLOAT"
-        } else {
-            "TYPE_DOUBLE"
-        }
-        .to_owned(),
+        "number" => if property["format"] == "float" { "TYPE_FLOAT" } else { "TYPE_DOUBLE" }.to_owned(),
         "boolean" => "TYPE_BOOL".to_owned(),
         _ if property.get("enum").is_some() => {
-            format!(
-                "type.googleapis.com/google.apps.sheets.v4.{}",
-                enum_name(last(path))
-            )
+            format!("type.googleapis.com/google.apps.sheets.v4.{}", enum_name(last(path)))
         }
         _ => "TYPE_STRING".to_owned(),
     }
@@ -380,13 +320,7 @@ fn one_of(schema: &str) -> &'static [&'static str] {
     match schema {
         "DataFilter" => &["developerMetadataLookup", "a1Range", "gridRange"],
         "DeveloperMetadataLocation" => &["spreadsheet", "sheetId", "dimensionRange"],
-        "ExtendedValue" => &[
-            "numberValue",
-            "stringValue",
-            "boolValue",
-            "formulaValue",
-            "errorValue",
-        ],
+        "ExtendedValue" => &["numberValue", "stringValue", "boolValue", "formulaValue", "errorValue"],
         "UpdateCellsRequest" => &["start", "range"],
         _ => &[],
     }
@@ -409,11 +343,7 @@ fn shown(value: &Json) -> String {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 fn last(path: &str) -> &str {

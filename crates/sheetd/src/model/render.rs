@@ -82,21 +82,12 @@ fn text_of(computed: &Computed, format: Option<&Json>) -> String {
 }
 
 fn is_date(format: Option<&Json>) -> bool {
-    matches!(
-        format.and_then(|f| f.get("type")).and_then(Json::as_str),
-        Some("DATE" | "TIME" | "DATE_TIME")
-    )
+    matches!(format.and_then(|f| f.get("type")).and_then(Json::as_str), Some("DATE" | "TIME" | "DATE_TIME"))
 }
 
 fn number_text(n: f64, format: Option<&Json>) -> String {
-    let kind = format
-        .and_then(|f| f.get("type"))
-        .and_then(Json::as_str)
-        .unwrap_or("");
-    let pattern = format
-        .and_then(|f| f.get("pattern"))
-        .and_then(Json::as_str)
-        .filter(|p| !p.is_empty());
+    let kind = format.and_then(|f| f.get("type")).and_then(Json::as_str).unwrap_or("");
+    let pattern = format.and_then(|f| f.get("pattern")).and_then(Json::as_str).filter(|p| !p.is_empty());
     match (kind, pattern) {
         ("DATE" | "TIME" | "DATE_TIME", pattern) => date_text(
             n,
@@ -106,9 +97,7 @@ fn number_text(n: f64, format: Option<&Json>) -> String {
                 _ => "m/d/yyyy h:mm:ss",
             }),
         ),
-        (_, Some("@")) | ("TEXT", _) | ("", None) | ("NUMBER_FORMAT_TYPE_UNSPECIFIED", None) => {
-            general(n)
-        }
+        (_, Some("@")) | ("TEXT", _) | ("", None) | ("NUMBER_FORMAT_TYPE_UNSPECIFIED", None) => general(n),
         ("NUMBER", None) => pattern_text(n, "#,##0.00"),
         ("CURRENCY", None) => pattern_text(n, "\"$\"#,##0.00"),
         ("PERCENT", None) => pattern_text(n, "0.00%"),
@@ -131,11 +120,7 @@ pub fn general(n: f64) -> String {
         return scientific(n, 5);
     }
     let text = rounded(n, 10.max(magnitude.log10().floor() as i32 + 1));
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// Decimal text with so many significant digits, zeros after them.
@@ -146,10 +131,7 @@ fn rounded(n: f64, digits: i32) -> String {
     let sign = if n < 0.0 { "-" } else { "" };
     let figures: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     if exponent >= digits - 1 {
-        return format!(
-            "{sign}{figures}{}",
-            "0".repeat((exponent - digits + 1) as usize)
-        );
+        return format!("{sign}{figures}{}", "0".repeat((exponent - digits + 1) as usize));
     }
     if exponent < 0 {
         let text = format!("{sign}0.{}{figures}", "0".repeat((-exponent - 1) as usize));
@@ -157,27 +139,15 @@ fn rounded(n: f64, digits: i32) -> String {
     }
     let (whole, fraction) = figures.split_at(exponent as usize + 1);
     let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{fraction}")
-    }
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
 fn scientific(n: f64, decimals: usize) -> String {
     let text = format!("{n:.decimals$e}");
     let (mantissa, exponent) = text.split_once('e').expect("exponential form");
     let exponent: i32 = exponent.parse().expect("an exponent");
-    let mantissa = if mantissa.contains('.') {
-        mantissa.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        mantissa
-    };
-    format!(
-        "{mantissa}E{}{:02}",
-        if exponent < 0 { '-' } else { '+' },
-        exponent.abs()
-    )
+    let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+    format!("{mantissa}E{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
 
 /// Number patterns: sections, `#,##0.00`, `%`, `E+00`, quoted and escaped text.
@@ -299,11 +269,7 @@ impl Pattern {
     }
 
     fn literal(&mut self, text: &str) {
-        if self.has_digits {
-            self.suffix.push_str(text)
-        } else {
-            self.prefix.push_str(text)
-        }
+        if self.has_digits { self.suffix.push_str(text) } else { self.prefix.push_str(text) }
     }
 
     fn print(&self, n: f64) -> String {
@@ -317,11 +283,7 @@ impl Pattern {
                 let text = format!("{:.*e}", self.decimals, n.abs());
                 let (mantissa, exponent) = text.split_once('e').expect("exponential form");
                 let exponent: i32 = exponent.parse().expect("an exponent");
-                format!(
-                    "{mantissa}E{}{:0width$}",
-                    if exponent < 0 { '-' } else { '+' },
-                    exponent.abs()
-                )
+                format!("{mantissa}E{}{:0width$}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
             }
             None => self.decimal(n.abs()),
         };
@@ -331,26 +293,14 @@ impl Pattern {
     fn decimal(&self, n: f64) -> String {
         let places = self.decimals + self.optional_decimals;
         let scale = 10f64.powi(places as i32);
-        let half_up = if n * scale < 9e15 {
-            (n * scale * (1.0 + f64::EPSILON)).round() / scale
-        } else {
-            n
-        };
+        let half_up = if n * scale < 9e15 { (n * scale * (1.0 + f64::EPSILON)).round() / scale } else { n };
         let text = format!("{half_up:.places$}");
         let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
         let keep = fraction.trim_end_matches('0').len().max(self.decimals);
-        let whole = if self.whole == 0 {
-            whole.trim_start_matches('0')
-        } else {
-            whole
-        };
+        let whole = if self.whole == 0 { whole.trim_start_matches('0') } else { whole };
         let whole = format!("{whole:0>width$}", width = self.whole);
         let whole = if self.grouped { group(&whole) } else { whole };
-        if keep == 0 {
-            whole
-        } else {
-            format!("{whole}.{}", &fraction[..keep])
-        }
+        if keep == 0 { whole } else { format!("{whole}.{}", &fraction[..keep]) }
     }
 }
 
@@ -375,8 +325,7 @@ pub fn moment(serial: f64) -> Option<NaiveDateTime> {
     } else {
         epoch.checked_sub_days(Days::new(-days as u64))?
     };
-    day.and_time(NaiveTime::MIN)
-        .checked_add_signed(TimeDelta::milliseconds(millis))
+    day.and_time(NaiveTime::MIN).checked_add_signed(TimeDelta::milliseconds(millis))
 }
 
 /// Date patterns: y, m (month, or minute beside h or s), d, h, s, am/pm, fractions of a second.
@@ -392,11 +341,7 @@ fn date_text(serial: f64, pattern: &str) -> String {
         let after = tokens[i + 1..].iter().find(|t| is_unit(t));
         let minute = before.is_some_and(|t| t.starts_with('h') || t.starts_with("[h"))
             || after.is_some_and(|t| t.starts_with('s'));
-        let hour = if twelve {
-            (at.hour() + 11) % 12 + 1
-        } else {
-            at.hour()
-        };
+        let hour = if twelve { (at.hour() + 11) % 12 + 1 } else { at.hour() };
         out.push_str(&match token.as_str() {
             "yy" | "y" => format!("{:02}", at.year() % 100),
             t if t.starts_with('y') => format!("{:04}", at.year()),
@@ -416,11 +361,7 @@ fn date_text(serial: f64, pattern: &str) -> String {
             "ss" => format!("{:02}", at.second()),
             t if t.starts_with("[h") => ((serial * 24.0).floor() as i64).to_string(),
             t if t.starts_with(".0") => {
-                format!(
-                    ".{}",
-                    &format!("{:03}", at.and_utc().timestamp_subsec_millis())
-                        [..(t.len() - 1).min(3)]
-                )
+                format!(".{}", &format!("{:03}", at.and_utc().timestamp_subsec_millis())[..(t.len() - 1).min(3)])
             }
             t if t.starts_with("am") => if at.hour() < 12 { "AM" } else { "PM" }.to_owned(),
             literal => literal.trim_start_matches('\u{0}').to_owned(),
@@ -493,20 +434,12 @@ mod tests {
             (0.12, "PERCENT", "0%", "12%"),
             (46_270.0, "DATE", "yyyy-mm-dd", "2026-09-05"),
             (46_024.0, "DATE", "m-d", "1-2"),
-            (
-                46_270.5625,
-                "DATE_TIME",
-                "yyyy-mm-dd h:mm:ss",
-                "2026-09-05 13:30:00",
-            ),
+            (46_270.5625, "DATE_TIME", "yyyy-mm-dd h:mm:ss", "2026-09-05 13:30:00"),
             (0.5625, "TIME", "h:mm am/pm", "1:30 PM"),
             (-5.0, "NUMBER", "0.0;(0.0)", "(5.0)"),
             (12_345.0, "SCIENTIFIC", "0.00E+00", "1.23E+04"),
         ] {
-            assert_eq!(
-                number_text(n, Some(&json!({"type": kind, "pattern": pattern}))),
-                want
-            );
+            assert_eq!(number_text(n, Some(&json!({"type": kind, "pattern": pattern}))), want);
         }
     }
 }

@@ -151,11 +151,7 @@ impl Sheet {
             return;
         };
         let Some(shared) = slot else { return };
-        let keep = shared
-            .cells
-            .iter()
-            .rposition(|c| !c.is_bare())
-            .map_or(0, |at| at + 1);
+        let keep = shared.cells.iter().rposition(|c| !c.is_bare()).map_or(0, |at| at + 1);
         if keep < shared.cells.len() {
             Arc::make_mut(shared).cells.truncate(keep);
         }
@@ -209,10 +205,7 @@ impl Sheet {
         let mut rows = 0;
         let mut columns = 0;
         for (index, row) in self.rows.iter().enumerate() {
-            if let Some(last) = row
-                .as_ref()
-                .and_then(|r| r.cells.iter().rposition(|c| !c.is_blank()))
-            {
+            if let Some(last) = row.as_ref().and_then(|r| r.cells.iter().rposition(|c| !c.is_blank())) {
                 rows = index as u32 + 1;
                 columns = columns.max(last as u32 + 1);
             }

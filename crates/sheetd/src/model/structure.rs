@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::area::{Axis, Bounds, Rect};
+use super::cell::Entered;
 use super::metadata::Location;
+use super::references;
 use super::sheet::{Props, Sheet};
 use super::workbook::Workbook;
 
@@ -27,20 +29,21 @@ pub enum Shift {
 }
 
 impl Shift {
+    fn is_idle(self) -> bool {
+        matches!(self, Self::Move { start, end, to } if (start..=end).contains(&to))
+    }
+
     /// The new index of a line; `None` where it is gone.
     pub fn line(self, index: u32) -> Option<u32> {
         match self {
             Self::Insert { at, count } => Some(if index >= at { index + count } else { index }),
             Self::Delete { start, end } if index < start => Some(index).filter(|_| end >= start),
             Self::Delete { start, end } => (index >= end).then(|| index - (end - start)),
+            Self::Move { .. } if self.is_idle() => Some(index),
             Self::Move { start, end, to } => {
                 let count = end - start;
                 Some(if (start..end).contains(&index) {
-                    if to > start {
-                        index + to - end
-                    } else {
-                        index - (start - to)
-                    }
+                    if to > start { index + to - end } else { index - (start - to) }
                 } else if index >= end && index < to {
                     index - count
                 } else if index >= to && index < start {
@@ -56,31 +59,19 @@ impl Shift {
     pub fn range(self, start: Option<u32>, end: Option<u32>) -> Option<(Option<u32>, Option<u32>)> {
         let was_empty = end.is_some_and(|e| e <= start.unwrap_or(0));
         let moved = match self {
-            Self::Insert { at, count } => (
-                start.map(|s| if s >= at { s + count } else { s }),
-                end.map(|e| if e > at { e + count } else { e }),
-            ),
+            Self::Insert { at, count } => {
+                (start.map(|s| if s >= at { s + count } else { s }), end.map(|e| if e > at { e + count } else { e }))
+            }
             Self::Delete { start: a, end: b } => {
                 let cut = |edge: u32| {
-                    if edge >= b {
-                        edge - (b - a)
-                    } else {
-                        edge.min(a)
-                    }
+                    if edge >= b { edge - (b - a) } else { edge.min(a) }
                 };
                 (start.map(cut), end.map(cut))
             }
-            Self::Move {
-                start: a,
-                end: b,
-                to,
-            } => {
+            Self::Move { start: a, end: b, to } => {
                 let (s, e) = (start.unwrap_or(0), end.unwrap_or(u32::MAX));
                 if a <= s && e <= b {
-                    (
-                        start.and_then(|s| self.line(s)),
-                        end.and_then(|e| self.line(e - 1)).map(|e| e + 1),
-                    )
+                    (start.and_then(|s| self.line(s)), end.and_then(|e| self.line(e - 1)).map(|e| e + 1))
                 } else if s <= a && b <= e && s <= to && to <= e {
                     (start, end)
                 } else {
@@ -103,18 +94,16 @@ impl Shift {
 
     fn rect(self, axis: Axis, rect: Rect) -> Option<Rect> {
         let b = self.bounds(axis, rect.bounds())?;
-        Some(Rect {
-            r0: b.r0?,
-            r1: b.r1?,
-            c0: b.c0?,
-            c1: b.c1?,
-        })
+        Some(Rect { r0: b.r0?, r1: b.r1?, c0: b.c0?, c1: b.c1? })
     }
 }
 
 impl Workbook {
     /// Moves the cells, and all that follows them, of one tab.
     pub fn shift(&mut self, sheet: i64, axis: Axis, shift: Shift) {
+        if shift.is_idle() {
+            return;
+        }
         let at = self.position(sheet).expect("the caller resolved the sheet");
         Arc::make_mut(&mut self.sheets[at]).shift(axis, shift);
         for named in &mut self.names {
@@ -125,16 +114,38 @@ impl Workbook {
             }
         }
         self.follow(sheet, axis, |index| shift.line(index));
+        let title = self.sheets[at].title.clone();
+        self.rewrite_formulas(|own, text| references::shifted(text, own, &title, axis, shift));
+    }
+
+    /// Passes every formula through `to`, with the title of its tab.
+    pub fn rewrite_formulas(&mut self, to: impl Fn(&str, &str) -> String) {
+        if !self.may_have_formulas {
+            return;
+        }
+        for sheet in &mut self.sheets {
+            let mut changed = Vec::new();
+            for (r, row) in sheet.rows.iter().enumerate() {
+                for (c, cell) in row.iter().flat_map(|row| row.cells.iter().enumerate()) {
+                    if let Some(text) = cell.formula() {
+                        let new = to(&sheet.title, text);
+                        if new != text {
+                            changed.push((r as u32, c as u32, new));
+                        }
+                    }
+                }
+            }
+            for (r, c, text) in changed {
+                Arc::make_mut(sheet).cell_mut(r, c).entered = Entered::formula(text);
+            }
+        }
     }
 
     /// Puts rows into another order: the row now at `order[i]` comes to `start + i`.
     pub fn permute_rows(&mut self, sheet: i64, start: u32, order: &[u32]) {
         let at = self.position(sheet).expect("the caller resolved the sheet");
         let grid = Arc::make_mut(&mut self.sheets[at]);
-        let old: Vec<_> = order
-            .iter()
-            .map(|&from| grid.rows[from as usize].clone())
-            .collect();
+        let old: Vec<_> = order.iter().map(|&from| grid.rows[from as usize].clone()).collect();
         for (offset, row) in old.into_iter().enumerate() {
             grid.rows.set(start as usize + offset, row);
         }
@@ -142,13 +153,9 @@ impl Workbook {
         for (offset, from) in order.iter().enumerate() {
             target[(from - start) as usize] = start + offset as u32;
         }
+        move_relative_formulas(Arc::make_mut(&mut self.sheets[at]), start, order);
         self.follow(sheet, Axis::Rows, |index| {
-            Some(
-                index
-                    .checked_sub(start)
-                    .and_then(|i| target.get(i as usize).copied())
-                    .unwrap_or(index),
-            )
+            Some(index.checked_sub(start).and_then(|i| target.get(i as usize).copied()).unwrap_or(index))
         });
     }
 
@@ -158,19 +165,10 @@ impl Workbook {
             .metadata
             .iter()
             .filter_map(|(id, m)| match m.location {
-                Location::Line {
-                    sheet: s,
-                    axis: a,
-                    index,
-                } if s == sheet && a == axis => Some((*id, index)),
+                Location::Line { sheet: s, axis: a, index } if s == sheet && a == axis => Some((*id, index)),
                 _ => None,
             })
-            .map(|(id, index)| {
-                (
-                    id,
-                    to(index).filter(|new| *new != index).or_else(|| to(index)),
-                )
-            })
+            .map(|(id, index)| (id, to(index).filter(|new| *new != index).or_else(|| to(index))))
             .collect();
         for (id, new) in lines {
             match new {
@@ -179,14 +177,26 @@ impl Workbook {
                 }
                 Some(new) => {
                     if let Some(entry) = self.metadata.get_mut(&id) {
-                        entry.location = Location::Line {
-                            sheet,
-                            axis,
-                            index: new,
-                        };
+                        entry.location = Location::Line { sheet, axis, index: new };
                     }
                 }
             }
+        }
+    }
+}
+
+/// A formula that is sorted to another row reads the cells beside it there.
+fn move_relative_formulas(sheet: &mut Sheet, start: u32, order: &[u32]) {
+    for (row, from) in (start..).zip(order).filter(|(row, from)| row != *from) {
+        let cells = sheet.row(row).map(|r| &r.cells[..]).unwrap_or_default();
+        let moved: Vec<(u32, String)> = (0..)
+            .zip(cells)
+            .filter_map(|(c, cell)| {
+                Some((c, references::offset(cell.formula()?, i64::from(row) - i64::from(*from), 0)))
+            })
+            .collect();
+        for (c, text) in moved {
+            sheet.cell_mut(row, c).entered = Entered::formula(text);
         }
     }
 }
@@ -197,28 +207,19 @@ impl Sheet {
             Axis::Rows => self.shift_rows(shift),
             Axis::Columns => self.shift_columns(shift),
         }
-        self.merges = self
-            .merges
-            .iter()
-            .filter_map(|m| shift.rect(axis, *m))
-            .collect();
+        self.merges = self.merges.iter().filter_map(|m| shift.rect(axis, *m)).collect();
         self.objects.retain_mut(|object| {
             let had = !object.ranges.is_empty();
-            object.ranges = object
-                .ranges
-                .iter()
-                .filter_map(|r| shift.bounds(axis, *r))
-                .collect();
+            object.ranges = object.ranges.iter().filter_map(|r| shift.bounds(axis, *r)).collect();
             !had || !object.ranges.is_empty()
         });
-        self.groups_mut(axis)
-            .retain_mut(|g| match shift.range(Some(g.start), Some(g.end)) {
-                Some((Some(start), Some(end))) => {
-                    (g.start, g.end) = (start, end);
-                    true
-                }
-                _ => false,
-            });
+        self.groups_mut(axis).retain_mut(|g| match shift.range(Some(g.start), Some(g.end)) {
+            Some((Some(start), Some(end))) => {
+                (g.start, g.end) = (start, end);
+                true
+            }
+            _ => false,
+        });
         self.shift_frozen(axis, shift);
     }
 
@@ -239,8 +240,7 @@ impl Sheet {
         match shift {
             Shift::Insert { at, count } => {
                 let tail = self.rows.split_off(at as usize);
-                self.rows
-                    .append(std::iter::repeat_n(None, count as usize).collect());
+                self.rows.append(std::iter::repeat_n(None, count as usize).collect());
                 self.rows.append(tail);
             }
             Shift::Delete { start, end } => {
@@ -290,10 +290,7 @@ fn shift_cells(cells: &mut Vec<super::cell::Cell>, shift: Shift) {
     match shift {
         Shift::Insert { at, count } => {
             if (at as usize) < cells.len() {
-                cells.splice(
-                    at as usize..at as usize,
-                    std::iter::repeat_n(Default::default(), count as usize),
-                );
+                cells.splice(at as usize..at as usize, std::iter::repeat_n(Default::default(), count as usize));
             }
         }
         Shift::Delete { start, end } => {
@@ -345,38 +342,15 @@ mod tests {
         for (shift, want) in [
             (Shift::Insert { at: 1, count: 2 }, "a..bcde"),
             (Shift::Delete { start: 1, end: 3 }, "ade...."),
-            (
-                Shift::Move {
-                    start: 1,
-                    end: 2,
-                    to: 4,
-                },
-                "acdbe..",
-            ),
-            (
-                Shift::Move {
-                    start: 3,
-                    end: 5,
-                    to: 1,
-                },
-                "adebc..",
-            ),
-            (
-                Shift::Move {
-                    start: 1,
-                    end: 3,
-                    to: 2,
-                },
-                "abcde..",
-            ),
+            (Shift::Move { start: 1, end: 2, to: 4 }, "acdbe.."),
+            (Shift::Move { start: 3, end: 5, to: 1 }, "adebc.."),
+            (Shift::Move { start: 1, end: 3, to: 2 }, "abcde.."),
         ] {
             let mut book = letters("abcde");
             book.shift(0, Axis::Rows, shift);
             assert_eq!(shown(&book, 7), want, "{shift:?}");
             for (old, letter) in "abcde".chars().enumerate() {
-                let at = shift
-                    .line(old as u32)
-                    .map(|new| shown(&book, 7).as_bytes()[new as usize] as char);
+                let at = shift.line(old as u32).map(|new| shown(&book, 7).as_bytes()[new as usize] as char);
                 assert!(at.is_none_or(|found| found == letter), "{shift:?} {letter}");
             }
         }
@@ -391,24 +365,8 @@ mod tests {
             (Shift::Insert { at: 4, count: 3 }, r(2, 4), Some(r(2, 4))),
             (Shift::Delete { start: 0, end: 3 }, r(2, 4), Some(r(0, 1))),
             (Shift::Delete { start: 1, end: 5 }, r(2, 4), None),
-            (
-                Shift::Move {
-                    start: 1,
-                    end: 5,
-                    to: 8,
-                },
-                r(2, 4),
-                Some(r(5, 7)),
-            ),
-            (
-                Shift::Move {
-                    start: 2,
-                    end: 3,
-                    to: 4,
-                },
-                r(1, 5),
-                Some(r(1, 5)),
-            ),
+            (Shift::Move { start: 1, end: 5, to: 8 }, r(2, 4), Some(r(5, 7))),
+            (Shift::Move { start: 2, end: 3, to: 4 }, r(1, 5), Some(r(1, 5))),
         ] {
             assert_eq!(shift.range(range.0, range.1), want, "{shift:?} {range:?}");
         }

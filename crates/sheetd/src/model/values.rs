@@ -49,32 +49,17 @@ pub struct Writer<'a> {
 
 impl Workbook {
     pub fn echo(&self, sheet: i64, rect: &Rect) -> String {
-        let title = &self
-            .sheet(sheet)
-            .expect("the caller resolved the sheet")
-            .title;
-        if rect.is_empty() {
-            "#REF!".to_owned()
-        } else {
-            a1::echo(title, rect.r0, rect.c0, rect.r1, rect.c1)
-        }
+        let title = &self.sheet(sheet).expect("the caller resolved the sheet").title;
+        if rect.is_empty() { "#REF!".to_owned() } else { a1::echo(title, rect.r0, rect.c0, rect.r1, rect.c1) }
     }
 }
 
 /// Values of a rectangle without the empty rows and columns at the end.
 pub fn read(sheet: &Sheet, rect: &Rect, axis: Axis, style: Style) -> Vec<Vec<Shown>> {
     match axis {
-        Axis::Rows => trimmed(
-            (rect.r0..rect.r1)
-                .map(|r| line(sheet, rect, r, style))
-                .collect(),
-        ),
+        Axis::Rows => trimmed((rect.r0..rect.r1).map(|r| line(sheet, rect, r, style)).collect()),
         Axis::Columns => {
-            let column = |c| {
-                (rect.r0..rect.r1)
-                    .map(|r| shown(sheet.cell(r, c), style))
-                    .collect()
-            };
+            let column = |c| (rect.r0..rect.r1).map(|r| shown(sheet.cell(r, c), style)).collect();
             trimmed((rect.c0..rect.c1).map(column).collect())
         }
     }
@@ -95,57 +80,22 @@ fn shown(cell: Option<&Cell>, style: Style) -> Shown {
 
 fn trimmed(mut lines: Vec<Vec<Shown>>) -> Vec<Vec<Shown>> {
     for line in &mut lines {
-        line.truncate(
-            line.iter()
-                .rposition(|v| !v.is_blank())
-                .map_or(0, |at| at + 1),
-        );
+        line.truncate(line.iter().rposition(|v| !v.is_blank()).map_or(0, |at| at + 1));
     }
-    lines.truncate(
-        lines
-            .iter()
-            .rposition(|l| !l.is_empty())
-            .map_or(0, |at| at + 1),
-    );
+    lines.truncate(lines.iter().rposition(|l| !l.is_empty()).map_or(0, |at| at + 1));
     lines
 }
 
 impl Writer<'_> {
     /// Writes `values` from the upper left corner of an area that they must fit into.
-    pub fn write(
-        &self,
-        book: &mut Workbook,
-        area: &Area,
-        values: &[Json],
-        axis: Axis,
-    ) -> ApiResult<Written> {
+    pub fn write(&self, book: &mut Workbook, area: &Area, values: &[Json], axis: Axis) -> ApiResult<Written> {
         let start = book.within_grid(area)?;
         let height = values.len() as u32;
-        let width = values
-            .iter()
-            .filter_map(Json::as_array)
-            .map(Vec::len)
-            .max()
-            .unwrap_or(0) as u32;
-        let (height, width) = if axis == Axis::Rows {
-            (height, width)
-        } else {
-            (width, height)
-        };
+        let width = values.iter().filter_map(Json::as_array).map(Vec::len).max().unwrap_or(0) as u32;
+        let (height, width) = if axis == Axis::Rows { (height, width) } else { (width, height) };
         self.check_fit(book, area, &start, height, width)?;
-        let rect = Rect {
-            r0: start.r0,
-            r1: start.r0 + height,
-            c0: start.c0,
-            c1: start.c0 + width,
-        };
-        let mut written = Written {
-            sheet: area.sheet,
-            rect,
-            rows: 0,
-            columns: 0,
-            cells: 0,
-        };
+        let rect = Rect { r0: start.r0, r1: start.r0 + height, c0: start.c0, c1: start.c0 + width };
+        let mut written = Written { sheet: area.sheet, rect, rows: 0, columns: 0, cells: 0 };
         let mut rows = vec![false; height as usize];
         let mut columns = vec![false; width as usize];
         let sheet = book.grid_mut(area.sheet)?;
@@ -167,38 +117,22 @@ impl Writer<'_> {
     }
 
     /// A single cell, or an open end, takes data of any size that the grid holds; a closed end does not (facts 1.3).
-    fn check_fit(
-        &self,
-        book: &Workbook,
-        area: &Area,
-        start: &Rect,
-        height: u32,
-        width: u32,
-    ) -> ApiResult<()> {
+    fn check_fit(&self, book: &Workbook, area: &Area, start: &Rect, height: u32, width: u32) -> ApiResult<()> {
         let sheet = book.grid(area.sheet)?;
         let b = &area.bounds;
         let anchor = start.height() == 1 && start.width() == 1 && b.r1.is_some() && b.c1.is_some();
-        let (last_row, last_column) = if anchor {
-            (sheet.row_count(), sheet.column_count())
-        } else {
-            (start.r1, start.c1)
-        };
+        let (last_row, last_column) =
+            if anchor { (sheet.row_count(), sheet.column_count()) } else { (start.r1, start.c1) };
         let place = || self.place(book, area, start);
         if start.r0 + height > last_row {
             if anchor {
-                return Err(super::resolve::texts::exceeds_grid(
-                    sheet,
-                    &grown(start, height, width),
-                ));
+                return Err(super::resolve::texts::exceeds_grid(sheet, &grown(start, height, width)));
             }
             return Err(texts::beyond_row(&place(), last_row + 1));
         }
         if start.c0 + width > last_column {
             if anchor {
-                return Err(super::resolve::texts::exceeds_grid(
-                    sheet,
-                    &grown(start, height, width),
-                ));
+                return Err(super::resolve::texts::exceeds_grid(sheet, &grown(start, height, width)));
             }
             return Err(texts::beyond_column(&place(), last_column));
         }
@@ -229,11 +163,7 @@ impl Writer<'_> {
             return Err(texts::too_long());
         }
         if self.option == InputOption::Raw {
-            let entered = if text.is_empty() {
-                Entered::Empty
-            } else {
-                Entered::text(text)
-            };
+            let entered = if text.is_empty() { Entered::Empty } else { Entered::text(text) };
             self.put(sheet, row, column, entered);
             return Ok(());
         }
@@ -248,9 +178,7 @@ impl Writer<'_> {
 
     /// Empties without leaving a trace where nothing was.
     fn put(&self, sheet: &mut Sheet, row: u32, column: u32, entered: Entered) {
-        if entered == Entered::Empty && sheet.cell(row, column).is_none()
-            || hidden_by_merge(sheet, row, column)
-        {
+        if entered == Entered::Empty && sheet.cell(row, column).is_none() || hidden_by_merge(sheet, row, column) {
             return;
         }
         let cell = sheet.cell_mut(row, column);
@@ -265,28 +193,17 @@ impl Writer<'_> {
 
 /// A merge keeps only its upper left cell (facts 9).
 fn hidden_by_merge(sheet: &Sheet, row: u32, column: u32) -> bool {
-    sheet
-        .merges
-        .iter()
-        .any(|m| m.contains(row, column) && (m.r0, m.c0) != (row, column))
+    sheet.merges.iter().any(|m| m.contains(row, column) && (m.r0, m.c0) != (row, column))
 }
 
 fn grown(start: &Rect, height: u32, width: u32) -> super::area::Bounds {
-    Rect {
-        r1: start.r0 + height,
-        c1: start.c0 + width,
-        ..*start
-    }
-    .bounds()
+    Rect { r1: start.r0 + height, c1: start.c0 + width, ..*start }.bounds()
 }
 
 /// Empties values; formats, notes and validation stay.
 pub fn clear(sheet: &mut Sheet, rect: &Rect) {
     for row in rect.r0..rect.r1 {
-        if sheet
-            .row(row)
-            .is_none_or(|r| r.cells.len() <= rect.c0 as usize)
-        {
+        if sheet.row(row).is_none_or(|r| r.cells.len() <= rect.c0 as usize) {
             continue;
         }
         let cells = &mut sheet.row_mut(row).cells;
@@ -319,12 +236,7 @@ pub fn table_in(sheet: &Sheet, rect: &Rect) -> Option<Rect> {
 /// Grows a rectangle over touching cells until its whole border is empty.
 fn block(sheet: &Sheet, row: u32, column: u32) -> Rect {
     let filled = |r: u32, c: u32| sheet.cell(r, c).is_some_and(|cell| !cell.is_blank());
-    let mut b = Rect {
-        r0: row,
-        r1: row + 1,
-        c0: column,
-        c1: column + 1,
-    };
+    let mut b = Rect { r0: row, r1: row + 1, c0: column, c1: column + 1 };
     loop {
         let before = b;
         let rows = b.r0.saturating_sub(1)..(b.r1 + 1).min(sheet.row_count());
@@ -357,9 +269,7 @@ mod texts {
     }
 
     pub fn beyond_row(place: &str, row: u32) -> ApiError {
-        ApiError::invalid(format!(
-            "Requested writing within range [{place}], but tried writing to row [{row}]"
-        ))
+        ApiError::invalid(format!("Requested writing within range [{place}], but tried writing to row [{row}]"))
     }
 
     pub fn beyond_column(place: &str, column: u32) -> ApiError {

@@ -25,9 +25,7 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// A mask decides alone: only one that names `sheets` whole or `sheets.data` builds the grid (facts 11.H).
     pub fn wants_grid(include: bool, fields: Option<&Mask>) -> bool {
-        fields.map_or(include, |mask| {
-            mask.names(&["sheets", "data"]) || reaches_data(mask)
-        })
+        fields.map_or(include, |mask| mask.names(&["sheets", "data"]) || reaches_data(mask))
     }
 }
 
@@ -48,11 +46,7 @@ pub fn spreadsheet(book: &Workbook, request: &Request) -> ApiResult<Json> {
     if let Some(mask) = request.mask.member("sheets") {
         let mut shown = Vec::new();
         for (index, sheet) in book.sheets.iter().enumerate() {
-            let areas: Vec<&Area> = request
-                .areas
-                .iter()
-                .filter(|a| a.sheet == sheet.id)
-                .collect();
+            let areas: Vec<&Area> = request.areas.iter().filter(|a| a.sheet == sheet.id).collect();
             if request.areas.is_empty() || !areas.is_empty() {
                 shown.push(sheet_json(book, sheet, index, &areas, request, mask)?);
             }
@@ -60,10 +54,7 @@ pub fn spreadsheet(book: &Workbook, request: &Request) -> ApiResult<Json> {
         out.insert("sheets".to_owned(), shown.into());
     }
     if wants("namedRanges") && !book.names.is_empty() {
-        let names = book
-            .names
-            .iter()
-            .map(|n| json!({ "namedRangeId": n.id, "name": n.name, "range": n.range.json() }));
+        let names = book.names.iter().map(|n| json!({ "namedRangeId": n.id, "name": n.name, "range": n.range.json() }));
         out.insert("namedRanges".to_owned(), names.collect());
     }
     if wants("spreadsheetUrl") {
@@ -102,10 +93,7 @@ pub fn properties(book: &Workbook) -> Json {
 /// `SheetProperties`; sheetId and index are always shown, even when 0 (facts 3.2).
 pub fn sheet_properties(sheet: &Sheet, index: usize) -> Json {
     let mut grid = json!({ "rowCount": sheet.row_count(), "columnCount": sheet.column_count() });
-    for (name, count) in [
-        ("frozenRowCount", sheet.frozen_rows),
-        ("frozenColumnCount", sheet.frozen_columns),
-    ] {
+    for (name, count) in [("frozenRowCount", sheet.frozen_rows), ("frozenColumnCount", sheet.frozen_columns)] {
         if count > 0 {
             grid[name] = count.into();
         }
@@ -149,15 +137,8 @@ fn sheet_json(
         out.insert("properties".to_owned(), sheet_properties(sheet, index));
     }
     if let (true, Some(mask)) = (request.grid_data, mask.member("data")) {
-        let whole = Area {
-            sheet: sheet.id,
-            bounds: Default::default(),
-        };
-        let asked: Vec<&Area> = if areas.is_empty() {
-            vec![&whole]
-        } else {
-            areas.to_vec()
-        };
+        let whole = Area { sheet: sheet.id, bounds: Default::default() };
+        let asked: Vec<&Area> = if areas.is_empty() { vec![&whole] } else { areas.to_vec() };
         let mut blocks = Vec::new();
         for area in asked {
             blocks.push(block(book, sheet, &book.within_grid(area)?, request, mask));
@@ -165,23 +146,10 @@ fn sheet_json(
         out.insert("data".to_owned(), blocks.into());
     }
     if wants("merges") {
-        let rects = areas
-            .iter()
-            .map(|a| a.bounds.clamp(sheet.row_count(), sheet.column_count()))
-            .collect::<Vec<_>>();
+        let rects = areas.iter().map(|a| a.bounds.clamp(sheet.row_count(), sheet.column_count())).collect::<Vec<_>>();
         let touched = |m: &&Rect| rects.is_empty() || rects.iter().any(|r| r.intersects(m));
-        let merges: Vec<Json> = sheet
-            .merges
-            .iter()
-            .filter(touched)
-            .map(|m| {
-                Area {
-                    sheet: sheet.id,
-                    bounds: m.bounds(),
-                }
-                .json()
-            })
-            .collect();
+        let merges: Vec<Json> =
+            sheet.merges.iter().filter(touched).map(|m| Area { sheet: sheet.id, bounds: m.bounds() }.json()).collect();
         put(&mut out, "merges", merges);
     }
     for (name, kind) in [
@@ -193,16 +161,9 @@ fn sheet_json(
         ("tables", ObjectKind::Table),
     ] {
         if wants(name) {
-            let objects: Vec<Json> = sheet
-                .objects_of(kind)
-                .map(|o| object(book, sheet, o, request.caller))
-                .collect();
+            let objects: Vec<Json> = sheet.objects_of(kind).map(|o| object(book, sheet, o, request.caller)).collect();
             if kind == ObjectKind::BasicFilter {
-                objects
-                    .into_iter()
-                    .next()
-                    .into_iter()
-                    .for_each(|o| drop(out.insert(name.to_owned(), o)));
+                objects.into_iter().next().into_iter().for_each(|o| drop(out.insert(name.to_owned(), o)));
             } else {
                 put(&mut out, name, objects);
             }
@@ -213,15 +174,7 @@ fn sheet_json(
     }
     for (name, axis) in [("rowGroups", Axis::Rows), ("columnGroups", Axis::Columns)] {
         if wants(name) {
-            put(
-                &mut out,
-                name,
-                sheet
-                    .groups(axis)
-                    .iter()
-                    .map(|g| group(sheet.id, axis, g))
-                    .collect(),
-            );
+            put(&mut out, name, sheet.groups(axis).iter().map(|g| group(sheet.id, axis, g)).collect());
         }
     }
     Ok(Json::Object(out))
@@ -241,11 +194,7 @@ pub fn object(book: &Workbook, sheet: &Sheet, object: &Object, caller: &str) -> 
         } else {
             *b
         };
-        Area {
-            sheet: sheet.id,
-            bounds,
-        }
-        .json()
+        Area { sheet: sheet.id, bounds }.json()
     };
     let mut out = Map::new();
     if let Some(name) = object.kind.id_member() {
@@ -253,10 +202,7 @@ pub fn object(book: &Workbook, sheet: &Sheet, object: &Object, caller: &str) -> 
     }
     match object.kind {
         ObjectKind::ConditionalFormat => {
-            out.insert(
-                "ranges".to_owned(),
-                object.ranges.iter().map(area).collect(),
-            );
+            out.insert("ranges".to_owned(), object.ranges.iter().map(area).collect());
         }
         _ => {
             if let Some(range) = object.ranges.first() {
@@ -311,31 +257,19 @@ fn block(book: &Workbook, sheet: &Sheet, rect: &Rect, request: &Request, mask: &
         let rows = row_data(sheet, rect, mask);
         put(&mut out, "rowData", rows);
     }
-    for (name, axis, range) in [
-        ("rowMetadata", Axis::Rows, rect.r0..rect.r1),
-        ("columnMetadata", Axis::Columns, rect.c0..rect.c1),
-    ] {
+    for (name, axis, range) in
+        [("rowMetadata", Axis::Rows, rect.r0..rect.r1), ("columnMetadata", Axis::Columns, rect.c0..rect.c1)]
+    {
         if mask.covers(name) {
-            let mut lines: Vec<Json> = range
-                .clone()
-                .map(|i| dimension_properties(axis, sheet.props(axis, i)))
-                .collect();
-            for entry in book
-                .metadata
-                .values()
-                .filter(|m| m.shown_to(request.project))
-            {
-                if let Location::Line {
-                    sheet: s,
-                    axis: a,
-                    index,
-                } = entry.location
+            let mut lines: Vec<Json> =
+                range.clone().map(|i| dimension_properties(axis, sheet.props(axis, i))).collect();
+            for entry in book.metadata.values().filter(|m| m.shown_to(request.project)) {
+                if let Location::Line { sheet: s, axis: a, index } = entry.location
                     && s == sheet.id
                     && a == axis
                     && range.contains(&index)
                     && let Json::Object(line) = &mut lines[(index - range.start) as usize]
-                    && let Json::Array(list) =
-                        line.entry("developerMetadata").or_insert_with(|| json!([]))
+                    && let Json::Array(list) = line.entry("developerMetadata").or_insert_with(|| json!([]))
                 {
                     list.push(entry.json());
                 }
@@ -355,10 +289,7 @@ fn dimension_properties(axis: Axis, props: Props) -> Json {
     if props.hidden_by_user {
         out.insert("hiddenByUser".to_owned(), true.into());
     }
-    out.insert(
-        "pixelSize".to_owned(),
-        props.pixels.unwrap_or(default).into(),
-    );
+    out.insert("pixelSize".to_owned(), props.pixels.unwrap_or(default).into());
     Json::Object(out)
 }
 
@@ -370,29 +301,13 @@ fn row_data(sheet: &Sheet, rect: &Rect, mask: &Mask) -> Vec<Json> {
     for r in rect.r0..rect.r1 {
         let cells = sheet.row(r).map(|row| &row.cells[..]).unwrap_or_default();
         let end = cells.len().min(rect.c1 as usize);
-        let mut values: Vec<Json> = cells
-            .get(rect.c0 as usize..end)
-            .unwrap_or_default()
-            .iter()
-            .map(|c| cell(c, mask))
-            .collect();
-        values.truncate(
-            values
-                .iter()
-                .rposition(|v| v.as_object().is_some_and(|o| !o.is_empty()))
-                .map_or(0, |at| at + 1),
-        );
-        rows.push(if values.is_empty() {
-            json!({})
-        } else {
-            json!({ "values": values })
-        });
+        let mut values: Vec<Json> =
+            cells.get(rect.c0 as usize..end).unwrap_or_default().iter().map(|c| cell(c, mask)).collect();
+        values
+            .truncate(values.iter().rposition(|v| v.as_object().is_some_and(|o| !o.is_empty())).map_or(0, |at| at + 1));
+        rows.push(if values.is_empty() { json!({}) } else { json!({ "values": values }) });
     }
-    rows.truncate(
-        rows.iter()
-            .rposition(|r| r.get("values").is_some())
-            .map_or(0, |at| at + 1),
-    );
+    rows.truncate(rows.iter().rposition(|r| r.get("values").is_some()).map_or(0, |at| at + 1));
     rows
 }
 
@@ -412,13 +327,9 @@ pub fn cell(cell: &Cell, mask: &Mask) -> Json {
     put("userEnteredValue", &|| extended_entered(&cell.entered));
     let computed = cell.computed();
     put("effectiveValue", &|| extended_computed(&computed));
-    put("formattedValue", &|| {
-        (!cell.is_blank()).then(|| render::formatted(cell).into())
-    });
+    put("formattedValue", &|| (!cell.is_blank()).then(|| render::formatted(cell).into()));
     put("userEnteredFormat", &|| cell.format.as_deref().cloned());
-    put("effectiveFormat", &|| {
-        Some(effective_format(cell, &computed))
-    });
+    put("effectiveFormat", &|| Some(effective_format(cell, &computed)));
     for name in super::cell::EXTRA_MEMBERS {
         put(name, &|| cell.extra.as_ref()?.get(name).cloned());
     }
@@ -436,17 +347,9 @@ fn effective_format(cell: &Cell, computed: &super::cell::Computed) -> Json {
             _ => "LEFT",
         };
         members.insert("horizontalAlignment".to_owned(), align.into());
-        for (name, value) in cell
-            .format
-            .as_deref()
-            .and_then(Json::as_object)
-            .into_iter()
-            .flatten()
-        {
+        for (name, value) in cell.format.as_deref().and_then(Json::as_object).into_iter().flatten() {
             match (members.get_mut(name), value) {
-                (Some(Json::Object(inner)), Json::Object(given)) if name == "textFormat" => {
-                    inner.extend(given.clone())
-                }
+                (Some(Json::Object(inner)), Json::Object(given)) if name == "textFormat" => inner.extend(given.clone()),
                 _ => {
                     members.insert(name.clone(), value.clone());
                 }
@@ -458,17 +361,10 @@ fn effective_format(cell: &Cell, computed: &super::cell::Computed) -> Json {
 
 /// `=HYPERLINK("url", ...)` and a link over the whole text show as `hyperlink`.
 fn hyperlink(cell: &Cell) -> Option<Json> {
-    if let Some(uri) = cell
-        .format
-        .as_ref()
-        .and_then(|f| f.pointer("/textFormat/link/uri"))
-    {
+    if let Some(uri) = cell.format.as_ref().and_then(|f| f.pointer("/textFormat/link/uri")) {
         return Some(uri.clone());
     }
     let formula = cell.formula()?;
-    let inner = formula
-        .to_ascii_uppercase()
-        .starts_with("=HYPERLINK(\"")
-        .then(|| &formula[12..])?;
+    let inner = formula.to_ascii_uppercase().starts_with("=HYPERLINK(\"").then(|| &formula[12..])?;
     inner.split('"').next().map(Json::from)
 }

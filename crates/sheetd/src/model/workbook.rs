@@ -27,6 +27,8 @@ pub struct Workbook {
     pub sheets: Vec<Arc<Sheet>>,
     pub names: Vec<NamedRange>,
     pub metadata: OrdMap<i64, Metadata>,
+    /// False only where there surely is no formula, which spares looking for them.
+    pub may_have_formulas: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +51,7 @@ impl Workbook {
             sheets: vec![Arc::new(Sheet::new(0, "Sheet1", 1000, 26))],
             names: Vec::new(),
             metadata: OrdMap::new(),
+            may_have_formulas: false,
         }
     }
 
@@ -61,24 +64,18 @@ impl Workbook {
     }
 
     pub fn grid(&self, sheet: i64) -> ApiResult<&Sheet> {
-        self.sheet(sheet)
-            .ok_or_else(|| ApiError::invalid(format!("No grid with id: {sheet}")))
+        self.sheet(sheet).ok_or_else(|| ApiError::invalid(format!("No grid with id: {sheet}")))
     }
 
     pub fn grid_mut(&mut self, sheet: i64) -> ApiResult<&mut Sheet> {
-        let at = self
-            .position(sheet)
-            .ok_or_else(|| ApiError::invalid(format!("No grid with id: {sheet}")))?;
+        let at = self.position(sheet).ok_or_else(|| ApiError::invalid(format!("No grid with id: {sheet}")))?;
         Ok(Arc::make_mut(&mut self.sheets[at]))
     }
 
     /// Titles are compared without regard to case (facts 11.G).
     pub fn titled(&self, title: &str) -> Option<&Sheet> {
         let wanted = title.to_lowercase();
-        self.sheets
-            .iter()
-            .find(|s| s.title.to_lowercase() == wanted)
-            .map(|s| &**s)
+        self.sheets.iter().find(|s| s.title.to_lowercase() == wanted).map(|s| &**s)
     }
 
     pub fn cells_in_grids(&self) -> u64 {
@@ -92,11 +89,7 @@ impl Workbook {
                 "This action would increase the number of cells in the workbook above the limit of 10000000 cells.",
             ));
         }
-        if self
-            .sheets
-            .iter()
-            .any(|s| s.column_count() > super::a1::MAX_COLUMNS)
-        {
+        if self.sheets.iter().any(|s| s.column_count() > super::a1::MAX_COLUMNS) {
             return Err(ApiError::invalid(
                 "This action would increase the number of columns in the sheet above the limit of 18278 columns.",
             ));
