@@ -3,7 +3,7 @@
 use crate::format::{Act, Grid, Scenario};
 use crate::model::database::DriverBugs;
 use crate::model::setup::{Filter, Setup, key_of_cells};
-use crate::model::sheet::{ColumnUse, Content, SheetEdit};
+use crate::model::sheet::{ColumnUse, Content, Rules, SheetEdit};
 use crate::model::values::{meaning, shown};
 use crate::model::world::{Fault, World, genuine};
 use engine::effect::{Conflict, Decision, Effect, Problem, Stopped};
@@ -15,7 +15,7 @@ type Told<T = ()> = Result<T, String>;
 pub fn play(scenario: &Scenario) -> Told {
     let setup = setup(scenario)?;
     let mut stage = Stage {
-        world: World::new(setup, genuine, DriverBugs::default()),
+        world: World::new(setup, genuine, DriverBugs::default(), Rules::default()),
     };
     stage.furnish(scenario)?;
     stage.world.trace = Some(Vec::new());

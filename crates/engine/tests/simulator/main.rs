@@ -7,10 +7,12 @@
 // Shared with the scenarios, which use other parts of it.
 #[allow(dead_code)]
 mod model;
+mod mutants;
 mod regressions;
 mod schedule;
 
 use model::database::DriverBugs;
+use model::sheet::Rules;
 use model::world::genuine;
 use schedule::Schedule;
 
@@ -48,13 +50,14 @@ fn random_schedules_keep_every_promise() {
 
 fn fails(seed: u64) -> bool {
     Schedule::random(seed)
-        .run(genuine, DriverBugs::default())
+        .run(genuine, DriverBugs::default(), Rules::default())
         .is_err()
 }
 
 fn report(seed: u64) {
-    let (schedule, violation) = Schedule::random(seed).shrink(genuine, DriverBugs::default());
-    let trace = schedule.trace(genuine, DriverBugs::default());
+    let (schedule, violation) =
+        Schedule::random(seed).shrink(genuine, DriverBugs::default(), Rules::default());
+    let trace = schedule.trace(genuine, DriverBugs::default(), Rules::default());
     panic!("seed {seed}: {}\n\n{schedule}\n\n{trace}", violation.0);
 }
 
@@ -66,7 +69,7 @@ fn survey() {
     let mut kinds: std::collections::BTreeMap<String, (u32, Schedule)> = Default::default();
     for seed in first..first + count {
         let schedule = Schedule::random(seed);
-        if let Err(violation) = schedule.run(genuine, DriverBugs::default()) {
+        if let Err(violation) = schedule.run(genuine, DriverBugs::default(), Rules::default()) {
             let kind = violation.kind();
             let known = kinds.entry(kind).or_insert((0, schedule.clone()));
             known.0 += 1;
@@ -76,11 +79,11 @@ fn survey() {
         }
     }
     for (kind, (times, schedule)) in kinds {
-        let (small, violation) = schedule.shrink(genuine, DriverBugs::default());
+        let (small, violation) = schedule.shrink(genuine, DriverBugs::default(), Rules::default());
         println!(
             "==== {times} of {count}: {kind}\n{}\n{small}\n{}\n",
             violation.0,
-            small.trace(genuine, DriverBugs::default())
+            small.trace(genuine, DriverBugs::default(), Rules::default())
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::model::database::DriverBugs;
 use crate::model::setup::Setup;
+use crate::model::sheet::Rules;
 use crate::model::world::genuine;
 use crate::schedule::{Op, Schedule};
 
@@ -10,11 +11,11 @@ fn replay(setup: Setup, ops: &[Op]) {
         setup,
         ops: ops.to_vec(),
     };
-    if let Err(violation) = schedule.run(genuine, DriverBugs::default()) {
+    if let Err(violation) = schedule.run(genuine, DriverBugs::default(), Rules::default()) {
         panic!(
             "{}\n\n{}",
             violation.0,
-            schedule.trace(genuine, DriverBugs::default())
+            schedule.trace(genuine, DriverBugs::default(), Rules::default())
         );
     }
 }

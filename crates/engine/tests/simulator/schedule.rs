@@ -3,7 +3,7 @@
 
 use crate::model::database::{DriverBugs, TableEdit};
 use crate::model::setup::{Filter, Setup, Value};
-use crate::model::sheet::SheetEdit;
+use crate::model::sheet::{Rules, SheetEdit};
 use crate::model::world::{Fault, Maker, World};
 use crate::model::{Verdict, Violation};
 use engine::effect::Decision;
@@ -55,8 +55,8 @@ impl Schedule {
         Self { setup, ops }
     }
 
-    pub fn run(&self, maker: Maker, bugs: DriverBugs) -> Verdict {
-        self.play(&mut World::new(self.setup, maker, bugs))
+    pub fn run(&self, maker: Maker, bugs: DriverBugs, rules: Rules) -> Verdict {
+        self.play(&mut World::new(self.setup, maker, bugs, rules))
     }
 
     fn play(&self, world: &mut World) -> Verdict {
@@ -69,8 +69,8 @@ impl Schedule {
     }
 
     /// What happened, line by line.
-    pub fn trace(&self, maker: Maker, bugs: DriverBugs) -> String {
-        let mut world = World::new(self.setup, maker, bugs);
+    pub fn trace(&self, maker: Maker, bugs: DriverBugs, rules: Rules) -> String {
+        let mut world = World::new(self.setup, maker, bugs, rules);
         world.trace = Some(Vec::new());
         let verdict = self.play(&mut world);
         let mut lines = world.trace.unwrap_or_default();
@@ -79,14 +79,14 @@ impl Schedule {
     }
 
     /// The smallest schedule found that still breaks a promise.
-    pub fn shrink(self, maker: Maker, bugs: DriverBugs) -> (Self, Violation) {
+    pub fn shrink(self, maker: Maker, bugs: DriverBugs, rules: Rules) -> (Self, Violation) {
         let mut best = self;
         let mut violation = best
-            .run(maker, bugs)
+            .run(maker, bugs, rules)
             .expect_err("only a failing schedule is shrunk");
         let kind = violation.kind();
         let fails = |schedule: &Schedule| {
-            let violation = schedule.run(maker, bugs).err();
+            let violation = schedule.run(maker, bugs, rules).err();
             violation.filter(|other| other.kind() == kind)
         };
         loop {

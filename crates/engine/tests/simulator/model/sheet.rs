@@ -35,9 +35,17 @@ pub struct Row {
     pub cells: Vec<Content>,
 }
 
+/// Ways in which the sheet could be other than it is, for the deliberate bugs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// An anchor names a place, whatever row stands there by now.
+    pub anchors_are_positions: bool,
+}
+
 /// A tab as a person sees it, and whose column is whose.
 pub struct Tab {
     pub mapping: Mapping,
+    pub rules: Rules,
     pub columns: Vec<ColumnUse>,
     pub rows: Vec<Row>,
     anchors: BTreeMap<MetadataId, Anchor>,
@@ -52,6 +60,8 @@ pub struct Tab {
 
 struct Anchor {
     uid: Uid,
+    /// Where the row stood when it was tagged.
+    place: usize,
     cycle: u32,
     /// The row as the last answer through this anchor showed it, by mapped column.
     seen: Vec<Cell>,
@@ -62,6 +72,7 @@ impl Tab {
     pub fn new(mapping: Mapping) -> Self {
         let mut tab = Self {
             mapping,
+            rules: Rules::default(),
             columns: vec![ColumnUse::Other; 2],
             rows: Vec::new(),
             anchors: BTreeMap::new(),
@@ -160,6 +171,13 @@ impl Tab {
             self.push_row();
         }
         row
+    }
+
+    fn place_of(&self, anchor: &Anchor) -> Option<usize> {
+        match self.rules.anchors_are_positions {
+            true => Some(anchor.place).filter(|place| *place < self.rows.len()),
+            false => self.index_of(anchor.uid),
+        }
     }
 
     fn index_of(&self, uid: Uid) -> Option<usize> {
@@ -283,6 +301,7 @@ impl Tab {
                 tag.anchor,
                 Anchor {
                     uid: self.rows[row].uid,
+                    place: row,
                     cycle,
                     seen: self.mapped(row, now),
                 },
@@ -328,8 +347,10 @@ impl Tab {
                 "a write goes through anchor {anchor} of an earlier cycle"
             ));
         }
-        let uid = known.uid;
-        let row = self.index_of(uid).expect("an anchor dies with its row");
+        let Some(row) = self.place_of(known) else {
+            return Ok(None);
+        };
+        let uid = self.rows[row].uid;
         self.note_unseen(row, anchor, now);
         for (column, cell) in cells {
             let column = *column as usize;
@@ -356,8 +377,11 @@ impl Tab {
     }
 
     fn note_unseen(&mut self, row: usize, anchor: MetadataId, now: Timestamp) {
-        let uid = self.rows[row].uid;
-        let seen = &self.anchors[&anchor].seen;
+        let Anchor { uid, seen, .. } = &self.anchors[&anchor];
+        if *uid != self.rows[row].uid {
+            return;
+        }
+        let uid = *uid;
         let current = self.mapped(row, now);
         let changed = (0..current.len()).filter(|&column| current[column] != seen[column]);
         let before = self.unseen.len();

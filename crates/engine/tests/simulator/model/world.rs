@@ -4,7 +4,7 @@
 use super::database::{DriverBugs, Table, TableEdit};
 use super::ledger::{Author, Ledger, Sides};
 use super::setup::{Setup, Value, row_of};
-use super::sheet::{ColumnUse, Content, SheetEdit, Tab};
+use super::sheet::{ColumnUse, Content, Rules, SheetEdit, Tab};
 use super::{Verdict, broken, settled};
 use engine::cycle::Machine;
 use engine::effect::{
@@ -100,7 +100,7 @@ const SECOND: i64 = 1_000_000;
 const ENDLESS: u32 = 400;
 
 impl World {
-    pub fn new(setup: Setup, maker: Maker, bugs: DriverBugs) -> Self {
+    pub fn new(setup: Setup, maker: Maker, bugs: DriverBugs, rules: Rules) -> Self {
         let mapping = setup.mapping();
         let mut world = Self {
             table: Table::new(setup),
@@ -122,6 +122,7 @@ impl World {
             trace: None,
         };
         world.table.bugs = bugs;
+        world.tab.rules = rules;
         world.fill();
         world
     }

@@ -1,0 +1,346 @@
+//! One deliberate bug for each promise, and more: the simulator must find every one of them. A bug sits between the engine and
+//! its driver, or in the driver, and distorts what passes: exactly what a wrong line in either would do.
+
+use crate::model::database::DriverBugs;
+use crate::model::sheet::Rules;
+use crate::model::world::{Engine, Maker, genuine};
+use crate::schedule::Schedule;
+use engine::cycle::Machine;
+use engine::effect::{
+    Again, AnchoredRow, DatabaseEffect, Effect, MetadataId, Outcome, SheetEffect, SheetOutcome,
+    Snapshot, Start, Step,
+};
+use engine::mapping::Mapping;
+use engine::value::{Cell, Timestamp};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Bug {
+    WriteWithoutAnswerTakenForDone,
+    DeleteNotConfirmed,
+    StampNotReused,
+    ConflictLineLeftOut,
+    WholeRowWritten,
+    AnswersPairedByPosition,
+    DirtyKeysForgotten,
+    GuardOff,
+    HeaderRemembered,
+}
+
+/// The engine behind a bug.
+struct Mutant {
+    machine: Machine,
+    bug: Bug,
+    start: Option<Start>,
+    /// The last snapshot, and whether the next read is answered from it.
+    snapshot: Option<Snapshot>,
+    replaying: bool,
+    header: Option<Box<serde_json::value::RawValue>>,
+    tagged: BTreeMap<MetadataId, Vec<Cell>>,
+    writing: Vec<AnchoredRow>,
+    stamps: i32,
+}
+
+fn behind(bug: Bug, mapping: Mapping) -> Box<dyn Engine> {
+    Box::new(Mutant {
+        machine: Machine::new(mapping),
+        bug,
+        start: None,
+        snapshot: None,
+        replaying: false,
+        header: None,
+        tagged: BTreeMap::new(),
+        writing: Vec::new(),
+        stamps: 0x7000_0000,
+    })
+}
+
+impl Engine for Mutant {
+    fn start(&mut self, start: Start) -> Step {
+        let deletes_confirmed = start.deletes_confirmed || self.bug == Bug::GuardOff;
+        let start = Start {
+            deletes_confirmed,
+            ..start
+        };
+        self.start = Some(start.clone());
+        self.replaying = false;
+        let step = self.machine.start(start);
+        self.distort(step)
+    }
+
+    fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step {
+        let outcome = self.distort_outcome(outcome);
+        let step = self.machine.resume(outcome, now);
+        match step {
+            Step::Done(report)
+                if self.bug == Bug::DeleteNotConfirmed
+                    && report.again == Some(Again::Soon)
+                    && !self.replaying =>
+            {
+                // What one snapshot says is believed at once.
+                let start = self.start.clone().expect("a cycle was started");
+                self.replaying = true;
+                let step = self.machine.start(Start {
+                    seed: start.seed ^ 0x5555,
+                    now,
+                    ..start
+                });
+                self.replay(step, now)
+            }
+            step => self.replay(step, now),
+        }
+    }
+}
+
+impl Mutant {
+    fn replay(&mut self, step: Step, now: Timestamp) -> Step {
+        if let (true, Step::Do(Effect::Sheet(SheetEffect::Read)), Some(snapshot)) =
+            (self.replaying, &step, &self.snapshot)
+        {
+            let again = Snapshot {
+                sent_at: now,
+                read_at: now,
+                ..copy(snapshot)
+            };
+            return self
+                .machine
+                .resume(Outcome::Sheet(SheetOutcome::Snapshot(again)), now);
+        }
+        self.distort(step)
+    }
+
+    fn distort(&mut self, step: Step) -> Step {
+        let mut step = step;
+        match (&mut step, self.bug) {
+            (Step::Do(Effect::Sheet(SheetEffect::Write { rows })), bug) => {
+                if bug == Bug::WholeRowWritten {
+                    rows.iter_mut().for_each(|row| fill_up(row, &self.tagged));
+                }
+                self.writing = rows.clone();
+            }
+            (
+                Step::Do(Effect::Sheet(
+                    SheetEffect::Insert { stamp, .. } | SheetEffect::Claim { stamp },
+                )),
+                Bug::StampNotReused,
+            ) => {
+                self.stamps += 1;
+                stamp.id = self.stamps;
+            }
+            (
+                Step::Do(Effect::Database(DatabaseEffect::Commit(commit))),
+                Bug::ConflictLineLeftOut,
+            ) => commit.conflicts.clear(),
+            (Step::Done(report), Bug::DirtyKeysForgotten) => report.dirty_done = true,
+            _ => {}
+        }
+        step
+    }
+
+    fn distort_outcome(&mut self, outcome: Outcome) -> Outcome {
+        match (outcome, self.bug) {
+            (Outcome::Failed(_), Bug::WriteWithoutAnswerTakenForDone)
+                if !self.writing.is_empty() =>
+            {
+                let written = std::mem::take(&mut self.writing);
+                let written = written
+                    .into_iter()
+                    .map(|row| (row.anchor, row.cells))
+                    .collect();
+                Outcome::Sheet(SheetOutcome::Written(written))
+            }
+            (Outcome::Sheet(SheetOutcome::Tagged(mut rows)), bug) => {
+                if let (Bug::AnswersPairedByPosition, [.., one, other]) = (bug, &mut rows[..]) {
+                    std::mem::swap(&mut one.1, &mut other.1);
+                }
+                self.tagged.extend(rows.iter().cloned());
+                Outcome::Sheet(SheetOutcome::Tagged(rows))
+            }
+            (Outcome::Sheet(SheetOutcome::Snapshot(mut snapshot)), bug) => {
+                if let (Bug::HeaderRemembered, Some(header)) = (bug, snapshot.rows.first_mut()) {
+                    *header = self.header.get_or_insert_with(|| header.clone()).clone();
+                }
+                self.snapshot = Some(copy(&snapshot));
+                Outcome::Sheet(SheetOutcome::Snapshot(snapshot))
+            }
+            (outcome, _) => {
+                self.writing.clear();
+                outcome
+            }
+        }
+    }
+}
+
+fn copy(snapshot: &Snapshot) -> Snapshot {
+    Snapshot {
+        rows: snapshot.rows.clone(),
+        ..*snapshot
+    }
+}
+
+/// Cells that need no write are written again with what they showed.
+fn fill_up(row: &mut AnchoredRow, tagged: &BTreeMap<MetadataId, Vec<Cell>>) {
+    let shown = tagged.get(&row.anchor).into_iter().flatten().zip(0..);
+    for (cell, column) in shown {
+        if row.cells.iter().all(|(other, _)| *other != column) {
+            row.cells.push((column, cell.clone()));
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------------- tests
+
+const ENOUGH: u64 = 20_000;
+
+/// The simulator finds the bug, by one of the violations that it must lead to, where the engine itself does nothing wrong.
+fn is_found(maker: Maker, bugs: DriverBugs, rules: Rules, words: &[&str]) {
+    let fair = Rules::default();
+    for seed in 1..=ENOUGH {
+        let schedule = Schedule::random(seed);
+        let Err(violation) = schedule.run(maker, bugs, rules) else {
+            continue;
+        };
+        let told = words.iter().any(|words| violation.0.contains(words));
+        if told && schedule.run(genuine, DriverBugs::default(), fair).is_ok() {
+            println!("found after {seed} schedules: {}", violation.0);
+            return;
+        }
+    }
+    panic!("not found in {ENOUGH} schedules");
+}
+
+fn engine_bug(maker: Maker, words: &[&str]) {
+    is_found(maker, DriverBugs::default(), Rules::default(), words);
+}
+
+fn driver_bug(bugs: DriverBugs, words: &[&str]) {
+    is_found(genuine, bugs, Rules::default(), words);
+}
+
+const LOST: &[&str] = &[
+    "no conflict line",
+    "without a conflict line",
+    "never reached",
+    "stands in the",
+    "the table has",
+];
+
+#[test]
+fn an_answer_that_never_came_taken_for_done() {
+    engine_bug(
+        |mapping| behind(Bug::WriteWithoutAnswerTakenForDone, mapping),
+        LOST,
+    );
+}
+
+#[test]
+fn a_change_applied_to_a_row_that_has_changed_since() {
+    driver_bug(
+        DriverBugs {
+            unconditional: true,
+            ..DriverBugs::default()
+        },
+        LOST,
+    );
+}
+
+#[test]
+fn a_conflict_without_its_line() {
+    engine_bug(
+        |mapping| behind(Bug::ConflictLineLeftOut, mapping),
+        &["no conflict line names it"],
+    );
+}
+
+#[test]
+fn dirty_keys_dropped_by_a_cycle_that_failed() {
+    engine_bug(|mapping| behind(Bug::DirtyKeysForgotten, mapping), LOST);
+}
+
+#[test]
+fn a_structural_batch_sent_again_under_another_stamp() {
+    engine_bug(
+        |mapping| behind(Bug::StampNotReused, mapping),
+        &["stands already", "times in the sheet"],
+    );
+}
+
+#[test]
+fn a_write_that_goes_to_a_remembered_position() {
+    let rules = Rules {
+        anchors_are_positions: true,
+    };
+    is_found(
+        genuine,
+        DriverBugs::default(),
+        rules,
+        &["nobody gave it", "is overwritten", "nobody deleted it"],
+    );
+}
+
+#[test]
+fn answers_paired_by_position() {
+    engine_bug(
+        |mapping| behind(Bug::AnswersPairedByPosition, mapping),
+        &["nobody", "is overwritten", "the table has"],
+    );
+}
+
+#[test]
+fn a_write_of_the_whole_row() {
+    engine_bug(
+        |mapping| behind(Bug::WholeRowWritten, mapping),
+        &["not mapped", "pulled only", "where it stands already"],
+    );
+}
+
+#[test]
+fn a_header_that_is_remembered() {
+    engine_bug(
+        |mapping| behind(Bug::HeaderRemembered, mapping),
+        &["the header does not hold", "not mapped", "nobody"],
+    );
+}
+
+#[test]
+fn an_echo_that_is_not_recognised() {
+    driver_bug(
+        DriverBugs {
+            base_forgotten: true,
+            ..DriverBugs::default()
+        },
+        &["again", "all the same", "come to rest"],
+    );
+}
+
+#[test]
+fn a_short_read_taken_for_deletion() {
+    engine_bug(
+        |mapping| behind(Bug::DeleteNotConfirmed, mapping),
+        &["nobody deleted it in the sheet"],
+    );
+}
+
+#[test]
+fn a_mass_delete_that_nobody_stops() {
+    engine_bug(
+        |mapping| behind(Bug::GuardOff, mapping),
+        &["nobody confirmed it"],
+    );
+}
+
+#[test]
+fn a_bad_cell_that_stops_everything() {
+    driver_bug(
+        DriverBugs {
+            all_or_nothing: true,
+            ..DriverBugs::default()
+        },
+        &[
+            "come to rest",
+            "never reached",
+            "stands in the",
+            "the table has",
+        ],
+    );
+}
