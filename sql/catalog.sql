@@ -11,6 +11,11 @@ BEGIN
             USING ERRCODE = 'feature_not_supported',
                   HINT = 'Google Sheets speaks UTF-8 only. Create the database with ENCODING ''UTF8''.';
     END IF;
+    -- Otherwise whoever made the schema beforehand could change what we run.
+    IF (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'sheet_sync') <> current_user::pg_catalog.regrole THEN
+        RAISE EXCEPTION 'schema sheet_sync belongs to somebody else'
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Drop or rename the schema, then CREATE EXTENSION makes its own.';
+    END IF;
 END
 $$;
 

@@ -69,6 +69,12 @@ DECLARE
     nullable text;
 BEGIN
     IF asked IS NULL THEN
+        IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = table_name AND i.indisprimary AND NOT i.indimmediate) THEN
+            RAISE EXCEPTION 'the primary key of table % is DEFERRABLE', table_name
+                USING ERRCODE = 'invalid_table_definition',
+                      DETAIL = 'Postgres cannot look such a key up while it inserts.',
+                      HINT = 'Name the columns of another unique index with key_columns, or make the constraint NOT DEFERRABLE.';
+        END IF;
         SELECT array_agg(a.attname::text ORDER BY k.ord) INTO found
         FROM pg_index i
         CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)

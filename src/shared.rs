@@ -89,18 +89,7 @@ pub fn announce(database: pg_sys::Oid) {
         (launcher, slot.worker_pid)
     };
     process::wake(worker);
-    wake_launcher(launcher);
-}
-
-/// The launcher has no database connection, so Postgres's own list of backends does not know it.
-fn wake_launcher(pid: i32) {
-    if pid != 0 {
-        // SAFETY: SIGUSR1 sets the latch of the launcher; the id is cleared when the launcher ends in an orderly way, and after a
-        // crash the shared memory is made anew.
-        unsafe {
-            libc::kill(pid, libc::SIGUSR1);
-        }
-    }
+    process::wake(launcher);
 }
 
 /// Databases that want a worker and have none.
@@ -212,7 +201,7 @@ pub fn release(database: pg_sys::Oid) {
         }
         launcher
     };
-    wake_launcher(launcher);
+    process::wake(launcher);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- requests

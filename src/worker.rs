@@ -84,7 +84,13 @@ fn run(database: pg_sys::Oid) {
             database,
             &glances.iter().map(|glance| glance.id).collect::<Vec<_>>(),
         );
-        runners.retain(|id, _| glances.iter().any(|glance| glance.id == *id));
+        runners.retain(|id, runner| {
+            let stays = glances.iter().any(|glance| glance.id == *id);
+            if !stays {
+                runner.end();
+            }
+            stays
+        });
         let mappings = glances.len() as u32;
         for glance in glances {
             if glance.table_exists {

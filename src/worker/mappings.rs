@@ -29,13 +29,12 @@ pub struct Glance {
 /// Look at all mappings. Answers `None` where the extension is gone.
 pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     let installed = session.select(
-        "SELECT FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.relname = 'mapping' AND c.relnamespace = e.extnamespace \
+        "SELECT e.oid FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.relname = 'mapping' AND c.relnamespace = e.extnamespace \
          WHERE e.extname = 'sheet_sync'",
         &[],
     );
-    if installed.is_empty() {
-        return None;
-    }
+    // An extension dropped and made anew counts its mappings from 1 again: they are not the ones we know.
+    let extension = installed.into_iter().flatten().flatten().next()?;
     let rows = session.select(
         "SELECT m.id, m.generation || ' ' || COALESCE(t.signature, '') || ' ' || m.credential || COALESCE(k.set_at::text, ''), m.state, \
                 CASE WHEN m.retry_at IS NOT NULL THEN (EXTRACT(epoch FROM m.retry_at - pg_catalog.clock_timestamp()) * 1000)::bigint END, \
@@ -56,7 +55,7 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
             .map(|row| {
                 let mut fields = Fields::of(row);
                 let id = fields.number() as i32;
-                let version = fields.text();
+                let version = format!("{extension} {}", fields.text());
                 let state = fields.text();
                 let retry = fields.optional().and_then(|text| text.parse().ok());
                 Glance {

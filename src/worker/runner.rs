@@ -152,6 +152,17 @@ impl Runner {
         self.not_before = None;
     }
 
+    /// The mapping is gone: nobody need wait for it.
+    pub fn end(&mut self) {
+        if let Job::Cycle(running) = std::mem::replace(&mut self.job, Job::Idle) {
+            self.take_back(&running);
+        }
+        self.refuse_requests(
+            "the mapping was ended",
+            "The table was unregistered or dropped.",
+        );
+    }
+
     pub fn request(&mut self, request: u64, kind: RequestKind) {
         self.requests.push((request, kind));
         self.not_before = None;

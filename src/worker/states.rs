@@ -23,8 +23,8 @@ pub struct Trouble {
 pub fn show_trouble(mapping: i32, trouble: &Trouble) {
     store(|session| {
         session.execute(
-            "UPDATE sheet_sync.mapping SET state = CASE WHEN $2 AND state <> 'paused' THEN 'failed' ELSE state END, reason = $3, hint = $4, \
-                    retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1",
+            "UPDATE sheet_sync.mapping SET state = CASE WHEN $2 THEN 'failed' ELSE state END, reason = $3, hint = $4, \
+                    retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1 AND state <> 'paused'",
             &[mapping.into(), trouble.failed.into(), trouble.reason.clone().into(), trouble.hint.clone().into(), (trouble.retry_in.as_millis() as i64).into()],
         );
     });

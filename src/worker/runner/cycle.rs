@@ -57,6 +57,9 @@ impl Runner {
         } else {
             Scope::Dirty
         };
+        if scope == Scope::Dirty && dirty.ids.is_empty() {
+            return;
+        }
         let changed_at = dirty
             .keys
             .iter()
@@ -235,15 +238,7 @@ impl Runner {
             return self.fail(stopped);
         }
         self.pause = FIRST_PAUSE;
-        if self.trouble_shown
-            || merged
-            || self.glance.as_ref().is_some_and(|glance| {
-                matches!(glance.state.as_str(), "failed" | "initialising") && glance.merged
-            })
-        {
-            states::clear_trouble(self.id);
-            self.trouble_shown = false;
-        }
+        self.recovered(merged, confirmed);
         match report.again {
             None => {
                 self.agains = 0;
@@ -265,6 +260,23 @@ impl Runner {
             }
         }
         self.live.phase = Phase::Idle;
+    }
+
+    /// The catalog's line says so, and so does our copy of it, from which the next cycle begins.
+    fn recovered(&mut self, merged: bool, confirmed: bool) {
+        let Some(glance) = &mut self.glance else {
+            return;
+        };
+        glance.merged |= merged;
+        glance.deletes_confirmed &= !confirmed;
+        let shown = matches!(glance.state.as_str(), "failed" | "initialising") && glance.merged;
+        if self.trouble_shown || shown {
+            states::clear_trouble(self.id);
+            self.trouble_shown = false;
+            if glance.merged && glance.state != "paused" {
+                glance.state = "active".to_owned();
+            }
+        }
     }
 
     /// The callers go on waiting; the next cycle serves them.
