@@ -13,7 +13,11 @@ pub const ABSENT: i64 = 0;
 
 /// The other values of [`crate::effect::BaseWrite::sheet_hash`] that are no hash: the row is part of a structural batch whose answer
 /// was not seen. A positive one is the stamp of an insertion, a negative one that of a deletion.
-pub(crate) const MARKS: std::ops::RangeInclusive<i64> = -(i32::MAX as i64)..=i32::MAX as i64;
+///
+/// Two stand for no stamp: the row waits to be inserted, and the row is to be looked at whatever it shows.
+pub(crate) const TO_INSERT: i64 = i32::MAX as i64;
+pub(crate) const TO_LOOK_AT: i64 = -TO_INSERT;
+pub(crate) const MARKS: std::ops::RangeInclusive<i64> = TO_LOOK_AT..=TO_INSERT;
 
 /// One cell as Sheets shows it with UNFORMATTED_VALUE and SERIAL_NUMBER.
 #[derive(Clone, Debug, PartialEq)]

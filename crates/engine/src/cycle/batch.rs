@@ -157,6 +157,7 @@ impl Cycle {
                 self.stale = true;
             }
         }
+        self.guard_batch(&items)?;
         // Stamps are chosen before anything is sent, so that they can be stored with the rows: whoever comes after a crash
         // closes them before it plans anew.
         let insertions = self.insertions(&items);

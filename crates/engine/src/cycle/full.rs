@@ -1,6 +1,6 @@
 //! A cycle with a snapshot.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::batch::CHUNK;
 use super::header::{self, Found, Layout};
@@ -8,9 +8,11 @@ use super::io::{Stop, mismatch};
 use super::memory::{NOWHERE, State};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
-use crate::effect::{DatabaseEffect, DatabaseOutcome, SheetEffect, SheetOutcome, Snapshot};
+use crate::effect::{
+    BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, SheetEffect, SheetOutcome, Snapshot,
+};
 use crate::mapping::{Kind, Mapping};
-use crate::value::{Cell, Key, Timestamp};
+use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
 
 impl Cycle {
     pub(super) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
@@ -30,18 +32,23 @@ impl Cycle {
         let mut sightings = std::mem::take(&mut diff.changed);
         sightings.append(&mut diff.missing);
         self.add_due(&mut sightings);
+        // Of doubled rows, those about which something is owed that would be forgotten.
+        let marked = |key: &&Key| {
+            self.memory
+                .rows
+                .get(*key)
+                .is_some_and(|known| known.state.is_marked())
+        };
+        let mut shelved: BTreeSet<Key> = diff.doubled.iter().filter(marked).cloned().collect();
         let mut listed: HashSet<Key> = sightings
             .iter()
             .map(|sighting| sighting.key.clone())
             .collect();
         for dirty in &self.dirty {
-            if diff.untouchable.contains(&dirty.key) {
-                // Doubled rows are looked at again when one of them changes; a missing one when it is confirmed.
-                self.keep_dirty |= self
-                    .memory
-                    .rows
-                    .get(&dirty.key)
-                    .is_some_and(|known| known.missing != 0);
+            if diff.doubled.contains(&dirty.key) {
+                shelved.insert(dirty.key.clone());
+            } else if diff.unconfirmed.contains(&dirty.key) {
+                self.keep_dirty = true;
             } else if listed.insert(dirty.key.clone()) {
                 let row = self
                     .memory
@@ -57,6 +64,7 @@ impl Cycle {
             }
         }
         drop(listed);
+        self.shelve(shelved).await?;
         self.keyless_problems(std::mem::take(&mut diff.problems));
         self.record_leftovers().await?;
         self.guard_deletes(&sightings).await?;
@@ -85,6 +93,40 @@ impl Cycle {
             .collect();
         self.dirty.extend(new);
         Ok(())
+    }
+
+    /// What is owed to rows that cannot be touched now is stored with them.
+    async fn shelve(&mut self, keys: BTreeSet<Key>) -> Result<(), Stop> {
+        if keys.is_empty() || self.start.dry_run {
+            return Ok(());
+        }
+        let mut commit = Commit::default();
+        for row in self.load(keys.into_iter().collect()).await? {
+            let announced = self
+                .memory
+                .rows
+                .get(&row.key)
+                .is_none_or(|known| known.state == State::Announced);
+            let (base, sheet_hash, state) = match (row.base.filter(|_| !announced), row.row) {
+                (Some(base), _) => (Some(base), TO_LOOK_AT, State::Deleting),
+                (None, Some(_)) => (
+                    Some(Base::empty(self.mapping.columns.len())),
+                    TO_INSERT,
+                    State::Announced,
+                ),
+                (None, None) => (None, ABSENT, State::Unbased),
+            };
+            self.memory.known(&row.key).state = state;
+            commit.bases.push(BaseWrite {
+                key: row.key,
+                base,
+                sheet_hash,
+            });
+        }
+        match self.io.database(DatabaseEffect::Commit(commit)).await? {
+            DatabaseOutcome::Committed(_) => Ok(()),
+            _ => Err(mismatch().into()),
+        }
     }
 
     /// Rows whose refusal is due to be tried again.

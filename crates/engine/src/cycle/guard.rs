@@ -2,11 +2,13 @@
 
 use super::batch::CHUNK;
 use super::io::Stop;
+use super::item::Item;
 
 use super::run::Cycle;
 use super::snapshot::Sighting;
 use crate::effect::Stopped;
 use crate::mapping::{Direction, OnSheetDelete};
+use crate::reconcile::{SheetChange, TableChange};
 
 impl Cycle {
     /// Counts, before anything is applied, how many rows this cycle would delete on either side.
@@ -23,7 +25,12 @@ impl Cycle {
             .filter(based)
             .map(|sighting| (sighting.key.clone(), sighting.row.is_some()))
             .collect();
-        if keys.len() < limit || self.start.deletes_confirmed || self.start.dry_run {
+        // One batch counts for itself.
+        if keys.len() <= CHUNK
+            || keys.len() < limit
+            || self.start.deletes_confirmed
+            || self.start.dry_run
+        {
             return Ok(());
         }
         let quick = self.removed.is_empty() && self.end == 0;
@@ -49,7 +56,29 @@ impl Cycle {
         if self.mapping.direction == Direction::FromSheet {
             from_sheet = 0;
         }
-        let total = self.memory.based();
+        self.weigh_deletes(from_table, from_sheet)
+    }
+
+    /// What a batch is about to delete, added to what this cycle deleted already.
+    pub(super) fn guard_batch(&mut self, items: &[Item]) -> Result<(), Stop> {
+        let planned = items.iter().filter(|item| !item.dropped);
+        for item in planned {
+            self.from_table += usize::from(item.plan.table == Some(TableChange::Delete));
+            let leaves = matches!(
+                item.plan.sheet,
+                Some(SheetChange::Delete | SheetChange::Clear)
+            );
+            self.from_sheet += usize::from(leaves);
+        }
+        if self.start.deletes_confirmed {
+            return Ok(());
+        }
+        self.weigh_deletes(self.from_table, self.from_sheet)
+    }
+
+    fn weigh_deletes(&self, from_table: usize, from_sheet: usize) -> Result<(), Stop> {
+        let limit = (self.mapping.max_delete_rows as usize).max(1);
+        let total = self.rows_at_start;
         for (count, gone, kept) in [
             (from_table, "sheet", "table"),
             (from_sheet, "table", "sheet"),

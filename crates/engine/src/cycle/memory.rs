@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::header::Layout;
 use crate::effect::{Index, MetadataId, Place};
-use crate::value::{ABSENT, Cell, Datum, Key, MARKS, Timestamp};
+use crate::value::{ABSENT, Cell, Datum, Key, MARKS, TO_INSERT, TO_LOOK_AT, Timestamp};
 
 /// No position known.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -76,6 +76,11 @@ impl State {
     pub(super) fn is_based(self) -> bool {
         matches!(self, State::Based | State::Deleting)
     }
+
+    /// Something else than a hash is stored with it.
+    pub(super) fn is_marked(self) -> bool {
+        matches!(self, State::Announced | State::Inserting | State::Deleting)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -109,12 +114,13 @@ impl Memory {
             let hash = entry.sheet_hash;
             let state = match hash {
                 ABSENT => State::Absent,
+                TO_INSERT => State::Announced,
                 mark if mark > 0 && MARKS.contains(&mark) => State::Inserting,
                 mark if MARKS.contains(&mark) => State::Deleting,
                 _ => State::Based,
             };
             if let Ok(stamp) = i32::try_from(hash.abs())
-                && hash != ABSENT
+                && ![ABSENT, TO_INSERT, TO_LOOK_AT].contains(&hash)
             {
                 let inserted = (hash > 0).then(|| entry.key.clone());
                 self.lost.entry(stamp).or_default().extend(inserted);

@@ -490,17 +490,16 @@ fn base_write(item: &Item) -> BaseWrite {
 
 /// Said before the row is inserted: should its answer be lost, the row that then stands in the sheet is no person's.
 fn inserting(item: &Item, stamp: &Stamp) -> BaseWrite {
-    let sheet = match &item.plan.sheet {
-        Some(SheetChange::Insert(cells)) => cells
-            .iter()
-            .map(|cell| cell.clone().unwrap_or(Cell::Empty))
-            .collect(),
-        _ => Vec::new(),
+    let cells = match &item.plan.sheet {
+        Some(SheetChange::Insert(cells)) => cells.as_slice(),
+        _ => &[],
     };
-    let base = Base {
-        database: item.loaded.row.clone().unwrap_or_default(),
-        sheet,
-    };
+    let mut base = Base::empty(cells.len());
+    for (column, cell) in cells.iter().enumerate() {
+        if let Some(cell) = cell {
+            base.set(column, item.table_value(column), cell.clone());
+        }
+    }
     BaseWrite {
         key: item.key.clone(),
         base: Some(base),

@@ -38,6 +38,10 @@ pub(super) struct Cycle {
     pub window: (Option<Timestamp>, Timestamp),
     pub next_id: i32,
     pub sheet_unsure: bool,
+    /// Rows with a base when the cycle began, and how many of them it deletes from each side.
+    pub rows_at_start: usize,
+    pub from_table: usize,
+    pub from_sheet: usize,
     /// Anchors of the batch under way.
     pub live: Vec<MetadataId>,
     /// Rows that the table changed while it took them.
@@ -74,6 +78,9 @@ pub(super) async fn run(
         window,
         next_id: first,
         sheet_unsure: false,
+        rows_at_start: 0,
+        from_table: 0,
+        from_sheet: 0,
         live: Vec::new(),
         follow_up: BTreeSet::new(),
         problems: Vec::new(),
@@ -87,6 +94,7 @@ impl Cycle {
     async fn rounds(&mut self) -> Result<(), Stop> {
         self.warm_up().await?;
         self.close_lost_batches().await?;
+        self.rows_at_start = self.memory.based();
         // After a lost batch positions are not what is remembered.
         self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
         let certain = self.memory.layout.is_some()

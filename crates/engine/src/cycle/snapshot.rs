@@ -30,8 +30,10 @@ pub(super) struct Diff {
     pub changed: Vec<Sighting>,
     /// Known keys that this snapshot and an earlier one miss.
     pub missing: Vec<Sighting>,
-    /// Keys that must be left alone: doubled, or missing for the first time.
-    pub untouchable: HashSet<Key>,
+    /// Keys that more than one row has: they are left alone.
+    pub doubled: HashSet<Key>,
+    /// Keys that are missing for the first time.
+    pub unconfirmed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
     pub keyless: Vec<u32>,
     pub problems: Vec<Problem>,
@@ -273,7 +275,7 @@ impl Cycle {
             if let Some((key, _)) = self.memory.rows.get_index(*index) {
                 diff.problems
                     .extend(rows.iter().map(|row| doubled_key(key, *row, rows)));
-                diff.untouchable.insert(key.clone());
+                diff.doubled.insert(key.clone());
             }
         }
         self.missing(diff, &rows_of);
@@ -300,7 +302,7 @@ impl Cycle {
                 State::Based | State::Deleting if known.missing == 0 => {
                     known.missing = snapshot;
                     self.soon = true;
-                    diff.untouchable.insert(key.clone());
+                    diff.unconfirmed.insert(key.clone());
                 }
                 State::Based | State::Deleting => diff.missing.push(Sighting {
                     key: key.clone(),

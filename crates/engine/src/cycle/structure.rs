@@ -38,7 +38,7 @@ impl Cycle {
     pub(super) fn stamp(&mut self) -> Stamp {
         self.ordinal += 1;
         let text = format!("{}.{}.{}", self.reading, self.ordinal, self.memory.salt);
-        let id = i32::try_from(hash_raw(text.as_bytes()) % 0x7FFF_FFFE).unwrap_or(0) + 1;
+        let id = i32::try_from(hash_raw(text.as_bytes()) % 0x7FFF_FFF0).unwrap_or(0) + 1;
         Stamp {
             id,
             value: format!("{:x}.{}", self.start.seed, self.next_id),

@@ -19,6 +19,12 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
         .base
         .filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
     match (known, database, row.sheet) {
+        (None, Some(database), Some(sheet)) => match row.base {
+            Some(base) if base.is_absent_in_table() => {
+                merge(row, Some(&as_deleted(row, base)), database, sheet)
+            }
+            _ => merge(row, None, database, sheet),
+        },
         (base, Some(database), Some(sheet)) => merge(row, base, database, sheet),
         (None, Some(database), None) => match row.base {
             Some(base) if base.is_absent_in_sheet() && base.database == database => Plan::default(),
@@ -33,6 +39,19 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
         (Some(base), Some(database), None) => deleted_in_sheet(row, base, database),
         (Some(base), None, Some(sheet)) => deleted_in_table(row, base, sheet),
         (_, None, None) => gone(row),
+    }
+}
+
+/// The row came back to the table after it was kept in the sheet: against what it was when it was deleted.
+fn as_deleted(row: &Row<'_>, base: &Base) -> Base {
+    let had = base
+        .sheet
+        .iter()
+        .enumerate()
+        .map(|(column, cell)| row.mapping.decode(column, cell));
+    Base {
+        database: had.collect(),
+        sheet: base.sheet.clone(),
     }
 }
 
