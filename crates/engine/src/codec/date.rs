@@ -153,18 +153,20 @@ pub(super) fn timestamptz_text(serial: f64, zone: Tz) -> String {
 }
 
 fn moment(serial: f64) -> Option<NaiveDateTime> {
-    let mut micros = (serial * DAY_MICROS as f64).round();
-    if !micros.is_finite() || micros.abs() > 1e18 {
+    if !serial.is_finite() || serial.abs() > 1e7 {
         return None;
     }
+    // Day and time of day apart: their product with a day's microseconds would lose the last one.
+    let day = serial.floor();
+    let mut micros = day as i64 * DAY_MICROS + ((serial - day) * DAY_MICROS as f64).round() as i64;
     // From 2079 on doubles are more than a microsecond apart: what is that close to a whole second was typed as one.
     if serial.abs() >= 65_536.0 {
-        let second = (micros / 1e6).round() * 1e6;
-        if (micros - second).abs() <= 32.0 {
-            micros = second;
+        let past = (micros + 500_000).rem_euclid(1_000_000) - 500_000;
+        if past.abs() <= 32 {
+            micros -= past;
         }
     }
-    let at = epoch().checked_add_signed(Duration::microseconds(micros as i64))?;
+    let at = epoch().checked_add_signed(Duration::microseconds(micros))?;
     (1..=9999).contains(&at.year()).then_some(at)
 }
 
