@@ -9,6 +9,8 @@
 //! Nobody starves: the last part of the quota is kept for interactive calls, the part before it for mappings that ask little, and
 //! a mapping that was told to wait comes before one that has had more.
 
+use engine::effect::Failure;
+
 /// 60 reads and 60 writes a minute per account, 300 and 300 per project, a batch counting once [DOC].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -108,6 +110,24 @@ pub enum Decision {
 pub enum Exhausted {
     Account,
     Project,
+}
+
+/// What a failure says of the quota that it met with: Google names it `ReadRequestsPerMinutePerUser` or the like [REC].
+pub fn exhausted(failure: &Failure) -> Option<(Kind, Exhausted)> {
+    let named = |word: &str| failure.message.contains(word);
+    let kind = match failure.reason == "quota" {
+        true if named("ReadRequests") => Kind::Read,
+        true if named("WriteRequests") => Kind::Write,
+        _ => return None,
+    };
+    Some((
+        kind,
+        if named("PerMinutePerProject") {
+            Exhausted::Project
+        } else {
+            Exhausted::Account
+        },
+    ))
 }
 
 const SLOT_MS: i64 = 500;

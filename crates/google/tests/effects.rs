@@ -5,9 +5,9 @@ mod support {
 }
 
 use engine::effect::{AnchoredRow, Class, Deleted, Note, SheetEffect, SheetOutcome};
-use engine::mapping::Kind;
+use engine::mapping;
 use engine::value::Cell;
-use google::governor::Need;
+use google::governor::{self, Exhausted, Need};
 use google::sheet::{Answered, Capabilities, Missing, Nulls};
 use serde_json::{Value, json};
 use support::world::{ID, World, delete, session, stamped, table, tag, text};
@@ -190,7 +190,7 @@ fn tagged_rows_come_back_as_they_are() {
     let past = world.perform(&tag(&[(500, 9)])).unwrap_err();
     assert_eq!(
         (past.class, past.reason.as_str()),
-        (Class::RetryNow, "moved")
+        (Class::RetryNow, "stale_position")
     );
 }
 
@@ -524,7 +524,11 @@ fn a_header_makes_room_and_formats_its_columns() {
     let effect = SheetEffect::WriteHeader {
         row: 0,
         cells: vec![(0, "id".into()), (1, "=name".into()), (4, "when".into())],
-        kinds: vec![(0, Kind::Text), (1, Kind::Integer), (4, Kind::Timestamp)],
+        kinds: vec![
+            (0, mapping::Kind::Text),
+            (1, mapping::Kind::Integer),
+            (4, mapping::Kind::Timestamp),
+        ],
         stamp: stamped(100),
     };
     assert!(matches!(
@@ -643,6 +647,9 @@ fn tidying_takes_our_anchors_and_nothing_else() {
     let foreign = json!({"requests": [{"createDeveloperMetadata": {"developerMetadata": {"metadataId": 60, "metadataKey": "~", "metadataValue": "theirs",
         "visibility": "DOCUMENT", "location": {"dimensionRange": {"sheetId": 0, "dimension": "ROWS", "startIndex": 1, "endIndex": 2}}}}}]});
     post(&world, &foreign);
+    let old = json!({"requests": [{"createDeveloperMetadata": {"developerMetadata": {"metadataId": 70, "metadataKey": "sheet_sync",
+        "metadataValue": "cycle@1000000000", "visibility": "DOCUMENT", "location": {"spreadsheet": true}}}}]});
+    post(&world, &old);
     world.perform(&SheetEffect::TidyAll).unwrap();
     let mut left: Vec<i64> = world.metadata().iter().map(|(id, _)| *id).collect();
     left.sort_unstable();
@@ -734,8 +741,9 @@ fn googles_quota_is_recognised() {
         (Class::RetryLater, "quota")
     );
     assert!(failure.retry_after_ms.is_some_and(|wait| wait > 60_000) && !failure.may_have_applied);
-    assert!(
-        failure.message.contains("ReadRequestsPerMinutePerUser"),
+    assert_eq!(
+        governor::exhausted(&failure),
+        Some((governor::Kind::Read, Exhausted::Account)),
         "{failure:?}"
     );
 }

@@ -114,7 +114,7 @@ impl Error {
             ),
             Self::Unsettled(message) => failure(
                 Class::RetryNow,
-                "moved",
+                "stale_position",
                 format!("The sheet changed while it was being written: {message}"),
                 "Passes by itself.".into(),
             ),
@@ -289,7 +289,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if message.contains("in a single cell") {
         return failure(
             Class::NeedsHuman,
-            "too_long",
+            "invalid_cell",
             "A value has more than 50,000 characters, which is what a cell holds".into(),
             "Shorten the value, or leave the column out of the mapping.".into(),
         );
@@ -305,7 +305,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if refusal.is_past_grid() || refusal.is_unparsable_range() {
         return failure(
             Class::RetryNow,
-            "moved",
+            "stale_position",
             "Rows or tabs have moved since the sheet was read".into(),
             "Passes by itself.".into(),
         );
@@ -331,7 +331,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     // text comes in the language of the spreadsheet, so the text decides nothing.
     failure(
         Class::NeedsHuman,
-        "refused",
+        "protected",
         format!("Google does not take the change: {message}"),
         format!(
             "If the cells are protected (Data > Protect sheets and ranges), allow {} to edit them; otherwise see Google's message.",
