@@ -202,11 +202,15 @@ fn a_lasting_internal_error_ends_in_a_persons_hands_and_heals() {
 
 #[test]
 fn an_endless_answer_does_not_fill_the_memory() {
-    let failure = answered(
-        &SheetEffect::Read,
-        Reply::Json(200, format!("{{\"x\": \"{}\"}}", "y".repeat(200_000))),
+    let long = format!("{{\"x\": \"{}\"}}", "y".repeat(200_000));
+    for reply in [Reply::Json(200, long.clone()), Reply::Gzip(long)] {
+        assert_eq!(answered(&SheetEffect::Read, reply).reason, "too_large");
+    }
+    let small = Reply::Gzip("{\"error\": 1}".into());
+    assert_eq!(
+        answered(&SheetEffect::Read, small).reason,
+        "unreadable_answer"
     );
-    assert_eq!(failure.reason, "too_large");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub enum Reply {
         headers: Vec<(&'static str, String)>,
         body: String,
     },
+    /// The body compressed.
+    Gzip(String),
     /// Claims a longer body than it sends, then closes.
     Cut(String),
     /// Closes without a word.
@@ -107,24 +109,35 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked) ->
         };
         log.lock().unwrap().push(asked.clone());
         let mut writer = stream;
-        let mut send = |status: u16, headers: &[(&str, String)], length: usize, body: &str| {
+        let mut send = |status: u16, headers: &[(&str, String)], length: usize, body: &[u8]| {
             let mut text = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n");
             for (name, value) in headers {
                 text.push_str(&format!("{name}: {value}\r\n"));
             }
-            writer
-                .write_all(format!("{text}\r\n{body}").as_bytes())
-                .unwrap();
+            let whole = [format!("{text}\r\n").as_bytes(), body].concat();
+            writer.write_all(&whole).unwrap();
         };
         match answer(&asked) {
-            Reply::Json(status, body) => send(status, &[], body.len(), &body),
+            Reply::Json(status, body) => send(status, &[], body.len(), body.as_bytes()),
+            Reply::Gzip(body) => {
+                let mut packed =
+                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+                packed.write_all(body.as_bytes()).unwrap();
+                let packed = packed.finish().unwrap();
+                send(
+                    200,
+                    &[("Content-Encoding", "gzip".into())],
+                    packed.len(),
+                    &packed,
+                );
+            }
             Reply::With {
                 status,
                 headers,
                 body,
-            } => send(status, &headers, body.len(), &body),
+            } => send(status, &headers, body.len(), body.as_bytes()),
             Reply::Cut(body) => {
-                send(200, &[], body.len() + 100, &body);
+                send(200, &[], body.len() + 100, body.as_bytes());
                 return;
             }
             Reply::Close => return,
