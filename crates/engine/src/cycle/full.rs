@@ -7,7 +7,7 @@ use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
 use super::memory::{NOWHERE, State};
 use super::run::Cycle;
-use super::snapshot::{Sighting, parse};
+use super::snapshot::{Sighting, Trust, parse};
 use crate::effect::{
     BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, SheetEffect, SheetOutcome, Snapshot,
 };
@@ -17,7 +17,10 @@ use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
 impl Cycle {
     pub(super) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
         let (snapshot, layout) = self.read().await?;
-        let trust = !everything && self.memory.layout.as_ref() == Some(&layout);
+        let trust = Trust {
+            bytes: !everything && self.memory.layout.as_ref() == Some(&layout),
+            cells: !everything,
+        };
         self.memory.layout = Some(layout.clone());
         self.window = (self.memory.settled_at, snapshot.read_at);
         let mut diff = self.diff(&snapshot, &layout, trust).await?;

@@ -25,6 +25,14 @@ pub(super) struct Sighting {
     pub raw: u64,
 }
 
+/// What of the memory tells that a row is as it was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trust {
+    /// Equal bytes: only while the columns stand where they stood.
+    pub bytes: bool,
+    pub cells: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Diff {
     pub changed: Vec<Sighting>,
@@ -58,7 +66,7 @@ impl Cycle {
         &mut self,
         snapshot: &Snapshot,
         layout: &Layout,
-        trust: bool,
+        trust: Trust,
     ) -> Result<Diff, Stop> {
         let mut diff = Diff::default();
         let mut unknown: Vec<(Row, Vec<String>)> = Vec::new();
@@ -75,7 +83,7 @@ impl Cycle {
             let index = by_position.get(at).copied().unwrap_or(usize::MAX);
             let at = u32::try_from(at).unwrap_or(NOWHERE);
             if let Some((_, known)) = self.memory.rows.get_index(index)
-                && trust
+                && trust.bytes
                 && known.raw == raw
             {
                 seen.push((
@@ -234,7 +242,7 @@ impl Cycle {
         }
     }
 
-    fn classify(&mut self, diff: &mut Diff, seen: Vec<(usize, Row)>, trust: bool) {
+    fn classify(&mut self, diff: &mut Diff, seen: Vec<(usize, Row)>, trust: Trust) {
         let mut rows_of: Vec<u32> = vec![NOWHERE; self.memory.rows.len()];
         let mut doubled: HashMap<usize, Vec<u32>> = HashMap::new();
         for (index, row) in &seen {
@@ -259,7 +267,7 @@ impl Cycle {
                 continue;
             }
             known.row = row.at;
-            let settled = trust && row.cells != UNSETTLED && known.cells == row.cells;
+            let settled = trust.cells && row.cells != UNSETTLED && known.cells == row.cells;
             if settled {
                 known.raw = row.raw;
             } else {
