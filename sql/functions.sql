@@ -118,34 +118,36 @@ BEGIN
 END
 $$;
 
--- (Re)make the capture triggers of a mapping, for its columns as they are now.
+-- (Re)make the capture triggers of a mapping, for its columns as they are now. Nothing in them may depend on a column of the table:
+-- that would forbid ALTER TABLE … DROP COLUMN and ALTER COLUMN … TYPE.
 CREATE FUNCTION sheet_sync._make_triggers(mapping_id integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    target regclass;
-    arguments text;
-    olds text;
-    news text;
+    m sheet_sync.mapping;
+    keys text;
+    watched text;
     name text;
 BEGIN
-    SELECT m.table_name, (SELECT string_agg(quote_literal(k), ', ' ORDER BY o) FROM unnest(m.key_columns) WITH ORDINALITY u(k, o))
-    INTO target, arguments FROM sheet_sync.mapping m WHERE m.id = mapping_id;
-    SELECT string_agg(format('OLD.%I', c.column_name), ', ' ORDER BY c.position), string_agg(format('NEW.%I', c.column_name), ', ' ORDER BY c.position)
-    INTO olds, news FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id;
+    SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = mapping_id;
+    SELECT string_agg(quote_literal(k), ', ' ORDER BY o) INTO keys FROM unnest(m.key_columns) WITH ORDINALITY u(k, o);
+    IF NOT m.all_columns THEN
+        SELECT string_agg(', ' || quote_literal(c.column_name), '' ORDER BY c.position) INTO watched
+        FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id;
+    END IF;
     PERFORM sheet_sync._drop_triggers(mapping_id);
-    EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION sheet_sync._capture_row(%L, %s)',
-                   'sheet_sync_row_' || mapping_id, target, mapping_id, arguments);
+    EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION sheet_sync._capture_row(%L, %L, %s)',
+                   'sheet_sync_row_' || mapping_id, m.table_name, mapping_id, cardinality(m.key_columns), keys);
     -- Images, not values: '1.0' and '1.00' are equal and yet a change, and json has no equality at all.
-    EXECUTE format('CREATE TRIGGER %I AFTER UPDATE ON %s FOR EACH ROW WHEN (ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record) '
-                   'EXECUTE FUNCTION sheet_sync._capture_row(%L, %s)',
-                   'sheet_sync_update_' || mapping_id, target, olds, news, mapping_id, arguments);
+    EXECUTE format('CREATE TRIGGER %I AFTER UPDATE ON %s FOR EACH ROW WHEN (OLD.* OPERATOR(pg_catalog.*<>) NEW.*) '
+                   'EXECUTE FUNCTION sheet_sync._capture_row(%L, %L, %s%s)',
+                   'sheet_sync_update_' || mapping_id, m.table_name, mapping_id, cardinality(m.key_columns), keys, COALESCE(watched, ''));
     EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION sheet_sync._capture_truncate(%L)',
-                   'sheet_sync_truncate_' || mapping_id, target, mapping_id);
+                   'sheet_sync_truncate_' || mapping_id, m.table_name, mapping_id);
     FOREACH name IN ARRAY ARRAY['row', 'update', 'truncate'] LOOP
         -- Always: rows that arrive by logical replication count too.
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', target, format('sheet_sync_%s_%s', name, mapping_id));
-        EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION sheet_sync', format('sheet_sync_%s_%s', name, mapping_id), target);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', m.table_name, format('sheet_sync_%s_%s', name, mapping_id));
+        EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION sheet_sync', format('sheet_sync_%s_%s', name, mapping_id), m.table_name);
     END LOOP;
 END
 $$;
@@ -292,7 +294,7 @@ $$;
 CREATE FUNCTION sheet_sync._pause(caller oid, table_name regclass) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     UPDATE sheet_sync.mapping SET state = 'paused', reason = 'paused', hint = 'sheet_sync.resume() lets it go on; changes are kept meanwhile.', retry_at = NULL
-    WHERE id IN (SELECT sheet_sync._mappings_of(caller, table_name))
+    WHERE id IN (SELECT sheet_sync._mappings_of($1, $2))
 $$;
 
 CREATE FUNCTION sheet_sync._resume(caller oid, table_name regclass) RETURNS void
@@ -300,7 +302,7 @@ CREATE FUNCTION sheet_sync._resume(caller oid, table_name regclass) RETURNS void
     UPDATE sheet_sync.mapping m
     SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
     FROM sheet_sync._cycle c
-    WHERE c.mapping_id = m.id AND m.id IN (SELECT sheet_sync._mappings_of(caller, table_name))
+    WHERE c.mapping_id = m.id AND m.id IN (SELECT sheet_sync._mappings_of($1, $2))
 $$;
 
 CREATE FUNCTION sheet_sync._resync(caller oid, table_name regclass) RETURNS void
@@ -322,7 +324,7 @@ $$;
 CREATE FUNCTION sheet_sync._confirm_deletes(caller oid, table_name regclass) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     UPDATE sheet_sync.mapping SET deletes_confirmed = true, state = 'active', reason = NULL, hint = NULL, retry_at = NULL
-    WHERE id IN (SELECT sheet_sync._mappings_of(caller, table_name))
+    WHERE id IN (SELECT sheet_sync._mappings_of($1, $2))
 $$;
 
 CREATE FUNCTION sheet_sync._resolve(caller oid, conflict_id bigint, winner text, value text) RETURNS void

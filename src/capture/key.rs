@@ -10,11 +10,40 @@ use std::rc::Rc;
 use super::trigger::{arguments, mapping_id};
 use crate::postgres::statement::array_literal;
 
+unsafe extern "C-unwind" {
+    /// From Postgres's utils/datum.h, which the bindings leave out.
+    fn datum_image_eq(
+        one: pg_sys::Datum,
+        other: pg_sys::Datum,
+        by_value: bool,
+        length: std::ffi::c_int,
+    ) -> bool;
+}
+
+/// # Safety
+/// Both are values of the watched column, not NULL.
+unsafe fn same_image(one: pg_sys::Datum, other: pg_sys::Datum, column: &Watched) -> bool {
+    // SAFETY: it may raise an error while it reads a toasted value, hence the boundary.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            datum_image_eq(one, other, column.by_value, column.length)
+        })
+    }
+}
+
 /// How to read the key from tuples of one relation, for one trigger.
 pub struct Plan {
     pub mapping: i32,
     /// `None` where a key column does not exist under its name.
     columns: Option<Vec<Column>>,
+    /// The mapped columns, where an update of others is none of ours; `None` where all are mapped, or one cannot be found.
+    watched: Option<Vec<Watched>>,
+}
+
+struct Watched {
+    number: i32,
+    by_value: bool,
+    length: i32,
 }
 
 struct Column {
@@ -57,29 +86,64 @@ unsafe fn make(trigger: *mut pg_sys::TriggerData) -> Plan {
     // SAFETY: by contract of `plan`.
     unsafe {
         let description = (*(*trigger).tg_relation).rd_att;
-        let names = arguments((*trigger).tg_trigger);
-        let columns = names.iter().skip(1).map(|name| {
-            let name = CString::new(name.as_str()).ok()?;
-            let number = pg_sys::SPI_fnumber(description, name.as_ptr());
-            if number <= 0 {
-                return None;
-            }
-            let type_oid = pg_sys::SPI_gettypeid(description, number);
-            let mut function = pg_sys::InvalidOid;
-            let mut varlena = false;
-            pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut varlena);
-            let mut output = Box::new(pg_sys::FmgrInfo::default());
-            pg_sys::fmgr_info_cxt(function, &mut *output, pg_sys::TopMemoryContext);
-            Some(Column {
-                number,
-                output,
-                depends_on_settings: depends_on_settings(type_oid),
-            })
-        });
+        let arguments = arguments((*trigger).tg_trigger);
+        let names = arguments.get(2..).unwrap_or_default();
+        let keys: usize = arguments
+            .get(1)
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0);
+        let (keys, watched) = names.split_at(keys.min(names.len()));
+        let watched: Option<Vec<Watched>> = watched
+            .iter()
+            .map(|name| watch(description, name))
+            .collect();
         Plan {
             mapping: mapping_id((*trigger).tg_trigger),
-            columns: columns.collect(),
+            columns: keys.iter().map(|name| read(description, name)).collect(),
+            watched: watched.filter(|columns| !columns.is_empty()),
         }
+    }
+}
+
+/// The number and type of a column that exists.
+unsafe fn find(description: pg_sys::TupleDesc, name: &str) -> Option<(i32, pg_sys::Oid)> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: by contract of `plan`.
+    unsafe {
+        let number = pg_sys::SPI_fnumber(description, name.as_ptr());
+        (number > 0).then(|| (number, pg_sys::SPI_gettypeid(description, number)))
+    }
+}
+
+unsafe fn read(description: pg_sys::TupleDesc, name: &str) -> Option<Column> {
+    // SAFETY: by contract of `plan`.
+    unsafe {
+        let (number, type_oid) = find(description, name)?;
+        let mut function = pg_sys::InvalidOid;
+        let mut varlena = false;
+        pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut varlena);
+        let mut output = Box::new(pg_sys::FmgrInfo::default());
+        pg_sys::fmgr_info_cxt(function, &mut *output, pg_sys::TopMemoryContext);
+        Some(Column {
+            number,
+            output,
+            depends_on_settings: depends_on_settings(type_oid),
+        })
+    }
+}
+
+unsafe fn watch(description: pg_sys::TupleDesc, name: &str) -> Option<Watched> {
+    // SAFETY: by contract of `plan`.
+    unsafe {
+        let (number, type_oid) = find(description, name)?;
+        let mut length = 0i16;
+        let mut by_value = false;
+        pg_sys::get_typlenbyval(type_oid, &mut length, &mut by_value);
+        Some(Watched {
+            number,
+            by_value,
+            length: i32::from(length),
+        })
     }
 }
 
@@ -102,6 +166,36 @@ fn depends_on_settings(type_oid: pg_sys::Oid) -> bool {
 }
 
 impl Plan {
+    /// True for an update that leaves all mapped columns as they were.
+    ///
+    /// # Safety
+    /// `old` and `new` are rows of the relation that `description` describes, or null.
+    pub unsafe fn is_unchanged(
+        &self,
+        old: pg_sys::HeapTuple,
+        new: pg_sys::HeapTuple,
+        description: pg_sys::TupleDesc,
+    ) -> bool {
+        let Some(watched) = &self.watched else {
+            return false;
+        };
+        if old.is_null() || new.is_null() {
+            return false;
+        }
+        watched.iter().all(|column| {
+            // SAFETY: by contract.
+            unsafe {
+                let mut nulls = [false; 2];
+                let before = pg_sys::SPI_getbinval(old, description, column.number, &mut nulls[0]);
+                let after = pg_sys::SPI_getbinval(new, description, column.number, &mut nulls[1]);
+                match nulls {
+                    [false, false] => same_image(before, after, column),
+                    [before, after] => before == after,
+                }
+            }
+        })
+    }
+
     /// The key as array literal; `None` where it cannot be told.
     ///
     /// # Safety

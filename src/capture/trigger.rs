@@ -20,7 +20,8 @@ pub extern "C-unwind" fn pg_finfo_sheet_sync_capture_truncate() -> &'static pg_s
     &VERSION_1
 }
 
-/// AFTER INSERT, UPDATE or DELETE, FOR EACH ROW. Arguments: the mapping's id, then the names of the key columns.
+/// AFTER INSERT, UPDATE or DELETE, FOR EACH ROW. Arguments: the mapping's id, the number of key columns, their names, and, where
+/// not all columns are mapped, the names of those that are.
 ///
 /// # Safety
 /// Called by Postgres.
@@ -34,8 +35,11 @@ pub unsafe extern "C-unwind" fn sheet_sync_capture_row(
         let trigger = trigger_data(call);
         let plan = key::plan(trigger);
         if takes_keys(plan.mapping) {
-            let at = now();
             let description = (*(*trigger).tg_relation).rd_att;
+            if plan.is_unchanged((*trigger).tg_trigtuple, (*trigger).tg_newtuple, description) {
+                return pg_sys::Datum::from(0usize);
+            }
+            let at = now();
             // An UPDATE has the old row in tg_trigtuple and the new one in tg_newtuple.
             let tuples = [(*trigger).tg_trigtuple, (*trigger).tg_newtuple];
             for tuple in tuples.into_iter().filter(|tuple| !tuple.is_null()) {
