@@ -191,10 +191,9 @@ impl Stage {
                 self.world
                     .statement(|table, now| table.update(&key, values, now))
             }
-            ["table", "delete", key] => self.world.statement(|table, now| {
-                table.delete(&table_key(key), now);
-                Ok(())
-            }),
+            ["table", "delete", key] => self
+                .world
+                .statement(|table, now| table.delete(&table_key(key), now)),
             ["table", "truncate"] => self
                 .world
                 .edit_table(crate::model::database::TableEdit::Truncate),

@@ -7,7 +7,7 @@ use crate::model::sheet::{Rules, SheetEdit};
 use crate::model::world::{Fault, Maker, World};
 use crate::model::{Verdict, Violation};
 use engine::effect::Decision;
-use engine::mapping::{OnSheetDelete, OnTableDelete, Policy, Side};
+use engine::mapping::{Direction, OnSheetDelete, OnTableDelete, Policy, Side};
 use fastrand::Rng;
 use std::fmt;
 
@@ -26,6 +26,11 @@ pub enum Op {
     Finish,
     /// The next cycle reads the sheet.
     Poll,
+    /// The next cycle goes one way: `push()` or `pull()`.
+    Push,
+    Pull,
+    /// The next cycle only looks.
+    Preview,
     Fault(Fault),
     Land,
     Crash,
@@ -168,6 +173,14 @@ pub fn perform(world: &mut World, op: Op) -> Verdict {
             world.poll();
             Ok(())
         }
+        Op::Push | Op::Pull => {
+            world.one_way(op == Op::Push);
+            Ok(())
+        }
+        Op::Preview => {
+            world.preview();
+            Ok(())
+        }
         Op::Fault(fault) => world.fault(fault),
         Op::Land => world.land(),
         Op::Crash => {
@@ -203,11 +216,14 @@ fn random_setup(rng: &mut Rng) -> Setup {
     let policy = |rng: &mut Rng| policies[rng.usize(..policies.len())];
     let composite = rng.u8(..4) == 0;
     let header = rng.u8(..8) != 0;
+    let one_way =
+        (rng.u8(..8) == 0).then(|| [Direction::ToSheet, Direction::FromSheet][rng.usize(..2)]);
     Setup {
         composite,
         generated: !composite && rng.bool(),
         columns: rng.u8(..64) & rng.u8(..64),
         layout: rng.u8(..3) * u8::from(header),
+        direction: one_way.unwrap_or(Direction::Both),
         policy: policy(rng),
         name_policy: (rng.u8(..4) == 0).then(|| policy(rng)),
         tie: if rng.bool() {
@@ -229,6 +245,7 @@ fn random_setup(rng: &mut Rng) -> Setup {
         max_delete_percent: [20, 50, 100][rng.usize(..3)],
         max_delete_rows: [0, 1, 2, 20][rng.usize(..4)],
         filter: [Filter::None, Filter::None, Filter::Listed, Filter::Live][rng.usize(..4)],
+        pinned: rng.u8(..4) == 0,
         upper: rng.u8(..4) == 0,
         insert_leaves_out: rng.bool(),
         common_rows: rng.u8(..6),
@@ -255,7 +272,9 @@ fn random_op(rng: &mut Rng) -> Op {
     match rng.u8(..100) {
         0..36 => Op::Step(rng.u8(1..8)),
         36..42 => Op::Finish,
-        42..52 => Op::Poll,
+        42..50 => Op::Poll,
+        50 => [Op::Push, Op::Pull][rng.usize(..2)],
+        51 => Op::Preview,
         52..70 => Op::Table(random_table_edit(rng)),
         70..89 => Op::Sheet(random_sheet_edit(rng)),
         89..94 => Op::Fault(random_fault(rng)),
@@ -373,6 +392,14 @@ fn plainer_setups(setup: Setup) -> Vec<Setup> {
             ..setup
         },
         Setup { layout: 0, ..setup },
+        Setup {
+            direction: plain.direction,
+            ..setup
+        },
+        Setup {
+            pinned: false,
+            ..setup
+        },
         Setup {
             policy: plain.policy,
             ..setup

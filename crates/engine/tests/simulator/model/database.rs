@@ -132,10 +132,20 @@ impl Table {
         Ok(values)
     }
 
-    pub fn delete(&mut self, key: &Key, now: Timestamp) {
-        if self.rows.remove(key).is_some() {
-            self.mark(key, now);
+    /// DELETE of one row, if it is there.
+    pub fn delete(&mut self, key: &Key, now: Timestamp) -> Result<(), Refusal> {
+        let Some(row) = self.rows.get(key) else {
+            return Ok(());
+        };
+        if self.setup.pinned && row.identity.is_multiple_of(2) {
+            return Err(refusal(
+                "23503",
+                "update or delete on table violates foreign key constraint",
+            ));
         }
+        self.rows.remove(key);
+        self.mark(key, now);
+        Ok(())
     }
 
     pub fn toggle_listed(&mut self, key: &Key, now: Timestamp) {
@@ -482,8 +492,7 @@ impl Table {
                 if row != *expected && !self.bugs.unconditional {
                     return Ok(Applied::Stale);
                 }
-                self.delete(key, now);
-                Ok(None)
+                self.delete(key, now).map(|()| None)
             }
         };
         Ok(match result {
@@ -574,17 +583,15 @@ impl Table {
                 }
                 self.update(&old, values, now)
             }
-            TableEdit::Delete { row } => {
-                if let Some(key) = nth(row) {
-                    self.delete(&key, now);
-                }
-                return;
-            }
+            TableEdit::Delete { row } => match nth(row) {
+                Some(key) => self.delete(&key, now).map(|()| Vec::new()),
+                None => return,
+            },
             TableEdit::Truncate => {
-                for key in self.rows.keys().cloned().collect::<Vec<_>>() {
-                    self.delete(&key, now);
-                }
-                return;
+                let keys: Vec<Key> = self.rows.keys().cloned().collect();
+                keys.iter()
+                    .try_for_each(|key| self.delete(key, now))
+                    .map(|()| Vec::new())
             }
             TableEdit::Relist { row } => {
                 if let Some(key) = nth(row).filter(|_| self.setup.filter == Filter::Listed) {

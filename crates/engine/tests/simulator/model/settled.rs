@@ -4,7 +4,7 @@ use super::database::Table;
 use super::ledger::{Ledger, Sides, keys_in_sheet, sheet_named, table_named};
 use super::setup::{Setup, key_of_cells};
 use super::{Verdict, broken};
-use engine::effect::{Problem, Winner};
+use engine::effect::{Conflict, Problem, Winner};
 use engine::mapping::{Direction, OnSheetDelete, OnTableDelete, Side};
 use engine::value::{Cell, Key};
 
@@ -24,6 +24,7 @@ pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
             0 if in_filter => missing_in_sheet(setup, ledger, sides, key)?,
             1 if in_filter => cells_agree(ledger, sides, key, standing[key][0])?,
             1 if !has_problem(sides.table, key, None)
+                && !is_pending_anywhere(sides.table, key)
                 && setup.on_table_delete != OnTableDelete::Keep =>
             {
                 return broken(format!(
@@ -36,7 +37,7 @@ pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
     for row in sides.tab.header() + 1..sides.tab.rows.len() {
         sheet_row_has_its_place(setup, ledger, sides, row)?;
     }
-    edits_are_settled(ledger, sides)
+    edits_are_settled(setup, ledger, sides)
 }
 
 fn has_problem(table: &Table, key: &Key, column: Option<usize>) -> bool {
@@ -60,6 +61,14 @@ fn is_pending(table: &Table, key: &Key, column: Option<usize>) -> bool {
                 && line.key == *key
                 && (line.column.is_none() || line.column == column)
         })
+}
+
+fn is_pending_anywhere(table: &Table, key: &Key) -> bool {
+    let pending = |line: &Conflict| line.winner == Winner::Pending && !line.settled;
+    table
+        .conflicts
+        .iter()
+        .any(|line| line.conflict.key == *key && pending(&line.conflict))
 }
 
 fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> Verdict {
@@ -135,10 +144,11 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
     ))
 }
 
-fn edits_are_settled(ledger: &Ledger, sides: Sides) -> Verdict {
+fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
     for ((key, column), datum) in &ledger.table_edits {
         let stands = sides.table.rows.get(key);
-        let excused = stands.is_some_and(|row| !sides.table.in_filter(row))
+        let excused = setup.direction == Direction::FromSheet
+            || stands.is_some_and(|row| !sides.table.in_filter(row))
             || has_problem(sides.table, key, Some(*column))
             || is_pending(sides.table, key, Some(*column))
             || table_named(sides, &ledger.names(key), *column, datum);

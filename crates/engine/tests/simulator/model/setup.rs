@@ -26,6 +26,7 @@ pub struct Setup {
     pub columns: u8,
     /// 0: the mapped columns and nothing else. 1: notes before, a formula after. 2: reversed, in between, two rows above.
     pub layout: u8,
+    pub direction: Direction,
     pub policy: Policy,
     /// Overrides the policy for `name`.
     pub name_policy: Option<Policy>,
@@ -35,6 +36,8 @@ pub struct Setup {
     pub max_delete_percent: u8,
     pub max_delete_rows: u8,
     pub filter: Filter,
+    /// Rows whose number is even are referred to from elsewhere: they cannot be deleted.
+    pub pinned: bool,
     /// A trigger puts `code` in upper case.
     pub upper: bool,
     /// A new row with a cell that Postgres refuses is inserted without the cell, not refused.
@@ -55,6 +58,7 @@ impl Setup {
         generated: false,
         columns: 1,
         layout: 0,
+        direction: Direction::Both,
         policy: Policy::LastWriteWins,
         name_policy: None,
         tie: Side::Database,
@@ -63,6 +67,7 @@ impl Setup {
         max_delete_percent: 50,
         max_delete_rows: 20,
         filter: Filter::None,
+        pinned: false,
         upper: false,
         insert_leaves_out: false,
         common_rows: 2,
@@ -118,7 +123,7 @@ impl Setup {
             key,
             key_generated: self.generated && !self.composite,
             header_row: self.rows_above() as u32 + 1,
-            direction: both,
+            direction: self.direction,
             policy: self.policy,
             tie: self.tie,
             on_table_delete: self.on_table_delete,
@@ -168,13 +173,13 @@ impl fmt::Display for Setup {
                 }
             )*};
         }
-        field!(composite "", generated "", columns "", layout "", policy "Policy::");
+        field!(composite "", generated "", columns "", layout "", direction "Direction::", policy "Policy::");
         if let Some(policy) = self.name_policy {
             write!(out, "name_policy: Some(Policy::{policy:?}), ")?;
         }
         field!(
             tie "Side::", on_table_delete "OnTableDelete::", on_sheet_delete "OnSheetDelete::",
-            max_delete_percent "", max_delete_rows "", filter "Filter::", upper "", insert_leaves_out "",
+            max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", upper "", insert_leaves_out "",
             common_rows "", table_rows "", sheet_rows "", differing "", header "",
         );
         write!(out, "..Setup::PLAIN }}")

@@ -206,6 +206,7 @@ impl Tab {
                         answers.push((row.anchor, answer));
                     }
                 }
+                answers.reverse();
                 SheetOutcome::Written(answers)
             }
             SheetEffect::Insert {
@@ -311,6 +312,10 @@ impl Tab {
                 .collect();
             trim(&mut cells);
             answers.push((tag.anchor, cells));
+        }
+        // Google's answers come in an order of their own.
+        if cycle.is_multiple_of(2) {
+            answers.reverse();
         }
         Ok(SheetOutcome::Tagged(answers))
     }

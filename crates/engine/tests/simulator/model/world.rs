@@ -64,6 +64,9 @@ struct Cycle {
     scope: Scope,
     dirty_upto: u64,
     confirmed: bool,
+    both_ways: bool,
+    /// Nothing may be changed.
+    dry_run: bool,
     /// It saw a header that does not hold.
     header_broken: bool,
     rows_before: usize,
@@ -86,6 +89,8 @@ pub struct World {
     cycles: u32,
     initialised: bool,
     poll_due: bool,
+    ways: Ways,
+    preview: bool,
     confirm: bool,
     guarded: bool,
     late: Vec<(SheetEffect, u32)>,
@@ -93,6 +98,11 @@ pub struct World {
     /// What happened, line by line, where somebody wants to read it.
     pub trace: Option<Vec<String>>,
 }
+
+const BOTH: Ways = Ways {
+    push: true,
+    pull: true,
+};
 
 const SECOND: i64 = 1_000_000;
 
@@ -115,6 +125,8 @@ impl World {
             cycles: 0,
             initialised: false,
             poll_due: false,
+            ways: BOTH,
+            preview: false,
             confirm: false,
             guarded: false,
             late: Vec::new(),
@@ -245,6 +257,17 @@ impl World {
         self.poll_due = true;
     }
 
+    /// `push()` or `pull()`: the next cycle goes one way.
+    pub fn one_way(&mut self, push: bool) {
+        self.ways = Ways { push, pull: !push };
+    }
+
+    /// `preview()`: the next cycle only looks.
+    pub fn preview(&mut self) {
+        self.preview = true;
+        self.poll_due = true;
+    }
+
     pub fn confirm_deletes(&mut self) {
         self.confirm = true;
     }
@@ -307,12 +330,15 @@ impl World {
             dirty.insert(key.clone(), *at);
         }
         let confirmed = std::mem::take(&mut self.confirm);
+        let dry_run = std::mem::take(&mut self.preview);
         self.cycles += 1;
         self.poll_due = false;
         self.cycle = Some(Cycle {
             scope,
             dirty_upto: self.table.dirty.last().map_or(0, |(number, ..)| *number),
             confirmed,
+            both_ways: self.ways == BOTH,
+            dry_run,
             header_broken: false,
             rows_before: self.table.bases.len(),
             table_deletes: 0,
@@ -329,10 +355,7 @@ impl World {
         });
         let step = self.engine.start(Start {
             scope,
-            ways: Ways {
-                push: true,
-                pull: true,
-            },
+            ways: std::mem::replace(&mut self.ways, BOTH),
             dirty: dirty
                 .into_iter()
                 .map(|(key, at)| DirtyKey {
@@ -343,7 +366,7 @@ impl World {
             now,
             deletes_confirmed: confirmed,
             seed: u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            dry_run: false,
+            dry_run,
         });
         self.take(step)
     }
@@ -367,6 +390,10 @@ impl World {
     fn end(&mut self, report: Report) -> Verdict {
         self.say(|| format!("  {report:?}"));
         let cycle = self.cycle.take().expect("a cycle was under way");
+        let whole = cycle.both_ways && !cycle.dry_run;
+        if cycle.dry_run && report.dirty_done {
+            return broken("a preview says that the dirty keys are dealt with");
+        }
         if report.dirty_done {
             self.table
                 .dirty
@@ -375,7 +402,7 @@ impl World {
         if cycle.header_broken && report.stopped.is_none() {
             return broken("the header does not hold, and the cycle went on");
         }
-        self.initialised |= cycle.scope == Scope::Everything && report.stopped.is_none();
+        self.initialised |= cycle.scope == Scope::Everything && report.stopped.is_none() && whole;
         self.guarded = matches!(report.stopped, Some(Stopped::Guard { .. }));
         // The worker looks again by itself after a failure or a guard.
         self.poll_due |= report.again.is_some() || report.stopped.is_some();
@@ -446,7 +473,6 @@ impl World {
                     .iter()
                     .filter(|apply| matches!(apply.change, Change::Delete { .. }))
                     .count();
-                cycle.wrote = true;
                 !apply.is_empty()
             }
             Effect::Sheet(SheetEffect::Delete { rows, .. }) => {
@@ -461,6 +487,9 @@ impl World {
             _ => return Ok(()),
         };
         cycle.wrote = true;
+        if cycle.dry_run {
+            return broken(format!("a preview writes: {effect:?}"));
+        }
         if applies && cycle.header_broken {
             return broken("the header does not hold, and something is written");
         }
@@ -568,6 +597,7 @@ impl World {
             self.land()?;
         }
         self.finish()?;
+        (self.ways, self.preview) = (BOTH, false);
         self.edit_sheet(SheetEdit::MendHeader)?;
         self.run_until_still(true)?;
         // Problems are tried again now and then: give them a chance.
