@@ -65,7 +65,7 @@ CREATE FUNCTION sheet_sync._key_columns(table_name regclass, asked text[]) RETUR
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     unknown text;
-    found text[];
+    primary_key text[];
     nullable text;
 BEGIN
     IF asked IS NULL THEN
@@ -75,18 +75,18 @@ BEGIN
                       DETAIL = 'Postgres cannot look such a key up while it inserts.',
                       HINT = 'Name the columns of another unique index with key_columns, or make the constraint NOT DEFERRABLE.';
         END IF;
-        SELECT array_agg(a.attname::text ORDER BY k.ord) INTO found
+        SELECT array_agg(a.attname::text ORDER BY k.ord) INTO primary_key
         FROM pg_index i
         CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
         WHERE i.indrelid = table_name AND i.indisprimary AND k.ord <= i.indnkeyatts;
-        IF found IS NULL THEN
+        IF primary_key IS NULL THEN
             RAISE EXCEPTION 'table % has no primary key', table_name
                 USING ERRCODE = 'invalid_table_definition',
                       DETAIL = 'A key names a row on both sides; without one an edit could hit the wrong row.',
                       HINT = 'Add a primary key, or name the NOT NULL columns of a unique index with key_columns.';
         END IF;
-        RETURN found;
+        RETURN primary_key;
     END IF;
     SELECT c INTO unknown FROM unnest(asked) c
     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = table_name AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped)
@@ -156,13 +156,13 @@ CREATE FUNCTION sheet_sync._drop_triggers(mapping_id integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    found record;
+    trigger_row record;
 BEGIN
-    FOR found IN SELECT t.tgname, t.tgrelid::regclass AS target FROM pg_trigger t
+    FOR trigger_row IN SELECT t.tgname, t.tgrelid::regclass AS target FROM pg_trigger t
                  WHERE t.tgrelid = (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = mapping_id)
                    AND t.tgname IN ('sheet_sync_row_' || mapping_id, 'sheet_sync_update_' || mapping_id, 'sheet_sync_truncate_' || mapping_id)
                    AND NOT t.tgisinternal LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', found.tgname, found.target);
+        EXECUTE format('DROP TRIGGER %I ON %s', trigger_row.tgname, trigger_row.target);
     END LOOP;
 END
 $$;
@@ -331,22 +331,22 @@ CREATE FUNCTION sheet_sync._resolve(caller oid, conflict_id bigint, winner text,
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    found sheet_sync.conflict;
+    line sheet_sync.conflict;
 BEGIN
-    SELECT c.* INTO found FROM sheet_sync.conflict c WHERE c.id = conflict_id FOR UPDATE;
+    SELECT c.* INTO line FROM sheet_sync.conflict c WHERE c.id = conflict_id FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no conflict %', conflict_id
             USING ERRCODE = 'no_data_found', HINT = 'SELECT * FROM sheet_sync.conflict WHERE winner = ''pending'' lists those that wait.';
     END IF;
-    PERFORM sheet_sync._require_owner(caller, (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = found.mapping_id));
-    IF found.winner <> 'pending' OR found.settled THEN
+    PERFORM sheet_sync._require_owner(caller, (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = line.mapping_id));
+    IF line.winner <> 'pending' OR line.settled THEN
         RAISE EXCEPTION 'conflict % was decided already', conflict_id
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Winner: %s.', found.winner),
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Winner: %s.', line.winner),
                   HINT = 'Edit the cell on either side to change it now; the line keeps what was there.';
     ELSIF winner NOT IN ('database', 'sheet', 'value') THEN
         RAISE EXCEPTION 'winner must be database, sheet or value, not %', quote_literal(winner) USING ERRCODE = 'invalid_parameter_value',
             HINT = 'With ''value'' the third argument is what both sides shall hold.';
-    ELSIF winner = 'value' AND found.column_name IS NULL THEN
+    ELSIF winner = 'value' AND line.column_name IS NULL THEN
         RAISE EXCEPTION 'conflict % is about a whole row', conflict_id
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose ''database'' or ''sheet''.';
     ELSIF winner <> 'value' AND value IS NOT NULL THEN
@@ -356,7 +356,7 @@ BEGIN
     UPDATE sheet_sync.conflict c
     SET decision = winner, decided_value = value, resolved_by = pg_get_userbyid(caller), resolved_at = clock_timestamp()
     WHERE c.id = conflict_id;
-    INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (found.mapping_id, found.key, clock_timestamp());
+    INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (line.mapping_id, line.key, clock_timestamp());
 END
 $$;
 
