@@ -72,8 +72,8 @@ fn is_pending_anywhere(table: &Table, key: &Key) -> bool {
 }
 
 fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> Verdict {
-    let kept =
-        setup.on_sheet_delete == OnSheetDelete::Keep && ledger.sheet_deleted.contains_key(key);
+    let kept = setup.direction == Direction::FromSheet
+        || (setup.on_sheet_delete == OnSheetDelete::Keep && ledger.sheet_deleted.contains_key(key));
     if kept || has_problem(sides.table, key, None) || is_pending(sides.table, key, None) {
         return Ok(());
     }
@@ -92,9 +92,10 @@ fn cells_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> Verdict {
     for column in 0..sides.table.mapping.columns.len() {
         let datum = &sides.table.rows[key].values[column];
         let cell = sides.tab.mapped_cell(row, column, sides.now);
-        // A formula column without a formula in this row has nothing to say.
-        let silent = sides.table.mapping.columns[column].direction == Direction::FromSheet
-            && cell == Cell::Empty;
+        // A formula column without a formula in this row has nothing to say, nor has it where nothing is pulled.
+        let pulled = sides.table.mapping.columns[column].direction == Direction::FromSheet;
+        let silent =
+            pulled && (cell == Cell::Empty || sides.table.mapping.direction == Direction::ToSheet);
         let agree = silent || ledger.agree(column, datum, &cell);
         if !agree
             && !has_problem(sides.table, key, Some(column))
@@ -124,6 +125,8 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
         let here = |problem: &Problem| problem.place.sheet_row == Some(row as u32 + 1);
         return match sides.table.problems.iter().any(here) {
             true => Ok(()),
+            // Nothing is asked of a sheet that only shows the table.
+            false if setup.direction == Direction::ToSheet => Ok(()),
             false => broken(format!(
                 "row {} of the sheet has no key ({cells:?}), and no problem says so",
                 row + 1
