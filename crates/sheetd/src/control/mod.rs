@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -86,6 +86,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/_sheetd/accounts/{email}/key", post(set_key))
         .route("/_sheetd/services", get(services).post(set_service))
         .route("/_sheetd/events", get(events))
+        // Whole spreadsheets are seeded in one request.
+        .layer(DefaultBodyLimit::disable())
         .with_state(app)
 }
 
