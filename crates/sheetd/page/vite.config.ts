@@ -1,7 +1,7 @@
-import { defineConfig } from "vite";
+import { defineConfig, loadEnv } from "vite";
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   build: { target: "es2022", modulePreload: { polyfill: false } },
-  // For work on the page itself: `npm run dev` beside a sheetd on this address.
-  server: { proxy: { "/_sheetd": process.env["SHEETD"] ?? "http://127.0.0.1:8484" } },
-});
+  // For work on the page itself: `SHEETD=http://127.0.0.1:PORT npm run dev`, beside a running sheetd.
+  server: { proxy: { "/_sheetd": loadEnv(mode, ".", "SHEETD")["SHEETD"] ?? "http://127.0.0.1:8484" } },
+}));

@@ -1,0 +1,70 @@
+import { cellName, parseCell, rangeName } from "./a1";
+import { el } from "./dom";
+import type { Selection } from "./grid";
+
+/** The name of the selected cell, and what is in it. */
+export class FormulaBar {
+  private readonly name = el("input", { className: "name", ariaLabel: "Cell", spellcheck: false, autocomplete: "off" });
+  private readonly field = el("input", { className: "formula", ariaLabel: "Formula", spellcheck: false, autocomplete: "off" });
+  readonly element = el(
+    "div",
+    { className: "formula-bar" },
+    this.name,
+    el("span", { className: "fx", ariaHidden: "true" }, "fx"),
+    this.field,
+  );
+  private selection: Selection | undefined;
+  private typed = "";
+
+  constructor(
+    private readonly go: (row: number, column: number) => void,
+    private readonly save: (selection: Selection, text: string) => void,
+    private readonly leave: () => void,
+  ) {
+    this.field.addEventListener("keydown", (event) => this.fieldKey(event));
+    this.field.addEventListener("blur", () => this.commit());
+    this.name.addEventListener("keydown", (event) => this.nameKey(event));
+    this.name.addEventListener("focus", () => this.name.select());
+  }
+
+  show(selection: Selection, typed: string): void {
+    // A person who types here is not disturbed by what arrives meanwhile.
+    if (document.activeElement === this.field) return;
+    this.selection = selection;
+    this.typed = typed;
+    this.field.value = typed;
+    if (document.activeElement !== this.name) this.name.value = rangeName(selection.rect);
+  }
+
+  /** What is being typed in the cell itself. */
+  follow(text: string): void {
+    this.field.value = text;
+  }
+
+  private commit(): void {
+    if (!this.selection || this.field.value === this.typed) return;
+    this.typed = this.field.value;
+    this.save(this.selection, this.field.value);
+  }
+
+  private fieldKey(event: KeyboardEvent): void {
+    if (event.key === "Escape") this.field.value = this.typed;
+    else if (event.key !== "Enter") return;
+    event.preventDefault();
+    this.commit();
+    this.field.blur();
+    this.leave();
+  }
+
+  private nameKey(event: KeyboardEvent): void {
+    if (event.key !== "Enter" && event.key !== "Escape") return;
+    event.preventDefault();
+    const cell = event.key === "Enter" ? parseCell(this.name.value) : undefined;
+    this.name.blur();
+    if (cell) this.go(cell.row, cell.column);
+    else if (this.selection) {
+      this.name.value = cellName(this.selection.row, this.selection.column);
+      this.leave();
+    }
+  }
+}

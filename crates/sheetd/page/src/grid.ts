@@ -1,0 +1,335 @@
+import { defineCustomElements, type Components } from "@revolist/revogrid/loader";
+import type { CellProps, CellTemplateProp, ColumnRegular, DimensionRows } from "@revolist/revogrid";
+import { letters, type Rect } from "./a1";
+import { EMPTY, type Cell, type Rows } from "./rows";
+
+type Element = HTMLElement & Components.RevoGrid & { componentOnReady(): Promise<unknown> };
+
+const ROW_HEIGHT = 26;
+/** There is always room to type below the last row. */
+const SPARE_ROWS = 100;
+const MIN_WIDTH = 84;
+const MAX_WIDTH = 300;
+
+export interface Selection {
+  row: number;
+  column: number;
+  rect: Rect;
+}
+
+export interface Person {
+  select(selection: Selection): void;
+  write(rect: Rect, values: string[][]): void;
+  /** Typing goes on in a cell. */
+  typing(text: string): void;
+  menu(x: number, y: number): void;
+  /** True where the key was a command. */
+  key(event: KeyboardEvent): boolean;
+}
+
+/** A row as the grid library sees it: an index into the rows, whose columns are read when they are drawn. */
+class Line {
+  constructor(
+    readonly rows: Rows,
+    readonly index: number,
+  ) {}
+}
+
+/** The columns that a line has; they are the same for all. */
+let lineColumns = 0;
+function growLines(columns: number): void {
+  for (; lineColumns < columns; lineColumns++) {
+    const column = lineColumns;
+    Object.defineProperty(Line.prototype, String(column), {
+      get(this: Line) {
+        return this.rows.cell(this.index, column)?.typed ?? "";
+      },
+    });
+  }
+}
+
+export class Grid {
+  readonly element: Element;
+  private selection: Selection = { row: 0, column: 0, rect: { r0: 0, r1: 1, c0: 0, c1: 1 } };
+  private lines = 0;
+  private columns = 0;
+  private span: [number, number] = [0, 0];
+
+  constructor(
+    private readonly rows: Rows,
+    private readonly frozen: number,
+    private readonly person: Person,
+  ) {
+    defineCustomElements();
+    this.element = document.createElement("revo-grid") as Element;
+    Object.assign(this.element, {
+      rowSize: ROW_HEIGHT,
+      rowHeaders: { size: 56, cellTemplate: rowNumber },
+      range: true,
+      resize: true,
+      applyOnClose: true,
+      autoSizeColumn: false,
+      theme: "default",
+    });
+    this.listen();
+    this.shape();
+  }
+
+  /** The size of the grid, where it changed. */
+  private shape(): void {
+    const lines = Math.max(this.rows.rowCount, this.rows.usedRows + SPARE_ROWS);
+    const columns = Math.max(this.rows.columnCount, this.rows.usedColumns, 1);
+    if (columns !== this.columns) {
+      growLines(columns);
+      const known = this.element.columns ?? [];
+      this.element.columns = Array.from({ length: columns }, (_, c) => known[c] ?? this.column(c));
+      this.columns = columns;
+    }
+    if (lines !== this.lines) {
+      const all = Array.from({ length: lines }, (_, row) => new Line(this.rows, row));
+      this.element.pinnedTopSource = all.slice(0, this.frozen);
+      this.element.source = all.slice(this.frozen);
+      this.lines = lines;
+    }
+  }
+
+  private column(column: number): ColumnRegular {
+    let longest = 0;
+    for (let row = 0; row < Math.min(this.rows.usedRows, 200); row++) {
+      longest = Math.max(longest, this.rows.cell(row, column)?.shown.length ?? 0);
+    }
+    return {
+      prop: column,
+      name: letters(column),
+      size: Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, Math.ceil(longest * 7.3) + 22)),
+      cellTemplate: (h: CreateElement, cell: CellTemplateProp) => this.draw(h, cell),
+      cellProperties: (cell: CellTemplateProp) => this.properties(cell),
+    };
+  }
+
+  private draw(h: CreateElement, { model, colIndex }: CellTemplateProp): unknown {
+    const { index } = model as unknown as Line;
+    const cell = this.rows.cell(index, colIndex) ?? EMPTY;
+    if (!cell.checkbox) return cell.shown;
+    const checked = cell.shown === "TRUE";
+    const fixed = cell.typed.startsWith("=");
+    return h("span", {
+      class: { box: true, checked, fixed },
+      role: "checkbox",
+      "aria-checked": String(checked),
+      onClick: () => this.toggle(index, colIndex, cell),
+      onDblClick: (event: Event) => event.preventDefault(),
+    });
+  }
+
+  private properties({ model, colIndex }: CellTemplateProp): CellProps {
+    const { index } = model as unknown as Line;
+    const cell = this.rows.cell(index, colIndex);
+    const flash = this.rows.flash(index, colIndex);
+    return {
+      class: {
+        number: cell?.kind === "number",
+        error: cell?.kind === "error",
+        boolean: cell?.checkbox === true,
+        loading: cell === undefined,
+        head: index < this.frozen,
+        noted: !!cell?.note,
+        "changed-1": flash === 1,
+        "changed-2": flash === 2,
+      },
+      "data-note": cell?.note || undefined,
+    };
+  }
+
+  private toggle(row: number, column: number, cell: Cell): void {
+    if (cell.typed.startsWith("=")) return;
+    const rect = { r0: row, r1: row + 1, c0: column, c1: column + 1 };
+    this.person.write(rect, [[cell.shown === "TRUE" ? "FALSE" : "TRUE"]]);
+  }
+
+  /** Once it stands in the page and is drawn. */
+  async ready(): Promise<void> {
+    await customElements.whenDefined("revo-grid");
+    await this.element.componentOnReady();
+  }
+
+  /** Draws again, with what is known now. */
+  async redraw(): Promise<void> {
+    this.shape();
+    await this.element.refresh();
+  }
+
+  visible(): [number, number][] {
+    const [from, to] = this.span;
+    const shown: [number, number][] = [[from + this.frozen, to + this.frozen]];
+    if (this.frozen > 0) shown.push([0, this.frozen]);
+    return shown;
+  }
+
+  async focus(row: number, column: number): Promise<void> {
+    const { y, type } = this.place(Math.min(row, this.lines - 1));
+    const cell = { x: Math.min(column, this.columns - 1), y };
+    if (type === "rgRow") await this.element.scrollToCoordinate(cell);
+    await this.element.setCellsFocus(cell, cell, "rgCol", type);
+  }
+
+  /** The focus comes back to the cell that had it. */
+  refocus(): Promise<void> {
+    return this.focus(this.selection.row, this.selection.column);
+  }
+
+  async selectRows(from: number, to: number): Promise<void> {
+    const { y, type } = this.place(from);
+    const last = { x: this.columns - 1, y: y + to - from - 1 };
+    await this.element.setCellsFocus({ x: 0, y }, last, "rgCol", type);
+  }
+
+  private place(row: number): { y: number; type: DimensionRows } {
+    return row < this.frozen ? { y: row, type: "rowPinStart" } : { y: row - this.frozen, type: "rgRow" };
+  }
+
+  private offset(type: DimensionRows): number {
+    return type === "rgRow" ? this.frozen : 0;
+  }
+
+  private listen(): void {
+    const on = <T>(name: string, act: (event: CustomEvent<T>) => void): void =>
+      this.element.addEventListener(name, act as EventListener);
+
+    on<{ model: Line; colIndex: number; val?: string }>("beforeedit", (event) => {
+      event.preventDefault();
+      const { model, colIndex, val } = event.detail;
+      const typed = this.rows.cell(model.index, colIndex)?.typed ?? "";
+      if (val === undefined || val === typed) return;
+      this.person.write({ r0: model.index, r1: model.index + 1, c0: colIndex, c1: colIndex + 1 }, [[val]]);
+    });
+    on<{ type: DimensionRows; data: Record<number, Record<number, string>> }>("beforerangeedit", (event) => {
+      event.preventDefault();
+      this.writeRange(event.detail.data, this.offset(event.detail.type));
+    });
+    on<{ model: Line; colIndex: number; val?: string }>("beforeeditstart", (event) => {
+      const { model, colIndex, val } = event.detail;
+      const cell = this.rows.cell(model.index, colIndex) ?? EMPTY;
+      if (!cell.checkbox || (val ?? "").trim() !== "") return;
+      event.preventDefault();
+      this.toggle(model.index, colIndex, cell);
+    });
+    // What is copied is what is shown, not what would be edited.
+    on<{ data: string[][]; range: { x: number; y: number }; rowType: DimensionRows }>("clipboardrangecopy", (event) => {
+      const { data, range, rowType } = event.detail;
+      const top = range.y + this.offset(rowType);
+      event.detail.data = data.map((line, r) =>
+        line.map((_, c) => this.rows.cell(top + r, range.x + c)?.shown ?? ""),
+      );
+    });
+    on("afterfocus", () => void this.readSelection());
+    on("setrange", () => setTimeout(() => void this.readSelection()));
+    on("afterrender", () => void this.readSpan());
+    on<{ original: KeyboardEvent }>("beforekeydown", (event) => {
+      const { original } = event.detail;
+      if (original.target instanceof HTMLInputElement) return;
+      if (this.key(original) || this.person.key(original)) {
+        original.preventDefault();
+        event.preventDefault();
+      }
+    });
+    on("headerclick", (event: CustomEvent<ColumnRegular>) => {
+      const column = Number(event.detail.prop);
+      void this.element.setCellsFocus({ x: column, y: 0 }, { x: column, y: this.lines - this.frozen - 1 });
+    });
+    this.element.addEventListener("input", (event) => this.person.typing((event.target as HTMLInputElement).value));
+    this.element.addEventListener("mousedown", (event) => this.pickRow(event));
+    this.element.addEventListener("contextmenu", (event) => void this.openMenu(event));
+  }
+
+  private writeRange(data: Record<number, Record<number, string>>, offset: number): void {
+    const lines = Object.keys(data).map(Number);
+    const columns = [...new Set(lines.flatMap((y) => Object.keys(data[y] ?? {}).map(Number)))];
+    if (columns.length === 0) return;
+    const rect = {
+      r0: Math.min(...lines) + offset,
+      r1: Math.max(...lines) + offset + 1,
+      c0: Math.min(...columns),
+      c1: Math.max(...columns) + 1,
+    };
+    const values = Array.from({ length: rect.r1 - rect.r0 }, (_, r) =>
+      Array.from({ length: rect.c1 - rect.c0 }, (_, c) => {
+        const given = data[rect.r0 - offset + r]?.[rect.c0 + c];
+        return String(given ?? this.rows.cell(rect.r0 + r, rect.c0 + c)?.typed ?? "");
+      }),
+    );
+    this.person.write(rect, values);
+  }
+
+  private key(event: KeyboardEvent): boolean {
+    const { row, column } = this.selection;
+    const page = Math.max(1, this.span[1] - this.span[0] - 3);
+    const plain = !event.altKey && !event.shiftKey;
+    const to = (row: number, column: number): boolean => {
+      void this.focus(Math.max(0, row), column);
+      return true;
+    };
+    if (event.key === "F2" && plain) {
+      const { y, type } = this.place(row);
+      void this.element.setCellEdit(y, column, type);
+      return true;
+    }
+    if (event.key === "PageDown" && plain) return to(row + page, column);
+    if (event.key === "PageUp" && plain) return to(row - page, column);
+    if (event.key === "Home" && plain) return to(event.ctrlKey ? 0 : row, 0);
+    if (event.key === "End" && plain) {
+      return to(event.ctrlKey ? this.rows.usedRows - 1 : row, Math.max(0, this.rows.usedColumns - 1));
+    }
+    return false;
+  }
+
+  private async readSelection(): Promise<void> {
+    const [focused, range] = await Promise.all([this.element.getFocused(), this.element.getSelectedRange()]);
+    if (!focused) return;
+    const offset = this.offset(focused.rowType);
+    const { x, y } = focused.cell;
+    const { x: c0, y: r0, x1, y1 } = range ?? { x, y, x1: x, y1: y };
+    const rect = { r0: r0 + offset, r1: y1 + offset + 1, c0, c1: x1 + 1 };
+    this.selection = { row: y + offset, column: x, rect };
+    this.person.select(this.selection);
+  }
+
+  /** Which rows the grid drew. */
+  private async readSpan(): Promise<void> {
+    const providers = await this.element.getProviders();
+    const items = providers?.viewport.stores.rgRow.store.get("items") ?? [];
+    if (items.length === 0) return;
+    const indexes = items.map((item) => item.itemIndex);
+    this.span = [Math.min(...indexes), Math.max(...indexes) + 1];
+  }
+
+  /** A press on a row's number selects the row. */
+  private pickRow(event: MouseEvent): void {
+    const number = (event.target as HTMLElement).closest<HTMLElement>(".rowHeaders [data-row]");
+    if (!number) return;
+    event.preventDefault();
+    const row = Number(number.dataset["row"]);
+    const { rect } = this.selection;
+    const whole = rect.c0 === 0 && rect.c1 === this.columns;
+    if (event.button !== 0 && whole && row >= rect.r0 && row < rect.r1) return;
+    const from = event.shiftKey ? Math.min(this.selection.row, row) : row;
+    void this.selectRows(from, (event.shiftKey ? Math.max(this.selection.row, row) : row) + 1);
+  }
+
+  private async openMenu(event: MouseEvent): Promise<void> {
+    const target = event.target as HTMLElement;
+    if (target instanceof HTMLInputElement) return;
+    event.preventDefault();
+    // The press before this one has set the focus; the selection is known once that is drawn.
+    await new Promise((done) => setTimeout(done, 50));
+    await this.readSelection();
+    this.person.menu(event.clientX, event.clientY);
+  }
+}
+
+type CreateElement = (tag: string, props: object, children?: unknown) => unknown;
+
+function rowNumber(h: CreateElement, { model }: CellTemplateProp): unknown {
+  const { index } = model as unknown as Line;
+  return h("span", { class: "row-number", "data-row": String(index) }, String(index + 1));
+}

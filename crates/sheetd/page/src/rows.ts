@@ -1,0 +1,284 @@
+import type { Rect } from "./a1";
+import * as api from "./api";
+
+const PAGE = 200;
+const FLASH_MS = 2600;
+/** Rows that pass by while a person scrolls fast are not asked for. */
+const SETTLE_MS = 60;
+/** Changes that come in quick succession are read together. */
+const GATHER_MS = 40;
+/** More columns than a spreadsheet can have: makes one number of a row and a column. */
+const STRIDE = 32768;
+
+const ERROR = /^#(ERROR!|NULL!|DIV\/0!|VALUE!|REF!|NAME\?|NUM!|N\/A)$/;
+
+export interface Cell {
+  shown: string;
+  /** What a person gets to edit: the formula, or the value as they would type it. */
+  typed: string;
+  kind: "text" | "number" | "boolean" | "error";
+  checkbox: boolean;
+  note: string;
+}
+
+export const EMPTY: Cell = { shown: "", typed: "", kind: "text", checkbox: false, note: "" };
+
+type Page = Cell[][];
+
+export interface Watcher {
+  /** The rows that a person sees now; the end is not part of it. */
+  visible(): [number, number][];
+  changed(): void;
+  failed(error: Error): void;
+}
+
+/** The rows of one tab, as far as they were looked at. */
+export class Rows {
+  rowCount = 0;
+  columnCount = 0;
+  usedRows = 0;
+  usedColumns = 0;
+
+  private pages = new Map<number, Page>();
+  private readonly wanted = new Set<number>();
+  private settling: ReturnType<typeof setTimeout> | undefined;
+  private generation = 0;
+  private refreshing: Promise<void> | undefined;
+  private dirty = false;
+  private structural = false;
+  /** Own writes that the server was not yet heard of. */
+  private readonly mine = new Map<number, Cell>();
+  /** Own insertions, deletions and moves under way: what they shift did not change. */
+  private shifting = 0;
+  private readonly flashes = new Map<number, number>();
+  private closed = false;
+
+  constructor(
+    readonly book: string,
+    readonly tab: number,
+    private readonly decimal: string,
+    private readonly watcher: Watcher,
+  ) {}
+
+  /** The first rows, before anything is shown. */
+  async open(): Promise<void> {
+    this.pages.set(0, await this.read(0));
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.settling);
+  }
+
+  /** Nothing where the row is still to be read, which this sets going. */
+  cell(row: number, column: number): Cell | undefined {
+    const mine = this.mine.get(row * STRIDE + column);
+    if (mine) return mine;
+    const page = this.pages.get(Math.floor(row / PAGE));
+    if (page) return page[row % PAGE]?.[column] ?? EMPTY;
+    if (row >= Math.max(this.rowCount, this.usedRows)) return EMPTY;
+    this.want(Math.floor(row / PAGE));
+    return undefined;
+  }
+
+  /** Which of two equal animations marks the cell, so that a second change starts it again. */
+  flash(row: number, column: number): 0 | 1 | 2 {
+    const since = this.flashes.get(row * STRIDE + column);
+    if (since === undefined || performance.now() - since > FLASH_MS) return 0;
+    return Math.floor(since) % 2 === 0 ? 1 : 2;
+  }
+
+  /** Shows values at once, and takes them back if the server refuses them. */
+  async write(rect: Rect, values: string[][], save: () => Promise<unknown>): Promise<void> {
+    const written = new Map<number, Cell>();
+    for (let row = rect.r0; row < rect.r1; row++) {
+      for (let column = rect.c0; column < rect.c1; column++) {
+        const typed = values[row - rect.r0]?.[column - rect.c0] ?? "";
+        written.set(row * STRIDE + column, this.guess(this.cell(row, column) ?? EMPTY, typed));
+      }
+    }
+    for (const [key, cell] of written) this.mine.set(key, cell);
+    this.watcher.changed();
+    try {
+      await save();
+      await this.refresh(false);
+    } finally {
+      for (const [key, cell] of written) if (this.mine.get(key) === cell) this.mine.delete(key);
+      this.watcher.changed();
+    }
+  }
+
+  /** Own insertions, deletions, moves and sorts. */
+  async shift(save: () => Promise<unknown>): Promise<void> {
+    this.shifting++;
+    try {
+      await save();
+      await this.refresh(true);
+    } finally {
+      this.shifting--;
+    }
+  }
+
+  /** Reads what is visible anew and marks what differs; the rest is forgotten. */
+  refresh(structural: boolean): Promise<void> {
+    this.dirty = true;
+    this.structural ||= structural;
+    this.refreshing ??= this.refreshAll().finally(() => (this.refreshing = undefined));
+    return this.refreshing;
+  }
+
+  private async refreshAll(): Promise<void> {
+    while (this.dirty && !this.closed) {
+      await new Promise((done) => setTimeout(done, GATHER_MS));
+      this.dirty = false;
+      this.generation++;
+      const structural = this.structural;
+      this.structural = false;
+      const visible = this.watcher.visible();
+      const numbers = new Set(visible.flatMap(([from, to]) => pagesOf(from, to)));
+      const read = await Promise.all([...numbers].map(async (n) => [n, await this.read(n)] as const));
+      if (this.closed) return;
+      const before = this.pages;
+      this.pages = new Map(read);
+      if (!structural) this.markCells(before, visible);
+      else if (this.shifting === 0) this.markRows(before, visible);
+      this.watcher.changed();
+    }
+  }
+
+  private markCells(before: Map<number, Page>, visible: [number, number][]): void {
+    for (const [row, old, now] of compared(before, this.pages, visible)) {
+      for (let column = 0; column < Math.max(old.length, now.length); column++) {
+        if (!same(old[column] ?? EMPTY, now[column] ?? EMPTY)) this.mark(row, column);
+      }
+    }
+  }
+
+  /** Rows may stand elsewhere now: those are marked whose content was nowhere before. */
+  private markRows(before: Map<number, Page>, visible: [number, number][]): void {
+    const known = new Set([...before.values()].flatMap((page) => page.map(signature)));
+    for (const [row, , now] of compared(before, this.pages, visible)) {
+      if (now.length === 0 || known.has(signature(now))) continue;
+      for (let column = 0; column < now.length; column++) this.mark(row, column);
+    }
+  }
+
+  private mark(row: number, column: number): void {
+    const key = row * STRIDE + column;
+    if (this.mine.has(key)) return;
+    const now = Math.floor(performance.now());
+    const phase = this.flash(row, column);
+    const since = phase === 1 && now % 2 === 0 ? now + 1 : phase === 2 && now % 2 === 1 ? now + 1 : now;
+    this.flashes.set(key, since);
+    setTimeout(() => {
+      if (this.flashes.get(key) === since) this.flashes.delete(key);
+    }, FLASH_MS);
+  }
+
+  private want(page: number): void {
+    this.wanted.add(page);
+    this.settling ??= setTimeout(() => void this.readWanted(), SETTLE_MS);
+  }
+
+  private async readWanted(): Promise<void> {
+    const visible = new Set(this.watcher.visible().flatMap(([from, to]) => pagesOf(from, to)));
+    const numbers = [...this.wanted].filter((n) => visible.has(n) && !this.pages.has(n));
+    this.wanted.clear();
+    const generation = this.generation;
+    try {
+      const read = await Promise.all(numbers.map(async (n) => [n, await this.read(n)] as const));
+      if (this.closed) return;
+      // What changed meanwhile is asked for again when it is drawn.
+      if (generation === this.generation) for (const [n, page] of read) this.pages.set(n, page);
+    } catch (error) {
+      this.watcher.failed(error as Error);
+      return;
+    } finally {
+      this.settling = undefined;
+    }
+    this.watcher.changed();
+  }
+
+  private async read(number: number): Promise<Page> {
+    const start = number * PAGE;
+    const window = await api.rows(this.book, this.tab, start, start + PAGE);
+    this.rowCount = window.rowCount;
+    this.columnCount = window.columnCount;
+    this.usedRows = window.usedRows;
+    this.usedColumns = window.usedColumns;
+    const page = window.formatted.map((row, r) =>
+      row.map((shown, c) => this.take(shown, window.unformatted[r]?.[c], window.formulas[r]?.[c])),
+    );
+    const at = (row: number, column: number): Cell => {
+      const cells = (page[row - start] ??= []);
+      for (let c = cells.length; c <= column; c++) cells.push(EMPTY);
+      const own = { ...(cells[column] ?? EMPTY) };
+      cells[column] = own;
+      return own;
+    };
+    for (const { row, column, note } of window.notes) at(row, column).note = note;
+    for (const { row, column } of window.checkboxes) at(row, column).checkbox = true;
+    return Array.from({ length: page.length }, (_, row) => page[row] ?? []);
+  }
+
+  private take(shown: api.Value = "", value: api.Value = "", formula: api.Value = ""): Cell {
+    const text = String(shown ?? "");
+    if (text === "" && (formula ?? "") === "") return EMPTY;
+    const isFormula = typeof formula === "string" && formula.startsWith("=") && formula !== text;
+    const kind =
+      typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : ERROR.test(text) ? "error" : "text";
+    const typed = isFormula ? (formula as string) : this.typed(text, value);
+    return { shown: text, typed, kind, checkbox: kind === "boolean", note: "" };
+  }
+
+  /** Plain numbers with all their digits; dates and amounts of money as they are shown. */
+  private typed(shown: string, value: api.Value): string {
+    if (typeof value === "number" && /^-?[\d.,\s]*$/.test(shown)) return String(value).replace(".", this.decimal);
+    // A text that would be taken for something else when it is typed.
+    if (typeof value === "string" && /^[='+]/.test(value)) return `'${shown}`;
+    return shown;
+  }
+
+  /** What the server will most likely make of what was typed. */
+  private guess(cell: Cell, typed: string): Cell {
+    const boolean = /^(true|false)$/i.test(typed);
+    const number = typed !== "" && Number.isFinite(Number(typed));
+    return {
+      shown: boolean ? typed.toUpperCase() : typed,
+      typed,
+      kind: boolean ? "boolean" : number ? "number" : "text",
+      checkbox: boolean || (cell.checkbox && cell.kind !== "boolean"),
+      note: cell.note,
+    };
+  }
+}
+
+function pagesOf(from: number, to: number): number[] {
+  const first = Math.floor(from / PAGE);
+  const last = Math.floor(Math.max(from, to - 1) / PAGE);
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
+
+/** The visible rows of pages that are known from before and after. */
+function* compared(
+  before: Map<number, Page>,
+  after: Map<number, Page>,
+  visible: [number, number][],
+): Generator<[row: number, old: Cell[], now: Cell[]]> {
+  for (const [from, to] of visible) {
+    for (let row = from; row < to; row++) {
+      const old = before.get(Math.floor(row / PAGE));
+      const now = after.get(Math.floor(row / PAGE));
+      if (old && now) yield [row, old[row % PAGE] ?? [], now[row % PAGE] ?? []];
+    }
+  }
+}
+
+function same(a: Cell, b: Cell): boolean {
+  return a.shown === b.shown && a.typed === b.typed && a.note === b.note && a.checkbox === b.checkbox;
+}
+
+function signature(cells: Cell[]): string {
+  return cells.map((cell) => cell.shown).join("\t").trimEnd();
+}
+
