@@ -11,6 +11,7 @@ pub mod errors;
 pub mod faults;
 pub mod formulas;
 pub mod http;
+pub mod journal;
 pub mod model;
 pub mod options;
 mod page;

@@ -20,7 +20,7 @@ use crate::http::quota::Meter;
 use crate::http::serve::{self, Dropped, Incoming, Logged};
 use crate::http::token;
 use crate::options;
-use crate::store::{State, Store};
+use crate::store::Store;
 
 /// How a server is started.
 #[derive(Debug, Clone)]
@@ -105,15 +105,11 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("sheetd").build()?;
         let listener = runtime.block_on(TcpListener::bind(options.listen))?;
         let url = format!("http://{}", listener.local_addr()?);
-        let state = State {
-            options: options::Options {
-                quota: if options.quota { options::QuotaMode::Google } else { options::QuotaMode::Off },
-                ..Default::default()
-            },
-            ..Default::default()
-        };
+        let quota = if options.quota { options::QuotaMode::Google } else { options::QuotaMode::Off };
+        let behaviour = options::Options { quota, ..Default::default() };
+        let store = Store::open(options.data.as_deref(), behaviour).map_err(std::io::Error::other)?;
         let app = Arc::new(App {
-            store: Store::new(state),
+            store,
             url: url.clone(),
             plan: Mutex::default(),
             log: Mutex::default(),

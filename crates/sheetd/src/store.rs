@@ -1,7 +1,9 @@
 //! All spreadsheets, who may see them, and the one door through which they change.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use crate::change::{self, Change, Outcome};
 use crate::errors::{ApiError, ApiResult};
 use crate::formulas::{self, Calculator};
 use crate::http::token::DEFAULT_ACCOUNT;
+use crate::journal::{self, Journal, Record, Settings};
 use crate::model::sheet::Sheet;
 use crate::model::workbook::Workbook;
 use crate::options::Options;
@@ -105,17 +108,14 @@ pub struct Event {
     pub changes: Vec<Touched>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct State {
     pub files: BTreeMap<String, File>,
     pub accounts: BTreeMap<String, Account>,
     pub disabled_services: BTreeSet<String>,
-    #[serde(skip)]
     pub options: Options,
-    #[serde(skip)]
     pub events_sent: u64,
     /// Earlier states of each spreadsheet, newest last, for a person's undo.
-    #[serde(skip)]
     pub undo: BTreeMap<String, Vec<Arc<Workbook>>>,
 }
 
@@ -124,6 +124,7 @@ pub struct Store {
     rng: Mutex<fastrand::Rng>,
     events: broadcast::Sender<Event>,
     calculators: Mutex<BTreeMap<String, Calculator>>,
+    journal: Option<Journal>,
 }
 
 /// Who changes something, and how watchers are told.
@@ -150,20 +151,44 @@ pub const PERSON: &str = "person@example.com";
 const UNDO_STEPS: usize = 50;
 
 impl Store {
-    pub fn new(state: State) -> Self {
+    /// All that the data file keeps, or nothing where there is none.
+    pub fn open(data: Option<&Path>, options: Options) -> Result<Self, journal::Error> {
+        let journal = data.map(Journal::open).transpose()?;
+        let (files, settings) = journal.as_ref().map(Journal::load).transpose()?.unwrap_or_default();
+        let Settings { accounts, disabled_services } = settings;
+        let state = State { files, accounts, disabled_services, options, ..State::default() };
         let (events, _) = broadcast::channel(4096);
         let store = Self {
             state: Mutex::new(state),
             rng: Mutex::new(fastrand::Rng::new()),
-            calculators: Mutex::default(),
             events,
+            calculators: Mutex::default(),
+            journal,
         };
-        store.lock().accounts.entry(DEFAULT_ACCOUNT.to_owned()).or_default();
-        store
+        let mut state = store.lock();
+        state.accounts.entry(DEFAULT_ACCOUNT.to_owned()).or_default();
+        for file in state.files.values_mut() {
+            let book = Arc::make_mut(&mut file.book);
+            book.may_have_formulas = true;
+            store.compute(book);
+        }
+        drop(state);
+        Ok(store)
+    }
+
+    /// Hands something to the data file. A server that cannot keep its promise must not go on as if it could.
+    fn keep<T: Default>(&self, what: impl FnOnce(&Journal) -> Result<T, journal::Error>) -> T {
+        match self.journal.as_ref().map(what).transpose() {
+            Ok(done) => done.unwrap_or_default(),
+            Err(error) => {
+                eprintln!("sheetd: {error}");
+                std::process::abort();
+            }
+        }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn options(&self) -> Options {
@@ -176,13 +201,13 @@ impl Store {
 
     pub fn random_id(&self) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let mut rng = self.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let tail: String = (0..43).map(|_| char::from(LETTERS[rng.usize(0..LETTERS.len())])).collect();
         format!("1{tail}")
     }
 
     pub fn seed(&self) -> u64 {
-        self.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u64(..)
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
     }
 
     pub fn context(&self, caller: &str) -> Context {
@@ -209,12 +234,28 @@ impl Store {
         self.lock().files.get(id).map(|f| f.book.clone())
     }
 
+    /// Changes accounts or services.
+    pub fn set<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let done = change(&mut state);
+        self.keep(|journal| {
+            let (accounts, disabled_services) = (state.accounts.clone(), state.disabled_services.clone());
+            journal.settings(&Settings { accounts, disabled_services })
+        });
+        done
+    }
+
+    fn calculators(&self) -> MutexGuard<'_, BTreeMap<String, Calculator>> {
+        self.calculators.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets everything but the default account.
     pub fn reset(&self) {
         let mut state = self.lock();
         let events_sent = state.events_sent;
         *state = State { events_sent, ..State::default() };
-        self.calculators.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.calculators().clear();
+        self.keep(Journal::clear);
         state.accounts.entry(DEFAULT_ACCOUNT.to_owned()).or_default();
         self.tell(&mut state, "", "reset", "person", Vec::new());
     }
@@ -234,8 +275,19 @@ impl Store {
             return Err(ApiError::forbidden());
         }
         let change = plan(&file.book)?;
+        let seed = context.rng.get_seed();
         let (mut book, outcome) = change::apply(&file.book, &change, &mut context)?;
         self.compute(&mut book);
+        let full = self.keep(|journal| {
+            let record = Record {
+                caller: author.caller.into(),
+                year: context.year,
+                seed,
+                options: context.options.clone(),
+                change: Cow::Owned(change),
+            };
+            journal.append(id, &record)
+        });
         let renamed = book.title != file.book.title;
         let before = std::mem::replace(&mut file.book, Arc::new(book));
         let now = Utc::now();
@@ -243,6 +295,9 @@ impl Store {
             (file.modified, file.version, file.pending) = (now, file.version + 1, None);
         } else {
             file.pending = Some(now);
+        }
+        if full {
+            self.keep(|journal| journal.snapshot(file));
         }
         let book = file.book.clone();
         let steps = state.undo.entry(id.to_owned()).or_default();
@@ -260,7 +315,7 @@ impl Store {
         if !book.may_have_formulas {
             return;
         }
-        let mut calculators = self.calculators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut calculators = self.calculators();
         if !calculators.contains_key(&book.id) && !formulas::has_formulas(book) {
             book.may_have_formulas = false;
             return;
@@ -288,6 +343,7 @@ impl Store {
         self.compute(&mut book);
         file.book = Arc::new(book);
         file.pending = Some(Utc::now());
+        self.keep(|journal| journal.snapshot(file));
         self.tell(&mut state, target, "copyTo", "api", touched);
         Ok(properties)
     }
@@ -303,6 +359,7 @@ impl Store {
             before.sheets.iter().map(|s| Touched { sheet: s.id, kind: "undo".to_owned(), range: None }).collect();
         file.book = before;
         file.pending = Some(Utc::now());
+        self.keep(|journal| journal.snapshot(file));
         self.tell(&mut state, id, "undo", "person", whole);
         Ok(())
     }
@@ -321,6 +378,7 @@ impl Store {
         let book = Arc::make_mut(&mut file.book);
         book.may_have_formulas = true;
         self.compute(book);
+        self.keep(|journal| journal.snapshot(&file));
         state.files.insert(id.clone(), file);
         self.tell(&mut state, &id, "create", origin, Vec::new());
     }
@@ -328,7 +386,9 @@ impl Store {
     /// Changes what Drive knows of a file; `None` where there is none.
     pub fn with_file<T>(&self, id: &str, change: impl FnOnce(&mut File, DateTime<Utc>) -> T) -> Option<T> {
         let mut state = self.lock();
-        let done = change(state.files.get_mut(id)?, Utc::now());
+        let file = state.files.get_mut(id)?;
+        let done = change(file, Utc::now());
+        self.keep(|journal| journal.snapshot(file));
         self.tell(&mut state, id, "file", "api", Vec::new());
         Some(done)
     }
@@ -337,6 +397,8 @@ impl Store {
         let mut state = self.lock();
         let existed = state.files.remove(id).is_some();
         state.undo.remove(id);
+        self.calculators().remove(id);
+        self.keep(|journal| journal.remove(id));
         self.tell(&mut state, id, "delete", "api", Vec::new());
         existed
     }

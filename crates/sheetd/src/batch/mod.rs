@@ -37,6 +37,18 @@ pub struct Touched {
 }
 
 impl Context {
+    /// The context in which a kept change was first applied.
+    pub fn repeated(record: &crate::journal::Record) -> Self {
+        Self {
+            caller: record.caller.clone().into_owned(),
+            project: crate::http::token::project_of(&record.caller),
+            year: record.year,
+            rng: fastrand::Rng::with_seed(record.seed),
+            options: record.options.clone(),
+            touched: Vec::new(),
+        }
+    }
+
     /// Ids that Google assigns are large and look random (facts 11.H).
     pub fn fresh_id(&mut self) -> i64 {
         self.rng.i64(100_000_000..2_147_483_647)

@@ -306,7 +306,7 @@ async fn add_account(State(app): Shared, body: Bytes) -> Answer {
     if !wanted.email.contains('@') {
         return Err(Refused::bad("email must be an address such as name@project.iam.gserviceaccount.com"));
     }
-    app.store.lock().accounts.entry(wanted.email.clone()).or_default();
+    app.store.set(|state| _ = state.accounts.entry(wanted.email.clone()).or_default());
     Ok(answer(token::key_file(&wanted.email, &app.url)))
 }
 
@@ -318,9 +318,8 @@ struct Key {
 
 async fn set_key(State(app): Shared, Path(email): Path<String>, body: Bytes) -> Answer {
     let wanted: Key = parse(&body)?;
-    let mut state = app.store.lock();
-    let account = state.accounts.get_mut(&email).ok_or_else(|| Refused::missing("account", &email))?;
-    account.key_revoked = wanted.revoked;
+    let known = app.store.set(|state| state.accounts.get_mut(&email).map(|a| a.key_revoked = wanted.revoked));
+    known.ok_or_else(|| Refused::missing("account", &email))?;
     ok()
 }
 
@@ -344,12 +343,10 @@ async fn set_service(State(app): Shared, body: Bytes) -> Answer {
             return Err(Refused::bad(format!("there is no service {other:?}; there are sheets and drive")));
         }
     };
-    let mut state = app.store.lock();
-    if wanted.enabled {
-        state.disabled_services.remove(host);
-    } else {
-        state.disabled_services.insert(host.to_owned());
-    }
+    app.store.set(|state| match wanted.enabled {
+        true => state.disabled_services.remove(host),
+        false => state.disabled_services.insert(host.to_owned()),
+    });
     ok()
 }
 

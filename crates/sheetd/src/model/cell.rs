@@ -87,12 +87,16 @@ impl ErrorKind {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
+    #[serde(default, skip_serializing_if = "Entered::is_empty")]
     pub entered: Entered,
     /// `userEnteredFormat`; shared, since whole columns carry the same one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Arc<Json>>,
     /// Members of `CellData` that few cells have: note, dataValidation, textFormatRuns, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Box<Map<String, Json>>>,
     /// The computed value that a formula elsewhere spilt into this cell.
+    #[serde(skip)]
     pub spilt: Option<Box<Computed>>,
 }
 
@@ -158,6 +162,10 @@ impl Cell {
 }
 
 impl Entered {
+    fn is_empty(&self) -> bool {
+        *self == Self::Empty
+    }
+
     pub fn formula(text: impl Into<String>) -> Self {
         Self::Formula(Box::new(Formula { text: text.into(), result: Computed::Empty }))
     }

@@ -16,6 +16,7 @@ pub type Rows = Vector<Option<Arc<Row>>>;
 pub struct Row {
     /// Up to the last cell that holds something.
     pub cells: Vec<Cell>,
+    #[serde(default, skip_serializing_if = "Props::is_default")]
     pub props: Props,
 }
 
@@ -28,6 +29,10 @@ pub struct Props {
 }
 
 impl Props {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     pub fn hidden(self) -> bool {
         self.hidden_by_user || self.hidden_by_filter
     }
