@@ -4,7 +4,7 @@ mod base;
 mod cells;
 mod row;
 
-pub(crate) use base::{base_after, stored_hash};
+pub(crate) use base::{base_after, differs, stored_hash};
 pub(crate) use row::reconcile;
 
 use crate::effect::{Conflict, PendingConflict, Problem, Ways};
@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     /// Something would have to be done in a way that this cycle does not go.
     pub push_left: bool,
     pub pull_left: bool,
+    /// Once the table has its change, there is more to do.
+    pub follows: bool,
     /// A cell waits for a person's decision.
     pub waits: bool,
     /// Nothing is decided before `conflict_function` was asked.

@@ -88,7 +88,9 @@ impl Cycle {
             }
             (Some(_), _, _) => {}
             (None, row, _) => {
-                if is_echo(&item.loaded) {
+                // A row of the sheet that has no base is a problem which the table may just have solved.
+                let unsolved = item.loaded.base.is_none() && row.is_some();
+                if is_echo(&item.loaded) && !unsolved {
                     return Ok(None);
                 }
                 if row.is_none() {
@@ -102,10 +104,8 @@ impl Cycle {
         item.inserting = state == Some(State::Announced)
             || state == Some(State::Inserting) && item.row.is_none();
         // It is here after all: what stands in its hash's place has to go.
-        item.base_owed |= matches!(
-            state,
-            Some(State::Announced | State::Inserting | State::Deleting)
-        ) && item.row.is_some();
+        item.base_owed |= state == Some(State::Deleting)
+            || matches!(state, Some(State::Announced | State::Inserting)) && item.row.is_some();
         Ok(Some(item))
     }
 

@@ -160,12 +160,19 @@ impl Cycle {
     }
 
     async fn read(&mut self) -> Result<(Snapshot, Layout), Stop> {
-        let mut written = false;
+        let (mut written, mut again) = (false, false);
         loop {
             let snapshot = match self.io.sheet(SheetEffect::Read).await? {
                 SheetOutcome::Snapshot(snapshot) => snapshot,
                 _ => return Err(mismatch().into()),
             };
+            let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
+            if rows < self.expected_rows() && !again {
+                // Rows were deleted, or the answer is not whole: the next one tells.
+                again = true;
+                continue;
+            }
+            again = false;
             self.memory.snapshots = self.memory.snapshots.saturating_add(1);
             self.note_reading(&snapshot);
             let header_row = self.mapping.header_row.saturating_sub(1);
@@ -215,6 +222,13 @@ impl Cycle {
             self.write_header(header_row, &write).await?;
             written = true;
         }
+    }
+
+    fn expected_rows(&self) -> u32 {
+        let based = u32::try_from(self.memory.based()).unwrap_or(u32::MAX);
+        self.memory
+            .end
+            .max(self.mapping.header_row.saturating_add(based))
     }
 
     async fn write_header(&mut self, row: u32, write: &[(usize, usize)]) -> Result<(), Stop> {

@@ -100,25 +100,35 @@ impl Io {
         }
     }
 
-    /// One request. What fails in passing is sent again a few times: every effect but a structural one is idempotent, and a
-    /// structural one applies at most once.
+    /// One request. What fails in passing is sent again a few times: everything but a structural batch is idempotent.
     pub(super) async fn sheet(&self, effect: SheetEffect) -> Result<SheetOutcome, Failure> {
         let mut attempt = 1;
         loop {
-            match self.ask(Effect::Sheet(effect.clone())).await {
-                Outcome::Sheet(outcome) => return Ok(outcome),
-                Outcome::Failed(failure)
+            match self.sheet_once(effect.clone()).await {
+                Err(failure)
                     if failure.class == Class::RetryNow
                         && failure.reason != OUTDATED
                         && attempt < ATTEMPTS =>
                 {
-                    attempt += 1
+                    attempt += 1;
                 }
-                Outcome::Failed(failure) => return Err(failure),
-                Outcome::Database(_) => return Err(mismatch()),
+                answer => return answer,
             }
         }
     }
+
+    pub(super) async fn sheet_once(&self, effect: SheetEffect) -> Result<SheetOutcome, Failure> {
+        match self.ask(Effect::Sheet(effect)).await {
+            Outcome::Sheet(outcome) => Ok(outcome),
+            Outcome::Failed(failure) => Err(failure),
+            Outcome::Database(_) => Err(mismatch()),
+        }
+    }
+}
+
+/// Whether the same request may fare better at once.
+pub(super) fn is_passing(failure: &Failure) -> bool {
+    failure.reason != OUTDATED && (failure.class == Class::RetryNow || failure.may_have_applied)
 }
 
 /// The driver answered something that was not asked.

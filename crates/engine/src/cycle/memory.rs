@@ -30,6 +30,8 @@ pub(super) struct Memory {
     /// When the last snapshot was asked for of which everything was dealt with.
     pub settled_at: Option<Timestamp>,
     pub snapshots: u32,
+    /// The row below the last one that the sheet had.
+    pub end: u32,
     /// Anchors that still stand in the sheet, without those of the batch under way.
     pub anchors: Vec<MetadataId>,
     /// Stamps that still stand in the spreadsheet, oldest first.

@@ -12,7 +12,7 @@ use crate::effect::{
     MetadataId, Operation, Refusal, Stamp, Winner,
 };
 use crate::mapping::Side;
-use crate::reconcile::{SheetChange, TableChange, stored_hash};
+use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
 use crate::value::{Base, Cell, Datum};
 
 impl Cycle {
@@ -160,7 +160,8 @@ impl Cycle {
                 item.base = apply
                     .base_after(&self.mapping, row.as_deref(), &columns)
                     .base;
-                if differs(item.base.as_ref(), row.as_deref(), apply, &columns) {
+                if item.plan.follows || differs(item.base.as_ref(), row.as_deref(), apply, &columns)
+                {
                     // The table made something else of it: that is pushed back at once.
                     self.follow_up.insert(item.key.clone());
                 }
@@ -453,13 +454,15 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 if absent {
                     *known = Known::new(State::Absent);
+                } else if known.state == State::Deleting {
+                    known.state = State::Based;
                 }
             }
             (Some(_), base) => {
-                let state = if base.is_some() {
-                    State::Based
-                } else {
-                    State::Unbased
+                let state = match base {
+                    Some(_) if self.follow_up.contains(&item.key) => State::Deleting,
+                    Some(_) => State::Based,
+                    None => State::Unbased,
                 };
                 let cells = if item.plan.pull_left {
                     UNSETTLED
@@ -504,20 +507,5 @@ fn inserting(item: &Item, stamp: &Stamp) -> BaseWrite {
         key: item.key.clone(),
         base: Some(base),
         sheet_hash: i64::from(stamp.id),
-    }
-}
-
-/// Whether the table has another value than the base says in a column that was just pulled, so that a push is owed.
-fn differs(base: Option<&Base>, row: Option<&[Datum]>, apply: &Apply, refused: &[usize]) -> bool {
-    let (Some(base), Some(row)) = (base, row) else {
-        return false;
-    };
-    match &apply.change {
-        Change::Insert { .. } => base.database != row,
-        Change::Update { values, .. } => values
-            .iter()
-            .filter(|(column, _)| !refused.contains(column) && !apply.owed.contains(column))
-            .any(|(column, _)| base.database.get(*column) != row.get(*column)),
-        Change::Delete { .. } => false,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::io::{Io, Stop, mismatch};
-use super::memory::{Memory, State};
+use super::memory::{Memory, State, UNSETTLED};
 use crate::effect::{
     Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place, Problem, Report,
     Scope, SheetEffect, SheetOutcome, Stamp, Start, Stopped,
@@ -104,6 +104,7 @@ impl Cycle {
         let mut quick = self.start.scope == Scope::Dirty && certain;
         for _ in 0..ROUNDS {
             self.stale = false;
+            self.close_lost_batches().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;
             let result = if quick {
@@ -195,7 +196,16 @@ impl Cycle {
             _ => None,
         };
         self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
+        for key in std::mem::take(&mut self.follow_up) {
+            let known = self.memory.known(&key);
+            known.raw = 0;
+            known.cells = UNSETTLED;
+            self.stale = true;
+        }
         self.memory.anchors.append(&mut self.live);
+        if self.end != 0 {
+            self.memory.end = self.end;
+        }
         self.report.rows = self.memory.based() as u64;
         (self.report, self.memory)
     }

@@ -1,7 +1,7 @@
 //! Requests that move rows: each carries a stamp and applies at most once.
 
 use super::batch::Piece;
-use super::io::{Stop, mismatch};
+use super::io::{Stop, is_passing, mismatch};
 use super::memory::State;
 use super::run::Cycle;
 use crate::codec::hash_raw;
@@ -72,9 +72,9 @@ impl Cycle {
             SheetEffect::Insert { tidy, .. } | SheetEffect::Delete { tidy, .. } => tidy.clone(),
             _ => Vec::new(),
         };
-        let mut attempt = 1;
+        let (mut attempt, mut unsure) = (1, false);
         loop {
-            match self.io.sheet(effect.clone()).await {
+            match self.io.sheet_once(effect.clone()).await {
                 Ok(SheetOutcome::Stamped { ours }) => {
                     if ours {
                         self.memory.stamps.push(stamp.id);
@@ -90,9 +90,14 @@ impl Cycle {
                     self.arrived(keys);
                     return Ok(outcome);
                 }
-                Err(failure) if failure.may_have_applied && attempt < ATTEMPTS => attempt += 1,
                 Err(failure) => {
-                    if failure.may_have_applied {
+                    unsure |= failure.may_have_applied;
+                    if attempt < ATTEMPTS && is_passing(&failure) {
+                        attempt += 1;
+                        continue;
+                    }
+                    // Whatever the last attempt met, an earlier one may still arrive.
+                    if unsure {
                         self.memory.lost.insert(stamp.id, keys.to_vec());
                         self.arrived(keys);
                     }

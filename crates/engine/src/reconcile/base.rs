@@ -3,7 +3,7 @@
 use crate::codec::hash_cells;
 use crate::effect::{Apply, BaseWrite, Change};
 use crate::mapping::Mapping;
-use crate::value::{ABSENT, Base, Cell, Datum};
+use crate::value::{ABSENT, Base, Cell, Datum, TO_LOOK_AT};
 
 impl Base {
     /// Both sides agree that the sheet does not have the row.
@@ -50,7 +50,11 @@ pub(crate) fn base_after(
         Change::Update { values, .. } => Some(after_update(mapping, apply, values, row, refused)),
         Change::Delete { .. } => None,
     });
-    let sheet_hash = stored_hash(base.as_ref());
+    let sheet_hash = if differs(base.as_ref(), row, apply, refused) {
+        TO_LOOK_AT
+    } else {
+        stored_hash(base.as_ref())
+    };
     BaseWrite {
         key,
         base,
@@ -106,4 +110,24 @@ fn after_update(
         base.set(*column, if agreed { returned } else { value.clone() }, cell);
     }
     base
+}
+
+/// Whether the table has another value than the base says in a column that was just pulled, so that a push is owed.
+pub(crate) fn differs(
+    base: Option<&Base>,
+    row: Option<&[Datum]>,
+    apply: &Apply,
+    refused: &[usize],
+) -> bool {
+    let (Some(base), Some(row)) = (base, row) else {
+        return false;
+    };
+    match &apply.change {
+        Change::Insert { .. } => base.database != row,
+        Change::Update { values, .. } => values
+            .iter()
+            .filter(|(column, _)| !refused.contains(column) && !apply.owed.contains(column))
+            .any(|(column, _)| base.database.get(*column) != row.get(*column)),
+        Change::Delete { .. } => false,
+    }
 }

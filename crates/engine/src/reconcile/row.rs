@@ -329,9 +329,9 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
         (Some(base), Some(sheet)) if !base.is_absent_in_sheet() && !base.is_absent_in_table() => {
             let ways = Ways { push: false, pull: row.ways.pull };
             let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
-                        let owed = pulls.table.is_some() || pulls.pull_left;
-            if owed || pulls.waits || !pulls.problems.is_empty() || pulls.asks_function {
-                Plan { push_left: owed, sheet: None, ..pulls }
+                                    let follows = pulls.table.is_some();
+            if follows || pulls.pull_left || pulls.waits || !pulls.problems.is_empty() || pulls.asks_function {
+                Plan { follows, push_left: false, sheet: None, ..pulls }
             } else {
                 let Plan { conflicts, settles, .. } = pulls;
                 Plan { conflicts, settles, ..leave_sheet(row, sheet) }
