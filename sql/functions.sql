@@ -173,7 +173,7 @@ DECLARE
     f pg_proc;
 BEGIN
     SELECT p.* INTO f FROM pg_proc p WHERE p.oid = conflict_function;
-    IF f.prokind <> 'f' OR f.proretset OR f.prorettype <> 'jsonb'::regtype OR f.proargtypes::oid[] <> array_fill('jsonb'::regtype::oid, ARRAY[4]) THEN
+    IF f.prokind <> 'f' OR f.proretset OR f.prorettype <> 'jsonb'::regtype OR oidvectortypes(f.proargtypes) <> 'jsonb, jsonb, jsonb, jsonb' THEN
         RAISE EXCEPTION 'conflict function % does not have the right signature', conflict_function
             USING ERRCODE = 'invalid_function_definition',
                   DETAIL = 'It must be (key jsonb, base jsonb, database jsonb, sheet jsonb) returns jsonb.',

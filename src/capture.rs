@@ -116,7 +116,8 @@ fn committed() {
     }
 }
 
-fn flush() {
+/// Write the set to `_dirty_key`.
+pub fn flush() {
     let changed =
         TRANSACTION.with_borrow_mut(|transaction| std::mem::take(&mut transaction.changed));
     if changed.is_empty() {
