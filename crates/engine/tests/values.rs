@@ -12,6 +12,7 @@ fn column(kind: Kind) -> Column {
         header: "C".into(),
         kind,
         nullable: true,
+        header_known: true,
         has_default: false,
         writable: true,
         direction: Direction::Both,

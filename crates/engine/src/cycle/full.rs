@@ -167,7 +167,7 @@ impl Cycle {
                 _ => return Err(mismatch().into()),
             };
             let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
-            if rows < self.expected_rows() && !again {
+            if rows.max(self.mapping.header_row) < self.expected_rows() && !again {
                 // Rows were deleted, or the answer is not whole: the next one tells.
                 again = true;
                 continue;
@@ -189,19 +189,34 @@ impl Cycle {
                 .iter()
                 .skip(header_row as usize + 1)
                 .any(|row| !is_blank(row.get()));
+            let is_known = |column: &usize| {
+                self.mapping
+                    .columns
+                    .get(*column)
+                    .is_some_and(|one| one.header_known)
+            };
+            let established = self
+                .mapping
+                .columns
+                .iter()
+                .any(|column| column.header_known);
             let write = match header::find(&self.mapping, &header) {
                 Found::Whole(layout) => return Ok((snapshot, layout)),
                 Found::Doubled(column) => {
                     return Err(header::doubled_guard(&self.mapping, column).into());
                 }
-                Found::Blank if !fresh || below => {
+                Found::Blank if !fresh || below || established => {
                     return Err(header::blank_guard(&self.mapping).into());
                 }
                 Found::Blank => (0..self.mapping.columns.len())
                     .map(|column| (column, column))
                     .collect(),
-                // Above data a missing header is more likely a damaged one.
-                Found::Missing(missing, _) if !fresh || below => {
+                Found::Missing(missing, _) if missing.iter().any(is_known) => {
+                    let lost: Vec<usize> = missing.into_iter().filter(is_known).collect();
+                    return Err(header::missing_guard(&self.mapping, &lost).into());
+                }
+                // Above data that we have never seen a missing header is more likely a damaged one.
+                Found::Missing(missing, _) if !established && (!fresh || below) => {
                     return Err(header::missing_guard(&self.mapping, &missing).into());
                 }
                 Found::Missing(missing, _) => {

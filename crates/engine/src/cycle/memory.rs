@@ -14,7 +14,7 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 /// A row that has to be looked at again whatever its bytes are.
 pub(super) const UNSETTLED: i64 = 0;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     /// The stored index was read.
     pub warm: bool,

@@ -464,12 +464,13 @@ impl Cycle {
                     Some(_) => State::Based,
                     None => State::Unbased,
                 };
-                let cells = if item.plan.pull_left {
+                let left = item.plan.pull_left || item.plan.push_left;
+                let cells = if left {
                     UNSETTLED
                 } else {
                     settled_hash(item.cells.as_ref())
                 };
-                let raw = if item.plan.pull_left { 0 } else { item.raw };
+                let raw = if left { 0 } else { item.raw };
                 let row = item.row.unwrap_or(NOWHERE);
                 *self.memory.known(&item.key) = Known {
                     row,

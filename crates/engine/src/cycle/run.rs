@@ -61,6 +61,8 @@ pub(super) async fn run(
     // then the request is refused as a whole and the next cycle takes other numbers.
     let first = i32::try_from(start.seed % 0x7000_0000).unwrap_or(1).max(1);
     let window = (memory.settled_at, start.now);
+    // A dry run leaves no trace.
+    let kept = start.dry_run.then(|| memory.clone());
     let mut cycle = Cycle {
         dirty: start.dirty.clone(),
         io,
@@ -87,7 +89,8 @@ pub(super) async fn run(
         settled: Vec::new(),
     };
     let ended = cycle.rounds().await;
-    cycle.finish(ended)
+    let (report, memory) = cycle.finish(ended);
+    (report, kept.unwrap_or(memory))
 }
 
 impl Cycle {

@@ -92,6 +92,8 @@ impl Merge<'_> {
         };
         if matches!(verdict, Verdict::Pull) && self.is_blocked(column, &cell) {
             // It cannot be carried out, so nothing is decided yet.
+        } else if self.is_left(&verdict) {
+            return;
         } else if one_sided {
             self.settle(column);
         } else if !self.record(&verdict, column, base_value, &value, &cell) {
@@ -148,6 +150,9 @@ impl Merge<'_> {
             Decision::Side(Side::Sheet) => Verdict::Pull,
             Decision::Value(value) => Verdict::Value(value.clone()),
         };
+        if self.is_left(&verdict) {
+            return Some(Verdict::Wait);
+        }
         let blocked = matches!(verdict, Verdict::Pull) && self.is_blocked(column, cell);
         if !as_seen && !blocked {
             // What was edited after the conflict was shown is not overwritten without a line of its own.
@@ -240,6 +245,22 @@ impl Merge<'_> {
             }
             Verdict::Wait | Verdict::AskFunction => {}
         }
+    }
+
+    /// It would have to be done in a way that this cycle does not go.
+    fn is_left(&mut self, verdict: &Verdict) -> bool {
+        let ways = self.row.ways;
+        let push = matches!(
+            verdict,
+            Verdict::Push | Verdict::Value(_) | Verdict::AskFunction
+        ) && !ways.push;
+        let pull = matches!(
+            verdict,
+            Verdict::Pull | Verdict::Value(_) | Verdict::AskFunction
+        ) && !ways.pull;
+        self.plan.push_left |= push;
+        self.plan.pull_left |= pull;
+        push || pull
     }
 
     /// The cell cannot go into the table: an error, or refused as it is.

@@ -181,7 +181,6 @@ fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
         Direction::Both if changed => row_verdict(row, Side::Database),
         Direction::Both => Some(Side::Sheet),
     };
-    let conflict = changed && row.mapping.direction == Direction::Both;
     let restored = row.mapping.direction == Direction::ToSheet;
     let mut plan = match verdict {
         Some(Side::Database) => insert_in_sheet(row, database),
@@ -207,7 +206,7 @@ fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
         },
         None => Plan::default(),
     };
-    if conflict || restored {
+    if changed || restored {
         record(row, &mut plan, verdict);
     } else {
         plan.settles.extend(all_pending(row));
@@ -224,14 +223,13 @@ fn deleted_in_table(row: &Row<'_>, base: &Base, sheet: &[Cell]) -> Plan {
         Direction::Both if changed => row_verdict(row, Side::Sheet),
         Direction::Both => Some(Side::Database),
     };
-    let conflict = changed && row.mapping.direction != Direction::FromSheet;
     let restored = row.mapping.direction == Direction::FromSheet;
     let mut plan = match verdict {
         Some(Side::Sheet) => insert_in_table(row, sheet),
         Some(Side::Database) => leave_sheet(row, sheet),
         None => Plan::default(),
     };
-    if conflict || restored {
+    if changed || restored {
         record(row, &mut plan, verdict);
     } else {
         plan.settles.extend(all_pending(row));
@@ -332,6 +330,9 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
                                     let follows = pulls.table.is_some();
             if follows || pulls.pull_left || pulls.waits || !pulls.problems.is_empty() || pulls.asks_function {
                 Plan { follows, push_left: false, sheet: None, ..pulls }
+                        } else if row.mapping.direction == Direction::FromSheet {
+                // Nothing is written to such a sheet.
+                Plan::default()
             } else {
                 let Plan { conflicts, settles, .. } = pulls;
                 Plan { conflicts, settles, ..leave_sheet(row, sheet) }
