@@ -73,12 +73,14 @@ CREATE TABLE sheet_sync.mapping_column (
     conflict_policy text CHECK (conflict_policy IN ('last_write_wins', 'database_wins', 'sheet_wins', 'manual', 'conflict_function')),
     kind            text NOT NULL CHECK (kind IN ('boolean', 'integer', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz', 'text')),
     number_format   text,
+    header_known    boolean NOT NULL DEFAULT false,
     PRIMARY KEY (mapping_id, position),
     UNIQUE (mapping_id, column_name)
 );
 COMMENT ON TABLE sheet_sync.mapping_column IS 'The mapped columns of each mapping with their headers. direction, conflict_policy and number_format may be changed with UPDATE.';
 COMMENT ON COLUMN sheet_sync.mapping_column.direction IS 'from_sheet: a formula column, pulled and never overwritten. to_sheet: shown in the sheet, edits there are put back.';
 COMMENT ON COLUMN sheet_sync.mapping_column.conflict_policy IS 'Overrides the mapping''s policy for this column.';
+COMMENT ON COLUMN sheet_sync.mapping_column.header_known IS 'The header was seen in the sheet: from then on the mapping stops where it is missing.';
 COMMENT ON COLUMN sheet_sync.mapping_column.kind IS 'How values travel; everything without a form of its own travels as text.';
 
 CREATE TABLE sheet_sync.conflict (

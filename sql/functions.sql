@@ -292,17 +292,30 @@ END
 $$;
 
 CREATE FUNCTION sheet_sync._pause(caller oid, table_name regclass) RETURNS void
-    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    UPDATE sheet_sync.mapping SET state = 'paused', reason = 'paused', hint = 'sheet_sync.resume() lets it go on; changes are kept meanwhile.', retry_at = NULL
-    WHERE id IN (SELECT sheet_sync._mappings_of($1, $2))
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    one integer;
+BEGIN
+    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+        UPDATE sheet_sync.mapping
+        SET state = 'paused', reason = 'paused', hint = 'sheet_sync.resume() lets it go on; changes are kept meanwhile.', retry_at = NULL
+        WHERE id = one;
+    END LOOP;
+END
 $$;
 
 CREATE FUNCTION sheet_sync._resume(caller oid, table_name regclass) RETURNS void
-    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    UPDATE sheet_sync.mapping m
-    SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
-    FROM sheet_sync._cycle c
-    WHERE c.mapping_id = m.id AND m.id IN (SELECT sheet_sync._mappings_of($1, $2))
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    one integer;
+BEGIN
+    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+        UPDATE sheet_sync.mapping m
+        SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
+        FROM sheet_sync._cycle c
+        WHERE c.mapping_id = m.id AND m.id = one;
+    END LOOP;
+END
 $$;
 
 CREATE FUNCTION sheet_sync._resync(caller oid, table_name regclass) RETURNS void
@@ -322,9 +335,14 @@ END
 $$;
 
 CREATE FUNCTION sheet_sync._confirm_deletes(caller oid, table_name regclass) RETURNS void
-    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    UPDATE sheet_sync.mapping SET deletes_confirmed = true, state = 'active', reason = NULL, hint = NULL, retry_at = NULL
-    WHERE id IN (SELECT sheet_sync._mappings_of($1, $2))
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    one integer;
+BEGIN
+    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+        UPDATE sheet_sync.mapping SET deletes_confirmed = true, state = 'active', reason = NULL, hint = NULL, retry_at = NULL WHERE id = one;
+    END LOOP;
+END
 $$;
 
 CREATE FUNCTION sheet_sync._resolve(caller oid, conflict_id bigint, winner text, value text) RETURNS void
@@ -417,7 +435,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER column_changed AFTER UPDATE ON sheet_sync.mapping_column FOR EACH ROW EXECUTE FUNCTION sheet_sync._column_changed();
+CREATE TRIGGER column_changed AFTER UPDATE OF direction, conflict_policy, number_format ON sheet_sync.mapping_column
+    FOR EACH ROW EXECUTE FUNCTION sheet_sync._column_changed();
 
 -- Bring a mapping's columns up to its table's after ALTER TABLE; answers whether anything changed. The base rows keep step: values
 -- are stored by position, so a column that leaves takes its place in them along.

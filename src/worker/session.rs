@@ -28,6 +28,8 @@ pub fn prepare() {
         set(name, value);
     }
     set(c"search_path", c"pg_catalog, pg_temp");
+    // Problems name constraints and columns by what Postgres says: in one language, whatever the server's.
+    set(c"lc_messages", c"C");
     set(c"application_name", c"sheet_sync");
     // A lock that a user holds on a row or table delays one cycle, not the worker.
     set(c"lock_timeout", c"5s");

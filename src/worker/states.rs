@@ -104,6 +104,13 @@ pub fn end_cycle(
     });
 }
 
+/// A finished cycle saw every header.
+pub fn headers_are_known(mapping: i32) {
+    store(|session| {
+        session.execute("UPDATE sheet_sync.mapping_column SET header_known = true WHERE mapping_id = $1 AND NOT header_known", &[mapping.into()]);
+    });
+}
+
 pub fn forget_mapping(mapping: i32) {
     store(|session| {
         session.execute(

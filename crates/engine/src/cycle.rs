@@ -53,6 +53,13 @@ impl Machine {
         }
     }
 
+    /// The driver has stored that a finished cycle saw every column's header.
+    pub fn headers_are_known(&mut self) {
+        for column in &mut std::sync::Arc::make_mut(&mut self.mapping).columns {
+            column.header_known = true;
+        }
+    }
+
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
     }

@@ -52,6 +52,10 @@ impl Serialize for Cell {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Cell::Bool(value) => serializer.serialize_bool(*value),
+            // People read these in `conflict`: 20, not 20.0.
+            Cell::Number(value) if value.fract() == 0.0 && value.abs() < 1e15 => {
+                serializer.serialize_i64(*value as i64)
+            }
             Cell::Number(value) => serializer.serialize_f64(*value),
             Cell::Text(value) => serializer.serialize_str(value),
             Cell::Empty => serializer.serialize_unit(),

@@ -6,6 +6,7 @@ use engine::value::Datum;
 use pgrx::prelude::*;
 use std::cell::Cell;
 
+use super::column_number;
 use crate::postgres::role::acting_as;
 use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::subtransaction;
@@ -26,7 +27,13 @@ pub fn apply(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Applied 
                 change(session, mapping, apply, &refused, &bad_column)
             })
         });
-        match (attempt, bad_column.get()) {
+        let bad = match &attempt {
+            Err(refusal) => bad_column
+                .get()
+                .or_else(|| blamed(session, mapping, &apply.change, refusal)),
+            Ok(_) => None,
+        };
+        match (attempt, bad) {
             (Ok(Attempt::Done(row)), _) => return Applied::Done { row, refused },
             (Ok(Attempt::Stale), _) => return Applied::Stale,
             (Err(refusal), None) => {
@@ -58,6 +65,35 @@ pub fn apply(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Applied 
             }
         }
     }
+}
+
+/// The one changed column that a violated constraint is about; where it is about several, the whole row is refused.
+fn blamed(
+    session: &mut Session,
+    mapping: &Loaded,
+    change: &Change,
+    refusal: &Refusal,
+) -> Option<usize> {
+    let Change::Update { values, .. } = change else {
+        return None;
+    };
+    let rows = match refusal.sqlstate.as_str() {
+        "23502" => session.execute(
+            "SELECT k.column_name FROM sheet_sync.mapping_column k WHERE k.mapping_id = $1 \
+             AND pg_catalog.strpos($2, pg_catalog.format('column \"%s\"', k.column_name)) > 0",
+            &[mapping.id.into(), refusal.message.as_str().into()],
+        ),
+        "23503" | "23505" | "23514" => session.execute(
+            "SELECT k.column_name FROM sheet_sync.mapping m JOIN sheet_sync.mapping_column k ON k.mapping_id = m.id \
+             JOIN pg_catalog.pg_constraint c ON c.conrelid = m.table_name AND c.conkey = ARRAY[k.attnum] \
+             WHERE m.id = $1 AND pg_catalog.strpos($2, pg_catalog.format('constraint \"%s\"', c.conname)) > 0",
+            &[mapping.id.into(), refusal.message.as_str().into()],
+        ),
+        _ => Vec::new(),
+    };
+    let name = rows.into_iter().flatten().flatten().next()?;
+    column_number(mapping, &name)
+        .filter(|column| values.iter().any(|(changed, _)| changed == column))
 }
 
 fn other_bad_cells(

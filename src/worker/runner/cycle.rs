@@ -237,6 +237,9 @@ impl Runner {
             }
             return self.fail(stopped);
         }
+        if ended && running.scope != Scope::Dirty {
+            self.headers_were_seen();
+        }
         self.pause = FIRST_PAUSE;
         self.recovered(merged, confirmed);
         match report.again {
@@ -260,6 +263,22 @@ impl Runner {
             }
         }
         self.live.phase = Phase::Idle;
+    }
+
+    fn headers_were_seen(&mut self) {
+        let Some(opened) = &mut self.loaded else {
+            return;
+        };
+        if opened
+            .machine
+            .mapping()
+            .columns
+            .iter()
+            .any(|column| !column.header_known)
+        {
+            states::headers_are_known(self.id);
+            opened.machine.headers_are_known();
+        }
     }
 
     /// The catalog's line says so, and so does our copy of it, from which the next cycle begins.
