@@ -128,6 +128,14 @@ fn a_renamed_tab_is_followed_and_a_removed_one_is_reported() {
     world.person(json!({"rename_tab": "It's \"new\"!"}));
     assert_eq!(world.tag(&[(1, 5)])[0].1[0], text("k1"));
     assert_eq!(world.read().rows.len(), 3);
+    world.person(json!({"rename_tab": "Again"}));
+    let inserted = world
+        .perform(&insert(3, vec![vec![(0, text("k3"))]], 100))
+        .unwrap();
+    assert!(
+        matches!(&inserted, SheetOutcome::Inserted(rows) if rows[0] == [text("k3")]),
+        "{inserted:?}"
+    );
     assert_eq!(world.tag(&[(2, 6)])[0].1[0], text("k2"));
     world.person(json!({"delete_tab": true}));
     for effect in [

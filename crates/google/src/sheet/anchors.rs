@@ -1,6 +1,6 @@
 //! Anchors: putting them on rows, finding them again, and changing rows only while they stand there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use engine::effect::{MetadataId, SheetOutcome, Stamp, TagRow};
 use engine::value::Cell;
@@ -274,7 +274,7 @@ impl Session {
         &self,
         target: &Target,
         anchors: &[MetadataId],
-    ) -> Result<Option<Vec<MetadataId>>, Error> {
+    ) -> Result<Option<HashSet<MetadataId>>, Error> {
         match self.capabilities().missing_anchor {
             Missing::Refused => Ok(Some(self.find(target, anchors)?.into_keys().collect())),
             _ => Ok(None),

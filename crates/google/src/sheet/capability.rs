@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Found out by [`super::Session::probe`], corrected by every answer that shows otherwise. Store it; give it back with
+/// Found out by [`super::Session::probe`]; what writes show otherwise corrects it. Store it; give it back with
 /// [`super::Session::set_capabilities`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "snake_case")]

@@ -8,9 +8,8 @@ use super::anchors::{AtAnchors, Settled};
 use super::structure::runs;
 use super::{Session, Target};
 use crate::answers;
-use crate::error::Error;
-use crate::range;
-use crate::requests::{CellData, GridCoordinate, Request, RowData};
+use crate::error::{Error, Purpose};
+use crate::requests::{CellData, DataFilter, GridCoordinate, GridRange, Request, RowData, Search};
 
 /// What our notes begin with; a note without it is a person's, and stays.
 pub const NOTE_PREFIX: &str = "sheet_sync: ";
@@ -23,13 +22,12 @@ impl Session {
         let mut anchors: Vec<MetadataId> = notes.iter().map(|note| note.anchor).collect();
         anchors.sort_unstable();
         anchors.dedup();
-        if anchors.is_empty() {
+        let places = self.find(target, &anchors)?;
+        if places.is_empty() {
             return Ok(SheetOutcome::Done);
         }
-        let places = self.find(target, &anchors)?;
         let there = self.notes(target, &places)?;
         let at = |note: &Note| Some((*places.get(&note.anchor)?, note.column));
-        // Rows that have moved since fail the check of the batch, and nothing of it is applied.
         let wanted: Vec<&Note> = notes
             .iter()
             .filter(|note| {
@@ -55,9 +53,11 @@ impl Session {
             read_back: false,
         };
         let settled = self.at_anchors(target, &what, |rows| {
-            let placed = wanted
-                .iter()
-                .filter_map(|note| Some((note, *rows.get(&note.anchor)?)));
+            // Only where the row stands as it stood before the notes were read: what was read may be another row's.
+            let placed = wanted.iter().filter_map(|note| {
+                let row = rows.get(&note.anchor)?;
+                (places.get(&note.anchor) == Some(row)).then_some((note, *row))
+            });
             placed
                 .map(|(note, row_index)| Request::UpdateCells {
                     rows: vec![RowData {
@@ -89,18 +89,21 @@ impl Session {
         target: &Target,
         places: &BTreeMap<MetadataId, u32>,
     ) -> Result<HashMap<(u32, u32), String>, Error> {
-        let title = self.tab(target)?.title;
-        let ranges: Vec<String> = runs(places.values().copied())
-            .iter()
-            .map(|rows| range::rows(&title, rows.start, rows.end))
-            .collect();
-        let mut query = vec![(
-            "fields",
+        let rows = runs(places.values().copied()).into_iter().map(|rows| {
+            DataFilter::GridRange(GridRange {
+                sheet_id: target.sheet_id,
+                start_row_index: Some(rows.start),
+                end_row_index: Some(rows.end),
+                ..GridRange::default()
+            })
+        });
+        let spreadsheet: answers::Spreadsheet = self.client.post(
+            Purpose::Read,
+            &target.spreadsheet_id,
+            ":getByDataFilter",
             "sheets(properties(sheetId),data(startRow,startColumn,rowData(values(note))))",
-        )];
-        query.extend(ranges.iter().map(|range| ("ranges", range.as_str())));
-        let spreadsheet: answers::Spreadsheet =
-            self.client.get(&target.spreadsheet_id, "", &query)?;
+            &Search(rows.collect()),
+        )?;
         let mut notes = HashMap::new();
         for sheet in spreadsheet
             .sheets

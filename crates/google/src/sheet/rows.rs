@@ -1,11 +1,13 @@
 //! Whole rows: new ones and deleted ones, under a stamp.
 
+use std::collections::HashSet;
+
 use engine::effect::{Deleted, MetadataId, SheetOutcome, Stamp, TagRow};
 use engine::value::Cell;
 
 use super::anchors::{AtAnchors, Settled};
 use super::structure::{Batch, Sent, joined};
-use super::{Answered, Session, Target};
+use super::{Session, Target};
 use crate::error::Error;
 use crate::requests::{
     BooleanCondition, CellData, DataValidationRule, Dimension, DimensionRange, GridCoordinate,
@@ -48,16 +50,10 @@ impl Session {
             Sent::Refused { error, .. } => return Err(error),
         };
         let mut shown = applied.rows;
-        let holds_something = rows.iter().flatten().any(|(_, cell)| *cell != Cell::Empty);
-        let answered = !holds_something || !shown.is_empty();
-        self.learn(|known| {
-            known.cells_in_answer = if answered {
-                Answered::Yes
-            } else {
-                Answered::No
-            }
-        });
-        if !answered {
+        let holds_something =
+            |row: &[(u32, Cell)]| row.iter().any(|(_, cell)| *cell != Cell::Empty);
+        let missing = |(at, row): (u32, &Vec<_>)| holds_something(row) && !shown.contains_key(&at);
+        if new.clone().zip(rows).any(missing) {
             let read = self.read_rows(target, new.start, new.end)?;
             shown = new.clone().zip(read).collect();
         }
@@ -83,10 +79,11 @@ impl Session {
     ) -> Result<SheetOutcome, Error> {
         let anchors: Vec<MetadataId> = rows.iter().map(|tag| tag.anchor).collect();
         // Anchors go with their rows; dropping them as well would refuse the batch where what is not there cannot be dropped.
+        let going: HashSet<MetadataId> = anchors.iter().copied().collect();
         let tidy: Vec<MetadataId> = tidy
             .iter()
             .copied()
-            .filter(|id| !anchors.contains(id))
+            .filter(|id| !going.contains(id))
             .collect();
         let what = AtAnchors {
             anchors: &anchors,

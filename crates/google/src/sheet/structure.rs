@@ -9,7 +9,7 @@ use engine::value::Cell;
 use super::anchors::STAMP_KEY;
 use super::{Missing, Session, Tab, Target, tidy};
 use crate::answers;
-use crate::error::{Error, Part, Purpose};
+use crate::error::{Error, Part, Purpose, Refusal};
 use crate::range;
 use crate::requests::{
     BatchUpdate, DataFilter, DeveloperMetadata, Location, Request, Search, Visibility,
@@ -48,6 +48,12 @@ pub(super) enum Sent {
         request: usize,
         error: Error,
     },
+}
+
+struct Posted {
+    answer: Result<answers::BatchUpdate, Error>,
+    /// The first time, the title was not there.
+    twice: bool,
 }
 
 impl Session {
@@ -92,30 +98,70 @@ impl Session {
         }
         let mut update = BatchUpdate::of(requests);
         update.include_spreadsheet_in_response = true;
-        if !batch.read_back.is_empty() {
-            let title = self.tab(target)?.title;
-            let rows = batch.read_back.iter();
-            update.response_ranges = rows
-                .map(|rows| range::rows(&title, rows.start, rows.end))
-                .collect();
-            update.response_include_grid_data = true;
-        }
-        let answer = match self.post_batch(target, &update) {
-            Err(error) if refused_part(&error).is_some_and(|request| request >= body.end) => {
-                // Someone has dropped that metadata already, and here this refuses the batch. Dropping can wait.
-                self.learn(|capabilities| capabilities.missing_metadata = Missing::Refused);
-                self.state().litter.put_back(&target.spreadsheet_id, &drop);
-                update.requests.truncate(body.end);
-                if update.requests.is_empty() {
-                    return Ok(Sent::Applied(Applied::default()));
-                }
-                self.post_batch(target, &update)
+        let mut posted = self.post_reading_back(target, &mut update, &batch.read_back);
+        if let Err(error) = &posted.answer
+            && refused_part(error).is_some_and(|request| request >= body.end)
+        {
+            // Someone has dropped that metadata already, and here this refuses the batch. Dropping can wait.
+            self.learn(|capabilities| capabilities.missing_metadata = Missing::Refused);
+            self.state().litter.put_back(&target.spreadsheet_id, &drop);
+            update.requests.truncate(body.end);
+            if update.requests.is_empty() {
+                return Ok(Sent::Applied(Applied::default()));
             }
-            answer => answer,
+            posted = self.post_reading_back(target, &mut update, &batch.read_back);
+        }
+        let error = match posted.answer {
+            Ok(answer) => return Ok(Sent::Applied(self.applied(target, answer, body))),
+            Err(error) => error,
         };
-        match answer {
-            Ok(answer) => Ok(Sent::Applied(self.applied(target, answer, body))),
-            Err(error) => self.refused(target, error, batch.stamp, body),
+        match (self.refused(target, error, batch.stamp, body)?, batch.stamp) {
+            // The stamp that stood in the way of the second time is that of the first.
+            (Sent::Stamped, Some(stamp)) if posted.twice && self.is_ours(target, stamp)? => {
+                Ok(Sent::Applied(Applied::default()))
+            }
+            (sent, _) => Ok(sent),
+        }
+    }
+
+    /// The rows to read back can only be named by the tab's title, and titles change. It is not documented whether a batch with a
+    /// title that is not there is applied. Sending it again is safe: what must not happen twice creates metadata, whose ids are
+    /// unique.
+    fn post_reading_back(
+        &self,
+        target: &Target,
+        update: &mut BatchUpdate,
+        rows: &[Range<u32>],
+    ) -> Posted {
+        let once = |answer| Posted {
+            answer,
+            twice: false,
+        };
+        if rows.is_empty() {
+            return once(self.post_batch(target, update));
+        }
+        update.response_include_grid_data = true;
+        let named = |tab: Tab| {
+            rows.iter()
+                .map(|rows| range::rows(&tab.title, rows.start, rows.end))
+                .collect()
+        };
+        match self.tab(target) {
+            Ok(tab) => update.response_ranges = named(tab),
+            Err(error) => return once(Err(error)),
+        }
+        let answer = self.post_batch(target, update);
+        let unknown = |error: &Error| error.refusal().is_some_and(Refusal::is_unparsable_range);
+        if !answer.as_ref().is_err_and(unknown) {
+            return once(answer);
+        }
+        let answer = self.fresh_tab(target).and_then(|tab| {
+            update.response_ranges = named(tab);
+            self.post_batch(target, update)
+        });
+        Posted {
+            answer,
+            twice: true,
         }
     }
 
@@ -176,6 +222,8 @@ impl Session {
         body: Range<usize>,
     ) -> Applied {
         let mut rows = HashMap::new();
+        // A title that brings no tab of ours back is somebody else's by now.
+        self.forget_tab(target);
         for sheet in answer.updated_spreadsheet.sheets {
             if sheet.properties.sheet_id != target.sheet_id || sheet.properties.title.is_empty() {
                 continue;
@@ -219,6 +267,12 @@ impl Session {
         target: &Target,
         stamp: &Stamp,
     ) -> Result<SheetOutcome, Error> {
+        Ok(SheetOutcome::Stamped {
+            ours: self.is_ours(target, stamp)?,
+        })
+    }
+
+    fn is_ours(&self, target: &Target, stamp: &Stamp) -> Result<bool, Error> {
         let body = Search(vec![DataFilter::metadata(stamp.id)]);
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataValue))";
         let found: answers::Found = self.client.post(
@@ -228,10 +282,11 @@ impl Session {
             fields,
             &body,
         )?;
-        let ours = found.matched_developer_metadata.iter().any(|matched| {
-            tidy::stamp_value(&matched.developer_metadata.metadata_value) == stamp.value
-        });
-        Ok(SheetOutcome::Stamped { ours })
+        let mut values = found
+            .matched_developer_metadata
+            .iter()
+            .map(|matched| &matched.developer_metadata.metadata_value);
+        Ok(values.any(|value| tidy::stamp_value(value) == stamp.value))
     }
 }
 

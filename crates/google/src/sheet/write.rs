@@ -1,6 +1,6 @@
 //! Writing cells through anchors.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use engine::effect::{AnchoredRow, MetadataId, SheetOutcome};
 use engine::value::Cell;
@@ -38,7 +38,7 @@ impl Session {
     ) -> Result<Vec<WrittenRow>, Error> {
         let anchors: Vec<MetadataId> = rows.iter().map(|row| row.anchor).collect();
         let standing = self.standing(target, &anchors)?;
-        let error = match self.send_values(target, rows, standing.as_deref()) {
+        let error = match self.send_values(target, rows, standing.as_ref()) {
             Ok(answer) => {
                 if standing.is_none() && answer.responses.len() < rows.len() {
                     self.learn(|known| known.missing_anchor = Missing::Ignored);
@@ -55,7 +55,7 @@ impl Session {
             return Err(error);
         }
         // Refused for a row that is gone, or for what the rows hold? Only the former is mended by leaving it out.
-        let standing: Vec<MetadataId> = self.find(target, &anchors)?.into_keys().collect();
+        let standing: HashSet<MetadataId> = self.find(target, &anchors)?.into_keys().collect();
         if standing.len() == anchors.len() {
             return Err(error);
         }
@@ -68,7 +68,7 @@ impl Session {
         &self,
         target: &Target,
         rows: &[AnchoredRow],
-        standing: Option<&[MetadataId]>,
+        standing: Option<&HashSet<MetadataId>>,
     ) -> Result<answers::WrittenValues, Error> {
         let stands =
             |row: &&AnchoredRow| standing.is_none_or(|standing| standing.contains(&row.anchor));
