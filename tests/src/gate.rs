@@ -55,25 +55,6 @@ impl Fault {
             json!({"error": {"code": status, "message": message, "status": word}}),
         )
     }
-
-    /// The API was never switched on in the key's project.
-    pub fn api_disabled() -> Fault {
-        let message = "Google Sheets API has not been used in project 1 before or it is disabled. Enable it by visiting https://console.developers.google.com/apis/api/sheets.googleapis.com/overview?project=1 then retry.";
-        Fault::Answer(
-            403,
-            json!({"error": {"code": 403, "message": message, "status": "PERMISSION_DENIED", "details": [
-                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED", "domain": "googleapis.com",
-                 "metadata": {"service": "sheets.googleapis.com", "consumer": "projects/1"}}]}}),
-        )
-    }
-
-    /// The key was deleted in the console, or its account was.
-    pub fn revoked() -> Fault {
-        Fault::Answer(
-            400,
-            json!({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}),
-        )
-    }
 }
 
 /// One request as it passed.
@@ -104,7 +85,6 @@ struct Plan {
     /// How many more requests that it is about pass first.
     skip: usize,
     times: usize,
-    token: bool,
     doing: Doing,
 }
 
@@ -180,7 +160,6 @@ struct Inner {
     plans: Vec<Plan>,
     closed: bool,
     ended: bool,
-    upstream: Option<SocketAddr>,
     connections: Vec<TcpStream>,
 }
 
@@ -194,10 +173,7 @@ impl Gate {
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).expect("the loopback interface is there");
         let address = listener.local_addr().expect("it is bound");
-        let inner = Arc::new(Mutex::new(Inner {
-            upstream: Some(upstream),
-            ..Inner::default()
-        }));
+        let inner = Arc::new(Mutex::new(Inner::default()));
         let shared = Arc::clone(&inner);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -213,7 +189,7 @@ impl Gate {
                 }
                 let shared = Arc::clone(&shared);
                 // An error is a client or a server that went away: what tests do on purpose.
-                std::thread::spawn(move || drop(serve(client, &shared)));
+                std::thread::spawn(move || drop(serve(client, upstream, &shared)));
             }
         });
         Gate { address, inner }
@@ -226,32 +202,22 @@ impl Gate {
     /// Holds the `nth` request from now (counted from 1, token requests left out).
     pub fn hold(&self, nth: usize, when: When) -> Held {
         let latch = Arc::new(Latch::default());
-        self.plan(nth - 1, 1, false, Doing::Hold(when, Arc::clone(&latch)));
+        self.plan(nth - 1, 1, Doing::Hold(when, Arc::clone(&latch)));
         Held(latch)
     }
 
     /// The next `times` requests meet this fault.
     pub fn fault(&self, fault: Fault, times: usize) {
-        self.plan(0, times, false, Doing::Fault(fault));
+        self.plan(0, times, Doing::Fault(fault));
     }
 
     /// The `nth` request from now meets this fault.
     pub fn fault_at(&self, nth: usize, fault: Fault) {
-        self.plan(nth - 1, 1, false, Doing::Fault(fault));
+        self.plan(nth - 1, 1, Doing::Fault(fault));
     }
 
-    /// Token requests meet this fault until [`Gate::mend`].
-    pub fn fault_tokens(&self, fault: Fault) {
-        self.plan(0, usize::MAX, true, Doing::Fault(fault));
-    }
-
-    fn plan(&self, skip: usize, times: usize, token: bool, doing: Doing) {
-        lock(&self.inner).plans.push(Plan {
-            skip,
-            times,
-            token,
-            doing,
-        });
+    fn plan(&self, skip: usize, times: usize, doing: Doing) {
+        lock(&self.inner).plans.push(Plan { skip, times, doing });
     }
 
     /// Ends every planned fault.
@@ -296,7 +262,7 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().expect("no thread panics while it holds this")
 }
 
-fn serve(client: TcpStream, shared: &Mutex<Inner>) -> io::Result<()> {
+fn serve(client: TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut reader = BufReader::new(client.try_clone()?);
     let mut client = client;
@@ -307,7 +273,7 @@ fn serve(client: TcpStream, shared: &Mutex<Inner>) -> io::Result<()> {
             words.next().unwrap_or_default(),
         );
         let token = path.contains("token");
-        let (doing, upstream) = next_plan(&mut lock(shared), token);
+        let doing = next_plan(&mut lock(shared), token);
         if let Some(Doing::Hold(When::Before, latch)) = &doing {
             latch.arrive_and_wait();
         }
@@ -325,7 +291,7 @@ fn serve(client: TcpStream, shared: &Mutex<Inner>) -> io::Result<()> {
             }
             Some(Doing::Fault(Fault::Answer(status, body))) => Message::json(*status, body),
             _ => {
-                let mut server = TcpStream::connect(upstream.expect("set at the start"))?;
+                let mut server = TcpStream::connect(upstream)?;
                 server.set_nodelay(true)?;
                 request.write(&mut server)?;
                 Message::read(&mut BufReader::new(server), true)?
@@ -361,9 +327,12 @@ fn serve(client: TcpStream, shared: &Mutex<Inner>) -> io::Result<()> {
 }
 
 /// The first plan that this request meets; each request counts for every plan that waits.
-fn next_plan(inner: &mut Inner, token: bool) -> (Option<Doing>, Option<SocketAddr>) {
+fn next_plan(inner: &mut Inner, token: bool) -> Option<Doing> {
+    if token {
+        return None;
+    }
     let mut met = None;
-    for plan in inner.plans.iter_mut().filter(|plan| plan.token == token) {
+    for plan in &mut inner.plans {
         if plan.skip > 0 {
             plan.skip -= 1;
         } else if met.is_none() {
@@ -375,7 +344,7 @@ fn next_plan(inner: &mut Inner, token: bool) -> (Option<Doing>, Option<SocketAdd
         }
     }
     inner.plans.retain(|plan| plan.times > 0);
-    (met, inner.upstream)
+    met
 }
 
 /// An HTTP/1.1 message, kept as it came.

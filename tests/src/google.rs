@@ -4,8 +4,6 @@ use crate::cluster::{Options, end_with_us, free_port};
 use crate::gate::{Fault, Gate, Held, Passed, When};
 use crate::sheet::Book;
 use crate::wait::PATIENCE;
-use ::google::transport::Http;
-use ::google::{Identity, ServiceAccountKey};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpStream};
@@ -14,38 +12,21 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// People's own way to the sheets: straight to sheetd, so that no fault of the gate meets it and it counts for nothing.
+/// People's own way to the sheets, by sheetd's control endpoints: no fault of the gate meets it and it counts for nothing.
 pub struct Office {
     base: String,
-    identity: Identity,
-    http: Http,
     agent: ureq::Agent,
 }
 
 impl Office {
-    /// `key`: the service-account key that sheetd wrote.
-    pub fn new(base: &str, key: &Value) -> Office {
-        let agent = ureq::Agent::config_builder()
+    pub fn new(base: &str) -> Office {
+        let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(120)))
-            .build();
+            .timeout_global(Some(PATIENCE));
         Office {
             base: base.to_owned(),
-            identity: Identity::new(
-                ServiceAccountKey::from_value(key).expect("sheetd writes a valid key"),
-            ),
-            http: Http::new(Duration::from_secs(60), 1 << 30),
-            agent: agent.into(),
+            agent: config.build().into(),
         }
-    }
-
-    fn token(&self) -> String {
-        format!(
-            "Bearer {}",
-            self.identity
-                .token(&self.http)
-                .expect("sheetd gives a token for its own key")
-        )
     }
 
     #[track_caller]
@@ -63,11 +44,7 @@ impl Office {
             .read_to_string()
             .unwrap_or_default();
         assert!(status.is_success(), "{what}: {status}: {text}");
-        if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"))
-        }
+        serde_json::from_str(&text).unwrap_or_default()
     }
 
     #[track_caller]
@@ -75,40 +52,27 @@ impl Office {
         self.done(
             path,
             self.agent
-                .get(format!("{}{path}", self.base))
-                .header("Authorization", self.token())
+                .get(format!("{}/_sheetd/{path}", self.base))
                 .call(),
         )
     }
 
     #[track_caller]
     pub fn post(&self, path: &str, body: &Value) -> Value {
-        self.done(
-            path,
-            self.agent
-                .post(format!("{}{path}", self.base))
-                .header("Authorization", self.token())
-                .send_json(body),
-        )
+        let answer = self
+            .agent
+            .post(format!("{}/_sheetd/{path}", self.base))
+            .send_json(body);
+        self.done(&format!("{path} {body}"), answer)
     }
 
+    /// One action of a person in one tab.
     #[track_caller]
-    pub fn put(&self, path: &str, body: &Value) -> Value {
-        self.done(
-            path,
-            self.agent
-                .put(format!("{}{path}", self.base))
-                .header("Authorization", self.token())
-                .send_json(body),
-        )
-    }
-
-    #[track_caller]
-    pub fn batch(&self, spreadsheet: &str, requests: Value) -> Value {
+    pub fn edit(&self, spreadsheet: &str, tab: i64, action: Value) {
         self.post(
-            &format!("/v4/spreadsheets/{spreadsheet}:batchUpdate"),
-            &json!({"requests": requests}),
-        )
+            "edit",
+            &json!({"spreadsheetId": spreadsheet, "sheet": tab, "edit": action}),
+        );
     }
 }
 
@@ -145,7 +109,7 @@ impl Server {
                 port,
             };
             while server.process.try_wait().expect("our own child").is_none() {
-                if key.is_file() && TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                if read_key(key).is_some() && TcpStream::connect(("127.0.0.1", port)).is_ok() {
                     return server;
                 }
                 assert!(started.elapsed() < PATIENCE, "sheetd does not answer");
@@ -155,6 +119,11 @@ impl Server {
             assert!(started.elapsed() < PATIENCE / 10, "sheetd does not start");
         }
     }
+}
+
+/// None until all of it is written.
+fn read_key(path: &Path) -> Option<Value> {
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
 
 impl Drop for Server {
@@ -185,10 +154,9 @@ impl Google {
     /// `data` and `key` are kept.
     pub fn launch(data: &Path, key: &Path) -> Google {
         let server = Server::start(&["--data".as_ref(), data.as_os_str()], key);
-        let text = std::fs::read_to_string(key).expect("sheetd wrote its key");
-        let mut key: Value = serde_json::from_str(&text).expect("a key file is JSON");
+        let mut key = read_key(key).expect("sheetd wrote its key");
         let base = format!("http://127.0.0.1:{}", server.port);
-        let office = Arc::new(Office::new(&base, &key));
+        let office = Arc::new(Office::new(&base));
         let gate = Gate::to((Ipv4Addr::LOCALHOST, server.port).into());
         // The extension's token requests pass the gate, too.
         key["token_uri"] = json!(format!("{}/token", gate.url()));
@@ -221,6 +189,27 @@ impl Google {
     /// A new spreadsheet, shared with the service account.
     pub fn spreadsheet(&self, title: &str) -> Book {
         Book::new(Arc::clone(&self.office), title)
+    }
+
+    /// Somebody deletes the service account's key in the console, or undoes it.
+    pub fn revoke_key(&self, revoked: bool) {
+        self.office.post(
+            &format!("accounts/{}/key", self.email()),
+            &json!({"revoked": revoked}),
+        );
+    }
+
+    /// Somebody switches the Sheets API of the key's project off, or on.
+    pub fn enable_api(&self, enabled: bool) {
+        self.office.post(
+            "services",
+            &json!({"service": "sheets", "enabled": enabled}),
+        );
+    }
+
+    /// Behaviours of sheetd that can be switched, such as its latency.
+    pub fn set_options(&self, options: Value) {
+        self.office.post("options", &options);
     }
 
     pub fn hold(&self, nth: usize, when: When) -> Held {

@@ -20,7 +20,10 @@ pub struct Sheet {
 
 impl Book {
     pub fn new(office: Arc<Office>, title: &str) -> Book {
-        let made = office.post("/v4/spreadsheets", &json!({"properties": {"title": title}}));
+        let made = office.post(
+            "spreadsheets",
+            &json!({"title": title, "sheets": [{"title": "Sheet1"}], "shared": true}),
+        );
         Book {
             office,
             id: made["spreadsheetId"].as_str().expect("an id").to_owned(),
@@ -31,25 +34,35 @@ impl Book {
         &self.id
     }
 
+    fn tabs(&self) -> Vec<(i64, String)> {
+        tabs(&self.office, &self.id)
+    }
+
+    #[track_caller]
     pub fn empty_tab(&self, title: &str) -> Sheet {
-        let made = self.office.batch(
-            &self.id,
-            json!([{"addSheet": {"properties": {"title": title}}}]),
-        );
-        let gid = made["replies"][0]["addSheet"]["properties"]["sheetId"]
-            .as_i64()
-            .expect("a tab's id");
-        self.with_gid(gid)
+        let (first, _) = self.tabs()[0];
+        self.office.edit(&self.id, first, json!({"add_tab": title}));
+        self.wait_for_tab(title)
     }
 
     /// A new tab with these cells typed into it (see [`parse`]).
+    #[track_caller]
     pub fn tab(&self, title: &str, text: &str) -> Sheet {
         let sheet = self.empty_tab(title);
         sheet.type_at("A1", &parse(text));
         sheet
     }
 
-    pub fn with_gid(&self, gid: i64) -> Sheet {
+    /// The tab of this title, once somebody has made it.
+    #[track_caller]
+    pub fn wait_for_tab(&self, title: &str) -> Sheet {
+        let gid = wait_until(&format!("a tab {title:?}"), || {
+            let tabs = self.tabs();
+            tabs.iter()
+                .find(|(_, name)| name == title)
+                .map(|(gid, _)| *gid)
+                .ok_or(tabs)
+        });
         Sheet {
             office: Arc::clone(&self.office),
             id: self.id.clone(),
@@ -57,25 +70,34 @@ impl Book {
         }
     }
 
-    /// The tab of this title, once the extension has made it.
-    #[track_caller]
-    pub fn wait_for_tab(&self, title: &str) -> Sheet {
-        let gid = wait_until(&format!("a tab {title:?}"), || {
-            let tabs = self.office.get(&format!(
-                "/v4/spreadsheets/{}?fields=sheets.properties(sheetId,title)",
-                self.id
-            ));
-            let found = tabs["sheets"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .find(|tab| tab["properties"]["title"] == title);
-            found
-                .and_then(|tab| tab["properties"]["sheetId"].as_i64())
-                .ok_or(tabs)
-        });
-        self.with_gid(gid)
+    /// Shares the spreadsheet with the service account, or no longer.
+    pub fn share(&self, shared: bool) {
+        self.office.post(
+            &format!("spreadsheets/{}/share", self.id),
+            &json!({"shared": shared}),
+        );
     }
+}
+
+fn tabs(office: &Office, id: &str) -> Vec<(i64, String)> {
+    let all = office.get("spreadsheets");
+    let all = all
+        .as_array()
+        .or_else(|| all["spreadsheets"].as_array())
+        .cloned()
+        .unwrap_or_default();
+    let book = all
+        .iter()
+        .find(|book| book["spreadsheetId"] == id)
+        .unwrap_or_else(|| panic!("no spreadsheet {id}: {all:?}"));
+    let tabs = book["sheets"].as_array().into_iter().flatten();
+    tabs.map(|tab| {
+        (
+            tab["sheetId"].as_i64().expect("a number"),
+            tab["title"].as_str().expect("a title").to_owned(),
+        )
+    })
+    .collect()
 }
 
 /// "id | name\n 1 | Bolt" as rows of cells.
@@ -117,47 +139,30 @@ impl Sheet {
     }
 
     pub fn title(&self) -> String {
-        let tabs = self.office.get(&format!(
-            "/v4/spreadsheets/{}?fields=sheets.properties(sheetId,title)",
-            self.id
+        let tabs = tabs(&self.office, &self.id);
+        tabs.into_iter()
+            .find(|(gid, _)| *gid == self.gid)
+            .map(|(_, title)| title)
+            .expect("the tab is there")
+    }
+
+    /// The book that this tab is in.
+    pub fn book(&self) -> Book {
+        Book {
+            office: Arc::clone(&self.office),
+            id: self.id.clone(),
+        }
+    }
+
+    fn values(&self, how: &str, rows: Option<usize>) -> Vec<Vec<Value>> {
+        let part = rows
+            .map(|row| format!("?start={}&end={row}", row - 1))
+            .unwrap_or_default();
+        let got = self.office.get(&format!(
+            "spreadsheets/{}/sheets/{}/values{part}",
+            self.id, self.gid
         ));
-        let found = tabs["sheets"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|tab| tab["properties"]["sheetId"] == self.gid);
-        found
-            .and_then(|tab| tab["properties"]["title"].as_str())
-            .unwrap_or_else(|| panic!("no tab {}: {tabs}", self.gid))
-            .to_owned()
-    }
-
-    fn range(&self, a1: &str) -> String {
-        let title = format!("'{}'", self.title().replace('\'', "''"));
-        let range = if a1.is_empty() {
-            title
-        } else {
-            format!("{title}!{a1}")
-        };
-        range.bytes().fold(String::new(), |mut path, byte| {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b':' => {
-                    path.push(byte as char)
-                }
-                _ => path.push_str(&format!("%{byte:02X}")),
-            }
-            path
-        })
-    }
-
-    fn values(&self, a1: &str, render: &str) -> Vec<Vec<Value>> {
-        let path = format!(
-            "/v4/spreadsheets/{}/values/{}?valueRenderOption={render}",
-            self.id,
-            self.range(a1)
-        );
-        let got = self.office.get(&path);
-        let rows = got["values"].as_array().cloned().unwrap_or_default();
+        let rows = got[how].as_array().cloned().unwrap_or_default();
         rows.into_iter()
             .map(|row| row.as_array().cloned().unwrap_or_default())
             .collect()
@@ -165,7 +170,7 @@ impl Sheet {
 
     /// Every cell up to the last one that holds something, as plain text.
     pub fn rows(&self) -> Vec<Vec<String>> {
-        let rows = self.values("", "UNFORMATTED_VALUE");
+        let rows = self.values("unformatted", None);
         trimmed(
             rows.into_iter()
                 .map(|row| row.iter().map(text).collect())
@@ -188,21 +193,28 @@ impl Sheet {
         wait_for("the sheet", trimmed(parse(text)), || self.rows());
     }
 
-    pub fn cell(&self, a1: &str) -> String {
-        self.values(a1, "UNFORMATTED_VALUE")
+    fn value(&self, how: &str, a1: &str) -> String {
+        let (column, row) = place(a1);
+        let values = self.values(how, Some(row));
+        values
             .first()
-            .and_then(|row| row.first())
+            .and_then(|row| row.get(column))
             .map(text)
             .unwrap_or_default()
     }
 
+    pub fn cell(&self, a1: &str) -> String {
+        self.value("unformatted", a1)
+    }
+
     /// What was entered, for a cell that holds a formula.
     pub fn formula(&self, a1: &str) -> String {
-        self.values(a1, "FORMULA")
-            .first()
-            .and_then(|row| row.first())
-            .map(text)
-            .unwrap_or_default()
+        self.value("formulas", a1)
+    }
+
+    /// The note on a cell.
+    pub fn note(&self, a1: &str) -> String {
+        self.value("notes", a1)
     }
 
     /// The number of the first row with this text in this column (counted from 0).
@@ -225,18 +237,17 @@ impl Sheet {
             .unwrap_or_default()
     }
 
+    fn edit(&self, action: Value) {
+        self.office.edit(&self.id, self.gid, action);
+    }
+
     /// Types into cells from this one on, as a person does: "1" is a number, "=A1" a formula.
     pub fn type_at(&self, a1: &str, rows: &[Vec<String>]) {
-        let path = format!(
-            "/v4/spreadsheets/{}/values/{}?valueInputOption=USER_ENTERED",
-            self.id,
-            self.range(a1)
-        );
-        self.office.put(&path, &json!({"values": rows}));
+        self.edit(json!({"set_range": {"cell": a1, "values": rows}}));
     }
 
     pub fn set(&self, a1: &str, text: &str) {
-        self.type_at(a1, &[vec![text.to_owned()]]);
+        self.edit(json!({"set": {"cell": a1, "value": text}}));
     }
 
     /// Types a row under the last one.
@@ -248,70 +259,44 @@ impl Sheet {
         );
     }
 
-    /// Empties the tab and types this instead, in one step.
-    pub fn replace(&self, text: &str) {
-        let rows: Vec<Value> = parse(text)
-            .iter()
-            .map(|row| json!({"values": row.iter().map(|cell| json!({"userEnteredValue": entered(cell)})).collect::<Vec<_>>()}))
-            .collect();
-        self.office.batch(
-            &self.id,
-            json!([
-                {"updateCells": {"range": {"sheetId": self.gid}, "fields": "userEnteredValue"}},
-                {"updateCells": {"start": {"sheetId": self.gid, "rowIndex": 0, "columnIndex": 0}, "rows": rows, "fields": "userEnteredValue"}},
-            ]),
-        );
-    }
-
-    fn rows_dimension(&self, row: usize) -> Value {
-        json!({"sheetId": self.gid, "dimension": "ROWS", "startIndex": row - 1, "endIndex": row})
-    }
-
     /// An empty row above row `row` (counted from 1).
     pub fn insert_row(&self, row: usize) {
-        self.office.batch(
-            &self.id,
-            json!([{"insertDimension": {"range": self.rows_dimension(row)}}]),
-        );
+        self.edit(json!({"insert_rows": {"at": row, "count": 1}}));
     }
 
     pub fn delete_row(&self, row: usize) {
-        self.office.batch(
-            &self.id,
-            json!([{"deleteDimension": {"range": self.rows_dimension(row)}}]),
-        );
+        self.delete_rows(row, 1);
+    }
+
+    pub fn delete_rows(&self, row: usize, count: usize) {
+        self.edit(json!({"delete_rows": {"at": row, "count": count}}));
+    }
+
+    /// Moves a column to where `to` stands.
+    pub fn move_column(&self, from: &str, to: &str) {
+        self.edit(json!({"move_columns": {"from": from, "count": 1, "to": to}}));
     }
 
     /// Sorts the rows below the header by a column.
     pub fn sort(&self, column: &str, ascending: bool) {
-        let column = column
-            .bytes()
-            .fold(0, |index, byte| index * 26 + i64::from(byte - b'A'));
-        let order = if ascending { "ASCENDING" } else { "DESCENDING" };
-        self.office.batch(
-            &self.id,
-            json!([{"sortRange": {
-                "range": {"sheetId": self.gid, "startRowIndex": 1},
-                "sortSpecs": [{"dimensionIndex": column, "sortOrder": order}]}}]),
-        );
+        self.edit(json!({"sort": {"column": column, "descending": !ascending, "header_rows": 1}}));
     }
 
     pub fn delete_tab(&self) {
-        self.office
-            .batch(&self.id, json!([{"deleteSheet": {"sheetId": self.gid}}]));
-    }
-
-    /// Any request of the API, as somebody else's program might send it.
-    pub fn batch(&self, requests: Value) -> Value {
-        self.office.batch(&self.id, requests)
+        self.edit(json!({"delete_tab": true}));
     }
 }
 
-fn entered(cell: &str) -> Value {
-    match cell.parse::<f64>() {
-        Ok(number) => json!({"numberValue": number}),
-        Err(_) => json!({"stringValue": cell}),
-    }
+/// "B3" as column 1 (from 0) and row 3 (from 1).
+fn place(a1: &str) -> (usize, usize) {
+    let letters = a1
+        .find(|c: char| c.is_ascii_digit())
+        .expect("a cell's name ends in a number");
+    let column = a1[..letters]
+        .bytes()
+        .fold(0, |index, byte| index * 26 + usize::from(byte - b'A' + 1))
+        - 1;
+    (column, a1[letters..].parse().expect("a row's number"))
 }
 
 fn text(cell: &Value) -> String {

@@ -402,19 +402,14 @@ fn plain(rows: Vec<Row>) -> Vec<Vec<String>> {
 
 /// One spelling for what both sides may spell differently: 1.50 and 1.5, t and TRUE.
 fn canonical(cell: &str) -> String {
+    let decimal = cell.contains('.')
+        && cell
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
     match cell {
-        "t" | "TRUE" => return "true".to_owned(),
-        "f" | "FALSE" => return "false".to_owned(),
-        _ => {}
-    }
-    let number = cell
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
-    let leading_zero = cell.trim_start_matches('-').starts_with('0')
-        && !cell.trim_start_matches('-').starts_with("0.")
-        && cell != "0";
-    match cell.parse::<f64>() {
-        Ok(value) if number && !leading_zero && cell.len() <= 15 => value.to_string(),
+        "t" | "TRUE" => "true".to_owned(),
+        "f" | "FALSE" => "false".to_owned(),
+        _ if decimal => cell.trim_end_matches('0').trim_end_matches('.').to_owned(),
         _ => cell.to_owned(),
     }
 }

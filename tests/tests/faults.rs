@@ -89,12 +89,23 @@ fn passing(fault: impl Fn() -> Fault) {
 
 #[test]
 fn a_sheet_that_is_not_shared_any_more() {
-    lasting(Fault::status(403), &["share", "gserviceaccount.com"]);
+    let (mut world, sheet) = World::with_products();
+    sheet.book().share(false);
+    change_both(&mut world, &sheet);
+    let email = world.google.email().to_owned();
+    wait_until_it_says(&mut world, &["share", &email]);
+    sheet.book().share(true);
+    both_arrive(&mut world, &sheet);
 }
 
 #[test]
 fn an_api_that_is_switched_off() {
-    lasting(Fault::api_disabled(), &["Google Sheets API", "enable"]);
+    let (mut world, sheet) = World::with_products();
+    world.google.enable_api(false);
+    change_both(&mut world, &sheet);
+    wait_until_it_says(&mut world, &["Google Sheets API", "enable"]);
+    world.google.enable_api(true);
+    both_arrive(&mut world, &sheet);
 }
 
 #[test]
@@ -137,16 +148,14 @@ fn the_quota_used_up() {
 #[test]
 fn a_key_that_was_revoked() {
     let (mut world, sheet) = World::with_products();
-    world.google.gate().fault_tokens(Fault::revoked());
-    // The worker asks for a new token when the one that it holds is refused.
-    world.google.fault(Fault::status(401), usize::MAX);
+    world.google.revoke_key(true);
     change_both(&mut world, &sheet);
     wait_until_it_says(&mut world, &["key"]);
     assert!(
         !world.cluster.log().contains("PRIVATE KEY"),
         "the key stands in the log"
     );
-    world.google.mend();
+    world.google.revoke_key(false);
     both_arrive(&mut world, &sheet);
 }
 
