@@ -1,5 +1,7 @@
 //! How a scenario is written.
 //!
+//! Both sides have been synced once before the first step, unless the settings say `first_sync not_yet`.
+//!
 //! Blocks, each followed by indented lines: `settings`, `table`, `sheet` say how things stand at first; `expect table`,
 //! `expect sheet`, `expect conflict`, `expect problem` how they must stand at that point. Every other line is a step:
 //!

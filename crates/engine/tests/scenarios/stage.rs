@@ -7,7 +7,7 @@ use crate::model::sheet::{ColumnUse, Content, Rules, SheetEdit};
 use crate::model::values::{meaning, shown};
 use crate::model::world::{Fault, World, genuine};
 use engine::effect::{Conflict, Decision, Effect, Problem, Stopped};
-use engine::mapping::{Kind, OnSheetDelete, OnTableDelete, Policy, Side};
+use engine::mapping::{Direction, Kind, OnSheetDelete, OnTableDelete, Policy, Side};
 use engine::value::{Cell, Datum, Key};
 
 type Told<T = ()> = Result<T, String>;
@@ -19,6 +19,13 @@ pub fn play(scenario: &Scenario) -> Told {
     };
     stage.furnish(scenario)?;
     stage.world.trace = Some(Vec::new());
+    if scenario
+        .settings
+        .iter()
+        .all(|(name, _)| name != "first_sync")
+    {
+        stage.world.sync().map_err(|violation| violation.0)?;
+    }
     for act in &scenario.acts {
         stage.act(act).map_err(|words| {
             let trace = stage.world.trace.take().unwrap_or_default().join("\n");
@@ -57,6 +64,10 @@ fn setup(scenario: &Scenario) -> Told<Setup> {
         match (name.as_str(), value.as_str()) {
             ("conflict_policy", _) => setup.policy = policy(value)?,
             ("name_policy", _) => setup.name_policy = Some(policy(value)?),
+            ("first_sync", "not_yet") => {}
+            ("direction", "to_sheet") => setup.direction = Direction::ToSheet,
+            ("direction", "from_sheet") => setup.direction = Direction::FromSheet,
+            ("foreign_key", "holds_even_rows") => setup.pinned = true,
             ("tie", "sheet") => setup.tie = Side::Sheet,
             ("on_table_delete", "clear") => setup.on_table_delete = OnTableDelete::Clear,
             ("on_table_delete", "keep") => setup.on_table_delete = OnTableDelete::Keep,

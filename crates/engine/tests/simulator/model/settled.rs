@@ -25,7 +25,8 @@ pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
             1 if in_filter => cells_agree(ledger, sides, key, standing[key][0])?,
             1 if !has_problem(sides.table, key, None)
                 && !is_pending_anywhere(sides.table, key)
-                && setup.on_table_delete != OnTableDelete::Keep =>
+                && setup.on_table_delete != OnTableDelete::Keep
+                && setup.direction != Direction::FromSheet =>
             {
                 return broken(format!(
                     "row {key:?} does not match the row filter and stands in the sheet"

@@ -84,6 +84,7 @@ impl Setup {
             header: heading(name),
             kind,
             nullable,
+            header_known: false,
             has_default: false,
             writable: true,
             direction,

@@ -1,19 +1,26 @@
 //! A driver like the extension's worker, in slow motion: every effect is planned, carried out and reported in separate steps,
 //! and anything may happen in between.
 
+mod faults;
+mod guards;
+mod quiet;
+
 use super::database::{DriverBugs, Table, TableEdit};
 use super::ledger::{Author, Ledger, Sides};
 use super::setup::{Setup, Value, row_of};
-use super::sheet::{ColumnUse, Content, Rules, SheetEdit, Tab};
-use super::{Verdict, broken, settled};
+use super::sheet::{Rules, SheetEdit, Tab};
+use super::{Verdict, broken};
 use engine::cycle::Machine;
 use engine::effect::{
-    Again, Change, Class, Commit, DatabaseEffect, Decision, DirtyKey, Effect, Failure, Outcome,
-    Refusal, Report, Scope, SheetEffect, SheetOutcome, Start, Step, Stopped, Ways, Winner,
+    Again, Class, DatabaseEffect, Decision, DirtyKey, Effect, Outcome, Refusal, Report, Scope,
+    SheetEffect, SheetOutcome, Start, Step, Stopped, Ways, Winner,
 };
 use engine::mapping::{Kind, Mapping};
-use engine::value::{Cell, Key, Timestamp};
+use engine::value::{Key, Timestamp};
 use std::collections::BTreeMap;
+
+pub use faults::Fault;
+use faults::failure;
 
 /// What the driver talks to: the engine, or the engine behind a deliberate bug.
 pub trait Engine {
@@ -37,23 +44,6 @@ pub fn genuine(mapping: Mapping) -> Box<dyn Engine> {
     Box::new(Machine::new(mapping))
 }
 
-/// What becomes of the effect that is under way.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fault {
-    /// 500, or a serialisation failure: nothing was done, and the answer says so.
-    Refused,
-    /// 429.
-    Quota,
-    /// The connection breaks after the effect took place.
-    AnswerLost,
-    /// The connection breaks before it took place.
-    RequestLost,
-    /// The answer never comes, and the batch lands later.
-    Late,
-    /// Status 200 with rows missing.
-    Partial { from: u8, count: u8 },
-}
-
 enum Pending {
     Idle,
     Planned(Effect),
@@ -64,6 +54,8 @@ struct Cycle {
     scope: Scope,
     dirty_upto: u64,
     confirmed: bool,
+    /// The engine was told that the header has been seen.
+    header_known: bool,
     both_ways: bool,
     /// Nothing may be changed.
     dry_run: bool,
@@ -88,6 +80,7 @@ pub struct World {
     cycle: Option<Cycle>,
     cycles: u32,
     initialised: bool,
+    header_known: bool,
     poll_due: bool,
     ways: Ways,
     preview: bool,
@@ -124,6 +117,7 @@ impl World {
             cycle: None,
             cycles: 0,
             initialised: false,
+            header_known: false,
             poll_due: false,
             ways: BOTH,
             preview: false,
@@ -290,6 +284,12 @@ impl World {
     pub fn crash(&mut self) {
         self.pending = Pending::Idle;
         self.cycle = None;
+        self.header_known = self
+            .table
+            .mapping
+            .columns
+            .iter()
+            .all(|column| column.header_known);
         self.engine = (self.maker)(self.table.mapping.clone());
     }
 
@@ -337,6 +337,7 @@ impl World {
             scope,
             dirty_upto: self.table.dirty.last().map_or(0, |(number, ..)| *number),
             confirmed,
+            header_known: self.header_known,
             both_ways: self.ways == BOTH,
             dry_run,
             header_broken: false,
@@ -403,6 +404,11 @@ impl World {
             return broken("the header does not hold, and the cycle went on");
         }
         self.initialised |= cycle.scope == Scope::Everything && report.stopped.is_none() && whole;
+        if report.stopped.is_none() && !cycle.dry_run {
+            // Stored now, and told to the next engine.
+            let columns = self.table.mapping.columns.iter_mut();
+            columns.for_each(|column| column.header_known = true);
+        }
         self.guarded = matches!(report.stopped, Some(Stopped::Guard { .. }));
         // The worker looks again by itself after a failure or a guard.
         self.poll_due |= report.again.is_some() || report.stopped.is_some();
@@ -425,7 +431,8 @@ impl World {
 
     fn carry_out(&mut self, effect: &Effect) -> Verdict<Outcome> {
         let now = self.tick();
-        self.guards_hold(effect)?;
+        self.may_be_done(effect)?;
+        let standing = self.standing();
         let author = self.author();
         let outcome = match effect {
             Effect::Database(effect) => {
@@ -443,7 +450,7 @@ impl World {
             Effect::Sheet(effect) => match self.tab.carry_out(effect, self.cycles, now)? {
                 Some(outcome) => {
                     if let (SheetEffect::Read, Some(cycle)) = (effect, &mut self.cycle) {
-                        cycle.header_broken |= cycle.rows_before > 0 && !self.tab.header_holds(now);
+                        cycle.header_broken |= cycle.header_known && !self.tab.header_holds(now);
                         self.ledger.snapshot_taken(Sides {
                             table: &self.table,
                             tab: &self.tab,
@@ -455,284 +462,13 @@ impl World {
                 None => Outcome::Failed(failure(Class::RetryNow, "stale_position", false)),
             },
         };
+        self.mass_deletes_were_confirmed(effect, &standing)?;
         match effect {
             // A column whose header a person renamed is not ours any more: the new one begins empty.
             Effect::Sheet(SheetEffect::WriteHeader { .. }) => self.book(Author::Person)?,
             _ => self.book(author)?,
         }
         Ok(outcome)
-    }
-
-    fn guards_hold(&mut self, effect: &Effect) -> Verdict {
-        let Some(cycle) = &mut self.cycle else {
-            return Ok(());
-        };
-        let applies = match effect {
-            Effect::Database(DatabaseEffect::Commit(Commit { apply, .. })) => {
-                cycle.table_deletes += apply
-                    .iter()
-                    .filter(|apply| matches!(apply.change, Change::Delete { .. }))
-                    .count();
-                !apply.is_empty()
-            }
-            Effect::Sheet(SheetEffect::Delete { rows, .. }) => {
-                cycle.sheet_deletes += rows.len();
-                true
-            }
-            Effect::Sheet(
-                SheetEffect::Write { .. }
-                | SheetEffect::Insert { .. }
-                | SheetEffect::WriteHeader { .. },
-            ) => true,
-            _ => return Ok(()),
-        };
-        cycle.wrote = true;
-        if cycle.dry_run {
-            return broken(format!("a preview writes: {effect:?}"));
-        }
-        if applies && cycle.header_broken {
-            return broken("the header does not hold, and something is written");
-        }
-        let most = cycle.table_deletes.max(cycle.sheet_deletes);
-        let percent = most as f32 * 100.0 / cycle.rows_before.max(1) as f32;
-        if !cycle.confirmed
-            && most > usize::from(self.setup.max_delete_rows)
-            && percent > f32::from(self.setup.max_delete_percent)
-        {
-            return broken(format!(
-                "{most} of {} rows are deleted, and nobody confirmed it",
-                cycle.rows_before
-            ));
-        }
-        Ok(())
-    }
-
-    /// The effect under way meets a fault. Does nothing where none is under way.
-    pub fn fault(&mut self, fault: Fault) -> Verdict {
-        let effect = match std::mem::replace(&mut self.pending, Pending::Idle) {
-            Pending::Planned(effect) => effect,
-            other => {
-                self.pending = other;
-                return Ok(());
-            }
-        };
-        let timeout = || Outcome::Failed(failure(Class::RetryLater, "timeout", true));
-        let outcome = match (fault, &effect) {
-            (Fault::Quota, Effect::Sheet(_)) => {
-                Outcome::Failed(failure(Class::RetryLater, "quota", false))
-            }
-            (Fault::Refused, Effect::Sheet(_)) => {
-                Outcome::Failed(failure(Class::RetryNow, "network", true))
-            }
-            (_, Effect::Database(_)) => {
-                Outcome::Failed(failure(Class::RetryNow, "database", false))
-            }
-            (Fault::AnswerLost, _) => {
-                self.carry_out(&effect)?;
-                timeout()
-            }
-            (
-                Fault::Late,
-                Effect::Sheet(
-                    batch @ (SheetEffect::Insert { .. }
-                    | SheetEffect::Delete { .. }
-                    | SheetEffect::Claim { .. }),
-                ),
-            ) => {
-                self.late.push((batch.clone(), self.cycles));
-                timeout()
-            }
-            (Fault::RequestLost | Fault::Late, _) => timeout(),
-            (Fault::Partial { from, count }, Effect::Sheet(SheetEffect::Read)) => {
-                self.partial_read(from, count)?
-            }
-            (Fault::Partial { .. }, _) => self.carry_out(&effect)?,
-        };
-        self.pending = Pending::Ready(outcome);
-        Ok(())
-    }
-
-    /// Rows are missing from the answer. Not in a first merge: without a base nobody could know that they are.
-    fn partial_read(&mut self, from: u8, count: u8) -> Verdict<Outcome> {
-        let now = self.tick();
-        let Some(SheetOutcome::Snapshot(mut snapshot)) =
-            self.tab.carry_out(&SheetEffect::Read, self.cycles, now)?
-        else {
-            return broken("a read always has an answer");
-        };
-        let Some(cycle) = self
-            .cycle
-            .as_mut()
-            .filter(|cycle| cycle.scope != Scope::Everything)
-        else {
-            return self.carry_out(&Effect::Sheet(SheetEffect::Read));
-        };
-        cycle.header_broken |= cycle.rows_before > 0 && !self.tab.header_holds(now);
-        let first = self.tab.header() + 1;
-        if snapshot.rows.len() > first {
-            let from = first + usize::from(from) % (snapshot.rows.len() - first);
-            let upto = (from + usize::from(count) + 1).min(snapshot.rows.len());
-            snapshot.rows.drain(from..upto);
-        }
-        Ok(Outcome::Sheet(SheetOutcome::Snapshot(snapshot)))
-    }
-
-    /// A batch that was believed lost reaches Google.
-    pub fn land(&mut self) -> Verdict {
-        let Some((effect, cycle)) = self.late.pop() else {
-            return Ok(());
-        };
-        let now = self.tick();
-        self.say(|| format!("  late: {effect:?}"));
-        self.tab.carry_out(&effect, cycle, now)?;
-        self.book(Author::Engine { everything: false })
-    }
-
-    // ------------------------------------------------------------------------------------------------------------- quiet
-
-    /// People stop, faults stop, and the worker goes on until nothing is left to do.
-    pub fn settle(&mut self) -> Verdict {
-        self.say(|| "quiet".into());
-        while !self.late.is_empty() {
-            self.land()?;
-        }
-        self.finish()?;
-        (self.ways, self.preview) = (BOTH, false);
-        self.edit_sheet(SheetEdit::MendHeader)?;
-        self.run_until_still(true)?;
-        // Problems are tried again now and then: give them a chance.
-        self.pause(48 * 3600);
-        self.poll();
-        self.run_until_still(true)
-    }
-
-    /// The worker as it is: a guard waits for a person.
-    pub fn sync(&mut self) -> Verdict {
-        self.poll();
-        self.run_until_still(false)
-    }
-
-    fn run_until_still(&mut self, confirming: bool) -> Verdict {
-        for _ in 0..60 {
-            self.pause(10);
-            let before = self.fingerprint();
-            let scope = match self.due() {
-                Some(scope) => scope,
-                None => Scope::Full,
-            };
-            if matches!(self.pending, Pending::Idle) {
-                self.begin(scope)?;
-            }
-            self.finish()?;
-            if self.guarded && !confirming {
-                return Ok(());
-            }
-            self.confirm |= self.guarded;
-            if scope != Scope::Dirty && self.due().is_none() && before == self.fingerprint() {
-                return Ok(());
-            }
-        }
-        broken("it does not come to rest")
-    }
-
-    pub fn planned(&self) -> Option<&Effect> {
-        match &self.pending {
-            Pending::Planned(effect) => Some(effect),
-            _ => None,
-        }
-    }
-
-    /// Half a step, of a cycle that begins now if none is under way.
-    pub fn advance(&mut self) -> Verdict {
-        match self.cycle {
-            Some(_) => self.step(),
-            None => self.begin(self.due().unwrap_or(Scope::Full)),
-        }
-    }
-
-    pub fn now(&self) -> Timestamp {
-        self.clock
-    }
-
-    /// The cycle under way, to its end.
-    pub fn finish(&mut self) -> Verdict {
-        while self.cycle.is_some() {
-            self.step()?;
-        }
-        Ok(())
-    }
-
-    fn fingerprint(&self) -> impl PartialEq + use<> {
-        let lines = self.table.conflicts.iter();
-        let lines: Vec<bool> = lines.map(|line| line.conflict.settled).collect();
-        let problems = self.table.problems.iter();
-        let mut places: Vec<String> = problems.map(|one| format!("{:?}", one.place)).collect();
-        places.sort();
-        let rows = self.tab.rows.iter();
-        let cells: Vec<_> = rows.map(|row| (row.uid, row.cells.clone())).collect();
-        (
-            self.table.rows.clone(),
-            self.table.bases.clone(),
-            lines,
-            places,
-            cells,
-        )
-    }
-
-    /// Nothing is lost, doubled or misplaced, both sides are equal, and nobody says anything any more.
-    pub fn check_settled(&mut self) -> Verdict {
-        let sides = Sides {
-            table: &self.table,
-            tab: &self.tab,
-            now: self.clock,
-        };
-        settled::check(&self.setup, &self.ledger, sides)?;
-        settled::problems_are_real(&self.ledger, sides)?;
-        self.silent(Scope::Dirty)?;
-        self.silent(Scope::Full)?;
-        self.crash();
-        self.silent(Scope::Full)
-    }
-
-    fn silent(&mut self, scope: Scope) -> Verdict {
-        let before = self.fingerprint();
-        self.begin(scope)?;
-        if scope == Scope::Dirty && self.cycle.is_some() {
-            return broken("a cycle without anything to do does something");
-        }
-        let mut wrote = false;
-        while let Some(cycle) = &self.cycle {
-            let problems = !self.table.problems.is_empty();
-            if let Pending::Planned(effect @ Effect::Sheet(_)) = &self.pending
-                && *effect != Effect::Sheet(SheetEffect::Read)
-                && *effect != Effect::Sheet(SheetEffect::TidyAll)
-            {
-                return broken(format!(
-                    "both sides are equal, and the sheet is written again: {effect:?}"
-                ));
-            }
-            wrote |= cycle.wrote;
-            if wrote && !problems {
-                return broken("both sides are equal, and something is committed again");
-            }
-            self.step()?;
-        }
-        if before == self.fingerprint() {
-            Ok(())
-        } else {
-            broken("both sides were equal, and something changed all the same")
-        }
-    }
-}
-
-fn failure(class: Class, reason: &str, may_have_applied: bool) -> Failure {
-    Failure {
-        class,
-        reason: reason.into(),
-        message: format!("the simulator says {reason}"),
-        hint: String::new(),
-        retry_after_ms: (reason == "quota").then_some(60_000),
-        may_have_applied,
     }
 }
 
@@ -744,53 +480,5 @@ fn with_arrival(outcome: Outcome, now: Timestamp) -> Outcome {
             Outcome::Sheet(SheetOutcome::Snapshot(snapshot))
         }
         other => other,
-    }
-}
-
-impl Tab {
-    /// The header and the columns around it, as a person has set them up.
-    fn lay_out(&mut self, layout: u8) {
-        let mapped: Vec<ColumnUse> = (0..self.mapping.columns.len())
-            .map(ColumnUse::Mapped)
-            .collect();
-        self.columns = match layout {
-            0 => mapped,
-            1 => [vec![ColumnUse::Other], mapped, vec![ColumnUse::Other; 2]].concat(),
-            _ => {
-                let mut reversed: Vec<ColumnUse> = mapped.into_iter().rev().collect();
-                reversed.insert(1, ColumnUse::Other);
-                reversed
-            }
-        };
-        self.rows.clear();
-        for above in 0..=self.header() {
-            self.push_row();
-            for column in 0..self.columns.len() {
-                let text = match self.columns[column] {
-                    ColumnUse::Mapped(mapped) => self.mapping.columns[mapped].header.clone(),
-                    ColumnUse::Other => format!("Our column {column}"),
-                };
-                let title = above < self.header();
-                self.rows[above].cells[column] =
-                    Content::Value(Cell::Text(if title { "A title".into() } else { text }));
-            }
-        }
-    }
-
-    /// Fill what is not mapped: a note, and formulas that never hold still.
-    fn scribble(&mut self, row: usize, note: u16) {
-        let content = [
-            Content::Value(Cell::Text(format!("note {note}"))),
-            Content::Now,
-            Content::Row,
-        ];
-        let others = self
-            .columns
-            .iter()
-            .zip(&mut self.rows[row].cells)
-            .filter(|(column, _)| **column == ColumnUse::Other);
-        others
-            .zip(content)
-            .for_each(|((_, cell), content)| *cell = content);
     }
 }

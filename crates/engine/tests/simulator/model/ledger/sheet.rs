@@ -1,0 +1,277 @@
+//! The sheet's half of the ledger.
+
+use super::super::setup::key_of_cells;
+use super::super::sheet::Uid;
+use super::super::{Verdict, broken};
+use super::{Author, Ledger, Sides, keys_in_sheet, row_named, sheet_named};
+use engine::mapping::{OnSheetDelete, OnTableDelete};
+use engine::value::{Cell, Key};
+use std::collections::BTreeMap;
+
+impl Ledger {
+    pub(super) fn book_sheet(&mut self, author: Author, sides: Sides) -> Verdict {
+        let tab = sides.tab;
+        let after: BTreeMap<Uid, Vec<Cell>> = (tab.header() + 1..tab.rows.len())
+            .map(|row| (tab.rows[row].uid, tab.mapped(row, sides.now)))
+            .collect();
+        if after == self.sheet {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.sheet, after);
+        let after = self.sheet.clone();
+        let gone = before
+            .iter()
+            .filter(|(uid, _)| !after.contains_key(uid))
+            .map(|(uid, cells)| (*uid, cells, None));
+        let here = after
+            .iter()
+            .map(|(uid, cells)| (*uid, before.get(uid).unwrap_or(cells), Some(cells)));
+        for (uid, old, new) in gone.chain(here) {
+            let is_new = !before.contains_key(&uid);
+            if new == Some(old) && !is_new {
+                continue;
+            }
+            let blank = vec![Cell::Empty; self.mapping.columns.len()];
+            let (old, new) = (if is_new { &blank } else { old }, new.unwrap_or(&blank));
+            let gone = !after.contains_key(&uid);
+            match author {
+                Author::Person => self.person_edits_sheet(uid, old, new, sides),
+                Author::Engine { .. } if gone => self.engine_deletes_from_sheet(uid, old, sides)?,
+                Author::Engine { everything } if is_new => {
+                    self.engine_inserts_in_sheet(uid, new, everything, sides)?
+                }
+                Author::Engine { .. } => self.engine_edits_sheet(uid, old, new, sides)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn person_edits_sheet(&mut self, uid: Uid, old: &[Cell], new: &[Cell], sides: Sides) {
+        let (old_key, new_key) = (
+            key_of_cells(&self.mapping, old),
+            key_of_cells(&self.mapping, new),
+        );
+        let retyped = old_key != new_key;
+        if retyped {
+            let standing = keys_in_sheet(&self.mapping, sides);
+            if let Some(key) = old_key.filter(|key| !standing.contains_key(key)) {
+                self.sheet_deleted.insert(key, false);
+            }
+            if let Some(key) = &new_key {
+                self.retyped.insert(key.clone());
+                self.sheet_deleted
+                    .entry(key.clone())
+                    .and_modify(|back| *back = true);
+            }
+        }
+        for (column, cell) in new.iter().enumerate() {
+            if self.pulled(column) || (*cell == old[column] && !retyped) {
+                continue;
+            }
+            if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
+                self.allow(key, column, &datum);
+            }
+            let base = new_key.as_ref().and_then(|key| sides.table.bases.get(key));
+            let agreed = base.and_then(|(base, _)| base.sheet.get(column));
+            let nothing = (retyped || base.is_none()) && *cell == Cell::Empty;
+            if self.mapping.key.contains(&column) || nothing || agreed == Some(cell) {
+                self.sheet_edits.remove(&(uid, column));
+            } else {
+                self.sheet_edits.insert((uid, column), cell.clone());
+            }
+        }
+    }
+
+    fn engine_inserts_in_sheet(
+        &mut self,
+        uid: Uid,
+        new: &[Cell],
+        everything: bool,
+        sides: Sides,
+    ) -> Verdict {
+        let Some(key) = key_of_cells(&self.mapping, new) else {
+            return broken(format!(
+                "a row without a key is inserted in the sheet: {new:?}"
+            ));
+        };
+        let others = keys_in_sheet(&self.mapping, sides)
+            .remove(&key)
+            .unwrap_or_default();
+        if others.iter().any(|other| {
+            *other != uid && (self.inserted.get(other) == Some(&key) || self.known.contains(&key))
+        }) {
+            return broken(format!(
+                "row {key:?} is inserted in the sheet, where it stands already"
+            ));
+        }
+        if !everything
+            && self.sheet_deleted.get(&key) == Some(&false)
+            && !self.reinserted.contains(&key)
+            && self.setup.on_sheet_delete != OnSheetDelete::Keep
+            && !row_named(sides, &self.names(&key))
+        {
+            return broken(format!(
+                "row {key:?}, deleted in the sheet, comes back without a conflict line"
+            ));
+        }
+        self.sheet_deleted.remove(&key);
+        self.known.insert(key.clone());
+        self.inserted.insert(uid, key.clone());
+        self.cells_explained(&key, new, &vec![Cell::Empty; new.len()])
+    }
+
+    fn cells_explained(&self, key: &Key, new: &[Cell], old: &[Cell]) -> Verdict {
+        for (column, cell) in new
+            .iter()
+            .enumerate()
+            .filter(|(column, cell)| **cell != old[*column])
+        {
+            if self
+                .meant(column, cell)
+                .is_none_or(|datum| !self.explained(key, column, &datum))
+            {
+                return broken(format!(
+                    "row {key:?}, column {column} of the sheet gets {cell:?}, which nobody gave it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn engine_deletes_from_sheet(&mut self, uid: Uid, old: &[Cell], sides: Sides) -> Verdict {
+        let key = key_of_cells(&self.mapping, old);
+        let unseen = sides.tab.unseen.iter().any(|(other, _)| *other == uid);
+        let owed: Vec<(usize, Cell)> = (0..old.len())
+            .filter_map(|column| Some((column, self.sheet_edits.remove(&(uid, column))?)))
+            .collect();
+        let Some(key) = key else {
+            return if unseen {
+                Ok(())
+            } else {
+                broken(format!(
+                    "a row without a key is deleted from the sheet: {old:?}"
+                ))
+            };
+        };
+        if self.table_deleted.remove(&key).is_none() && !unseen {
+            return broken(format!(
+                "row {key:?} is deleted from the sheet, and nobody deleted it in the table"
+            ));
+        }
+        if self.setup.on_table_delete != OnTableDelete::DeleteRow
+            && !unseen
+            && !sides.table.rows.contains_key(&key)
+        {
+            return broken(format!(
+                "row {key:?} is deleted from the sheet against on_table_delete"
+            ));
+        }
+        match owed.first() {
+            Some((column, cell))
+                if !unseen && !sheet_named(sides, &self.names(&key), *column, cell) =>
+            {
+                broken(format!(
+                    "row {key:?} is deleted from the sheet, where column {column} was changed to {cell:?}, without a conflict line"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn engine_edits_sheet(
+        &mut self,
+        uid: Uid,
+        old: &[Cell],
+        new: &[Cell],
+        sides: Sides,
+    ) -> Verdict {
+        let (old_key, new_key) = (
+            key_of_cells(&self.mapping, old),
+            key_of_cells(&self.mapping, new),
+        );
+        let unseen = |column: usize| sides.tab.unseen.contains(&(uid, column));
+        let key_unseen = self.mapping.key.iter().any(|&column| unseen(column));
+        let cleared =
+            (0..new.len()).all(|column| new[column] == Cell::Empty || self.pulled(column));
+        let key = match (&old_key, &new_key) {
+            _ if key_unseen => {
+                // The row became another one between the look and the write: what was written is what its person finds there.
+                for (column, cell) in new.iter().enumerate() {
+                    if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
+                        self.allow(key, column, &datum);
+                    }
+                    self.sheet_edits.remove(&(uid, column));
+                }
+                self.written_elsewhere(uid, sides);
+                return Ok(());
+            }
+            (Some(old), Some(new)) if old == new => new.clone(),
+            (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
+            (Some(old), None) if cleared && self.setup.on_table_delete == OnTableDelete::Clear => {
+                if self.table_deleted.remove(old).is_none() && !key_unseen {
+                    return broken(format!(
+                        "row {old:?} is cleared in the sheet, and nobody deleted it in the table"
+                    ));
+                }
+                old.clone()
+            }
+            _ => {
+                return broken(format!(
+                    "the key {old_key:?} of a sheet row is overwritten with {new_key:?}"
+                ));
+            }
+        };
+        if old_key.is_none() {
+            let mistaken = sides.tab.mistaken.iter().filter(|(row, _)| *row == uid);
+            let seen = mistaken.flat_map(|(_, cells)| cells.iter().enumerate());
+            for (column, cell) in seen.chain(new.iter().enumerate()) {
+                if let Some(datum) = self.meant(column, cell) {
+                    self.allow(&key, column, &datum);
+                }
+            }
+        }
+        for column in (0..new.len())
+            .filter(|&column| new[column] != old[column] && !self.mapping.key.contains(&column))
+        {
+            if sides.tab.computes(uid, column) {
+                // A formula follows what was written beside it.
+                self.sheet_edits.remove(&(uid, column));
+                if let Some(datum) = self.meant(column, &new[column]) {
+                    self.allow(&key, column, &datum);
+                }
+                continue;
+            }
+            if self.pulled(column) {
+                return broken(format!(
+                    "row {key:?}, column {column} is pulled only and gets {:?}",
+                    new[column]
+                ));
+            }
+            let (Some(edit), false) = (self.sheet_edits.remove(&(uid, column)), unseen(column))
+            else {
+                continue;
+            };
+            let same = self.meant(column, &edit).is_some()
+                && self.meant(column, &edit) == self.meant(column, &new[column]);
+            if !same && !sheet_named(sides, &self.names(&key), column, &edit) {
+                return broken(format!(
+                    "{edit:?} in row {key:?}, column {column} of the sheet is overwritten with {:?}, and no conflict line names it",
+                    new[column]
+                ));
+            }
+        }
+        if cleared {
+            Ok(())
+        } else {
+            self.cells_explained(&key, new, old)
+        }
+    }
+
+    /// The engine has every reason to believe that it wrote these rows' cells.
+    fn written_elsewhere(&mut self, uid: Uid, sides: Sides) {
+        let meant = sides.tab.mistaken.iter().filter(|(row, _)| *row == uid);
+        for key in meant.filter_map(|(_, seen)| key_of_cells(&self.mapping, seen)) {
+            self.table_edits.retain(|(owed, _), _| *owed != key);
+        }
+    }
+}

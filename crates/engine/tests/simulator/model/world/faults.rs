@@ -1,0 +1,117 @@
+//! What can go wrong between the driver and both sides.
+
+use super::super::ledger::Author;
+use super::super::{Verdict, broken};
+use super::{Pending, World};
+use engine::effect::{Class, Effect, Failure, Outcome, Scope, SheetEffect, SheetOutcome};
+
+/// What becomes of the effect that is under way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    /// 500, or a serialisation failure: nothing was done, and the answer says so.
+    Refused,
+    /// 429.
+    Quota,
+    /// The connection breaks after the effect took place.
+    AnswerLost,
+    /// The connection breaks before it took place.
+    RequestLost,
+    /// The answer never comes, and the batch lands later.
+    Late,
+    /// Status 200 with rows missing.
+    Partial { from: u8, count: u8 },
+}
+
+impl World {
+    /// The effect under way meets a fault. Does nothing where none is under way.
+    pub fn fault(&mut self, fault: Fault) -> Verdict {
+        let effect = match std::mem::replace(&mut self.pending, Pending::Idle) {
+            Pending::Planned(effect) => effect,
+            other => {
+                self.pending = other;
+                return Ok(());
+            }
+        };
+        let timeout = || Outcome::Failed(failure(Class::RetryLater, "timeout", true));
+        let outcome = match (fault, &effect) {
+            (Fault::Quota, Effect::Sheet(_)) => {
+                Outcome::Failed(failure(Class::RetryLater, "quota", false))
+            }
+            (Fault::Refused, Effect::Sheet(_)) => {
+                Outcome::Failed(failure(Class::RetryNow, "network", true))
+            }
+            (_, Effect::Database(_)) => {
+                Outcome::Failed(failure(Class::RetryNow, "database", false))
+            }
+            (Fault::AnswerLost, _) => {
+                self.carry_out(&effect)?;
+                timeout()
+            }
+            (
+                Fault::Late,
+                Effect::Sheet(
+                    batch @ (SheetEffect::Insert { .. }
+                    | SheetEffect::Delete { .. }
+                    | SheetEffect::Claim { .. }),
+                ),
+            ) => {
+                self.late.push((batch.clone(), self.cycles));
+                timeout()
+            }
+            (Fault::RequestLost | Fault::Late, _) => timeout(),
+            (Fault::Partial { from, count }, Effect::Sheet(SheetEffect::Read)) => {
+                self.partial_read(from, count)?
+            }
+            (Fault::Partial { .. }, _) => self.carry_out(&effect)?,
+        };
+        self.pending = Pending::Ready(outcome);
+        Ok(())
+    }
+
+    /// Rows are missing from the answer. Not in a first merge: without a base nobody could know that they are.
+    fn partial_read(&mut self, from: u8, count: u8) -> Verdict<Outcome> {
+        let now = self.tick();
+        let Some(SheetOutcome::Snapshot(mut snapshot)) =
+            self.tab.carry_out(&SheetEffect::Read, self.cycles, now)?
+        else {
+            return broken("a read always has an answer");
+        };
+        let Some(cycle) = self
+            .cycle
+            .as_mut()
+            .filter(|cycle| cycle.scope != Scope::Everything)
+        else {
+            return self.carry_out(&Effect::Sheet(SheetEffect::Read));
+        };
+        cycle.header_broken |= cycle.header_known && !self.tab.header_holds(now);
+        let first = self.tab.header() + 1;
+        if snapshot.rows.len() > first {
+            let from = first + usize::from(from) % (snapshot.rows.len() - first);
+            let upto = (from + usize::from(count) + 1).min(snapshot.rows.len());
+            snapshot.rows.drain(from..upto);
+        }
+        Ok(Outcome::Sheet(SheetOutcome::Snapshot(snapshot)))
+    }
+
+    /// A batch that was believed lost reaches Google.
+    pub fn land(&mut self) -> Verdict {
+        let Some((effect, cycle)) = self.late.pop() else {
+            return Ok(());
+        };
+        let now = self.tick();
+        self.say(|| format!("  late: {effect:?}"));
+        self.tab.carry_out(&effect, cycle, now)?;
+        self.book(Author::Engine { everything: false })
+    }
+}
+
+pub(super) fn failure(class: Class, reason: &str, may_have_applied: bool) -> Failure {
+    Failure {
+        class,
+        reason: reason.into(),
+        message: format!("the simulator says {reason}"),
+        hint: String::new(),
+        retry_after_ms: (reason == "quota").then_some(60_000),
+        may_have_applied,
+    }
+}
