@@ -10,6 +10,7 @@ use crate::model::area::{Area, Axis, Rect};
 use crate::model::structure::Shift;
 use crate::model::values::{self, InputOption, Nulls, Writer, Written};
 use crate::model::workbook::Workbook;
+use crate::options::AppendUnderFilter;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Change {
@@ -138,10 +139,13 @@ fn append(
     let target = Rect { r0: row, r1: row + height, c0: column, c1: column + width };
     let start = Area { sheet: area.sheet, bounds: target.bounds() };
     let entry = Entry { area: start, axis, values: values.to_vec() };
+    let filtered = context.options.append_under_filter == AppendUnderFilter::Lost
+        && book.grid(area.sheet)?.rows.iter().flatten().any(|r| r.props.hidden_by_filter);
+    let kept = filtered.then(|| book.clone());
     let (book, outcome) = write(&book, &[entry], user_entered, false, "", context)?;
     let Outcome::Written(mut written) = outcome else { unreachable!("a write answers what was written") };
     let written = written.pop().expect("one entry was written");
-    Ok((book, Outcome::Appended { table, written }))
+    Ok((kept.unwrap_or(book), Outcome::Appended { table, written }))
 }
 
 fn clear(book: &Workbook, areas: &[Area], context: &mut Context) -> ApiResult<(Workbook, Outcome)> {

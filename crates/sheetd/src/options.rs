@@ -35,6 +35,13 @@ pub enum ErrorText {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+pub enum AppendUnderFilter {
+    Added,
+    Lost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum QuotaMode {
     Off,
     Google,
@@ -50,6 +57,8 @@ pub struct Options {
     pub delete_metadata_without_match: Unmatched,
     pub delete_metadata_by_key: DeleteByKey,
     pub error_text: ErrorText,
+    /// values.append while a basic filter hides rows: `lost` answers 200 and adds nothing, as users saw (facts 2.4).
+    pub append_under_filter: AppendUnderFilter,
     /// Whether batchUpdate answers carry `commentUpdateState` (facts 11.A).
     pub comment_update_state: bool,
     /// Delay before every answer.
@@ -71,6 +80,7 @@ impl Default for Options {
             delete_metadata_without_match: Unmatched::Accept,
             delete_metadata_by_key: DeleteByKey::All,
             error_text: ErrorText::Code,
+            append_under_filter: AppendUnderFilter::Added,
             comment_update_state: false,
             latency_ms: 0,
             quota: QuotaMode::Off,

@@ -1,7 +1,7 @@
 import { cellName, rangeName, type Rect } from "./a1";
 import { address } from "./address";
 import * as api from "./api";
-import { COMMANDS, MORE, noteEdit, type Command } from "./commands";
+import { COMMANDS, MORE, moveBefore, noteEdit, type Command, type Plan } from "./commands";
 import { askText } from "./dialog";
 import { el, icon, toast } from "./dom";
 import { FormulaBar } from "./formula-bar";
@@ -138,6 +138,7 @@ export class BookView implements View {
     this.grid = new Grid(rows, frozen(tab), {
       select: (selection) => this.select(selection),
       write: (rect, values) => this.write(rect, values),
+      move: (rect, before) => void this.act(moveBefore(rect, before)),
       typing: (text) => this.bar.follow(text),
       menu: (x, y) => this.openMenu(x, y),
       key: (event) => this.key(event),
@@ -205,11 +206,16 @@ export class BookView implements View {
   }
 
   private async run(command: Command): Promise<void> {
-    const { rows, tab, grid } = this;
-    if (!rows || !tab || !grid) return;
+    const { rows, tab } = this;
+    if (!rows || !tab) return;
     const header = Math.max(1, frozen(tab));
     const plan = command.plan(this.selection, { rowCount: rows.rowCount, header });
-    if (!plan) return;
+    if (plan) await this.act(plan);
+  }
+
+  private async act(plan: Plan): Promise<void> {
+    const { tab, grid } = this;
+    if (!tab || !grid) return;
     const done = await this.send(() => api.edit(this.id, tab.sheetId, plan.edit), true);
     if (!done) return;
     if (plan.rows) await grid.selectRows(...plan.rows);

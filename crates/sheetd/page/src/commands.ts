@@ -3,14 +3,20 @@ import type { Edit } from "./api";
 import type { Icon } from "./dom";
 import type { Selection } from "./grid";
 
+/** What to do, and which rows to select afterwards. */
+export interface Plan {
+  edit: Edit;
+  rows?: [number, number];
+}
+
 export interface Command {
   name: string;
   icon?: Icon;
   label(selection: Selection): string;
   keys?: string;
   pressed?(event: KeyboardEvent): boolean;
-  /** What to do, and which rows to select afterwards. Nothing where it makes no sense here. */
-  plan(selection: Selection, tab: { rowCount: number; header: number }): { edit: Edit; rows?: [number, number] } | undefined;
+  /** Nothing where it makes no sense here. */
+  plan(selection: Selection, tab: { rowCount: number; header: number }): Plan | undefined;
 }
 
 function count(rect: Rect): number {
@@ -126,8 +132,13 @@ export const MORE: readonly (Command | null)[] = [
   },
 ];
 
-export function move(rect: Rect, to: number): { edit: Edit; rows: [number, number] } {
+/** `to` is where the first row stands afterwards. */
+function move(rect: Rect, to: number): Plan {
   return { edit: { move_rows: { from: rect.r0 + 1, count: count(rect), to: to + 1 } }, rows: [to, to + count(rect)] };
+}
+
+export function moveBefore(rect: Rect, row: number): Plan {
+  return move(rect, row > rect.r0 ? row - count(rect) : row);
 }
 
 export function noteEdit({ row, column }: Selection, note: string): Edit {

@@ -1,6 +1,7 @@
 import { defineCustomElements, type Components } from "@revolist/revogrid/loader";
 import type { CellProps, CellTemplateProp, ColumnRegular, DimensionRows } from "@revolist/revogrid";
 import { letters, type Rect } from "./a1";
+import { dragRow } from "./row-drag";
 import { EMPTY, type Cell, type Rows } from "./rows";
 
 type Element = HTMLElement & Components.RevoGrid & { componentOnReady(): Promise<unknown> };
@@ -20,6 +21,8 @@ export interface Selection {
 export interface Person {
   select(selection: Selection): void;
   write(rect: Rect, values: string[][]): void;
+  /** Rows were dragged to before this one. */
+  move(rect: Rect, before: number): void;
   /** Typing goes on in a cell. */
   typing(text: string): void;
   menu(x: number, y: number): void;
@@ -238,7 +241,7 @@ export class Grid {
       void this.element.setCellsFocus({ x: column, y: 0 }, { x: column, y: this.lines - this.frozen - 1 });
     });
     this.element.addEventListener("input", (event) => this.person.typing((event.target as HTMLInputElement).value));
-    this.element.addEventListener("mousedown", (event) => this.pickRow(event));
+    this.element.addEventListener("mousedown", (event) => void this.pressNumber(event));
     this.element.addEventListener("contextmenu", (event) => void this.openMenu(event));
   }
 
@@ -303,17 +306,24 @@ export class Grid {
     this.span = [Math.min(...indexes), Math.max(...indexes) + 1];
   }
 
-  /** A press on a row's number selects the row. */
-  private pickRow(event: MouseEvent): void {
-    const number = (event.target as HTMLElement).closest<HTMLElement>(".rowHeaders [data-row]");
+  /** A press on a row's number selects the row; selected rows are dragged by it. */
+  private async pressNumber(event: MouseEvent): Promise<void> {
+    const number = (event.target as HTMLElement).closest(".rowHeaders .rgCell")?.querySelector<HTMLElement>("[data-row]");
     if (!number) return;
     event.preventDefault();
     const row = Number(number.dataset["row"]);
     const { rect } = this.selection;
-    const whole = rect.c0 === 0 && rect.c1 === this.columns;
-    if (event.button !== 0 && whole && row >= rect.r0 && row < rect.r1) return;
+    const selected = rect.c0 === 0 && rect.c1 === this.columns && row >= rect.r0 && row < rect.r1;
+    if (selected && event.button === 0 && !event.shiftKey) {
+      const before = await dragRow(event, this.element);
+      if (before !== undefined) {
+        if (before < rect.r0 || before > rect.r1) this.person.move(rect, before);
+        return;
+      }
+    }
+    if (selected && event.button !== 0) return;
     const from = event.shiftKey ? Math.min(this.selection.row, row) : row;
-    void this.selectRows(from, (event.shiftKey ? Math.max(this.selection.row, row) : row) + 1);
+    await this.selectRows(from, (event.shiftKey ? Math.max(this.selection.row, row) : row) + 1);
   }
 
   private async openMenu(event: MouseEvent): Promise<void> {

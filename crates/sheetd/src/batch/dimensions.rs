@@ -305,6 +305,26 @@ pub fn add_group(book: &mut Workbook, body: &Json) -> ApiResult<Json> {
     Ok(group_reply(id, axis, sheet))
 }
 
+/// Collapsing hides the group's lines, expanding shows them.
+pub fn update_group(book: &mut Workbook, body: &Json) -> ApiResult<()> {
+    let mask = fields(body, "DimensionGroup")?;
+    let given = body.get("dimensionGroup").unwrap_or(&Json::Null);
+    let (id, axis, start, end) = book.dimension_range(given.get("range").unwrap_or(&Json::Null))?;
+    let depth = given.get("depth").and_then(Json::as_u64).unwrap_or(0) as u32;
+    let collapsed = given.get("collapsed").and_then(Json::as_bool).unwrap_or(false);
+    let sheet = book.grid_mut(id)?;
+    let group = sheet.groups_mut(axis).iter_mut().find(|g| (g.start, g.end, g.depth) == (start, end, depth));
+    let group = group.ok_or_else(texts::no_group)?;
+    if mask.covers("collapsed") && group.collapsed != collapsed {
+        group.collapsed = collapsed;
+        for index in start..end.min(sheet.size(axis)) {
+            let props = sheet.props(axis, index);
+            sheet.set_props(axis, index, crate::model::sheet::Props { hidden_by_user: collapsed, ..props });
+        }
+    }
+    Ok(())
+}
+
 pub fn delete_group(book: &mut Workbook, body: &Json) -> ApiResult<Json> {
     let (id, axis, start, end) = book.dimension_range(body.get("range").unwrap_or(&Json::Null))?;
     let sheet = book.grid_mut(id)?;

@@ -3,9 +3,11 @@
 pub mod cells;
 mod dimensions;
 mod metadata;
+mod objects;
 mod paste;
 mod ranges;
 pub mod sheets;
+mod tidy;
 
 use serde_json::{Value as Json, json};
 
@@ -105,6 +107,7 @@ fn one(book: &mut Workbook, kind: &str, body: &Json, context: &mut Context) -> A
         "updateDimensionProperties" => dimensions::update_properties(book, body).map(none),
         "autoResizeDimensions" => dimensions::auto_resize(book, body).map(none),
         "addDimensionGroup" => dimensions::add_group(book, body).map(Some),
+        "updateDimensionGroup" => dimensions::update_group(book, body).map(none),
         "deleteDimensionGroup" => dimensions::delete_group(book, body).map(Some),
 
         "createDeveloperMetadata" => metadata::create(book, body, context).map(Some),
@@ -121,6 +124,25 @@ fn one(book: &mut Workbook, kind: &str, body: &Json, context: &mut Context) -> A
         "unmergeCells" => ranges::unmerge(book, body).map(none),
         "setBasicFilter" => ranges::set_basic_filter(book, body).map(none),
         "clearBasicFilter" => ranges::clear_basic_filter(book, body).map(none),
+
+        "addFilterView" => objects::add(book, body, context, &objects::FILTER_VIEW).map(Some),
+        "updateFilterView" => objects::update(book, body, &objects::FILTER_VIEW).map(none),
+        "duplicateFilterView" => objects::duplicate_filter_view(book, body, context).map(Some),
+        "deleteFilterView" => objects::delete(book, body, &objects::FILTER_VIEW).map(none),
+        "addTable" => objects::add(book, body, context, &objects::TABLE).map(Some),
+        "updateTable" => objects::update(book, body, &objects::TABLE).map(none),
+        "deleteTable" => objects::delete(book, body, &objects::TABLE).map(none),
+        "addBanding" => objects::add(book, body, context, &objects::BANDING).map(Some),
+        "updateBanding" => objects::update(book, body, &objects::BANDING).map(none),
+        "deleteBanding" => objects::delete(book, body, &objects::BANDING).map(none),
+        "addConditionalFormatRule" => objects::add_rule(book, body).map(none),
+        "updateConditionalFormatRule" => objects::update_rule(book, body).map(Some),
+        "deleteConditionalFormatRule" => objects::delete_rule(book, body).map(Some),
+
+        "trimWhitespace" => tidy::trim_whitespace(book, body, context).map(Some),
+        "deleteDuplicates" => tidy::delete_duplicates(book, body, context).map(Some),
+        "updateBorders" => tidy::update_borders(book, body).map(none),
+        "pasteData" => paste::data(book, body, context).map(none),
 
         other => Err(ApiError::invalid(format!("The request kind {other} is not modelled by this server."))),
     }

@@ -156,6 +156,33 @@ pub fn cut(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult
     Ok(())
 }
 
+/// Text as from a clipboard. Under a filter it lands in visible rows only (facts 11.I).
+pub fn data(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
+    if body.get("html").and_then(Json::as_bool) == Some(true) {
+        return Err(texts::html());
+    }
+    let (id, row, column) = coordinate(book, body.get("coordinate").unwrap_or(&Json::Null))?;
+    let text = body.get("data").and_then(Json::as_str).unwrap_or_default();
+    let delimiter = body.get("delimiter").and_then(Json::as_str).filter(|d| !d.is_empty()).unwrap_or("\t");
+    let locale = book.locale.clone();
+    let writer = Writer { option: InputOption::UserEntered, nulls: Nulls::Skip, locale: &locale, year: context.year };
+    let mut row = row;
+    for line in text.lines() {
+        while book.grid(id)?.props(Axis::Rows, row).hidden_by_filter {
+            row += 1;
+        }
+        let cells: Vec<&str> = line.split(delimiter).collect();
+        let rect = Rect { r0: row, r1: row + 1, c0: column, c1: column + cells.len() as u32 };
+        super::grow(book, id, rect.r1, rect.c1)?;
+        book.grid(id)?.check_protection(&rect, &context.caller)?;
+        for (c, cell) in (column..).zip(cells) {
+            writer.set(book.grid_mut(id)?, row, c, &Json::from(cell))?;
+        }
+        row += 1;
+    }
+    Ok(())
+}
+
 /// Cells are pushed down or to the right; what would fall off the grid makes it grow.
 pub fn insert_range(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
     let axis = shift_axis(body)?;
@@ -363,6 +390,10 @@ mod texts {
 
     pub fn paste_type(kind: &str) -> ApiError {
         ApiError::invalid(format!("The paste type {kind} is not modelled by this server."))
+    }
+
+    pub fn html() -> ApiError {
+        ApiError::invalid("Pasting HTML is not modelled by this server.")
     }
 
     pub fn no_shift_dimension() -> ApiError {

@@ -192,7 +192,7 @@ async fn cells(State(app): Shared, Path((id, sheet)): Path<(String, String)>, Qu
         c0: 0,
         c1: used_columns,
     };
-    let read = |render| values::read(grid, &rect, Axis::Rows, Style { render, date_texts: false });
+    let read = |render| values::read(grid, &rect, Axis::Rows, Style { render, ..Style::default() });
     let mut notes = Vec::new();
     let mut checkboxes = Vec::new();
     // Notes and checkboxes may lie below the last value.

@@ -19,6 +19,8 @@ pub struct Call {
     pub body: Json,
     pub fields: Option<Mask>,
     pub pretty: bool,
+    /// Whether error cells come with their message in typed renderings.
+    pub error_messages: bool,
 }
 
 /// Parameters that every Sheets method takes (facts 1.3).
@@ -61,7 +63,7 @@ impl Call {
     pub fn style(&self, value: &str, date: &str) -> Style {
         let text =
             |name: &str| self.last(name).map(str::to_owned).or_else(|| Some(self.body.get(name)?.as_str()?.to_owned()));
-        style_of(text(value).as_deref(), text(date).as_deref())
+        Style { error_messages: self.error_messages, ..style_of(text(value).as_deref(), text(date).as_deref()) }
     }
 
     /// `majorDimension` of a body.
@@ -81,16 +83,14 @@ pub fn axis_of(name: Option<&str>) -> Axis {
     }
 }
 
-pub fn style_of(value: Option<&str>, date: Option<&str>) -> Style {
+fn style_of(value: Option<&str>, date: Option<&str>) -> Style {
     let render = match value.map(|v| v.to_ascii_uppercase()).as_deref() {
         Some("UNFORMATTED_VALUE" | "1") => Render::Unformatted,
         Some("FORMULA" | "2") => Render::Formula,
         _ => Render::Formatted,
     };
-    Style {
-        render,
-        date_texts: matches!(date.map(|d| d.to_ascii_uppercase()).as_deref(), Some("FORMATTED_STRING" | "1")),
-    }
+    let date = date.map(|d| d.to_ascii_uppercase());
+    Style { render, date_texts: matches!(date.as_deref(), Some("FORMATTED_STRING" | "1")), error_messages: false }
 }
 
 const DIMENSION: &[&str] = &["DIMENSION_UNSPECIFIED", "ROWS", "COLUMNS"];

@@ -86,7 +86,7 @@ pub fn batch_get(store: &Store, call: &Call) -> ApiResult<Answer> {
     }
     let book = store.book(&call.route.id, &call.caller)?;
     let filters = filters(call)?;
-    let style = values::style_from_body(&call.body);
+    let style = call.style("valueRenderOption", "dateTimeRenderOption");
     let mut value_ranges = Vec::new();
     for found in matches(&book, &filters, &project_of(&call.caller))? {
         value_ranges.push(Matched {

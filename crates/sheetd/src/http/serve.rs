@@ -16,6 +16,7 @@ use super::{data_filters, drive, metadata, spreadsheets, values};
 use crate::edit::Edit;
 use crate::errors::{ApiError, ApiResult};
 use crate::faults::{self, Action, Damage, When};
+use crate::options::ErrorText;
 use crate::server::App;
 use crate::store::Author;
 
@@ -248,11 +249,13 @@ fn prepare(app: &App, incoming: &Incoming, route: &Route) -> ApiResult<Call> {
     let body = call::read_body(route, &incoming.body)?;
     let service = route.method.service;
     let fields = if service == Service::Sheets { call::read_fields(route, &query)? } else { None };
+    let options = app.store.options();
     if service == Service::Sheets {
-        app.meter().spend(route.method.writes, &bearer.account, &app.store.options(), Instant::now())?;
+        app.meter().spend(route.method.writes, &bearer.account, &options, Instant::now())?;
     }
+    let error_messages = options.error_text == ErrorText::Message;
     let pretty = !query.iter().find(|(n, _)| n == "prettyPrint").is_some_and(|(_, v)| v == "false" || v == "0");
-    Ok(Call { route: route.clone(), caller: bearer.account, query, body, fields, pretty })
+    Ok(Call { route: route.clone(), caller: bearer.account, query, body, fields, pretty, error_messages })
 }
 
 /// `$.xgafv` and `alt` are refused ahead of the credential (facts 11.B).

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::answer::Answer;
-use super::call::{Call, axis_of, style_of};
+use super::call::{Call, axis_of};
 use crate::change::{Change, Entry, Outcome};
 use crate::errors::{ApiError, ApiResult};
 use crate::model::area::{Area, Axis};
@@ -231,9 +231,4 @@ pub fn put_totals(out: &mut Map<String, Json>, written: &[Written]) {
             out.insert(name.to_owned(), count.into());
         }
     }
-}
-
-pub fn style_from_body(body: &Json) -> Style {
-    let text = |name: &str| body.get(name).and_then(Json::as_str);
-    style_of(text("valueRenderOption"), text("dateTimeRenderOption"))
 }

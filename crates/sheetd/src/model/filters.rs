@@ -3,6 +3,8 @@
 use serde_json::Value as Json;
 
 use super::area::Axis;
+use super::cell::Cell;
+use super::conditions;
 use super::render;
 use super::sheet::{ObjectKind, Sheet};
 
@@ -27,31 +29,30 @@ fn hidden_rows(sheet: &Sheet) -> Vec<u32> {
         return Vec::new();
     };
     let rect = range.clamp(sheet.row_count(), sheet.column_count());
-    let excluded = excluded_values(&filter.body);
+    let criteria = criteria(&filter.body);
     // The first row of a filter is its header.
     (rect.r0 + 1..rect.r1)
-        .filter(|row| {
-            excluded.iter().any(|(column, values)| {
-                let shown = sheet.cell(*row, *column).map(render::formatted).unwrap_or_default();
-                values.contains(&shown)
-            })
-        })
+        .filter(|row| criteria.iter().any(|(column, criteria)| excludes(criteria, sheet.cell(*row, *column))))
         .collect()
 }
 
-/// Column and hidden values, from `criteria` (by column index) and `filterSpecs`.
-fn excluded_values(body: &serde_json::Map<String, Json>) -> Vec<(u32, Vec<String>)> {
-    let values = |criteria: &Json| -> Vec<String> {
-        let hidden = criteria.get("hiddenValues").and_then(Json::as_array);
-        hidden.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
-    };
+/// A condition of a kind that is not modelled hides nothing.
+fn excludes(criteria: &Json, cell: Option<&Cell>) -> bool {
+    let shown = cell.map(render::formatted).unwrap_or_default();
+    let hidden = criteria.get("hiddenValues").and_then(Json::as_array);
+    hidden.is_some_and(|values| values.iter().any(|v| v.as_str() == Some(&shown)))
+        || criteria.get("condition").and_then(|c| conditions::holds(c, cell)) == Some(false)
+}
+
+/// Column and `FilterCriteria`, from `criteria` (by column index) and `filterSpecs`.
+fn criteria(body: &serde_json::Map<String, Json>) -> Vec<(u32, &Json)> {
     let by_index = body.get("criteria").and_then(Json::as_object).into_iter().flatten();
     let by_spec = body.get("filterSpecs").and_then(Json::as_array).into_iter().flatten();
     by_index
-        .filter_map(|(column, criteria)| Some((column.parse().ok()?, values(criteria))))
+        .filter_map(|(column, criteria)| Some((column.parse().ok()?, criteria)))
         .chain(by_spec.map(|spec| {
             let column = spec.get("columnIndex").and_then(Json::as_u64).unwrap_or(0) as u32;
-            (column, values(&spec["filterCriteria"]))
+            (column, &spec["filterCriteria"])
         }))
         .collect()
 }

@@ -3,6 +3,7 @@
 pub mod a1;
 pub mod area;
 pub mod cell;
+pub mod conditions;
 pub mod entered;
 pub mod filters;
 pub mod formats;

@@ -19,6 +19,8 @@ pub struct Style {
     pub render: Render,
     /// `dateTimeRenderOption`: serial numbers unless texts are asked for.
     pub date_texts: bool,
+    /// Whether an error cell reads `#DIV/0! (message)` in a typed rendering (facts 11.A).
+    pub error_messages: bool,
 }
 
 /// One value of an answer.
@@ -62,6 +64,9 @@ pub fn show(cell: &Cell, style: Style) -> Shown {
         }
         (Computed::Number(n), _) => Shown::Number(*n),
         (Computed::Bool(b), _) => Shown::Bool(*b),
+        (Computed::Error(e), _) if style.error_messages && !e.message.is_empty() => {
+            Shown::Text(format!("{} ({})", e.kind.shown(), e.message))
+        }
         _ => Shown::Text(text_of(&computed, cell.number_format())),
     }
 }
