@@ -89,7 +89,8 @@ impl Cycle {
             (Some(_), _, _) => {}
             (None, row, _) => {
                 // A row of the sheet that has no base is a problem which the table may just have solved.
-                let unsolved = item.loaded.base.is_none() && row.is_some();
+                let unsolved = item.loaded.base.is_none() && row.is_some()
+                    || self.memory.problems.contains_key(&item.key);
                 if is_echo(&item.loaded) && !unsolved {
                     return Ok(None);
                 }
@@ -103,6 +104,9 @@ impl Cycle {
         let state = self.memory.rows.get(&item.key).map(|known| known.state);
         item.inserting = state == Some(State::Announced)
             || state == Some(State::Inserting) && item.row.is_none();
+        if item.inserting {
+            item.base = None;
+        }
         // It is here after all: what stands in its hash's place has to go.
         item.base_owed |= state == Some(State::Deleting)
             || matches!(state, Some(State::Announced | State::Inserting)) && item.row.is_some();
@@ -244,8 +248,7 @@ impl Cycle {
         item.plan = reconcile(&Row {
             mapping: &self.mapping,
             key: &item.key,
-            // An insertion that was never seen: the row is still to be inserted.
-            base: item.base.as_ref().filter(|_| !item.inserting),
+            base: item.base.as_ref(),
             database: item.loaded.row.as_deref(),
             in_filter: item.loaded.in_filter,
             sheet: item.cells.as_deref(),

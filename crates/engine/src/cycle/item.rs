@@ -58,6 +58,14 @@ impl Item {
         }
     }
 
+    /// Both sides have the row, and nothing is agreed about it yet: should one side lose it, that must not be taken for news.
+    pub(super) fn awaits(&self) -> bool {
+        self.base.is_none()
+            && self.cells.is_some()
+            && self.loaded.row.is_some()
+            && self.loaded.in_filter
+    }
+
     /// Stands for everything that a refusal depends on.
     pub(super) fn state(&self) -> i64 {
         let mut cells = self.cells.clone().unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::effect::{
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
-use crate::value::{Base, Cell, Datum};
+use crate::value::{Base, Cell, Datum, TO_INSERT};
 
 impl Cycle {
     /// The table's changes, and everything that must be known before the sheet's cells are overwritten: who loses a conflict,
@@ -398,6 +398,7 @@ impl Cycle {
         for item in items.iter_mut() {
             // A change of the sheet that is still in the plan was not carried out.
             item.dropped |= item.plan.sheet.is_some();
+            item.base_owed |= item.awaits() && item.loaded.base.is_none();
             if item.base_owed && (item.pushed || !item.dropped) {
                 commit.bases.push(base_write(item));
             }
@@ -436,7 +437,7 @@ impl Cycle {
     }
 
     fn remember(&mut self, item: &Item) {
-        self.keep_dirty |= item.plan.push_left;
+        self.keep_dirty |= item.plan.push_left || item.plan.pull_left;
         if item.dropped {
             if let Some(known) = self.memory.rows.get_mut(&item.key) {
                 known.cells = UNSETTLED;
@@ -446,6 +447,12 @@ impl Cycle {
         }
         self.memory.in_flight.remove(&item.key);
         match (&item.cells, &item.base) {
+            // Its insertion is still to come.
+            (None, None)
+                if item.inserting && item.loaded.row.is_some() && item.loaded.in_filter =>
+            {
+                *self.memory.known(&item.key) = Known::new(State::Announced);
+            }
             (None, None) => {
                 self.memory.rows.swap_remove(&item.key);
             }
@@ -462,6 +469,7 @@ impl Cycle {
                 let state = match base {
                     Some(_) if self.follow_up.contains(&item.key) => State::Deleting,
                     Some(_) => State::Based,
+                    None if item.awaits() => State::Announced,
                     None => State::Unbased,
                 };
                 let left = item.plan.pull_left || item.plan.push_left;
@@ -485,6 +493,14 @@ impl Cycle {
 }
 
 fn base_write(item: &Item) -> BaseWrite {
+    if item.awaits() {
+        let columns = item.cells.as_ref().map_or(0, Vec::len);
+        return BaseWrite {
+            key: item.key.clone(),
+            base: Some(Base::empty(columns)),
+            sheet_hash: TO_INSERT,
+        };
+    }
     BaseWrite {
         key: item.key.clone(),
         base: item.base.clone(),

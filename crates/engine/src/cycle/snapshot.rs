@@ -296,9 +296,18 @@ impl Cycle {
             if *row != NOWHERE {
                 continue;
             }
+            let was_seen = known.row != NOWHERE;
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {
+                // One reading that misses a row may be a partial or an old one.
+                State::Announced | State::Inserting | State::Based | State::Deleting
+                    if known.missing == 0 && (was_seen || known.state.is_based()) =>
+                {
+                    known.missing = snapshot;
+                    self.soon = true;
+                    diff.unconfirmed.insert(key.clone());
+                }
                 State::Absent => {}
                 State::Unbased => forget.push(key.clone()),
                 State::Announced | State::Inserting => diff.missing.push(Sighting {
@@ -306,12 +315,6 @@ impl Cycle {
                     row: None,
                     raw: 0,
                 }),
-                // One reading that misses a row may be a partial or an old one.
-                State::Based | State::Deleting if known.missing == 0 => {
-                    known.missing = snapshot;
-                    self.soon = true;
-                    diff.unconfirmed.insert(key.clone());
-                }
                 State::Based | State::Deleting => diff.missing.push(Sighting {
                     key: key.clone(),
                     row: None,

@@ -325,7 +325,8 @@ fn all_pending(row: &Row<'_>) -> Vec<i64> {
 fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
     match (row.base, row.sheet) {
         (Some(base), Some(sheet)) if !base.is_absent_in_sheet() && !base.is_absent_in_table() => {
-            let ways = Ways { push: false, pull: row.ways.pull };
+                        // Its pushes are not made, but what they would overwrite in the sheet goes with the row.
+            let ways = Ways { push: true, pull: row.ways.pull };
             let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
                                     let follows = pulls.table.is_some();
             if follows || pulls.pull_left || pulls.waits || !pulls.problems.is_empty() || pulls.asks_function {
@@ -334,8 +335,12 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
                 // Nothing is written to such a sheet.
                 Plan::default()
             } else {
+                                let leave = leave_sheet(row, sheet);
+                if leave.push_left {
+                    return leave;
+                }
                 let Plan { conflicts, settles, .. } = pulls;
-                Plan { conflicts, settles, ..leave_sheet(row, sheet) }
+                Plan { conflicts, settles, ..leave }
             }
         }
                 (Some(base), Some(sheet)) if base.is_absent_in_table() && base.sheet == sheet => Plan::default(),
