@@ -230,9 +230,10 @@ impl Ledger {
                 }
             }
         }
-        for column in (0..new.len())
-            .filter(|&column| new[column] != old[column] && !self.mapping.key.contains(&column))
-        {
+        for column in 0..new.len() {
+            if new[column] == old[column] || self.mapping.key.contains(&column) {
+                continue;
+            }
             if sides.tab.computes(uid, column) {
                 // A formula follows what was written beside it.
                 self.sheet_edits.remove(&(uid, column));
