@@ -172,8 +172,10 @@ export class Grid {
   async focus(row: number, column: number): Promise<void> {
     const { y, type } = this.place(Math.min(row, this.lines - 1));
     const cell = { x: Math.min(column, this.columns - 1), y };
-    if (type === "rgRow") await this.element.scrollToCoordinate(cell);
+    if (type === "rgRow") await this.scrollToRow(y);
+    await this.scrollToColumn(cell.x);
     await this.element.setCellsFocus(cell, cell, "rgCol", type);
+    await this.readSelection();
   }
 
   /** The focus comes back to the cell that had it. */
@@ -181,10 +183,27 @@ export class Grid {
     return this.focus(this.selection.row, this.selection.column);
   }
 
+  private async scrollToRow(y: number): Promise<void> {
+    const view = this.element.querySelector(".rgCol .vertical-inner");
+    if (!view) return;
+    const first = Math.ceil(view.scrollTop / ROW_HEIGHT);
+    const fitting = Math.floor(view.clientHeight / ROW_HEIGHT);
+    if (y < first) await this.element.scrollToRow(y);
+    else if (y >= first + fitting) await this.element.scrollToRow(Math.max(0, y - fitting + 2));
+  }
+
+  private async scrollToColumn(x: number): Promise<void> {
+    const header = this.element.querySelector(`.rgCol revogr-header .rgHeaderCell[data-rgcol="${x}"]`);
+    const [cell, view] = [header, this.element.querySelector(".rgCol")].map((e) => e?.getBoundingClientRect());
+    if (cell && view && cell.left >= view.left && cell.right <= view.right) return;
+    await this.element.scrollToColumnIndex(x);
+  }
+
   async selectRows(from: number, to: number): Promise<void> {
     const { y, type } = this.place(from);
     const last = { x: this.columns - 1, y: y + to - from - 1 };
     await this.element.setCellsFocus({ x: 0, y }, last, "rgCol", type);
+    await this.readSelection();
   }
 
   private place(row: number): { y: number; type: DimensionRows } {
@@ -226,11 +245,16 @@ export class Grid {
       );
     });
     on("afterfocus", () => void this.readSelection());
-    on("setrange", () => setTimeout(() => void this.readSelection()));
+    // The library tells of a new focus, not of a range that came or went around the same one.
+    for (const name of ["setrange", "mouseup", "keyup"]) on(name, () => setTimeout(() => void this.readSelection()));
     on("afterrender", () => void this.readSpan());
-    on<{ original: KeyboardEvent }>("beforekeydown", (event) => {
-      const { original } = event.detail;
+    on<{ original: KeyboardEvent; edit: unknown }>("beforekeydown", (event) => {
+      const { original, edit } = event.detail;
       if (original.target instanceof HTMLInputElement) return;
+      if (edit) {
+        if (original.key === "Enter") this.enterSoon(60);
+        return;
+      }
       if (this.key(original) || this.person.key(original)) {
         original.preventDefault();
         event.preventDefault();
@@ -284,6 +308,15 @@ export class Grid {
       return to(event.ctrlKey ? this.rows.usedRows - 1 : row, Math.max(0, this.rows.usedColumns - 1));
     }
     return false;
+  }
+
+  /** Enter came before the editor was drawn; letters wait for it in the library, this waits here. */
+  private enterSoon(frames: number): void {
+    requestAnimationFrame(() => {
+      const editor = this.element.querySelector("revogr-edit input");
+      if (editor) editor.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", code: "Enter", bubbles: true }));
+      else if (frames > 0) this.enterSoon(frames - 1);
+    });
   }
 
   private async readSelection(): Promise<void> {

@@ -51,6 +51,7 @@ export class Rows {
   /** Own insertions, deletions and moves under way: what they shift did not change. */
   private shifting = 0;
   private readonly flashes = new Map<number, number>();
+  private fading: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
 
   constructor(
@@ -68,6 +69,7 @@ export class Rows {
   close(): void {
     this.closed = true;
     clearTimeout(this.settling);
+    clearTimeout(this.fading);
   }
 
   /** Nothing where the row is still to be read, which this sets going. */
@@ -84,7 +86,7 @@ export class Rows {
   /** Which of two equal animations marks the cell, so that a second change starts it again. */
   flash(row: number, column: number): 0 | 1 | 2 {
     const since = this.flashes.get(row * STRIDE + column);
-    if (since === undefined || performance.now() - since > FLASH_MS) return 0;
+    if (since === undefined || performance.now() - since >= FLASH_MS) return 0;
     return Math.floor(since) % 2 === 0 ? 1 : 2;
   }
 
@@ -167,12 +169,19 @@ export class Rows {
     const key = row * STRIDE + column;
     if (this.mine.has(key)) return;
     const now = Math.floor(performance.now());
-    const phase = this.flash(row, column);
-    const since = phase === 1 && now % 2 === 0 ? now + 1 : phase === 2 && now % 2 === 1 ? now + 1 : now;
+    // Even times show one animation, odd times the other.
+    const same = this.flash(row, column) === (now % 2 === 0 ? 1 : 2);
+    const since = same ? now + 1 : now;
     this.flashes.set(key, since);
-    setTimeout(() => {
-      if (this.flashes.get(key) === since) this.flashes.delete(key);
-    }, FLASH_MS);
+    this.fading ??= setTimeout(() => this.fade(), FLASH_MS);
+  }
+
+  private fade(): void {
+    const now = performance.now();
+    for (const [key, since] of this.flashes) if (now - since >= FLASH_MS) this.flashes.delete(key);
+    const next = Math.min(...this.flashes.values());
+    this.fading = this.flashes.size > 0 ? setTimeout(() => this.fade(), next + FLASH_MS - now) : undefined;
+    this.watcher.changed();
   }
 
   private want(page: number): void {

@@ -14,7 +14,7 @@ export const cases = {
     const book = await server.seed(LIST);
     await person.open(server, book);
     await person.type("B2", "1,234.5");
-    await until("the API", async () => (await server.row(book, 2))[1], "1,234.5");
+    await until("the API", async () => (await server.row(book, 2))[1], "1,234.50");
     await until("the next cell has the focus", () => person.named(), "B3");
   },
 
@@ -60,7 +60,9 @@ export const cases = {
     await person.open(server, book);
     await person.cell("C3").getByRole("checkbox").click();
     await until("the API", async () => (await server.row(book, 3))[2], "TRUE");
-    await person.click("C2");
+    await person.click("B2");
+    await person.page.keyboard.press("ArrowRight");
+    await until("the focus", () => person.named(), "C2");
     await person.page.keyboard.press("Space");
     await until("the API", async () => (await server.row(book, 2))[2], "FALSE");
   },
@@ -149,7 +151,7 @@ export const cases = {
     await until("the API", () => server.titles(book), ["list", "fruit"]);
     await person.page.locator(".tabs a", { hasText: "fruit" }).click({ button: "right" });
     await person.page.getByRole("menuitem", { name: "Delete…" }).click();
-    await person.page.getByRole("button", { name: "Delete" }).click();
+    await person.page.getByRole("button", { name: "Delete", exact: true }).click();
     await until("the API", () => server.titles(book), ["list"]);
     await person.shows("A2", "pear");
   },
