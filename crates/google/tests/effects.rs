@@ -168,7 +168,7 @@ fn a_tab_that_another_took_the_title_of_is_not_mistaken() {
 }
 
 fn row(key: &str, name: &str, sum: f64) -> Vec<Cell> {
-    vec![text(key), text(name), Cell::Number(sum)]
+    vec![text(key), text(name), Cell::Number(sum), Cell::Number(sum)]
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_write_follows_its_row_and_touches_nothing_else() {
             (0, Cell::Empty),
             (1, Cell::Bool(true)),
             (2, Cell::Number(3.0)),
-            (3, Cell::Empty),
+            (3, Cell::Number(3.0)),
             (4, Cell::Empty),
             (5, Cell::Number(0.1))
         ]
@@ -667,7 +667,11 @@ fn tidying_takes_our_anchors_and_nothing_else() {
 
 /// What another tool sends.
 fn post(world: &World, body: &Value) {
-    let key = google::ServiceAccountKey::parse(&world.server.key_json).unwrap();
+    post_as(world, &world.server.key_json, body);
+}
+
+fn post_as(world: &World, key: &str, body: &Value) {
+    let key = google::ServiceAccountKey::parse(key).unwrap();
     let http = google::transport::Http::new(std::time::Duration::from_secs(5), 1 << 20);
     let token = google::Identity::new(key).token(&http).unwrap();
     let url = format!("{}/v4/spreadsheets/{ID}:batchUpdate", world.server.url);
@@ -685,6 +689,39 @@ fn post(world: &World, body: &Value) {
         "{}",
         String::from_utf8_lossy(&answer.body)
     );
+}
+
+#[test]
+fn a_protected_range_is_a_matter_of_its_rows() {
+    let world = World::new(table(3));
+    let owner = "owner@their-project.iam.gserviceaccount.com";
+    let key = world.control("accounts", &json!({"email": owner}));
+    world.control(
+        &format!("spreadsheets/{ID}/share"),
+        &json!({"email": owner}),
+    );
+    let range = json!({"sheetId": 0, "startRowIndex": 2, "endRowIndex": 3});
+    let protect = json!({"requests": [{"addProtectedRange": {"protectedRange": {"range": range, "editors": {"users": [owner]}}}}]});
+    post_as(&world, &key, &protect);
+    world.tag(&[(1, 1), (2, 2), (3, 3)]);
+    let both = write(&[(1, &[(1, text("x"))]), (2, &[(1, text("y"))])]);
+    let failure = world.perform(&both).unwrap_err();
+    assert_eq!(
+        (
+            failure.reason.as_str(),
+            failure.class,
+            failure.may_have_applied
+        ),
+        ("protected", Class::NeedsHuman, false)
+    );
+    assert_eq!(world.look()["unformatted"][1][1], json!("name 1"));
+    world.perform(&write(&[(1, &[(1, text("x"))])])).unwrap();
+    assert_eq!(
+        world.perform(&delete(&[(2, 2)], 100)).unwrap_err().reason,
+        "protected"
+    );
+    deleted(world.perform(&delete(&[(3, 3)], 101)).unwrap());
+    assert_eq!(world.keys(), ["id", "k1", "k2"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use engine::value::Cell;
 use super::structure::{Applied, Batch, Sent, runs};
 use super::{Missing, Session, Target};
 use crate::answers;
-use crate::error::{Error, Purpose, Refusal};
+use crate::error::{Error, Purpose};
 use crate::requests::{
     DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Search,
     Visibility,
@@ -71,11 +71,9 @@ impl Session {
                 return Ok(SheetOutcome::Tagged(self.tagged(target, rows)?));
             }
             Ok(Sent::Refused { error, .. }) => error,
-            Err(error) if error.refusal().is_some_and(Refusal::is_unparsable_range) => error,
             Err(error) => return Err(error),
         };
-        // The anchors may stand all the same: an earlier answer was lost, and ids are unique; or the tab was renamed since we saw
-        // its title, which only the read-back needs, and it is not documented whether the batch was applied.
+        // The anchors may stand all the same: an earlier answer was lost, and ids are unique.
         let tagged = self.tagged(target, rows)?;
         match tagged.is_empty() {
             true => Err(error),
