@@ -108,7 +108,7 @@ impl Cycle {
             item.base = None;
         }
         // It is here after all: what stands in its hash's place has to go.
-        item.base_owed |= state == Some(State::Deleting)
+        item.base_owed |= state == Some(State::Marked)
             || matches!(state, Some(State::Announced | State::Inserting)) && item.row.is_some();
         Ok(Some(item))
     }
@@ -483,12 +483,12 @@ impl Cycle {
 
 /// The table's row is what the base says: our own apply, or a change that was taken back.
 fn is_echo(loaded: &LoadedRow) -> bool {
-    let decided = loaded
-        .pending
-        .iter()
-        .any(|pending| pending.decision.is_some());
+    // What waits for a person, or was just decided, is looked at.
+    if !loaded.pending.is_empty() {
+        return false;
+    }
     match (&loaded.base, &loaded.row) {
-        (Some(base), Some(row)) => base.database == *row && loaded.in_filter && !decided,
+        (Some(base), Some(row)) => base.database == *row && loaded.in_filter,
         (Some(base), None) => base.is_absent_in_table(),
         (None, None) => true,
         (None, Some(_)) => false,

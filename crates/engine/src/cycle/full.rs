@@ -111,7 +111,7 @@ impl Cycle {
                 .get(&row.key)
                 .is_none_or(|known| known.state == State::Announced);
             let (base, sheet_hash, state) = match (row.base.filter(|_| !announced), row.row) {
-                (Some(base), _) => (Some(base), TO_LOOK_AT, State::Deleting),
+                (Some(base), _) => (Some(base), TO_LOOK_AT, State::Marked),
                 (None, Some(_)) => (
                     Some(Base::empty(self.mapping.columns.len())),
                     TO_INSERT,

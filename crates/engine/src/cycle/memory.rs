@@ -68,20 +68,20 @@ pub(super) enum State {
     Absent,
     /// To be inserted into the sheet, and certainly not inserted yet: what is stored as its base is only a plan.
     Announced,
-    /// Being inserted into the sheet when the last word was heard of it.
+    /// Being inserted into the sheet; nobody knows whether it has arrived.
     Inserting,
-    /// As `Based`; being deleted from the sheet when the last word was heard of it.
-    Deleting,
+    /// As `Based`; a mark is stored with it: it was being deleted, it has arrived without an answer, or more is owed to it.
+    Marked,
 }
 
 impl State {
     pub(super) fn is_based(self) -> bool {
-        matches!(self, State::Based | State::Deleting)
+        matches!(self, State::Based | State::Marked)
     }
 
     /// Something else than a hash is stored with it.
     pub(super) fn is_marked(self) -> bool {
-        matches!(self, State::Announced | State::Inserting | State::Deleting)
+        matches!(self, State::Announced | State::Inserting | State::Marked)
     }
 }
 
@@ -118,7 +118,7 @@ impl Memory {
                 ABSENT => State::Absent,
                 TO_INSERT => State::Announced,
                 mark if mark > 0 && MARKS.contains(&mark) => State::Inserting,
-                mark if MARKS.contains(&mark) => State::Deleting,
+                mark if MARKS.contains(&mark) => State::Marked,
                 _ => State::Based,
             };
             if let Ok(stamp) = i32::try_from(hash.abs())

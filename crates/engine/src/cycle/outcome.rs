@@ -91,7 +91,7 @@ impl Cycle {
             .iter()
             .filter(|item| !item.dropped && item.plan.sheet == Some(SheetChange::Delete))
         {
-            self.memory.known(&item.key).state = State::Deleting;
+            self.memory.known(&item.key).state = State::Marked;
         }
     }
 
@@ -417,8 +417,17 @@ impl Cycle {
                     commit.conflicts.push(conflict);
                 }
             }
-            if !item.plan.push_left && !item.plan.pull_left && item.found.is_empty() {
-                commit.settled_conflicts.append(&mut item.plan.settles);
+            if !item.plan.push_left && !item.plan.pull_left {
+                let column = |id: &i64| {
+                    item.loaded
+                        .pending
+                        .iter()
+                        .find(|one| one.id == *id)
+                        .and_then(|one| one.column)
+                };
+                commit
+                    .settled_conflicts
+                    .extend(item.plan.settles.iter().filter(|id| !refused(column(id))));
             }
             self.sort_problems(item, &mut commit);
         }
@@ -461,13 +470,13 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 if absent {
                     *known = Known::new(State::Absent);
-                } else if known.state == State::Deleting {
+                } else if known.state == State::Marked {
                     known.state = State::Based;
                 }
             }
             (Some(_), base) => {
                 let state = match base {
-                    Some(_) if self.follow_up.contains(&item.key) => State::Deleting,
+                    Some(_) if self.follow_up.contains(&item.key) => State::Marked,
                     Some(_) => State::Based,
                     None if item.awaits() => State::Announced,
                     None => State::Unbased,

@@ -171,9 +171,13 @@ impl Cycle {
                 self.io.sheet(SheetEffect::Claim { stamp }).await?,
                 SheetOutcome::Stamped { .. }
             );
-            for key in keys.iter().filter(|_| !arrived) {
-                if let Some(known) = self.memory.rows.get_mut(key) {
-                    known.state = State::Announced;
+            for key in keys {
+                if let Some(known) = self.memory.rows.get_mut(&key) {
+                    known.state = if arrived {
+                        State::Marked
+                    } else {
+                        State::Announced
+                    };
                 }
             }
             self.memory.lost.remove(&id);

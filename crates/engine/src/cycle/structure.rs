@@ -78,7 +78,7 @@ impl Cycle {
                 Ok(SheetOutcome::Stamped { ours }) => {
                     if ours {
                         self.memory.stamps.push(stamp.id);
-                        self.arrived(keys);
+                        self.sent(keys, State::Marked);
                     } else {
                         self.memory.salt = self.memory.salt.wrapping_add(1);
                     }
@@ -87,7 +87,7 @@ impl Cycle {
                 Ok(outcome) => {
                     self.tidied(&tidy);
                     self.memory.stamps.push(stamp.id);
-                    self.arrived(keys);
+                    self.sent(keys, State::Marked);
                     return Ok(outcome);
                 }
                 Err(failure) => {
@@ -99,7 +99,7 @@ impl Cycle {
                     // Whatever the last attempt met, an earlier one may still arrive.
                     if unsure {
                         self.memory.lost.insert(stamp.id, keys.to_vec());
-                        self.arrived(keys);
+                        self.sent(keys, State::Inserting);
                     }
                     return Err(failure.into());
                 }
@@ -108,10 +108,12 @@ impl Cycle {
     }
 
     /// These rows stand in the sheet, or may stand there.
-    fn arrived(&mut self, keys: &[Key]) {
+    fn sent(&mut self, keys: &[Key], state: State) {
         for key in keys {
-            self.memory.known(key).state = State::Inserting;
+            self.memory.known(key).state = state;
         }
+        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        self.memory.end = self.memory.end.max(self.end.saturating_add(count));
     }
 
     /// New rows below the data; returns what they show.
