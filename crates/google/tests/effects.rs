@@ -276,6 +276,7 @@ fn a_write_works_however_the_service_treats_nulls_and_lost_rows() {
                 missing_anchor: missing,
                 missing_metadata: missing,
                 cells_in_answer: Answered::Yes,
+                anchor_checks: Answered::Yes,
             };
             assert_eq!(known, expected);
             assert_eq!(
@@ -460,6 +461,20 @@ fn rows_are_deleted_wherever_they_stand() {
     let again = world.perform(&delete(&[(5, 3)], 100)).unwrap();
     assert!(matches!(again, SheetOutcome::Stamped { ours: true }));
     assert_eq!(world.keys(), ["id", "k1", "k5"]);
+}
+
+#[test]
+fn where_anchors_cannot_be_checked_a_deletion_is_suspect() {
+    let world = World::new(table(4));
+    world.session.set_capabilities(Capabilities {
+        anchor_checks: Answered::No,
+        ..Capabilities::default()
+    });
+    world.tag(&[(2, 2), (3, 3)]);
+    world.person(json!({"insert_rows": {"at": 1}}));
+    let done = deleted(world.perform(&delete(&[(2, 2), (3, 3)], 100)).unwrap());
+    assert!(done.suspect);
+    assert_eq!(world.keys(), ["", "id", "k1", "k4"]);
 }
 
 #[test]

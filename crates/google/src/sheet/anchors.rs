@@ -6,7 +6,7 @@ use engine::effect::{MetadataId, SheetOutcome, Stamp, TagRow};
 use engine::value::Cell;
 
 use super::structure::{Applied, Batch, Sent, runs};
-use super::{Missing, Session, Target};
+use super::{Answered, Missing, Session, Target};
 use crate::answers;
 use crate::error::{Error, Purpose};
 use crate::requests::{
@@ -184,10 +184,17 @@ impl Session {
             let (Some(_), Some(guard_row)) = (sentinel, guard_row) else {
                 continue;
             };
-            let mut body = asserted(target.sheet_id, guard, guard_row);
-            for (anchor, row) in &rows {
-                body.extend(asserted(target.sheet_id, *anchor, *row));
-            }
+            let checked = self.capabilities().anchor_checks != Answered::No;
+            let places = rows
+                .iter()
+                .map(|(anchor, row)| (*anchor, *row))
+                .chain([(guard, guard_row)]);
+            let mut body: Vec<Request> = match checked {
+                true => places
+                    .flat_map(|(anchor, row)| asserted(target.sheet_id, anchor, row))
+                    .collect(),
+                false => Vec::new(),
+            };
             let checks = body.len();
             body.extend(requests(&rows));
             let tidy: Vec<MetadataId> = what.tidy.iter().chain(sentinels.iter()).copied().collect();
@@ -207,10 +214,8 @@ impl Session {
             )? {
                 Sent::Applied(applied) => {
                     let replies = applied.replies.get(..checks).unwrap_or_default();
-                    let suspect = replies
-                        .iter()
-                        .step_by(2)
-                        .any(|reply| !found_and_deleted(reply));
+                    let missing = |reply| !found_and_deleted(reply);
+                    let suspect = !checked || replies.iter().step_by(2).any(missing);
                     return Ok(Settled::Applied {
                         rows,
                         applied,
@@ -301,7 +306,7 @@ pub(super) fn anchored(sheet_id: i32, anchor: MetadataId, row: u32) -> Request {
 }
 
 /// Refused unless the anchor stands on this row (or nowhere); see [`Session::at_anchors`].
-fn asserted(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request> {
+pub(super) fn asserted(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request> {
     let here = Lookup {
         metadata_id: Some(anchor),
         metadata_location: Some(Location::DimensionRange(DimensionRange::rows(
@@ -321,7 +326,7 @@ fn asserted(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request> {
 }
 
 /// Whether the first half of an [`asserted`] found its anchor.
-fn found_and_deleted(reply: &answers::Reply) -> bool {
+pub(super) fn found_and_deleted(reply: &answers::Reply) -> bool {
     reply
         .delete_developer_metadata
         .as_ref()

@@ -15,6 +15,9 @@ pub struct Capabilities {
     pub missing_metadata: Missing,
     /// Whether a structural batch can answer with the cells as they are after it.
     pub cells_in_answer: Answered,
+    /// Whether a batch can be made to depend on where an anchor stands. Where it cannot, rows that are deleted at the same moment
+    /// as a person moves them are reported as suspect.
+    pub anchor_checks: Answered,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

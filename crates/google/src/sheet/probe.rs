@@ -3,7 +3,7 @@
 use engine::effect::{Class, Failure, MetadataId};
 use engine::value::Cell;
 
-use super::anchors::anchored;
+use super::anchors::{anchored, asserted, found_and_deleted};
 use super::structure::{Batch, Sent, runs};
 use super::write::cell_runs;
 use super::{Answered, Capabilities, Missing, NEW_TAB, Nulls, Session, Tab, Target, tidy};
@@ -18,7 +18,7 @@ use crate::requests::{
 const TITLE: &str = "sheet_sync probe ";
 
 impl Session {
-    /// Try each of them once; takes about ten requests. The session goes by the result from then on.
+    /// Try each of them once; takes about a dozen requests. The session goes by the result from then on.
     ///
     /// Fails with the reason `unsupported` where the service does not refuse a metadata id that is in use: without that, no batch
     /// is safe to send.
@@ -111,10 +111,23 @@ impl Session {
             } else {
                 Answered::No
             },
+            anchor_checks: self.try_anchor_checks(target, stays)?,
             nulls: self.try_nulls(target, stays)?,
             missing_anchor: self.try_missing_anchor(target, stays, goes)?,
             missing_metadata: self.try_missing_metadata(target, goes)?,
         }))
+    }
+
+    /// The check must pass where the anchor stands, and refuse the batch where it does not.
+    fn try_anchor_checks(&self, target: &Target, anchor: MetadataId) -> Result<Answered, Error> {
+        let checked = |row| Batch {
+            body: asserted(target.sheet_id, anchor, row),
+            ..Batch::default()
+        };
+        let right = self.send(target, checked(1))?;
+        let passes = matches!(&right, Sent::Applied(applied) if applied.replies.first().is_some_and(found_and_deleted));
+        let refuses = passes && matches!(self.send(target, checked(0))?, Sent::Refused { .. });
+        Ok(if refuses { Answered::Yes } else { Answered::No })
     }
 
     fn try_nulls(&self, target: &Target, anchor: MetadataId) -> Result<Nulls, Error> {
