@@ -329,7 +329,7 @@ pub enum SheetEffect {
     /// Put notes on, or take our own notes off, cells of anchored rows.
     Annotate { notes: Vec<Note> },
     /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still arrive late is either seen
-    /// (`Stamped`) or can no longer apply (`Done`).
+    /// (`Stamped { ours: false }`) or can no longer apply (`Done`, or `Stamped { ours: true }` where it was closed before).
     Claim { stamp: Stamp },
     /// Remove every anchor of ours, by key: leftovers of a crash.
     TidyAll,
@@ -378,7 +378,7 @@ pub enum SheetOutcome {
     Written(Vec<(MetadataId, Vec<(u32, Cell)>)>),
     /// What the inserted rows show now, in the order sent.
     Inserted(Vec<Vec<Cell>>),
-    /// The stamp was in use already: by our own earlier attempt (`ours`), or by another writer.
+    /// The stamp's id was in use already: with the very value that we sent (`ours`), or with another.
     Stamped {
         ours: bool,
     },

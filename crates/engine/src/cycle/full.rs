@@ -70,6 +70,8 @@ impl Cycle {
         self.shelve(shelved).await?;
         self.keyless_problems(std::mem::take(&mut diff.problems));
         self.record_leftovers().await?;
+        self.guard_everything(&sightings, &snapshot, &layout)
+            .await?;
         self.guard_deletes(&sightings).await?;
         for chunk in sightings.chunks(CHUNK) {
             self.batch(chunk, Some(&snapshot), &changed_at).await?;

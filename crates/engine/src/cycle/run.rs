@@ -163,14 +163,13 @@ impl Cycle {
             .first_key_value()
             .map(|(id, keys)| (*id, keys.clone()))
         {
+            // The same words each time: a stamp that we closed before is told from one that the batch brought along.
             let stamp = Stamp {
                 id,
-                value: format!("{:x}.closed", self.start.seed),
+                value: format!("closed.{id}"),
             };
-            let arrived = matches!(
-                self.io.sheet(SheetEffect::Claim { stamp }).await?,
-                SheetOutcome::Stamped { .. }
-            );
+            let answer = self.io.sheet(SheetEffect::Claim { stamp }).await?;
+            let arrived = matches!(answer, SheetOutcome::Stamped { ours: false });
             for key in keys {
                 if let Some(known) = self.memory.rows.get_mut(&key) {
                     known.state = if arrived {
