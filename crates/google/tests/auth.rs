@@ -281,3 +281,26 @@ fn nothing_that_is_printed_shows_a_secret() {
         "{printed}"
     );
 }
+
+#[test]
+fn threads_share_one_token() {
+    let stub = Stub::start(|asked| match asked.line.starts_with("POST /token") {
+        true => {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            token_answer("ya29.x")
+        }
+        false => Reply::Json(200, "{}".into()),
+    });
+    let session = Session::new(stub.client());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| session.open("sheet").unwrap());
+        }
+    });
+    let exchanges = stub
+        .asked()
+        .iter()
+        .filter(|asked| asked.line.starts_with("POST /token"))
+        .count();
+    assert_eq!(exchanges, 1);
+}

@@ -233,3 +233,21 @@ fn a_number_that_json_cannot_carry_is_not_sent() {
         ("unsendable", Class::OurBug)
     );
 }
+
+#[test]
+fn a_wait_that_the_server_asks_for_is_kept() {
+    for (status, least, most) in [(429, 8_000, 15_000), (503, 7_000, 7_000)] {
+        let headers = vec![("Retry-After", "7".to_owned())];
+        let failure = answered(
+            &write(),
+            Reply::With {
+                status,
+                headers,
+                body: String::new(),
+            },
+        );
+        assert_eq!(failure.class, Class::RetryLater);
+        let wait = failure.retry_after_ms.unwrap();
+        assert!((least..=most).contains(&wait), "{failure:?}");
+    }
+}
