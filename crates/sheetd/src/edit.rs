@@ -84,6 +84,8 @@ pub enum Action {
         header_rows: u32,
     },
     RenameTab(String),
+    /// Anything else, as requests of batchUpdate: protecting, hiding, filtering, merging, ...
+    Batch(Vec<Json>),
     AddTab(String),
     DeleteTab(bool),
 }
@@ -158,6 +160,15 @@ pub fn apply(book: &Workbook, edit: &Edit, context: &mut Context) -> ApiResult<W
             let request = json!({ "sortRange": { "range": { "sheetId": id, "startRowIndex": header_rows },
                 "sortSpecs": [{ "dimensionIndex": column.index()?, "sortOrder": if *descending { "DESCENDING" } else { "ASCENDING" } }] } });
             book = run(&book, request, context)?;
+        }
+        Action::Batch(requests) => {
+            let body = crate::model::proto::SHEETS.body(
+                "BatchUpdateSpreadsheetRequest",
+                json!({ "requests": requests }),
+                "",
+            )?;
+            let requests = body["requests"].as_array().cloned().unwrap_or_default();
+            (book, _) = batch::apply(&book, &requests, context)?;
         }
         Action::RenameTab(title) => {
             let properties = json!({ "sheetId": id, "title": title });

@@ -163,4 +163,30 @@ impl ApiError {
         }
         json!({ "error": error })
     }
+
+    /// The first format of errors, which `$.xgafv=1` asks for (facts 11.B).
+    pub fn first_format_body(&self) -> Value {
+        let typed = !self.details.is_empty() && self.code == 400;
+        let reason = match (self.code, typed) {
+            (400, true) => "invalid",
+            (400, _) if self.message.starts_with("Invalid JSON payload") => "parseError",
+            (400, _) => "badRequest",
+            (401, _) => "authError",
+            (404, _) => "notFound",
+            (429, _) => "rateLimitExceeded",
+            (500.., _) => "backendError",
+            _ => "forbidden",
+        };
+        let message = if self.code == 401 { "Invalid Credentials" } else { self.message.as_str() };
+        let mut entry = json!({ "message": message, "reason": reason });
+        if !typed {
+            entry["domain"] = "global".into();
+        }
+        if self.code == 401 {
+            (entry["location"], entry["locationType"]) = ("Authorization".into(), "header".into());
+        }
+        let mut body = self.sheets_body();
+        body["error"]["errors"] = json!([entry]);
+        body
+    }
 }

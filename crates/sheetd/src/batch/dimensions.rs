@@ -113,7 +113,7 @@ pub fn delete(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
         return Ok(());
     }
     let frozen = sheet.frozen(axis);
-    if start <= frozen && end == size || start == 0 && end == size {
+    if start <= frozen && end == size {
         return Err(texts::all_non_frozen(axis));
     }
     sheet.check_protection(&lines(sheet, axis, start, end), &context.caller)?;

@@ -171,7 +171,7 @@ fn fields(body: &Json, schema: &str) -> ApiResult<crate::model::mask::Mask> {
     let text = body.get("fields").and_then(Json::as_str).unwrap_or_default();
     if text.is_empty() {
         return Err(ApiError::invalid(
-            "At least one field must be listed in 'fields'. (use '*' to indicate all fields)",
+            "At least one field must be listed in 'fields'. (use '*' to indicate all fields.)",
         ));
     }
     if text == "*" {
@@ -185,5 +185,5 @@ fn fields(body: &Json, schema: &str) -> ApiResult<crate::model::mask::Mask> {
 }
 
 fn unknown_field(path: &str) -> ApiError {
-    ApiError::invalid(format!("Invalid field mask: {path}"))
+    ApiError::invalid(format!("Invalid field: {path}"))
 }

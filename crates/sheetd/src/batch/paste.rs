@@ -89,7 +89,7 @@ pub fn copy(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResul
     if height == 0 || width == 0 {
         return Ok(());
     }
-    let times = |room: u32, size: u32| if room >= size && room % size == 0 { room } else { size };
+    let times = |room: u32, size: u32| if room >= size && room.is_multiple_of(size) { room } else { size };
     let rect =
         Rect { r1: target.r0 + times(target.height(), height), c1: target.c0 + times(target.width(), width), ..target };
     super::grow(book, id, rect.r1, rect.c1)?;

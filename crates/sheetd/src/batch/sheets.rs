@@ -317,7 +317,7 @@ pub mod texts {
     }
 
     pub fn id_exists(id: i64) -> ApiError {
-        ApiError::invalid(format!("Sheet with id {id} already exists. Please use a different id."))
+        ApiError::invalid(format!("Sheet with id {id} already exists"))
     }
 
     pub fn negative_id() -> ApiError {

@@ -27,8 +27,9 @@ impl Answer {
     }
 
     /// Errors are indented whatever was asked for.
-    pub fn sheets_error(error: &ApiError) -> Self {
-        Self { status: error.code, content_type: JSON, body: print(&error.sheets_body(), true) }
+    pub fn sheets_error(error: &ApiError, first_format: bool) -> Self {
+        let body = if first_format { error.first_format_body() } else { error.sheets_body() };
+        Self { status: error.code, content_type: JSON, body: print(&body, true) }
     }
 
     /// A path that no method has: the front end answers in HTML (facts 11.B).

@@ -112,6 +112,11 @@ pub fn handle(store: &Store, call: &Call) -> DriveResult {
         "files.delete" => delete(store, call),
         "files.copy" => copy(store, call),
         "files.export" => super::export::export(store, call),
+        // Comments are not kept, so there are none; clients ask for them when they copy a file.
+        "comments.list" => {
+            visible(store, call)?;
+            shown(call, json!({ "kind": "drive#commentList", "comments": [] }), None)
+        }
         "about.get" => shown(call, json!({ "kind": "drive#about", "user": user(&call.caller) }), None),
         _ => permissions(store, call),
     }
@@ -229,6 +234,7 @@ fn shown(call: &Call, body: Json, unasked: Option<&str>) -> DriveResult {
 /// Documented fields without a value here; asking for one is no error (facts 11.J).
 const OTHER_FIELDS: &[&str] = &[
     "nextPageToken",
+    "comments",
     "incompleteSearch",
     "files",
     "kind",

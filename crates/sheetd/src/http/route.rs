@@ -126,6 +126,7 @@ const METHODS: &[Method] = &[
     drive("permissions.get", false),
     drive("permissions.update", true),
     drive("permissions.delete", true),
+    drive("comments.list", false),
     drive("about.get", false),
 ];
 
@@ -211,6 +212,7 @@ fn drive_route(verb: &str, path: &str) -> Option<Route> {
         ("GET", ["files", id, "permissions", p]) => found("permissions.get", id, p),
         ("PATCH", ["files", id, "permissions", p]) => found("permissions.update", id, p),
         ("DELETE", ["files", id, "permissions", p]) => found("permissions.delete", id, p),
+        ("GET", ["files", id, "comments"]) => found("comments.list", id, ""),
         ("GET", ["about"]) => found("about.get", "", ""),
         _ => None,
     }

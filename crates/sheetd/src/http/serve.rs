@@ -97,14 +97,14 @@ async fn with_faults(app: &App, incoming: &Incoming, route: Option<&Route>, toke
     let service = route.map_or(Service::Sheets, |r| r.method.service);
     for action in &due {
         if let Some(edit) = &action.edit_before {
-            person(app, incoming, route, action, edit);
+            person(app, route, action, edit);
         }
         if let Some(status) = action.status {
             let mut error = ApiError::injected(status);
             if let Some(message) = &action.message {
                 error.message.clone_from(message);
             }
-            return Reply::Whole(refused(service, error));
+            return Reply::Whole(refused(incoming, service, error));
         }
         if silent(action, When::BeforeApply).await {
             return Reply::Nothing;
@@ -118,7 +118,7 @@ async fn with_faults(app: &App, incoming: &Incoming, route: Option<&Route>, toke
     let mut cut = false;
     for action in &due {
         if let Some(edit) = &action.edit {
-            person(app, incoming, route, action, edit);
+            person(app, route, action, edit);
         }
         if silent(action, When::AfterApply).await {
             return Reply::Nothing;
@@ -146,7 +146,7 @@ async fn silent(action: &Action, when: When) -> bool {
 }
 
 /// A fault's edit; one that cannot be done is told on stderr, since nobody waits for its answer.
-fn person(app: &App, _incoming: &Incoming, route: Option<&Route>, action: &Action, edit: &crate::edit::Action) {
+fn person(app: &App, route: Option<&Route>, action: &Action, edit: &crate::edit::Action) {
     let of_request = route.filter(|r| r.method.service == Service::Sheets).map(|r| r.id.clone());
     let Some(id) = action.spreadsheet_id.clone().or(of_request) else {
         eprintln!("sheetd: the fault's edit names no spreadsheet");
@@ -189,9 +189,10 @@ fn count_cells(json: &Json) -> usize {
     }
 }
 
-fn refused(service: Service, error: ApiError) -> Answer {
+fn refused(incoming: &Incoming, service: Service, error: ApiError) -> Answer {
+    let first_format = incoming.query.contains("$.xgafv=1") || incoming.query.contains("%24.xgafv=1");
     match service {
-        Service::Sheets => Answer::sheets_error(&error),
+        Service::Sheets => Answer::sheets_error(&error, first_format),
         Service::Drive => drive::DriveError::from(error).answer(),
     }
 }
@@ -202,14 +203,14 @@ fn dispatch(app: &App, incoming: &Incoming, route: Option<&Route>) -> Answer {
         return Answer::no_route(if incoming.path.starts_with("/drive/") { 404 } else { 400 });
     };
     let service = route.method.service;
-    let called = prepare(app, incoming, route).map_err(|e| refused(service, e));
+    let called = prepare(app, incoming, route).map_err(|e| refused(incoming, service, e));
     let call = match called {
         Ok(call) => call,
         Err(answer) => return answer,
     };
     match service {
         Service::Drive => drive::handle(&app.store, &call).unwrap_or_else(|e| e.answer()),
-        Service::Sheets => sheets(app, &call).unwrap_or_else(|e| Answer::sheets_error(&e)),
+        Service::Sheets => sheets(app, &call).unwrap_or_else(|e| refused(incoming, service, e)),
     }
 }
 

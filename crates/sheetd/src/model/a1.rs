@@ -188,18 +188,18 @@ pub fn unclamped(title: &str, b: &Bounds) -> String {
 mod tests {
     use super::*;
 
-    fn cells(text: &str) -> Option<(Option<u32>, Option<u32>, Option<u32>, Option<u32>)> {
+    fn cells(text: &str) -> Option<[Option<u32>; 4]> {
         match parse(text)? {
-            Spec::Cells { bounds: b, .. } => Some((b.r0, b.r1, b.c0, b.c1)),
+            Spec::Cells { bounds: b, .. } => Some([b.r0, b.r1, b.c0, b.c1]),
             _ => None,
         }
     }
 
     #[test]
     fn references() {
-        assert_eq!(cells("Sheet1!A1"), Some((Some(0), Some(1), Some(0), Some(1))));
-        assert_eq!(cells("A2:2"), Some((Some(1), Some(2), Some(0), None)));
-        assert_eq!(cells("A2:B"), Some((Some(1), None, Some(0), Some(2))));
+        assert_eq!(cells("Sheet1!A1"), Some([Some(0), Some(1), Some(0), Some(1)]));
+        assert_eq!(cells("A2:2"), Some([Some(1), Some(2), Some(0), None]));
+        assert_eq!(cells("A2:B"), Some([Some(1), None, Some(0), Some(2)]));
         assert_eq!(cells("C3:A1"), cells("A1:C3"));
         assert_eq!(cells("R[1]C[1]"), cells("B2"));
         assert_eq!(cells("R2C2:R3C3"), cells("B2:C3"));

@@ -106,13 +106,14 @@ impl Workbook {
         }
         let at = self.position(sheet).expect("the caller resolved the sheet");
         Arc::make_mut(&mut self.sheets[at]).shift(axis, shift);
-        for named in &mut self.names {
-            if named.range.sheet == sheet
-                && let Some(bounds) = shift.bounds(axis, named.range.bounds)
-            {
+        self.names.retain_mut(|named| match shift.bounds(axis, named.range.bounds) {
+            _ if named.range.sheet != sheet => true,
+            Some(bounds) => {
                 named.range.bounds = bounds;
+                true
             }
-        }
+            None => false,
+        });
         self.follow(sheet, axis, |index| shift.line(index));
         let title = self.sheets[at].title.clone();
         self.rewrite_formulas(|own, text| references::shifted(text, own, &title, axis, shift));

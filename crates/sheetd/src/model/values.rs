@@ -105,7 +105,8 @@ impl Writer<'_> {
                 if value.is_null() && self.nulls == Nulls::Skip {
                     continue;
                 }
-                self.set(sheet, rect.r0 + r as u32, rect.c0 + c as u32, value)?;
+                self.set(sheet, rect.r0 + r as u32, rect.c0 + c as u32, value)
+                    .map_err(|e| if value.is_string() { e } else { texts::not_a_value(i, j, value) })?;
                 (rows[r], columns[c]) = (true, true);
                 written.cells += 1;
             }
@@ -152,7 +153,7 @@ impl Writer<'_> {
             Json::Bool(b) => Entered::Bool(*b),
             Json::Number(n) => Entered::Number(n.as_f64().unwrap_or_default()),
             Json::String(text) => return self.set_text(sheet, row, column, text),
-            _ => return Err(texts::not_a_value()),
+            Json::Array(_) | Json::Object(_) => return Err(texts::not_a_value(0, 0, value)),
         };
         self.put(sheet, row, column, entered);
         Ok(())
@@ -260,7 +261,7 @@ fn block(sheet: &Sheet, row: u32, column: u32) -> Rect {
 }
 
 mod texts {
-    use super::{ApiError, MAX_CHARS, a1};
+    use super::{ApiError, Json, MAX_CHARS, a1};
 
     pub fn too_long() -> ApiError {
         ApiError::invalid(format!(
@@ -279,8 +280,33 @@ mod texts {
         ))
     }
 
-    pub fn not_a_value() -> ApiError {
-        ApiError::invalid("Invalid values: a cell takes a text, a number, a boolean or null.")
+    /// Google prints the value as protobuf text.
+    pub fn not_a_value(row: usize, column: usize, value: &Json) -> ApiError {
+        ApiError::invalid(format!("Invalid values[{row}][{column}]: {}", proto_text(value, "")))
+    }
+
+    fn proto_text(value: &Json, indent: &str) -> String {
+        let inner = format!("{indent}  ");
+        match value {
+            Json::Null => format!("{indent}null_value: NULL_VALUE\n"),
+            Json::Bool(b) => format!("{indent}bool_value: {b}\n"),
+            Json::Number(n) => format!("{indent}number_value: {n}\n"),
+            Json::String(text) => format!("{indent}string_value: {text:?}\n"),
+            Json::Array(items) => {
+                let deeper = format!("{inner}  ");
+                let items: String =
+                    items.iter().map(|i| format!("{inner}values {{\n{}{inner}}}\n", proto_text(i, &deeper))).collect();
+                format!("{indent}list_value {{\n{items}{indent}}}\n")
+            }
+            Json::Object(members) => {
+                let deeper = format!("{inner}    ");
+                let field = |(name, v): (&String, &Json)| {
+                    let value = proto_text(v, &deeper);
+                    format!("{inner}fields {{\n{inner}  key: {name:?}\n{inner}  value {{\n{value}{inner}  }}\n{inner}}}\n")
+                };
+                format!("{indent}struct_value {{\n{}{indent}}}\n", members.iter().map(field).collect::<String>())
+            }
+        }
     }
 }
 
