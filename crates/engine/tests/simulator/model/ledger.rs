@@ -46,6 +46,9 @@ pub struct Ledger {
     reinserted: BTreeSet<Key>,
     /// Every value that somebody ever gave to a cell.
     ever: BTreeMap<(Key, usize), BTreeSet<Datum>>,
+    /// How the engine last saw the sheet, and rows of the table.
+    snapshot: BTreeMap<Uid, Vec<Cell>>,
+    loads: BTreeMap<Key, Vec<Datum>>,
     /// The rows that the engine put into the sheet.
     inserted: BTreeMap<Uid, Key>,
     /// Keys in the newest snapshot that the engine has.
@@ -77,6 +80,8 @@ impl Ledger {
             reinserted: BTreeSet::new(),
             ever: BTreeMap::new(),
             known: BTreeSet::new(),
+            snapshot: BTreeMap::new(),
+            loads: BTreeMap::new(),
             inserted: BTreeMap::new(),
             former: BTreeMap::new(),
         }
@@ -94,10 +99,16 @@ impl Ledger {
     pub fn snapshot_taken(&mut self, sides: Sides) {
         self.sheet_deleted.retain(|_, back| !*back);
         self.known = keys_in_sheet(&self.mapping, sides).into_keys().collect();
+        self.snapshot = self.sheet.clone();
     }
 
     /// The engine was told how these rows stand.
-    pub fn loaded(&mut self, keys: &[Key]) {
+    pub fn loaded(&mut self, keys: &[Key], table: &Table) {
+        for key in keys {
+            self.loads.remove(key);
+            let row = table.rows.get(key).map(|row| row.values.clone());
+            self.loads.extend(row.map(|row| (key.clone(), row)));
+        }
         self.table_deleted
             .retain(|key, back| !*back || !keys.contains(key));
     }
@@ -139,6 +150,26 @@ impl Ledger {
         let spec = &self.mapping.columns[column];
         meaning(spec.kind, spec.nullable, cell)
             .is_some_and(|meant| normal(spec.kind, &meant) == normal(spec.kind, datum))
+    }
+
+    /// Whether the sheet showed this value when the engine last looked: then both sides had it at once.
+    fn shown_lately(&self, key: &Key, column: usize, datum: &Datum) -> bool {
+        let stored = self.stored(column, datum);
+        let shows = |cells: &Vec<Cell>| {
+            self.meant(column, &cells[column])
+                .is_some_and(|meant| meant == stored)
+        };
+        let of_key = |cells: &&Vec<Cell>| key_of_cells(&self.mapping, cells).as_ref() == Some(key);
+        self.snapshot.values().filter(of_key).any(shows)
+    }
+
+    /// Whether the table had this value when the engine last looked.
+    fn held_lately(&self, key: &Key, column: usize, cell: &Cell) -> bool {
+        let held = self
+            .loads
+            .get(key)
+            .map(|row| self.stored(column, &row[column]));
+        held.is_some() && held == self.meant(column, cell)
     }
 
     fn pulled(&self, column: usize) -> bool {

@@ -438,7 +438,7 @@ impl World {
             Effect::Database(effect) => {
                 let outcome = self.table.carry_out(effect, now)?;
                 if let DatabaseEffect::Load { keys } = effect {
-                    self.ledger.loaded(keys);
+                    self.ledger.loaded(keys, &self.table);
                 }
                 for (key, row) in std::mem::take(&mut self.table.merged) {
                     row.iter()
@@ -450,7 +450,7 @@ impl World {
             Effect::Sheet(effect) => match self.tab.carry_out(effect, self.cycles, now)? {
                 Some(outcome) => {
                     if let (SheetEffect::Read, Some(cycle)) = (effect, &mut self.cycle) {
-                        cycle.header_broken |= cycle.header_known && !self.tab.header_holds(now);
+                        cycle.header_broken = cycle.header_known && !self.tab.header_holds(now);
                         self.ledger.snapshot_taken(Sides {
                             table: &self.table,
                             tab: &self.tab,

@@ -42,6 +42,9 @@ impl Ledger {
                 }
                 Author::Engine { .. } => self.engine_edits_sheet(uid, old, new, sides)?,
             }
+            if author != Author::Person {
+                self.snapshot.insert(uid, new.to_vec());
+            }
         }
         Ok(())
     }
@@ -74,7 +77,10 @@ impl Ledger {
             let base = new_key.as_ref().and_then(|key| sides.table.bases.get(key));
             let agreed = base.and_then(|(base, _)| base.sheet.get(column));
             let nothing = (retyped || base.is_none()) && *cell == Cell::Empty;
-            if self.mapping.key.contains(&column) || nothing || agreed == Some(cell) {
+            let held = new_key
+                .as_ref()
+                .is_some_and(|key| self.held_lately(key, column, cell));
+            if self.mapping.key.contains(&column) || nothing || agreed == Some(cell) || held {
                 self.sheet_edits.remove(&(uid, column));
             } else {
                 self.sheet_edits.insert((uid, column), cell.clone());
@@ -153,7 +159,8 @@ impl Ledger {
                 ))
             };
         };
-        if self.table_deleted.remove(&key).is_none() && !unseen {
+        let decided = row_named(sides, &self.names(&key)) && !sides.table.rows.contains_key(&key);
+        if self.table_deleted.remove(&key).is_none() && !unseen && !decided {
             return broken(format!(
                 "row {key:?} is deleted from the sheet, and nobody deleted it in the table"
             ));

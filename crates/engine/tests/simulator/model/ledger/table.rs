@@ -95,6 +95,9 @@ impl Ledger {
         if author == Author::Person {
             if row.in_filter {
                 self.table_deleted.insert(key.clone(), false);
+            } else {
+                // What the sheet may have under this key is a row of its own from here on.
+                self.retyped.insert(key.clone());
             }
             return Ok(());
         }
@@ -156,7 +159,12 @@ impl Ledger {
                 .bases
                 .get(key)
                 .and_then(|(base, _)| base.database.get(column));
-            if datum.is_some() && agreed != Some(datum) && row.in_filter && !self.pulled(column) {
+            if datum.is_some()
+                && !self.shown_lately(key, column, datum)
+                && agreed != Some(datum)
+                && row.in_filter
+                && !self.pulled(column)
+            {
                 self.table_edits
                     .insert((key.clone(), column), datum.clone());
             }
@@ -174,11 +182,12 @@ impl Ledger {
     ) -> Verdict {
         match (old.in_filter, row.in_filter) {
             (true, false) => drop(self.table_deleted.insert(key.clone(), false)),
-            (false, true) => drop(
+            (false, true) => {
+                self.reinserted.insert(key.clone());
                 self.table_deleted
                     .entry(key.clone())
-                    .and_modify(|back| *back = true),
-            ),
+                    .and_modify(|back| *back = true);
+            }
             _ => {}
         }
         for column in 0..row.values.len() {
@@ -194,6 +203,7 @@ impl Ledger {
                 }
                 let base = sides.table.bases.get(key);
                 let agreed = base.is_some_and(|(base, _)| base.database.get(column) == Some(after));
+                let agreed = agreed || self.shown_lately(key, column, after);
                 match agreed || (base.is_none() && after.is_none()) {
                     true => drop(self.table_edits.remove(&place)),
                     false => drop(self.table_edits.insert(place, after.clone())),

@@ -83,7 +83,7 @@ impl World {
         else {
             return self.carry_out(&Effect::Sheet(SheetEffect::Read));
         };
-        cycle.header_broken |= cycle.header_known && !self.tab.header_holds(now);
+        cycle.header_broken = cycle.header_known && !self.tab.header_holds(now);
         let first = self.tab.header() + 1;
         if snapshot.rows.len() > first {
             let from = first + usize::from(from) % (snapshot.rows.len() - first);

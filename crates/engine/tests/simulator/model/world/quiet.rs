@@ -18,10 +18,13 @@ impl World {
         (self.ways, self.preview) = (BOTH, false);
         self.edit_sheet(SheetEdit::MendHeader)?;
         self.run_until_still(true)?;
-        // Problems are tried again now and then: give them a chance.
-        self.pause(48 * 3600);
-        self.poll();
-        self.run_until_still(true)
+        // Problems are tried again now and then: give them a chance, and those that wait for them.
+        for _ in 0..3 {
+            self.pause(48 * 3600);
+            self.poll();
+            self.run_until_still(true)?;
+        }
+        Ok(())
     }
 
     /// The worker as it is: a guard waits for a person.

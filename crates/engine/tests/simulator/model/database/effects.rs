@@ -1,0 +1,307 @@
+//! What the engine's effects do to the database, each in one transaction.
+
+use super::super::setup::key_of_row;
+use super::super::values::{canonical, refusal};
+use super::super::{Verdict, broken};
+use super::{ConflictLine, Table, TableRow};
+use engine::effect::{
+    Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome, DirtyKey,
+    FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, Refusal, TypedText, Winner,
+};
+use engine::value::{Datum, Key, Timestamp};
+
+impl Table {
+    pub fn carry_out(
+        &mut self,
+        effect: &DatabaseEffect,
+        now: Timestamp,
+    ) -> Verdict<DatabaseOutcome> {
+        Ok(match effect {
+            DatabaseEffect::ReadIndex => DatabaseOutcome::Index(Index {
+                rows: self
+                    .bases
+                    .iter()
+                    .map(|(key, (_, hash))| IndexEntry {
+                        key: key.clone(),
+                        sheet_hash: *hash,
+                    })
+                    .collect(),
+                problems: self
+                    .problems
+                    .iter()
+                    .map(|problem| problem.place.clone())
+                    .collect(),
+            }),
+            DatabaseEffect::FindChanged => DatabaseOutcome::Changed(self.find_changed()),
+            DatabaseEffect::Load { keys } => {
+                DatabaseOutcome::Rows(keys.iter().map(|key| self.load(key)).collect())
+            }
+            DatabaseEffect::Canonicalise { cells } => {
+                let canonical = |typed: &TypedText| {
+                    canonical(self.mapping.columns[typed.column].kind, &typed.text)
+                };
+                DatabaseOutcome::Canonical(cells.iter().map(canonical).collect())
+            }
+            DatabaseEffect::GenerateKeys { count } => {
+                if !self.mapping.key_generated {
+                    return broken("keys generated for a table whose key has no default");
+                }
+                let keys: Vec<Key> = (0..*count as u32)
+                    .map(|n| Key(vec![(self.next_key + n).to_string()]))
+                    .collect();
+                self.next_key += *count as u32;
+                self.generated.extend(keys.iter().cloned());
+                DatabaseOutcome::Keys(keys)
+            }
+            DatabaseEffect::MergeByFunction { rows } => {
+                let merged: Vec<_> = rows.iter().map(|call| self.merge(call)).collect();
+                for (call, row) in rows.iter().zip(&merged) {
+                    self.merged
+                        .extend(row.iter().map(|row| (call.key.clone(), row.clone())));
+                }
+                DatabaseOutcome::Merged(merged)
+            }
+            DatabaseEffect::Commit(commit) => DatabaseOutcome::Committed(self.commit(commit, now)?),
+        })
+    }
+
+    fn find_changed(&self) -> Vec<DirtyKey> {
+        let table = self.rows.iter().filter(|(key, row)| {
+            let base = self.bases.get(key);
+            self.in_filter(row) != base.is_some()
+                || base.is_some_and(|(base, _)| base.database != row.values)
+        });
+        let gone = self.bases.keys().filter(|key| !self.rows.contains_key(key));
+        table
+            .map(|(key, _)| key)
+            .chain(gone)
+            .map(|key| DirtyKey {
+                key: key.clone(),
+                changed_at: None,
+            })
+            .collect()
+    }
+
+    fn load(&self, key: &Key) -> LoadedRow {
+        let row = self.rows.get(key);
+        let pending = self.conflicts.iter().filter(|line| {
+            line.conflict.key == *key
+                && line.conflict.winner == Winner::Pending
+                && !line.conflict.settled
+        });
+        LoadedRow {
+            key: key.clone(),
+            row: row.map(|row| row.values.clone()),
+            in_filter: row.is_none_or(|row| self.in_filter(row)),
+            base: self.bases.get(key).map(|(base, _)| base.clone()),
+            changed_at: self
+                .dirty
+                .iter()
+                .rev()
+                .find(|(_, dirty, _)| dirty == key)
+                .map(|(_, _, at)| *at),
+            pending: pending
+                .map(|line| PendingConflict {
+                    id: line.id,
+                    column: line.conflict.column,
+                    database: line.conflict.database.clone(),
+                    sheet: line.conflict.sheet.clone(),
+                    decision: line.decision.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The conflict function of the model: the longer text wins, the greater of equals; it fails on 13.
+    fn merge(&self, call: &FunctionCall) -> Result<Vec<Datum>, Refusal> {
+        let (database, sheet) = match (&call.database, &call.sheet) {
+            (Some(database), Some(sheet)) => (database, sheet),
+            (Some(row), None) | (None, Some(row)) => return Ok(row.clone()),
+            (None, None) => return Err(refusal("22004", "nothing to merge")),
+        };
+        let rank = |datum: &Datum| datum.as_ref().map(|text| (text.len(), text.clone()));
+        if database
+            .iter()
+            .chain(sheet)
+            .any(|datum| datum.as_deref() == Some("13"))
+        {
+            return Err(refusal("22012", "division by zero"));
+        }
+        let greater = |(a, b): (&Datum, &Datum)| {
+            if rank(a) < rank(b) {
+                b.clone()
+            } else {
+                a.clone()
+            }
+        };
+        Ok(database.iter().zip(sheet).map(greater).collect())
+    }
+
+    fn commit(&mut self, commit: &Commit, now: Timestamp) -> Verdict<Vec<Applied>> {
+        let before = self.bugs.all_or_nothing.then(|| self.rows.clone());
+        let mut answers = Vec::with_capacity(commit.apply.len());
+        for apply in &commit.apply {
+            answers.push(self.apply(apply, now)?);
+        }
+        if let Some(before) = before.filter(|_| {
+            answers
+                .iter()
+                .any(|answer| matches!(answer, Applied::Refused { .. }))
+        }) {
+            self.rows = before;
+            return Ok(commit.apply.iter().map(|_| Applied::Stale).collect());
+        }
+        for write in &commit.bases {
+            match &write.base {
+                Some(base) => self
+                    .bases
+                    .insert(write.key.clone(), (base.clone(), write.sheet_hash)),
+                None => self.bases.remove(&write.key),
+            };
+        }
+        commit
+            .conflicts
+            .iter()
+            .for_each(|conflict| self.record(conflict));
+        for line in &mut self.conflicts {
+            line.conflict.settled |= commit.settled_conflicts.contains(&line.id);
+        }
+        self.problems
+            .retain(|problem| !commit.settled_problems.contains(&problem.place));
+        for problem in &commit.problems {
+            self.problems.retain(|known| known.place != problem.place);
+            self.problems.push(problem.clone());
+        }
+        self.history.extend(commit.history.iter().cloned());
+        Ok(answers)
+    }
+
+    fn record(&mut self, conflict: &Conflict) {
+        let same = |line: &&mut ConflictLine| {
+            let known = &line.conflict;
+            !known.settled
+                && known.key == conflict.key
+                && known.column == conflict.column
+                && known.database == conflict.database
+                && known.sheet == conflict.sheet
+        };
+        match self.conflicts.iter_mut().find(same) {
+            Some(line) => line.conflict = conflict.clone(),
+            None => {
+                let id = self.conflicts.len() as i64 + 1;
+                self.conflicts.push(ConflictLine {
+                    id,
+                    conflict: conflict.clone(),
+                    decision: None,
+                });
+            }
+        }
+    }
+
+    fn apply(&mut self, apply: &Apply, now: Timestamp) -> Verdict<Applied> {
+        let key = &apply.key;
+        let current = self.rows.get(key).map(|row| row.values.clone());
+        let mut refused = Vec::new();
+        let mut take = |row: &mut Vec<Datum>, values: &[(usize, Datum)]| {
+            for (column, datum) in values {
+                let kind = self.mapping.columns[*column].kind;
+                match datum
+                    .as_deref()
+                    .map(|text| canonical(kind, text))
+                    .transpose()
+                {
+                    Ok(datum) => row[*column] = datum,
+                    Err(refusal) => refused.push((*column, refusal)),
+                }
+            }
+        };
+        let result = match (&apply.change, current) {
+            (Change::Insert { .. }, Some(_))
+            | (Change::Update { .. } | Change::Delete { .. }, None) => return Ok(Applied::Stale),
+            (Change::Insert { values }, None) => {
+                let mut row = vec![None; self.mapping.columns.len()];
+                take(&mut row, values);
+                if key_of_row(&self.mapping, &row) != *key {
+                    return broken(format!("{key:?} is inserted as {row:?}"));
+                }
+                if !refused.is_empty() && !self.setup.insert_leaves_out {
+                    return Ok(Applied::Refused {
+                        cells: refused,
+                        row: None,
+                    });
+                }
+                let fits = TableRow {
+                    values: row.clone(),
+                    listed: true,
+                    identity: 0,
+                };
+                if self.in_filter(&fits) {
+                    self.insert(row, now).map(Some)
+                } else {
+                    Err(refusal(
+                        "44000",
+                        "the new row does not match the row filter",
+                    ))
+                }
+            }
+            (Change::Update { values, expected }, Some(old)) => {
+                if old != *expected && !self.bugs.unconditional {
+                    return Ok(Applied::Stale);
+                }
+                let mut row = old.clone();
+                take(&mut row, values);
+                if key_of_row(&self.mapping, &row) != *apply.new_key.as_ref().unwrap_or(key) {
+                    return broken(format!(
+                        "an update of {key:?} to {:?} sets the key by {values:?}",
+                        apply.new_key
+                    ));
+                }
+                // The column that is to blame stays as it was; the others are applied.
+                while let Some((column, refusal)) =
+                    self.objection(key, &self.triggered(row.clone()))
+                {
+                    if row[column] == old[column] {
+                        break;
+                    }
+                    row[column] = old[column].clone();
+                    refused.push((column, refusal));
+                }
+                if row == old && !refused.is_empty() {
+                    return Ok(Applied::Refused {
+                        cells: refused,
+                        row: None,
+                    });
+                }
+                self.update(key, row, now).map(Some)
+            }
+            (Change::Delete { expected }, Some(row)) => {
+                if row != *expected && !self.bugs.unconditional {
+                    return Ok(Applied::Stale);
+                }
+                self.delete(key, now).map(|()| None)
+            }
+        };
+        Ok(match result {
+            Ok(row) => {
+                let left_out: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
+                let write = apply.base_after(&self.mapping, row.as_deref(), &left_out);
+                if apply.new_key.is_some() {
+                    self.bases.remove(key);
+                }
+                match write.base {
+                    _ if self.bugs.base_forgotten => {}
+                    Some(base) => drop(self.bases.insert(write.key, (base, write.sheet_hash))),
+                    None => drop(self.bases.remove(&write.key)),
+                }
+                let mut line = apply.history.clone();
+                line.new.retain(|(column, _)| !left_out.contains(column));
+                self.history.push(line);
+                Applied::Done { row, refused }
+            }
+            Err(refusal) => Applied::Refused {
+                cells: refused,
+                row: Some(refusal),
+            },
+        })
+    }
+}
