@@ -5,6 +5,7 @@ import { COMMANDS, MORE, moveBefore, noteEdit, type Command, type Plan } from ".
 import { askText } from "./dialog";
 import { el, icon, toast } from "./dom";
 import { FormulaBar } from "./formula-bar";
+import { gathered } from "./gathered";
 import { Grid, type Selection } from "./grid";
 import { openMenu } from "./menu";
 import { showNotes } from "./notes";
@@ -50,6 +51,8 @@ export class BookView implements View {
   private rows: Rows | undefined;
   private grid: Grid | undefined;
   private selection = FIRST;
+  private wanted: string | undefined;
+  private readonly reopen = gathered(() => this.restructure());
   private closed = false;
 
   constructor(
@@ -68,14 +71,15 @@ export class BookView implements View {
 
   /** Opens the tab of this title or id, the first one where none is named. */
   async open(wanted: string | undefined): Promise<void> {
+    this.wanted = wanted;
     try {
       const info = await api.book(this.id);
-      if (this.closed) return;
+      if (this.closed || wanted !== this.wanted) return;
       if (!info) return this.fail("There is no such spreadsheet here.");
-      const tab = wanted === undefined ? info.sheets.find((tab) => !tab.hidden) : find(info, wanted);
+      const tab = wanted === undefined ? first(info) : find(info, wanted);
       if (!tab) return this.fail(`“${info.title}” has no tab “${wanted ?? ""}”.`, info);
       this.show(info, tab);
-      if (tab.sheetId !== this.rows?.tab || this.sheet.querySelector(".empty")) await this.load(info, tab);
+      if (tab.sheetId !== this.rows?.tab) await this.load(info, tab);
     } catch (error) {
       this.fail((error as Error).message);
     }
@@ -84,7 +88,7 @@ export class BookView implements View {
   change(change?: api.Change): void {
     if (change && change.spreadsheetId !== this.id && change.kind !== "reset") return;
     const structural = !change || change.changes.length === 0 || change.changes.some((part) => !part.range);
-    if (structural) void this.restructure();
+    if (structural) void this.reopen();
     else void this.refresh(false);
   }
 
@@ -101,15 +105,10 @@ export class BookView implements View {
     try {
       const info = await api.book(this.id);
       if (this.closed) return;
-      const tab = info?.sheets.find((tab) => tab.sheetId === this.tab?.sheetId);
       if (!info) return this.fail("This spreadsheet was deleted.");
-      if (!tab) {
-        const first = info.sheets.find((tab) => !tab.hidden);
-        if (first) location.replace(address(this.id, first.title));
-        return;
-      }
+      const tab = info.sheets.find((tab) => tab.sheetId === this.tab?.sheetId);
+      if (!tab) return await this.open(this.rows ? undefined : this.wanted);
       const refrozen = frozen(tab) !== frozen(this.tab);
-      if (tab.title !== this.tab?.title) history.replaceState(null, "", address(this.id, tab.title));
       this.show(info, tab);
       if (refrozen || !this.rows) await this.load(info, tab);
       else await this.refresh(true);
@@ -122,6 +121,7 @@ export class BookView implements View {
     this.tab = tab;
     this.title.textContent = info.title;
     document.title = `${info.title} – sheetd`;
+    history.replaceState(null, "", address(this.id, tab.title));
     this.tabs.show(info, tab.sheetId);
   }
 
@@ -139,6 +139,7 @@ export class BookView implements View {
       select: (selection) => this.select(selection),
       write: (rect, values) => this.write(rect, values),
       move: (rect, before) => void this.act(moveBefore(rect, before)),
+      reading: () => toast("These rows are read first: copy again in a moment."),
       typing: (text) => this.bar.follow(text),
       menu: (x, y) => this.openMenu(x, y),
       key: (event) => this.key(event),
@@ -166,6 +167,7 @@ export class BookView implements View {
     this.rows?.close();
     this.rows = undefined;
     this.grid = undefined;
+    this.size.textContent = "";
     if (info) this.title.textContent = info.title;
     const back = el("a", { href: info ? address(info.spreadsheetId) : "#/" }, info ? "Open its first tab" : "All spreadsheets");
     this.sheet.replaceChildren(el("p", { className: "empty" }, message, el("br"), back));
@@ -185,7 +187,7 @@ export class BookView implements View {
     this.bar.show(this.selection, this.rows?.cell(row, column)?.typed ?? "");
   }
 
-  private write(rect: Rect, values: string[][]): void {
+  private write(rect: Rect, values: (string | null)[][]): void {
     const { rows, tab } = this;
     if (!rows || !tab) return;
     const edit: api.Edit = { set_range: { cell: cellName(rect.r0, rect.c0), values } };
@@ -239,9 +241,9 @@ export class BookView implements View {
       void this.editNote();
       return true;
     }
-    const command = COMMANDS.find((command) => command?.pressed?.(event));
+    const command = [...COMMANDS, ...MORE].find((command) => command?.pressed?.(event));
     if (command) void this.run(command);
-    return command !== undefined && command !== null;
+    return !!command;
   }
 
   private openMenu(x: number, y: number): void {
@@ -282,6 +284,10 @@ function describe(button: HTMLButtonElement, command: Command, selection: Select
 
 function at({ row, column }: Selection): Rect {
   return { r0: row, r1: row + 1, c0: column, c1: column + 1 };
+}
+
+function first(info: api.BookInfo): api.TabInfo | undefined {
+  return info.sheets.find((tab) => !tab.hidden);
 }
 
 function find(info: api.BookInfo, wanted: string): api.TabInfo | undefined {

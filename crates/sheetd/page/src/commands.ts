@@ -53,7 +53,7 @@ export const COMMANDS: readonly (Command | null)[] = [
   {
     name: "undo",
     icon: "undo",
-    label: () => "Undo",
+    label: () => "Undo the last change",
     keys: "Ctrl+Z",
     pressed: (event) => (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "z",
     plan: () => ({ edit: { undo: true } }),
@@ -117,7 +117,9 @@ export const MORE: readonly (Command | null)[] = [
     name: "clear",
     label: ({ rect }) => `Clear ${rangeName(rect)}`,
     keys: "Delete",
-    plan: ({ rect }) => ({ edit: { clear: rangeName(rect) } }),
+    pressed: (event) => event.key === "Delete" || event.key === "Backspace",
+    plan: ({ rect }, { rowCount }) =>
+      rect.r0 < rowCount ? { edit: { clear: rangeName({ ...rect, r1: Math.min(rect.r1, rowCount) }) } } : undefined,
   },
   null,
   {

@@ -11,6 +11,7 @@ const ROW_HEIGHT = 26;
 const SPARE_ROWS = 100;
 const MIN_WIDTH = 84;
 const MAX_WIDTH = 300;
+const SAMPLE_ROWS = 200;
 
 export interface Selection {
   row: number;
@@ -20,9 +21,11 @@ export interface Selection {
 
 export interface Person {
   select(selection: Selection): void;
-  write(rect: Rect, values: string[][]): void;
+  write(rect: Rect, values: (string | null)[][]): void;
   /** Rows were dragged to before this one. */
   move(rect: Rect, before: number): void;
+  /** What was to be copied must be read first. */
+  reading(): void;
   /** Typing goes on in a cell. */
   typing(text: string): void;
   menu(x: number, y: number): void;
@@ -96,15 +99,19 @@ export class Grid {
     }
   }
 
+  /** Wide enough for nearly all texts among the first rows. */
+  private width(column: number): number {
+    const texts = Array.from({ length: SAMPLE_ROWS }, (_, row) => this.rows.cell(row, column)?.shown.length ?? 0);
+    const lengths = texts.filter((length) => length > 0).sort((a, b) => a - b);
+    const long = lengths[Math.floor(lengths.length * 0.95)] ?? 0;
+    return Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, Math.ceil(long * 7) + 20));
+  }
+
   private column(column: number): ColumnRegular {
-    let longest = 0;
-    for (let row = 0; row < Math.min(this.rows.usedRows, 200); row++) {
-      longest = Math.max(longest, this.rows.cell(row, column)?.shown.length ?? 0);
-    }
     return {
       prop: column,
       name: letters(column),
-      size: Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, Math.ceil(longest * 7.3) + 22)),
+      size: this.width(column),
       cellTemplate: (h: CreateElement, cell: CellTemplateProp) => this.draw(h, cell),
       cellProperties: (cell: CellTemplateProp) => this.properties(cell),
     };
@@ -178,9 +185,12 @@ export class Grid {
     await this.readSelection();
   }
 
-  /** The focus comes back to the cell that had it. */
-  refocus(): Promise<void> {
-    return this.focus(this.selection.row, this.selection.column);
+  /** The focus comes back to what was selected. */
+  async refocus(): Promise<void> {
+    const { r0, r1, c0, c1 } = this.selection.rect;
+    const { y, type } = this.place(r0);
+    await this.element.setCellsFocus({ x: c0, y }, { x: c1 - 1, y: y + r1 - r0 - 1 }, "rgCol", type);
+    await this.readSelection();
   }
 
   private async scrollToRow(y: number): Promise<void> {
@@ -203,6 +213,11 @@ export class Grid {
     const { y, type } = this.place(from);
     const last = { x: this.columns - 1, y: y + to - from - 1 };
     await this.element.setCellsFocus({ x: 0, y }, last, "rgCol", type);
+    await this.readSelection();
+  }
+
+  private async selectColumn(x: number): Promise<void> {
+    await this.element.setCellsFocus({ x, y: 0 }, { x, y: this.lines - this.frozen - 1 }, "rgCol", "rgRow");
     await this.readSelection();
   }
 
@@ -244,6 +259,15 @@ export class Grid {
         line.map((_, c) => this.rows.cell(top + r, range.x + c)?.shown ?? ""),
       );
     });
+    for (const name of ["beforecopy", "beforecut"]) {
+      on(name, (event) => {
+        const { r0, r1 } = this.selection.rect;
+        if (this.rows.known(r0, r1)) return;
+        event.preventDefault();
+        this.person.reading();
+        void this.rows.load(r0, r1);
+      });
+    }
     on("afterfocus", () => void this.readSelection());
     // The library tells of a new focus, not of a range that came or went around the same one.
     for (const name of ["setrange", "mouseup", "keyup"]) on(name, () => setTimeout(() => void this.readSelection()));
@@ -260,10 +284,7 @@ export class Grid {
         event.preventDefault();
       }
     });
-    on("headerclick", (event: CustomEvent<ColumnRegular>) => {
-      const column = Number(event.detail.prop);
-      void this.element.setCellsFocus({ x: column, y: 0 }, { x: column, y: this.lines - this.frozen - 1 });
-    });
+    on<ColumnRegular>("headerclick", (event) => void this.selectColumn(Number(event.detail.prop)));
     this.element.addEventListener("input", (event) => this.person.typing((event.target as HTMLInputElement).value));
     this.element.addEventListener("mousedown", (event) => void this.pressNumber(event));
     this.element.addEventListener("contextmenu", (event) => void this.openMenu(event));
@@ -282,7 +303,7 @@ export class Grid {
     const values = Array.from({ length: rect.r1 - rect.r0 }, (_, r) =>
       Array.from({ length: rect.c1 - rect.c0 }, (_, c) => {
         const given = data[rect.r0 - offset + r]?.[rect.c0 + c];
-        return String(given ?? this.rows.cell(rect.r0 + r, rect.c0 + c)?.typed ?? "");
+        return given === undefined ? null : String(given);
       }),
     );
     this.person.write(rect, values);
@@ -365,6 +386,8 @@ export class Grid {
     event.preventDefault();
     // The press before this one has set the focus; the selection is known once that is drawn.
     await new Promise((done) => setTimeout(done, 50));
+    const header = target.closest<HTMLElement>("revogr-header [data-rgcol]");
+    if (header) await this.selectColumn(Number(header.dataset["rgcol"]));
     await this.readSelection();
     this.person.menu(event.clientX, event.clientY);
   }

@@ -2,6 +2,7 @@ import { address } from "./address";
 import * as api from "./api";
 import { askText } from "./dialog";
 import { el, icon, toast } from "./dom";
+import { gathered } from "./gathered";
 import type { View } from "./view";
 
 /** All spreadsheets. */
@@ -15,14 +16,14 @@ export function home(): View {
     el("header", {}, el("h1", {}, "Spreadsheets"), add),
     list,
   );
-  const load = async (): Promise<void> => {
+  const load = gathered(async () => {
     try {
       const books = await api.books();
       list.replaceChildren(...(books.length > 0 ? books.map(entry) : [nothing()]));
     } catch (error) {
       list.replaceChildren(el("p", { className: "empty" }, (error as Error).message));
     }
-  };
+  });
   void load();
   document.title = "sheetd";
   return { element, change: () => void load(), close: () => undefined };

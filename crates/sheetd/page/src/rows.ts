@@ -1,5 +1,6 @@
 import type { Rect } from "./a1";
 import * as api from "./api";
+import { gathered } from "./gathered";
 
 const PAGE = 200;
 const FLASH_MS = 2600;
@@ -43,9 +44,8 @@ export class Rows {
   private readonly wanted = new Set<number>();
   private settling: ReturnType<typeof setTimeout> | undefined;
   private generation = 0;
-  private refreshing: Promise<void> | undefined;
-  private dirty = false;
   private structural = false;
+  private readonly readVisible = gathered(() => this.refreshOnce());
   /** Own writes that the server was not yet heard of. */
   private readonly mine = new Map<number, Cell>();
   /** Own insertions, deletions and moves under way: what they shift did not change. */
@@ -90,20 +90,20 @@ export class Rows {
     return Math.floor(since) % 2 === 0 ? 1 : 2;
   }
 
-  /** Shows values at once, and takes them back if the server refuses them. */
-  async write(rect: Rect, values: string[][], save: () => Promise<unknown>): Promise<void> {
+  /** Shows values at once, and takes them back if the server refuses them; null leaves a cell as it is. */
+  async write(rect: Rect, values: (string | null)[][], save: () => Promise<unknown>): Promise<void> {
     const written = new Map<number, Cell>();
     for (let row = rect.r0; row < rect.r1; row++) {
       for (let column = rect.c0; column < rect.c1; column++) {
-        const typed = values[row - rect.r0]?.[column - rect.c0] ?? "";
-        written.set(row * STRIDE + column, this.guess(this.cell(row, column) ?? EMPTY, typed));
+        const typed = values[row - rect.r0]?.[column - rect.c0] ?? null;
+        if (typed !== null) written.set(row * STRIDE + column, this.guess(this.cell(row, column) ?? EMPTY, typed));
       }
     }
     for (const [key, cell] of written) this.mine.set(key, cell);
     this.watcher.changed();
     try {
       await save();
-      await this.refresh(false);
+      await this.reread(false);
     } finally {
       for (const [key, cell] of written) if (this.mine.get(key) === cell) this.mine.delete(key);
       this.watcher.changed();
@@ -115,37 +115,37 @@ export class Rows {
     this.shifting++;
     try {
       await save();
-      await this.refresh(true);
+      await this.reread(true);
     } finally {
       this.shifting--;
     }
   }
 
-  /** Reads what is visible anew and marks what differs; the rest is forgotten. */
-  refresh(structural: boolean): Promise<void> {
-    this.dirty = true;
-    this.structural ||= structural;
-    this.refreshing ??= this.refreshAll().finally(() => (this.refreshing = undefined));
-    return this.refreshing;
+  /** After own changes: these are saved, whether or not they can be read back now. */
+  private reread(structural: boolean): Promise<void> {
+    return this.refresh(structural).catch((error: Error) => this.watcher.failed(error));
   }
 
-  private async refreshAll(): Promise<void> {
-    while (this.dirty && !this.closed) {
-      await new Promise((done) => setTimeout(done, GATHER_MS));
-      this.dirty = false;
-      this.generation++;
-      const structural = this.structural;
-      this.structural = false;
-      const visible = this.watcher.visible();
-      const numbers = new Set(visible.flatMap(([from, to]) => pagesOf(from, to)));
-      const read = await Promise.all([...numbers].map(async (n) => [n, await this.read(n)] as const));
-      if (this.closed) return;
-      const before = this.pages;
-      this.pages = new Map(read);
-      if (!structural) this.markCells(before, visible);
-      else if (this.shifting === 0) this.markRows(before, visible);
-      this.watcher.changed();
-    }
+  /** Reads what is visible anew and marks what differs; the rest is forgotten. */
+  refresh(structural: boolean): Promise<void> {
+    this.structural ||= structural;
+    return this.readVisible();
+  }
+
+  private async refreshOnce(): Promise<void> {
+    await new Promise((done) => setTimeout(done, GATHER_MS));
+    if (this.closed) return;
+    this.generation++;
+    const structural = this.structural;
+    this.structural = false;
+    const visible = this.watcher.visible();
+    const read = await this.readAll(new Set(visible.flatMap(([from, to]) => pagesOf(from, to))));
+    if (this.closed) return;
+    const before = this.pages;
+    this.pages = new Map(read);
+    if (!structural) this.markCells(before, visible);
+    else if (this.shifting === 0) this.markRows(before, visible);
+    this.watcher.changed();
   }
 
   private markCells(before: Map<number, Page>, visible: [number, number][]): void {
@@ -191,21 +191,35 @@ export class Rows {
 
   private async readWanted(): Promise<void> {
     const visible = new Set(this.watcher.visible().flatMap(([from, to]) => pagesOf(from, to)));
-    const numbers = [...this.wanted].filter((n) => visible.has(n) && !this.pages.has(n));
+    const numbers = [...this.wanted].filter((n) => visible.has(n));
     this.wanted.clear();
+    await this.add(numbers);
+    this.settling = undefined;
+    this.watcher.changed();
+  }
+
+  /** Reads rows that are not known yet, whether they are visible or not. */
+  async load(from: number, to: number): Promise<void> {
+    await this.add(pagesOf(from, Math.min(to, this.usedRows)));
+  }
+
+  known(from: number, to: number): boolean {
+    return pagesOf(from, Math.min(to, this.usedRows)).every((n) => this.pages.has(n));
+  }
+
+  private async add(numbers: number[]): Promise<void> {
     const generation = this.generation;
     try {
-      const read = await Promise.all(numbers.map(async (n) => [n, await this.read(n)] as const));
-      if (this.closed) return;
+      const read = await this.readAll(numbers.filter((n) => !this.pages.has(n)));
       // What changed meanwhile is asked for again when it is drawn.
       if (generation === this.generation) for (const [n, page] of read) this.pages.set(n, page);
     } catch (error) {
-      this.watcher.failed(error as Error);
-      return;
-    } finally {
-      this.settling = undefined;
+      if (!this.closed) this.watcher.failed(error as Error);
     }
-    this.watcher.changed();
+  }
+
+  private readAll(numbers: Iterable<number>): Promise<(readonly [number, Page])[]> {
+    return Promise.all([...numbers].map(async (n) => [n, await this.read(n)] as const));
   }
 
   private async read(number: number): Promise<Page> {
