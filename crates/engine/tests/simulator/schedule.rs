@@ -146,7 +146,9 @@ impl fmt::Display for Schedule {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         writeln!(out, "replay(\n    {},\n    &[", self.setup)?;
         for op in &self.ops {
-            writeln!(out, "        {op:?},")?;
+            // Both kinds of edits know a `Delete`.
+            let op = format!("{op:?}").replace("Sheet(", "Sheet(SheetEdit::");
+            writeln!(out, "        {op},")?;
         }
         write!(out, "    ],\n);")
     }
