@@ -1,7 +1,7 @@
 //! Google's quota, kept in shared memory: all workers of the cluster spend one account's requests together.
 
 use engine::effect::Failure;
-use google::governor::{Caller, Decision, Exhausted, Governor, Kind, Limits, Need, Priority, name};
+use google::governor::{Caller, Decision, Governor, Limits, Need, Priority, exhausted, name};
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,17 +49,14 @@ pub fn ask(caller: Caller, need: Need, interactive: bool) -> Result<(), Duration
 }
 
 /// Google said 429: its quota and ours differ (another user of the account), so nothing goes out for as long as it asked.
-pub fn refused(caller: Caller, kind: Kind, failure: &Failure) {
-    let exhausted = if failure.message.contains("PerMinutePerProject") {
-        Exhausted::Project
-    } else {
-        Exhausted::Account
-    };
-    let until = now() + failure.retry_after_ms.unwrap_or(60_000) as i64;
-    GOVERNOR
-        .exclusive()
-        .0
-        .close(now(), caller, kind, exhausted, until);
+pub fn refused(caller: Caller, failure: &Failure) {
+    if let Some((kind, exhausted)) = exhausted(failure) {
+        let until = now() + failure.retry_after_ms.unwrap_or(60_000) as i64;
+        GOVERNOR
+            .exclusive()
+            .0
+            .close(now(), caller, kind, exhausted, until);
+    }
 }
 
 fn limits() -> Limits {

@@ -4,7 +4,7 @@
 use engine::cycle::Machine;
 use engine::effect::{Scope, SheetEffect, Stopped, Ways};
 use engine::value::{Key, Timestamp};
-use google::governor::{Caller, Kind, Need};
+use google::governor::{Caller, Need};
 use google::{Session as GoogleSession, Target};
 use pgrx::pg_sys;
 use std::collections::{HashMap, VecDeque};
@@ -74,8 +74,6 @@ struct Running {
     ticket: u64,
     /// The effect that waits for quota, and until when.
     waiting: Option<(SheetEffect, Instant)>,
-    /// The kind of quota that the last request took.
-    kind: Kind,
     scope: Scope,
     ways: Ways,
     dirty_ids: Vec<i64>,

@@ -3,7 +3,6 @@
 use engine::effect::{
     Again, Effect, Outcome, Report, Scope, SheetEffect, Start, Step, Stopped, Ways,
 };
-use google::governor::Kind;
 use std::time::{Duration, Instant};
 
 use super::trouble::{failed_answer, retries_by_itself, truncated};
@@ -68,7 +67,6 @@ impl Runner {
         let running = Running {
             ticket: 0,
             waiting: None,
-            kind: Kind::Read,
             scope,
             ways,
             dirty_ids: dirty.ids,
@@ -174,11 +172,6 @@ impl Runner {
         if matches!(effect, SheetEffect::Read) {
             self.live.last_read_at = now().0;
         }
-        running.kind = if need.writes > 0 {
-            Kind::Write
-        } else {
-            Kind::Read
-        };
         let work = Work::Perform {
             target: target.clone(),
             effect,

@@ -40,10 +40,8 @@ impl Runner {
                 let outcome = match outcome {
                     Ok(outcome) => Outcome::Sheet(outcome),
                     Err(failure) => {
-                        if let Some(opened) =
-                            self.loaded.as_ref().filter(|_| failure.reason == "quota")
-                        {
-                            quota::refused(opened.caller, running.kind, &failure);
+                        if let Some(opened) = self.loaded.as_ref() {
+                            quota::refused(opened.caller, &failure);
                         }
                         Outcome::Failed(failure)
                     }
