@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::mapping::{Column, Kind, Mapping};
-use crate::value::{Base, Cell, Datum, MARKS};
+use crate::value::{Base, Cell, Datum, FIRST_MARK};
 
 /// What Google takes in one cell.
 pub const MAX_CELL_CHARACTERS: usize = 50_000;
@@ -184,11 +184,10 @@ pub fn hash_cells(cells: &[Cell]) -> i64 {
             }
         }
     }
-    let hash = hasher.digest() as i64;
-    if MARKS.contains(&hash) {
-        hash + (1 << 40)
-    } else {
-        hash
+    match hasher.digest() as i64 >> 1 {
+        0 => 1,
+        hash if hash.unsigned_abs() >= FIRST_MARK => hash + 1,
+        hash => hash,
     }
 }
 

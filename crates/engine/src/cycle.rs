@@ -15,6 +15,7 @@ mod problems;
 mod quick;
 mod run;
 mod snapshot;
+mod stamp;
 mod structure;
 mod tag;
 

@@ -11,13 +11,14 @@ pub type Datum = Option<String>;
 /// [`crate::effect::BaseWrite::sheet_hash`] of a row that both sides agree the sheet does not have.
 pub const ABSENT: i64 = 0;
 
-/// The other values of [`crate::effect::BaseWrite::sheet_hash`] that are no hash: the row is part of a structural batch whose answer
-/// was not seen. A positive one is the stamp of an insertion, a negative one that of a deletion.
-///
-/// Two stand for no stamp: the row waits to be inserted, and the row is to be looked at whatever it shows.
-pub(crate) const TO_INSERT: i64 = i32::MAX as i64;
+/// The row waits to be inserted into the sheet; its base says nothing.
+pub(crate) const TO_INSERT: i64 = i64::MAX;
+
+/// The row is to be looked at whatever it shows.
 pub(crate) const TO_LOOK_AT: i64 = -TO_INSERT;
-pub(crate) const MARKS: std::ops::RangeInclusive<i64> = TO_LOOK_AT..=TO_INSERT;
+
+/// From this magnitude on [`crate::effect::BaseWrite::sheet_hash`] is a mark and no hash.
+pub(crate) const FIRST_MARK: u64 = 1 << 62;
 
 /// One cell as Sheets shows it with UNFORMATTED_VALUE and SERIAL_NUMBER.
 #[derive(Clone, Debug, PartialEq)]

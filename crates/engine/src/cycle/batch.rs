@@ -102,13 +102,16 @@ impl Cycle {
         }
         self.own_writes(&mut item);
         let state = self.memory.rows.get(&item.key).map(|known| known.state);
-        item.inserting = state == Some(State::Announced)
+        // Of a row that has left the sheet by our own hand nothing is agreed any more.
+        let left = state == Some(State::Left) && item.row.is_none();
+        item.inserting = left
+            || state == Some(State::Announced)
             || state == Some(State::Inserting) && item.row.is_none();
         if item.inserting {
             item.base = None;
         }
         // It is here after all: what stands in its hash's place has to go.
-        item.base_owed |= state == Some(State::Marked)
+        item.base_owed |= matches!(state, Some(State::Marked | State::Left))
             || matches!(state, Some(State::Announced | State::Inserting)) && item.row.is_some();
         Ok(Some(item))
     }
@@ -418,6 +421,11 @@ impl Cycle {
                 && item.anchor.is_some()
                 && matches!(item.plan.sheet, Some(SheetChange::Delete))
         });
+        let keys: Vec<Key> = doomed
+            .iter()
+            .filter_map(|index| items.get(*index))
+            .map(|item| item.key.clone())
+            .collect();
         let rows: Vec<TagRow> = doomed
             .iter()
             .filter_map(|index| items.get(*index))
@@ -431,7 +439,7 @@ impl Cycle {
         if rows.is_empty() {
             return Ok(());
         }
-        let deleted = self.delete(rows, stamp).await?;
+        let deleted = self.delete(rows, stamp, &keys).await?;
         let mut gone = Vec::new();
         for index in doomed {
             let Some(item) = items.get_mut(index) else {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use indexmap::IndexMap;
 
 use super::header::Layout;
+use super::stamp::{Lost, Stored, stored};
 use crate::effect::{Index, MetadataId, Place};
-use crate::value::{ABSENT, Cell, Datum, Key, MARKS, TO_INSERT, TO_LOOK_AT, Timestamp};
+use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// No position known.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -36,8 +37,8 @@ pub(super) struct Memory {
     pub anchors: Vec<MetadataId>,
     /// Stamps that still stand in the spreadsheet, oldest first.
     pub stamps: Vec<MetadataId>,
-    /// Stamps of structural batches that may still arrive, and the rows that they would insert.
-    pub lost: BTreeMap<MetadataId, Vec<Key>>,
+    /// Structural batches that may still arrive.
+    pub lost: BTreeMap<MetadataId, Lost>,
     /// Told apart from earlier plans made from an equal reading.
     pub salt: u64,
     /// Anchors of an earlier process are gone from the sheet.
@@ -70,18 +71,23 @@ pub(super) enum State {
     Announced,
     /// Being inserted into the sheet; nobody knows whether it has arrived.
     Inserting,
+    /// As `Based`; our own deletion of it from the sheet has been carried out.
+    Left,
     /// As `Based`; a mark is stored with it: it was being deleted, it has arrived without an answer, or more is owed to it.
     Marked,
 }
 
 impl State {
     pub(super) fn is_based(self) -> bool {
-        matches!(self, State::Based | State::Marked)
+        matches!(self, State::Based | State::Marked | State::Left)
     }
 
     /// Something else than a hash is stored with it.
     pub(super) fn is_marked(self) -> bool {
-        matches!(self, State::Announced | State::Inserting | State::Marked)
+        matches!(
+            self,
+            State::Announced | State::Inserting | State::Marked | State::Left
+        )
     }
 }
 
@@ -113,25 +119,28 @@ impl Memory {
         self.keyless.clear();
         self.rows = IndexMap::with_capacity(index.rows.len());
         for entry in index.rows {
-            let hash = entry.sheet_hash;
-            let state = match hash {
-                ABSENT => State::Absent,
-                TO_INSERT => State::Announced,
-                mark if mark > 0 && MARKS.contains(&mark) => State::Inserting,
-                mark if MARKS.contains(&mark) => State::Marked,
-                _ => State::Based,
+            let kind = stored(entry.sheet_hash);
+            let state = match &kind {
+                Stored::Hash => State::Based,
+                Stored::Absent => State::Absent,
+                Stored::ToInsert => State::Announced,
+                Stored::Batch { deletes: false, .. } => State::Inserting,
+                Stored::Batch { deletes: true, .. } | Stored::ToLookAt => State::Marked,
             };
-            if let Ok(stamp) = i32::try_from(hash.abs())
-                && ![ABSENT, TO_INSERT, TO_LOOK_AT].contains(&hash)
-            {
-                let inserted = (hash > 0).then(|| entry.key.clone());
-                self.lost.entry(stamp).or_default().extend(inserted);
-            }
-            let cells = if MARKS.contains(&hash) {
-                UNSETTLED
+            let cells = if kind == Stored::Hash {
+                entry.sheet_hash
             } else {
-                hash
+                UNSETTLED
             };
+            if let Stored::Batch { stamp, deletes } = kind {
+                let id = stamp.id;
+                let lost = self.lost.entry(id).or_insert_with(|| Lost {
+                    stamp,
+                    keys: Vec::new(),
+                    deletes,
+                });
+                lost.keys.push(entry.key.clone());
+            }
             self.rows.insert(
                 entry.key,
                 Known {

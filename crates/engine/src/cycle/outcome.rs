@@ -7,6 +7,7 @@ use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
+use super::stamp::mark;
 use crate::effect::{
     Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome, Failure,
     MetadataId, Operation, Refusal, Stamp, Winner,
@@ -52,7 +53,7 @@ impl Cycle {
             }
             if item.anchor.is_some() && matches!(item.plan.sheet, Some(SheetChange::Delete)) {
                 commit.bases.push(BaseWrite {
-                    sheet_hash: -i64::from(deletion.id),
+                    sheet_hash: mark(deletion, true),
                     ..base_write(item)
                 });
             }
@@ -470,7 +471,7 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 if absent {
                     *known = Known::new(State::Absent);
-                } else if known.state == State::Marked {
+                } else if matches!(known.state, State::Marked | State::Left) {
                     known.state = State::Based;
                 }
             }
@@ -481,7 +482,7 @@ impl Cycle {
                     None if item.awaits() => State::Announced,
                     None => State::Unbased,
                 };
-                let left = item.plan.pull_left || item.plan.push_left;
+                let left = item.plan.pull_left || item.plan.push_left || state == State::Marked;
                 let cells = if left {
                     UNSETTLED
                 } else {
@@ -532,6 +533,6 @@ fn inserting(item: &Item, stamp: &Stamp) -> BaseWrite {
     BaseWrite {
         key: item.key.clone(),
         base: Some(base),
-        sheet_hash: i64::from(stamp.id),
+        sheet_hash: mark(stamp, false),
     }
 }

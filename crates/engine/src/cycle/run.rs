@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::io::{Io, Stop, mismatch};
-use super::memory::{Memory, State, UNSETTLED};
+use super::memory::{Memory, UNSETTLED};
 use crate::effect::{
     Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place, Problem, Report,
-    Scope, SheetEffect, SheetOutcome, Stamp, Start, Stopped,
+    Scope, Start, Stopped,
 };
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
@@ -31,6 +31,7 @@ pub(super) struct Cycle {
     /// What stands for the last reading of the sheet, and how many structural batches were planned from it.
     pub reading: u64,
     pub ordinal: u64,
+    pub ordinal_in_all: u64,
     /// Rows of the last snapshot that this cycle deleted, ascending.
     pub removed: Vec<u32>,
     /// The first row below the data.
@@ -75,6 +76,7 @@ pub(super) async fn run(
         keep_dirty: false,
         reading: 0,
         ordinal: 0,
+        ordinal_in_all: 0,
         removed: Vec::new(),
         end: 0,
         window,
@@ -147,41 +149,6 @@ impl Cycle {
         match self.io.database(DatabaseEffect::ReadIndex).await? {
             DatabaseOutcome::Index(index) => self.memory.warm_up(index),
             _ => return Err(mismatch().into()),
-        }
-        Ok(())
-    }
-
-    /// A structural batch without an answer, of this process or of one that was killed, may arrive at any time until its stamp
-    /// is taken.
-    async fn close_lost_batches(&mut self) -> Result<(), Stop> {
-        if self.start.dry_run {
-            return Ok(());
-        }
-        while let Some((id, keys)) = self
-            .memory
-            .lost
-            .first_key_value()
-            .map(|(id, keys)| (*id, keys.clone()))
-        {
-            // The same words each time: a stamp that we closed before is told from one that the batch brought along.
-            let stamp = Stamp {
-                id,
-                value: format!("closed.{id}"),
-            };
-            let answer = self.io.sheet(SheetEffect::Claim { stamp }).await?;
-            let arrived = matches!(answer, SheetOutcome::Stamped { ours: false });
-            for key in keys {
-                if let Some(known) = self.memory.rows.get_mut(&key) {
-                    known.state = if arrived {
-                        State::Marked
-                    } else {
-                        State::Announced
-                    };
-                }
-            }
-            self.memory.lost.remove(&id);
-            self.memory.stamps.push(id);
-            self.sheet_unsure = true;
         }
         Ok(())
     }

@@ -301,7 +301,11 @@ impl Cycle {
             known.raw = 0;
             match known.state {
                 // One reading that misses a row may be a partial or an old one.
-                State::Announced | State::Inserting | State::Based | State::Marked
+                State::Announced
+                | State::Inserting
+                | State::Based
+                | State::Marked
+                | State::Left
                     if known.missing == 0 && (was_seen || known.state.is_based()) =>
                 {
                     known.missing = snapshot;
@@ -315,7 +319,7 @@ impl Cycle {
                     row: None,
                     raw: 0,
                 }),
-                State::Based | State::Marked => diff.missing.push(Sighting {
+                State::Based | State::Marked | State::Left => diff.missing.push(Sighting {
                     key: key.clone(),
                     row: None,
                     raw: 0,

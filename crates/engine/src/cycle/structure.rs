@@ -4,6 +4,7 @@ use super::batch::Piece;
 use super::io::{Stop, is_passing, mismatch};
 use super::memory::State;
 use super::run::Cycle;
+use super::stamp::Lost;
 use crate::codec::hash_raw;
 use crate::effect::{
     Deleted, Failure, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
@@ -34,17 +35,6 @@ impl Cycle {
         self.end = rows.max(self.mapping.header_row);
     }
 
-    /// Made from the reading, so that two writers that plan from one reading ask for one stamp, and only one gets it.
-    pub(super) fn stamp(&mut self) -> Stamp {
-        self.ordinal += 1;
-        let text = format!("{}.{}.{}", self.reading, self.ordinal, self.memory.salt);
-        let id = i32::try_from(hash_raw(text.as_bytes()) % 0x7FFF_FFF0).unwrap_or(0) + 1;
-        Stamp {
-            id,
-            value: format!("{:x}.{}", self.start.seed, self.next_id),
-        }
-    }
-
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {
         let old = self.memory.stamps.len().saturating_sub(KEPT_STAMPS);
         self.memory
@@ -68,6 +58,8 @@ impl Cycle {
         stamp: Stamp,
         keys: &[Key],
     ) -> Result<SheetOutcome, Stop> {
+        let deletes = matches!(effect, SheetEffect::Delete { .. });
+        let landed = if deletes { State::Left } else { State::Marked };
         let tidy = match &effect {
             SheetEffect::Insert { tidy, .. } | SheetEffect::Delete { tidy, .. } => tidy.clone(),
             _ => Vec::new(),
@@ -78,7 +70,7 @@ impl Cycle {
                 Ok(SheetOutcome::Stamped { ours }) => {
                     if ours {
                         self.memory.stamps.push(stamp.id);
-                        self.sent(keys, State::Marked);
+                        self.sent(keys, landed);
                     } else {
                         self.memory.salt = self.memory.salt.wrapping_add(1);
                     }
@@ -87,7 +79,9 @@ impl Cycle {
                 Ok(outcome) => {
                     self.tidied(&tidy);
                     self.memory.stamps.push(stamp.id);
-                    self.sent(keys, State::Marked);
+                    if !deletes {
+                        self.sent(keys, State::Marked);
+                    }
                     return Ok(outcome);
                 }
                 Err(failure) => {
@@ -98,8 +92,18 @@ impl Cycle {
                     }
                     // Whatever the last attempt met, an earlier one may still arrive.
                     if unsure {
-                        self.memory.lost.insert(stamp.id, keys.to_vec());
-                        self.sent(keys, State::Inserting);
+                        if !deletes {
+                            self.sent(keys, State::Inserting);
+                        }
+                        let id = stamp.id;
+                        self.memory.lost.insert(
+                            id,
+                            Lost {
+                                stamp,
+                                keys: keys.to_vec(),
+                                deletes,
+                            },
+                        );
                     }
                     return Err(failure.into());
                 }
@@ -112,8 +116,10 @@ impl Cycle {
         for key in keys {
             self.memory.known(key).state = state;
         }
-        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-        self.memory.end = self.memory.end.max(self.end.saturating_add(count));
+        if state != State::Left {
+            let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+            self.memory.end = self.memory.end.max(self.end.saturating_add(count));
+        }
     }
 
     /// New rows below the data; returns what they show.
@@ -144,6 +150,7 @@ impl Cycle {
         &mut self,
         rows: Vec<TagRow>,
         stamp: Stamp,
+        keys: &[Key],
     ) -> Result<Deleted, Stop> {
         let tidy = self.old_marks();
         let effect = SheetEffect::Delete {
@@ -151,7 +158,7 @@ impl Cycle {
             stamp: stamp.clone(),
             tidy,
         };
-        match self.structural(effect, stamp, &[]).await? {
+        match self.structural(effect, stamp, keys).await? {
             SheetOutcome::Deleted(deleted) => Ok(deleted),
             _ => Err(mismatch().into()),
         }

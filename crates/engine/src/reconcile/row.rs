@@ -330,7 +330,8 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
             let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
                                     let follows = pulls.table.is_some();
             if follows || pulls.pull_left || pulls.waits || !pulls.problems.is_empty() || pulls.asks_function {
-                Plan { follows, push_left: false, sheet: None, ..pulls }
+                                let settles = if follows { pulls.settles } else { Vec::new() };
+                Plan { follows, push_left: false, sheet: None, settles, ..pulls }
                         } else if row.mapping.direction == Direction::FromSheet {
                 // Nothing is written to such a sheet.
                 Plan::default()

@@ -1,0 +1,134 @@
+//! Stamps, and the marks that stand for them in the stored rows.
+//!
+//! Before a structural batch is sent, its stamp is stored with each row that it inserts or deletes, in place of the hash. Whoever
+//! comes after a crash finds out what became of the batch before planning anything.
+
+use super::io::Stop;
+use super::memory::State;
+use super::run::Cycle;
+use crate::codec::hash_raw;
+use crate::effect::{SheetEffect, SheetOutcome, Stamp};
+use crate::value::{ABSENT, FIRST_MARK, Key, TO_INSERT, TO_LOOK_AT};
+
+/// The largest stamp id; above it a mark could be taken for another one.
+const LAST_ID: u64 = 0x7FFF_FFF0;
+
+/// A structural batch whose fate is not known.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    pub stamp: Stamp,
+    pub keys: Vec<Key>,
+    pub deletes: bool,
+}
+
+/// What is stored in the place of a row's hash.
+#[derive(Debug, PartialEq)]
+pub(super) enum Stored {
+    Hash,
+    Absent,
+    ToInsert,
+    ToLookAt,
+    Batch { stamp: Stamp, deletes: bool },
+}
+
+pub(super) fn mark(stamp: &Stamp, deletes: bool) -> i64 {
+    let value = u64::from_str_radix(&stamp.value, 16).unwrap_or(0) & 0x7FFF_FFFF;
+    let bits = FIRST_MARK | (u64::from(stamp.id.unsigned_abs()) << 31) | value;
+    let mark = i64::try_from(bits).unwrap_or(TO_LOOK_AT);
+    if deletes { -mark } else { mark }
+}
+
+pub(super) fn stored(hash: i64) -> Stored {
+    match hash {
+        ABSENT => Stored::Absent,
+        TO_INSERT => Stored::ToInsert,
+        TO_LOOK_AT => Stored::ToLookAt,
+        _ if hash.unsigned_abs() < FIRST_MARK => Stored::Hash,
+        _ => {
+            let bits = hash.unsigned_abs() & !FIRST_MARK;
+            match i32::try_from(bits >> 31) {
+                Ok(id) => {
+                    let stamp = Stamp {
+                        id,
+                        value: format!("{:x}", bits & 0x7FFF_FFFF),
+                    };
+                    Stored::Batch {
+                        stamp,
+                        deletes: hash < 0,
+                    }
+                }
+                Err(_) => Stored::ToLookAt,
+            }
+        }
+    }
+}
+
+impl Cycle {
+    /// Its id is made from the reading, so that two writers that plan from one reading ask for one stamp and only one gets it;
+    /// its value tells this very batch.
+    pub(super) fn stamp(&mut self) -> Stamp {
+        self.ordinal += 1;
+        let id = loop {
+            let text = format!("{}.{}.{}", self.reading, self.ordinal, self.memory.salt);
+            let id = i32::try_from(hash_raw(text.as_bytes()) % LAST_ID).unwrap_or(0) + 1;
+            if !self.memory.stamps.contains(&id) {
+                break id;
+            }
+            self.memory.salt = self.memory.salt.wrapping_add(1);
+        };
+        let text = format!(
+            "{}.{}.{}",
+            self.start.seed, self.start.now.0, self.ordinal_in_all
+        );
+        self.ordinal_in_all += 1;
+        Stamp {
+            id,
+            value: format!("{:x}", hash_raw(text.as_bytes()) & 0x7FFF_FFFF),
+        }
+    }
+
+    /// A structural batch without an answer, of this process or of one that was killed, may arrive at any time until its stamp is
+    /// taken.
+    pub(super) async fn close_lost_batches(&mut self) -> Result<(), Stop> {
+        if self.start.dry_run {
+            return Ok(());
+        }
+        while let Some(lost) = self.memory.lost.values().next().cloned() {
+            let id = lost.stamp.id;
+            let arrived = self.has_arrived(&lost.stamp).await?;
+            for key in &lost.keys {
+                if let Some(known) = self.memory.rows.get_mut(key) {
+                    known.state = match (lost.deletes, arrived) {
+                        (false, true) | (true, false) => State::Marked,
+                        (false, false) => State::Announced,
+                        (true, true) => State::Left,
+                    };
+                }
+            }
+            self.memory.lost.remove(&id);
+            self.memory.stamps.push(id);
+            self.sheet_unsure = true;
+        }
+        Ok(())
+    }
+
+    async fn has_arrived(&self, stamp: &Stamp) -> Result<bool, Stop> {
+        // The same words each time: a stamp that we closed before is told from one that a batch brought along.
+        let closed = Stamp {
+            id: stamp.id,
+            value: format!("closed.{}", stamp.id),
+        };
+        let answer = self.io.sheet(SheetEffect::Claim { stamp: closed }).await?;
+        if !matches!(answer, SheetOutcome::Stamped { ours: false }) {
+            return Ok(false);
+        }
+        // Taken by the batch itself, or by another that was planned from an equal reading.
+        let answer = self
+            .io
+            .sheet(SheetEffect::Claim {
+                stamp: stamp.clone(),
+            })
+            .await?;
+        Ok(matches!(answer, SheetOutcome::Stamped { ours: true }))
+    }
+}
