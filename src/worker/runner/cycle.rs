@@ -3,6 +3,9 @@
 use engine::effect::{
     Again, Effect, Outcome, Report, Scope, SheetEffect, Start, Step, Stopped, Ways,
 };
+use engine::value::Cell;
+use google::Target;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::trouble::{failed_answer, retries_by_itself, truncated};
@@ -161,7 +164,11 @@ impl Runner {
         let Some((target, _)) = &opened.target else {
             return;
         };
-        let need = opened.google.need(target, &effect);
+        let target = Target {
+            checkbox_columns: boolean_columns(&effect),
+            ..target.clone()
+        };
+        let need = opened.google.need(&target, &effect);
         let interactive = !running.requests.is_empty() || !self.requests.is_empty();
         if let Err(wait) = quota::ask(opened.caller, need, interactive) {
             self.show_limited(wait);
@@ -172,10 +179,7 @@ impl Runner {
         if matches!(effect, SheetEffect::Read) {
             self.live.last_read_at = now().0;
         }
-        let work = Work::Perform {
-            target: target.clone(),
-            effect,
-        };
+        let work = Work::Perform { target, effect };
         running.ticket = self.send(shared, work);
         self.job = Job::Cycle(running);
     }
@@ -319,6 +323,19 @@ impl Runner {
         };
         self.answer_requests(&running.requests, &answer);
     }
+}
+
+/// Sheet columns in which new rows hold booleans: these are shown as checkboxes.
+fn boolean_columns(effect: &SheetEffect) -> Vec<u32> {
+    let SheetEffect::Insert { rows, .. } = effect else {
+        return Vec::new();
+    };
+    let booleans = rows
+        .iter()
+        .flatten()
+        .filter(|(_, cell)| matches!(cell, Cell::Bool(_)));
+    let columns: BTreeSet<u32> = booleans.map(|(column, _)| *column).collect();
+    columns.into_iter().collect()
 }
 
 fn ways(requests: &[(u64, RequestKind)]) -> Ways {
