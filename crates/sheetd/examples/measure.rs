@@ -18,10 +18,19 @@ fn main() {
     let token = token(&server, &agent);
     let get = |path: &str| {
         let request = agent.get(format!("{}{path}", server.url)).header("Authorization", format!("Bearer {token}"));
-        request.call().expect("an answer").into_body().with_config().limit(u64::MAX).read_to_vec().expect("a body").len()
+        request
+            .call()
+            .expect("an answer")
+            .into_body()
+            .with_config()
+            .limit(u64::MAX)
+            .read_to_vec()
+            .expect("a body")
+            .len()
     };
     let seed = |id: &str, rows: u32| {
-        let rows: Vec<Vec<Json>> = (0..rows).map(|r| (0..10).map(|c| json!(format!("cell {r} {c}"))).collect()).collect();
+        let rows: Vec<Vec<Json>> =
+            (0..rows).map(|r| (0..10).map(|c| json!(format!("cell {r} {c}"))).collect()).collect();
         let body = json!({ "id": id, "sheets": [{ "title": "Sheet1", "rows": rows }] });
         agent.post(format!("{}/_sheetd/spreadsheets", server.url)).send(body.to_string()).expect("seeded");
     };
@@ -38,7 +47,12 @@ fn main() {
     let put = |id: &str| {
         let url = format!("{}/v4/spreadsheets/{id}/values/Sheet1!A1?valueInputOption=RAW", server.url);
         let request = agent.put(url).header("Authorization", format!("Bearer {token}"));
-        request.send(json!({ "values": [["x"]] }).to_string()).expect("an answer").into_body().read_to_vec().expect("a body");
+        request
+            .send(json!({ "values": [["x"]] }).to_string())
+            .expect("an answer")
+            .into_body()
+            .read_to_vec()
+            .expect("a body");
     };
     rate("values.update of 1 cell, kept in the data file", &|| put("small"));
     rate("values.update of 1 cell among 1,000,000", &|| put("large"));

@@ -277,16 +277,34 @@ pub fn update_properties(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     Ok(())
 }
 
-/// Sizes by content are a matter of fonts: the lines go back to the default size.
+/// Columns become as wide as their widest text, measured roughly as Arial 10; rows go back to the default height.
 pub fn auto_resize(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     let (id, axis, start, end) = book.dimension_range(body.get("dimensions").unwrap_or(&Json::Null))?;
     let sheet = book.grid_mut(id)?;
     for index in start..end.min(sheet.size(axis)) {
         let mut props = sheet.props(axis, index);
-        props.pixels = None;
+        props.pixels = match axis {
+            Axis::Rows => None,
+            Axis::Columns => {
+                let widths = (0..sheet.row_count()).filter_map(|r| sheet.cell(r, index)).filter(|c| !c.is_blank());
+                widths.map(|c| text_width(&crate::model::render::formatted(c))).max()
+            }
+        };
         sheet.set_props(axis, index, props);
     }
     Ok(())
+}
+
+/// Pixels of a text and the padding beside it.
+fn text_width(text: &str) -> u32 {
+    let em = |c: char| match c {
+        'i' | 'j' | 'l' | '\'' | '.' | ',' | ':' | ';' | '|' | '!' | ' ' => 0.28,
+        'm' | 'w' | 'M' | 'W' => 0.83,
+        c if c.is_uppercase() => 0.667,
+        c if c.is_ascii() => 0.556,
+        _ => 0.8,
+    };
+    (text.chars().map(em).sum::<f64>() * 13.333 + 6.0).ceil() as u32
 }
 
 pub fn add_group(book: &mut Workbook, body: &Json) -> ApiResult<Json> {

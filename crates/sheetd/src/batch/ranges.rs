@@ -74,12 +74,13 @@ pub fn add_protected(book: &mut Workbook, body: &Json, context: &mut Context) ->
     let mut members = given;
     members.shift_remove("range");
     members.shift_remove("protectedRangeId");
+    let asked = stated_editors(&members);
     normalise_protection(&mut members, &context.caller);
     let object = Object { kind: ObjectKind::Protected, id: id.into(), ranges: vec![range.bounds], body: members };
     let mut shown = view::object(book, book.grid(range.sheet)?, &object, &context.caller);
     book.grid_mut(range.sheet)?.objects.push(object);
-    // The reply does not tell who may edit; a get does (recorded).
-    shown["editors"] = json!({});
+    // The reply repeats the editors that were sent; that the creator is one of them only a get tells (recorded).
+    shown["editors"] = asked;
     Ok(json!({ "protectedRange": shown }))
 }
 
@@ -89,16 +90,22 @@ fn normalise_protection(body: &mut Map<String, Json>, caller: &str) {
     if body.get("warningOnly").and_then(Json::as_bool) != Some(true) {
         body.shift_remove("warningOnly");
     }
-    let editors = body.get("editors").and_then(Json::as_object).cloned().unwrap_or_default();
-    let mut editors: Map<String, Json> =
-        editors.into_iter().filter(|(_, v)| v.as_array().is_none_or(|a| !a.is_empty()) && v != false).collect();
-    let users = editors.entry("users").or_insert_with(|| json!([]));
-    if let Json::Array(users) = users
+    let mut editors = stated_editors(body);
+    if editors.get("users").is_none() {
+        editors["users"] = json!([]);
+    }
+    if let Some(Json::Array(users)) = editors.get_mut("users")
         && !users.iter().any(|u| u.as_str() == Some(caller))
     {
         users.push(caller.into());
     }
-    body.insert("editors".to_owned(), Json::Object(editors));
+    body.insert("editors".to_owned(), editors);
+}
+
+/// The editors of a request without empty lists.
+fn stated_editors(body: &Map<String, Json>) -> Json {
+    let editors = body.get("editors").and_then(Json::as_object).cloned().unwrap_or_default();
+    editors.into_iter().filter(|(_, v)| v.as_array().is_none_or(|a| !a.is_empty()) && v != false).collect()
 }
 
 pub fn update_protected(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {

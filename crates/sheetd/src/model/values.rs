@@ -302,7 +302,9 @@ mod texts {
                 let deeper = format!("{inner}    ");
                 let field = |(name, v): (&String, &Json)| {
                     let value = proto_text(v, &deeper);
-                    format!("{inner}fields {{\n{inner}  key: {name:?}\n{inner}  value {{\n{value}{inner}  }}\n{inner}}}\n")
+                    format!(
+                        "{inner}fields {{\n{inner}  key: {name:?}\n{inner}  value {{\n{value}{inner}  }}\n{inner}}}\n"
+                    )
                 };
                 format!("{indent}struct_value {{\n{}{indent}}}\n", members.iter().map(field).collect::<String>())
             }

@@ -293,22 +293,21 @@ fn dimension_properties(axis: Axis, props: Props) -> Json {
     Json::Object(out)
 }
 
+/// Rows and cells end where the sheet's content does; a mask empties cells but does not shorten lists.
 fn row_data(sheet: &Sheet, rect: &Rect, mask: &Mask) -> Vec<Json> {
-    let Some(mask) = mask.member("values") else {
-        return Vec::new();
-    };
-    let mut rows = Vec::new();
-    for r in rect.r0..rect.r1 {
+    let shown = mask.member("values");
+    let row = |r: u32| {
         let cells = sheet.row(r).map(|row| &row.cells[..]).unwrap_or_default();
-        let end = cells.len().min(rect.c1 as usize);
-        let mut values: Vec<Json> =
-            cells.get(rect.c0 as usize..end).unwrap_or_default().iter().map(|c| cell(c, mask)).collect();
-        values
-            .truncate(values.iter().rposition(|v| v.as_object().is_some_and(|o| !o.is_empty())).map_or(0, |at| at + 1));
-        rows.push(if values.is_empty() { json!({}) } else { json!({ "values": values }) });
-    }
-    rows.truncate(rows.iter().rposition(|r| r.get("values").is_some()).map_or(0, |at| at + 1));
-    rows
+        let cells = cells.get(rect.c0 as usize..cells.len().min(rect.c1 as usize)).unwrap_or_default();
+        &cells[..cells.iter().rposition(|c| !c.is_bare()).map_or(0, |at| at + 1)]
+    };
+    let end = (rect.r0..rect.r1).rev().find(|r| !row(*r).is_empty()).map_or(rect.r0, |r| r + 1);
+    (rect.r0..end)
+        .map(|r| match (row(r), shown) {
+            ([], _) | (_, None) => json!({}),
+            (cells, Some(mask)) => json!({ "values": cells.iter().map(|c| cell(c, mask)).collect::<Vec<_>>() }),
+        })
+        .collect()
 }
 
 /// `CellData`, without what the mask leaves out.
