@@ -159,7 +159,11 @@ impl Ledger {
                 ))
             };
         };
-        let decided = row_named(sides, &self.names(&key)) && !sides.table.rows.contains_key(&key);
+        let row = sides.table.rows.get(&key);
+        let decided = match row {
+            Some(row) => !sides.table.in_filter(row),
+            None => row_named(sides, &self.names(&key)),
+        };
         if self.table_deleted.remove(&key).is_none() && !unseen && !decided {
             return broken(format!(
                 "row {key:?} is deleted from the sheet, and nobody deleted it in the table"

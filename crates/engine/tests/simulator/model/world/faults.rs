@@ -1,9 +1,11 @@
 //! What can go wrong between the driver and both sides.
 
-use super::super::ledger::Author;
+use super::super::ledger::{Author, Sides, keys_in_sheet};
+use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
 use super::{Pending, World};
 use engine::effect::{Class, Effect, Failure, Outcome, Scope, SheetEffect, SheetOutcome};
+use std::collections::BTreeSet;
 
 /// What becomes of the effect that is under way.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +54,7 @@ impl World {
                 Effect::Sheet(
                     batch @ (SheetEffect::Insert { .. }
                     | SheetEffect::Delete { .. }
+                    | SheetEffect::Write { .. }
                     | SheetEffect::Claim { .. }),
                 ),
             ) => {
@@ -100,8 +103,44 @@ impl World {
         };
         let now = self.tick();
         self.say(|| format!("  late: {effect:?}"));
+        let agreed = self.agreed_cells();
+        self.tab.landing = true;
         self.tab.carry_out(&effect, cycle, now)?;
+        self.tab.landing = false;
+        if matches!(effect, SheetEffect::Write { .. }) && !agreed.is_subset(&self.agreed_cells()) {
+            return broken("a write that comes late undoes what both sides had agreed on");
+        }
         self.book(Author::Engine { everything: false })
+    }
+
+    /// Cells that are equal on both sides.
+    fn agreed_cells(&self) -> BTreeSet<(Uid, usize)> {
+        let sides = Sides {
+            table: &self.table,
+            tab: &self.tab,
+            now: self.now(),
+        };
+        let mut agreed = BTreeSet::new();
+        for (key, uids) in keys_in_sheet(&self.table.mapping, sides) {
+            let Some(row) = self.table.rows.get(&key) else {
+                continue;
+            };
+            for uid in uids {
+                let place = self
+                    .tab
+                    .rows
+                    .iter()
+                    .position(|row| row.uid == uid)
+                    .expect("it stands there");
+                let cells = self.tab.mapped(place, sides.now);
+                let equal = |column: &usize| {
+                    self.ledger
+                        .agree(*column, &row.values[*column], &cells[*column])
+                };
+                agreed.extend((0..cells.len()).filter(equal).map(|column| (uid, column)));
+            }
+        }
+        agreed
     }
 }
 
