@@ -168,7 +168,11 @@ export class BookView implements View {
     this.rows = undefined;
     this.grid = undefined;
     this.size.textContent = "";
-    if (info) this.title.textContent = info.title;
+    this.bar.clear();
+    if (info) {
+      this.title.textContent = info.title;
+      this.tabs.show(info, undefined);
+    }
     const back = el("a", { href: info ? address(info.spreadsheetId) : "#/" }, info ? "Open its first tab" : "All spreadsheets");
     this.sheet.replaceChildren(el("p", { className: "empty" }, message, el("br"), back));
   }

@@ -36,6 +36,11 @@ export class FormulaBar {
     if (document.activeElement !== this.name) this.name.value = rangeName(selection.rect);
   }
 
+  clear(): void {
+    this.selection = undefined;
+    this.typed = this.field.value = this.name.value = "";
+  }
+
   /** What is being typed in the cell itself. */
   follow(text: string): void {
     this.field.value = text;

@@ -111,6 +111,7 @@ export class Grid {
     return {
       prop: column,
       name: letters(column),
+      filter: false,
       size: this.width(column),
       cellTemplate: (h: CreateElement, cell: CellTemplateProp) => this.draw(h, cell),
       cellProperties: (cell: CellTemplateProp) => this.properties(cell),

@@ -13,10 +13,10 @@ export class Tabs {
     private readonly closed: () => void,
   ) {}
 
-  show(book: BookInfo, current: number): void {
+  show(book: BookInfo, current: number | undefined): void {
     const visible = book.sheets.filter((tab) => !tab.hidden || tab.sheetId === current);
     const add = el("button", { type: "button", className: "add", title: "Add a tab", ariaLabel: "Add a tab" }, icon("plus"));
-    add.addEventListener("click", () => void this.add(book, current));
+    add.addEventListener("click", () => void this.add(book));
     const links = visible.map((tab) => this.link(book, tab, tab.sheetId === current));
     this.element.replaceChildren(add, el("div", { className: "strip" }, ...links));
     this.element.querySelector("[aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" });
@@ -35,11 +35,12 @@ export class Tabs {
     return link;
   }
 
-  private async add(book: BookInfo, current: number): Promise<void> {
+  private async add(book: BookInfo): Promise<void> {
     const titles = new Set(book.sheets.map((tab) => tab.title));
     let n = book.sheets.length + 1;
     while (titles.has(`Sheet${n}`)) n++;
-    if (await this.change(current, { add_tab: `Sheet${n}` })) {
+    const [anyTab] = book.sheets;
+    if (anyTab && (await this.change(anyTab.sheetId, { add_tab: `Sheet${n}` }))) {
       location.hash = address(book.spreadsheetId, `Sheet${n}`);
     }
   }
