@@ -3,6 +3,7 @@
 //! With it a test stands between any two requests of the worker, and a fault comes at an exact place instead of at a time.
 
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -160,7 +161,7 @@ struct Inner {
     plans: Vec<Plan>,
     closed: bool,
     ended: bool,
-    connections: Vec<TcpStream>,
+    connections: HashMap<usize, Arc<TcpStream>>,
 }
 
 pub struct Gate {
@@ -176,7 +177,8 @@ impl Gate {
         let inner = Arc::new(Mutex::new(Inner::default()));
         let shared = Arc::clone(&inner);
         std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
+            for (number, client) in listener.incoming().flatten().enumerate() {
+                let client = Arc::new(client);
                 {
                     let mut inner = lock(&shared);
                     if inner.ended {
@@ -185,11 +187,15 @@ impl Gate {
                     if inner.closed {
                         continue;
                     }
-                    inner.connections.extend(client.try_clone());
+                    inner.connections.insert(number, Arc::clone(&client));
                 }
                 let shared = Arc::clone(&shared);
-                // An error is a client or a server that went away: what tests do on purpose.
-                std::thread::spawn(move || drop(serve(client, upstream, &shared)));
+                std::thread::spawn(move || {
+                    // An error is a client or a server that went away: what tests do on purpose.
+                    let _ = serve(&client, upstream, &shared);
+                    let _ = client.shutdown(std::net::Shutdown::Both);
+                    lock(&shared).connections.remove(&number);
+                });
             }
         });
         Gate { address, inner }
@@ -231,7 +237,7 @@ impl Gate {
     pub fn close(&self) {
         let mut inner = lock(&self.inner);
         inner.closed = true;
-        for connection in inner.connections.drain(..) {
+        for connection in inner.connections.values() {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
     }
@@ -262,10 +268,9 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().expect("no thread panics while it holds this")
 }
 
-fn serve(client: TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) -> io::Result<()> {
+fn serve(mut client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) -> io::Result<()> {
     client.set_nodelay(true)?;
-    let mut reader = BufReader::new(client.try_clone()?);
-    let mut client = client;
+    let mut reader = BufReader::new(client);
     while let Some(request) = Message::read(&mut reader, false)? {
         let mut words = request.first_line().split(' ').map(str::to_owned);
         let (method, path) = (
@@ -424,7 +429,7 @@ impl Message {
         self.head.len() + self.body.len()
     }
 
-    fn write(&self, to: &mut TcpStream) -> io::Result<()> {
+    fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let mut whole = self.head.clone().into_bytes();
         whole.extend(&self.body);
         to.write_all(&whole)

@@ -149,6 +149,8 @@ fn the_quota_used_up() {
 fn a_key_that_was_revoked() {
     let (mut world, sheet) = World::with_products();
     world.google.revoke_key(true);
+    // A token lives on for up to an hour after its key: only the next one is refused.
+    world.google.fault(Fault::status(401), 1);
     change_both(&mut world, &sheet);
     wait_until_it_says(&mut world, &["key"]);
     assert!(
