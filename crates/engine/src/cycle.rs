@@ -10,6 +10,7 @@ mod header;
 mod io;
 mod item;
 mod memory;
+mod notes;
 mod outcome;
 mod problems;
 mod quick;

@@ -26,6 +26,8 @@ pub(super) struct Memory {
     pub problems: HashMap<Key, Vec<KnownProblem>>,
     /// Problems of rows without a usable key.
     pub keyless: HashSet<Place>,
+    /// Notes that have to be written, or taken away.
+    pub notes: HashMap<Place, Option<String>>,
     /// What a write whose answer was lost may have put into cells.
     pub in_flight: HashMap<Key, Vec<(usize, Cell, Datum)>>,
     /// When the last snapshot was asked for of which everything was dealt with.

@@ -38,19 +38,22 @@ impl Cycle {
             .iter()
             .map(|problem| problem.place.clone())
             .collect();
-        self.settled.extend(
-            self.memory
-                .keyless
-                .iter()
-                .filter(|place| !places.contains(place))
-                .cloned(),
-        );
         let known = std::mem::replace(&mut self.memory.keyless, places);
-        self.problems.extend(
-            problems
-                .into_iter()
-                .filter(|problem| !known.contains(&problem.place)),
-        );
+        for place in known
+            .difference(&self.memory.keyless)
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            self.note_settled(&place);
+            self.settled.push(place);
+        }
+        for problem in problems
+            .into_iter()
+            .filter(|problem| !known.contains(&problem.place))
+        {
+            self.note_problem(&problem);
+            self.problems.push(problem);
+        }
     }
 
     /// Problems that no batch recorded.
@@ -89,18 +92,26 @@ impl Cycle {
                 attempts,
                 retry_at: problem.retry_at,
             });
-            if refused || before.is_none_or(|one| one.code != problem.code) {
+            let is_new = before.is_none_or(|one| one.code != problem.code);
+            if is_new {
+                self.note_problem(&problem);
+            }
+            if refused || is_new {
                 commit.problems.push(problem);
             }
         }
         let over = old
             .iter()
             .filter(|one| known.iter().all(|now| now.column != one.column));
-        commit.settled_problems.extend(over.map(|one| Place {
-            key: Some(item.key.clone()),
-            sheet_row: None,
-            column: one.column,
-        }));
+        for one in over {
+            let place = Place {
+                key: Some(item.key.clone()),
+                sheet_row: None,
+                column: one.column,
+            };
+            self.note_settled(&place);
+            commit.settled_problems.push(place);
+        }
         if !known.is_empty() {
             self.memory.problems.insert(item.key.clone(), known);
         }

@@ -91,6 +91,9 @@ pub(super) async fn run(
         settled: Vec::new(),
     };
     let ended = cycle.rounds().await;
+    if ended.is_ok() {
+        cycle.annotate().await;
+    }
     let (report, memory) = cycle.finish(ended);
     (report, kept.unwrap_or(memory))
 }

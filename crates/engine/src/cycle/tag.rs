@@ -8,7 +8,7 @@ use super::item::Item;
 use super::run::Cycle;
 use super::snapshot::{Typed, typed_key};
 use crate::codec::hash_cells;
-use crate::effect::{MetadataId, SheetEffect, SheetOutcome, TagRow};
+use crate::effect::{MetadataId, Place, SheetEffect, SheetOutcome, TagRow};
 use crate::value::{Cell, Key};
 
 impl Cycle {
@@ -112,6 +112,15 @@ impl Cycle {
         }
         self.reading = reading;
         Ok(changed)
+    }
+
+    pub(super) fn is_noted_row(&self, place: &Place, cells: &[Cell]) -> bool {
+        // A row that is named by its number may have got another key since.
+        place.sheet_row.is_some()
+            || place
+                .key
+                .as_ref()
+                .is_none_or(|key| self.is_row_of(key, cells))
     }
 
     fn is_row_of(&self, key: &Key, cells: &[Cell]) -> bool {
