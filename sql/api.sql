@@ -112,7 +112,11 @@ FROM sheet_sync.mapping m
 JOIN sheet_sync._live() l ON l.mapping_id = m.id
 WHERE m.state = 'initialising' AND pg_catalog.has_table_privilege(m.table_name, 'SELECT');
 COMMENT ON VIEW sheet_sync.progress IS 'First merges that are running: phase, rows done, rows in all, rate.';
-GRANT SELECT ON sheet_sync.status, sheet_sync.progress TO PUBLIC;
+CREATE VIEW sheet_sync.capability AS
+SELECT c.account, c.endpoint, a.key AS question, a.value AS answer, c.probed_at
+FROM sheet_sync._capability c CROSS JOIN LATERAL pg_catalog.jsonb_each_text(c.answers) a;
+COMMENT ON VIEW sheet_sync.capability IS 'What the service was seen to do where its documentation says nothing: tried once per account, in a hidden tab that is removed afterwards.';
+GRANT SELECT ON sheet_sync.status, sheet_sync.progress, sheet_sync.capability TO PUBLIC;
 
 -- Nobody but the owner runs what stands behind the public functions; keys are for superusers, who may grant that on.
 DO $$

@@ -179,6 +179,15 @@ CREATE TABLE sheet_sync._credential (
 );
 COMMENT ON TABLE sheet_sync._credential IS 'Service-account keys. Secret: never dumped, never shown.';
 
+CREATE TABLE sheet_sync._capability (
+    account   text NOT NULL,
+    endpoint  text NOT NULL,
+    answers   jsonb NOT NULL,
+    probed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (account, endpoint)
+);
+COMMENT ON TABLE sheet_sync._capability IS 'What the service was seen to do where its documentation says nothing, per account and endpoint.';
+
 CREATE TABLE sheet_sync._cycle (
     mapping_id   integer PRIMARY KEY,
     cycle_id     bigint NOT NULL DEFAULT 0,

@@ -5,13 +5,14 @@
 //! the engine's state machine.
 
 use pgrx::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::postgres::process;
 use crate::postgres::transaction::transaction;
 use crate::shared::{self, Answer as RequestAnswer};
 
+mod capabilities;
 mod credentials;
 mod database;
 mod dirty;
@@ -31,6 +32,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 pub struct Shared {
     pub http: http::Http,
     pub sessions: credentials::Sessions,
+    /// Accounts that are being probed on behalf of one mapping; the others wait.
+    pub probing: HashSet<String>,
 }
 
 #[pg_guard]
@@ -58,6 +61,7 @@ fn run(database: pg_sys::Oid) {
     let mut shared = Shared {
         http: http::Http::new(),
         sessions: credentials::Sessions::default(),
+        probing: HashSet::new(),
     };
     let mut runners: HashMap<i32, Runner> = HashMap::new();
     let mut swept = Instant::now();
@@ -117,6 +121,10 @@ fn run(database: pg_sys::Oid) {
             }
         }
         for (mapping, ticket, answer) in shared.http.answers() {
+            if matches!(answer, http::Answer::Probed(_)) {
+                // Whoever asked may be gone; those that wait look again.
+                shared.probing.clear();
+            }
             if let Some(runner) = runners.get_mut(&mapping) {
                 runner.answered(&mut shared, ticket, answer);
             }

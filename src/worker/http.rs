@@ -2,7 +2,7 @@
 //! other people's DDL never wait for Google. Helpers touch nothing of Postgres's: owned data in, owned data out.
 
 use engine::effect::{Class, Failure, SheetEffect, SheetOutcome};
-use google::sheet::{Overview, Tab};
+use google::sheet::{Capabilities, Overview, Tab};
 use google::{Session, Target};
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -13,6 +13,9 @@ const THREADS: usize = 4;
 /// What to ask Google for.
 pub enum Work {
     Open {
+        spreadsheet_id: String,
+    },
+    Probe {
         spreadsheet_id: String,
     },
     AddTab {
@@ -28,6 +31,7 @@ pub enum Work {
 pub enum Answer {
     Opened(Result<Overview, Failure>),
     TabAdded(Result<Tab, Failure>),
+    Probed(Result<Capabilities, Failure>),
     Performed(Result<SheetOutcome, Failure>),
 }
 
@@ -139,6 +143,7 @@ fn serve(waiting: &Mutex<Receiver<Job>>, done: &Sender<(i32, u64, Answer)>) {
 fn carry_out(job: &Job) -> Answer {
     let call = AssertUnwindSafe(|| match &job.work {
         Work::Open { spreadsheet_id } => Answer::Opened(job.session.open(spreadsheet_id)),
+        Work::Probe { spreadsheet_id } => Answer::Probed(job.session.probe(spreadsheet_id)),
         Work::AddTab {
             spreadsheet_id,
             title,
@@ -156,6 +161,7 @@ fn carry_out(job: &Job) -> Answer {
         };
         match &job.work {
             Work::Open { .. } => Answer::Opened(Err(failure)),
+            Work::Probe { .. } => Answer::Probed(Err(failure)),
             Work::AddTab { .. } => Answer::TabAdded(Err(failure)),
             Work::Perform { .. } => Answer::Performed(Err(failure)),
         }

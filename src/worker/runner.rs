@@ -241,6 +241,10 @@ impl Runner {
             self.job = Job::Opening { ticket };
             return;
         }
+        if self.needs_probe() {
+            self.probe(shared);
+            return;
+        }
         self.begin_cycle(shared, &glance);
     }
 }

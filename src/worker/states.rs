@@ -164,7 +164,7 @@ pub fn sweep() {
 }
 
 /// What is not stored now is stored at the next turn: every caller's state is derived anew from what is.
-fn store(body: impl FnOnce(&mut Session)) {
+pub fn store(body: impl FnOnce(&mut Session)) {
     if let Err(refusal) = transaction(body) {
         pgrx::log!(
             "sheet_sync: a state could not be stored: {}",

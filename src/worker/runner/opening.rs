@@ -3,10 +3,11 @@
 use chrono_tz::Tz;
 use engine::cycle::Machine;
 use engine::effect::{Class, Failure, Outcome, Stopped};
+use engine::mapping::Direction;
 use google::Target;
 use google::governor::Need;
-use google::sheet::{Overview, Tab};
-use std::time::Instant;
+use google::sheet::{Capabilities, Overview, Tab};
+use std::time::{Duration, Instant};
 
 use super::trouble::needs_human;
 use super::{Job, Opened, Runner};
@@ -15,7 +16,14 @@ use crate::quota;
 use crate::shared::Phase;
 use crate::worker::http::{Answer, Work};
 use crate::worker::mappings::{self, Glance};
-use crate::worker::{Shared, database, states};
+use crate::worker::{Shared, capabilities, database, states};
+
+/// What a probe takes of the quota, about.
+const PROBE: Need = Need {
+    reads: 4,
+    writes: 8,
+};
+const WAIT_FOR_PROBE: Duration = Duration::from_millis(200);
 
 impl Runner {
     pub fn answered(&mut self, shared: &mut Shared, ticket: u64, answer: Answer) {
@@ -35,6 +43,9 @@ impl Runner {
                     }
                     Err(failure) => self.fail(Stopped::Failure(failure)),
                 }
+            }
+            (Job::Opening { ticket: awaited }, Answer::Probed(probed)) if *awaited == ticket => {
+                self.probed(shared, probed);
             }
             (Job::Cycle(running), Answer::Performed(outcome)) if running.ticket == ticket => {
                 let outcome = match outcome {
@@ -164,6 +175,48 @@ impl Runner {
             caller,
         });
         Ok(())
+    }
+
+    /// Before anything is written with an account: how does the service behave where its documentation says nothing?
+    pub(super) fn needs_probe(&self) -> bool {
+        self.loaded.as_ref().is_some_and(|opened| {
+            opened.mapping.engine.direction != Direction::FromSheet
+                && !capabilities::are_known(&opened.google)
+        })
+    }
+
+    pub(super) fn probe(&mut self, shared: &mut Shared) {
+        let Some(opened) = &self.loaded else { return };
+        let email = opened.google.client().identity().email().to_owned();
+        let spreadsheet_id = opened.mapping.spreadsheet_id.clone();
+        if shared.probing.contains(&email) {
+            self.not_before = Some(Instant::now() + WAIT_FOR_PROBE);
+            self.trouble_shown = false;
+            return;
+        }
+        if self.may_send(PROBE) {
+            shared.probing.insert(email);
+            let ticket = self.send(shared, Work::Probe { spreadsheet_id });
+            self.job = Job::Opening { ticket };
+        }
+    }
+
+    fn probed(&mut self, shared: &mut Shared, probed: Result<Capabilities, Failure>) {
+        self.job = Job::Idle;
+        let Some(opened) = &self.loaded else { return };
+        shared
+            .probing
+            .remove(opened.google.client().identity().email());
+        match probed {
+            Ok(capabilities) => {
+                capabilities::remember(&opened.google, &capabilities);
+                self.begin(shared);
+            }
+            Err(failure) => {
+                quota::refused(opened.caller, &failure);
+                self.fail(Stopped::Failure(failure));
+            }
+        }
     }
 
     /// For requests outside of cycles: where the quota does not allow one now, the mapping rests until it does.
