@@ -191,9 +191,9 @@ pub fn hash_cells(cells: &[Cell]) -> i64 {
     }
 }
 
-/// A fast hash of a row's raw bytes; only ever compared with others of the same process. Never 0.
+/// A fast hash of a row's raw bytes; only ever compared with others of the same process. Never 0 or 1.
 pub(crate) fn hash_raw(bytes: &[u8]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(bytes).max(1)
+    xxhash_rust::xxh3::xxh3_64(bytes).max(2)
 }
 
 impl Base {

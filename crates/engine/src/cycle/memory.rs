@@ -12,6 +12,9 @@ use crate::value::{Cell, Datum, Key, Timestamp};
 /// No position known.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
+/// Instead of a hash of bytes: more than one row of the sheet had the key when it was last read.
+pub(super) const DOUBLED: u64 = 1;
+
 /// A row that has to be looked at again whatever its bytes are.
 pub(super) const UNSETTLED: i64 = 0;
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::header::Layout;
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, State, UNSETTLED};
+use super::memory::{DOUBLED, NOWHERE, State, UNSETTLED};
 use super::run::{Cycle, bad_answer};
 use crate::codec::{hash_cells, hash_raw};
 use crate::effect::{
@@ -262,7 +262,7 @@ impl Cycle {
             known.missing = 0;
             if doubled.contains_key(&index) {
                 known.row = NOWHERE;
-                known.raw = 0;
+                known.raw = DOUBLED;
                 known.cells = UNSETTLED;
                 continue;
             }
@@ -296,7 +296,7 @@ impl Cycle {
             if *row != NOWHERE {
                 continue;
             }
-            let was_seen = known.row != NOWHERE;
+            let was_seen = known.row != NOWHERE || known.raw == DOUBLED;
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {

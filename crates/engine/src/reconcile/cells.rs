@@ -117,6 +117,8 @@ impl Merge<'_> {
                 Some(merged) => Verdict::Value(merged.get(column).cloned().flatten()),
                 None => Verdict::AskFunction,
             },
+            // A broken formula is no value that could be the last.
+            Policy::LastWriteWins if is_error(cell) => Verdict::Push,
             Policy::LastWriteWins => match self.last_writer() {
                 Side::Database => Verdict::Push,
                 Side::Sheet => Verdict::Pull,
