@@ -58,6 +58,9 @@ impl Ledger {
         if retyped {
             let standing = keys_in_sheet(&self.mapping, sides);
             if let Some(key) = old_key.filter(|key| !standing.contains_key(key)) {
+                if !sides.table.bases.contains_key(&key) {
+                    self.reinserted.insert(key.clone());
+                }
                 self.sheet_deleted.insert(key, false);
             }
             if let Some(key) = &new_key {
@@ -219,7 +222,8 @@ impl Ledger {
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
             (Some(old), None) if cleared && self.setup.on_table_delete == OnTableDelete::Clear => {
-                if self.table_deleted.remove(old).is_none() && !key_unseen {
+                let stands = sides.table.rows.contains_key(old);
+                if self.table_deleted.remove(old).is_none() && stands && !key_unseen {
                     return broken(format!(
                         "row {old:?} is cleared in the sheet, and nobody deleted it in the table"
                     ));

@@ -95,8 +95,9 @@ impl Ledger {
         if author == Author::Person {
             if row.in_filter {
                 self.table_deleted.insert(key.clone(), false);
-            } else {
-                // What the sheet may have under this key is a row of its own from here on.
+            }
+            // What the sheet may have under this key is a row of its own from here on.
+            if !row.in_filter || !sides.table.bases.contains_key(key) {
                 self.retyped.insert(key.clone());
             }
             return Ok(());
