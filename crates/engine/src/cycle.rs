@@ -14,6 +14,7 @@ mod notes;
 mod outcome;
 mod problems;
 mod quick;
+mod rekey;
 mod run;
 mod snapshot;
 mod stamp;

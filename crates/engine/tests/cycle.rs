@@ -282,7 +282,10 @@ impl World {
                         row[*column] = value.clone();
                     }
                 }
-                self.table.insert(apply.key.clone(), row.clone());
+                self.table.insert(
+                    apply.new_key.clone().unwrap_or_else(|| apply.key.clone()),
+                    row.clone(),
+                );
             }
             Change::Delete { .. } => {
                 self.table.remove(&apply.key);
@@ -903,4 +906,36 @@ fn a_new_column_gets_its_header_and_its_values() {
     world.cycle(Scope::Everything, &[]);
     assert_eq!(world.tab[0][3], text("unit_price"));
     assert_eq!(world.tab[3][3], Cell::Number(2.0));
+}
+
+#[test]
+fn a_key_edited_in_the_sheet_keeps_the_tables_row() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.tab[3][0] = Cell::Number(77.0);
+    let report = world.cycle(Scope::Full, &[]);
+    let change = &world.commits[0].apply[0];
+    assert_eq!(
+        (change.key.clone(), change.new_key.clone()),
+        (key(2), Some(key(77)))
+    );
+    assert!(matches!(change.change, Change::Update { .. }));
+    assert_eq!(report.rows_pulled, 1);
+    assert!(!world.bases.contains_key(&key(2)) && world.bases.contains_key(&key(77)));
+    world.table.remove(&key(2));
+    world.cycle(Scope::Full, &[2, 77]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(
+        (world.commits.len(), world.requests(), world.tab.len()),
+        (0, vec!["read"], 6)
+    );
+}
+
+#[test]
+fn a_row_typed_where_another_was_deleted_is_a_row_of_its_own() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.tab[3] = vec![Cell::Number(77.0), text("another"), Cell::Empty];
+    world.cycle(Scope::Full, &[]);
+    assert!(world.table.contains_key(&key(2)) && world.table.contains_key(&key(77)));
+    world.cycle(Scope::Full, &[77]);
+    assert!(!world.table.contains_key(&key(2)));
 }

@@ -27,6 +27,7 @@ impl Cycle {
         if everything {
             self.find_changed().await?;
         }
+        self.follow_keys(&mut diff, &snapshot, &layout).await?;
         let changed_at: HashMap<Key, Option<Timestamp>> = self
             .dirty
             .iter()

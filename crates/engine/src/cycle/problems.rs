@@ -324,7 +324,7 @@ impl Cycle {
 }
 
 /// A minute, two, four, … an hour.
-fn retry_at(now: Timestamp, attempts: u32) -> Timestamp {
+pub(super) fn retry_at(now: Timestamp, attempts: u32) -> Timestamp {
     let doublings = attempts.saturating_sub(1).min(LAST_DOUBLING);
     Timestamp(
         now.0

@@ -1,0 +1,267 @@
+//! A key that a person edited in the sheet: the table's row keeps its identity, and what else it has, under the new key.
+//!
+//! The old key is missing, a new one stands beside the very same cells: that is one row. Whatever else looks like it is a row
+//! that was deleted and another that was typed.
+
+use std::collections::HashMap;
+
+use super::batch::row_problem;
+use super::header::Layout;
+use super::io::{Stop, mismatch};
+use super::item::Item;
+use super::memory::{Known, KnownProblem, State};
+use super::problems::retry_at;
+use super::run::Cycle;
+use super::snapshot::{Diff, Sighting, parse};
+use crate::effect::{
+    Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome, LoadedRow,
+    Operation, Refusal, Snapshot,
+};
+use crate::mapping::{Direction, Side};
+use crate::value::{ABSENT, Base, Cell, Datum, Key};
+
+/// More keys than that are not edited by hand between two readings.
+const BY_HAND: usize = 200;
+
+/// One row under its old and its new key.
+struct Pair {
+    old: LoadedRow,
+    base: Base,
+    row: Vec<Datum>,
+    new: Key,
+    cells: Vec<Cell>,
+    /// The key column that differs, and its text under the new key.
+    column: usize,
+    text: String,
+}
+
+impl Cycle {
+    pub(super) async fn follow_keys(
+        &mut self,
+        diff: &mut Diff,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<(), Stop> {
+        let pulls = self.start.ways.pull && self.mapping.direction != Direction::ToSheet;
+        if self.start.dry_run || !pulls {
+            return Ok(());
+        }
+        let is_based = |key: &&Key| {
+            self.memory
+                .rows
+                .get(*key)
+                .is_some_and(|known| known.state == State::Based)
+        };
+        let missing = diff.missing.iter().map(|sighting| &sighting.key);
+        let gone: Vec<Key> = diff
+            .unconfirmed
+            .iter()
+            .chain(missing)
+            .filter(is_based)
+            .cloned()
+            .collect();
+        let is_new = |sighting: &&Sighting| {
+            self.memory
+                .rows
+                .get(&sighting.key)
+                .is_some_and(|known| known.state == State::Unbased)
+        };
+        let new: Vec<Sighting> = diff.changed.iter().filter(is_new).cloned().collect();
+        if gone.is_empty() || new.is_empty() || gone.len() > BY_HAND || new.len() > BY_HAND {
+            return Ok(());
+        }
+        let keys: Vec<Key> = gone
+            .iter()
+            .cloned()
+            .chain(new.iter().map(|sighting| sighting.key.clone()))
+            .collect();
+        let mut loaded = self.load(keys).await?;
+        let fresh = loaded.split_off(gone.len());
+        let pairs = self.pairs(loaded, fresh, &new, snapshot, layout)?;
+        for pair in &pairs {
+            // Held until the table has taken the key.
+            diff.missing.retain(|sighting| sighting.key != pair.old.key);
+            diff.unconfirmed.insert(pair.old.key.clone());
+        }
+        self.change_keys(diff, pairs).await
+    }
+
+    fn pairs(
+        &self,
+        gone: Vec<LoadedRow>,
+        fresh: Vec<LoadedRow>,
+        new: &[Sighting],
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<Vec<Pair>, Stop> {
+        let others = |cells: &[Cell]| -> Vec<Cell> {
+            let cells = cells.iter().enumerate();
+            cells
+                .filter(|(column, _)| !self.mapping.key.contains(column))
+                .map(|(_, cell)| cell.clone())
+                .collect()
+        };
+        let mut candidates = Vec::new();
+        for (row, sighting) in fresh.iter().zip(new) {
+            let (None, None, Some(at)) = (&row.row, &row.base, sighting.row) else {
+                continue;
+            };
+            let cells = layout.mapped(&parse(snapshot, at)?);
+            candidates.push((sighting.key.clone(), others(&cells), cells));
+        }
+        let mut twins: HashMap<Key, usize> = HashMap::new();
+        let mut found = Vec::new();
+        for old in gone {
+            let (Some(row), Some(base), true) = (old.row.clone(), old.base.clone(), old.in_filter)
+            else {
+                continue;
+            };
+            // A row that the table changed meanwhile is not moved under another key unseen.
+            let same = others(&base.sheet);
+            if base.database != row || same.iter().all(|cell| *cell == Cell::Empty) {
+                continue;
+            }
+            let mut alike = candidates.iter().filter(|(_, cells, _)| *cells == same);
+            let (Some((new, _, cells)), None) = (alike.next(), alike.next()) else {
+                continue;
+            };
+            *twins.entry(new.clone()).or_default() += 1;
+            let parts = old.key.0.iter().zip(&new.0).zip(&self.mapping.key);
+            let mut differing = parts.filter(|((before, after), _)| before != after);
+            let (Some(((_, text), column)), None) = (differing.next(), differing.next()) else {
+                continue;
+            };
+            if self.mapping.pulls(*column) {
+                let (column, text) = (*column, text.clone());
+                found.push(Pair {
+                    old,
+                    base,
+                    row,
+                    new: new.clone(),
+                    cells: cells.clone(),
+                    column,
+                    text,
+                });
+            }
+        }
+        found.retain(|pair| twins.get(&pair.new) == Some(&1));
+        Ok(found)
+    }
+
+    async fn change_keys(&mut self, diff: &mut Diff, mut pairs: Vec<Pair>) -> Result<(), Stop> {
+        let now = self.io.now();
+        let waits = |pair: &Pair| {
+            let known = self.memory.problems.get(&pair.new).into_iter().flatten();
+            known.into_iter().any(|problem| {
+                problem.column == Some(pair.column) && problem.retry_at.is_some_and(|at| at > now)
+            })
+        };
+        let (waiting, ready): (Vec<Pair>, Vec<Pair>) = pairs.drain(..).partition(waits);
+        let leave =
+            |diff: &mut Diff, key: &Key| diff.changed.retain(|sighting| sighting.key != *key);
+        for pair in &waiting {
+            leave(diff, &pair.new);
+        }
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit {
+            apply: ready.iter().map(Pair::apply).collect(),
+            ..Commit::default()
+        };
+        let applied = match self.io.database(DatabaseEffect::Commit(commit)).await? {
+            DatabaseOutcome::Committed(applied) if applied.len() == ready.len() => applied,
+            _ => return Err(mismatch().into()),
+        };
+        let mut ended = Commit::default();
+        for (pair, applied) in ready.into_iter().zip(applied) {
+            match applied {
+                Applied::Done { .. } => {
+                    self.report.rows_pulled += 1;
+                    diff.unconfirmed.remove(&pair.old.key);
+                    self.memory.rows.swap_remove(&pair.old.key);
+                    // What else is owed to the row is found under its new key.
+                    let known = self.memory.known(&pair.new);
+                    *known = Known {
+                        row: known.row,
+                        ..Known::new(State::Based)
+                    };
+                    ended.bases.push(BaseWrite {
+                        key: pair.old.key,
+                        base: None,
+                        sheet_hash: ABSENT,
+                    });
+                }
+                Applied::Stale => {
+                    self.stale = true;
+                    leave(diff, &pair.new);
+                }
+                Applied::Refused { cells, row } => {
+                    leave(diff, &pair.new);
+                    let refusal = cells.into_iter().map(|(_, refusal)| refusal).next().or(row);
+                    self.refuse_key(&pair, refusal);
+                }
+            }
+        }
+        if !ended.bases.is_empty() {
+            match self.io.database(DatabaseEffect::Commit(ended)).await? {
+                DatabaseOutcome::Committed(_) => {}
+                _ => return Err(mismatch().into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Neither the old row is deleted nor a new one made while the table does not take the key.
+    fn refuse_key(&mut self, pair: &Pair, refusal: Option<Refusal>) {
+        let Some(refusal) = refusal else {
+            return;
+        };
+        let mut problem = row_problem(&pair.new, Some(pair.column), Side::Database, refusal);
+        let before = self
+            .memory
+            .problems
+            .get(&pair.new)
+            .and_then(|known| known.first())
+            .map_or(0, |one| one.attempts);
+        problem.retry_at = Some(retry_at(self.io.now(), before + 1));
+        self.memory.problems.insert(
+            pair.new.clone(),
+            vec![KnownProblem {
+                column: Some(pair.column),
+                code: problem.code.clone(),
+                refused: None,
+                attempts: before + 1,
+                retry_at: problem.retry_at,
+            }],
+        );
+        if before == 0 {
+            self.note_problem(&problem);
+        }
+        self.problems.push(problem);
+    }
+}
+
+impl Pair {
+    fn apply(&self) -> Apply {
+        let item = Item::new(self.old.key.clone(), self.old.clone());
+        let old = self.row.get(self.column).cloned().flatten();
+        let new = Some(self.text.clone());
+        Apply {
+            key: self.old.key.clone(),
+            new_key: Some(self.new.clone()),
+            change: Change::Update {
+                values: vec![(self.column, new.clone())],
+                expected: self.row.clone(),
+            },
+            sheet: self.cells.clone(),
+            base: Some(self.base.clone()),
+            owed: Vec::new(),
+            history: item.line(
+                Side::Database,
+                Operation::Update,
+                vec![(self.column, old, new)],
+            ),
+        }
+    }
+}
