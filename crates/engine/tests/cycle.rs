@@ -460,7 +460,7 @@ fn a_tab_where_nothing_changed_is_read_and_nothing_else() {
     world.cycle(Scope::Full, &[]);
     assert_eq!(
         (world.requests(), world.loads, world.commits.len()),
-        (vec!["read"], 0, 0)
+        (vec!["tidy", "read"], 0, 0)
     );
 }
 
@@ -531,7 +531,7 @@ fn a_first_load_goes_in_pieces_and_each_is_recorded_before_the_next() {
         .filter(|name| **name == "insert")
         .count();
     assert_eq!((report.rows, report.stopped, inserts), (12_000, None, 3));
-    assert_eq!(world.requests()[..3], ["read", "header", "read"]);
+    assert_eq!(world.requests()[..4], ["tidy", "read", "header", "read"]);
     // Announced before, agreed after: two commits for each piece.
     assert_eq!(world.commits.len(), 6);
     world.cycle(Scope::Full, &[]);
@@ -668,7 +668,7 @@ fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
     world.fault = None;
     world.machine = Machine::new(world.mapping.clone());
     world.cycle(Scope::Full, &[7]);
-    assert_eq!(world.requests(), ["claim", "read", "insert"]);
+    assert_eq!(world.requests(), ["tidy", "claim", "read", "insert"]);
     assert_eq!(world.tab.len(), 4);
 }
 

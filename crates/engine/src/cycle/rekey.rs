@@ -9,7 +9,7 @@ use super::batch::row_problem;
 use super::header::Layout;
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::{Known, KnownProblem, State};
+use super::memory::{Known, KnownProblem, NOWHERE, State};
 use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Diff, Sighting, parse};
@@ -60,13 +60,20 @@ impl Cycle {
             .filter(is_based)
             .cloned()
             .collect();
-        let is_new = |sighting: &&Sighting| {
-            self.memory
-                .rows
-                .get(&sighting.key)
-                .is_some_and(|known| known.state == State::Unbased)
-        };
-        let new: Vec<Sighting> = diff.changed.iter().filter(is_new).cloned().collect();
+        // Those that the table refused as new rows too: the old row may have been what stood in their way.
+        let stands = |known: &Known| known.state == State::Unbased && known.row != NOWHERE;
+        let rows = self
+            .memory
+            .rows
+            .iter()
+            .filter(|(key, known)| stands(known) && !diff.doubled.contains(*key));
+        let new: Vec<Sighting> = rows
+            .map(|(key, known)| Sighting {
+                key: key.clone(),
+                row: Some(known.row),
+                raw: 0,
+            })
+            .collect();
         if gone.is_empty() || new.is_empty() || gone.len() > BY_HAND || new.len() > BY_HAND {
             return Ok(());
         }
@@ -182,10 +189,18 @@ impl Cycle {
                     self.memory.rows.swap_remove(&pair.old.key);
                     // What else is owed to the row is found under its new key.
                     let known = self.memory.known(&pair.new);
+                    let row = known.row;
                     *known = Known {
-                        row: known.row,
+                        row,
                         ..Known::new(State::Based)
                     };
+                    if diff.changed.iter().all(|sighting| sighting.key != pair.new) {
+                        diff.changed.push(Sighting {
+                            key: pair.new.clone(),
+                            row: Some(row),
+                            raw: 0,
+                        });
+                    }
                     ended.bases.push(BaseWrite {
                         key: pair.old.key,
                         base: None,

@@ -7,7 +7,7 @@ use super::io::{Io, Stop, mismatch};
 use super::memory::{Memory, UNSETTLED};
 use crate::effect::{
     Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place, Problem, Report,
-    Scope, Start, Stopped,
+    Scope, SheetEffect, Start, Stopped,
 };
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
@@ -152,6 +152,11 @@ impl Cycle {
         match self.io.database(DatabaseEffect::ReadIndex).await? {
             DatabaseOutcome::Index(index) => self.memory.warm_up(index),
             _ => return Err(mismatch().into()),
+        }
+        if !self.memory.tidied && !self.start.dry_run {
+            // From here on a write of a killed process that is still on its way finds no anchor.
+            self.io.sheet(SheetEffect::TidyAll).await?;
+            self.memory.tidied = true;
         }
         Ok(())
     }

@@ -23,10 +23,6 @@ impl Cycle {
         &mut self,
         rows: &[u32],
     ) -> Result<Vec<(MetadataId, Option<Vec<Cell>>)>, Stop> {
-        if !self.memory.tidied {
-            self.io.sheet(SheetEffect::TidyAll).await?;
-            self.memory.tidied = true;
-        }
         let header_anchor = self.anchor();
         let mut tags = vec![TagRow {
             row: self.mapping.header_row.saturating_sub(1),

@@ -22,18 +22,59 @@ pub(super) fn merge(
     sheet: &[Cell],
 ) -> Plan {
     let columns = row.mapping.columns.len();
+    let moved = base.is_none();
+    run(
+        row,
+        base.cloned().unwrap_or_else(|| Base::empty(columns)),
+        database,
+        sheet,
+        moved,
+        false,
+    )
+}
+
+/// The row came back to the table after it was kept in the sheet: all that the table has is new.
+pub(super) fn merge_renewed(
+    row: &Row<'_>,
+    kept: &Base,
+    database: &[Datum],
+    sheet: &[Cell],
+) -> Plan {
+    let had = kept
+        .sheet
+        .iter()
+        .enumerate()
+        .map(|(column, cell)| row.mapping.decode(column, cell));
+    let base = Base {
+        database: had.collect(),
+        sheet: kept.sheet.clone(),
+    };
+    run(row, base, database, sheet, true, true)
+}
+
+fn run(
+    row: &Row<'_>,
+    mut base: Base,
+    database: &[Datum],
+    sheet: &[Cell],
+    moved: bool,
+    renewed: bool,
+) -> Plan {
+    let columns = row.mapping.columns.len();
+    base.database.resize(columns, None);
+    base.sheet.resize(columns, Cell::Empty);
+    let plan = Plan {
+        base_moved: moved,
+        ..Plan::default()
+    };
     let mut merge = Merge {
         row,
-        plan: Plan {
-            base_moved: base.is_none(),
-            ..Plan::default()
-        },
-        base: base.cloned().unwrap_or_else(|| Base::empty(columns)),
+        plan,
+        base,
+        renewed,
         values: Vec::new(),
         writes: Vec::new(),
     };
-    merge.base.database.resize(columns, None);
-    merge.base.sheet.resize(columns, Cell::Empty);
     for column in 0..columns {
         let value = database.get(column).cloned().flatten();
         let cell = sheet.get(column).cloned().unwrap_or(Cell::Empty);
@@ -46,6 +87,8 @@ struct Merge<'a> {
     row: &'a Row<'a>,
     plan: Plan,
     base: Base,
+    /// What the table has is new, even where it is what it was.
+    renewed: bool,
     values: Vec<(usize, Datum)>,
     writes: Vec<(usize, Cell, Datum)>,
 }
@@ -55,7 +98,8 @@ impl Merge<'_> {
         let mapping = self.row.mapping;
         let base_value = self.base.database.get(column).cloned().flatten();
         let base_cell = self.base.sheet.get(column).cloned().unwrap_or(Cell::Empty);
-        let (table_changed, sheet_changed) = (base_value != value, base_cell != cell);
+        let (table_changed, sheet_changed) =
+            (self.renewed || base_value != value, base_cell != cell);
 
         // One key, whatever the cell looks like: it names the row on both sides.
         if mapping.key.contains(&column) || mapping.agreed(column, &value, &cell) {

@@ -1,6 +1,6 @@
 //! The table of design §6, by what each side has of the row.
 
-use super::cells::{error_cell, merge, standing, too_long};
+use super::cells::{error_cell, merge, merge_renewed, standing, too_long};
 use super::{Plan, Row, SheetChange, TableChange};
 use crate::codec::is_error;
 use crate::effect::{Conflict, ConflictRows, Decision, Place, Problem, Ways, Winner};
@@ -20,9 +20,7 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
         .filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
     match (known, database, row.sheet) {
         (None, Some(database), Some(sheet)) => match row.base {
-            Some(base) if base.is_absent_in_table() => {
-                merge(row, Some(&as_deleted(row, base)), database, sheet)
-            }
+            Some(base) if base.is_absent_in_table() => merge_renewed(row, base, database, sheet),
             _ => merge(row, None, database, sheet),
         },
         (base, Some(database), Some(sheet)) => merge(row, base, database, sheet),
@@ -39,19 +37,6 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
         (Some(base), Some(database), None) => deleted_in_sheet(row, base, database),
         (Some(base), None, Some(sheet)) => deleted_in_table(row, base, sheet),
         (_, None, None) => gone(row),
-    }
-}
-
-/// The row came back to the table after it was kept in the sheet: against what it was when it was deleted.
-fn as_deleted(row: &Row<'_>, base: &Base) -> Base {
-    let had = base
-        .sheet
-        .iter()
-        .enumerate()
-        .map(|(column, cell)| row.mapping.decode(column, cell));
-    Base {
-        database: had.collect(),
-        sheet: base.sheet.clone(),
     }
 }
 
