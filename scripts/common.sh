@@ -30,6 +30,33 @@ target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 export CARGO_TARGET_DIR=$target
 
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "this must run as root and there is no sudo: $*"
+    fi
+}
+
+# What apt says is shown only if it fails.
+apt() {
+    local log status=0
+    log=$(mktemp)
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >"$log" 2>&1 || status=$?
+    [ "$status" = 0 ] || cat "$log" >&2
+    rm -f "$log"
+    return "$status"
+}
+
+install_packages() {
+    command -v apt-get >/dev/null || die "please install: $*"
+    say "installing $*"
+    apt update
+    apt install -y --no-install-recommends "$@"
+}
+
 # A Postgres server refuses to run as root, so root runs it as the user that Debian's packages create.
 if [ "$(id -u)" = 0 ]; then server_user=postgres; else server_user=$(id -un); fi
 

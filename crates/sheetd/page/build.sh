@@ -17,7 +17,8 @@ quietly() { # what a step says is shown only when it fails
 }
 
 if newer node_modules/.package-lock.json package.json package-lock.json; then
-  quietly npm ci --no-audit --no-fund --loglevel=error
+  # Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms.
+  quietly npm install --no-save --no-audit --no-fund --loglevel=error
   touch node_modules/.package-lock.json
 fi
 if newer dist/index.html index.html package-lock.json tsconfig.json vite.config.ts src; then
