@@ -14,6 +14,7 @@
 //! | `sheet sort Name`, `sheet head B "Full name"` | sorted by a column; the header cell of a column overwritten |
 //! | `sheet move column A C`, `sheet insert column B` | columns moved or put in |
 //! | `sync` | the worker runs until nothing is left to do |
+//! | `push`, `pull`, `preview` | one cycle, one way or dry |
 //! | `until Write` | the worker goes on until that effect is about to be carried out |
 //! | `once Write` | … until that effect has been carried out and is not yet reported |
 //! | `fault AnswerLost` | that effect meets a fault (also Refused, Quota, RequestLost, Late, `Partial 1 2`: from the 1st data row, 2 rows) |

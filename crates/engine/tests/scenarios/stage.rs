@@ -261,6 +261,18 @@ impl Stage {
                 self.world.book_person()
             }
             ["sync"] => self.world.sync(),
+            ["push"] => {
+                self.world.one_way(true);
+                self.world.one_cycle()
+            }
+            ["pull"] => {
+                self.world.one_way(false);
+                self.world.one_cycle()
+            }
+            ["preview"] => {
+                self.world.preview();
+                self.world.one_cycle()
+            }
             ["until", effect] => {
                 while !self
                     .world

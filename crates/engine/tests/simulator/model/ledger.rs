@@ -89,9 +89,11 @@ impl Ledger {
 
     /// Compare both sides with how they stood at the last call, and book the differences on `author`.
     pub fn book(&mut self, author: Author, sides: Sides) -> Verdict {
-        self.book_table(author, sides)?;
-        self.book_sheet(author, sides)?;
-        self.close(sides);
+        let table_changed = self.book_table(author, sides)?;
+        let sheet_changed = self.book_sheet(author, sides)?;
+        if table_changed || sheet_changed {
+            self.close(sides);
+        }
         Ok(())
     }
 
@@ -187,6 +189,9 @@ impl Ledger {
 
     /// Entries whose value stands on the other side are settled.
     fn close(&mut self, sides: Sides) {
+        if self.table_edits.is_empty() && self.sheet_edits.is_empty() {
+            return;
+        }
         let standing = keys_in_sheet(&self.mapping, sides);
         let mut table_edits = std::mem::take(&mut self.table_edits);
         table_edits.retain(|(key, column), datum| {

@@ -432,7 +432,7 @@ impl World {
     fn carry_out(&mut self, effect: &Effect) -> Verdict<Outcome> {
         let now = self.tick();
         self.may_be_done(effect)?;
-        let standing = self.standing();
+        let standing = self.standing(effect);
         let author = self.author();
         let outcome = match effect {
             Effect::Database(effect) => {
@@ -462,7 +462,9 @@ impl World {
                 None => Outcome::Failed(failure(Class::RetryNow, "stale_position", false)),
             },
         };
-        self.mass_deletes_were_confirmed(effect, &standing)?;
+        if let Some(before) = standing {
+            self.mass_deletes_were_confirmed(effect, before)?;
+        }
         match effect {
             // A column whose header a person renamed is not ours any more: the new one begins empty.
             Effect::Sheet(SheetEffect::WriteHeader { .. }) => self.book(Author::Person)?,

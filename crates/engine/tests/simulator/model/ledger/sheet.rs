@@ -9,13 +9,13 @@ use engine::value::{Cell, Key};
 use std::collections::BTreeMap;
 
 impl Ledger {
-    pub(super) fn book_sheet(&mut self, author: Author, sides: Sides) -> Verdict {
+    pub(super) fn book_sheet(&mut self, author: Author, sides: Sides) -> Verdict<bool> {
         let tab = sides.tab;
         let after: BTreeMap<Uid, Vec<Cell>> = (tab.header() + 1..tab.rows.len())
             .map(|row| (tab.rows[row].uid, tab.mapped(row, sides.now)))
             .collect();
         if after == self.sheet {
-            return Ok(());
+            return Ok(false);
         }
         let before = std::mem::replace(&mut self.sheet, after);
         let after = self.sheet.clone();
@@ -46,7 +46,7 @@ impl Ledger {
                 self.snapshot.insert(uid, new.to_vec());
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn person_edits_sheet(&mut self, uid: Uid, old: &[Cell], new: &[Cell], sides: Sides) {
@@ -57,11 +57,11 @@ impl Ledger {
         let retyped = old_key != new_key;
         if retyped {
             let standing = keys_in_sheet(&self.mapping, sides);
-            if let Some(key) = old_key.filter(|key| !standing.contains_key(key)) {
-                if !sides.table.bases.contains_key(&key) {
+            if let Some(key) = old_key.as_ref().filter(|key| !standing.contains_key(key)) {
+                if !sides.table.bases.contains_key(key) {
                     self.reinserted.insert(key.clone());
                 }
-                self.sheet_deleted.insert(key, false);
+                self.sheet_deleted.insert(key.clone(), false);
             }
             if let Some(key) = &new_key {
                 self.retyped.insert(key.clone());
@@ -83,7 +83,12 @@ impl Ledger {
             let held = new_key
                 .as_ref()
                 .is_some_and(|key| self.held_lately(key, column, cell));
-            if self.mapping.key.contains(&column) || nothing || agreed == Some(cell) || held {
+            // Under its new key the row may still be the old one, and then nobody has touched this cell.
+            let former = old_key.as_ref().and_then(|key| sides.table.bases.get(key));
+            let former = former.and_then(|(base, _)| base.sheet.get(column));
+            let untouched = *cell == old[column] && former == Some(cell);
+            let agreed = agreed == Some(cell) || held || untouched;
+            if self.mapping.key.contains(&column) || nothing || agreed {
                 self.sheet_edits.remove(&(uid, column));
             } else {
                 self.sheet_edits.insert((uid, column), cell.clone());

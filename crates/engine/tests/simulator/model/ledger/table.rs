@@ -8,7 +8,18 @@ use engine::value::{Datum, Key};
 use std::collections::BTreeMap;
 
 impl Ledger {
-    pub(super) fn book_table(&mut self, author: Author, sides: Sides) -> Verdict {
+    pub(super) fn book_table(&mut self, author: Author, sides: Sides) -> Verdict<bool> {
+        let unchanged = |(key, row): (&Key, &TableRow)| {
+            self.table.get(key).is_some_and(|seen| {
+                seen.values == row.values
+                    && seen.identity == row.identity
+                    && seen.in_filter == sides.table.in_filter(row)
+            })
+        };
+        let rows = &sides.table.rows;
+        if rows.len() == self.table.len() && rows.iter().all(unchanged) {
+            return Ok(false);
+        }
         let seen = |row: &TableRow| SeenRow {
             identity: row.identity,
             values: row.values.clone(),
@@ -20,9 +31,6 @@ impl Ledger {
             .iter()
             .map(|(key, row)| (key.clone(), seen(row)))
             .collect();
-        if after == self.table {
-            return Ok(());
-        }
         let mut before = std::mem::replace(&mut self.table, after.clone());
         if author != Author::Person {
             self.carry_renames(&mut before, &after);
@@ -39,7 +47,7 @@ impl Ledger {
                 Some(_) => {}
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A key that was retyped in the sheet and carried over: the row is the same, its entries move along.

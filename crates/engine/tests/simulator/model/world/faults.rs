@@ -133,9 +133,11 @@ impl World {
                     .position(|row| row.uid == uid)
                     .expect("it stands there");
                 let cells = self.tab.mapped(place, sides.now);
+                // A formula follows what is written beside it.
                 let equal = |column: &usize| {
                     self.ledger
                         .agree(*column, &row.values[*column], &cells[*column])
+                        && !self.tab.computes(uid, *column)
                 };
                 agreed.extend((0..cells.len()).filter(equal).map(|column| (uid, column)));
             }

@@ -2,7 +2,7 @@
 
 use super::super::{Verdict, broken};
 use super::World;
-use engine::effect::{Change, Commit, DatabaseEffect, Effect, SheetEffect};
+use engine::effect::{Apply, Change, Commit, DatabaseEffect, Effect, SheetEffect};
 use engine::value::Key;
 use std::collections::BTreeSet;
 
@@ -38,7 +38,18 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    /// Taken before an effect that may delete rows.
+    pub(super) fn standing(&self, effect: &Effect) -> Option<Standing> {
+        let deletes = |apply: &Apply| matches!(apply.change, Change::Delete { .. });
+        let may_delete = match effect {
+            Effect::Database(DatabaseEffect::Commit(commit)) => commit.apply.iter().any(deletes),
+            Effect::Sheet(effect) => matches!(effect, SheetEffect::Delete { .. }),
+            Effect::Database(_) => false,
+        };
+        may_delete.then(|| self.stand())
+    }
+
+    fn stand(&self) -> Standing {
         Standing {
             uids: self.tab.rows.iter().map(|row| row.uid).collect(),
             keys: self.table.rows.keys().cloned().collect(),
@@ -49,9 +60,9 @@ impl World {
     pub(super) fn mass_deletes_were_confirmed(
         &mut self,
         effect: &Effect,
-        before: &Standing,
+        before: Standing,
     ) -> Verdict {
-        let now = self.standing();
+        let now = self.stand();
         let Some(cycle) = &mut self.cycle else {
             return Ok(());
         };

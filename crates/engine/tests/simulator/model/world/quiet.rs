@@ -75,6 +75,12 @@ impl World {
         self.clock
     }
 
+    /// A full cycle and nothing else.
+    pub fn one_cycle(&mut self) -> Verdict {
+        self.begin(Scope::Full)?;
+        self.finish()
+    }
+
     /// The cycle under way, to its end.
     pub fn finish(&mut self) -> Verdict {
         while self.cycle.is_some() {
