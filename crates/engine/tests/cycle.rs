@@ -939,3 +939,31 @@ fn a_row_typed_where_another_was_deleted_is_a_row_of_its_own() {
     world.cycle(Scope::Full, &[77]);
     assert!(!world.table.contains_key(&key(2)));
 }
+
+#[test]
+fn an_old_reading_undoes_nothing() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.set(2, "new");
+    world.cycle(Scope::Dirty, &[2]);
+    world.table.remove(&key(4));
+    world.cycle(Scope::Full, &[4]);
+    let fresh = world.tab.clone();
+    // As it was before both writes.
+    world.tab[3][1] = text("name 2");
+    world
+        .tab
+        .push(vec![Cell::Number(4.0), text("name 4"), Cell::Number(1.5)]);
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!((report.again, world.commits.len()), (Some(Again::Soon), 0));
+    world.tab = fresh;
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(
+        (world.table.len(), world.table[&key(2)][1].as_deref()),
+        (4, Some("new"))
+    );
+    // Shown twice, it is what a person wants.
+    world.tab[3][1] = text("name 2");
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.table[&key(2)][1].as_deref(), Some("name 2"));
+}

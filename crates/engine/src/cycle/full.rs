@@ -80,7 +80,7 @@ impl Cycle {
         self.give_keys(&snapshot, &diff.keyless, &changed_at)
             .await?;
         self.record_leftovers().await?;
-        if !self.stale && !self.start.dry_run {
+        if !self.stale && !self.held_back && !self.start.dry_run {
             self.memory.settled_at = Some(snapshot.sent_at);
         }
         Ok(())

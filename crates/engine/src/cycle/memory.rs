@@ -31,6 +31,8 @@ pub(super) struct Memory {
     pub keyless: HashSet<Place>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
+    /// Rows that we deleted from the sheet, by what they showed: a reading that has one again may be an old one.
+    pub buried: HashMap<Key, i64>,
     /// What a write whose answer was lost may have put into cells.
     pub in_flight: HashMap<Key, Vec<(usize, Cell, Datum)>>,
     /// When the last snapshot was asked for of which everything was dealt with.
@@ -60,6 +62,8 @@ pub(super) struct Known {
     pub raw: u64,
     /// Its mapped cells when it was settled, or [`UNSETTLED`].
     pub cells: i64,
+    /// Its mapped cells before that: a reading that shows them again is either a person's undo or an old one.
+    pub before: i64,
     /// The snapshot that first missed it, or 0.
     pub missing: u32,
     pub state: State,
@@ -112,6 +116,7 @@ impl Known {
             row: NOWHERE,
             raw: 0,
             cells: UNSETTLED,
+            before: UNSETTLED,
             missing: 0,
             state,
         }

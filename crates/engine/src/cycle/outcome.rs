@@ -16,6 +16,9 @@ use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
 use crate::value::{Base, Cell, Datum, TO_INSERT};
 
+/// As many deleted rows are remembered.
+const BURIED: usize = 10_000;
+
 impl Cycle {
     /// The table's changes, and everything that must be known before the sheet's cells are overwritten: who loses a conflict,
     /// and which rows are about to be inserted.
@@ -352,6 +355,11 @@ impl Cycle {
 
     pub(super) fn note_deleted(&mut self, item: &mut Item) {
         item.plan.sheet = None;
+        if self.memory.buried.len() < BURIED {
+            self.memory
+                .buried
+                .insert(item.key.clone(), settled_hash(item.cells.as_ref()));
+        }
         self.note_removed(item);
         self.pushed(item);
     }
@@ -490,10 +498,17 @@ impl Cycle {
                 };
                 let raw = if left { 0 } else { item.raw };
                 let row = item.row.unwrap_or(NOWHERE);
-                *self.memory.known(&item.key) = Known {
+                let known = self.memory.known(&item.key);
+                let before = if known.cells == cells {
+                    known.before
+                } else {
+                    known.cells
+                };
+                *known = Known {
                     row,
                     raw,
                     cells,
+                    before,
                     missing: 0,
                     state,
                 };

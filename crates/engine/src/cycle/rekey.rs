@@ -125,7 +125,10 @@ impl Cycle {
             };
             // A row that the table changed meanwhile is not moved under another key unseen.
             let same = others(&base.sheet);
-            if base.database != row || same.iter().all(|cell| *cell == Cell::Empty) {
+            if base.database != row
+                || !old.pending.is_empty()
+                || same.iter().all(|cell| *cell == Cell::Empty)
+            {
                 continue;
             }
             let mut alike = candidates.iter().filter(|(_, cells, _)| *cells == same);

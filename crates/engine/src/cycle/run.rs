@@ -39,6 +39,8 @@ pub(super) struct Cycle {
     pub window: (Option<Timestamp>, Timestamp),
     pub next_id: i32,
     pub sheet_unsure: bool,
+    /// An edit that was seen is dealt with later only.
+    pub held_back: bool,
     /// Rows with a base when the cycle began, and how many of them it deletes from each side.
     pub rows_at_start: usize,
     pub from_table: usize,
@@ -82,6 +84,7 @@ pub(super) async fn run(
         window,
         next_id: first,
         sheet_unsure: false,
+        held_back: false,
         rows_at_start: 0,
         from_table: 0,
         from_sheet: 0,

@@ -267,6 +267,21 @@ impl Cycle {
                 continue;
             }
             known.row = row.at;
+            let again = known.before == row.cells && known.cells != row.cells;
+            let risen =
+                self.memory.buried.remove(key) == Some(row.cells) && known.state == State::Unbased;
+            if trust.cells
+                && row.cells != UNSETTLED
+                && (again && known.state == State::Based || risen)
+            {
+                // The next reading tells whether this is news.
+                known.before = UNSETTLED;
+                known.raw = 0;
+                self.soon = true;
+                self.held_back = true;
+                diff.unconfirmed.insert(key.clone());
+                continue;
+            }
             let settled = trust.cells && row.cells != UNSETTLED && known.cells == row.cells;
             if settled {
                 known.raw = row.raw;
