@@ -2,6 +2,11 @@
 
 ARG PG_MAJOR=15
 
+FROM node:22-bookworm-slim AS page
+WORKDIR /page
+COPY crates/sheetd/page .
+RUN ./build.sh
+
 FROM rust:1-bookworm AS build
 ARG PG_MAJOR
 RUN apt-get update \
@@ -11,6 +16,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+COPY --from=page /page/dist crates/sheetd/page/dist
 RUN cargo install --locked cargo-pgrx --version "$(sed -n 's/^pgrx = "\(=.*\)"/\1/p' Cargo.toml)" \
     && cargo pgrx init --pg${PG_MAJOR} /usr/lib/postgresql/${PG_MAJOR}/bin/pg_config
 RUN cargo pgrx package --no-default-features --features pg${PG_MAJOR} --out-dir /out \

@@ -57,6 +57,11 @@ install_packages() {
     apt install -y --no-install-recommends "$@"
 }
 
+# What builds sheetd's page.
+node_is_new_enough() {
+    command -v npm >/dev/null && [ "$(node --version 2>/dev/null | sed 's/v\([0-9]*\).*/\1/')" -ge 20 ]
+}
+
 # A Postgres server refuses to run as root, so root runs it as the user that Debian's packages create.
 if [ "$(id -u)" = 0 ]; then server_user=postgres; else server_user=$(id -un); fi
 

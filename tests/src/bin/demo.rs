@@ -443,8 +443,9 @@ Everything above was checked. Postgres and sheetd stay up; try for yourself:
   SQL          psql -h 127.0.0.1 -p {port} -U postgres demo
                  UPDATE products SET price = price * 2 WHERE id = 1;
                  SELECT * FROM sheet_sync.status;
-  the sheet    {sheetd} get --server {url} {book} products
-               {sheetd} set --server {url} {book} products C2 12.50
+  the sheets   {url}/#/{book}/products
+               {sheetd} get {book} products --server {url}
+               {sheetd} set {book} products C2 12.50 --server {url}
   Adminer      make adminer        (in another terminal: edit the tables in a browser)
   log          tail -f {}
 
