@@ -80,12 +80,13 @@ CREATE TABLE sheet_sync._preview (
     column_name text,
     old_value   text,
     new_value   text,
-    reason      text NOT NULL
+    reason      text NOT NULL,
+    made_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE sheet_sync._preview IS 'Answers to preview(), until they are fetched.';
 REVOKE ALL ON sheet_sync._preview FROM PUBLIC;
 
-CREATE VIEW sheet_sync.status AS
+CREATE VIEW sheet_sync.status WITH (security_barrier) AS
 SELECT m.id AS mapping_id, m.table_name, m.spreadsheet_id, m.sheet_title AS sheet, m.direction, m.state, m.reason, m.hint, m.retry_at,
        c.rows, d.dirty_keys,
        CASE WHEN d.dirty_keys > 0 THEN pg_catalog.clock_timestamp() - d.oldest END AS database_lag,
@@ -103,7 +104,7 @@ LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS dirty_keys, pg_catalog.min(k.ch
 WHERE pg_catalog.has_table_privilege(m.table_name, 'SELECT');
 COMMENT ON VIEW sheet_sync.status IS 'A line per mapping: how it is doing, and what to do where it is not doing well.';
 
-CREATE VIEW sheet_sync.progress AS
+CREATE VIEW sheet_sync.progress WITH (security_barrier) AS
 SELECT m.id AS mapping_id, m.table_name, l.phase, l.rows_done, l.rows_total,
        CASE WHEN l.rows_done > 0 AND pg_catalog.clock_timestamp() > l.phase_started_at
             THEN pg_catalog.round((l.rows_done / EXTRACT(epoch FROM pg_catalog.clock_timestamp() - l.phase_started_at))::numeric, 1) END AS rows_per_second,
@@ -116,7 +117,7 @@ CREATE VIEW sheet_sync.capability AS
 SELECT c.account, c.endpoint, a.key AS question, a.value AS answer, c.probed_at
 FROM sheet_sync._capability c CROSS JOIN LATERAL pg_catalog.jsonb_each_text(c.answers) a;
 COMMENT ON VIEW sheet_sync.capability IS 'What the service was seen to do where its documentation says nothing: tried once per account, in a hidden tab that is removed afterwards.';
-GRANT SELECT ON sheet_sync.status, sheet_sync.progress, sheet_sync.capability TO PUBLIC;
+GRANT SELECT ON sheet_sync.status, sheet_sync.progress TO PUBLIC;
 
 -- Nobody but the owner runs what stands behind the public functions; keys are for superusers, who may grant that on.
 DO $$
@@ -129,6 +130,8 @@ BEGIN
     END LOOP;
     -- Checks that run as whoever edits a mapping, and what the views read.
     GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure), sheet_sync._live() TO PUBLIC;
+    -- Postgres wants this of whoever attaches a partition to a registered table; the functions check where they are called.
+    GRANT EXECUTE ON FUNCTION sheet_sync._capture_row(), sheet_sync._capture_truncate() TO PUBLIC;
 END
 $$;
 

@@ -31,7 +31,7 @@ CREATE TABLE sheet_sync.mapping (
     direction          text NOT NULL DEFAULT 'both' CHECK (direction IN ('both', 'to_sheet', 'from_sheet')),
     conflict_policy    text NOT NULL DEFAULT 'last_write_wins'
                        CHECK (conflict_policy IN ('last_write_wins', 'database_wins', 'sheet_wins', 'manual', 'conflict_function')),
-    conflict_function  regprocedure,
+    conflict_function  text,
     tie                text NOT NULL DEFAULT 'database' CHECK (tie IN ('database', 'sheet')),
     on_table_delete    text NOT NULL DEFAULT 'delete_row' CHECK (on_table_delete IN ('delete_row', 'clear', 'keep')),
     on_sheet_delete    text NOT NULL DEFAULT 'delete' CHECK (on_sheet_delete IN ('delete', 'keep')),
@@ -57,6 +57,7 @@ COMMENT ON COLUMN sheet_sync.mapping.sheet_id IS 'The tab''s stable id (gid in t
 COMMENT ON COLUMN sheet_sync.mapping.sheet_title IS 'The tab''s title: what to look for or make at first, later only shown.';
 COMMENT ON COLUMN sheet_sync.mapping.key_columns IS 'The primary-key or chosen unique columns that name a row on both sides.';
 COMMENT ON COLUMN sheet_sync.mapping.all_columns IS 'True where no columns were named: columns added to the table later join the mapping.';
+COMMENT ON COLUMN sheet_sync.mapping.conflict_function IS 'Name and argument types; text, because pg_upgrade refuses tables with regprocedure.';
 COMMENT ON COLUMN sheet_sync.mapping.tie IS 'Who wins under last_write_wins when the times cannot tell.';
 COMMENT ON COLUMN sheet_sync.mapping.max_delete_percent IS 'A cycle that would delete more than this share of the rows stops the mapping and asks.';
 COMMENT ON COLUMN sheet_sync.mapping.max_delete_rows IS 'Up to this many deleted rows max_delete_percent does not apply.';
@@ -75,7 +76,8 @@ CREATE TABLE sheet_sync.mapping_column (
     number_format   text,
     header_known    boolean NOT NULL DEFAULT false,
     PRIMARY KEY (mapping_id, position),
-    UNIQUE (mapping_id, column_name)
+    -- Checked at the end of a statement: renames may swap names.
+    UNIQUE (mapping_id, column_name) DEFERRABLE INITIALLY IMMEDIATE
 );
 COMMENT ON TABLE sheet_sync.mapping_column IS 'The mapped columns of each mapping with their headers. direction, conflict_policy and number_format may be changed with UPDATE.';
 COMMENT ON COLUMN sheet_sync.mapping_column.direction IS 'from_sheet: a formula column, pulled and never overwritten. to_sheet: shown in the sheet, edits there are put back.';
@@ -192,13 +194,14 @@ CREATE TABLE sheet_sync._cycle (
     mapping_id   integer PRIMARY KEY,
     cycle_id     bigint NOT NULL DEFAULT 0,
     merged       boolean NOT NULL DEFAULT false,
+    layout       text,
     started_at   timestamptz,
     ended_at     timestamptz,
     rows         bigint NOT NULL DEFAULT 0,
     rows_pushed  bigint NOT NULL DEFAULT 0,
     rows_pulled  bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, and totals.';
+COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, and the table''s layout when it last looked.';
 
 -- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping) go with it.
 CREATE FUNCTION sheet_sync._forget_mapping() RETURNS trigger
@@ -228,15 +231,18 @@ BEGIN
     CREATE POLICY readers ON sheet_sync.mapping FOR SELECT
         USING (pg_catalog.has_table_privilege(table_name, 'SELECT'));
     CREATE POLICY owners ON sheet_sync.mapping FOR UPDATE
-        USING (pg_catalog.pg_has_role((SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = table_name), 'USAGE'));
+        USING (pg_catalog.pg_has_role((SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = table_name), 'USAGE')
+               AND pg_catalog.pg_has_role(run_as, 'USAGE'));
     FOREACH name IN ARRAY ARRAY['mapping_column', 'conflict', 'problem', 'history'] LOOP
         EXECUTE pg_catalog.format('ALTER TABLE sheet_sync.%I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE pg_catalog.format('CREATE POLICY readers ON sheet_sync.%I FOR SELECT USING (EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = mapping_id))', name);
+        -- Values of rows that the table's own row-level security hides from somebody are hidden here too.
+        EXECUTE pg_catalog.format('CREATE POLICY readers ON sheet_sync.%I FOR SELECT USING (EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = mapping_id%s))',
+                                  name, CASE WHEN name <> 'mapping_column' THEN ' AND NOT pg_catalog.row_security_active(m.table_name)' ELSE '' END);
         EXECUTE pg_catalog.format('GRANT SELECT ON sheet_sync.%I TO PUBLIC', name);
     END LOOP;
     CREATE POLICY owners ON sheet_sync.mapping_column FOR UPDATE
         USING (EXISTS (SELECT FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name
-                       WHERE m.id = mapping_id AND pg_catalog.pg_has_role(c.relowner, 'USAGE')));
+                       WHERE m.id = mapping_id AND pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.pg_has_role(m.run_as, 'USAGE')));
 END
 $$;
 GRANT SELECT ON sheet_sync.mapping TO PUBLIC;

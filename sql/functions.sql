@@ -214,7 +214,18 @@ BEGIN
     END IF;
     PERFORM sheet_sync._require_owner(caller, table_name);
 
+    IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = table_name AND relation.relkind = 'r') THEN
+        RAISE EXCEPTION 'table % has inheritance children', table_name
+            USING ERRCODE = 'wrong_object_type', DETAIL = 'Their rows are shown with the parent''s and yet are not captured with it.',
+                  HINT = 'Register the children, or make the table a partitioned one.';
+    END IF;
     key := sheet_sync._key_columns(table_name, key_columns);
+    SELECT a.attname AS name INTO bad FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = table_name AND a.attname = ANY (key) AND t.typcategory = 'A';
+    IF FOUND THEN
+        RAISE EXCEPTION 'key column "%" of table % is an array', bad.name, table_name
+            USING ERRCODE = 'invalid_table_definition', HINT = 'Name other columns with key_columns.';
+    END IF;
     IF columns IS NULL THEN
         SELECT array_agg(a.attname::text ORDER BY a.attnum) INTO wanted
         FROM pg_attribute a WHERE a.attrelid = table_name AND a.attnum > 0 AND NOT a.attisdropped;
@@ -263,7 +274,7 @@ BEGIN
     INSERT INTO sheet_sync.mapping (table_name, spreadsheet_id, sheet_id, sheet_title, key_columns, all_columns, direction, conflict_policy,
                                     conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, run_as)
     VALUES (table_name, spreadsheet_id, CASE WHEN sheet IS NULL THEN gid END, sheet, key, columns IS NULL, direction, conflict_policy,
-            conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner)
+            conflict_function::text, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner)
     RETURNING mapping.id INTO id;
     INSERT INTO sheet_sync._cycle (mapping_id) VALUES (id);
     INSERT INTO sheet_sync.mapping_column (mapping_id, position, column_name, attnum, header, kind, direction)
@@ -340,7 +351,9 @@ DECLARE
     one integer;
 BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
-        UPDATE sheet_sync.mapping SET deletes_confirmed = true, state = 'active', reason = NULL, hint = NULL, retry_at = NULL WHERE id = one;
+        UPDATE sheet_sync.mapping
+        SET deletes_confirmed = true, state = CASE state WHEN 'failed' THEN 'active' ELSE state END, reason = NULL, hint = NULL, retry_at = NULL
+        WHERE id = one;
     END LOOP;
 END
 $$;
@@ -411,7 +424,9 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'End the mapping with sheet_sync.unregister_table() and register it anew.';
     END IF;
     IF NEW.conflict_function IS DISTINCT FROM OLD.conflict_function AND NEW.conflict_function IS NOT NULL THEN
-        PERFORM sheet_sync._check_conflict_function(NEW.conflict_function);
+        PERFORM sheet_sync._check_conflict_function(NEW.conflict_function::regprocedure);
+        -- Qualified, whatever the search_path of whoever wrote it.
+        NEW.conflict_function := NEW.conflict_function::regprocedure::text;
     END IF;
     IF NEW.row_filter IS DISTINCT FROM OLD.row_filter AND NEW.row_filter IS NOT NULL THEN
         EXECUTE format('SELECT FROM %s AS t WHERE (%s) LIMIT 0', NEW.table_name, NEW.row_filter);
@@ -438,8 +453,18 @@ $$;
 CREATE TRIGGER column_changed AFTER UPDATE OF direction, conflict_policy, number_format ON sheet_sync.mapping_column
     FOR EACH ROW EXECUTE FUNCTION sheet_sync._column_changed();
 
+-- What a table looks like to capture: its partitions and their storage (a rewrite or TRUNCATE changes it), and our triggers.
+CREATE FUNCTION sheet_sync._layout(mapping_id integer, target oid) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT (SELECT string_agg(c.oid || ':' || c.relfilenode, ' ' ORDER BY c.oid)
+            FROM pg_class c WHERE c.oid = $2 OR c.oid IN (SELECT p.relid FROM pg_partition_tree($2) p))
+           || ' ' || (SELECT count(*) FROM pg_trigger t
+                      WHERE t.tgrelid = $2 AND t.tgenabled = 'A' AND t.tgname IN ('sheet_sync_row_' || $1, 'sheet_sync_update_' || $1, 'sheet_sync_truncate_' || $1))
+$$;
+
 -- Bring a mapping's columns up to its table's after ALTER TABLE; answers whether anything changed. The base rows keep step: values
--- are stored by position, so a column that leaves takes its place in them along.
+-- are stored by position, so a column that leaves takes its place in them along. Where the table changed in a way that capture
+-- cannot see (partitions, rewrites, triggers switched off), the whole table is compared.
 CREATE FUNCTION sheet_sync._follow_columns(mapping_id integer) RETURNS boolean
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -449,22 +474,29 @@ DECLARE
     changed boolean := false;
     last integer;
     renamed text[];
+    layout text;
+    before text;
 BEGIN
     SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = mapping_id;
     IF NOT FOUND OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.table_name) THEN
         RETURN false;
     END IF;
 
+    IF NOT EXISTS (SELECT FROM sheet_sync._cycle c WHERE c.mapping_id = mapping_id) THEN
+        -- The mapping comes from a dump: its columns may have other numbers here, their names are right.
+        INSERT INTO sheet_sync._cycle (mapping_id) VALUES (mapping_id);
+        UPDATE sheet_sync.mapping_column c SET attnum = a.attnum, header_known = false
+        FROM pg_attribute a
+        WHERE c.mapping_id = mapping_id AND a.attrelid = m.table_name AND a.attname = c.column_name AND a.attnum > 0 AND NOT a.attisdropped;
+    END IF;
+    IF m.run_as::oid <> (SELECT c.relowner FROM pg_class c WHERE c.oid = m.table_name) THEN
+        UPDATE sheet_sync.mapping x SET run_as = (SELECT c.relowner FROM pg_class c WHERE c.oid = m.table_name)::regrole WHERE x.id = mapping_id;
+    END IF;
+
     SELECT array_agg(COALESCE(a.attname::text, k.name) ORDER BY k.o) INTO renamed
     FROM unnest(m.key_columns) WITH ORDINALITY k(name, o)
     LEFT JOIN sheet_sync.mapping_column c ON c.mapping_id = mapping_id AND c.column_name = k.name
     LEFT JOIN pg_attribute a ON a.attrelid = m.table_name AND a.attnum = c.attnum AND NOT a.attisdropped;
-
-    UPDATE sheet_sync.mapping_column c SET column_name = a.attname, kind = sheet_sync._kind(a.atttypid)
-    FROM pg_attribute a
-    WHERE c.mapping_id = mapping_id AND a.attrelid = m.table_name AND a.attnum = c.attnum AND NOT a.attisdropped
-      AND (c.column_name <> a.attname OR c.kind <> sheet_sync._kind(a.atttypid));
-    changed := FOUND;
 
     FOR gone IN SELECT c.position FROM sheet_sync.mapping_column c
                 WHERE c.mapping_id = mapping_id
@@ -480,6 +512,12 @@ BEGIN
         WHERE b.mapping_id = mapping_id;
         changed := true;
     END LOOP;
+
+    UPDATE sheet_sync.mapping_column c SET column_name = a.attname, kind = sheet_sync._kind(a.atttypid)
+    FROM pg_attribute a
+    WHERE c.mapping_id = mapping_id AND a.attrelid = m.table_name AND a.attnum = c.attnum AND NOT a.attisdropped
+      AND (c.column_name <> a.attname OR c.kind <> sheet_sync._kind(a.atttypid));
+    changed := changed OR FOUND;
 
     IF m.all_columns THEN
         SELECT COALESCE(max(c.position), 0) INTO last FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id;
@@ -502,11 +540,22 @@ BEGIN
         END IF;
     END IF;
 
-    IF changed OR renamed <> m.key_columns THEN
+    IF renamed <> m.key_columns THEN
         PERFORM set_config('sheet_sync.following', 'on', true);
         UPDATE sheet_sync.mapping x SET key_columns = renamed WHERE x.id = mapping_id;
         PERFORM set_config('sheet_sync.following', 'off', true);
+    END IF;
+
+    -- Remaking triggers locks the table for a moment, so only where their arguments are other ones, or where one is missing or off.
+    layout := sheet_sync._layout(mapping_id, m.table_name);
+    IF renamed <> m.key_columns OR (changed AND NOT m.all_columns) OR layout NOT LIKE '% 3' THEN
         PERFORM sheet_sync._make_triggers(mapping_id);
+        layout := sheet_sync._layout(mapping_id, m.table_name);
+        changed := true;
+    END IF;
+    SELECT c.layout INTO before FROM sheet_sync._cycle c WHERE c.mapping_id = mapping_id;
+    UPDATE sheet_sync._cycle c SET layout = layout WHERE c.mapping_id = mapping_id AND c.layout IS DISTINCT FROM layout;
+    IF changed OR before <> layout THEN
         INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (mapping_id, NULL, clock_timestamp());
     END IF;
     RETURN changed;

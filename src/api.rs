@@ -26,7 +26,7 @@ fn as_owner(sql: &str, args: Vec<Arg>) -> Vec<Row> {
         );
     };
     let all: Vec<Arg> = std::iter::once(Arg::from(caller)).chain(args).collect();
-    role::acting_as(owner, || {
+    role::as_owner(owner, || {
         Spi::connect_mut(|client| Session::new(client).execute(sql, &all))
     })
 }

@@ -144,20 +144,26 @@ pub fn flush() {
             Changed::Truncated { at } => add(mapping, Some("{}".to_owned()), at),
         }
     }
-    // Whoever changed the row needs no rights in our schema, and gains none: every name in the statement is qualified.
-    role::acting_as(owner, || {
+    // SET TRANSACTION READ ONLY after the changes does not make them unchanged.
+    // SAFETY: put back below; an error ends the transaction, and the flag with it.
+    let read_only = unsafe { std::mem::replace(&mut *(&raw mut pg_sys::XactReadOnly), false) };
+    // Whoever changed the row needs no rights in our schema, and gains none: every name and operator in the statement is qualified
+    // and fits its arguments exactly.
+    role::with_role(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || {
         // SAFETY: before a commit there is a transaction but no active snapshot.
         unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
         Spi::connect_mut(|client| {
             Session::new(client).execute(
                 "INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) \
-                 SELECT m, k::pg_catalog.text[], pg_catalog.to_timestamp(t::pg_catalog.float8 / 1000000) \
+                 SELECT m, k::pg_catalog.text[], pg_catalog.to_timestamp(t::pg_catalog.float8 OPERATOR(pg_catalog./) 1000000::pg_catalog.float8) \
                  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) u(m, k, t)",
                 &[mappings.into(), keys.into(), times.into()],
             );
         });
         unsafe { pg_sys::PopActiveSnapshot() };
     });
+    // SAFETY: as above.
+    unsafe { pg_sys::XactReadOnly = read_only };
     TRANSACTION.with_borrow_mut(|transaction| transaction.flushed = true);
 }
 

@@ -81,9 +81,17 @@ pub fn announce(database: pg_sys::Oid) {
             .databases
             .iter()
             .position(|slot| slot.oid == oid)
-            .or_else(|| state.databases.iter().position(|slot| slot.oid == 0));
+            .or_else(|| state.databases.iter().position(|slot| slot.oid == 0))
+            // A database that turned out to have no extension need not be remembered.
+            .or_else(|| {
+                let idle = |slot: &Database| !slot.wanted && !process::is_alive(slot.worker_pid);
+                state.databases.iter().position(idle)
+            });
         let Some(place) = place else { return };
         let slot = &mut state.databases[place];
+        if slot.oid != oid {
+            *slot = Database::default();
+        }
         slot.oid = oid;
         slot.wanted = true;
         (launcher, slot.worker_pid)
@@ -135,7 +143,23 @@ pub fn worker_started(database: pg_sys::Oid) -> bool {
         return false;
     }
     slot.worker_pid = me;
+    // A process id that is used again must not be taken for a worker of ours.
+    // SAFETY: the callback lives as long as the library.
+    unsafe {
+        pg_sys::before_shmem_exit(Some(worker_exits), pg_sys::Datum::from(database));
+    }
     true
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn worker_exits(_code: i32, database: pg_sys::Datum) {
+    let me = process::my_pid();
+    let mut state = STATE.exclusive();
+    for slot in &mut state.databases {
+        if slot.oid == database.value() as u32 && slot.worker_pid == me {
+            slot.worker_pid = 0;
+        }
+    }
 }
 
 /// The worker of a database ends because there is nothing to do: no extension.
@@ -185,6 +209,18 @@ pub fn hold(database: pg_sys::Oid) -> Option<i32> {
         .find(|slot| slot.oid == database.to_u32())?;
     slot.held_by = process::my_pid();
     Some(slot.worker_pid).filter(|pid| process::is_alive(*pid))
+}
+
+/// The database is gone for good.
+pub fn forget(database: pg_sys::Oid) {
+    let mut state = STATE.exclusive();
+    for slot in state
+        .databases
+        .iter_mut()
+        .filter(|slot| slot.oid == database.to_u32())
+    {
+        *slot = Database::default();
+    }
 }
 
 /// Let workers in again.

@@ -81,8 +81,11 @@ mod tests {
                 "SELECT COALESCE(string_agg(proname, ', ' ORDER BY proname), '') FROM pg_proc WHERE pronamespace = 'sheet_sync'::regnamespace AND proname LIKE E'\\\\_%' \
                  AND has_function_privilege('nobody_special', oid, 'EXECUTE')",
             );
-            // What the views and the checks of an edit run as whoever uses them.
-            assert_eq!(functions, "_check_conflict_function, _live");
+            // What the views, the checks of an edit and new partitions need of whoever uses them.
+            assert_eq!(
+                functions,
+                "_capture_row, _capture_truncate, _check_conflict_function, _live"
+            );
         });
     }
 
@@ -342,6 +345,43 @@ mod tests {
                 ),
                 "2026-03-04|a\"b\\,ü"
             );
+        });
+    }
+
+    #[pg_test]
+    fn a_trigger_on_another_table_does_not_speak_for_a_mapping() {
+        Spi::connect_mut(|client| {
+            run(
+                client,
+                "CREATE TABLE mine (id int PRIMARY KEY); CREATE TABLE theirs (id int PRIMARY KEY)",
+            );
+            register(client, "mine", "");
+            let id = text(client, "SELECT id::text FROM sheet_sync.mapping");
+            run(
+                client,
+                &format!(
+                    "CREATE TRIGGER sneaky AFTER INSERT ON theirs FOR EACH ROW EXECUTE FUNCTION sheet_sync._capture_row('{id}', '1', 'id')"
+                ),
+            );
+            run(client, "INSERT INTO theirs VALUES (1)");
+            assert_eq!(captured(client), "");
+        });
+    }
+
+    #[pg_test]
+    fn operators_of_the_caller_are_not_used_by_the_owner() {
+        Spi::connect_mut(|client| {
+            run(client, "CREATE TABLE guarded (id int PRIMARY KEY)");
+            register(client, "guarded", "");
+            run(
+                client,
+                "CREATE SCHEMA evil;
+                 CREATE FUNCTION evil.bad(float8, int) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RAISE 'hijacked'; END $$;
+                 CREATE OPERATOR evil./ (leftarg = float8, rightarg = int, function = evil.bad);
+                 SET LOCAL search_path = evil, public, pg_catalog",
+            );
+            run(client, "INSERT INTO public.guarded VALUES (1)");
+            assert_eq!(captured(client), "{1}");
         });
     }
 

@@ -8,8 +8,8 @@ use pgrx::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::postgres::process;
 use crate::postgres::transaction::transaction;
+use crate::postgres::{process, role};
 use crate::shared::{self, Answer as RequestAnswer};
 
 mod capabilities;
@@ -19,7 +19,6 @@ mod dirty;
 mod http;
 mod mappings;
 mod runner;
-mod session;
 mod states;
 
 use runner::Runner;
@@ -50,10 +49,22 @@ pub extern "C-unwind" fn sheet_sync_worker_main(argument: pg_sys::Datum) {
     if !shared::worker_started(database) {
         return;
     }
-    session::prepare();
+    remember_users_search_path();
     shared::untake_requests(database);
     run(database);
     shared::worker_not_wanted(database);
+}
+
+/// What users' triggers and defaults see is the database's own default: read it before the first transaction pins ours.
+fn remember_users_search_path() {
+    // SAFETY: the setting exists, and its text is copied at once.
+    let path = unsafe {
+        let text = pg_sys::GetConfigOption(c"search_path".as_ptr(), false, false);
+        std::ffi::CStr::from_ptr(text)
+            .to_string_lossy()
+            .into_owned()
+    };
+    role::set_users_search_path(&path);
 }
 
 /// Ends where the extension is gone; SIGTERM and errors end the process.
@@ -65,6 +76,7 @@ fn run(database: pg_sys::Oid) {
     };
     let mut runners: HashMap<i32, Runner> = HashMap::new();
     let mut swept = Instant::now();
+    let mut first = true;
     loop {
         if process::reload_settings_if_asked() {
             shared.sessions.forget();
@@ -84,6 +96,9 @@ fn run(database: pg_sys::Oid) {
                 continue;
             }
         };
+        if std::mem::take(&mut first) {
+            states::forget_previews();
+        }
         shared::forget_live(
             database,
             &glances.iter().map(|glance| glance.id).collect::<Vec<_>>(),

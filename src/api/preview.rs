@@ -48,9 +48,9 @@ fn preview(
 /// The worker has committed its lines before it answered, so a statement that begins now sees them.
 fn lines(mapping: i32, request: u64) -> Vec<Line> {
     as_owner(
-        "WITH fetched AS (DELETE FROM sheet_sync._preview p USING (SELECT $1::pg_catalog.oid) caller WHERE p.request_id = $2 RETURNING p.*) \
+        "WITH fetched AS (DELETE FROM sheet_sync._preview p USING (SELECT $1::pg_catalog.oid) caller WHERE p.request_id = $2 AND p.mapping_id = $3 RETURNING p.*) \
          SELECT changes, operation, key, column_name, old_value, new_value, reason FROM fetched ORDER BY line",
-        vec![(request as i64).into()],
+        vec![(request as i64).into(), mapping.into()],
     )
     .into_iter()
     .map(|row| {

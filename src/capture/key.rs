@@ -8,7 +8,8 @@ use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 use super::trigger::{arguments, mapping_id};
-use crate::postgres::statement::array_literal;
+use crate::postgres::role;
+use crate::postgres::statement::{Session, array_literal};
 
 unsafe extern "C-unwind" {
     /// From Postgres's utils/datum.h, which the bindings leave out.
@@ -31,7 +32,11 @@ unsafe fn same_image(one: pg_sys::Datum, other: pg_sys::Datum, column: &Watched)
     }
 }
 
+/// [`Plan::mapping`] of a trigger that somebody attached to a table that is not the mapping's.
+pub const NOBODY: i32 = 0;
+
 /// How to read the key from tuples of one relation, for one trigger.
+#[derive(Default)]
 pub struct Plan {
     pub mapping: i32,
     /// `None` where a key column does not exist under its name.
@@ -77,6 +82,13 @@ pub unsafe fn plan(trigger: *mut pg_sys::TriggerData) -> Rc<Plan> {
             return plan;
         }
         let plan = Rc::new(make(trigger));
+        if !belongs(plan.mapping, (*(*trigger).tg_relation).rd_id) {
+            // Not remembered: a dump may restore the trigger before the mapping.
+            return Rc::new(Plan {
+                mapping: NOBODY,
+                ..Plan::default()
+            });
+        }
         PLANS.with_borrow_mut(|plans| plans.insert(oid, plan.clone()));
         plan
     }
@@ -103,6 +115,22 @@ unsafe fn make(trigger: *mut pg_sys::TriggerData) -> Plan {
             watched: watched.filter(|columns| !columns.is_empty()),
         }
     }
+}
+
+/// Anybody may attach the trigger function to a table of their own; it must not speak for a mapping that is not that table's.
+pub fn belongs(mapping: i32, relation: pg_sys::Oid) -> bool {
+    let Some(owner) = role::extension_owner() else {
+        return false;
+    };
+    role::as_owner(owner, || {
+        Spi::connect_mut(|client| {
+            let found = Session::new(client).execute(
+                "SELECT FROM sheet_sync.mapping m WHERE m.id = $1 AND (m.table_name = $2 OR m.table_name IN (SELECT a.relid FROM pg_partition_ancestors($2) a))",
+                &[mapping.into(), relation.into()],
+            );
+            !found.is_empty()
+        })
+    })
 }
 
 /// The number and type of a column that exists.

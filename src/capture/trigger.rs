@@ -34,7 +34,7 @@ pub unsafe extern "C-unwind" fn sheet_sync_capture_row(
     unsafe {
         let trigger = trigger_data(call);
         let plan = key::plan(trigger);
-        if takes_keys(plan.mapping) {
+        if plan.mapping != key::NOBODY && takes_keys(plan.mapping) {
             let description = (*(*trigger).tg_relation).rd_att;
             if plan.is_unchanged((*trigger).tg_trigtuple, (*trigger).tg_newtuple, description) {
                 return pg_sys::Datum::from(0usize);
@@ -65,8 +65,11 @@ pub unsafe extern "C-unwind" fn sheet_sync_capture_truncate(
 ) -> pg_sys::Datum {
     // SAFETY: as above.
     unsafe {
-        let trigger = (*trigger_data(call)).tg_trigger;
-        add_truncated(mapping_id(trigger), now());
+        let data = trigger_data(call);
+        let mapping = mapping_id((*data).tg_trigger);
+        if key::belongs(mapping, (*(*data).tg_relation).rd_id) {
+            add_truncated(mapping, now());
+        }
     }
     pg_sys::Datum::from(0usize)
 }

@@ -19,28 +19,70 @@ pub fn install() {
     }
 }
 
-/// The database that a statement needs to have for itself.
+/// A statement that needs a database for itself.
+struct Claim {
+    database: pg_sys::Oid,
+    drops: bool,
+}
+
+/// What a statement claims, where its caller is allowed to: a refused statement must not disturb the worker.
 ///
 /// # Safety
 /// `statement` is a valid PlannedStmt of a utility statement.
-unsafe fn claimed(statement: *mut pg_sys::PlannedStmt) -> Option<pg_sys::Oid> {
+unsafe fn claimed(statement: *mut pg_sys::PlannedStmt) -> Option<Claim> {
     // SAFETY: node tags say what the nodes are.
     unsafe {
         let utility = (*statement).utilityStmt;
-        let name: *const c_char = match (*utility).type_ {
+        let tag = (*utility).type_;
+        let name: *const c_char = match tag {
             pg_sys::NodeTag::T_DropdbStmt => (*utility.cast::<pg_sys::DropdbStmt>()).dbname,
             pg_sys::NodeTag::T_CreatedbStmt => template(utility.cast())?,
+            pg_sys::NodeTag::T_RenameStmt => {
+                let rename = utility.cast::<pg_sys::RenameStmt>();
+                if (*rename).renameType != pg_sys::ObjectType::OBJECT_DATABASE {
+                    return None;
+                }
+                (*rename).subname
+            }
+            pg_sys::NodeTag::T_AlterDatabaseStmt => {
+                let alter = utility.cast::<pg_sys::AlterDatabaseStmt>();
+                option((*alter).options, c"tablespace")?;
+                (*alter).dbname
+            }
             _ => return None,
         };
-        let oid = pg_sys::get_database_oid(name, true);
-        (oid != pg_sys::InvalidOid).then_some(oid)
+        let database = pg_sys::get_database_oid(name, true);
+        let allowed = owns(database)
+            || (tag == pg_sys::NodeTag::T_CreatedbStmt && pg_sys::have_createdb_privilege());
+        (database != pg_sys::InvalidOid && allowed).then_some(Claim {
+            database,
+            drops: tag == pg_sys::NodeTag::T_DropdbStmt,
+        })
     }
 }
 
-unsafe fn template(statement: *mut pg_sys::CreatedbStmt) -> Option<*const c_char> {
-    // SAFETY: options of CREATE DATABASE are DefElems; a template's argument is a string.
+unsafe fn owns(database: pg_sys::Oid) -> bool {
+    if database == pg_sys::InvalidOid {
+        return false;
+    }
+    // SAFETY: catalog look-ups in the current transaction.
     unsafe {
-        let options = (*statement).options;
+        #[cfg(any(feature = "pg13", feature = "pg14", feature = "pg15"))]
+        return pg_sys::pg_database_ownercheck(database, pg_sys::GetUserId());
+        #[cfg(not(any(feature = "pg13", feature = "pg14", feature = "pg15")))]
+        return pg_sys::object_ownercheck(
+            pg_sys::DatabaseRelationId,
+            database,
+            pg_sys::GetUserId(),
+        );
+    }
+}
+
+/// # Safety
+/// `options` is null or a list of DefElems.
+unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys::DefElem> {
+    // SAFETY: by contract.
+    unsafe {
         if options.is_null() {
             return None;
         }
@@ -48,10 +90,17 @@ unsafe fn template(statement: *mut pg_sys::CreatedbStmt) -> Option<*const c_char
             let option = (*(*options).elements.add(place as usize))
                 .ptr_value
                 .cast::<pg_sys::DefElem>();
-            let is_template =
-                CStr::from_ptr((*option).defname) == c"template" && !(*option).arg.is_null();
-            is_template.then(|| pg_sys::defGetString(option).cast_const())
+            (CStr::from_ptr((*option).defname) == name && !(*option).arg.is_null())
+                .then_some(option)
         })
+    }
+}
+
+unsafe fn template(statement: *mut pg_sys::CreatedbStmt) -> Option<*const c_char> {
+    // SAFETY: a template's argument is a string.
+    unsafe {
+        option((*statement).options, c"template")
+            .map(|option| pg_sys::defGetString(option).cast_const())
     }
 }
 
@@ -102,11 +151,16 @@ unsafe extern "C-unwind" fn process_utility(
     // SAFETY: Postgres calls this hook with a valid statement.
     match unsafe { claimed(statement) } {
         None => run(),
-        Some(database) => {
-            take_away_worker(database);
-            PgTryBuilder::new(AssertUnwindSafe(run))
-                .finally(|| shared::release(database))
-                .execute();
+        Some(claim) => {
+            take_away_worker(claim.database);
+            PgTryBuilder::new(AssertUnwindSafe(|| {
+                run();
+                if claim.drops {
+                    shared::forget(claim.database);
+                }
+            }))
+            .finally(|| shared::release(claim.database))
+            .execute();
         }
     }
 }

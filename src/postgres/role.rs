@@ -1,6 +1,21 @@
-//! Acting as another role for a moment.
+//! Acting as another role for a moment, and coming back with nothing of it left behind.
 
+use once_cell::sync::OnceCell;
 use pgrx::pg_sys;
+use std::ffi::{CStr, CString};
+
+/// Nothing unqualified in our own statements may find anything of a user's.
+pub const OWN_SEARCH_PATH: &CStr = c"pg_catalog, pg_temp";
+
+/// What users' expressions, triggers and defaults see in a worker: the database's own default.
+static USERS_SEARCH_PATH: OnceCell<CString> = OnceCell::new();
+
+/// Called once by a worker, before it changes its own.
+pub fn set_users_search_path(path: &str) {
+    if let Ok(path) = CString::new(path) {
+        let _ = USERS_SEARCH_PATH.set(path);
+    }
+}
 
 /// Puts the role back when it goes out of scope; after an error the (sub)transaction's abort does the same.
 struct Restore {
@@ -14,18 +29,64 @@ impl Drop for Restore {
     }
 }
 
-/// Run `body` with the privileges and row-level security of `role`. Code of that role that runs meanwhile (triggers, functions)
-/// cannot change the role back.
-pub fn acting_as<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
+/// Only the role changes. Code that runs meanwhile cannot change it back.
+pub fn with_role<R>(role: pg_sys::Oid, restrictions: u32, body: impl FnOnce() -> R) -> R {
     let mut user = pg_sys::InvalidOid;
     let mut context = 0;
     // SAFETY: plain reads and writes of the backend's own state.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-        pg_sys::SetUserIdAndSecContext(role, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
+        pg_sys::SetUserIdAndSecContext(role, context | restrictions as i32);
     }
     let _restore = Restore { user, context };
     body()
+}
+
+/// Whatever `body` sets (SET, set_config) is undone afterwards; after an error the (sub)transaction's abort undoes it.
+fn with_search_path<R>(path: &CStr, body: impl FnOnce() -> R) -> R {
+    // SAFETY: a setting nest of its own, closed below.
+    unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            path.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        let result = body();
+        pg_sys::AtEOXact_GUC(false, level);
+        result
+    }
+}
+
+/// Act on the catalog as the extension's owner, on behalf of whoever called.
+pub fn as_owner<R>(owner: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
+    with_role(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || {
+        with_search_path(OWN_SEARCH_PATH, body)
+    })
+}
+
+/// Change a user's table with the privileges and row-level security of `role`.
+pub fn as_writer<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
+    let path = USERS_SEARCH_PATH
+        .get()
+        .map_or(OWN_SEARCH_PATH, CString::as_c_str);
+    with_role(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || {
+        with_search_path(path, body)
+    })
+}
+
+/// Read a user's table, or evaluate an expression of a user's: what would run later, at commit, is forbidden.
+pub fn as_reader<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
+    let path = USERS_SEARCH_PATH
+        .get()
+        .map_or(OWN_SEARCH_PATH, CString::as_c_str);
+    let restrictions = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+    with_role(role, restrictions, || with_search_path(path, body))
 }
 
 /// The role in whose name the current statement runs.

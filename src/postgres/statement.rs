@@ -81,6 +81,8 @@ impl From<Option<&str>> for Arg {
     }
 }
 
+const MOST_PLANS: usize = 256;
+
 thread_local! {
     /// Plans kept for the process's life, by statement and argument types. Postgres replans them when what they rest on changes.
     static PLANS: RefCell<HashMap<(String, Vec<u32>), pg_sys::SPIPlanPtr>> = RefCell::default();
@@ -161,6 +163,10 @@ fn plan(sql: &str, args: &[Arg]) -> pg_sys::SPIPlanPtr {
     );
     if let Some(kept) = PLANS.with_borrow(|plans| plans.get(&name).copied()) {
         return kept;
+    }
+    // One plan for each set of columns that people change: they are bounded, and made again when needed.
+    if PLANS.with_borrow(|plans| plans.len() >= MOST_PLANS) {
+        forget_plans();
     }
     let Ok(text) = CString::new(sql) else {
         pgrx::error!("sheet_sync: a statement contains a NUL byte");

@@ -7,10 +7,12 @@ use engine::effect::Refusal;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgTryBuilder, Spi};
+use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
 
 use super::role;
 use super::statement::Session;
+use crate::capture::CANONICAL_SETTINGS;
 
 /// Run `body` in a transaction of its own and commit it. An error of any kind rolls it back and comes back as a value.
 pub fn transaction<R>(body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal> {
@@ -30,6 +32,7 @@ fn run<R>(
     committed_as: Option<pg_sys::Oid>,
     body: impl FnOnce(&mut Session) -> R,
 ) -> Result<R, Refusal> {
+    pin_settings();
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
         // SAFETY: the worker's main thread is between transactions here; the active snapshot is popped before the commit.
         unsafe {
@@ -42,7 +45,9 @@ fn run<R>(
             pg_sys::PopActiveSnapshot();
         }
         match committed_as {
-            Some(role) => role::acting_as(role, || unsafe { pg_sys::CommitTransactionCommand() }),
+            Some(role) => role::with_role(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || unsafe {
+                pg_sys::CommitTransactionCommand()
+            }),
             None => unsafe { pg_sys::CommitTransactionCommand() },
         }
         Ok(result)
@@ -60,6 +65,37 @@ fn run<R>(
         pg_sys::pgstat_report_stat(false);
     }
     outcome
+}
+
+/// The settings of the worker's session: values print alike in every session that names rows, and nothing unqualified in our
+/// own statements finds anything of a user's.
+const SETTINGS: [(&CStr, &CStr); 9] = [
+    (c"search_path", role::OWN_SEARCH_PATH),
+    // Problems name constraints and columns by what Postgres says: in one language, whatever the server's.
+    (c"lc_messages", c"C"),
+    // A lock that a user holds on a row or table delays one cycle, not the worker.
+    (c"lock_timeout", c"5s"),
+    (c"idle_in_transaction_session_timeout", c"0"),
+    (c"default_transaction_isolation", c"read committed"),
+    (c"default_transaction_read_only", c"off"),
+    (c"default_transaction_deferrable", c"off"),
+    (c"row_security", c"on"),
+    (c"application_name", c"sheet_sync"),
+];
+
+/// Anew for every transaction: what a user's code sets while it fires at a commit would stay for good.
+fn pin_settings() {
+    for (name, value) in SETTINGS.iter().chain(&CANONICAL_SETTINGS) {
+        // SAFETY: between transactions; the strings are constants that Postgres copies.
+        unsafe {
+            pg_sys::SetConfigOption(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+            );
+        }
+    }
 }
 
 /// Run `body` in a sub-transaction: an error undoes what it did and nothing else.

@@ -8,9 +8,9 @@ use engine::value::{Datum, Key, Timestamp};
 use std::collections::HashMap;
 
 use super::mappings::{Fields, Loaded};
-use crate::postgres::role::acting_as;
+use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Session, array_literal};
-use crate::postgres::transaction::{subtransaction, transaction, transaction_committed_as};
+use crate::postgres::transaction::{subtransaction, transaction_committed_as};
 
 pub mod apply;
 mod changed;
@@ -26,29 +26,26 @@ pub struct Cycle<'a> {
 
 /// An error makes the cycle fail; what other effects committed stays.
 pub fn perform(mapping: &Loaded, cycle: &Cycle, effect: DatabaseEffect) -> Outcome {
-    let outcome = match effect {
-        DatabaseEffect::ReadIndex => {
-            transaction(|session| DatabaseOutcome::Index(read_index(session, mapping)))
-        }
-        DatabaseEffect::FindChanged => {
-            transaction(|session| DatabaseOutcome::Changed(changed::find(session, mapping)))
-        }
-        DatabaseEffect::Load { keys } => transaction(|session| {
+    // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
+    let outcome = transaction_committed_as(mapping.run_as, |session| match effect {
+        DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
+        DatabaseEffect::FindChanged => DatabaseOutcome::Changed(changed::find(session, mapping)),
+        DatabaseEffect::Load { keys } => {
             DatabaseOutcome::Rows(load::rows(session, mapping, keys, cycle.changed_at))
-        }),
+        }
         DatabaseEffect::Canonicalise { cells } => {
-            transaction(|_| DatabaseOutcome::Canonical(canonicalise(mapping, &cells)))
+            DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
         }
         DatabaseEffect::GenerateKeys { count } => {
-            transaction(|session| DatabaseOutcome::Keys(generate_keys(session, mapping, count)))
+            DatabaseOutcome::Keys(generate_keys(session, mapping, count))
         }
-        DatabaseEffect::MergeByFunction { rows } => transaction(|session| {
+        DatabaseEffect::MergeByFunction { rows } => {
             DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
-        }),
-        DatabaseEffect::Commit(commit) => transaction_committed_as(mapping.run_as, |session| {
+        }
+        DatabaseEffect::Commit(commit) => {
             DatabaseOutcome::Committed(record::commit(session, mapping, cycle, &commit))
-        }),
-    };
+        }
+    });
     match outcome {
         Ok(outcome) => Outcome::Database(outcome),
         Err(refusal) => Outcome::Failed(failure(refusal)),
@@ -137,7 +134,7 @@ fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<String, Ref
         .iter()
         .map(|cell| match mapping.columns.get(cell.column) {
             Some(column) => {
-                subtransaction(|| acting_as(mapping.run_as, || column.value.canonical(&cell.text)))
+                subtransaction(|| as_reader(mapping.run_as, || column.value.canonical(&cell.text)))
             }
             None => Err(Refusal {
                 sqlstate: "42703".to_owned(),
@@ -148,35 +145,26 @@ fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<String, Ref
         .collect()
 }
 
+/// An identity column needs no right on its sequence; any other default is the user's own expression.
 fn generate_keys(session: &mut Session, mapping: &Loaded, count: usize) -> Vec<Key> {
-    let defaults: Vec<&str> = mapping
-        .engine
-        .key
-        .iter()
-        .filter_map(|place| mapping.columns[*place].default_sql.as_deref())
-        .collect();
-    if defaults.len() != mapping.engine.key.len() {
-        return Vec::new();
+    let mut keys = vec![Key(Vec::new()); count];
+    for place in &mapping.engine.key {
+        let column = &mapping.columns[*place];
+        let Some(default) = column.default_sql.as_deref() else {
+            return Vec::new();
+        };
+        let sql = format!("SELECT {default} FROM pg_catalog.generate_series(1, $1)");
+        let mut generate = || session.execute(&sql, &[(count as i32).into()]);
+        let rows = if column.identity {
+            generate()
+        } else {
+            as_reader(mapping.run_as, generate)
+        };
+        for (key, row) in keys.iter_mut().zip(rows) {
+            key.0.extend(row.into_iter().flatten());
+        }
     }
-    let sql = format!(
-        "SELECT {} FROM pg_catalog.generate_series(1, $1)",
-        defaults.join(", ")
-    );
-    let mut generate = || session.execute(&sql, &[(count as i32).into()]);
-    let identity = mapping
-        .engine
-        .key
-        .iter()
-        .any(|place| mapping.columns[*place].identity_always);
-    // An identity column needs no right on its sequence, any other default is the user's own expression.
-    let rows = if identity {
-        generate()
-    } else {
-        acting_as(mapping.run_as, generate)
-    };
-    rows.into_iter()
-        .map(|row| Key(row.into_iter().map(Option::unwrap_or_default).collect()))
-        .collect()
+    keys
 }
 
 fn merge_by_function(
@@ -212,7 +200,7 @@ fn merge_by_function(
                     .map(|row| object(mapping, row.iter().cloned().enumerate()))
             };
             let rows = subtransaction(|| {
-                acting_as(mapping.run_as, || {
+                as_reader(mapping.run_as, || {
                     session.execute(
                         &sql,
                         &[

@@ -5,7 +5,7 @@ use engine::value::{Key, Timestamp};
 use std::collections::HashMap;
 
 use super::mappings::{Fields, Loaded};
-use crate::postgres::role::acting_as;
+use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::transaction;
 
@@ -21,7 +21,7 @@ pub struct Dirty {
     pub truncated: bool,
 }
 
-pub fn read(session: &mut Session, mapping: i32) -> Dirty {
+pub fn read(session: &mut Session, mapping: i32, key_columns: usize) -> Dirty {
     let mut dirty = Dirty {
         ids: Vec::new(),
         keys: Vec::new(),
@@ -50,7 +50,7 @@ pub fn read(session: &mut Session, mapping: i32) -> Dirty {
         if key.0.is_empty() {
             dirty.everything = true;
             dirty.truncated = true;
-        } else if latest.get(&key).is_none_or(|before| *before < at) {
+        } else if key.0.len() == key_columns && latest.get(&key).is_none_or(|before| *before < at) {
             latest.insert(key, at);
         }
     }
@@ -67,6 +67,6 @@ pub fn read(session: &mut Session, mapping: i32) -> Dirty {
 /// True where the table has no rows now; on an error too, since then nothing must be taken for well.
 pub fn is_empty(mapping: &Loaded) -> bool {
     let sql = format!("SELECT FROM {} LIMIT 1", mapping.table);
-    transaction(|session| acting_as(mapping.run_as, || session.select(&sql, &[]).is_empty()))
+    transaction(|session| as_reader(mapping.run_as, || session.select(&sql, &[]).is_empty()))
         .unwrap_or(true)
 }

@@ -76,6 +76,11 @@ impl Http {
         if self.threads < THREADS && self.threads < self.under_way {
             self.start_thread();
         }
+        if self.threads == 0 {
+            let answer = failed(&work, no_thread());
+            let _ = self.done.send((mapping, ticket, answer));
+            return ticket;
+        }
         // The receiver lives in `self`, so the channel is never closed.
         let _ = self.jobs.send(Job {
             mapping,
@@ -159,11 +164,26 @@ fn carry_out(job: &Job) -> Answer {
             retry_after_ms: None,
             may_have_applied: true,
         };
-        match &job.work {
-            Work::Open { .. } => Answer::Opened(Err(failure)),
-            Work::Probe { .. } => Answer::Probed(Err(failure)),
-            Work::AddTab { .. } => Answer::TabAdded(Err(failure)),
-            Work::Perform { .. } => Answer::Performed(Err(failure)),
-        }
+        failed(&job.work, failure)
     })
+}
+
+fn failed(work: &Work, failure: Failure) -> Answer {
+    match work {
+        Work::Open { .. } => Answer::Opened(Err(failure)),
+        Work::Probe { .. } => Answer::Probed(Err(failure)),
+        Work::AddTab { .. } => Answer::TabAdded(Err(failure)),
+        Work::Perform { .. } => Answer::Performed(Err(failure)),
+    }
+}
+
+fn no_thread() -> Failure {
+    Failure {
+        class: Class::RetryNow,
+        reason: "no_thread".to_owned(),
+        message: "the operating system gives no thread for requests".to_owned(),
+        hint: "Look at the limits of the server's user; it is tried again.".to_owned(),
+        retry_after_ms: None,
+        may_have_applied: false,
+    }
 }

@@ -44,7 +44,7 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
          LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id \
          LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
          LEFT JOIN LATERAL ( \
-             SELECT r.relowner::text || r.relname || r.relnamespace::text || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
+             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
              FROM pg_catalog.pg_class r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
              WHERE r.oid = m.table_name GROUP BY r.oid, r.relowner, r.relname, r.relnamespace) t ON true \
          ORDER BY m.id",
@@ -133,6 +133,7 @@ pub struct TableColumn {
     pub value: ColumnType,
     /// The type's qualified name, without modifier.
     pub type_name: String,
+    pub identity: bool,
     pub identity_always: bool,
     /// The SQL of a new value, where the column has a default.
     pub default_sql: Option<String>,
@@ -143,7 +144,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
     follow_columns(session, id);
     let row = session
         .execute(
-            "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function::pg_catalog.regproc::text, \
+            "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function::pg_catalog.regprocedure::pg_catalog.oid::pg_catalog.regproc::text, \
                     m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
                     (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, \
                     pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
@@ -235,7 +236,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
 fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn>, Vec<Column>) {
     let rows = session.execute(
         "SELECT k.column_name, pg_catalog.quote_ident(k.column_name), k.header, k.direction, k.conflict_policy, k.kind, k.header_known, a.atttypid, a.atttypmod, \
-                pg_catalog.format_type(a.atttypid, NULL), a.attnotnull, a.attidentity, a.attgenerated, \
+                pg_catalog.format_type(a.atttypid, -1), a.attnotnull, a.attidentity, a.attgenerated, \
                 CASE WHEN a.attidentity <> '' THEN pg_catalog.format('pg_catalog.nextval(%L::pg_catalog.regclass)', pg_catalog.pg_get_serial_sequence(m.table_name::text, a.attname)) \
                      WHEN a.atthasdef AND a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END \
          FROM sheet_sync.mapping m JOIN sheet_sync.mapping_column k ON k.mapping_id = m.id \
@@ -262,7 +263,7 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
         };
         let type_name = fields.text();
         let not_null = fields.flag();
-        let identity_always = fields.text() == "a";
+        let identity_kind = fields.text();
         let generated = !fields.text().is_empty();
         let default_sql = fields.optional();
         engine_columns.push(Column {
@@ -280,7 +281,8 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
             name,
             value,
             type_name,
-            identity_always,
+            identity: !identity_kind.is_empty(),
+            identity_always: identity_kind == "a",
             default_sql,
         });
         names.push(plain);

@@ -133,6 +133,10 @@ impl Runner {
                 .glance
                 .as_ref()
                 .is_some_and(|before| before.state == "paused");
+        if edited || glance.state == "paused" {
+            // What is under way rests on what is no longer so; to give it up is what a crash does too.
+            self.abandon();
+        }
         if edited || resumed || confirmed || unpaused {
             self.not_before = None;
             self.pause = FIRST_PAUSE;
@@ -141,20 +145,29 @@ impl Runner {
         self.glance = Some(glance);
     }
 
+    /// Give up the cycle that is under way, as a crash would: its request may still arrive, so the engine begins anew and closes
+    /// what was left open. Its callers are served by the next cycle.
+    fn abandon(&mut self) {
+        match std::mem::replace(&mut self.job, Job::Idle) {
+            Job::Cycle(running) => {
+                self.take_back(&running);
+                self.loaded = None;
+            }
+            other => self.job = other,
+        }
+    }
+
     /// Endpoints or timeouts changed.
     pub fn reopen(&mut self) {
-        if let Job::Cycle(running) = std::mem::replace(&mut self.job, Job::Idle) {
-            self.take_back(&running);
-        }
+        self.abandon();
+        self.job = Job::Idle;
         self.loaded = None;
         self.not_before = None;
     }
 
     /// The mapping is gone: nobody need wait for it.
     pub fn end(&mut self) {
-        if let Job::Cycle(running) = std::mem::replace(&mut self.job, Job::Idle) {
-            self.take_back(&running);
-        }
+        self.abandon();
         self.refuse_requests(
             "the mapping was ended",
             "The table was unregistered or dropped.",

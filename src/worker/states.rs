@@ -159,7 +159,21 @@ pub fn sweep() {
             "DELETE FROM sheet_sync.history WHERE at < pg_catalog.clock_timestamp() - $1 * interval '1 minute'",
             &[crate::settings::history_retention().into()],
         );
-        session.execute("DELETE FROM sheet_sync._dirty_key d WHERE NOT EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = d.mapping_id)", &[]);
+        // A cycle may end after its mapping did.
+        for table in ["_dirty_key", "_base_row", "_cycle"] {
+            session.execute(
+                &format!("DELETE FROM sheet_sync.{table} x WHERE NOT EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = x.mapping_id)"),
+                &[],
+            );
+        }
+        session.execute("DELETE FROM sheet_sync._preview WHERE made_at < pg_catalog.clock_timestamp() - interval '10 minutes'", &[]);
+    });
+}
+
+/// Request ids begin anew with the server: nobody waits for what stands here when a worker begins.
+pub fn forget_previews() {
+    store(|session| {
+        session.execute("DELETE FROM sheet_sync._preview", &[]);
     });
 }
 

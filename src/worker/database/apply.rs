@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use std::cell::Cell;
 
 use super::column_number;
-use crate::postgres::role::acting_as;
+use crate::postgres::role::as_writer;
 use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
@@ -23,7 +23,7 @@ pub fn apply(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Applied 
     loop {
         let bad_column = Cell::new(None);
         let attempt = subtransaction(|| {
-            acting_as(mapping.run_as, || {
+            as_writer(mapping.run_as, || {
                 change(session, mapping, apply, &refused, &bad_column)
             })
         });
@@ -106,7 +106,7 @@ fn other_bad_cells(
         .filter(|(column, _)| *column != known)
         .filter_map(|(column, value)| {
             let check = || {
-                acting_as(mapping.run_as, || {
+                as_writer(mapping.run_as, || {
                     mapping.columns[*column].value.argument(value.as_deref());
                 })
             };
@@ -130,7 +130,7 @@ fn change(
         list: Vec::new(),
     };
     match &apply.change {
-        Change::Insert { values } => insert(session, values, &mut args),
+        Change::Insert { values } => insert(session, apply, values, &mut args),
         Change::Update { values, expected } => {
             if !lock_unchanged(session, mapping, apply, expected) {
                 return Attempt::Stale;
@@ -172,7 +172,12 @@ fn change(
     }
 }
 
-fn insert(session: &mut Session, values: &[(usize, Datum)], args: &mut Args) -> Attempt {
+fn insert(
+    session: &mut Session,
+    apply: &Apply,
+    values: &[(usize, Datum)],
+    args: &mut Args,
+) -> Attempt {
     let mapping = args.mapping;
     let names: Vec<&str> = values
         .iter()
@@ -209,8 +214,7 @@ fn insert(session: &mut Session, values: &[(usize, Datum)], args: &mut Args) -> 
         all_columns(mapping),
     );
     let Some(mut row) = session.execute(&sql, &args.list).into_iter().next() else {
-        // Somebody inserted the same key a moment ago; its own capture makes the key dirty.
-        return Attempt::Stale;
+        return not_inserted(session, mapping, apply);
     };
     if row.pop().flatten().as_deref() != Some("t") {
         refuse(
@@ -223,6 +227,47 @@ fn insert(session: &mut Session, values: &[(usize, Datum)], args: &mut Args) -> 
         );
     }
     Attempt::Done(Some(row))
+}
+
+/// Somebody inserted the same key a moment ago, whose own capture makes the key dirty; or the row was kept back.
+fn not_inserted(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Attempt {
+    let never = Cell::new(None);
+    let mut args = Args {
+        mapping,
+        bad_column: &never,
+        list: Vec::new(),
+    };
+    let key = where_key(mapping, apply, &mut args);
+    let names: Vec<String> = mapping
+        .engine
+        .key
+        .iter()
+        .map(|place| format!("t.{}", mapping.columns[*place].name))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM {} AS t WHERE {key}",
+        names.join(", "),
+        mapping.table
+    );
+    let Some(found) = session.execute(&sql, &args.list).into_iter().next() else {
+        refuse(
+            PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
+            "a trigger or a policy of the table kept the row back",
+            "Look at the table's BEFORE INSERT triggers and row-level security.",
+        );
+    };
+    let same = found
+        .iter()
+        .zip(&apply.key.0)
+        .all(|(found, asked)| found.as_deref() == Some(asked));
+    if !same {
+        refuse(
+            PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+            "the table has this key already, written differently",
+            "Write the key in the sheet as the table prints it.",
+        );
+    }
+    Attempt::Stale
 }
 
 /// Lock the row and see whether it is still what the engine decided upon.

@@ -5,7 +5,7 @@ use engine::value::Key;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::postgres::role::acting_as;
+use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Row, Session, array_literal, parse_array};
 use crate::worker::mappings::{Fields, Loaded};
 
@@ -25,7 +25,7 @@ pub fn find(session: &mut Session, mapping: &Loaded) -> Vec<DirtyKey> {
     );
 
     let mut changed = Vec::new();
-    acting_as(mapping.run_as, || {
+    as_reader(mapping.run_as, || {
         session.select_each(&select_all(mapping), &[], |row| {
             let key: Vec<Option<&str>> = mapping
                 .engine

@@ -6,7 +6,7 @@ use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use std::collections::HashMap;
 
 use super::{column_number, key_literal};
-use crate::postgres::role::acting_as;
+use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Arg, Session};
 use crate::worker::mappings::{Fields, Loaded};
 
@@ -80,7 +80,7 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
                 .into()
         })
         .collect();
-    for row in acting_as(mapping.run_as, || session.select(&sql, &args)) {
+    for row in as_reader(mapping.run_as, || session.select(&sql, &args)) {
         let mut fields = Fields::of(row);
         let place = fields.number() as usize - 1;
         let in_filter = fields.flag();

@@ -9,7 +9,6 @@ use engine::value::{Base, Cell, Datum, Timestamp};
 use super::{Cycle, apply, column_name, key_literal, object};
 use crate::postgres::statement::{Arg, Session, array_literal};
 use crate::worker::mappings::Loaded;
-use crate::worker::session::apply_search_path;
 
 pub fn commit(
     session: &mut Session,
@@ -52,15 +51,12 @@ fn apply_all(session: &mut Session, mapping: &Loaded, applies: &[Apply]) -> Vec<
     if applies.is_empty() {
         return Vec::new();
     }
-    // Triggers and defaults of the user's find what they are used to; deferred constraints speak up row by row.
-    apply_search_path(session, true);
+    // Deferred constraints speak up row by row.
     session.execute("SET CONSTRAINTS ALL IMMEDIATE", &[]);
-    let applied = applies
+    applies
         .iter()
         .map(|change| apply::apply(session, mapping, change))
-        .collect();
-    apply_search_path(session, false);
-    applied
+        .collect()
 }
 
 fn without(line: &HistoryLine, refused: &[usize]) -> HistoryLine {

@@ -41,9 +41,16 @@ impl Runner {
             return;
         }
         let ways = ways(&mine);
-        let dirty = match transaction(|session| dirty::read(session, self.id)) {
+        let key_columns = self
+            .loaded
+            .as_ref()
+            .map_or(0, |opened| opened.mapping.engine.key.len());
+        let dirty = match transaction(|session| dirty::read(session, self.id, key_columns)) {
             Ok(dirty) => dirty,
-            Err(refusal) => return self.fail(Stopped::Failure(database::failure(refusal))),
+            Err(refusal) => {
+                self.requests.extend(mine);
+                return self.fail(Stopped::Failure(database::failure(refusal)));
+            }
         };
         let Some(opened) = &mut self.loaded else {
             return;
@@ -208,7 +215,9 @@ impl Runner {
         } else {
             Vec::new()
         };
-        let merged = ended && running.scope == Scope::Everything;
+        // A one-way cycle leaves the other way's work owed.
+        let merged =
+            ended && running.scope == Scope::Everything && running.ways.push && running.ways.pull;
         let confirmed = ended && running.deletes_confirmed;
         let moved = report.rows_pushed + report.rows_pulled > 0 || !dealt_with.is_empty();
         if moved {
