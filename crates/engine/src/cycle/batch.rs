@@ -19,6 +19,9 @@ use crate::value::{Base, Cell, Datum, Key, Timestamp};
 /// Keys that are loaded, applied and recorded together: what a crash in an initial load costs.
 pub(super) const CHUNK: usize = 5_000;
 
+/// What tagging one row costs in a request.
+const TAG_BYTES: usize = 300;
+
 /// What one cell costs in a request, besides its text.
 const CELL_BYTES: usize = 48;
 const ROW_BYTES: usize = 96;
@@ -43,6 +46,11 @@ impl Cycle {
             DatabaseOutcome::Rows(rows) if rows.len() == asked => Ok(rows),
             _ => Err(mismatch().into()),
         }
+    }
+
+    /// Keys that go through a batch together, so that their rows can be tagged in one request.
+    pub(super) fn chunk(&self) -> usize {
+        (self.mapping.max_request_bytes / TAG_BYTES).clamp(1, CHUNK)
     }
 
     pub(super) async fn batch(
@@ -475,14 +483,16 @@ impl Cycle {
         }
         // In the snapshot's own numbers, for the batches that follow.
         let mut original = self.removed.clone();
+        let mut before = self.removed.iter().peekable();
+        let mut shift = 0u32;
         for row in gone {
-            let mut at = row;
-            for removed in &self.removed {
-                if *removed <= at {
-                    at = at.saturating_add(1);
-                }
+            while before
+                .next_if(|removed| **removed <= row.saturating_add(shift))
+                .is_some()
+            {
+                shift = shift.saturating_add(1);
             }
-            original.push(at);
+            original.push(row.saturating_add(shift));
         }
         original.sort_unstable();
         self.removed = original;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::batch::CHUNK;
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
 use super::memory::{NOWHERE, State};
@@ -74,11 +73,12 @@ impl Cycle {
         self.guard_everything(&sightings, &snapshot, &layout)
             .await?;
         self.guard_deletes(&sightings).await?;
-        for chunk in sightings.chunks(CHUNK) {
+        for chunk in sightings.chunks(self.chunk()) {
             self.batch(chunk, Some(&snapshot), &changed_at).await?;
         }
-        self.give_keys(&snapshot, &diff.keyless, &changed_at)
-            .await?;
+        for rows in diff.keyless.chunks(self.chunk()) {
+            self.give_keys(&snapshot, rows, &changed_at).await?;
+        }
         self.record_leftovers().await?;
         if !self.stale && !self.held_back && !self.start.dry_run {
             self.memory.settled_at = Some(snapshot.sent_at);

@@ -35,7 +35,8 @@ impl Cycle {
         if self.memory.notes.is_empty() || self.start.dry_run {
             return;
         }
-        let due = self.due_notes();
+        let mut due = self.due_notes();
+        due.truncate(self.chunk());
         if due.is_empty() {
             return;
         }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::batch::CHUNK;
 use super::io::Stop;
 use super::memory::NOWHERE;
 use super::run::Cycle;
@@ -35,7 +34,7 @@ impl Cycle {
             })
             .collect();
         self.guard_deletes(&sightings).await?;
-        for chunk in sightings.chunks(CHUNK) {
+        for chunk in sightings.chunks(self.chunk()) {
             self.batch(chunk, None, &changed_at).await?;
         }
         self.record_leftovers().await
