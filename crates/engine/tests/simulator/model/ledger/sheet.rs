@@ -210,8 +210,8 @@ impl Ledger {
         );
         let unseen = |column: usize| sides.tab.unseen.contains(&(uid, column));
         let key_unseen = self.mapping.key.iter().any(|&column| unseen(column));
-        let cleared =
-            (0..new.len()).all(|column| new[column] == Cell::Empty || self.pulled(column));
+        let cleared = (0..new.len())
+            .all(|column| new[column] == Cell::Empty || self.pulled(column) || unseen(column));
         let key = match (&old_key, &new_key) {
             _ if key_unseen => {
                 // The row became another one between the look and the write: what was written is what its person finds there.

@@ -113,7 +113,7 @@ impl World {
         self.book(Author::Engine { everything: false })
     }
 
-    /// Cells that are equal on both sides.
+    /// Cells that are equal on both sides, in rows that belong on both.
     fn agreed_cells(&self) -> BTreeSet<(Uid, usize)> {
         let sides = Sides {
             table: &self.table,
@@ -122,7 +122,8 @@ impl World {
         };
         let mut agreed = BTreeSet::new();
         for (key, uids) in keys_in_sheet(&self.table.mapping, sides) {
-            let Some(row) = self.table.rows.get(&key) else {
+            let row = self.table.rows.get(&key);
+            let Some(row) = row.filter(|row| self.table.in_filter(row)) else {
                 continue;
             };
             for uid in uids {
