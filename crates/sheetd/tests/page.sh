@@ -17,6 +17,7 @@ cargo build --quiet --manifest-path "$here/../Cargo.toml"
 target=${CARGO_TARGET_DIR:-$here/../../../target}
 
 work=$(mktemp -d)
+: >"$work/log"
 "$target/debug/sheetd" --listen 127.0.0.1:0 --write-key "$work/key.json" >"$work/log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT

@@ -62,6 +62,18 @@ export const cases = {
     await until("the size", () => person.page.locator(".size").textContent(), "5 rows · 2 columns");
   },
 
+  "hundreds of changes at once end in the right picture": async ({ server, person }) => {
+    const book = await server.seed(LIST);
+    await person.open(server, book);
+    const rows = Array.from({ length: 20 }, (_, i) => i + 1);
+    for (let round = 0; round < 15; round++) {
+      await Promise.all(rows.map((row) => server.edit(book, { set: { cell: `A${row}`, value: `${round}/${row}` } })));
+      await server.edit(book, { insert_rows: { at: 1, count: 1 } });
+      await server.edit(book, { delete_rows: { at: 1, count: 1 } });
+    }
+    for (const row of rows) await person.shows(`A${row}`, `14/${row}`);
+  },
+
   "a frozen header stays in sight and rows are still counted from it": async ({ server, person }) => {
     const book = await server.seed(LIST);
     await person.open(server, book);

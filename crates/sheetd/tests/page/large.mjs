@@ -35,6 +35,7 @@ export const cases = {
     await timed("a new row below all others", times, async () => {
       await person.type(`A${ROWS + 2}`, "new");
       await until("the API", async () => (await server.row(book, ROWS + 2))[0], "new");
+      await until("the focus went on", () => person.named(), `A${ROWS + 3}`);
     });
     await timed("to row 25,000 by name", times, async () => {
       await person.page.locator(".name").fill("B25000");
