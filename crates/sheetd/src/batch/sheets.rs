@@ -232,7 +232,8 @@ fn set_properties(sheet: &mut Sheet, given: &Map<String, Json>) -> ApiResult<()>
         (Some(style), _) if style.get("rgbColor").is_some() => {
             Some(json!({ "rgbColor": formats::narrow(&style["rgbColor"]) }))
         }
-        (Some(style), _) => Some(style.clone()),
+        // A style that names no colour takes the colour away.
+        (Some(style), _) => style.get("themeColor").map(|_| style.clone()),
         (None, Some(color)) => Some(json!({ "rgbColor": formats::narrow(color) })),
         (None, None) => None,
     };
