@@ -421,7 +421,8 @@ impl Cycle {
                     .any(|problem| problem.place.column == column || problem.place.column.is_none())
             };
             for mut conflict in std::mem::take(&mut item.conflicts) {
-                if conflict.winner != Winner::Pending && !refused(conflict.column) {
+                let carried_out = conflict.winner == Winner::Sheet || !item.plan.holds;
+                if conflict.winner != Winner::Pending && carried_out && !refused(conflict.column) {
                     conflict.settled = true;
                     commit.conflicts.push(conflict);
                 }

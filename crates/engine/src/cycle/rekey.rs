@@ -46,18 +46,18 @@ impl Cycle {
         if self.start.dry_run || !pulls {
             return Ok(());
         }
-        let is_based = |key: &&Key| {
+        let is_gone = |key: &&Key| {
             self.memory
                 .rows
                 .get(*key)
-                .is_some_and(|known| known.state == State::Based)
+                .is_some_and(|known| known.state == State::Based && known.missing != 0)
         };
         let missing = diff.missing.iter().map(|sighting| &sighting.key);
         let gone: Vec<Key> = diff
             .unconfirmed
             .iter()
             .chain(missing)
-            .filter(is_based)
+            .filter(is_gone)
             .cloned()
             .collect();
         // Those that the table refused as new rows too: the old row may have been what stood in their way.

@@ -316,10 +316,7 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
                                     let follows = pulls.table.is_some();
             if follows || pulls.pull_left || pulls.waits || !pulls.problems.is_empty() || pulls.asks_function {
                                                 let settles = if follows { pulls.settles } else { Vec::new() };
-                // What the table would win is not carried out while the row is still there.
-                let mut conflicts = pulls.conflicts;
-                conflicts.retain(|conflict| conflict.winner != Winner::Database);
-                Plan { conflicts, follows, push_left: false, sheet: None, settles, ..pulls }
+                Plan { holds: true, follows, push_left: false, sheet: None, settles, ..pulls }
                         } else if row.mapping.direction == Direction::FromSheet {
                 // Nothing is written to such a sheet.
                 Plan::default()
