@@ -17,7 +17,7 @@ pub struct World {
 const DATABASE: &str = "e2e";
 
 impl World {
-    pub fn new() -> World {
+    pub fn start() -> World {
         World::configured(&[])
     }
 
@@ -65,7 +65,7 @@ impl World {
 
     /// Three products on both sides, merged: what most tests begin with.
     pub fn with_products() -> (World, Sheet) {
-        let mut world = World::new();
+        let mut world = World::start();
         world.db.run(
             "CREATE TABLE products (id int PRIMARY KEY, name text, price numeric);
              INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Nut', 2), (3, 'Gear', 3)",

@@ -33,7 +33,7 @@ fn a_cell_that_is_no_number_stands_in_problem_until_it_is_mended() {
 
 #[test]
 fn a_value_that_a_constraint_forbids_stands_in_problem_with_its_sqlstate() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text NOT NULL, price numeric CHECK (price >= 0), sku text UNIQUE);
          INSERT INTO products VALUES (1, 'Bolt', 1, 'A'), (2, 'Nut', 2, 'B')",
@@ -68,7 +68,7 @@ fn a_value_that_a_constraint_forbids_stands_in_problem_with_its_sqlstate() {
 
 #[test]
 fn a_half_typed_row_waits_until_it_is_complete() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text NOT NULL, price numeric NOT NULL); INSERT INTO products VALUES (1, 'Bolt', 1)");
     let sheet = world.map("products");
     sheet.shows("id | name | price\n 1 | Bolt | 1");
@@ -97,7 +97,7 @@ fn two_rows_with_one_key_are_a_problem_of_both_and_neither_is_applied() {
 
 #[test]
 fn a_text_too_long_for_a_cell_is_a_problem_and_never_cut() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE notes (id int PRIMARY KEY, body text); INSERT INTO notes VALUES (1, repeat('x', 50000)), (2, repeat('y', 50001)), (3, 'short')");
     let sheet = world.map("notes");
     world.shows(PROBLEMS, "2 | body | sheet");
@@ -119,7 +119,7 @@ fn a_text_too_long_for_a_cell_is_a_problem_and_never_cut() {
 
 #[test]
 fn values_that_look_like_formulas_or_numbers_stay_what_they_are() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         r"CREATE TABLE texts (id int PRIMARY KEY, v text);
           INSERT INTO texts VALUES (1, '=1+1'), (2, '+49 30'), (3, '-5'), (4, '@home'), (5, '007'), (6, '1e5'), (7, 'TRUE'), (8, '2024-01-02'),
@@ -137,7 +137,7 @@ fn values_that_look_like_formulas_or_numbers_stay_what_they_are() {
 
 #[test]
 fn a_value_that_no_double_can_hold_is_never_echoed_back_rounded() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE big (id int8 PRIMARY KEY, n numeric, f float8);
          INSERT INTO big VALUES (9007199254740993, 0.1234567890123456789012345678, 'NaN'), (1, 1e40, 'Infinity'), (2, 3.10, 0.1)",

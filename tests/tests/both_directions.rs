@@ -4,7 +4,7 @@ use e2e::World;
 
 #[test]
 fn a_new_table_is_written_to_a_new_tab_with_its_header() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text NOT NULL, price numeric, in_stock boolean);
          INSERT INTO products VALUES (1, 'Bolt', 0.5, true), (2, 'Nut', 12, false), (3, 'Gear', NULL, NULL)",
@@ -77,7 +77,7 @@ fn two_people_change_different_columns_of_one_row_at_once_and_both_changes_stay(
 
 #[test]
 fn rows_that_both_sides_have_at_first_are_merged_by_key() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, unit_price numeric, name text);
          INSERT INTO products VALUES (1, 1, 'Bolt'), (2, 2, 'Nut')",
@@ -108,7 +108,7 @@ fn rows_that_both_sides_have_at_first_are_merged_by_key() {
 
 #[test]
 fn the_first_merge_deletes_nothing_and_keeps_the_loser_of_each_difference() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text);
          INSERT INTO products VALUES (1, 'Bolt'), (2, 'Nut')",
@@ -128,7 +128,7 @@ fn the_first_merge_deletes_nothing_and_keeps_the_loser_of_each_difference() {
 
 #[test]
 fn the_address_that_a_browser_shows_names_the_tab_by_its_gid() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text); INSERT INTO products VALUES (1, 'Bolt')");
     let book = world.google.spreadsheet("Stock");
     let other = book.tab("Other", "a | b\n 1 | 2");
@@ -155,7 +155,7 @@ fn after_the_last_edit_there_is_silence() {
 
 #[test]
 fn a_trigger_of_the_users_that_changes_what_the_sheet_sent_is_shown_in_the_sheet() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text);
          INSERT INTO products VALUES (1, 'BOLT');
@@ -172,7 +172,7 @@ fn a_trigger_of_the_users_that_changes_what_the_sheet_sent_is_shown_in_the_sheet
 
 #[test]
 fn to_sheet_puts_edits_of_the_sheet_back_and_from_sheet_leaves_the_sheet_alone() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE report (id int PRIMARY KEY, total int); INSERT INTO report VALUES (1, 10);
          CREATE TABLE intake (id int PRIMARY KEY, total int)",

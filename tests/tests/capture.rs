@@ -71,7 +71,7 @@ fn rows_that_copy_brings_arrive() {
 
 #[test]
 fn truncate_stops_the_mapping_and_asks() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text); INSERT INTO products SELECT n, 'part ' || n FROM generate_series(1, 60) n");
     let sheet = world.map("products");
     e2e::wait_for("sixty rows", 61, || sheet.rows().len());
@@ -107,7 +107,7 @@ fn a_prepared_transaction_arrives_when_it_is_committed() {
 
 #[test]
 fn a_partitioned_table_syncs_as_one_and_rows_may_move_between_partitions() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE events (year int, id int, what text, PRIMARY KEY (year, id)) PARTITION BY LIST (year);
          CREATE TABLE events_2024 PARTITION OF events FOR VALUES IN (2024);
@@ -135,7 +135,7 @@ fn a_partitioned_table_syncs_as_one_and_rows_may_move_between_partitions() {
 
 #[test]
 fn what_foreign_keys_cascade_arrives() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE makers (id int PRIMARY KEY);
          CREATE TABLE parts (id int PRIMARY KEY, maker int REFERENCES makers ON DELETE CASCADE ON UPDATE CASCADE);
@@ -152,7 +152,7 @@ fn what_foreign_keys_cascade_arrives() {
 
 #[test]
 fn generated_columns_are_shown_and_their_edits_are_put_back() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE lines (id int PRIMARY KEY, amount int, price int, total int GENERATED ALWAYS AS (amount * price) STORED);
          INSERT INTO lines VALUES (1, 2, 3)",
@@ -225,7 +225,7 @@ fn whoever_may_change_the_table_needs_no_rights_in_the_extension_and_gains_none(
 
 #[test]
 fn what_comes_from_the_sheet_is_applied_with_the_rights_of_the_tables_owner() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE ROLE keeper LOGIN;
          CREATE TABLE notes (id int PRIMARY KEY, body text, writer text DEFAULT current_user);

@@ -6,7 +6,7 @@ const CONFLICTS: &str = "SELECT key[1], column_name, base_value, database_value,
 
 /// Products under one policy, both sides changed at once.
 fn clash(policy: &str) -> (World, e2e::Sheet) {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text, price numeric); INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Nut', 2)");
     let sheet = world.map_with("products", &format!("conflict_policy => '{policy}'"));
     sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2");
@@ -169,7 +169,7 @@ fn a_row_changed_in_sql_and_deleted_in_the_sheet_comes_back() {
 
 #[test]
 fn most_rows_deleted_in_the_sheet_stops_the_mapping_and_asks() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE parts (id int PRIMARY KEY, name text); INSERT INTO parts SELECT n, 'part ' || n FROM generate_series(1, 60) n");
     let sheet = world.map("parts");
     world.both_equal("parts", &sheet);

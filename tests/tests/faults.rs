@@ -115,7 +115,7 @@ fn a_spreadsheet_that_vanished() {
 
 #[test]
 fn a_spreadsheet_that_never_was() {
-    let mut world = World::new();
+    let mut world = World::start();
     world
         .db
         .run("CREATE TABLE products (id int PRIMARY KEY); INSERT INTO products VALUES (1)");

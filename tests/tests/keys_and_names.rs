@@ -4,7 +4,7 @@ use e2e::World;
 
 #[test]
 fn a_key_of_two_columns_names_rows_on_both_sides() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE stock (warehouse text, part int, amount int, PRIMARY KEY (warehouse, part));
          INSERT INTO stock VALUES ('A', 1, 10), ('A', 2, 20), ('B', 1, 30)",
@@ -26,7 +26,7 @@ fn a_key_of_two_columns_names_rows_on_both_sides() {
 
 #[test]
 fn keys_that_look_alike_when_glued_together_stay_apart() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE pairs (a text, b text, v int, PRIMARY KEY (a, b));
          INSERT INTO pairs VALUES ('x,y', 'z', 1), ('x', 'y,z', 2), ('x', 'y', 3), ('x|', 'y', 4), ('\"x\"', '{y}', 5)",
@@ -43,7 +43,7 @@ fn keys_that_look_alike_when_glued_together_stay_apart() {
 
 #[test]
 fn a_unique_key_may_be_chosen_instead_of_the_primary_key() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE people (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL UNIQUE, name text);
          INSERT INTO people (email, name) VALUES ('ann@example.org', 'Ann')",
@@ -102,7 +102,7 @@ fn a_key_edited_in_the_sheet_is_a_row_gone_and_a_row_come() {
 
 #[test]
 fn quoted_and_non_ascii_names_of_tables_columns_and_schemas_work() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         r#"CREATE SCHEMA "Größen & Co";
            CREATE TABLE "Größen & Co"."Straße ""x"" 'y'" ("Schlüssel" int PRIMARY KEY, "from" text, "Ü 100%" text, "日本" text, "a\b" text);
@@ -129,7 +129,7 @@ fn quoted_and_non_ascii_names_of_tables_columns_and_schemas_work() {
 
 #[test]
 fn text_keys_with_blanks_quotes_and_case_are_told_apart() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE words (word text PRIMARY KEY, n int);
          INSERT INTO words VALUES ('a', 1), ('A', 2), ('007', 3), ('7', 4), ('it''s', 5), ('=1+1', 6), ('é', 7)",
@@ -145,7 +145,7 @@ fn text_keys_with_blanks_quotes_and_case_are_told_apart() {
 
 #[test]
 fn a_row_typed_without_key_gets_the_key_that_the_table_generates() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE tasks (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, title text NOT NULL); INSERT INTO tasks (title) VALUES ('first')");
     let sheet = world.map("tasks");
     sheet.shows("id | title\n 1 | first");
@@ -156,7 +156,7 @@ fn a_row_typed_without_key_gets_the_key_that_the_table_generates() {
 
 #[test]
 fn a_dropped_column_before_the_others_shifts_nothing() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (old int, id int PRIMARY KEY, name text);
          ALTER TABLE products DROP COLUMN old;

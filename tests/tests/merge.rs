@@ -5,7 +5,7 @@ use e2e::{Sheet, World};
 const STATE: &str = "SELECT state, split_part(reason, ':', 1) FROM sheet_sync.mapping";
 
 fn products_with(options: &str) -> (World, Sheet) {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text, price numeric CHECK (price > 0));
          INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Nut', 2), (3, 'Gear', 3)",
@@ -16,7 +16,7 @@ fn products_with(options: &str) -> (World, Sheet) {
 
 #[test]
 fn a_conflict_function_merges_the_row_on_both_sides() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text, price numeric);
          INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Nut', 2);
@@ -46,7 +46,7 @@ fn a_conflict_function_merges_the_row_on_both_sides() {
 
 #[test]
 fn a_conflict_function_that_fails_is_a_problem_of_its_row_only() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text, price numeric);
          INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Nut', 2);
@@ -97,7 +97,7 @@ fn preview_says_what_a_cycle_would_do_and_changes_nothing() {
 
 #[test]
 fn only_rows_that_match_the_filter_are_in_the_sheet() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text, listed boolean NOT NULL DEFAULT true);
          INSERT INTO products VALUES (1, 'Bolt', true), (2, 'Nut', false), (3, 'Gear', true)",
@@ -134,7 +134,7 @@ fn resync_merges_afresh_and_deletes_nothing() {
 
 #[test]
 fn a_mass_delete_in_sql_stops_the_mapping_until_it_is_confirmed() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text);
          INSERT INTO products SELECT g, 'p' || g FROM generate_series(1, 60) g",

@@ -18,7 +18,7 @@ fn says(refusal: Refusal, sqlstate: &str, words: &[&str]) {
 }
 
 fn world() -> (World, String) {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE products (id int PRIMARY KEY, name text);
          CREATE TABLE keyless (name text);

@@ -4,7 +4,7 @@ use e2e::World;
 
 #[test]
 fn columns_and_cells_of_their_own_stay_as_they_are() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text, price int); INSERT INTO products VALUES (1, 'Bolt', 10), (2, 'Nut', 20)");
     let sheet = world.google.spreadsheet("Prices").tab(
         "products",
@@ -56,7 +56,7 @@ fn formulas_beside_and_inside_the_rows_stay_formulas() {
 
 #[test]
 fn a_formula_in_a_from_sheet_column_is_pulled_and_never_overwritten() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE lines (id int PRIMARY KEY, amount int, total int); INSERT INTO lines VALUES (1, 5, NULL)");
     let sheet = world
         .google
@@ -123,7 +123,7 @@ fn columns_moved_by_a_person_are_followed() {
 
 #[test]
 fn other_tabs_of_the_spreadsheet_stay_as_they_are() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text); INSERT INTO products VALUES (1, 'Bolt')");
     let book = world.google.spreadsheet("Book");
     let first = book.tab("Notes", "id | name\n 1 | do not touch");
@@ -139,7 +139,7 @@ fn other_tabs_of_the_spreadsheet_stay_as_they_are() {
 
 #[test]
 fn two_tables_in_two_tabs_of_one_spreadsheet_do_not_mix() {
-    let mut world = World::new();
+    let mut world = World::start();
     world.db.run(
         "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'a1');
          CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b VALUES (1, 'b1')",
