@@ -67,6 +67,9 @@ pub struct Action {
     /// Closes the connection without an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop: Option<When>,
+    /// Resets the connection: the client's system reports it as broken instead of ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset: Option<When>,
     /// Keeps silent for `ms`, then closes the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<When>,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -168,19 +169,27 @@ async fn accept(listener: TcpListener, app: Arc<App>) {
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         tokio::spawn(async move {
+            let reset = Arc::new(AtomicBool::new(false));
+            let asked = Arc::clone(&reset);
             let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                let router = router.clone();
+                let (router, asked) = (router.clone(), Arc::clone(&asked));
                 async move {
                     let response =
                         router.oneshot(request.map(axum::body::Body::new)).await.unwrap_or_else(|e| match e {});
-                    match response.extensions().get::<Dropped>() {
-                        Some(_) => Err(std::io::Error::other("dropped by a fault")),
-                        None => Ok(response),
-                    }
+                    let Some(dropped) = response.extensions().get::<Dropped>() else {
+                        return Ok(response);
+                    };
+                    asked.store(matches!(dropped, Dropped::Reset), Ordering::Relaxed);
+                    Err(std::io::Error::other("dropped by a fault"))
                 }
             });
             // Errors here are connections that went away.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let mut connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let _ = (&mut connection).await;
+            if reset.load(Ordering::Relaxed) {
+                let _ = connection.into_parts().io.into_inner().set_zero_linger();
+            }
         });
     }
 }

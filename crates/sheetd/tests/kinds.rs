@@ -197,10 +197,17 @@ fn every_status_can_be_injected() {
     }
     let path = format!("/v4/spreadsheets/{id}/values/A1?valueInputOption=RAW");
     let put = || client.try_send("PUT", &path, Some(json!({ "values": [["x"]] })), Some(&client.token));
-    for action in [json!({ "timeout": "before_apply", "ms": 1 }), json!({ "drop": "after_apply" })] {
-        let applied = action.get("drop").is_some();
+    for (action, applied, reset) in [
+        (json!({ "timeout": "before_apply", "ms": 1 }), false, false),
+        (json!({ "reset": "before_apply" }), false, true),
+        (json!({ "drop": "after_apply" }), true, false),
+        (json!({ "reset": "after_apply" }), true, true),
+    ] {
+        client.put(&id, "A1", "RAW", json!([["before"]]));
         client.fault(json!({ "match": { "kind": "values.update" }, "action": action }));
-        assert!(put().is_err());
+        let error = put().unwrap_err();
+        let broken = matches!(&error, ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::ConnectionReset);
+        assert_eq!(broken, reset, "{action}: {error}");
         assert_eq!(client.values(&id, "A1") == json!([["x"]]), applied);
     }
 }

@@ -51,15 +51,18 @@ pub struct Logged {
     pub faulted: bool,
 }
 
-/// Marks a response whose connection is to be closed without a byte.
-#[derive(Clone)]
-pub struct Dropped;
+/// Marks a response whose connection is to be closed, or reset, without a byte.
+#[derive(Clone, Copy)]
+pub enum Dropped {
+    Closed,
+    Reset,
+}
 
 /// What the client gets to see.
 enum Reply {
     Whole(Answer),
     Cut(Answer),
-    Nothing,
+    Nothing(Dropped),
 }
 
 pub async fn serve(app: &App, incoming: Incoming) -> Response {
@@ -72,7 +75,7 @@ pub async fn serve(app: &App, incoming: Incoming) -> Response {
     let reply = with_faults(app, &incoming, route.as_ref(), token, due).await;
     let (status, bytes) = match &reply {
         Reply::Whole(answer) | Reply::Cut(answer) => (answer.status, answer.body.len()),
-        Reply::Nothing => (0, 0),
+        Reply::Nothing(_) => (0, 0),
     };
     app.log(Logged {
         n: 0,
@@ -106,8 +109,8 @@ async fn with_faults(app: &App, incoming: &Incoming, route: Option<&Route>, toke
             }
             return Reply::Whole(refused(incoming, service, error));
         }
-        if silent(action, When::BeforeApply).await {
-            return Reply::Nothing;
+        if let Some(dropped) = silent(action, When::BeforeApply).await {
+            return Reply::Nothing(dropped);
         }
     }
     let mut answer = if token {
@@ -120,8 +123,8 @@ async fn with_faults(app: &App, incoming: &Incoming, route: Option<&Route>, toke
         if let Some(edit) = &action.edit {
             person(app, route, action, edit);
         }
-        if silent(action, When::AfterApply).await {
-            return Reply::Nothing;
+        if let Some(dropped) = silent(action, When::AfterApply).await {
+            return Reply::Nothing(dropped);
         }
         if action.partial && answer.status == 200 {
             answer.body = faults::partial(&answer.body);
@@ -138,11 +141,12 @@ async fn with_faults(app: &App, incoming: &Incoming, route: Option<&Route>, toke
     if cut { Reply::Cut(answer) } else { Reply::Whole(answer) }
 }
 
-async fn silent(action: &Action, when: When) -> bool {
+async fn silent(action: &Action, when: When) -> Option<Dropped> {
     if action.timeout == Some(when) {
         tokio::time::sleep(Duration::from_millis(action.ms.unwrap_or(60_000))).await;
     }
-    action.drop == Some(when) || action.timeout == Some(when)
+    let closed = [action.drop, action.timeout].contains(&Some(when)).then_some(Dropped::Closed);
+    if action.reset == Some(when) { Some(Dropped::Reset) } else { closed }
 }
 
 /// A fault's edit; one that cannot be done is told on stderr, since nobody waits for its answer.
@@ -327,7 +331,7 @@ fn response(reply: Reply) -> Response {
             let cut = futures_util::stream::iter([Ok(half), Err(std::io::Error::other("cut by a fault"))]);
             headers(&answer).header("Content-Length", length).body(Body::from_stream(cut))
         }
-        Reply::Nothing => Response::builder().extension(Dropped).body(Body::empty()),
+        Reply::Nothing(dropped) => Response::builder().extension(dropped).body(Body::empty()),
     };
     built.expect("the parts are valid")
 }
