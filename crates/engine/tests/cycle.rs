@@ -72,6 +72,8 @@ struct World {
     /// Answers the next sheet effect of this kind instead.
     fault: Option<fn(&SheetEffect) -> Option<Failure>>,
     refuse: Option<&'static str>,
+    /// The next deletion hits the row below instead.
+    wrong_row: bool,
 }
 
 impl World {
@@ -96,6 +98,7 @@ impl World {
             now: 1_000,
             fault: None,
             refuse: None,
+            wrong_row: false,
         };
         for id in 0..rows {
             let row = vec![
@@ -367,6 +370,15 @@ impl World {
                 SheetOutcome::Inserted(shown)
             }
             SheetEffect::Delete { rows, .. } => {
+                if std::mem::take(&mut self.wrong_row) {
+                    self.tab.remove(rows[0].row as usize + 1);
+                    let moved = rows.into_iter().map(|tag| tag.anchor).collect();
+                    return SheetOutcome::Deleted(Deleted {
+                        gone: Vec::new(),
+                        moved,
+                        suspect: true,
+                    });
+                }
                 let mut at: Vec<u32> = rows.iter().map(|tag| tag.row).collect();
                 at.sort_unstable();
                 for row in at.into_iter().rev() {
@@ -966,4 +978,22 @@ fn an_old_reading_undoes_nothing() {
     world.cycle(Scope::Full, &[]);
     world.cycle(Scope::Full, &[]);
     assert_eq!(world.table[&key(2)][1].as_deref(), Some("name 2"));
+}
+
+#[test]
+fn a_row_that_went_by_mistake_is_put_back() {
+    let mut world = World::agreed(mapping(), 6).warm();
+    world.wrong_row = true;
+    world.table.remove(&key(3));
+    world.cycle(Scope::Dirty, &[3]);
+    assert_eq!(
+        world.requests(),
+        ["tag", "delete", "read", "read", "tag", "insert", "delete"]
+    );
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.table.len(), 5);
+    let mut keys: Vec<Cell> = world.tab[1..].iter().map(|row| row[0].clone()).collect();
+    keys.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    assert_eq!(keys, [0.0, 1.0, 2.0, 4.0, 5.0].map(Cell::Number));
 }

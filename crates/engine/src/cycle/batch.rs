@@ -464,7 +464,11 @@ impl Cycle {
                 }
             }
         }
-        self.stale |= deleted.suspect;
+        if deleted.suspect {
+            // What the next reading misses may have gone by our own hand.
+            self.stale = true;
+            self.memory.suspect = true;
+        }
         self.rows_gone(items, gone);
         Ok(())
     }

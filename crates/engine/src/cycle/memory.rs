@@ -33,6 +33,8 @@ pub(super) struct Memory {
     pub notes: HashMap<Place, Option<String>>,
     /// Rows that we deleted from the sheet, by what they showed: a reading that has one again may be an old one.
     pub buried: HashMap<Key, i64>,
+    /// A deletion may have hit another row: what the next reading misses for the first time is put back.
+    pub suspect: bool,
     /// What a write whose answer was lost may have put into cells.
     pub in_flight: HashMap<Key, Vec<(usize, Cell, Datum)>>,
     /// When the last snapshot was asked for of which everything was dealt with.

@@ -305,6 +305,7 @@ impl Cycle {
     }
 
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
+        let suspect = std::mem::take(&mut self.memory.suspect);
         let snapshot = self.memory.snapshots;
         let mut forget = Vec::new();
         for ((key, known), row) in self.memory.rows.iter_mut().zip(rows_of) {
@@ -315,6 +316,15 @@ impl Cycle {
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {
+                State::Based | State::Marked if known.missing == 0 && suspect => {
+                    known.state = State::Left;
+                    known.missing = snapshot;
+                    diff.missing.push(Sighting {
+                        key: key.clone(),
+                        row: None,
+                        raw: 0,
+                    });
+                }
                 // One reading that misses a row may be a partial or an old one.
                 State::Announced
                 | State::Inserting
