@@ -19,12 +19,19 @@ mod trigger;
 
 /// What one transaction changed in the table of one mapping.
 enum Changed {
-    /// Each key as array literal, with the time of its last change in microseconds since 1970.
-    Keys(HashMap<String, i64>),
+    /// By key, as array literal.
+    Keys(HashMap<String, Change>),
     /// More than a set should hold, or keys that cannot be told: compare the whole table.
     Everything { at: i64 },
     /// TRUNCATE, which tells no keys at all.
     Truncated { at: i64 },
+}
+
+struct Change {
+    /// New rows stand in the sheet in the order in which they were made.
+    order: usize,
+    /// The last change, in microseconds since 1970.
+    at: i64,
 }
 
 #[derive(Default)]
@@ -57,7 +64,8 @@ fn add_key(mapping: i32, key: String, at: i64) {
             .entry(mapping)
             .or_insert_with(|| Changed::Keys(HashMap::new()));
         if let Changed::Keys(keys) = changed {
-            keys.insert(key, at);
+            let order = keys.len();
+            keys.entry(key).or_insert(Change { order, at }).at = at;
             if keys.len() > settings::max_dirty_keys() {
                 *changed = Changed::Everything { at };
             }
@@ -137,16 +145,24 @@ pub fn flush() {
     };
     for (mapping, changed) in changed {
         match changed {
-            Changed::Keys(set) => set
-                .into_iter()
-                .for_each(|(key, at)| add(mapping, Some(key), at)),
+            Changed::Keys(set) => {
+                let mut set: Vec<(String, Change)> = set.into_iter().collect();
+                set.sort_by_key(|(_, change)| change.order);
+                for (key, change) in set {
+                    add(mapping, Some(key), change.at);
+                }
+            }
             Changed::Everything { at } => add(mapping, None, at),
             Changed::Truncated { at } => add(mapping, Some("{}".to_owned()), at),
         }
     }
     // SET TRANSACTION READ ONLY after the changes does not make them unchanged.
     // SAFETY: put back below; an error ends the transaction, and the flag with it.
-    let read_only = unsafe { std::mem::replace(&mut *(&raw mut pg_sys::XactReadOnly), false) };
+    let read_only = unsafe {
+        let read_only = pg_sys::XactReadOnly;
+        pg_sys::XactReadOnly = false;
+        read_only
+    };
     // Whoever changed the row needs no rights in our schema, and gains none: every name and operator in the statement is qualified
     // and fits its arguments exactly.
     role::with_role(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || {

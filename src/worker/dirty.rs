@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::mappings::{Fields, Loaded};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
-use crate::postgres::transaction::transaction;
+use crate::postgres::transaction::transaction_committed_as;
 
 /// How many lines one cycle takes; the rest stays for the next.
 const AT_ONCE: i64 = 50_000;
@@ -15,6 +15,7 @@ const AT_ONCE: i64 = 50_000;
 pub struct Dirty {
     /// Lines of `_dirty_key`, to be deleted one by one when they are dealt with: lower ids may commit later.
     pub ids: Vec<i64>,
+    /// In the order in which they first changed.
     pub keys: Vec<DirtyKey>,
     /// Compare the whole table.
     pub everything: bool,
@@ -28,7 +29,7 @@ pub fn read(session: &mut Session, mapping: i32, key_columns: usize) -> Dirty {
         everything: false,
         truncated: false,
     };
-    let mut latest: HashMap<Key, Timestamp> = HashMap::new();
+    let mut places: HashMap<Key, usize> = HashMap::new();
     let rows = session.select(
         "SELECT id, key IS NULL, key::text, (EXTRACT(epoch FROM changed_at) * 1000000)::bigint FROM sheet_sync._dirty_key \
          WHERE mapping_id = $1 ORDER BY key IS NOT NULL, id LIMIT $2",
@@ -50,23 +51,29 @@ pub fn read(session: &mut Session, mapping: i32, key_columns: usize) -> Dirty {
         if key.0.is_empty() {
             dirty.everything = true;
             dirty.truncated = true;
-        } else if key.0.len() == key_columns && latest.get(&key).is_none_or(|before| *before < at) {
-            latest.insert(key, at);
+            continue;
+        }
+        match places.get(&key) {
+            Some(place) => {
+                let known: &mut DirtyKey = &mut dirty.keys[*place];
+                known.changed_at = known.changed_at.max(Some(at));
+            }
+            None if key.0.len() == key_columns => {
+                places.insert(key.clone(), dirty.keys.len());
+                let changed_at = Some(at);
+                dirty.keys.push(DirtyKey { key, changed_at });
+            }
+            None => {}
         }
     }
-    dirty.keys = latest
-        .into_iter()
-        .map(|(key, at)| DirtyKey {
-            key,
-            changed_at: Some(at),
-        })
-        .collect();
     dirty
 }
 
 /// True where the table has no rows now; on an error too, since then nothing must be taken for well.
 pub fn is_empty(mapping: &Loaded) -> bool {
     let sql = format!("SELECT FROM {} LIMIT 1", mapping.table);
-    transaction(|session| as_reader(mapping.run_as, || session.select(&sql, &[]).is_empty()))
-        .unwrap_or(true)
+    transaction_committed_as(mapping.run_as, |session| {
+        as_reader(mapping.run_as, || session.select(&sql, &[]).is_empty())
+    })
+    .unwrap_or(true)
 }
