@@ -45,6 +45,7 @@ pub fn parse(text: &str, locale: &str, year: i32, text_cell: bool) -> Input {
     let day_first = !matches!(locale, "en_US" | "");
     number(trimmed)
         .or_else(|| date_time(trimmed, year, day_first))
+        .or_else(|| named_month(trimmed, year).filter(|_| locale.is_empty() || locale.starts_with("en")))
         .or_else(|| signed_formula(trimmed))
         .unwrap_or_else(|| Input::plain(Entered::text(text)))
 }
@@ -174,6 +175,48 @@ fn date(text: &str, year: i32, day_first: bool) -> Option<(f64, String)> {
     Some((serial(NaiveDate::from_ymd_opt(y, m, d)?), pattern))
 }
 
+/// `Jan 5, 2023`, `January 5`, `5 Jan 2023`, `5-Jan`.
+fn named_month(text: &str, year: i32) -> Option<Input> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let separator = if text.contains('-') { '-' } else { ' ' };
+    let words: Vec<&str> = text.split(separator).collect();
+    let (first, second, years) = match words[..] {
+        [first, second] => (first, second, None),
+        [first, second, years] => (first, second, Some(years)),
+        _ => return None,
+    };
+    let month_first = separator == ' ' && first.starts_with(|c: char| c.is_ascii_alphabetic());
+    let (name, day) = if month_first { (first, second) } else { (second, first) };
+    let bare = day.strip_suffix(',').filter(|_| month_first && years.is_some()).unwrap_or(day);
+    let name = name.to_ascii_lowercase();
+    let month = 1 + MONTHS.iter().position(|m| *m == name || m[..3] == *name)?;
+    let digits =
+        |text: &str, lengths: &[usize]| lengths.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(bare, &[1, 2]) || years.is_some_and(|y| !digits(y, &[4])) {
+        return None;
+    }
+    let year = years.map_or(Some(year), |y| y.parse().ok())?;
+    let date = NaiveDate::from_ymd_opt(year, month as u32, bare.parse().ok()?)?;
+    let comma = if bare == day { "" } else { "," };
+    let (d, m) = (format!("{}{comma}", width('d', bare)), if name.len() > 3 { "mmmm" } else { "mmm" }.to_owned());
+    let mut pattern = if month_first { [m, d] } else { [d, m] }.to_vec();
+    pattern.extend(years.map(|_| "yyyy".to_owned()));
+    Some(Input::formatted(serial(date), "DATE", &pattern.join(&separator.to_string())))
+}
+
 /// A leading zero asks for two digits.
 fn width(letter: char, digits: &str) -> String {
     letter.to_string().repeat(
@@ -233,7 +276,7 @@ mod tests {
         (input.entered, pattern)
     }
 
-    /// Facts 3.1, the measured table.
+    /// Facts 3.1, the measured table; and names of months.
     #[test]
     fn measured_table() {
         let number = Entered::Number;
@@ -258,6 +301,11 @@ mod tests {
             (" x ", Entered::text(" x "), None),
             ("1,2", Entered::text("1,2"), None),
             ("13:30", number(0.5625), Some("h:mm")),
+            ("Jan 5, 2023", number(44_931.0), Some("mmm d, yyyy")),
+            ("5 January 2023", number(44_931.0), Some("d mmmm yyyy")),
+            ("05-Jan", number(46_027.0), Some("dd-mmm")),
+            ("May be", Entered::text("May be"), None),
+            ("5 Januar", Entered::text("5 Januar"), None),
         ] {
             assert_eq!(typed(text), (want, pattern.map(str::to_owned)), "{text}");
         }
