@@ -369,7 +369,12 @@ impl Cycle {
         if !failure.may_have_applied {
             return;
         }
+        self.memory.tidied = false;
         for item in part.items.iter().filter_map(|index| items.get(*index)) {
+            if item.plan.sheet == Some(SheetChange::Clear) {
+                // Should it be gone, it went by our own hand.
+                self.memory.known(&item.key).state = State::Left;
+            }
             if let Some(SheetChange::Update(writes)) = &item.plan.sheet {
                 let writes = writes
                     .iter()

@@ -104,6 +104,7 @@ pub(super) async fn run(
 impl Cycle {
     async fn rounds(&mut self) -> Result<(), Stop> {
         self.warm_up().await?;
+        self.tidy_leftovers().await?;
         self.close_lost_batches().await?;
         self.rows_at_start = self.memory.based();
         // After a lost batch positions are not what is remembered.
@@ -115,6 +116,7 @@ impl Cycle {
         let mut quick = self.start.scope == Scope::Dirty && certain;
         for _ in 0..ROUNDS {
             self.stale = false;
+            self.tidy_leftovers().await?;
             self.close_lost_batches().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;
@@ -148,6 +150,18 @@ impl Cycle {
         Ok(())
     }
 
+    /// What is left of writes without an answer, of this process or of a killed one: still on their way, they find no anchor from
+    /// here on.
+    async fn tidy_leftovers(&mut self) -> Result<(), Stop> {
+        if !self.memory.tidied && !self.start.dry_run {
+            self.io.sheet(SheetEffect::TidyAll).await?;
+            self.memory.tidied = true;
+            self.memory.anchors.clear();
+            self.live.clear();
+        }
+        Ok(())
+    }
+
     async fn warm_up(&mut self) -> Result<(), Stop> {
         if self.memory.warm {
             return Ok(());
@@ -155,11 +169,6 @@ impl Cycle {
         match self.io.database(DatabaseEffect::ReadIndex).await? {
             DatabaseOutcome::Index(index) => self.memory.warm_up(index),
             _ => return Err(mismatch().into()),
-        }
-        if !self.memory.tidied && !self.start.dry_run {
-            // From here on a write of a killed process that is still on its way finds no anchor.
-            self.io.sheet(SheetEffect::TidyAll).await?;
-            self.memory.tidied = true;
         }
         Ok(())
     }
