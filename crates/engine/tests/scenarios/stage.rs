@@ -303,6 +303,7 @@ impl Stage {
                 "AnswerLost" => Fault::AnswerLost,
                 "RequestLost" => Fault::RequestLost,
                 "Late" => Fault::Late,
+                "Stale" => Fault::Stale,
                 _ => return Err("no such fault".into()),
             }),
             ["land"] => self.world.land(),
@@ -318,10 +319,7 @@ impl Stage {
                 self.world.confirm_deletes();
                 Ok(())
             }
-            ["resync"] => {
-                self.world.resync();
-                Ok(())
-            }
+            ["resync"] => self.world.resync(),
             ["resolve", ref by @ ..] => {
                 let decision = match by {
                     ["database"] => Decision::Side(Side::Database),

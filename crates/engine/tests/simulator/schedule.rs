@@ -197,10 +197,7 @@ pub fn perform(world: &mut World, op: Op) -> Verdict {
             world.confirm_deletes();
             Ok(())
         }
-        Op::Resync => {
-            world.resync();
-            Ok(())
-        }
+        Op::Resync => world.resync(),
     }
 }
 
@@ -374,6 +371,7 @@ fn random_fault(rng: &mut Rng) -> Fault {
         2 | 3 => Fault::AnswerLost,
         4 => Fault::RequestLost,
         5 => Fault::Late,
+        6 if rng.bool() => Fault::Stale,
         _ => Fault::Partial {
             from: rng.u8(..8),
             count: rng.u8(..8),

@@ -12,7 +12,7 @@ use super::sheet::{Tab, Uid};
 use super::values::{meaning, normal};
 use engine::effect::Conflict;
 use engine::mapping::{Direction, Mapping};
-use engine::value::{Cell, Datum, Key, Timestamp};
+use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -227,6 +227,13 @@ impl Ledger {
         }
         names
     }
+}
+
+/// What both sides had agreed on. A base without any value is a note of the engine's that it has yet to look.
+fn base_of<'a>(sides: Sides<'a>, key: &Key) -> Option<&'a Base> {
+    let (base, _) = sides.table.bases.get(key)?;
+    let said = base.database.iter().any(Option::is_some) || base.database.is_empty();
+    said.then_some(base)
 }
 
 /// The sheet's rows by key, under their hidden names.

@@ -17,6 +17,7 @@ use engine::effect::{
 };
 use engine::mapping::{Kind, Mapping};
 use engine::value::{Key, Timestamp};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 pub use faults::Fault;
@@ -87,6 +88,9 @@ pub struct World {
     confirm: bool,
     guarded: bool,
     late: Vec<(SheetEffect, u32)>,
+    /// What the last good reading showed, and whether one that was not good came after it.
+    last_read: Option<Vec<Box<RawValue>>>,
+    unsound: bool,
     pub last_report: Option<Report>,
     /// What happened, line by line, where somebody wants to read it.
     pub trace: Option<Vec<String>>,
@@ -124,6 +128,8 @@ impl World {
             confirm: false,
             guarded: false,
             late: Vec::new(),
+            last_read: None,
+            unsound: false,
             last_report: None,
             trace: None,
         };
@@ -203,7 +209,7 @@ impl World {
             SheetEdit::InsertColumn { .. } | SheetEdit::MoveColumn { .. }
         );
         // Between a look and a write nothing protects against moved columns: the sheet has no anchor for a cell.
-        if structural && self.cycle.is_some() {
+        if structural && (self.cycle.is_some() || !self.late.is_empty()) {
             return Ok(());
         }
         self.tab.edit(&self.setup, edit, now);
@@ -266,12 +272,17 @@ impl World {
         self.confirm = true;
     }
 
-    /// The base rows are dropped, and with them what the engine remembers.
-    pub fn resync(&mut self) {
+    /// The base rows are dropped, and with them what the engine remembers. What is under way to Google arrives before that: the
+    /// stamps that would refuse it stand in the base rows.
+    pub fn resync(&mut self) -> Verdict {
         self.crash();
+        while !self.late.is_empty() {
+            self.land()?;
+        }
         self.table.bases.clear();
         self.ledger.forget_bases();
         self.initialised = false;
+        Ok(())
     }
 
     pub fn pause(&mut self, seconds: u32) {
@@ -449,6 +460,10 @@ impl World {
             }
             Effect::Sheet(effect) => match self.tab.carry_out(effect, self.cycles, now)? {
                 Some(outcome) => {
+                    if let SheetOutcome::Snapshot(snapshot) = &outcome {
+                        self.last_read = Some(snapshot.rows.clone());
+                        self.unsound = false;
+                    }
                     if let (SheetEffect::Read, Some(cycle)) = (effect, &mut self.cycle) {
                         cycle.header_broken = cycle.header_known && !self.tab.header_holds(now);
                         self.ledger.snapshot_taken(Sides {

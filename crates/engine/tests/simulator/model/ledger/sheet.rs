@@ -3,9 +3,9 @@
 use super::super::setup::key_of_cells;
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
-use super::{Author, Ledger, Sides, keys_in_sheet, row_named, sheet_named};
+use super::{Author, Ledger, Sides, base_of, keys_in_sheet, row_named, sheet_named};
 use engine::mapping::{OnSheetDelete, OnTableDelete};
-use engine::value::{Cell, Key};
+use engine::value::{Cell, Datum, Key};
 use std::collections::BTreeMap;
 
 impl Ledger {
@@ -58,7 +58,7 @@ impl Ledger {
         if retyped {
             let standing = keys_in_sheet(&self.mapping, sides);
             if let Some(key) = old_key.as_ref().filter(|key| !standing.contains_key(key)) {
-                if !sides.table.bases.contains_key(key) {
+                if base_of(sides, key).is_none() {
                     self.reinserted.insert(key.clone());
                 }
                 self.sheet_deleted.insert(key.clone(), false);
@@ -77,15 +77,15 @@ impl Ledger {
             if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
                 self.allow(key, column, &datum);
             }
-            let base = new_key.as_ref().and_then(|key| sides.table.bases.get(key));
-            let agreed = base.and_then(|(base, _)| base.sheet.get(column));
+            let base = new_key.as_ref().and_then(|key| base_of(sides, key));
+            let agreed = base.and_then(|base| base.sheet.get(column));
             let nothing = (retyped || base.is_none()) && *cell == Cell::Empty;
             let held = new_key
                 .as_ref()
                 .is_some_and(|key| self.held_lately(key, column, cell));
             // Under its new key the row may still be the old one, and then nobody has touched this cell.
-            let former = old_key.as_ref().and_then(|key| sides.table.bases.get(key));
-            let former = former.and_then(|(base, _)| base.sheet.get(column));
+            let former = old_key.as_ref().and_then(|key| base_of(sides, key));
+            let former = former.and_then(|base| base.sheet.get(column));
             let untouched = *cell == old[column] && former == Some(cell);
             let agreed = agreed == Some(cell) || held || untouched;
             if self.mapping.key.contains(&column) || nothing || agreed {
@@ -131,19 +131,21 @@ impl Ledger {
         self.sheet_deleted.remove(&key);
         self.known.insert(key.clone());
         self.inserted.insert(uid, key.clone());
-        self.cells_explained(&key, new, &vec![Cell::Empty; new.len()])
+        self.cells_explained(&key, new, &vec![Cell::Empty; new.len()], sides)
     }
 
-    fn cells_explained(&self, key: &Key, new: &[Cell], old: &[Cell]) -> Verdict {
+    fn cells_explained(&self, key: &Key, new: &[Cell], old: &[Cell], sides: Sides) -> Verdict {
         for (column, cell) in new
             .iter()
             .enumerate()
-            .filter(|(column, cell)| **cell != old[*column])
+            .filter(|(at, cell)| **cell != old[*at])
         {
-            if self
-                .meant(column, cell)
-                .is_none_or(|datum| !self.explained(key, column, &datum))
-            {
+            let held = |datum: &Datum| {
+                let row = sides.table.rows.get(key);
+                row.is_some_and(|row| self.stored(column, &row.values[column]) == *datum)
+            };
+            let meant = self.meant(column, cell);
+            if meant.is_none_or(|datum| !self.explained(key, column, &datum) && !held(&datum)) {
                 return broken(format!(
                     "row {key:?}, column {column} of the sheet gets {cell:?}, which nobody gave it"
                 ));
@@ -170,9 +172,11 @@ impl Ledger {
         let row = sides.table.rows.get(&key);
         let decided = match row {
             Some(row) => !sides.table.in_filter(row),
-            None => row_named(sides, &self.names(&key)),
+            None => row_named(sides, &self.names(&key)) || base_of(sides, &key).is_some(),
         };
-        if self.table_deleted.remove(&key).is_none() && !unseen && !decided {
+        // What nobody could see uses up nothing.
+        let deleted = unseen || self.table_deleted.remove(&key).is_some();
+        if !deleted && !decided {
             return broken(format!(
                 "row {key:?} is deleted from the sheet, and nobody deleted it in the table"
             ));
@@ -227,7 +231,8 @@ impl Ledger {
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
             (Some(old), None) if cleared && self.setup.on_table_delete == OnTableDelete::Clear => {
-                let stands = sides.table.rows.contains_key(old);
+                let row = sides.table.rows.get(old);
+                let stands = row.is_some_and(|row| sides.table.in_filter(row));
                 if self.table_deleted.remove(old).is_none() && stands && !key_unseen {
                     return broken(format!(
                         "row {old:?} is cleared in the sheet, and nobody deleted it in the table"
@@ -284,7 +289,7 @@ impl Ledger {
         if cleared {
             Ok(())
         } else {
-            self.cells_explained(&key, new, old)
+            self.cells_explained(&key, new, old, sides)
         }
     }
 

@@ -4,7 +4,7 @@ use super::super::ledger::{Author, Sides, keys_in_sheet};
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
 use super::{Pending, World};
-use engine::effect::{Class, Effect, Failure, Outcome, Scope, SheetEffect, SheetOutcome};
+use engine::effect::{Class, Effect, Failure, Outcome, Scope, SheetEffect, SheetOutcome, Snapshot};
 use std::collections::BTreeSet;
 
 /// What becomes of the effect that is under way.
@@ -22,6 +22,8 @@ pub enum Fault {
     Late,
     /// Status 200 with rows missing.
     Partial { from: u8, count: u8 },
+    /// The answer shows the tab as it was at the reading before.
+    Stale,
 }
 
 impl World {
@@ -62,38 +64,52 @@ impl World {
                 timeout()
             }
             (Fault::RequestLost | Fault::Late, _) => timeout(),
-            (Fault::Partial { from, count }, Effect::Sheet(SheetEffect::Read)) => {
-                self.partial_read(from, count)?
+            (Fault::Partial { .. } | Fault::Stale, Effect::Sheet(SheetEffect::Read)) => {
+                self.unsound_read(fault)?
             }
-            (Fault::Partial { .. }, _) => self.carry_out(&effect)?,
+            (Fault::Partial { .. } | Fault::Stale, _) => self.carry_out(&effect)?,
         };
         self.pending = Pending::Ready(outcome);
         Ok(())
     }
 
-    /// Rows are missing from the answer. Not in a first merge: without a base nobody could know that they are.
-    fn partial_read(&mut self, from: u8, count: u8) -> Verdict<Outcome> {
-        let now = self.tick();
-        let Some(SheetOutcome::Snapshot(mut snapshot)) =
-            self.tab.carry_out(&SheetEffect::Read, self.cycles, now)?
-        else {
-            return broken("a read always has an answer");
-        };
-        let Some(cycle) = self
+    /// A reading that Google would not have given a moment later. Not twice in a row, and not in a first merge: nobody could
+    /// know then.
+    fn unsound_read(&mut self, fault: Fault) -> Verdict<Outcome> {
+        let first_merge = self
             .cycle
-            .as_mut()
-            .filter(|cycle| cycle.scope != Scope::Everything)
-        else {
+            .as_ref()
+            .is_none_or(|cycle| cycle.scope == Scope::Everything);
+        let older = self.last_read.clone().filter(|_| fault == Fault::Stale);
+        let sound = self.carry_out_read()?;
+        if first_merge || self.unsound || (fault == Fault::Stale && older.is_none()) {
             return self.carry_out(&Effect::Sheet(SheetEffect::Read));
-        };
-        cycle.header_broken = cycle.header_known && !self.tab.header_holds(now);
-        let first = self.tab.header() + 1;
-        if snapshot.rows.len() > first {
-            let from = first + usize::from(from) % (snapshot.rows.len() - first);
-            let upto = (from + usize::from(count) + 1).min(snapshot.rows.len());
-            snapshot.rows.drain(from..upto);
         }
+        self.unsound = true;
+        let first = self.tab.header() + 1;
+        let snapshot = match (fault, older) {
+            (_, Some(rows)) => Snapshot { rows, ..sound },
+            (Fault::Partial { from, count }, None) if sound.rows.len() > first => {
+                let mut rows = sound.rows;
+                let from = first + usize::from(from) % (rows.len() - first);
+                rows.drain(from..(from + usize::from(count) + 1).min(rows.len()));
+                Snapshot { rows, ..sound }
+            }
+            _ => sound,
+        };
+        let now = self.now();
+        let cycle = self.cycle.as_mut().expect("a cycle is under way");
+        cycle.header_broken =
+            fault != Fault::Stale && cycle.header_known && !self.tab.header_holds(now);
         Ok(Outcome::Sheet(SheetOutcome::Snapshot(snapshot)))
+    }
+
+    fn carry_out_read(&mut self) -> Verdict<Snapshot> {
+        let now = self.tick();
+        match self.tab.carry_out(&SheetEffect::Read, self.cycles, now)? {
+            Some(SheetOutcome::Snapshot(snapshot)) => Ok(snapshot),
+            _ => broken("a read always has an answer"),
+        }
     }
 
     /// A batch that was believed lost reaches Google.
