@@ -18,6 +18,7 @@ pub const MAX_CELL_CHARACTERS: usize = 50_000;
 /// A value longer than a cell can hold; it is reported and never cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong {
+    /// Counted in UTF-16 units.
     pub characters: usize,
 }
 
@@ -143,6 +144,7 @@ pub fn is_error(cell: &Cell) -> bool {
 
 /// One mapped column's codec calls, with the mapping's time zone.
 impl Mapping {
+    /// [`encode`] for one mapped column.
     pub fn encode(&self, column: usize, value: &Datum) -> Result<Cell, TooLong> {
         match self.columns.get(column) {
             Some(description) => encode(description, self.time_zone, value),
@@ -150,12 +152,14 @@ impl Mapping {
         }
     }
 
+    /// [`decode`] for one mapped column.
     pub fn decode(&self, column: usize, cell: &Cell) -> Datum {
         self.columns
             .get(column)
             .and_then(|description| decode(description, self.time_zone, cell))
     }
 
+    /// [`agreed`] for one mapped column.
     pub fn agreed(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
         self.columns
             .get(column)

@@ -47,6 +47,7 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// A machine that knows nothing yet: its first cycle asks for the stored index.
     pub fn new(mapping: Mapping) -> Self {
         Self {
             mapping: Arc::new(mapping),
@@ -63,6 +64,7 @@ impl Machine {
         }
     }
 
+    /// What it was made for.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
     }
