@@ -259,6 +259,11 @@ impl Sheet {
         );
     }
 
+    /// Types a row into a new line above row `row`, so that nothing which arrives there at the same moment is overwritten.
+    pub fn insert_typed_row(&self, row: usize, cells: &[&str]) {
+        self.edit(json!({"insert_rows": {"at": row, "count": 1, "values": [cells]}}));
+    }
+
     /// An empty row above row `row` (counted from 1).
     pub fn insert_row(&self, row: usize) {
         self.edit(json!({"insert_rows": {"at": row, "count": 1}}));

@@ -3,10 +3,10 @@
 use e2e::{When, World};
 
 /// Both sides change in every way, while the worker is held at one request after the other and killed there.
-fn killed_at_every_step(mut kill: impl FnMut(&mut World), when: When) {
+fn killed_at_every_step(steps: usize, when: When, mut kill: impl FnMut(&mut World)) {
     let (mut world, sheet) = World::with_products();
     let mut rows = vec![1, 2, 3];
-    for step in 1..=10 {
+    for step in 1..=steps {
         let held = world.google.hold(step, when);
         let new = 100 + step;
         world.db.run(&format!(
@@ -19,7 +19,7 @@ fn killed_at_every_step(mut kill: impl FnMut(&mut World), when: When) {
         let edited = sheet.row_where(0, &rows[1].to_string());
         sheet.set(&format!("B{edited}"), &format!("edited at step {step}"));
         let typed = (200 + step).to_string();
-        sheet.type_row(&[&typed, "from the sheet", "1"]);
+        sheet.insert_typed_row(edited + 1, &[&typed, "from the sheet", "1"]);
         held.wait();
         kill(&mut world);
         held.release();
@@ -48,29 +48,27 @@ fn killed_at_every_step(mut kill: impl FnMut(&mut World), when: When) {
 
 #[test]
 fn the_worker_killed_before_any_request() {
-    killed_at_every_step(World::kill_worker, When::Before);
+    killed_at_every_step(8, When::Before, World::kill_worker);
 }
 
 #[test]
 fn the_worker_killed_while_the_answer_to_any_request_is_on_its_way() {
-    killed_at_every_step(World::kill_worker, When::After);
+    killed_at_every_step(8, When::After, World::kill_worker);
 }
 
 #[test]
 fn the_worker_terminated_at_any_request_comes_back() {
-    killed_at_every_step(World::terminate_worker, When::After);
+    // Few steps: the launcher waits longer and longer for a worker that ends again and again.
+    killed_at_every_step(4, When::After, World::terminate_worker);
 }
 
 #[test]
 fn the_server_killed_and_started_again_at_any_request() {
-    killed_at_every_step(
-        |world| {
-            world.cluster.kill();
-            world.cluster.start_again();
-            world.reconnect();
-        },
-        When::After,
-    );
+    killed_at_every_step(8, When::After, |world| {
+        world.cluster.kill();
+        world.cluster.start_again();
+        world.reconnect();
+    });
 }
 
 #[test]
