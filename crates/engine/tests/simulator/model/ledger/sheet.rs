@@ -225,6 +225,8 @@ impl Ledger {
                     }
                     self.sheet_edits.remove(&(uid, column));
                 }
+                // A row that a person put here in that moment is gone by nobody's will: what its key loses is not ours to judge.
+                self.sheet_deleted.extend(old_key.map(|key| (key, false)));
                 self.written_elsewhere(uid, sides);
                 return Ok(());
             }
