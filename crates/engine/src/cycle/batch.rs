@@ -90,6 +90,9 @@ impl Cycle {
             .or(changed_at.get(&sighting.key).copied().flatten());
         item.row = sighting.row.map(|row| self.moved(row));
         item.raw = sighting.raw;
+        if snapshot.is_some() && self.is_unconfirmed(&item) {
+            return Ok(None);
+        }
         match (snapshot, sighting.row, &self.memory.layout) {
             (Some(snapshot), Some(row), Some(layout)) => {
                 item.cells = Some(layout.mapped(&parse(snapshot, row)?))
@@ -122,6 +125,27 @@ impl Cycle {
         item.base_owed |= matches!(state, Some(State::Marked | State::Left))
             || matches!(state, Some(State::Announced | State::Inserting)) && item.row.is_some();
         Ok(Some(item))
+    }
+
+    /// A base that memory does not know of, and no row in the sheet: whatever that came from, it is no deletion before a second
+    /// reading says so.
+    fn is_unconfirmed(&mut self, item: &Item) -> bool {
+        let agreed = item
+            .loaded
+            .base
+            .as_ref()
+            .is_some_and(|base| !base.is_absent_in_sheet());
+        let state = self.memory.rows.get(&item.key).map(|known| known.state);
+        if item.row.is_some() || !agreed || !matches!(state, None | Some(State::Unbased)) {
+            return false;
+        }
+        let missing = self.memory.snapshots;
+        let known = self.memory.known(&item.key);
+        known.state = State::Marked;
+        known.missing = missing;
+        self.soon = true;
+        self.keep_dirty = true;
+        true
     }
 
     /// What an earlier write whose answer was lost put into the sheet is no person's edit.

@@ -136,6 +136,7 @@ impl Memory {
                 Stored::Hash => State::Based,
                 Stored::Absent => State::Absent,
                 Stored::ToInsert => State::Announced,
+                Stored::Clearing => State::Left,
                 Stored::Batch { deletes: false, .. } => State::Inserting,
                 Stored::Batch { deletes: true, .. } | Stored::ToLookAt => State::Marked,
             };

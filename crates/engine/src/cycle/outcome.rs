@@ -14,7 +14,7 @@ use crate::effect::{
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
-use crate::value::{Base, Cell, Datum, TO_INSERT};
+use crate::value::{Base, CLEARING, Cell, Datum, TO_INSERT};
 
 /// As many deleted rows are remembered.
 const BURIED: usize = 10_000;
@@ -54,9 +54,14 @@ impl Cycle {
                 }
                 None => {}
             }
-            if item.anchor.is_some() && matches!(item.plan.sheet, Some(SheetChange::Delete)) {
+            let leaving = match &item.plan.sheet {
+                Some(SheetChange::Delete) => mark(deletion, true),
+                Some(SheetChange::Clear) => CLEARING,
+                _ => continue,
+            };
+            if item.anchor.is_some() {
                 commit.bases.push(BaseWrite {
-                    sheet_hash: mark(deletion, true),
+                    sheet_hash: leaving,
                     ..base_write(item)
                 });
             }
@@ -96,6 +101,12 @@ impl Cycle {
             .filter(|item| !item.dropped && item.plan.sheet == Some(SheetChange::Delete))
         {
             self.memory.known(&item.key).state = State::Marked;
+        }
+        for item in items
+            .iter()
+            .filter(|item| !item.dropped && item.plan.sheet == Some(SheetChange::Clear))
+        {
+            self.memory.known(&item.key).state = State::Left;
         }
     }
 
@@ -371,10 +382,6 @@ impl Cycle {
         }
         self.memory.tidied = false;
         for item in part.items.iter().filter_map(|index| items.get(*index)) {
-            if item.plan.sheet == Some(SheetChange::Clear) {
-                // Should it be gone, it went by our own hand.
-                self.memory.known(&item.key).state = State::Left;
-            }
             if let Some(SheetChange::Update(writes)) = &item.plan.sheet {
                 let writes = writes
                     .iter()
@@ -466,6 +473,9 @@ impl Cycle {
             if let Some(known) = self.memory.rows.get_mut(&item.key) {
                 known.cells = UNSETTLED;
                 known.raw = 0;
+                if item.pulled && item.base.is_some() && known.state == State::Unbased {
+                    known.state = State::Marked;
+                }
             }
             return;
         }
