@@ -4,6 +4,7 @@
 //!
 //!     cargo test -p engine --test scenarios [directory]
 
+mod cells;
 mod format;
 // The simulator uses all of the model, the scenarios only most of it.
 #[allow(dead_code)]

@@ -1,16 +1,17 @@
 //! Plays a scenario on the model and compares.
 
+use crate::cells::{blank, content, datum, letter, number, table_key, written};
 use crate::format::{Act, Grid, Scenario};
 use crate::model::database::DriverBugs;
 use crate::model::setup::{Filter, Setup, key_of_cells};
 use crate::model::sheet::{ColumnUse, Content, Rules, SheetEdit};
-use crate::model::values::{meaning, shown};
+use crate::model::values::meaning;
 use crate::model::world::{Fault, World, genuine};
 use engine::effect::{Conflict, Decision, Effect, Problem, Stopped};
 use engine::mapping::{Direction, Kind, OnSheetDelete, OnTableDelete, Policy, Side};
-use engine::value::{Cell, Datum, Key};
+use engine::value::{Cell, Datum};
 
-type Told<T = ()> = Result<T, String>;
+pub type Told<T = ()> = Result<T, String>;
 
 pub fn play(scenario: &Scenario) -> Told {
     let setup = setup(scenario)?;
@@ -584,75 +585,4 @@ fn compare(what: &str, expected: &[Vec<String>], got: &Grid) -> Told {
 fn is_named(effect: &Effect, name: &str) -> bool {
     let told = format!("{effect:?}");
     told.split(['(', ' ', ')']).nth(1) == Some(name)
-}
-
-fn number(text: &str) -> Told<usize> {
-    text.parse().map_err(|_| format!("not a number: {text}"))
-}
-
-fn letter(text: &str) -> Told<u8> {
-    match text.as_bytes() {
-        [letter @ b'A'..=b'Z'] => Ok(letter - b'A'),
-        _ => Err(format!("not a column: {text}")),
-    }
-}
-
-fn table_key(text: &str) -> Key {
-    Key(text.split('/').map(String::from).collect())
-}
-
-fn datum(text: &str) -> Datum {
-    match text {
-        "" => None,
-        "''" => Some(String::new()),
-        text => Some(text.into()),
-    }
-}
-
-fn blank() -> Content {
-    Content::Value(Cell::Empty)
-}
-
-fn content(text: &str) -> Content {
-    let date = || shown(Kind::Date, &Some(text.into()));
-    match text {
-        "" => blank(),
-        "TRUE" => Content::Value(Cell::Bool(true)),
-        "FALSE" => Content::Value(Cell::Bool(false)),
-        "=NOW()" => Content::Now,
-        "=ROW()" => Content::Row,
-        "=LEN(name)" => Content::Length,
-        _ => Content::Value(
-            match text
-                .strip_prefix('"')
-                .and_then(|text| text.strip_suffix('"'))
-            {
-                Some("") => Cell::Empty,
-                Some(quoted) => Cell::Text(quoted.replace("\\n", "\n")),
-                None => match text.parse::<f64>() {
-                    Ok(number) => Cell::Number(number),
-                    Err(_) => date(),
-                },
-            },
-        ),
-    }
-}
-
-/// The other way round.
-fn written(what: &Content, kind: Kind) -> String {
-    match what {
-        Content::Now => "=NOW()".into(),
-        Content::Row => "=ROW()".into(),
-        Content::Length => "=LEN(name)".into(),
-        Content::Value(Cell::Empty) => String::new(),
-        Content::Value(Cell::Bool(b)) => b.to_string().to_uppercase(),
-        Content::Value(cell @ Cell::Number(n)) => match meaning(kind, true, cell) {
-            Some(Some(date)) if kind == Kind::Date => date,
-            _ => n.to_string(),
-        },
-        Content::Value(Cell::Text(text)) => match content(text) == *what {
-            true => text.clone(),
-            false => format!("\"{}\"", text.replace('\n', "\\n")),
-        },
-    }
 }
