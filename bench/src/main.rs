@@ -1,9 +1,10 @@
 //! `make bench`: ratios and counts measured in one run, against the installed extension and sheetd. Fails on nothing.
 //!
-//! `bench [capture|latency|requests]…` runs some; without arguments all, and bench/RESULTS.md is written anew.
+//! `bench [capture|reconcile|latency|requests]…` runs some; without arguments all, and bench/RESULTS.md is written anew.
 
 mod capture;
 mod latency;
+mod reconcile;
 mod report;
 mod requests;
 
@@ -12,8 +13,9 @@ use report::Report;
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let mut report = Report::default();
-    let all: [(&str, fn(&mut Report)); 3] = [
+    let all: [(&str, fn(&mut Report)); 4] = [
         ("capture", capture::run),
+        ("reconcile", reconcile::run),
         ("latency", latency::run),
         ("requests", requests::run),
     ];
