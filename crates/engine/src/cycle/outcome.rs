@@ -318,7 +318,12 @@ impl Cycle {
         self.report.rows_pushed += 1;
     }
 
-    fn note_removed(&self, item: &mut Item) {
+    fn note_removed(&mut self, item: &mut Item) {
+        if self.memory.buried.len() < BURIED {
+            self.memory
+                .buried
+                .insert(item.key.clone(), settled_hash(item.cells.as_ref()));
+        }
         let columns = 0..self.mapping.columns.len();
         let lines = columns
             .map(|column| (column, item.shown(&self.mapping, column), None))
@@ -366,11 +371,7 @@ impl Cycle {
 
     pub(super) fn note_deleted(&mut self, item: &mut Item) {
         item.plan.sheet = None;
-        if self.memory.buried.len() < BURIED {
-            self.memory
-                .buried
-                .insert(item.key.clone(), settled_hash(item.cells.as_ref()));
-        }
+
         self.note_removed(item);
         self.pushed(item);
     }
