@@ -214,7 +214,14 @@ impl Sheet {
 
     /// The note on a cell.
     pub fn note(&self, a1: &str) -> String {
-        self.value("notes", a1)
+        let (column, row) = place(a1);
+        let got = self.office.get(&format!(
+            "spreadsheets/{}/sheets/{}/values",
+            self.id, self.gid
+        ));
+        let mut notes = got["notes"].as_array().into_iter().flatten();
+        let found = notes.find(|note| note["row"] == row - 1 && note["column"] == column);
+        found.map(|note| text(&note["note"])).unwrap_or_default()
     }
 
     /// The number of the first row with this text in this column (counted from 0).

@@ -241,15 +241,14 @@ fn the_endpoints_are_the_superusers_to_set() {
 }
 
 #[test]
-fn sync_without_shared_preload_libraries_says_what_is_missing() {
+fn register_table_without_shared_preload_libraries_says_what_is_missing() {
     let cluster = e2e::Cluster::start(e2e::Options {
         settings: vec![("shared_preload_libraries".into(), String::new())],
         ..e2e::Options::temporary()
     });
     let mut db = cluster.connect("postgres");
     db.run("CREATE EXTENSION sheet_sync; CREATE TABLE products (id int PRIMARY KEY)");
-    db.run("SELECT sheet_sync.register_table('products', '1aBcD3fGhIjKlMnOpQrStUvWxYz0123456789abcdefg')");
-    let refusal = db.refused("SELECT * FROM sheet_sync.sync('products')");
+    let refusal = db.refused("SELECT sheet_sync.register_table('products', '1aBcD3fGhIjKlMnOpQrStUvWxYz0123456789abcdefg')");
     says(refusal, "55000", &["shared_preload_libraries"]);
 }
 
