@@ -1,6 +1,6 @@
 # What each target does is in scripts/ of the same name.
 
-.PHONY: help setup test demo adminer bench fmt lint install clean
+.PHONY: help setup test simulate demo adminer bench fmt lint install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -10,6 +10,9 @@ setup: ## install what building and testing need, if it is missing
 
 test: ## lints and every test
 	@scripts/test
+
+simulate: ## random schedules against the engine: make simulate N=1000000 SEED=1
+	@SIMULATE_N=$(or $(N),200000) SIMULATE_SEED=$(or $(SEED),1) cargo test --release -p engine --test simulator random -- --nocapture
 
 demo: ## a private Postgres and a local Sheets server, and two-way sync between them
 	@scripts/demo
