@@ -10,10 +10,12 @@ mod requests;
 
 use report::Report;
 
+type Part = fn(&mut Report);
+
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let mut report = Report::default();
-    let all: [(&str, fn(&mut Report)); 4] = [
+    let all: [(&str, Part); 4] = [
         ("capture", capture::run),
         ("reconcile", reconcile::run),
         ("latency", latency::run),

@@ -209,7 +209,7 @@ fn row(number: usize) -> Vec<Datum> {
         text(format!("City {}", number % 211)),
         text((number % 50).to_string()),
         text(format!("{}.25", number % 1000)),
-        text(if number % 3 == 0 { "t" } else { "f" }.to_owned()),
+        text(if number.is_multiple_of(3) { "t" } else { "f" }.to_owned()),
         text(format!("note {number}")),
         None,
         text("active".to_owned()),

@@ -161,8 +161,8 @@ impl Demo {
         self.register()?;
         let products = self.products.clone().expect("registered");
         let countries = self.countries.clone().expect("registered");
-        self.from_sql(&products, &countries)?;
-        self.from_sheet(&products, &countries)?;
+        self.show_sql_edits(&products, &countries)?;
+        self.show_sheet_edits(&products, &countries)?;
         self.at_once(&products)?;
         self.bad_cell(&products)?;
         self.silence(&[("products", &products), ("countries", &countries)])
@@ -224,7 +224,7 @@ impl Demo {
         Step::did(statement)
     }
 
-    fn from_sql(&mut self, products: &Sheet, countries: &Sheet) -> Shown {
+    fn show_sql_edits(&mut self, products: &Sheet, countries: &Sheet) -> Shown {
         heading("A change in SQL arrives in the sheet");
         self.sql("INSERT INTO products VALUES (13, 'Thermos', 27.50, true, '2025-06-01')")
             .arrives_as("the sheet has a row Thermos", "Thermos", || {
@@ -258,7 +258,7 @@ impl Demo {
             })
     }
 
-    fn from_sheet(&mut self, products: &Sheet, countries: &Sheet) -> Shown {
+    fn show_sheet_edits(&mut self, products: &Sheet, countries: &Sheet) -> Shown {
         heading("An edit in the sheet arrives in SQL");
         let db = &mut self.world.db;
         let row = products.row_where(0, "1");
