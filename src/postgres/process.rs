@@ -98,3 +98,13 @@ pub fn report_activity(what: Option<&str>) {
         }
     }
 }
+
+/// Give memory that is free again back to the operating system. The C library keeps it otherwise, and a worker that once took in
+/// a large sheet would stay as large for ever.
+pub fn release_free_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: glibc's own locks protect it; the helper threads' arenas are trimmed too.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::trouble::{failed_answer, retries_by_itself, truncated};
 use super::{FIRST_PAUSE, Job, Runner, Running, now};
+use crate::postgres::process;
 use crate::postgres::transaction::transaction;
 use crate::quota;
 use crate::shared::{Answer as RequestAnswer, Phase, RequestKind};
@@ -20,6 +21,8 @@ use crate::worker::{Shared, dirty, states};
 
 /// Between a read that missed rows and the one that confirms it.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+/// A cycle that moved more rows than this has used memory that the next ones will not.
+const MANY_ROWS: u64 = 1_000;
 /// So many cycles in a row that each want another at once are a race that goes on: then they take their time.
 const PATIENCE: u32 = 5;
 
@@ -242,6 +245,10 @@ impl Runner {
                 self.answer_requests(&running.requests, &failed_answer(&stopped));
             }
             return self.fail(stopped);
+        }
+        if report.rows_pushed + report.rows_pulled > MANY_ROWS || running.scope == Scope::Everything
+        {
+            process::release_free_memory();
         }
         if ended && running.scope != Scope::Dirty {
             self.headers_were_seen();
