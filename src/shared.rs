@@ -63,6 +63,8 @@ struct Database {
     /// It may have the extension: a worker should look.
     wanted: bool,
     worker_pid: i32,
+    /// The worker was woken and has not looked since.
+    woken: bool,
     /// Held back by DROP DATABASE or CREATE DATABASE … TEMPLATE in this process.
     held_by: i32,
 }
@@ -186,17 +188,28 @@ pub fn worker_pid(database: pg_sys::Oid) -> Option<i32> {
         .filter(|pid| process::is_alive(*pid))
 }
 
+/// A worker that was woken and has not looked yet need not be woken again: a thousand commits are one signal.
 pub fn wake_worker(database: pg_sys::Oid) {
     let pid = {
-        let state = STATE.share();
-        state
-            .databases
-            .iter()
-            .find(|slot| slot.oid == database.to_u32())
-            .map(|slot| slot.worker_pid)
+        let mut state = STATE.exclusive();
+        let oid = database.to_u32();
+        let Some(slot) = state.databases.iter_mut().find(|slot| slot.oid == oid) else {
+            return;
+        };
+        if std::mem::replace(&mut slot.woken, true) {
+            return;
+        }
+        slot.worker_pid
     };
-    if let Some(pid) = pid {
-        process::wake(pid);
+    process::wake(pid);
+}
+
+/// What is committed from now on wakes the worker again.
+pub fn about_to_look(database: pg_sys::Oid) {
+    let mut state = STATE.exclusive();
+    let oid = database.to_u32();
+    for slot in state.databases.iter_mut().filter(|slot| slot.oid == oid) {
+        slot.woken = false;
     }
 }
 

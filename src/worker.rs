@@ -25,6 +25,8 @@ use runner::Runner;
 
 /// How long a turn may sleep when nothing is due: bounds how late a COMMIT PREPARED or a change by hand is seen.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// Commits that follow one another more closely than this are looked at together.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// What all runners share.
@@ -76,64 +78,22 @@ fn run(database: pg_sys::Oid) {
     };
     let mut runners: HashMap<i32, Runner> = HashMap::new();
     let mut swept = Instant::now();
-    let mut first = true;
+    let mut looked: Option<Instant> = None;
     loop {
         if process::reload_settings_if_asked() {
             shared.sessions.forget();
             runners.values_mut().for_each(Runner::reopen);
         }
-        process::report_activity(Some("looking for work"));
-        let glances = match transaction(mappings::glance) {
-            Ok(Some(glances)) => glances,
-            Ok(None) => return,
-            Err(refusal) => {
-                // The extension is being dropped or upgraded, or something is badly locked: look again in a moment.
-                log!(
-                    "sheet_sync: cannot look at the mappings: {}",
-                    refusal.message
-                );
-                process::sleep(Duration::from_secs(1));
-                continue;
+        let rest = looked.map_or(Duration::ZERO, |at| LOOK_EVERY.saturating_sub(at.elapsed()));
+        if rest.is_zero() {
+            process::report_activity(Some("looking for work"));
+            if !look(database, &mut runners) {
+                return;
             }
-        };
-        if std::mem::take(&mut first) {
-            states::forget_previews();
-        }
-        shared::forget_live(
-            database,
-            &glances.iter().map(|glance| glance.id).collect::<Vec<_>>(),
-        );
-        runners.retain(|id, runner| {
-            let stays = glances.iter().any(|glance| glance.id == *id);
-            if !stays {
-                runner.end();
+            if looked.is_none() {
+                states::forget_previews();
             }
-            stays
-        });
-        let mappings = glances.len() as u32;
-        for glance in glances {
-            if glance.table_exists {
-                let id = glance.id;
-                runners
-                    .entry(id)
-                    .or_insert_with(|| Runner::new(database, id))
-                    .look(glance, mappings);
-            } else {
-                states::forget_mapping(glance.id);
-            }
-        }
-        for (request, mapping, kind) in shared::take_requests(database) {
-            match runners.get_mut(&mapping) {
-                Some(runner) => runner.request(request, kind),
-                None => shared::answer_request(
-                    request,
-                    &RequestAnswer::Failed {
-                        message: format!("the sync worker knows no mapping {mapping}"),
-                        hint: "Commit the transaction that called register_table() first."
-                            .to_owned(),
-                    },
-                ),
-            }
+            looked = Some(Instant::now());
         }
         for (mapping, ticket, answer) in shared.http.answers() {
             if matches!(answer, http::Answer::Probed(_)) {
@@ -154,6 +114,62 @@ fn run(database: pg_sys::Oid) {
             swept = Instant::now();
         }
         process::report_activity(None);
-        process::sleep(sleep);
+        // Something may have been committed since the last look: then the next one is due in a moment.
+        let rest = if rest.is_zero() {
+            sleep
+        } else {
+            sleep.min(rest)
+        };
+        process::sleep(rest.max(Duration::from_millis(1)));
     }
+}
+
+/// Take in what the catalog says, and the calls that wait; false where the extension is gone.
+fn look(database: pg_sys::Oid, runners: &mut HashMap<i32, Runner>) -> bool {
+    shared::about_to_look(database);
+    let glances = match transaction(mappings::glance) {
+        Ok(Some(glances)) => glances,
+        Ok(None) => return false,
+        Err(refusal) => {
+            // The extension is being dropped or upgraded, or something is badly locked: what is known goes on.
+            log!(
+                "sheet_sync: cannot look at the mappings: {}",
+                refusal.message
+            );
+            return true;
+        }
+    };
+    let known: Vec<i32> = glances.iter().map(|glance| glance.id).collect();
+    shared::forget_live(database, &known);
+    runners.retain(|id, runner| {
+        let stays = known.contains(id);
+        if !stays {
+            runner.end();
+        }
+        stays
+    });
+    for glance in glances {
+        if glance.table_exists {
+            let id = glance.id;
+            runners
+                .entry(id)
+                .or_insert_with(|| Runner::new(database, id))
+                .look(glance, known.len() as u32);
+        } else {
+            states::forget_mapping(glance.id);
+        }
+    }
+    for (request, mapping, kind) in shared::take_requests(database) {
+        match runners.get_mut(&mapping) {
+            Some(runner) => runner.request(request, kind),
+            None => shared::answer_request(
+                request,
+                &RequestAnswer::Failed {
+                    message: format!("the sync worker knows no mapping {mapping}"),
+                    hint: "Commit the transaction that called register_table() first.".to_owned(),
+                },
+            ),
+        }
+    }
+    true
 }

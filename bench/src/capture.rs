@@ -90,7 +90,8 @@ pub fn run(report: &mut Report) {
 }
 
 fn clear(db: &mut Db, table: &str) {
-    db.run(&format!("SET session_replication_role = DEFAULT; DELETE FROM {table}; DELETE FROM sheet_sync._dirty_key; TRUNCATE queue; VACUUM {table}"));
+    db.run(&format!("TRUNCATE {table}, queue"));
+    db.run("DELETE FROM sheet_sync._dirty_key");
     db.run("CHECKPOINT");
 }
 
