@@ -66,6 +66,7 @@ export class BookView implements View {
 
   close(): void {
     this.closed = true;
+    this.grid?.close();
     this.rows?.close();
   }
 
@@ -135,6 +136,7 @@ export class BookView implements View {
     this.rows = rows;
     await rows.open();
     if (this.closed || this.rows !== rows) return;
+    this.grid?.close();
     this.grid = new Grid(rows, frozen(tab), {
       select: (selection) => this.select(selection),
       write: (rect, values) => this.write(rect, values),
@@ -166,6 +168,7 @@ export class BookView implements View {
   private fail(message: string, info?: api.BookInfo): void {
     this.rows?.close();
     this.rows = undefined;
+    this.grid?.close();
     this.grid = undefined;
     this.size.textContent = "";
     this.bar.clear();

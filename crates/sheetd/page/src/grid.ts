@@ -3,6 +3,7 @@ import type { CellProps, CellTemplateProp, ColumnRegular, DimensionRows } from "
 import { letters, type Rect } from "./a1";
 import { dragRow } from "./row-drag";
 import { EMPTY, type Cell, type Rows } from "./rows";
+import { CellEditor, cellPlace, Typing } from "./typing";
 
 type Element = HTMLElement & Components.RevoGrid & { componentOnReady(): Promise<unknown> };
 
@@ -56,6 +57,7 @@ function growLines(columns: number): void {
 
 export class Grid {
   readonly element: Element;
+  private readonly typing: Typing;
   private selection: Selection = { row: 0, column: 0, rect: { r0: 0, r1: 1, c0: 0, c1: 1 } };
   private lines = 0;
   private columns = 0;
@@ -77,8 +79,13 @@ export class Grid {
       autoSizeColumn: false,
       theme: "default",
     });
+    this.typing = new Typing(this.element);
     this.listen();
     this.shape();
+  }
+
+  close(): void {
+    this.typing.end();
   }
 
   /** The size of the grid, where it changed. */
@@ -113,6 +120,10 @@ export class Grid {
       name: letters(column),
       filter: false,
       size: this.width(column),
+      editor: (data, save, close) => {
+        const opened = (cell: string) => this.typing.opened(cell);
+        return new CellEditor(data, save, close, opened, (rows, columns) => this.step(rows, columns));
+      },
       cellTemplate: (h: CreateElement, cell: CellTemplateProp) => this.draw(h, cell),
       cellProperties: (cell: CellTemplateProp) => this.properties(cell),
     };
@@ -248,7 +259,8 @@ export class Grid {
     on<{ model: Line; colIndex: number; val?: string }>("beforeeditstart", (event) => {
       const { model, colIndex, val } = event.detail;
       const cell = this.rows.cell(model.index, colIndex) ?? EMPTY;
-      if (!cell.checkbox || (val ?? "").trim() !== "") return;
+      const { y, type } = this.place(model.index);
+      if (!cell.checkbox || (val ?? "").trim() !== "") return this.typing.opening(cellPlace(type, colIndex, y));
       event.preventDefault();
       this.toggle(model.index, colIndex, cell);
     });
@@ -276,10 +288,7 @@ export class Grid {
     on<{ original: KeyboardEvent; edit: unknown }>("beforekeydown", (event) => {
       const { original, edit } = event.detail;
       if (original.target instanceof HTMLInputElement) return;
-      if (edit) {
-        if (original.key === "Enter") this.enterSoon(60);
-        return;
-      }
+      if (edit) return;
       if (this.key(original) || this.person.key(original)) {
         original.preventDefault();
         event.preventDefault();
@@ -315,12 +324,13 @@ export class Grid {
     const page = Math.max(1, this.span[1] - this.span[0] - 3);
     const plain = !event.altKey && !event.shiftKey;
     const to = (row: number, column: number): boolean => {
-      void this.focus(Math.max(0, row), column);
+      void this.typing.until(this.focus(Math.max(0, row), column));
       return true;
     };
     if (event.key === "F2" && plain) {
       const { y, type } = this.place(row);
       void this.element.setCellEdit(y, column, type);
+      this.typing.opening(cellPlace(type, column, y));
       return true;
     }
     if (event.key === "PageDown" && plain) return to(row + page, column);
@@ -332,13 +342,10 @@ export class Grid {
     return false;
   }
 
-  /** Enter came before the editor was drawn; letters wait for it in the library, this waits here. */
-  private enterSoon(frames: number): void {
-    requestAnimationFrame(() => {
-      const editor = this.element.querySelector("revogr-edit input");
-      if (editor) editor.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", code: "Enter", bubbles: true }));
-      else if (frames > 0) this.enterSoon(frames - 1);
-    });
+  /** From the cell that was edited to the next one. */
+  private step(rows: number, columns: number): void {
+    const { row, column } = this.selection;
+    void this.typing.until(this.focus(Math.max(0, row + rows), Math.max(0, column + columns)));
   }
 
   private async readSelection(): Promise<void> {

@@ -67,6 +67,23 @@ export const cases = {
     await until("the API", async () => (await server.row(book, 2))[2], "FALSE");
   },
 
+  "letters typed fast on a slow machine all arrive, while others edit": async ({ server, person }) => {
+    const words = ["fruit", "cherry", "lemon", "orange", "quince", "apricot"];
+    const book = await server.seed(LIST);
+    await person.open(server, book);
+    const session = await person.page.context().newCDPSession(person.page);
+    await session.send("Emulation.setCPUThrottlingRate", { rate: 20 });
+    await person.click("A2");
+    for (const word of words) {
+      const edits = [...word].map((letter, n) => server.edit(book, { set: { cell: `D${n + 1}`, value: letter } }));
+      await person.page.keyboard.type(word);
+      await person.page.keyboard.press("Enter");
+      await Promise.all(edits);
+    }
+    await until("the API", () => server.column(book), ["name", ...words]);
+    await session.send("Emulation.setCPUThrottlingRate", { rate: 1 });
+  },
+
   "rows are inserted above and below": async ({ server, person }) => {
     const book = await server.seed(LIST);
     await person.open(server, book);
