@@ -1,0 +1,143 @@
+//! Rows that are gone, and rows that only seem to be.
+
+use crate::world::*;
+
+#[test]
+fn a_row_missing_once_is_not_deleted_and_missing_twice_it_is() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.tab.remove(3);
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!((report.again, world.table.len()), (Some(Again::Soon), 5));
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.table.len(), 4);
+    assert!(!world.table.contains_key(&key(2)));
+}
+
+#[test]
+fn a_row_that_reappears_was_never_missing() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    let row = world.tab.remove(3);
+    world.cycle(Scope::Full, &[]);
+    world.tab.insert(1, row);
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.table.len(), 5);
+}
+
+#[test]
+fn many_deletes_at_once_stop_and_ask() {
+    let mut world = World::agreed(mapping(), 100).warm();
+    world.tab.truncate(41);
+    world.cycle(Scope::Full, &[]);
+    let report = world.cycle(Scope::Full, &[]);
+    let Some(Stopped::Guard { reason, .. }) = report.stopped else {
+        panic!("no guard")
+    };
+    assert_eq!((reason.as_str(), world.table.len()), ("mass_delete", 100));
+    let report = world.start(Start {
+        deletes_confirmed: true,
+        ..world.plain()
+    });
+    assert_eq!((report.stopped, world.table.len()), (None, 40));
+}
+
+#[test]
+fn a_truncated_table_does_not_empty_the_sheet() {
+    let mut world = World::agreed(mapping(), 100).warm();
+    let ids: Vec<usize> = (0..100).collect();
+    world.table.clear();
+    let report = world.cycle(Scope::Dirty, &ids);
+    assert!(matches!(report.stopped, Some(Stopped::Guard { .. })));
+    assert_eq!(world.tab.len(), 101);
+    assert!(!report.dirty_done);
+}
+
+#[test]
+fn a_sort_of_some_columns_only_stops_and_asks() {
+    let mut world = World::agreed(mapping(), 60).warm();
+    for id in 0..60 {
+        let row = vec![
+            Some(id.to_string()),
+            Some(format!("name {id}")),
+            Some(format!("{id}")),
+        ];
+        world.table.insert(key(id), row);
+    }
+    let ids: Vec<usize> = (0..60).collect();
+    world.cycle(Scope::Dirty, &ids);
+    let keys: Vec<Cell> = world.tab[1..].iter().map(|row| row[0].clone()).collect();
+    for (row, key) in world.tab[1..].iter_mut().zip(keys.into_iter().rev()) {
+        row[0] = key;
+    }
+    let report = world.cycle(Scope::Full, &[]);
+    let Some(Stopped::Guard { reason, .. }) = report.stopped else {
+        panic!("no guard")
+    };
+    assert_eq!(reason, "everything_changed");
+    assert!(world.commits.is_empty());
+}
+
+#[test]
+fn a_column_filled_down_is_everyday_work() {
+    let mut world = World::agreed(mapping(), 60).warm();
+    for row in &mut world.tab[1..] {
+        row[2] = Cell::Number(9.0);
+    }
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!((report.stopped, report.rows_pulled), (None, 60));
+}
+
+#[test]
+fn a_row_that_went_by_mistake_is_put_back() {
+    let mut world = World::agreed(mapping(), 6).warm();
+    world.wrong_row = true;
+    world.table.remove(&key(3));
+    world.cycle(Scope::Dirty, &[3]);
+    assert_eq!(
+        world.requests(),
+        ["tag", "delete", "read", "read", "tag", "insert", "delete"]
+    );
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.table.len(), 5);
+    let mut keys: Vec<Cell> = world.tab[1..].iter().map(|row| row[0].clone()).collect();
+    keys.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    assert_eq!(keys, [0.0, 1.0, 2.0, 4.0, 5.0].map(Cell::Number));
+}
+
+#[test]
+fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
+    fn lost(effect: &SheetEffect) -> Option<Failure> {
+        matches!(effect, SheetEffect::Insert { .. }).then(|| Failure {
+            class: Class::RetryLater,
+            reason: "timeout".into(),
+            message: String::new(),
+            hint: String::new(),
+            retry_after_ms: None,
+            may_have_applied: true,
+        })
+    }
+    let mut world = World::agreed(mapping(), 2).warm();
+    world
+        .table
+        .insert(key(7), vec![Some("7".into()), None, None]);
+    world.fault = Some(lost);
+    let report = world.cycle(Scope::Full, &[7]);
+    assert!(matches!(report.stopped, Some(Stopped::Failure(_))));
+    let stamps: Vec<&Stamp> = world
+        .log
+        .iter()
+        .filter_map(|effect| match effect {
+            SheetEffect::Insert { stamp, .. } => Some(stamp),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stamps.len(), 3);
+    assert!(stamps.iter().all(|stamp| *stamp == stamps[0]));
+    // Even a fresh engine knows of it.
+    world.fault = None;
+    world.machine = Machine::new(world.mapping.clone());
+    world.cycle(Scope::Full, &[7]);
+    assert_eq!(world.requests(), ["tidy", "claim", "read", "insert"]);
+    assert_eq!(world.tab.len(), 4);
+}

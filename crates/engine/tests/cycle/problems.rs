@@ -1,0 +1,118 @@
+//! What one cell or row cannot do holds up no other.
+
+use crate::world::*;
+
+#[test]
+fn one_cell_that_the_sheet_refuses_holds_up_no_other() {
+    fn protected(effect: &SheetEffect) -> Option<Failure> {
+        let SheetEffect::Write { rows } = effect else {
+            return None;
+        };
+        let hit = rows.iter().any(|row| {
+            row.cells
+                .iter()
+                .any(|(_, cell)| *cell == Cell::Text("name p".into()))
+        });
+        hit.then(|| Failure {
+            class: Class::NeedsHuman,
+            reason: "protected".into(),
+            message: "protected".into(),
+            hint: "ask".into(),
+            retry_after_ms: None,
+            may_have_applied: false,
+        })
+    }
+    let mut world = World::agreed(mapping(), 20).warm();
+    for id in 0..20 {
+        world.set(id, if id == 13 { "name p" } else { "new" });
+    }
+    world.fault = Some(protected);
+    let ids: Vec<usize> = (0..20).collect();
+    let report = world.cycle(Scope::Dirty, &ids);
+    assert_eq!(
+        (report.stopped, report.rows_pushed, report.problems),
+        (None, 19, 1)
+    );
+}
+
+#[test]
+fn a_refused_cell_is_one_problem_and_is_not_tried_at_every_poll() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.refuse = Some("forbidden");
+    world.tab[2] = vec![Cell::Number(1.0), text("forbidden"), Cell::Number(2.5)];
+    world.tab[3][1] = text("fine");
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!((report.rows_pulled, report.problems), (2, 1));
+    assert_eq!(
+        world.table[&key(1)],
+        [Some("1".into()), Some("name 1".into()), Some("2.5".into())]
+    );
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((world.loads, world.commits.len()), (0, 0));
+    // A minute later it is.
+    world.now += 61_000_000;
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.loads, 1);
+    world.tab[2][1] = text("mended");
+    world.cycle(Scope::Full, &[]);
+    let settled: Vec<&Place> = world
+        .commits
+        .iter()
+        .flat_map(|commit| &commit.settled_problems)
+        .collect();
+    assert_eq!(
+        settled,
+        [&Place {
+            key: Some(key(1)),
+            sheet_row: None,
+            column: Some(1)
+        }]
+    );
+}
+
+#[test]
+fn a_bad_cell_gets_a_note_in_a_persons_words_and_loses_it_when_mended() {
+    let mut mapping = mapping();
+    mapping.notes_on_problems = true;
+    let mut world = World::agreed(mapping, 5).warm();
+    world.refuse = Some("forbidden");
+    world.tab[2][1] = text("forbidden");
+    world.cycle(Scope::Full, &[]);
+    let Some(SheetEffect::Annotate { notes }) = world.log.last() else {
+        panic!("no note")
+    };
+    assert_eq!(notes.len(), 1);
+    assert_eq!(notes[0].column, 1);
+    let words = notes[0].text.clone().expect("a text");
+    assert!(
+        words.starts_with("new row violates check constraint. "),
+        "{words}"
+    );
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.requests(), ["read"]);
+    world.tab[2][1] = text("mended");
+    world.cycle(Scope::Full, &[]);
+    let Some(SheetEffect::Annotate { notes }) = world.log.last() else {
+        panic!("no note")
+    };
+    assert_eq!(notes[0].text, None);
+}
+
+#[test]
+fn two_rows_with_one_key_are_a_problem_on_both_and_touch_nothing() {
+    let mut world = World::agreed(mapping(), 3).warm();
+    let copy = world.tab[1].clone();
+    world.tab.push(copy);
+    world.tab[4][1] = text("edited copy");
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!(report.problems, 2);
+    let rows: Vec<Option<u32>> = world
+        .commits
+        .iter()
+        .flat_map(|commit| &commit.problems)
+        .map(|problem| problem.place.sheet_row)
+        .collect();
+    assert_eq!(rows, [Some(2), Some(5)]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((world.commits.len(), world.table.len()), (0, 3));
+}

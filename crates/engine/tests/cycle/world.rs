@@ -1,0 +1,432 @@
+//! A small table, a small tab, and a driver that does as it is told.
+
+use std::collections::BTreeMap;
+
+use engine::codec::hash_cells;
+pub use engine::cycle::Machine;
+pub use engine::effect::*;
+pub use engine::mapping::*;
+pub use engine::value::{Base, Cell, Datum, Key, Timestamp};
+use serde_json::value::RawValue;
+
+pub fn column(name: &str, kind: Kind) -> Column {
+    Column {
+        name: name.into(),
+        header: name.into(),
+        kind,
+        nullable: name != "id",
+        header_known: true,
+        has_default: false,
+        writable: true,
+        direction: Direction::Both,
+        policy: None,
+    }
+}
+
+pub fn mapping() -> Mapping {
+    Mapping {
+        columns: vec![
+            column("id", Kind::Integer),
+            column("name", Kind::Text),
+            column("price", Kind::Numeric),
+        ],
+        key: vec![0],
+        key_generated: false,
+        header_row: 1,
+        direction: Direction::Both,
+        policy: Policy::LastWriteWins,
+        tie: Side::Database,
+        on_table_delete: OnTableDelete::DeleteRow,
+        on_sheet_delete: OnSheetDelete::Delete,
+        max_delete_percent: 50.0,
+        max_delete_rows: 20,
+        has_row_filter: false,
+        notes_on_problems: false,
+        time_zone: chrono_tz::UTC,
+        max_request_bytes: 2_000_000,
+    }
+}
+
+pub fn text(value: &str) -> Cell {
+    Cell::Text(value.into())
+}
+
+pub fn key(id: usize) -> Key {
+    Key(vec![id.to_string()])
+}
+
+/// A table, a tab and a driver that does as it is told.
+pub struct World {
+    pub mapping: Mapping,
+    pub machine: Machine,
+    pub table: BTreeMap<Key, Vec<Datum>>,
+    pub bases: BTreeMap<Key, (Base, i64)>,
+    pub tab: Vec<Vec<Cell>>,
+    pub anchors: BTreeMap<MetadataId, usize>,
+    pub log: Vec<SheetEffect>,
+    pub commits: Vec<Commit>,
+    pub loads: usize,
+    pub now: i64,
+    /// Answers the next sheet effect of this kind instead.
+    pub fault: Option<fn(&SheetEffect) -> Option<Failure>>,
+    pub refuse: Option<&'static str>,
+    /// The next deletion hits the row below instead.
+    pub wrong_row: bool,
+}
+
+impl World {
+    /// `rows` rows on which both sides agree.
+    pub fn agreed(mapping: Mapping, rows: usize) -> Self {
+        let mut world = Self {
+            machine: Machine::new(mapping.clone()),
+            tab: vec![
+                mapping
+                    .columns
+                    .iter()
+                    .map(|column| text(&column.header))
+                    .collect(),
+            ],
+            mapping,
+            table: BTreeMap::new(),
+            bases: BTreeMap::new(),
+            anchors: BTreeMap::new(),
+            log: Vec::new(),
+            commits: Vec::new(),
+            loads: 0,
+            now: 1_000,
+            fault: None,
+            refuse: None,
+            wrong_row: false,
+        };
+        for id in 0..rows {
+            let row = vec![
+                Some(id.to_string()),
+                Some(format!("name {id}")),
+                Some("1.50".into()),
+            ];
+            let cells = world.shown(&row);
+            world.bases.insert(
+                key(id),
+                (
+                    Base {
+                        database: row.clone(),
+                        sheet: cells.clone(),
+                    },
+                    hash_cells(&cells),
+                ),
+            );
+            world.table.insert(key(id), row);
+            world.tab.push(cells);
+        }
+        world
+    }
+
+    pub fn shown(&self, row: &[Datum]) -> Vec<Cell> {
+        row.iter()
+            .enumerate()
+            .map(|(column, value)| self.mapping.encode(column, value).expect("short"))
+            .collect()
+    }
+
+    pub fn set(&mut self, id: usize, name: &str) {
+        self.table.get_mut(&key(id)).expect("a row")[1] = Some(name.into());
+    }
+
+    pub fn cycle(&mut self, scope: Scope, dirty: &[usize]) -> Report {
+        self.start(Start {
+            scope,
+            dirty: self.dirty(dirty),
+            ..self.plain()
+        })
+    }
+
+    pub fn dirty(&self, ids: &[usize]) -> Vec<DirtyKey> {
+        ids.iter()
+            .map(|id| DirtyKey {
+                key: key(*id),
+                changed_at: Some(Timestamp(self.now)),
+            })
+            .collect()
+    }
+
+    pub fn plain(&self) -> Start {
+        Start {
+            scope: Scope::Full,
+            ways: Ways {
+                push: true,
+                pull: true,
+            },
+            dirty: Vec::new(),
+            now: Timestamp(self.now),
+            deletes_confirmed: false,
+            seed: self.now as u64,
+            dry_run: false,
+        }
+    }
+
+    pub fn start(&mut self, start: Start) -> Report {
+        self.log.clear();
+        self.commits.clear();
+        self.loads = 0;
+        let mut step = self.machine.start(start);
+        loop {
+            self.now += 1_000;
+            let outcome = match step {
+                Step::Done(report) => return report,
+                Step::Do(Effect::Database(effect)) => Outcome::Database(self.database(effect)),
+                Step::Do(Effect::Sheet(effect)) => {
+                    self.log.push(effect.clone());
+                    match self.fault.and_then(|fault| fault(&effect)) {
+                        Some(failure) => Outcome::Failed(failure),
+                        None => Outcome::Sheet(self.sheet(effect)),
+                    }
+                }
+            };
+            step = self.machine.resume(outcome, Timestamp(self.now));
+        }
+    }
+
+    pub fn database(&mut self, effect: DatabaseEffect) -> DatabaseOutcome {
+        match effect {
+            DatabaseEffect::ReadIndex => DatabaseOutcome::Index(Index {
+                rows: self
+                    .bases
+                    .iter()
+                    .map(|(key, (_, hash))| IndexEntry {
+                        key: key.clone(),
+                        sheet_hash: *hash,
+                    })
+                    .collect(),
+                problems: Vec::new(),
+            }),
+            DatabaseEffect::FindChanged => DatabaseOutcome::Changed(
+                self.table
+                    .iter()
+                    .filter(|(key, row)| {
+                        self.bases
+                            .get(key)
+                            .is_none_or(|(base, _)| base.database != **row)
+                    })
+                    .map(|(key, _)| DirtyKey {
+                        key: key.clone(),
+                        changed_at: None,
+                    })
+                    .collect(),
+            ),
+            DatabaseEffect::Load { keys } => {
+                self.loads += 1;
+                DatabaseOutcome::Rows(
+                    keys.into_iter()
+                        .map(|key| LoadedRow {
+                            row: self.table.get(&key).cloned(),
+                            in_filter: true,
+                            base: self.bases.get(&key).map(|(base, _)| base.clone()),
+                            changed_at: None,
+                            pending: Vec::new(),
+                            key,
+                        })
+                        .collect(),
+                )
+            }
+            DatabaseEffect::Canonicalise { cells } => DatabaseOutcome::Canonical(
+                cells
+                    .into_iter()
+                    .map(|cell| Ok(cell.text.trim().to_owned()))
+                    .collect(),
+            ),
+            DatabaseEffect::GenerateKeys { count } => {
+                DatabaseOutcome::Keys((0..count).map(|at| key(7_000 + at)).collect())
+            }
+            DatabaseEffect::MergeByFunction { rows } => DatabaseOutcome::Merged(
+                rows.into_iter()
+                    .map(|call| Ok(call.database.unwrap_or_default()))
+                    .collect(),
+            ),
+            DatabaseEffect::Commit(commit) => {
+                let applied = commit.apply.iter().map(|apply| self.apply(apply)).collect();
+                for write in &commit.bases {
+                    match &write.base {
+                        Some(base) => self
+                            .bases
+                            .insert(write.key.clone(), (base.clone(), write.sheet_hash)),
+                        None => self.bases.remove(&write.key),
+                    };
+                }
+                self.commits.push(commit);
+                DatabaseOutcome::Committed(applied)
+            }
+        }
+    }
+
+    pub fn apply(&mut self, apply: &Apply) -> Applied {
+        let mut row = self
+            .table
+            .get(&apply.key)
+            .cloned()
+            .unwrap_or_else(|| vec![None; self.mapping.columns.len()]);
+        let mut refused = Vec::new();
+        match &apply.change {
+            Change::Insert { values } | Change::Update { values, .. } => {
+                for (column, value) in values {
+                    if value.as_deref() == self.refuse && self.refuse.is_some() {
+                        let message =
+                            "new row violates check constraint (Failing row contains (1)).".into();
+                        refused.push((
+                            *column,
+                            Refusal {
+                                sqlstate: "23514".into(),
+                                message,
+                                hint: None,
+                            },
+                        ));
+                    } else {
+                        row[*column] = value.clone();
+                    }
+                }
+                self.table.insert(
+                    apply.new_key.clone().unwrap_or_else(|| apply.key.clone()),
+                    row.clone(),
+                );
+            }
+            Change::Delete { .. } => {
+                self.table.remove(&apply.key);
+                self.bases.remove(&apply.key);
+                return Applied::Done { row: None, refused };
+            }
+        }
+        let columns: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
+        let write = apply.base_after(&self.mapping, Some(&row), &columns);
+        self.bases
+            .insert(write.key, (write.base.expect("a base"), write.sheet_hash));
+        Applied::Done {
+            row: Some(row),
+            refused,
+        }
+    }
+
+    pub fn sheet(&mut self, effect: SheetEffect) -> SheetOutcome {
+        match effect {
+            SheetEffect::Read => {
+                let rows = self.tab.iter().map(|row| {
+                    let blank = |cell: &Cell| {
+                        if *cell == Cell::Empty {
+                            text("")
+                        } else {
+                            cell.clone()
+                        }
+                    };
+                    let cells: Vec<Cell> = row.iter().map(blank).collect();
+                    RawValue::from_string(serde_json::to_string(&cells).expect("cells"))
+                        .expect("JSON")
+                });
+                SheetOutcome::Snapshot(Snapshot {
+                    sent_at: Timestamp(self.now - 500),
+                    read_at: Timestamp(self.now),
+                    grid_rows: 1_000,
+                    grid_columns: 26,
+                    rows: rows.collect(),
+                })
+            }
+            SheetEffect::Tag { rows, .. } => SheetOutcome::Tagged(
+                rows.into_iter()
+                    .map(|tag| {
+                        self.anchors.insert(tag.anchor, tag.row as usize);
+                        (
+                            tag.anchor,
+                            self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
+                        )
+                    })
+                    .collect(),
+            ),
+            SheetEffect::Write { rows } => SheetOutcome::Written(
+                rows.into_iter()
+                    .map(|row| {
+                        let at = self.anchors[&row.anchor];
+                        for (column, cell) in &row.cells {
+                            let row = &mut self.tab[at];
+                            row.resize(row.len().max(*column as usize + 1), Cell::Empty);
+                            row[*column as usize] = cell.clone();
+                        }
+                        let cells = self.tab[at].iter().cloned().enumerate();
+                        (
+                            row.anchor,
+                            cells.map(|(column, cell)| (column as u32, cell)).collect(),
+                        )
+                    })
+                    .collect(),
+            ),
+            SheetEffect::Insert { at, rows, .. } => {
+                let mut shown = Vec::new();
+                for (offset, row) in rows.into_iter().enumerate() {
+                    let mut cells = vec![Cell::Empty; self.mapping.columns.len()];
+                    for (column, cell) in row {
+                        cells[column as usize] = cell;
+                    }
+                    self.tab.insert(at as usize + offset, cells.clone());
+                    shown.push(cells);
+                }
+                SheetOutcome::Inserted(shown)
+            }
+            SheetEffect::Delete { rows, .. } => {
+                if std::mem::take(&mut self.wrong_row) {
+                    self.tab.remove(rows[0].row as usize + 1);
+                    let moved = rows.into_iter().map(|tag| tag.anchor).collect();
+                    return SheetOutcome::Deleted(Deleted {
+                        gone: Vec::new(),
+                        moved,
+                        suspect: true,
+                    });
+                }
+                let mut at: Vec<u32> = rows.iter().map(|tag| tag.row).collect();
+                at.sort_unstable();
+                for row in at.into_iter().rev() {
+                    self.tab.remove(row as usize);
+                }
+                let gone = rows.into_iter().map(|tag| tag.anchor).collect();
+                SheetOutcome::Deleted(Deleted {
+                    gone,
+                    moved: Vec::new(),
+                    suspect: false,
+                })
+            }
+            SheetEffect::WriteHeader { row, cells, .. } => {
+                self.tab
+                    .resize(self.tab.len().max(row as usize + 1), Vec::new());
+                let header = &mut self.tab[row as usize];
+                for (column, words) in cells {
+                    header.resize(header.len().max(column as usize + 1), Cell::Empty);
+                    header[column as usize] = Cell::Text(words);
+                }
+                SheetOutcome::Done
+            }
+            SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } | SheetEffect::TidyAll => {
+                SheetOutcome::Done
+            }
+        }
+    }
+
+    /// The requests since the cycle began, by name.
+    pub fn requests(&self) -> Vec<&'static str> {
+        self.log
+            .iter()
+            .map(|effect| match effect {
+                SheetEffect::Read => "read",
+                SheetEffect::Tag { .. } => "tag",
+                SheetEffect::Write { .. } => "write",
+                SheetEffect::Insert { .. } => "insert",
+                SheetEffect::Delete { .. } => "delete",
+                SheetEffect::WriteHeader { .. } => "header",
+                SheetEffect::Annotate { .. } => "annotate",
+                SheetEffect::Claim { .. } => "claim",
+                SheetEffect::TidyAll => "tidy",
+            })
+            .collect()
+    }
+
+    /// A machine that has read the tab and tidied it.
+    pub fn warm(mut self) -> Self {
+        self.set(0, "warm");
+        self.cycle(Scope::Full, &[0]);
+        self
+    }
+}
