@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, State};
+use super::memory::{NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::snapshot::{Sighting, Trust, parse};
 use crate::effect::{
@@ -35,7 +35,9 @@ impl Cycle {
         let mut sightings = std::mem::take(&mut diff.changed);
         sightings.append(&mut diff.missing);
         self.add_due(&mut sightings);
-        // Of doubled rows, those about which something is owed that would be forgotten.
+        // Of rows that cannot be touched now, those about which something is owed that would be forgotten: the driver knows
+        // nothing of what was found by comparison.
+        let given: HashSet<&Key> = self.start.dirty.iter().map(|dirty| &dirty.key).collect();
         let marked = |key: &&Key| {
             self.memory
                 .rows
@@ -52,6 +54,9 @@ impl Cycle {
                 shelved.insert(dirty.key.clone());
             } else if diff.unconfirmed.contains(&dirty.key) {
                 self.keep_dirty = true;
+                if !given.contains(&dirty.key) {
+                    shelved.insert(dirty.key.clone());
+                }
             } else if listed.insert(dirty.key.clone()) {
                 let row = self
                     .memory
@@ -122,7 +127,10 @@ impl Cycle {
                 ),
                 (None, None) => (None, ABSENT, State::Unbased),
             };
-            self.memory.known(&row.key).state = state;
+            let known = self.memory.known(&row.key);
+            known.state = state;
+            known.cells = UNSETTLED;
+            known.raw = 0;
             commit.bases.push(BaseWrite {
                 key: row.key,
                 base,

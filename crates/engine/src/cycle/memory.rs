@@ -12,8 +12,8 @@ use crate::value::{Cell, Datum, Key, Timestamp};
 /// No position known.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// Instead of a hash of bytes: more than one row of the sheet had the key when it was last read.
-pub(super) const DOUBLED: u64 = 1;
+/// Instead of a hash of bytes: the sheet had the key when it was last read, in more rows than one or nobody knows where.
+pub(super) const SOMEWHERE: u64 = 1;
 
 /// A row that has to be looked at again whatever its bytes are.
 pub(super) const UNSETTLED: i64 = 0;
@@ -31,8 +31,8 @@ pub(super) struct Memory {
     pub keyless: HashSet<Place>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
-    /// Rows that we deleted from the sheet, by what they showed: a reading that has one again may be an old one.
-    pub buried: HashMap<Key, i64>,
+    /// Rows that we deleted from the sheet: a reading that has one again may be an old one.
+    pub buried: HashSet<Key>,
     /// A deletion may have hit another row: what the next reading misses for the first time is put back.
     pub suspect: bool,
     /// What a write whose answer was lost may have put into cells.
@@ -166,9 +166,13 @@ impl Memory {
             match &place.key {
                 Some(key) if place.sheet_row.is_none() => {
                     // Looked at again, so that a problem that is over is reported as over.
-                    if let Some(known) = self.rows.get_mut(key) {
-                        known.cells = UNSETTLED;
-                    }
+                    self.rows
+                        .entry(key.clone())
+                        .or_insert(Known {
+                            raw: SOMEWHERE,
+                            ..Known::new(State::Unbased)
+                        })
+                        .cells = UNSETTLED;
                     self.problems
                         .entry(key.clone())
                         .or_default()

@@ -320,9 +320,7 @@ impl Cycle {
 
     fn note_removed(&mut self, item: &mut Item) {
         if self.memory.buried.len() < BURIED {
-            self.memory
-                .buried
-                .insert(item.key.clone(), settled_hash(item.cells.as_ref()));
+            self.memory.buried.insert(item.key.clone());
         }
         let columns = 0..self.mapping.columns.len();
         let lines = columns
@@ -487,6 +485,10 @@ impl Cycle {
                 if item.inserting && item.loaded.row.is_some() && item.loaded.in_filter =>
             {
                 *self.memory.known(&item.key) = Known::new(State::Announced);
+            }
+            // So is what is left to another cycle.
+            (None, None) if item.plan.push_left => {
+                *self.memory.known(&item.key) = Known::new(State::Unbased);
             }
             (None, None) => {
                 self.memory.rows.swap_remove(&item.key);

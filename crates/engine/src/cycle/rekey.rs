@@ -85,12 +85,21 @@ impl Cycle {
         let mut loaded = self.load(keys).await?;
         let fresh = loaded.split_off(gone.len());
         let pairs = self.pairs(loaded, fresh, &new, snapshot, layout)?;
-        for pair in &pairs {
+        // One reading that misses the old key may be a partial one: then both wait for the next.
+        let (seen_once, confirmed): (Vec<Pair>, Vec<Pair>) = pairs
+            .into_iter()
+            .partition(|pair| diff.unconfirmed.contains(&pair.old.key));
+        for pair in &seen_once {
+            diff.changed.retain(|sighting| sighting.key != pair.new);
+            diff.unconfirmed.insert(pair.new.clone());
+            self.held_back = true;
+        }
+        for pair in &confirmed {
             // Held until the table has taken the key.
             diff.missing.retain(|sighting| sighting.key != pair.old.key);
             diff.unconfirmed.insert(pair.old.key.clone());
         }
-        self.change_keys(diff, pairs).await
+        self.change_keys(diff, confirmed).await
     }
 
     fn pairs(

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::header::Layout;
 use super::io::{Stop, mismatch};
-use super::memory::{DOUBLED, NOWHERE, State, UNSETTLED};
+use super::memory::{NOWHERE, SOMEWHERE, State, UNSETTLED};
 use super::run::{Cycle, bad_answer};
 use crate::codec::{hash_cells, hash_raw};
 use crate::effect::{
@@ -262,14 +262,13 @@ impl Cycle {
             known.missing = 0;
             if doubled.contains_key(&index) {
                 known.row = NOWHERE;
-                known.raw = DOUBLED;
+                known.raw = SOMEWHERE;
                 known.cells = UNSETTLED;
                 continue;
             }
             known.row = row.at;
             let again = known.before == row.cells && known.cells != row.cells;
-            let risen =
-                self.memory.buried.remove(key) == Some(row.cells) && known.state == State::Unbased;
+            let risen = self.memory.buried.remove(key) && known.state == State::Unbased;
             if trust.cells
                 && row.cells != UNSETTLED
                 && (again && known.state == State::Based || risen)
@@ -307,12 +306,11 @@ impl Cycle {
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
         let suspect = std::mem::take(&mut self.memory.suspect);
         let snapshot = self.memory.snapshots;
-        let mut forget = Vec::new();
         for ((key, known), row) in self.memory.rows.iter_mut().zip(rows_of) {
             if *row != NOWHERE {
                 continue;
             }
-            let was_seen = known.row != NOWHERE || known.raw == DOUBLED;
+            let was_seen = known.row != NOWHERE || known.raw == SOMEWHERE;
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {
@@ -326,7 +324,8 @@ impl Cycle {
                     });
                 }
                 // One reading that misses a row may be a partial or an old one.
-                State::Announced
+                State::Unbased
+                | State::Announced
                 | State::Inserting
                 | State::Based
                 | State::Marked
@@ -338,28 +337,17 @@ impl Cycle {
                     diff.unconfirmed.insert(key.clone());
                 }
                 State::Absent => {}
-                State::Unbased => forget.push(key.clone()),
-                State::Announced | State::Inserting => diff.missing.push(Sighting {
+                // Looked at once more before it is forgotten: the table may have it.
+                State::Unbased
+                | State::Announced
+                | State::Inserting
+                | State::Based
+                | State::Marked
+                | State::Left => diff.missing.push(Sighting {
                     key: key.clone(),
                     row: None,
                     raw: 0,
                 }),
-                State::Based | State::Marked | State::Left => diff.missing.push(Sighting {
-                    key: key.clone(),
-                    row: None,
-                    raw: 0,
-                }),
-            }
-        }
-        for key in forget {
-            self.memory.rows.swap_remove(&key);
-            if let Some(problems) = self.memory.problems.remove(&key) {
-                let places = problems.into_iter().map(|one| Place {
-                    key: Some(key.clone()),
-                    sheet_row: None,
-                    column: one.column,
-                });
-                self.settled.extend(places);
             }
         }
     }

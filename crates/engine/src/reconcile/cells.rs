@@ -52,6 +52,22 @@ pub(super) fn merge_renewed(
     run(row, base, database, sheet, true, true)
 }
 
+/// The row came back to the sheet after it was kept in the table only: all that the sheet has is new, and a value that the table
+/// lost since is a change of the table's.
+pub(super) fn merge_returned(
+    row: &Row<'_>,
+    kept: &Base,
+    database: &[Datum],
+    sheet: &[Cell],
+) -> Plan {
+    let lost = |(before, now): (&Datum, &Datum)| before.clone().filter(|_| now.is_none());
+    let base = Base {
+        database: kept.database.iter().zip(database).map(lost).collect(),
+        sheet: Vec::new(),
+    };
+    run(row, base, database, sheet, true, false)
+}
+
 fn run(
     row: &Row<'_>,
     mut base: Base,
@@ -111,6 +127,10 @@ impl Merge<'_> {
         }
         if let Some(verdict) = self.decided(column, &value, &cell) {
             return self.carry_out(verdict, column, value, cell);
+        }
+        if self.pends(column, &value, &cell) {
+            self.plan.waits = true;
+            return;
         }
         let verdict = match (table_changed, sheet_changed) {
             (false, false) => {
@@ -207,6 +227,17 @@ impl Merge<'_> {
         }
         self.settle(column);
         Some(verdict)
+    }
+
+    /// Nothing has happened to the cell since its conflict was put before a person: whatever the base says of it, it waits.
+    fn pends(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
+        self.row.mapping.policy_of(column) == Policy::Manual
+            && self.row.pending.iter().any(|one| {
+                one.column == Some(column)
+                    && one.decision.is_none()
+                    && one.database.as_ref() == Some(value)
+                    && one.sheet.as_ref() == Some(cell)
+            })
     }
 
     /// Note the conflict; false where there is nothing to do before somebody decides.

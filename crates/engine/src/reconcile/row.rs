@@ -1,6 +1,6 @@
 //! The table of design §6, by what each side has of the row.
 
-use super::cells::{error_cell, merge, merge_renewed, standing, too_long};
+use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long};
 use super::{Plan, Row, SheetChange, TableChange};
 use crate::codec::is_error;
 use crate::effect::{Conflict, ConflictRows, Decision, Place, Problem, Ways, Winner};
@@ -21,7 +21,8 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
     match (known, database, row.sheet) {
         (None, Some(database), Some(sheet)) => match row.base {
             Some(base) if base.is_absent_in_table() => merge_renewed(row, base, database, sheet),
-            _ => merge(row, None, database, sheet),
+            Some(base) => merge_returned(row, base, database, sheet),
+            None => merge(row, None, database, sheet),
         },
         (base, Some(database), Some(sheet)) => merge(row, base, database, sheet),
         (None, Some(database), None) => match row.base {
@@ -310,37 +311,67 @@ fn all_pending(row: &Row<'_>) -> Vec<i64> {
 fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
     match (row.base, row.sheet) {
         (Some(base), Some(sheet)) if !base.is_absent_in_sheet() && !base.is_absent_in_table() => {
-                        // Its pushes are not made, but what they would overwrite in the sheet goes with the row.
-            let ways = Ways { push: true, pull: row.ways.pull };
-            let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
-                                    let follows = pulls.table.is_some();
-            if follows || pulls.pull_left || pulls.waits || !pulls.problems.is_empty() || pulls.asks_function {
-                                                let settles = if follows { pulls.settles } else { Vec::new() };
-                Plan { holds: true, follows, push_left: false, sheet: None, settles, ..pulls }
-                        } else if row.mapping.direction == Direction::FromSheet {
-                // Nothing is written to such a sheet.
-                Plan::default()
-            } else {
-                                let leave = leave_sheet(row, sheet);
-                if leave.push_left {
-                    return leave;
-                }
-                let Plan { conflicts, settles, .. } = pulls;
-                Plan { conflicts, settles, ..leave }
-            }
+            leave_with_edits(row, database, sheet)
         }
-                (Some(base), Some(sheet)) if base.is_absent_in_table() && base.sheet == sheet => Plan::default(),
+        (Some(base), Some(sheet)) if base.is_absent_in_table() && base.sheet == sheet => {
+            Plan::default()
+        }
         (_, Some(_)) => Plan {
             problems: vec![Problem {
-                place: Place { key: Some(row.key.clone()), sheet_row: None, column: None },
+                place: Place {
+                    key: Some(row.key.clone()),
+                    sheet_row: None,
+                    column: None,
+                },
                 side: Side::Database,
                 code: "row_filter".into(),
-                message: "The table has a row with this key that does not belong in this sheet.".into(),
-                hint: "Give the row another key, or change the table's row so that it matches the mapping's row_filter.".into(),
+                message: "The table has a row with this key that does not belong in this sheet."
+                    .into(),
+                hint: "Give the row another key, or change the table's row so that it matches the mapping's row_filter."
+                    .into(),
                 retry_at: None,
             }],
             ..Plan::default()
         },
         (_, None) => gone(row),
+    }
+}
+
+fn leave_with_edits(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
+    // Its pushes are not made, but what they would overwrite in the sheet goes with the row.
+    let ways = Ways {
+        push: true,
+        pull: row.ways.pull,
+    };
+    let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
+    let follows = pulls.table.is_some();
+    let holds = follows
+        || pulls.pull_left
+        || pulls.waits
+        || !pulls.problems.is_empty()
+        || pulls.asks_function;
+    if holds {
+        let settles = if follows { pulls.settles } else { Vec::new() };
+        return Plan {
+            holds,
+            follows,
+            push_left: false,
+            sheet: None,
+            settles,
+            ..pulls
+        };
+    }
+    if row.mapping.direction == Direction::FromSheet {
+        // Nothing is written to such a sheet.
+        return Plan::default();
+    }
+    let leave = leave_sheet(row, sheet);
+    if leave.push_left {
+        return leave;
+    }
+    Plan {
+        conflicts: pulls.conflicts,
+        settles: pulls.settles,
+        ..leave
     }
 }

@@ -1,11 +1,15 @@
 //! Schedules that once broke a promise, as the simulator printed them: paste the next one here, and give it a name.
 
+mod kept;
+mod readings;
+mod windows;
+
 use crate::model::database::DriverBugs;
 use crate::model::database::TableEdit::{Delete, Insert, Rekey, Relist, Truncate, Update};
-use crate::model::setup::Value::{Illegal, Num, Odd};
+use crate::model::setup::Value::{Illegal, Nothing, Num, Odd};
 use crate::model::setup::{Filter, Setup};
 use crate::model::sheet::{Rules, SheetEdit};
-use crate::model::world::Fault::{AnswerLost, Partial, Quota};
+use crate::model::world::Fault::{AnswerLost, Late, Partial, Quota, Stale};
 use crate::model::world::genuine;
 use crate::schedule::Op::{
     self, Crash, Fault, Finish, Poll, Preview, Pull, Resync, Sheet, Step, Table,

@@ -31,6 +31,9 @@ struct SeenRow {
     in_filter: bool,
 }
 
+/// From here on what is stored beside a base is the mark of an insertion, not a hash.
+const FIRST_MARK: i64 = 1 << 62;
+
 pub struct Ledger {
     setup: Setup,
     mapping: Mapping,
@@ -89,6 +92,7 @@ impl Ledger {
 
     /// Compare both sides with how they stood at the last call, and book the differences on `author`.
     pub fn book(&mut self, author: Author, sides: Sides) -> Verdict {
+        self.write_off(sides);
         let table_changed = self.book_table(author, sides)?;
         let sheet_changed = self.book_sheet(author, sides)?;
         if table_changed || sheet_changed {
@@ -216,6 +220,18 @@ impl Ledger {
         self.sheet_edits = sheet_edits;
     }
 
+    /// What both sides had agreed on. A base without any value is a note of the engine's that it has yet to look; one under the
+    /// mark of an insertion is only a plan until the row is there.
+    fn base_of<'a>(&self, sides: Sides<'a>, key: &Key) -> Option<&'a Base> {
+        let (base, hash) = sides.table.bases.get(key)?;
+        let said = base.database.iter().any(Option::is_some) || base.database.is_empty();
+        let arrived = self
+            .inserted
+            .iter()
+            .any(|(uid, inserted)| inserted == key && self.sheet.contains_key(uid));
+        (said && (*hash < FIRST_MARK || arrived)).then_some(base)
+    }
+
     pub fn names(&self, key: &Key) -> Vec<Key> {
         let mut names = vec![key.clone()];
         while let Some(former) = self
@@ -227,13 +243,6 @@ impl Ledger {
         }
         names
     }
-}
-
-/// What both sides had agreed on. A base without any value is a note of the engine's that it has yet to look.
-fn base_of<'a>(sides: Sides<'a>, key: &Key) -> Option<&'a Base> {
-    let (base, _) = sides.table.bases.get(key)?;
-    let said = base.database.iter().any(Option::is_some) || base.database.is_empty();
-    said.then_some(base)
 }
 
 /// The sheet's rows by key, under their hidden names.

@@ -8,7 +8,7 @@ mod quiet;
 use super::database::{DriverBugs, Table, TableEdit};
 use super::ledger::{Author, Ledger, Sides};
 use super::setup::{Setup, Value, row_of};
-use super::sheet::{Rules, SheetEdit, Tab};
+use super::sheet::{ColumnUse, Rules, SheetEdit, Tab};
 use super::{Verdict, broken};
 use engine::cycle::Machine;
 use engine::effect::{
@@ -87,13 +87,23 @@ pub struct World {
     preview: bool,
     confirm: bool,
     guarded: bool,
-    late: Vec<(SheetEffect, u32)>,
-    /// What the last good reading showed, and whether one that was not good came after it.
-    last_read: Option<Vec<Box<RawValue>>>,
+    late: Vec<Late>,
+    /// Requests so far that showed the engine how the sheet stands.
+    looks: u32,
+    /// What the last good reading of this driver showed, under which columns, and whether one that was not good came after it.
+    last_read: Option<(Vec<Box<RawValue>>, Vec<ColumnUse>)>,
     unsound: bool,
     pub last_report: Option<Report>,
     /// What happened, line by line, where somebody wants to read it.
     pub trace: Option<Vec<String>>,
+}
+
+/// A request that was given up and is still on its way.
+struct Late {
+    effect: SheetEffect,
+    cycle: u32,
+    /// Looks before it was given up.
+    looks: u32,
 }
 
 const BOTH: Ways = Ways {
@@ -128,6 +138,7 @@ impl World {
             confirm: false,
             guarded: false,
             late: Vec::new(),
+            looks: 0,
             last_read: None,
             unsound: false,
             last_report: None,
@@ -295,6 +306,7 @@ impl World {
     pub fn crash(&mut self) {
         self.pending = Pending::Idle;
         self.cycle = None;
+        self.last_read = None;
         self.header_known = self
             .table
             .mapping
@@ -460,8 +472,10 @@ impl World {
             }
             Effect::Sheet(effect) => match self.tab.carry_out(effect, self.cycles, now)? {
                 Some(outcome) => {
+                    let looked = matches!(effect, SheetEffect::Read | SheetEffect::Tag { .. });
+                    self.looks += u32::from(looked);
                     if let SheetOutcome::Snapshot(snapshot) = &outcome {
-                        self.last_read = Some(snapshot.rows.clone());
+                        self.last_read = Some((snapshot.rows.clone(), self.tab.columns.clone()));
                         self.unsound = false;
                     }
                     if let (SheetEffect::Read, Some(cycle)) = (effect, &mut self.cycle) {

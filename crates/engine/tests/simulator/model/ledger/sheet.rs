@@ -3,7 +3,7 @@
 use super::super::setup::key_of_cells;
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
-use super::{Author, Ledger, Sides, base_of, keys_in_sheet, row_named, sheet_named};
+use super::{Author, Ledger, Sides, keys_in_sheet, row_named, sheet_named};
 use engine::mapping::{OnSheetDelete, OnTableDelete};
 use engine::value::{Cell, Datum, Key};
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ impl Ledger {
         if retyped {
             let standing = keys_in_sheet(&self.mapping, sides);
             if let Some(key) = old_key.as_ref().filter(|key| !standing.contains_key(key)) {
-                if base_of(sides, key).is_none() {
+                if self.base_of(sides, key).is_none() {
                     self.reinserted.insert(key.clone());
                 }
                 self.sheet_deleted.insert(key.clone(), false);
@@ -77,14 +77,14 @@ impl Ledger {
             if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
                 self.allow(key, column, &datum);
             }
-            let base = new_key.as_ref().and_then(|key| base_of(sides, key));
+            let base = new_key.as_ref().and_then(|key| self.base_of(sides, key));
             let agreed = base.and_then(|base| base.sheet.get(column));
             let nothing = (retyped || base.is_none()) && *cell == Cell::Empty;
             let held = new_key
                 .as_ref()
                 .is_some_and(|key| self.held_lately(key, column, cell));
             // Under its new key the row may still be the old one, and then nobody has touched this cell.
-            let former = old_key.as_ref().and_then(|key| base_of(sides, key));
+            let former = old_key.as_ref().and_then(|key| self.base_of(sides, key));
             let former = former.and_then(|base| base.sheet.get(column));
             let untouched = *cell == old[column] && former == Some(cell);
             let agreed = agreed == Some(cell) || held || untouched;
@@ -169,10 +169,15 @@ impl Ledger {
                 ))
             };
         };
+        let key_unseen = |column: &usize| sides.tab.unseen.contains(&(uid, *column));
+        if self.mapping.key.iter().any(key_unseen) {
+            // What a person put here between the look and the delete is gone by nobody's will.
+            self.sheet_deleted.insert(key.clone(), false);
+        }
         let row = sides.table.rows.get(&key);
         let decided = match row {
             Some(row) => !sides.table.in_filter(row),
-            None => row_named(sides, &self.names(&key)) || base_of(sides, &key).is_some(),
+            None => row_named(sides, &self.names(&key)) || self.base_of(sides, &key).is_some(),
         };
         // What nobody could see uses up nothing.
         let deleted = unseen || self.table_deleted.remove(&key).is_some();
@@ -227,7 +232,6 @@ impl Ledger {
                 }
                 // A row that a person put here in that moment is gone by nobody's will: what its key loses is not ours to judge.
                 self.sheet_deleted.extend(old_key.map(|key| (key, false)));
-                self.written_elsewhere(uid, sides);
                 return Ok(());
             }
             (Some(old), Some(new)) if old == new => new.clone(),
@@ -295,11 +299,18 @@ impl Ledger {
         }
     }
 
-    /// The engine has every reason to believe that it wrote these rows' cells.
-    fn written_elsewhere(&mut self, uid: Uid, sides: Sides) {
-        let meant = sides.tab.mistaken.iter().filter(|(row, _)| *row == uid);
-        for key in meant.filter_map(|(_, seen)| key_of_cells(&self.mapping, seen)) {
-            self.table_edits.retain(|(owed, _), _| *owed != key);
+    /// Rows that became other rows between the look and the write: the engine has every reason to believe that it wrote their
+    /// cells, also where nothing came of it because they were empty already.
+    pub(super) fn write_off(&mut self, sides: Sides) {
+        for (uid, seen) in &sides.tab.mistaken {
+            let lost_its_key = self
+                .mapping
+                .key
+                .iter()
+                .any(|&column| sides.tab.unseen.contains(&(*uid, column)));
+            if let Some(key) = key_of_cells(&self.mapping, seen).filter(|_| lost_its_key) {
+                self.table_edits.retain(|(owed, _), _| *owed != key);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::database::TableRow;
 use super::super::{Verdict, broken};
-use super::{Author, Ledger, SeenRow, Sides, base_of, row_named, table_named};
+use super::{Author, Ledger, SeenRow, Sides, row_named, table_named};
 use engine::mapping::OnTableDelete;
 use engine::value::{Datum, Key};
 use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ impl Ledger {
                 self.table_deleted.insert(key.clone(), false);
             }
             // What the sheet may have under this key is a row of its own from here on.
-            if !row.in_filter || base_of(sides, key).is_none() {
+            if !row.in_filter || self.base_of(sides, key).is_none() {
                 self.retyped.insert(key.clone());
             }
             return Ok(());
@@ -163,7 +163,9 @@ impl Ledger {
         self.reinserted.insert(key.clone());
         for (column, datum) in row.values.iter().enumerate() {
             self.allow(key, column, datum);
-            let agreed = base_of(sides, key).and_then(|base| base.database.get(column));
+            let agreed = self
+                .base_of(sides, key)
+                .and_then(|base| base.database.get(column));
             if datum.is_some()
                 && !self.shown_lately(key, column, datum)
                 && agreed != Some(datum)
@@ -206,7 +208,7 @@ impl Ledger {
                 if self.pulled(column) {
                     continue;
                 }
-                let base = base_of(sides, key);
+                let base = self.base_of(sides, key);
                 let agreed = base.is_some_and(|base| base.database.get(column) == Some(after));
                 let agreed = agreed || self.shown_lately(key, column, after);
                 match agreed || (base.is_none() && after.is_none()) {

@@ -3,7 +3,7 @@
 use super::super::ledger::{Author, Sides, keys_in_sheet};
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
-use super::{Pending, World};
+use super::{Late, Pending, World};
 use engine::effect::{Class, Effect, Failure, Outcome, Scope, SheetEffect, SheetOutcome, Snapshot};
 use std::collections::BTreeSet;
 
@@ -60,7 +60,11 @@ impl World {
                     | SheetEffect::Claim { .. }),
                 ),
             ) => {
-                self.late.push((batch.clone(), self.cycles));
+                self.late.push(Late {
+                    effect: batch.clone(),
+                    cycle: self.cycles,
+                    looks: self.looks,
+                });
                 timeout()
             }
             (Fault::RequestLost | Fault::Late, _) => timeout(),
@@ -74,13 +78,19 @@ impl World {
     }
 
     /// A reading that Google would not have given a moment later. Not twice in a row, and not in a first merge: nobody could
-    /// know then.
+    /// know then. An old answer never comes first in a driver's life (it has removed all anchors before, and what Google
+    /// answers afterwards is no older than that), nor from before columns moved: there is no anchor for a column, and what is
+    /// written in that moment goes astray as after any look.
     fn unsound_read(&mut self, fault: Fault) -> Verdict<Outcome> {
         let first_merge = self
             .cycle
             .as_ref()
             .is_none_or(|cycle| cycle.scope == Scope::Everything);
-        let older = self.last_read.clone().filter(|_| fault == Fault::Stale);
+        let older = self
+            .last_read
+            .clone()
+            .filter(|(_, columns)| fault == Fault::Stale && *columns == self.tab.columns)
+            .map(|(rows, _)| rows);
         let sound = self.carry_out_read()?;
         if first_merge || self.unsound || (fault == Fault::Stale && older.is_none()) {
             return self.carry_out(&Effect::Sheet(SheetEffect::Read));
@@ -114,7 +124,12 @@ impl World {
 
     /// A batch that was believed lost reaches Google.
     pub fn land(&mut self) -> Verdict {
-        let Some((effect, cycle)) = self.late.pop() else {
+        let Some(Late {
+            effect,
+            cycle,
+            looks,
+        }) = self.late.pop()
+        else {
             return Ok(());
         };
         let now = self.tick();
@@ -123,7 +138,9 @@ impl World {
         self.tab.landing = true;
         self.tab.carry_out(&effect, cycle, now)?;
         self.tab.landing = false;
-        if matches!(effect, SheetEffect::Write { .. }) && !agreed.is_subset(&self.agreed_cells()) {
+        // What has come to agree before the engine looked again, nobody has agreed on.
+        let agreed_on = matches!(effect, SheetEffect::Write { .. }) && self.looks > looks;
+        if agreed_on && !agreed.is_subset(&self.agreed_cells()) {
             return broken("a write that comes late undoes what both sides had agreed on");
         }
         self.book(Author::Engine { everything: false })

@@ -1,0 +1,164 @@
+//! Readings that were not whole, or not new.
+
+use super::*;
+
+#[test]
+fn a_sheet_row_without_a_base_that_one_reading_hides_is_not_inserted_beside_itself() {
+    replay(
+        Setup {
+            columns: 0,
+            direction: Direction::ToSheet,
+            common_rows: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Sheet(SheetEdit::TypeRow {
+                key: Some(12),
+                value: Num(400),
+            }),
+            Finish,
+            Table(Insert {
+                key: 12,
+                value: Num(200),
+            }),
+            Crash,
+            Step(4),
+            Step(1),
+            Fault(Partial { from: 4, count: 2 }),
+        ],
+    );
+    replay(
+        Setup {
+            columns: 4,
+            filter: Filter::Live,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(Delete { row: 2 }),
+            Sheet(SheetEdit::Delete { row: 2 }),
+            Step(2),
+            Step(6),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(7),
+                value: Num(400),
+            }),
+            Poll,
+            Step(6),
+            Step(7),
+            Step(6),
+            Poll,
+            Table(Update {
+                row: 6,
+                column: 2,
+                value: Num(100),
+            }),
+            Sheet(SheetEdit::Clear { row: 3 }),
+            Step(3),
+            Fault(Partial { from: 4, count: 1 }),
+        ],
+    );
+}
+
+#[test]
+fn a_key_is_taken_for_edited_once_two_readings_miss_the_old_one() {
+    replay(
+        Setup {
+            columns: 4,
+            filter: Filter::Live,
+            sheet_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(5),
+            Step(6),
+            Step(6),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(5),
+                value: Num(0),
+            }),
+            Crash,
+            Step(5),
+            Fault(Partial { from: 0, count: 1 }),
+        ],
+    );
+}
+
+#[test]
+fn a_row_that_we_deleted_does_not_rise_from_an_old_reading_whatever_it_showed_then() {
+    replay(
+        Setup {
+            columns: 8,
+            policy: Policy::DatabaseWins,
+            on_sheet_delete: OnSheetDelete::Keep,
+            common_rows: 0,
+            sheet_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Cell {
+                row: 5,
+                column: 8,
+                value: Num(300),
+            }),
+            Table(Delete { row: 5 }),
+            Step(6),
+            Step(5),
+            Poll,
+            Step(1),
+            Fault(Stale),
+        ],
+    );
+}
+
+#[test]
+fn a_clear_that_is_still_under_way_undoes_nothing_that_was_agreed_on() {
+    replay(
+        Setup {
+            columns: 0,
+            on_table_delete: OnTableDelete::Clear,
+            common_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Table(Delete { row: 0 }),
+            Step(3),
+            Step(4),
+            Fault(Late),
+            Table(Insert {
+                key: 0,
+                value: Num(200),
+            }),
+        ],
+    );
+}
+
+#[test]
+fn what_a_first_merge_found_and_could_not_touch_is_not_forgotten() {
+    replay(
+        Setup {
+            columns: 0,
+            common_rows: 3,
+            differing: 1,
+            ..Setup::PLAIN
+        },
+        &[Step(6), Sheet(SheetEdit::Delete { row: 3 })],
+    );
+    replay(
+        Setup {
+            columns: 0,
+            common_rows: 1,
+            differing: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(4),
+            Step(1),
+            Step(5),
+            Sheet(SheetEdit::Delete { row: 2 }),
+            Step(7),
+            Crash,
+        ],
+    );
+}
