@@ -20,6 +20,15 @@ fn raw_stores_and_typing_parses() {
 }
 
 #[test]
+fn a_double_keeps_all_its_digits() {
+    let client = Client::start();
+    let id = client.seed(json!([]));
+    let sevenths: Vec<[f64; 1]> = (1..500).map(|n| [f64::from(7 * n + 1) / 7.0]).collect();
+    client.put(&id, "Sheet1!A1", "RAW", json!(sevenths));
+    assert_eq!(client.typed(&id, "A:A"), json!(sevenths));
+}
+
+#[test]
 fn counts_leave_nulls_out() {
     let client = Client::start();
     let id = client.seed(json!([["a", "b"], ["c", "d"]]));
