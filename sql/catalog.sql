@@ -152,15 +152,16 @@ CREATE INDEX history_mapping_key ON sheet_sync.history (mapping_id, key);
 COMMENT ON TABLE sheet_sync.history IS 'One line per change that reached its side, kept for sheet_sync.history_retention.';
 COMMENT ON COLUMN sheet_sync.history.side IS 'The side that was changed.';
 
+-- Every new row is written twice, before it is sent and when it has arrived: room on the page lets the second write stay there.
 CREATE TABLE sheet_sync._base_row (
     mapping_id      integer NOT NULL,
-    key             text[] NOT NULL,
+    key             text[] COLLATE "C" NOT NULL,
     database_values text[] NOT NULL,
     sheet_values    jsonb NOT NULL,
     sheet_hash      bigint NOT NULL,
     extra           jsonb,
     PRIMARY KEY (mapping_id, key)
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
 
 -- Append-only: an upsert would make committing transactions wait for one another. Deleted in batches by the one worker.

@@ -43,7 +43,7 @@ pub fn perform(mapping: &Loaded, cycle: &Cycle, effect: DatabaseEffect) -> Outco
             DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
         }
         DatabaseEffect::Commit(commit) => {
-            DatabaseOutcome::Committed(record::commit(session, mapping, cycle, &commit))
+            DatabaseOutcome::Committed(record::commit(session, mapping, cycle, commit))
         }
     });
     match outcome {

@@ -4,7 +4,8 @@ use engine::effect::{
     Applied, Apply, BaseWrite, Commit, Conflict, HistoryLine, Operation, Place, Problem, Winner,
 };
 use engine::mapping::Side;
-use engine::value::{Base, Cell, Datum, Timestamp};
+use engine::value::{Base, Cell, Datum, Key, Timestamp};
+use std::collections::BTreeMap;
 
 use super::{Cycle, apply, column_name, key_literal, object};
 use crate::postgres::statement::{Arg, Session, array_literal};
@@ -14,16 +15,16 @@ pub fn commit(
     session: &mut Session,
     mapping: &Loaded,
     cycle: &Cycle,
-    commit: &Commit,
+    commit: Commit,
 ) -> Vec<Applied> {
     let applied = apply_all(session, mapping, &commit.apply);
-    let mut bases: Vec<BaseWrite> = commit.bases.clone();
-    let mut history: Vec<HistoryLine> = commit.history.clone();
-    for (apply, applied) in commit.apply.iter().zip(&applied) {
+    let mut bases = commit.bases;
+    let mut history = commit.history;
+    for (apply, applied) in commit.apply.into_iter().zip(&applied) {
         if let Applied::Done { row, refused } = applied {
             let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
             bases.push(apply.base_after(&mapping.engine, row.as_deref(), &refused));
-            history.push(without(&apply.history, &refused));
+            history.push(without(apply.history, &refused));
         }
     }
     write_bases(session, mapping, &bases);
@@ -59,28 +60,16 @@ fn apply_all(session: &mut Session, mapping: &Loaded, applies: &[Apply]) -> Vec<
         .collect()
 }
 
-fn without(line: &HistoryLine, refused: &[usize]) -> HistoryLine {
-    let keep = |values: &[(usize, Datum)]| {
-        values
-            .iter()
-            .filter(|(column, _)| !refused.contains(column))
-            .cloned()
-            .collect()
-    };
-    HistoryLine {
-        old: keep(&line.old),
-        new: keep(&line.new),
-        ..line.clone()
-    }
+fn without(mut line: HistoryLine, refused: &[usize]) -> HistoryLine {
+    let kept = |(column, _): &(usize, Datum)| !refused.contains(column);
+    line.old.retain(kept);
+    line.new.retain(kept);
+    line
 }
 
 fn write_bases(session: &mut Session, mapping: &Loaded, bases: &[BaseWrite]) {
-    // The last word on a key counts; one statement may not touch a row twice.
-    let mut last: std::collections::HashMap<&engine::value::Key, &BaseWrite> =
-        std::collections::HashMap::new();
-    for write in bases {
-        last.insert(&write.key, write);
-    }
+    // The last word on a key counts; one statement may not touch a row twice. In the index's order, which costs it least.
+    let last: BTreeMap<&Key, &BaseWrite> = bases.iter().map(|write| (&write.key, write)).collect();
     let (kept, removed): (Vec<&BaseWrite>, Vec<&BaseWrite>) =
         last.into_values().partition(|write| write.base.is_some());
     if !removed.is_empty() {
