@@ -31,6 +31,7 @@ use crate::effect::{Outcome, Report, Start, Step};
 use crate::mapping::Mapping;
 use crate::value::Timestamp;
 use io::Io;
+pub use io::Progress;
 use memory::Memory;
 
 type Running = Pin<Box<dyn Future<Output = (Report, Memory)> + Send>>;
@@ -67,6 +68,11 @@ impl Machine {
     /// What it was made for.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// Of the cycle that is under way, or of the last one.
+    pub fn progress(&self) -> Progress {
+        self.io.progress()
     }
 
     /// Begin a cycle. A cycle that was under way is abandoned, which is what a crash does too.

@@ -96,6 +96,7 @@ impl Runner {
             Phase::Merging
         };
         self.live.phase_started_at = now().0;
+        (self.live.rows_done, self.live.rows_total) = (0, 0);
         self.start(shared, Box::new(running), dirty.keys);
     }
 
@@ -153,6 +154,7 @@ impl Runner {
                     };
                     let outcome = database::perform(&opened.mapping, &cycle, effect);
                     step = opened.machine.resume(outcome, now());
+                    self.show_progress();
                 }
                 Step::Do(Effect::Sheet(effect)) => {
                     return self.send_effect(shared, running, effect);

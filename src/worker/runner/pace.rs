@@ -49,6 +49,17 @@ impl Runner {
         shared::show_live(self.live);
     }
 
+    /// While a first merge pulls, its cycle gives way to nothing else: the view would show none of it.
+    pub(super) fn show_progress(&mut self) {
+        let Some(opened) = &self.loaded else { return };
+        let progress = opened.machine.progress();
+        let (done, total) = (progress.done as i64, progress.total as i64);
+        if (self.live.rows_done, self.live.rows_total) != (done, total) {
+            (self.live.rows_done, self.live.rows_total) = (done, total);
+            self.show_live();
+        }
+    }
+
     pub(super) fn show_limited(&mut self, wait: Duration) {
         self.live.rate_limited_until = now().0 + wait.as_micros() as i64;
     }

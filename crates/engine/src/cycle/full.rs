@@ -78,11 +78,14 @@ impl Cycle {
         self.guard_everything(&sightings, &snapshot, &layout)
             .await?;
         self.guard_deletes(&sightings).await?;
+        self.io.has_to_do(sightings.len() + diff.keyless.len());
         for chunk in sightings.chunks(self.chunk()) {
             self.batch(chunk, Some(&snapshot), &changed_at).await?;
+            self.io.has_done(chunk.len());
         }
         for rows in diff.keyless.chunks(self.chunk()) {
             self.give_keys(&snapshot, rows, &changed_at).await?;
+            self.io.has_done(rows.len());
         }
         self.record_leftovers().await?;
         if !self.stale && !self.held_back && !self.start.dry_run {

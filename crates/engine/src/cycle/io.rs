@@ -24,6 +24,16 @@ struct Slot {
     effect: Option<Effect>,
     outcome: Option<Outcome>,
     now: Option<Timestamp>,
+    progress: Progress,
+}
+
+/// How far a cycle that read the whole sheet has come, in rows of either side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Looked at, and what followed from that is recorded.
+    pub done: usize,
+    /// To look at in all; zero until the cycle knows.
+    pub total: usize,
 }
 
 /// Why a cycle ends before its time.
@@ -64,6 +74,21 @@ impl Io {
 
     pub(super) fn take_effect(&self) -> Option<Effect> {
         self.slot().effect.take()
+    }
+
+    pub(super) fn has_to_do(&self, rows: usize) {
+        self.slot().progress = Progress {
+            done: 0,
+            total: rows,
+        };
+    }
+
+    pub(super) fn has_done(&self, rows: usize) {
+        self.slot().progress.done += rows;
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.slot().progress
     }
 
     async fn ask(&self, effect: Effect) -> Outcome {
