@@ -1,0 +1,122 @@
+//! The first merge of a large table: how far it has come can be seen, and when it is killed it goes on where it was.
+
+use e2e::{Book, When, World};
+
+/// What the batches of a first merge hold; so small here that a few thousand rows make several.
+const CHUNK: i64 = 1_000;
+const ROWS: i64 = 5 * CHUNK;
+
+/// A table, and a spreadsheet that has nothing of it yet.
+fn readings() -> (World, Book) {
+    let mut world = World::configured(&[("sheet_sync.max_request_bytes", "300000")]);
+    world.db.run(&format!(
+        "CREATE TABLE readings (id int PRIMARY KEY, value int);
+         INSERT INTO readings SELECT n, n * n % 1009 FROM generate_series(1, {ROWS}) n"
+    ));
+    let book = world.google.spreadsheet("Readings");
+    (world, book)
+}
+
+fn is_merged(world: &mut World) -> bool {
+    world.db.one("SELECT state FROM sheet_sync.mapping") == "active"
+}
+
+#[test]
+fn progress_rises_chunk_by_chunk_and_is_empty_afterwards() {
+    let (mut world, book) = readings();
+    let mut held = world.google.hold(1, When::Before);
+    world.register_at("readings", book.id(), "");
+    let mut seen = Vec::new();
+    loop {
+        held.wait();
+        if is_merged(&mut world) {
+            break;
+        }
+        let shown = "SELECT format('%s of %s', rows_done, rows_total) FROM sheet_sync.progress";
+        seen.extend(world.db.maybe(shown));
+        // The next request waits too: nothing goes on unseen.
+        let next = world.google.hold(1, When::Before);
+        held.release();
+        held = next;
+    }
+    held.release();
+    seen.retain(|shown| shown != "0 of 0");
+    seen.dedup();
+    assert_eq!(
+        seen,
+        [
+            "0 of 5000",
+            "1000 of 5000",
+            "2000 of 5000",
+            "3000 of 5000",
+            "4000 of 5000"
+        ]
+    );
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM sheet_sync.progress"),
+        0
+    );
+}
+
+/// Rows on which both sides agree by now: no mark stands in their hash's place.
+fn agreed(world: &mut World) -> i64 {
+    world.db.count(
+        "SELECT count(*) FROM sheet_sync._base_row WHERE sheet_hash <> 0 AND abs(sheet_hash::numeric) < 2::numeric ^ 62",
+    )
+}
+
+/// Kills whenever a further chunk is recorded, with the request after it on its way.
+fn killed_at_every_chunk(when: When, mut kill: impl FnMut(&mut World)) {
+    let (mut world, book) = readings();
+    let mut held = world.google.hold(1, when);
+    world.register_at("readings", book.id(), "");
+    let (mut before, mut kills) = (0, 0);
+    loop {
+        held.wait();
+        if is_merged(&mut world) {
+            break;
+        }
+        let recorded = agreed(&mut world);
+        assert!(
+            recorded >= before,
+            "{before} rows were recorded, and now {recorded}"
+        );
+        let next = world.google.hold(1, when);
+        if recorded > before {
+            kill(&mut world);
+            kills += 1;
+            assert_eq!(agreed(&mut world), recorded);
+        }
+        before = recorded;
+        held.release();
+        held = next;
+    }
+    held.release();
+    assert!(kills >= ROWS / CHUNK - 1, "killed {kills} times only");
+    world.both_equal("readings", &book.wait_for_tab("readings"));
+    world.shows(
+        "SELECT count(*) FROM sheet_sync.history GROUP BY key HAVING count(*) > 1",
+        "",
+    );
+    world.shows("SELECT count(*) FROM sheet_sync.conflict", "0");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+}
+
+#[test]
+fn the_worker_killed_before_a_request_goes_on_where_it_was() {
+    killed_at_every_chunk(When::Before, World::kill_worker);
+}
+
+#[test]
+fn the_worker_killed_before_an_answer_goes_on_where_it_was() {
+    killed_at_every_chunk(When::After, World::kill_worker);
+}
+
+#[test]
+fn the_server_killed_goes_on_where_it_was() {
+    killed_at_every_chunk(When::After, |world| {
+        world.cluster.kill();
+        world.cluster.start_again();
+        world.reconnect();
+    });
+}
