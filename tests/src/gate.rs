@@ -2,10 +2,12 @@
 //!
 //! With it a test stands between any two requests of the worker, and a fault comes at an exact place instead of at a time.
 
+use crate::kind::Kind;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,6 +22,10 @@ pub enum When {
 pub enum Fault {
     /// The connection ends without an answer.
     Lost(When),
+    /// The connection is reset without an answer.
+    Reset(When),
+    /// sheetd applies the request, and Google's error of this status is answered all the same.
+    Denied(u16),
     /// An answer of the gate's own; sheetd never hears of the request.
     Answer(u16, Value),
     /// The answer's body is cut in half, its length as announced.
@@ -31,8 +37,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Google's envelope for `status`, in the words that the real service uses.
+    /// Google's envelope for `status`, in the words that the real service uses; sheetd never hears of the request.
     pub fn status(status: u16) -> Fault {
+        Fault::Answer(status, Fault::envelope(status))
+    }
+
+    fn envelope(status: u16) -> Value {
         let (word, message) = match status {
             400 => ("INVALID_ARGUMENT", "Request contains an invalid argument."),
             401 => (
@@ -51,10 +61,7 @@ impl Fault {
             503 => ("UNAVAILABLE", "The service is currently unavailable."),
             other => panic!("no envelope for status {other}"),
         };
-        Fault::Answer(
-            status,
-            json!({"error": {"code": status, "message": message, "status": word}}),
-        )
+        json!({"error": {"code": status, "message": message, "status": word}})
     }
 }
 
@@ -73,6 +80,11 @@ impl Passed {
         self.path.contains("token")
     }
 
+    /// The path without its query.
+    pub fn place(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+
     /// Would change a spreadsheet: no GET, nor one of the reads that are POSTs for their long arguments.
     pub fn is_write(&self) -> bool {
         let reads = ["etByDataFilter", "developerMetadata:search"];
@@ -83,7 +95,9 @@ impl Passed {
 }
 
 struct Plan {
-    /// How many more requests that it is about pass first.
+    /// The requests that it is about; `None` for all.
+    about: Option<Kind>,
+    /// How many more of them pass first.
     skip: usize,
     times: usize,
     doing: Doing,
@@ -131,6 +145,21 @@ impl Held {
                 Err("none came")
             }
         });
+    }
+
+    /// Whether a request arrives within this time.
+    pub fn comes_within(&self, time: Duration) -> bool {
+        let state = self
+            .0
+            .state
+            .lock()
+            .expect("no thread panics while it holds this");
+        let (state, _) = self
+            .0
+            .changed
+            .wait_timeout_while(state, time, |state| !state.0)
+            .expect("no thread panics while it holds this");
+        state.0
     }
 
     pub fn arrived(&self) -> bool {
@@ -191,9 +220,9 @@ impl Gate {
                 }
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
-                    // An error is a client or a server that went away: what tests do on purpose.
+                    // An error is a client or a server that went away: what tests do on purpose. The connection ends when
+                    // both handles are gone.
                     let _ = serve(&client, upstream, &shared);
-                    let _ = client.shutdown(std::net::Shutdown::Both);
                     lock(&shared).connections.remove(&number);
                 });
             }
@@ -208,22 +237,33 @@ impl Gate {
     /// Holds the `nth` request from now (counted from 1, token requests left out).
     pub fn hold(&self, nth: usize, when: When) -> Held {
         let latch = Arc::new(Latch::default());
-        self.plan(nth - 1, 1, Doing::Hold(when, Arc::clone(&latch)));
+        self.plan(None, nth - 1, 1, Doing::Hold(when, Arc::clone(&latch)));
         Held(latch)
     }
 
     /// The next `times` requests meet this fault.
     pub fn fault(&self, fault: Fault, times: usize) {
-        self.plan(0, times, Doing::Fault(fault));
+        self.plan(None, 0, times, Doing::Fault(fault));
     }
 
     /// The `nth` request from now meets this fault.
     pub fn fault_at(&self, nth: usize, fault: Fault) {
-        self.plan(nth - 1, 1, Doing::Fault(fault));
+        self.plan(None, nth - 1, 1, Doing::Fault(fault));
     }
 
-    fn plan(&self, skip: usize, times: usize, doing: Doing) {
-        lock(&self.inner).plans.push(Plan { skip, times, doing });
+    /// The next `times` requests of this kind meet this fault.
+    pub fn fault_on(&self, kind: Kind, fault: Fault, times: usize) {
+        self.plan(Some(kind), 0, times, Doing::Fault(fault));
+    }
+
+    fn plan(&self, about: Option<Kind>, skip: usize, times: usize, doing: Doing) {
+        let plan = Plan {
+            about,
+            skip,
+            times,
+            doing,
+        };
+        lock(&self.inner).plans.push(plan);
     }
 
     /// Ends every planned fault.
@@ -248,6 +288,16 @@ impl Gate {
 
     pub fn passed(&self) -> Vec<Passed> {
         lock(&self.inner).passed.clone()
+    }
+
+    /// How many requests have passed so far.
+    pub fn count(&self) -> usize {
+        lock(&self.inner).passed.len()
+    }
+
+    /// Those that passed after the first so many.
+    pub fn passed_since(&self, count: usize) -> Vec<Passed> {
+        lock(&self.inner).passed[count..].to_vec()
     }
 
     pub fn planned(&self) -> usize {
@@ -277,8 +327,7 @@ fn serve(mut client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) ->
             words.next().unwrap_or_default(),
             words.next().unwrap_or_default(),
         );
-        let token = path.contains("token");
-        let doing = next_plan(&mut lock(shared), token);
+        let doing = next_plan(&mut lock(shared), &path, &request.body);
         if let Some(Doing::Hold(When::Before, latch)) = &doing {
             latch.arrive_and_wait();
         }
@@ -290,9 +339,11 @@ fn serve(mut client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) ->
             status: 0,
         };
         let answer = match &doing {
-            Some(Doing::Fault(Fault::Lost(When::Before))) => {
+            Some(Doing::Fault(
+                fault @ (Fault::Lost(When::Before) | Fault::Reset(When::Before)),
+            )) => {
                 lock(shared).passed.push(passed);
-                return Ok(());
+                return end(client, fault);
             }
             Some(Doing::Fault(Fault::Answer(status, body))) => Message::json(*status, body),
             _ => {
@@ -313,7 +364,13 @@ fn serve(mut client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) ->
         lock(shared).passed.push(passed);
         match doing {
             Some(Doing::Hold(When::After, latch)) => latch.arrive_and_wait(),
-            Some(Doing::Fault(Fault::Lost(When::After))) => return Ok(()),
+            Some(Doing::Fault(fault @ (Fault::Lost(When::After) | Fault::Reset(When::After)))) => {
+                return end(client, &fault);
+            }
+            Some(Doing::Fault(Fault::Denied(status))) => {
+                Message::json(status, &Fault::envelope(status)).write(&mut client)?;
+                continue;
+            }
             Some(Doing::Fault(Fault::Slow(time))) => std::thread::sleep(time),
             Some(Doing::Fault(Fault::Cut)) => {
                 client.write_all(answer.head.as_bytes())?;
@@ -331,13 +388,40 @@ fn serve(mut client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) ->
     Ok(())
 }
 
-/// The first plan that this request meets; each request counts for every plan that waits.
-fn next_plan(inner: &mut Inner, token: bool) -> Option<Doing> {
-    if token {
+/// Ends a connection without an answer.
+fn end(client: &TcpStream, fault: &Fault) -> io::Result<()> {
+    if matches!(fault, Fault::Reset(_)) {
+        let linger = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        // SAFETY: the descriptor is open, and the option's value is of the type that it takes.
+        let set = unsafe {
+            libc::setsockopt(
+                client.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                (&raw const linger).cast(),
+                size_of_val(&linger) as libc::socklen_t,
+            )
+        };
+        if set != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The first plan that this request meets; each request counts for every plan about its kind.
+fn next_plan(inner: &mut Inner, path: &str, body: &[u8]) -> Option<Doing> {
+    if path.contains("token") {
         return None;
     }
     let mut met = None;
     for plan in &mut inner.plans {
+        if plan.about.is_some_and(|kind| !kind.fits(path, body)) {
+            continue;
+        }
         if plan.skip > 0 {
             plan.skip -= 1;
         } else if met.is_none() {

@@ -66,6 +66,12 @@ impl Office {
         self.done(&format!("{path} {body}"), answer)
     }
 
+    #[track_caller]
+    pub fn delete(&self, path: &str) {
+        let url = format!("{}/_sheetd/{path}", self.base);
+        self.done(path, self.agent.delete(url).call());
+    }
+
     /// One action of a person in one tab.
     #[track_caller]
     pub fn edit(&self, spreadsheet: &str, tab: i64, action: Value) {
@@ -136,7 +142,7 @@ impl Drop for Server {
 
 pub struct Google {
     gate: Gate,
-    server: Server,
+    server: Arc<Server>,
     office: Arc<Office>,
     key: Value,
 }
@@ -154,9 +160,13 @@ impl Google {
     /// `data` and `key` are kept.
     pub fn launch(data: &Path, key: &Path) -> Google {
         let server = Server::start(&["--data".as_ref(), data.as_os_str()], key);
-        let mut key = read_key(key).expect("sheetd wrote its key");
+        let key = read_key(key).expect("sheetd wrote its key");
         let base = format!("http://127.0.0.1:{}", server.port);
         let office = Arc::new(Office::new(&base));
+        Google::behind_a_gate(Arc::new(server), office, key)
+    }
+
+    fn behind_a_gate(server: Arc<Server>, office: Arc<Office>, mut key: Value) -> Google {
         let gate = Gate::to((Ipv4Addr::LOCALHOST, server.port).into());
         // The extension's token requests pass the gate, too.
         key["token_uri"] = json!(format!("{}/token", gate.url()));
@@ -166,6 +176,15 @@ impl Google {
             office,
             key,
         }
+    }
+
+    /// The same sheets through another gate: for a second cluster, whose requests are then told from the first one's.
+    pub fn by_another_gate(&self) -> Google {
+        Google::behind_a_gate(
+            Arc::clone(&self.server),
+            Arc::clone(&self.office),
+            self.key.clone(),
+        )
     }
 
     /// What the extension's endpoints are set to.
@@ -189,6 +208,11 @@ impl Google {
     /// A new spreadsheet, shared with the service account.
     pub fn spreadsheet(&self, title: &str) -> Book {
         Book::new(Arc::clone(&self.office), title)
+    }
+
+    /// One with these tabs, as sheetd's control endpoint takes them.
+    pub fn spreadsheet_of(&self, tabs: Value) -> Book {
+        Book::of(Arc::clone(&self.office), "Book", tabs)
     }
 
     /// Somebody deletes the service account's key in the console, or undoes it.

@@ -20,9 +20,13 @@ pub struct Sheet {
 
 impl Book {
     pub fn new(office: Arc<Office>, title: &str) -> Book {
+        Book::of(office, title, json!([{"title": "Sheet1"}]))
+    }
+
+    pub fn of(office: Arc<Office>, title: &str, tabs: Value) -> Book {
         let made = office.post(
             "spreadsheets",
-            &json!({"title": title, "sheets": [{"title": "Sheet1"}], "shared": true}),
+            &json!({"title": title, "sheets": tabs, "shared": true}),
         );
         Book {
             office,
@@ -36,6 +40,16 @@ impl Book {
 
     fn tabs(&self) -> Vec<(i64, String)> {
         tabs(&self.office, &self.id)
+    }
+
+    /// The tab that every spreadsheet begins with.
+    pub fn first_tab(&self) -> Sheet {
+        let (gid, _) = self.tabs()[0];
+        Sheet {
+            office: Arc::clone(&self.office),
+            id: self.id.clone(),
+            gid,
+        }
     }
 
     #[track_caller]
@@ -68,6 +82,11 @@ impl Book {
             id: self.id.clone(),
             gid,
         }
+    }
+
+    /// Deletes the spreadsheet for good.
+    pub fn delete(self) {
+        self.office.delete(&format!("spreadsheets/{}", self.id));
     }
 
     /// Shares the spreadsheet with the service account, or no longer.
@@ -284,6 +303,11 @@ impl Sheet {
         self.edit(json!({"delete_rows": {"at": row, "count": count}}));
     }
 
+    /// Drags a row so that it stands at `to` afterwards (both counted from 1).
+    pub fn move_row(&self, from: usize, to: usize) {
+        self.edit(json!({"move_rows": {"from": from, "count": 1, "to": to}}));
+    }
+
     /// Moves a column to where `to` stands.
     pub fn move_column(&self, from: &str, to: &str) {
         self.edit(json!({"move_columns": {"from": from, "count": 1, "to": to}}));
@@ -292,6 +316,22 @@ impl Sheet {
     /// Sorts the rows below the header by a column.
     pub fn sort(&self, column: &str, ascending: bool) {
         self.edit(json!({"sort": {"column": column, "descending": !ascending, "header_rows": 1}}));
+    }
+
+    /// Anything else that a person does by menus: requests of batchUpdate.
+    pub fn by_menu(&self, requests: Value) {
+        self.edit(json!({"batch": requests}));
+    }
+
+    /// What the tab has besides values, as the API shows it to its owner: filters, merges, protected ranges, hidden rows, …
+    pub fn structure(&self) -> Value {
+        let fields = "sheets(properties,merges,basicFilter,filterViews,protectedRanges,tables,data(rowMetadata,rowData(values(dataValidation))))";
+        let book = self
+            .office
+            .get(&format!("spreadsheets/{}?fields={fields}", self.id));
+        let tabs = book["sheets"].as_array().cloned().unwrap_or_default();
+        let own = |tab: &Value| tab["properties"]["sheetId"] == self.gid;
+        tabs.into_iter().find(own).expect("the tab is there")
     }
 
     pub fn delete_tab(&self) {

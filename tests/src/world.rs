@@ -32,10 +32,7 @@ impl World {
         database: &str,
         settings: &[(&str, &str)],
     ) -> World {
-        let url = google.url();
         let own = [
-            ("sheet_sync.sheets_endpoint", url.as_str()),
-            ("sheet_sync.drive_endpoint", url.as_str()),
             ("sheet_sync.poll_interval_ms", "100"),
             ("sheet_sync.http_timeout_ms", "30000"),
             ("sheet_sync.reads_per_minute", "100000"),
@@ -48,7 +45,7 @@ impl World {
             .chain(settings)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let cluster = Cluster::start(Options {
-            settings: all.collect(),
+            settings: endpoints(&google).into_iter().chain(all).collect(),
             ..options
         });
         cluster
@@ -61,6 +58,33 @@ impl World {
         };
         world.create_extension();
         world
+    }
+
+    /// A second cluster at the same sheets, which knows nothing of this one.
+    pub fn neighbour(&self) -> World {
+        let google = self.google.by_another_gate();
+        World::made(google, Options::temporary(), DATABASE, &[])
+    }
+
+    /// A standby of this one, which has its own way to the sheets for when it is promoted.
+    pub fn standby(&self) -> World {
+        let google = self.google.by_another_gate();
+        let cluster = Cluster::standby_of(&self.cluster, &endpoints(&google));
+        World {
+            db: cluster.connect(DATABASE),
+            cluster,
+            google,
+        }
+    }
+
+    /// Ends a standby's recovery when it has all that the primary committed so far.
+    pub fn promote(&mut self, primary: &mut World) {
+        let written = primary.db.one("SELECT pg_current_wal_flush_lsn()");
+        self.shows(
+            &format!("SELECT pg_last_wal_replay_lsn() >= '{written}'"),
+            "t",
+        );
+        self.db.run("SELECT pg_promote()");
     }
 
     /// Three products on both sides, merged: what most tests begin with.
@@ -388,6 +412,12 @@ impl World {
             .arg(format!("--port={}", self.cluster.port()));
         command
     }
+}
+
+fn endpoints(google: &Google) -> Vec<(String, String)> {
+    ["sheet_sync.sheets_endpoint", "sheet_sync.drive_endpoint"]
+        .map(|name| (name.to_owned(), google.url()))
+        .to_vec()
 }
 
 fn quoted(name: &str) -> String {

@@ -1,0 +1,62 @@
+//! What a request of the extension is for, told from what is in it.
+
+/// The requests that change a spreadsheet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Anchors are put on rows, which are read back.
+    Tag,
+    /// Cells are written through anchors.
+    Write,
+    /// New rows, under a stamp.
+    Insert,
+    /// Rows go, under a stamp.
+    Delete,
+    /// The header is written, under a stamp.
+    Header,
+    /// Notes are put on cells.
+    Note,
+    /// A stamp alone: no batch that carries it can arrive any more.
+    Claim,
+    /// Anchors that an earlier process left behind are dropped.
+    Tidy,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 8] = [
+        Kind::Tag,
+        Kind::Write,
+        Kind::Insert,
+        Kind::Delete,
+        Kind::Header,
+        Kind::Note,
+        Kind::Claim,
+        Kind::Tidy,
+    ];
+
+    pub(crate) fn fits(self, path: &str, body: &[u8]) -> bool {
+        Kind::of(path, &String::from_utf8_lossy(body)) == Some(self)
+    }
+
+    fn of(path: &str, body: &str) -> Option<Kind> {
+        if path.contains("values:batchUpdateByDataFilter") {
+            return Some(Kind::Write);
+        }
+        if !path.contains(":batchUpdate") {
+            return None;
+        }
+        let stamped = body.contains(r#""metadataKey":"sheet_sync","metadataValue""#);
+        let tests = [
+            (Kind::Insert, body.contains(r#""insertDimension""#)),
+            (Kind::Delete, body.contains(r#""deleteDimension""#)),
+            (Kind::Note, body.contains(r#""fields":"note""#)),
+            (Kind::Header, stamped && body.contains(r#""updateCells""#)),
+            (Kind::Claim, stamped),
+            (Kind::Tag, body.contains(r#""createDeveloperMetadata""#)),
+            (Kind::Tidy, body.contains(r#""deleteDeveloperMetadata""#)),
+        ];
+        tests
+            .into_iter()
+            .find(|(_, fits)| *fits)
+            .map(|(kind, _)| kind)
+    }
+}
