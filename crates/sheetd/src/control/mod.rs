@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
@@ -21,6 +21,7 @@ use crate::errors::ApiError;
 use crate::faults::Fault;
 use crate::http::token;
 use crate::model::area::{Axis, Rect};
+use crate::model::mask::Mask;
 use crate::model::render::{Render, Style};
 use crate::model::{values, view};
 use crate::options::Options;
@@ -74,7 +75,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/_sheetd/health", get(health))
         .route("/_sheetd/reset", post(reset))
         .route("/_sheetd/spreadsheets", get(list).post(seed))
-        .route("/_sheetd/spreadsheets/{id}", delete(remove))
+        .route("/_sheetd/spreadsheets/{id}", get(show).delete(remove))
         .route("/_sheetd/spreadsheets/{id}/share", post(share))
         .route("/_sheetd/spreadsheets/{id}/trash", post(trash))
         .route("/_sheetd/spreadsheets/{id}/sheets/{sheet}/values", get(cells))
@@ -120,6 +121,28 @@ async fn list(State(app): Shared) -> Answer {
 
 async fn seed(State(app): Shared, body: Bytes) -> Answer {
     Ok(answer(seed::seed(&app.store, parse(&body)?)?))
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    fields: Option<String>,
+}
+
+/// The spreadsheet as its owner gets it from spreadsheets.get.
+async fn show(State(app): Shared, Path(id): Path<String>, Query(wanted): Query<Shown>) -> Answer {
+    let book = app.store.peek(&id).ok_or_else(|| Refused::missing("spreadsheet", &id))?;
+    let mask = match &wanted.fields {
+        None => Mask::All,
+        Some(text) => Mask::parse(text).ok_or_else(|| Refused::bad(format!("{text} is no field mask")))?,
+    };
+    let request = view::Request {
+        areas: Vec::new(),
+        grid_data: view::Request::wants_grid(false, wanted.fields.as_ref().map(|_| &mask)),
+        mask: &mask,
+        project: &token::project_of(crate::store::PERSON),
+        caller: crate::store::PERSON,
+    };
+    Ok(answer(mask.keep(view::spreadsheet(&book, &request)?)))
 }
 
 async fn remove(State(app): Shared, Path(id): Path<String>) -> Answer {
