@@ -14,7 +14,7 @@ pub fn run(report: &mut Report) {
 
     report.section(
         "Latency of one change, sheetd without added delay",
-        &format!("{SAMPLES} changes of one cell in a table of 1,000 rows, one after the other. Sheet to table includes the wait for the next look (every 100 ms here). Target: commit to sheet at most 30 ms at p50."),
+        &format!("{SAMPLES} changes of one cell in a table of 1,000 rows, one after the other. Sheet to table includes the wait for the next look (every 100 ms here)."),
         &["way", "p50", "p99"],
     );
     let mut to_sheet = Vec::new();
@@ -31,7 +31,13 @@ pub fn run(report: &mut Report) {
         }
         to_sheet.push(committed.elapsed());
     }
-    line(report, "commit to sheet", to_sheet);
+    let typical = line(report, "commit to sheet", to_sheet);
+    report.target(
+        "Commit to sheet for a single change, no delay",
+        &format!("{} at p50", milliseconds(typical)),
+        "at most 30 ms",
+        typical <= Duration::from_millis(30),
+    );
 
     let mut to_table = Vec::new();
     for sample in 1..=SAMPLES {
@@ -47,11 +53,13 @@ pub fn run(report: &mut Report) {
     line(report, "sheet edit to table", to_table);
 }
 
-fn line(report: &mut Report, way: &str, times: Vec<Duration>) {
+/// Answers the p50.
+fn line(report: &mut Report, way: &str, times: Vec<Duration>) -> Duration {
     let times = Times::new(times);
     report.line(&[
         way.to_owned(),
         milliseconds(times.percentile(50)),
         milliseconds(times.percentile(99)),
     ]);
+    times.percentile(50)
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Report {
     text: String,
+    /// Lines of the table of targets.
+    targets: String,
 }
 
 impl Report {
@@ -35,8 +37,21 @@ impl Report {
         let _ = writeln!(self.text, "| {} |", cells.join(" | "));
     }
 
-    pub fn markdown(&self) -> &str {
-        &self.text
+    /// What was promised and what came of it; these lines stand together at the head of the results.
+    pub fn target(&mut self, what: &str, figure: &str, target: &str, met: bool) {
+        let met = if met { "met" } else { "**not met**" };
+        println!(
+            "  target: {what}: {figure}; {target}: {}",
+            met.trim_matches('*')
+        );
+        let _ = writeln!(self.targets, "| {what} | {figure} | {target} | {met} |");
+    }
+
+    pub fn markdown(&self) -> String {
+        format!(
+            "\n## Targets\n\n| what | measured | target | |\n|---|---|---|---|\n{}{}",
+            self.targets, self.text
+        )
     }
 }
 
@@ -61,6 +76,14 @@ impl Times {
 
 pub fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+pub fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+pub fn megabytes(bytes: usize) -> String {
+    format!("{:.0} MB", bytes as f64 / 1e6)
 }
 
 pub fn thousands(number: usize) -> String {
