@@ -48,6 +48,13 @@ pub fn ask(caller: Caller, need: Need, interactive: bool) -> Result<(), Duration
     }
 }
 
+/// Count requests that went out beyond what was granted.
+pub fn count(caller: Caller, surplus: Need) {
+    if surplus != Need::default() {
+        GOVERNOR.exclusive().0.count(now(), caller, surplus);
+    }
+}
+
 /// Google said 429: its quota and ours differ (another user of the account), so nothing goes out for as long as it asked.
 pub fn refused(caller: Caller, failure: &Failure) {
     if let Some((kind, exhausted)) = exhausted(failure) {

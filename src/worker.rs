@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::postgres::transaction::transaction;
 use crate::postgres::{process, role};
+use crate::quota;
 use crate::shared::{self, Answer as RequestAnswer};
 
 mod capabilities;
@@ -18,6 +19,7 @@ mod database;
 mod dirty;
 mod http;
 mod mappings;
+mod reads;
 mod runner;
 mod states;
 
@@ -35,6 +37,8 @@ pub struct Shared {
     pub sessions: credentials::Sessions,
     /// Accounts that are being probed on behalf of one mapping; the others wait.
     pub probing: HashSet<String>,
+    /// What the runners want to read in this turn.
+    pub reads: Vec<reads::Wanted>,
 }
 
 #[pg_guard]
@@ -75,6 +79,7 @@ fn run(database: pg_sys::Oid) {
         http: http::Http::new(),
         sessions: credentials::Sessions::default(),
         probing: HashSet::new(),
+        reads: Vec::new(),
     };
     let mut runners: HashMap<i32, Runner> = HashMap::new();
     let mut swept = Instant::now();
@@ -95,13 +100,22 @@ fn run(database: pg_sys::Oid) {
             }
             looked = Some(Instant::now());
         }
-        for (mapping, ticket, answer) in shared.http.answers() {
-            if matches!(answer, http::Answer::Probed(_)) {
-                // Whoever asked may be gone; those that wait look again.
-                shared.probing.clear();
-            }
-            if let Some(runner) = runners.get_mut(&mapping) {
-                runner.answered(&mut shared, ticket, answer);
+        for finished in shared.http.finished() {
+            // Retries and races took more than was foreseen.
+            quota::count(
+                finished.grant.caller,
+                finished.sent.beyond(finished.grant.need),
+            );
+            let mut sent = finished.sent;
+            for (address, answer) in finished.answers {
+                if matches!(answer, http::Answer::Probed(_)) {
+                    // Whoever asked may be gone; those that wait look again.
+                    shared.probing.clear();
+                }
+                if let Some(runner) = runners.get_mut(&address.mapping) {
+                    runner.has_sent(std::mem::take(&mut sent));
+                    runner.answered(&mut shared, address.ticket, answer);
+                }
             }
         }
         let mut sleep = LONGEST_SLEEP;
@@ -109,6 +123,7 @@ fn run(database: pg_sys::Oid) {
             sleep = sleep.min(runner.turn(&mut shared));
             pgrx::check_for_interrupts!();
         }
+        sleep = sleep.min(reads::send(&mut shared, &mut runners));
         if swept.elapsed() > SWEEP_EVERY {
             states::sweep();
             swept = Instant::now();
@@ -122,6 +137,13 @@ fn run(database: pg_sys::Oid) {
         };
         process::sleep(rest.max(Duration::from_millis(1)));
     }
+}
+
+/// How many requests it takes to read everything once: tabs of one spreadsheet are read together.
+fn books(runners: &HashMap<i32, Runner>) -> u32 {
+    let known: HashSet<_> = runners.values().filter_map(Runner::book).collect();
+    let unknown = runners.values().filter(|one| one.book().is_none()).count();
+    (known.len() + unknown).max(1) as u32
 }
 
 /// Take in what the catalog says, and the calls that wait; false where the extension is gone.
@@ -148,13 +170,14 @@ fn look(database: pg_sys::Oid, runners: &mut HashMap<i32, Runner>) -> bool {
         }
         stays
     });
+    let books = books(runners);
     for glance in glances {
         if glance.table_exists {
             let id = glance.id;
             runners
                 .entry(id)
                 .or_insert_with(|| Runner::new(database, id))
-                .look(glance, known.len() as u32);
+                .look(glance, books);
         } else {
             states::forget_mapping(glance.id);
         }

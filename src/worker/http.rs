@@ -2,8 +2,9 @@
 //! other people's DDL never wait for Google. Helpers touch nothing of Postgres's: owned data in, owned data out.
 
 use engine::effect::{Class, Failure, SheetEffect, SheetOutcome};
+use google::governor::{Caller, Need};
 use google::sheet::{Capabilities, Overview, Tab};
-use google::{Session, Target};
+use google::{Session, Target, sent_by_this_thread};
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,10 @@ const THREADS: usize = 4;
 
 /// What to ask Google for.
 pub enum Work {
+    /// Tabs of one spreadsheet; each has an answer of its own.
+    Read {
+        targets: Vec<Target>,
+    },
     Open {
         spreadsheet_id: String,
     },
@@ -35,19 +40,41 @@ pub enum Answer {
     Performed(Result<SheetOutcome, Failure>),
 }
 
+/// On whose account a piece of work goes, and what of the quota it was granted.
+#[derive(Clone, Copy)]
+pub struct Grant {
+    pub caller: Caller,
+    pub need: Need,
+}
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub mapping: i32,
+    pub ticket: u64,
+}
+
 struct Job {
-    mapping: i32,
-    ticket: u64,
+    to: Vec<Address>,
     session: Arc<Session>,
+    grant: Grant,
     work: Work,
+}
+
+/// A piece of work that is done.
+pub struct Finished {
+    pub answers: Vec<(Address, Answer)>,
+    /// The requests that it took.
+    pub sent: Need,
+    pub grant: Grant,
 }
 
 /// The helpers of one worker process. Threads are started when they are first needed, after the fork.
 pub struct Http {
     jobs: Sender<Job>,
     waiting: Arc<Mutex<Receiver<Job>>>,
-    done: Sender<(i32, u64, Answer)>,
-    answers: Receiver<(i32, u64, Answer)>,
+    done: Sender<Finished>,
+    answers: Receiver<Finished>,
     threads: usize,
     under_way: usize,
     next_ticket: u64,
@@ -68,31 +95,44 @@ impl Http {
         }
     }
 
-    /// Hand over a request; its answer comes with the ticket.
-    pub fn send(&mut self, mapping: i32, session: Arc<Session>, work: Work) -> u64 {
+    /// False while every helper is at work: what were handed over now would go out some time after its grant was counted.
+    pub fn has_room(&self) -> bool {
+        self.under_way < THREADS
+    }
+
+    /// Names an answer that is to come.
+    pub fn address(&mut self, mapping: i32) -> Address {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
+        Address { mapping, ticket }
+    }
+
+    /// Hand over work; each address gets an answer.
+    pub fn send(&mut self, to: Vec<Address>, session: Arc<Session>, grant: Grant, work: Work) {
         self.under_way += 1;
         if self.threads < THREADS && self.threads < self.under_way {
             self.start_thread();
         }
         if self.threads == 0 {
-            let answer = failed(&work, no_thread());
-            let _ = self.done.send((mapping, ticket, answer));
-            return ticket;
+            let answers = failed(&to, &work, &no_thread());
+            let _ = self.done.send(Finished {
+                answers,
+                sent: Need::default(),
+                grant,
+            });
+            return;
         }
         // The receiver lives in `self`, so the channel is never closed.
         let _ = self.jobs.send(Job {
-            mapping,
-            ticket,
+            to,
             session,
+            grant,
             work,
         });
-        ticket
     }
 
-    /// Answers that have come: mapping, ticket, answer.
-    pub fn answers(&mut self) -> Vec<(i32, u64, Answer)> {
+    /// What has been done since the last look.
+    pub fn finished(&mut self) -> Vec<Finished> {
         let answers: Vec<_> = self.answers.try_iter().collect();
         self.under_way -= answers.len().min(self.under_way);
         answers
@@ -126,15 +166,21 @@ fn without_signals<R>(body: impl FnOnce() -> R) -> R {
     }
 }
 
-fn serve(waiting: &Mutex<Receiver<Job>>, done: &Sender<(i32, u64, Answer)>) {
+fn serve(waiting: &Mutex<Receiver<Job>>, done: &Sender<Finished>) {
     loop {
         let job = waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
         let Ok(job) = job else { return };
-        let answer = carry_out(&job);
-        if done.send((job.mapping, job.ticket, answer)).is_err() {
+        let before = sent_by_this_thread();
+        let answers = carry_out(&job);
+        let finished = Finished {
+            answers,
+            sent: sent_by_this_thread().beyond(before),
+            grant: job.grant,
+        };
+        if done.send(finished).is_err() {
             return;
         }
         // SAFETY: a signal to our own process; with all signals blocked here it is the main thread that takes it, and Postgres's
@@ -145,15 +191,27 @@ fn serve(waiting: &Mutex<Receiver<Job>>, done: &Sender<(i32, u64, Answer)>) {
     }
 }
 
-fn carry_out(job: &Job) -> Answer {
-    let call = AssertUnwindSafe(|| match &job.work {
-        Work::Open { spreadsheet_id } => Answer::Opened(job.session.open(spreadsheet_id)),
-        Work::Probe { spreadsheet_id } => Answer::Probed(job.session.probe(spreadsheet_id)),
-        Work::AddTab {
-            spreadsheet_id,
-            title,
-        } => Answer::TabAdded(job.session.add_tab(spreadsheet_id, title)),
-        Work::Perform { target, effect } => Answer::Performed(job.session.perform(target, effect)),
+fn carry_out(job: &Job) -> Vec<(Address, Answer)> {
+    let call = AssertUnwindSafe(|| {
+        let one = |answer| job.to.iter().copied().zip([answer]).collect();
+        match &job.work {
+            Work::Read { targets } => {
+                let read = job.session.read_many(targets);
+                let answers = read.into_iter().map(Answer::Performed);
+                job.to.iter().copied().zip(answers).collect()
+            }
+            Work::Open { spreadsheet_id } => one(Answer::Opened(job.session.open(spreadsheet_id))),
+            Work::Probe { spreadsheet_id } => {
+                one(Answer::Probed(job.session.probe(spreadsheet_id)))
+            }
+            Work::AddTab {
+                spreadsheet_id,
+                title,
+            } => one(Answer::TabAdded(job.session.add_tab(spreadsheet_id, title))),
+            Work::Perform { target, effect } => {
+                one(Answer::Performed(job.session.perform(target, effect)))
+            }
+        }
     });
     std::panic::catch_unwind(call).unwrap_or_else(|_| {
         let failure = Failure {
@@ -164,17 +222,21 @@ fn carry_out(job: &Job) -> Answer {
             retry_after_ms: None,
             may_have_applied: true,
         };
-        failed(&job.work, failure)
+        failed(&job.to, &job.work, &failure)
     })
 }
 
-fn failed(work: &Work, failure: Failure) -> Answer {
-    match work {
-        Work::Open { .. } => Answer::Opened(Err(failure)),
-        Work::Probe { .. } => Answer::Probed(Err(failure)),
-        Work::AddTab { .. } => Answer::TabAdded(Err(failure)),
-        Work::Perform { .. } => Answer::Performed(Err(failure)),
-    }
+fn failed(to: &[Address], work: &Work, failure: &Failure) -> Vec<(Address, Answer)> {
+    let answer = || {
+        let failure = failure.clone();
+        match work {
+            Work::Open { .. } => Answer::Opened(Err(failure)),
+            Work::Probe { .. } => Answer::Probed(Err(failure)),
+            Work::AddTab { .. } => Answer::TabAdded(Err(failure)),
+            Work::Read { .. } | Work::Perform { .. } => Answer::Performed(Err(failure)),
+        }
+    };
+    to.iter().map(|address| (*address, answer())).collect()
 }
 
 fn no_thread() -> Failure {

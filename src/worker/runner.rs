@@ -46,8 +46,8 @@ pub struct Runner {
     active_at: Instant,
     /// How long the last cycle with a snapshot took.
     read_took: Duration,
-    /// How many mappings of this database share the quota.
-    mappings: u32,
+    /// How many spreadsheets of this database share the quota.
+    books: u32,
     /// What earlier cycles of a chain did, for the calls that wait for its end.
     carried: Counts,
 }
@@ -109,14 +109,14 @@ impl Runner {
             agains: 0,
             active_at: Instant::now(),
             read_took: Duration::ZERO,
-            mappings: 1,
+            books: 1,
             carried: Counts::default(),
         }
     }
 
     /// Take in what the catalog says of the mapping now.
-    pub fn look(&mut self, glance: Glance, mappings: u32) {
-        self.mappings = mappings;
+    pub fn look(&mut self, glance: Glance, books: u32) {
+        self.books = books;
         let edited = self
             .glance
             .as_ref()
@@ -247,11 +247,10 @@ impl Runner {
             let work = Work::Open {
                 spreadsheet_id: opened.mapping.spreadsheet_id.clone(),
             };
-            if !self.may_send(Need::READ) {
-                return;
+            if let Some(grant) = self.may_send(shared, Need::READ) {
+                let ticket = self.send(shared, grant, work);
+                self.job = Job::Opening { ticket };
             }
-            let ticket = self.send(shared, work);
-            self.job = Job::Opening { ticket };
             return;
         }
         if self.needs_probe() {

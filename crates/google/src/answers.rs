@@ -236,6 +236,14 @@ pub type RawRow = Box<RawValue>;
 #[serde(default, rename_all = "camelCase")]
 pub struct EchoedFilter {
     pub developer_metadata_lookup: EchoedLookup,
+    pub grid_range: EchoedRange,
+}
+
+/// Id 0, which a spreadsheet's first tab mostly has, is left out of the echo [MEASURED].
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EchoedRange {
+    pub sheet_id: i32,
 }
 
 #[derive(Debug, Default, Deserialize)]

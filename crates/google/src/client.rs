@@ -1,7 +1,7 @@
 //! Calls with a token: the base addresses, one retry after a 401, errors parsed.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -42,14 +42,30 @@ pub struct Client {
     identity: Arc<Identity>,
     sheets: Arc<str>,
     drive: Arc<str>,
-    sent: Arc<Sent>,
 }
 
-/// Requests that count against the quota of Sheets.
-#[derive(Debug, Default)]
-struct Sent {
-    reads: AtomicU32,
-    writes: AtomicU32,
+thread_local! {
+    static SENT: Cell<Need> = const {
+        Cell::new(Need {
+            reads: 0,
+            writes: 0,
+        })
+    };
+}
+
+/// How many requests this thread has sent to Sheets so far, those that failed included. A call runs on one thread from its
+/// beginning to its end, so two looks tell what it took, whatever others send meanwhile.
+pub fn sent_by_this_thread() -> Need {
+    SENT.get()
+}
+
+fn count(purpose: Purpose) {
+    let mut sent = SENT.get();
+    match purpose {
+        Purpose::Read => sent.reads += 1,
+        Purpose::Write => sent.writes += 1,
+    }
+    SENT.set(sent);
 }
 
 impl Client {
@@ -59,20 +75,11 @@ impl Client {
             identity,
             sheets: options.sheets_endpoint.trim_end_matches('/').into(),
             drive: options.drive_endpoint.trim_end_matches('/').into(),
-            sent: Arc::default(),
         }
     }
 
     pub fn identity(&self) -> &Identity {
         &self.identity
-    }
-
-    /// How many requests have gone to Sheets so far, those that failed included.
-    pub fn sent(&self) -> Need {
-        Need {
-            reads: self.sent.reads.load(Ordering::Relaxed),
-            writes: self.sent.writes.load(Ordering::Relaxed),
-        }
     }
 
     /// Reach the token endpoint and nothing else.
@@ -89,7 +96,7 @@ impl Client {
     ) -> Result<A, Error> {
         let url = self.url(spreadsheet, suffix, query);
         self.call(Purpose::Read, |token| {
-            self.sent.count(Purpose::Read);
+            count(Purpose::Read);
             self.http.get(&url, token)
         })
     }
@@ -107,7 +114,7 @@ impl Client {
         let body =
             serde_json::to_vec(body).map_err(|error| Error::Unsendable(error.to_string()))?;
         self.call(purpose, |token| {
-            self.sent.count(purpose);
+            count(purpose);
             self.http.post(&url, Some(token), Content::Json(&body))
         })
     }
@@ -163,16 +170,6 @@ impl Client {
                 answer.body.len()
             ))
         })
-    }
-}
-
-impl Sent {
-    fn count(&self, purpose: Purpose) {
-        let counter = match purpose {
-            Purpose::Read => &self.reads,
-            Purpose::Write => &self.writes,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -63,6 +63,14 @@ impl Need {
         writes: 1,
     };
 
+    /// What of it goes beyond another.
+    pub fn beyond(self, other: Self) -> Self {
+        Self {
+            reads: self.reads.saturating_sub(other.reads),
+            writes: self.writes.saturating_sub(other.writes),
+        }
+    }
+
     fn of(self, kind: Kind) -> u32 {
         match kind {
             Kind::Read => self.reads,

@@ -1,7 +1,7 @@
 //! The Google side: service-account tokens, Sheets and Drive calls, what their refusals mean, and the quota.
 //!
-//! Blocking, without Postgres and without global state: everything here takes and gives owned data, so that the extension can
-//! run it on a helper thread. [`sheet::Session`] carries out the engine's [`engine::effect::SheetEffect`]s; the
+//! Blocking, without Postgres and without state that threads share: everything here takes and gives owned data, so that the
+//! extension can run it on a helper thread. [`sheet::Session`] carries out the engine's [`engine::effect::SheetEffect`]s; the
 //! [`governor::Governor`] says when a request may go out.
 //!
 //! Marks such as [DOC], [LIVE] and [UNVERIFIED] on a fact say how it is known: from Google's documentation, from somebody's
@@ -21,7 +21,7 @@ pub mod transport;
 
 pub use argument::{Spreadsheet, resolve_spreadsheet};
 pub use auth::{Identity, ServiceAccountKey};
-pub use client::{Client, Options};
+pub use client::{Client, Options, sent_by_this_thread};
 pub use error::Error;
 pub use mask::mask;
 pub use sheet::{Session, Target};

@@ -8,6 +8,7 @@ use engine::effect::{AnchoredRow, Class, Deleted, Note, SheetEffect, SheetOutcom
 use engine::mapping;
 use engine::value::Cell;
 use google::governor::{self, Exhausted, Need};
+use google::sent_by_this_thread;
 use google::sheet::{Answered, Capabilities, Missing, Nulls};
 use serde_json::{Value, json};
 use support::world::{ID, World, delete, session, stamped, table, tag, text};
@@ -112,13 +113,14 @@ fn a_read_is_one_request_and_keeps_googles_bytes() {
         [],
         ["b", "", "=1/0"]
     ]));
+    let before = sent_by_this_thread();
     let snapshot = world.read();
     assert_eq!((snapshot.grid_rows, snapshot.grid_columns), (50, 8));
     let rows: Vec<&str> = snapshot.rows.iter().map(|row| row.get()).collect();
     assert_eq!(rows[..3], [r#"["id","n"]"#, r#"["a",1.5,true]"#, "[]"]);
     assert_eq!(rows.len(), 4);
     assert!(snapshot.sent_at <= snapshot.read_at);
-    assert_eq!(world.session.client().sent(), Need::READ);
+    assert_eq!(sent_by_this_thread().beyond(before), Need::READ);
 }
 
 #[test]
@@ -611,13 +613,9 @@ fn notes_are_ours_or_left_alone() {
         notes(&world),
         json!([persons, {"row": 3, "column": 1, "note": "sheet_sync: worse"}])
     );
-    let before = world.session.client().sent().writes;
+    let before = sent_by_this_thread().writes;
     world.perform(&both(Some("worse"), Some("worse"))).unwrap();
-    assert_eq!(
-        world.session.client().sent().writes,
-        before,
-        "nothing to change"
-    );
+    assert_eq!(sent_by_this_thread().writes, before, "nothing to change");
     world.perform(&both(None, None)).unwrap();
     assert_eq!(notes(&world), json!([persons]));
 }
@@ -774,13 +772,9 @@ fn an_effect_takes_the_requests_it_says() {
         ];
         for effect in effects {
             let need = world.session.need(&world.target, &effect);
-            let before = world.session.client().sent();
+            let before = sent_by_this_thread();
             world.perform(&effect).unwrap();
-            let after = world.session.client().sent();
-            let took = Need {
-                reads: after.reads - before.reads,
-                writes: after.writes - before.writes,
-            };
+            let took = sent_by_this_thread().beyond(before);
             assert!(
                 took.reads <= need.reads && took.writes <= need.writes,
                 "{effect:?} took {took:?} instead of {need:?}"

@@ -229,3 +229,76 @@ fn zeros_are_a_fresh_governor() {
         Decision::Granted
     );
 }
+
+/// Ten mappings that change as fast as they can, for an hour: each asks again as soon as it may, and sends a little after it was
+/// granted.
+#[test]
+fn ten_busy_mappings_never_exceed_the_quota_in_any_minute() {
+    const MAPPINGS: u64 = 10;
+    const LATE: i64 = 900;
+    let limits = Limits::default();
+    for seed in 0..20 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut governor = Governor::new();
+        let mut due: Vec<(i64, u64)> = (0..MAPPINGS).map(|mapping| (0, mapping)).collect();
+        let (mut reads, mut writes) = (Vec::new(), Vec::new());
+        let mut served = [0; MAPPINGS as usize];
+        loop {
+            due.sort_unstable();
+            let (now, mapping) = due[0];
+            if now > 60 * MINUTE {
+                break;
+            }
+            let asked = caller("a", mapping);
+            let need = Need {
+                reads: random.u32(0..3),
+                writes: random.u32(0..3),
+            };
+            let priority = match random.u32(0..20) {
+                0 => Priority::Interactive,
+                _ => Priority::Background,
+            };
+            due[0].0 = match governor.ask(now, asked, need, priority, &limits) {
+                Decision::WaitUntil(until) => until,
+                Decision::Granted => {
+                    let sent = now + random.i64(0..LATE);
+                    reads.extend((0..need.reads).map(|_| sent));
+                    writes.extend((0..need.writes).map(|_| sent));
+                    served[mapping as usize] += need.reads + need.writes;
+                    sent + random.i64(1..500)
+                }
+            };
+        }
+        for sent in [&mut reads, &mut writes] {
+            sent.sort_unstable();
+            assert!(most_in_a_minute(sent) <= 60, "seed {seed}");
+            // The background's part of an hour is used, too.
+            assert!(sent.len() > 50 * 58, "seed {seed}: only {}", sent.len());
+        }
+        let (least, most) = (served.iter().min(), served.iter().max());
+        assert!(
+            least
+                .zip(most)
+                .is_some_and(|(least, most)| least * 2 > *most),
+            "seed {seed}: {served:?}"
+        );
+    }
+}
+
+/// What an effect took beyond what it asked for delays the next, and is not granted a second time.
+#[test]
+fn a_surplus_counts_like_what_was_granted() {
+    let limits = Limits::default();
+    let mut governor = Governor::new();
+    let asked = caller("a", 1);
+    let surplus = Need {
+        reads: 0,
+        writes: 57,
+    };
+    governor.count(0, asked, surplus);
+    let mut granted = 0;
+    while governor.ask(0, asked, Need::WRITE, Priority::Interactive, &limits) == Decision::Granted {
+        granted += 1;
+    }
+    assert_eq!(granted, 3);
+}

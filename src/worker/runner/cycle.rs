@@ -12,11 +12,11 @@ use super::trouble::{failed_answer, retries_by_itself, truncated};
 use super::{FIRST_PAUSE, Job, Runner, Running, now};
 use crate::postgres::process;
 use crate::postgres::transaction::transaction;
-use crate::quota;
 use crate::shared::{Answer as RequestAnswer, Phase, RequestKind};
 use crate::worker::database::{self, Cycle};
 use crate::worker::http::Work;
 use crate::worker::mappings::Glance;
+use crate::worker::reads::Wanted;
 use crate::worker::{Shared, dirty, states};
 
 /// Between a read that missed rows and the one that confirms it.
@@ -182,17 +182,29 @@ impl Runner {
         };
         let need = opened.google.need(&target, &effect);
         let interactive = !running.requests.is_empty() || !self.requests.is_empty();
-        if let Err(wait) = quota::ask(opened.caller, need, interactive) {
-            self.show_limited(wait);
-            running.waiting = Some((effect, Instant::now() + wait));
+        if effect == SheetEffect::Read {
+            let address = shared.http.address(self.id);
+            running.ticket = address.ticket;
+            shared.reads.push(Wanted {
+                address,
+                session: opened.google.clone(),
+                target,
+                interactive,
+            });
+            self.live.last_read_at = now().0;
             self.job = Job::Cycle(running);
             return;
         }
-        if matches!(effect, SheetEffect::Read) {
-            self.live.last_read_at = now().0;
-        }
+        let grant = match self.ask(shared, need, interactive) {
+            Ok(grant) => grant,
+            Err(wait) => {
+                running.waiting = Some((effect, Instant::now() + wait));
+                self.job = Job::Cycle(running);
+                return;
+            }
+        };
         let work = Work::Perform { target, effect };
-        running.ticket = self.send(shared, work);
+        running.ticket = self.send(shared, grant, work);
         self.job = Job::Cycle(running);
     }
 

@@ -14,7 +14,7 @@ use super::{Job, Opened, Runner};
 use crate::postgres::transaction::transaction;
 use crate::quota;
 use crate::shared::Phase;
-use crate::worker::http::{Answer, Work};
+use crate::worker::http::{Answer, Grant, Work};
 use crate::worker::mappings::{self, Glance};
 use crate::worker::{Shared, capabilities, database, states};
 
@@ -104,8 +104,8 @@ impl Runner {
                             spreadsheet_id: mapping.spreadsheet_id.clone(),
                             title,
                         };
-                        if self.may_send(Need::WRITE) {
-                            let ticket = self.send(shared, work);
+                        if let Some(grant) = self.may_send(shared, Need::WRITE) {
+                            let ticket = self.send(shared, grant, work);
                             self.job = Job::Opening { ticket };
                         }
                         return;
@@ -194,9 +194,9 @@ impl Runner {
             self.trouble_shown = false;
             return;
         }
-        if self.may_send(PROBE) {
+        if let Some(grant) = self.may_send(shared, PROBE) {
             shared.probing.insert(email);
-            let ticket = self.send(shared, Work::Probe { spreadsheet_id });
+            let ticket = self.send(shared, grant, Work::Probe { spreadsheet_id });
             self.job = Job::Opening { ticket };
         }
     }
@@ -220,29 +220,26 @@ impl Runner {
     }
 
     /// For requests outside of cycles: where the quota does not allow one now, the mapping rests until it does.
-    pub(super) fn may_send(&mut self, need: Need) -> bool {
-        let Some(opened) = &self.loaded else {
-            return false;
-        };
-        match quota::ask(opened.caller, need, !self.requests.is_empty()) {
-            Ok(()) => true,
+    pub(super) fn may_send(&mut self, shared: &Shared, need: Need) -> Option<Grant> {
+        match self.ask(shared, need, !self.requests.is_empty()) {
+            Ok(grant) => Some(grant),
             Err(wait) => {
-                self.show_limited(wait);
                 self.not_before = Some(Instant::now() + wait);
                 self.trouble_shown = false;
-                false
+                None
             }
         }
     }
 
-    pub(super) fn send(&mut self, shared: &mut Shared, work: Work) -> u64 {
-        self.sent.push_back(Instant::now());
+    pub(super) fn send(&mut self, shared: &mut Shared, grant: Grant, work: Work) -> u64 {
         if matches!(work, Work::Open { .. } | Work::AddTab { .. }) {
             self.live.phase = Phase::Opening;
         }
-        match &self.loaded {
-            Some(opened) => shared.http.send(self.id, opened.google.clone(), work),
-            None => 0,
+        let address = shared.http.address(self.id);
+        if let Some(opened) = &self.loaded {
+            let to = vec![address];
+            shared.http.send(to, opened.google.clone(), grant, work);
         }
+        address.ticket
     }
 }

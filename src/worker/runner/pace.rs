@@ -1,10 +1,15 @@
 //! How often the sheet is read, and what the views show of it.
 
-use std::time::Duration;
+use engine::effect::SheetEffect;
+use google::governor::Need;
+use std::time::{Duration, Instant};
 
-use super::{Runner, now};
-use crate::settings;
-use crate::shared;
+use super::{Job, Runner, now};
+use crate::worker::Shared;
+use crate::worker::mappings::Glance;
+use crate::worker::http::Grant;
+use crate::worker::reads::Wanted;
+use crate::{quota, settings, shared};
 
 /// Activity older than this begins to slow the polling down.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
@@ -15,6 +20,9 @@ const TIME_SHARE: u32 = 4;
 /// The part of the read quota that polling may use up; the rest is for looking before writes and for calls.
 const READS_FOR_POLLING: f64 = 0.5;
 
+/// How soon to ask again while every helper is at work.
+const UNTIL_ROOM: Duration = Duration::from_millis(20);
+
 /// What decides how long to wait between two reads.
 struct Pace {
     /// What the mapping itself asks for.
@@ -24,8 +32,8 @@ struct Pace {
     /// How long nothing has changed on either side.
     idle: Duration,
     read_took: Duration,
-    /// How many mappings share the quota.
-    mappings: u32,
+    /// How many spreadsheets share the quota: the tabs of one are read together.
+    books: u32,
     reads_per_minute: u32,
 }
 
@@ -37,7 +45,7 @@ impl Pace {
             .own
             .unwrap_or_else(|| self.default.mul_f64(self.stretch()));
         let quota_share = Duration::from_secs(60).mul_f64(
-            f64::from(self.mappings) / (f64::from(self.reads_per_minute) * READS_FOR_POLLING),
+            f64::from(self.books) / (f64::from(self.reads_per_minute) * READS_FOR_POLLING),
         );
         asked.max(self.read_took * TIME_SHARE).max(quota_share)
     }
@@ -60,10 +68,48 @@ impl Runner {
             default: settings::poll_interval(),
             idle: self.active_at.elapsed(),
             read_took: self.read_took,
-            mappings: self.mappings,
+            books: self.books,
             reads_per_minute,
         };
         pace.interval()
+    }
+
+    /// The spreadsheet and the credential it is read with, once they are known.
+    pub fn book(&self) -> Option<(&str, &str)> {
+        let mapping = &self.loaded.as_ref()?.mapping;
+        Some((&mapping.spreadsheet_id, &mapping.credential))
+    }
+
+    /// Whether its tab is of a spreadsheet that is about to be read, and due before half of its interval has passed.
+    pub fn reads_soon(&self, wanted: &[Wanted]) -> bool {
+        let Some(opened) = self.loaded.as_ref().filter(|one| one.target.is_some()) else {
+            return false;
+        };
+        let rests = matches!(self.job, Job::Idle) && self.not_before.is_none();
+        let merged = |glance: &Glance| glance.merged && glance.state != "paused";
+        rests
+            && self.glance.as_ref().is_some_and(merged)
+            && self
+                .next_poll
+                .saturating_duration_since(Instant::now())
+                .mul_f64(2.0)
+                < self.poll_interval()
+            && wanted
+                .iter()
+                .any(|one| one.is_of(&opened.google, &opened.mapping.spreadsheet_id))
+    }
+
+    pub fn read_now(&mut self) {
+        self.next_poll = Instant::now();
+    }
+
+    /// The quota does not allow the read that waits under this ticket.
+    pub fn read_later(&mut self, ticket: u64, wait: Duration) {
+        if let Job::Cycle(running) = &mut self.job
+            && running.ticket == ticket
+        {
+            running.waiting = Some((SheetEffect::Read, Instant::now() + wait));
+        }
     }
 
     pub(super) fn show_live(&mut self) {
@@ -91,8 +137,30 @@ impl Runner {
         }
     }
 
-    pub(super) fn show_limited(&mut self, wait: Duration) {
-        self.live.rate_limited_until = now().0 + wait.as_micros() as i64;
+    /// Requests that went to Sheets on this mapping's behalf.
+    pub fn has_sent(&mut self, sent: Need) {
+        let now = Instant::now();
+        self.sent.extend((0..sent.reads + sent.writes).map(|_| now));
+    }
+
+    /// Take what these requests need from the quota, or learn how long to wait. Interactive where somebody waits for them.
+    pub fn ask(
+        &mut self,
+        shared: &Shared,
+        need: Need,
+        interactive: bool,
+    ) -> Result<Grant, Duration> {
+        let Some(opened) = self.loaded.as_ref().filter(|_| shared.http.has_room()) else {
+            return Err(UNTIL_ROOM);
+        };
+        let caller = opened.caller;
+        match quota::ask(caller, need, interactive) {
+            Ok(()) => Ok(Grant { caller, need }),
+            Err(wait) => {
+                self.live.rate_limited_until = now().0 + wait.as_micros() as i64;
+                Err(wait)
+            }
+        }
     }
 }
 
@@ -107,7 +175,7 @@ mod tests {
             default: Duration::from_secs(3),
             idle: Duration::ZERO,
             read_took: Duration::ZERO,
-            mappings: 1,
+            books: 1,
             reads_per_minute: 60,
         };
         change(&mut pace);
@@ -142,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn mappings_share_half_of_the_reads() {
-        let each_of = |mappings| interval(|pace| pace.mappings = mappings);
+    fn spreadsheets_share_half_of_the_reads() {
+        let each_of = |books| interval(|pace| pace.books = books);
         assert_eq!([1, 2, 15].map(each_of), [3_000, 4_000, 30_000]);
     }
 }

@@ -6,7 +6,7 @@ use super::{Missing, Nulls, Session, Target};
 use crate::governor::Need;
 
 impl Session {
-    /// The requests that an effect takes when nothing races with it. Compare [`crate::Client::sent`] before and after for what it
+    /// The requests that an effect takes when nothing races with it. Compare [`crate::sent_by_this_thread`] before and after for what it
     /// really took.
     pub fn need(&self, target: &Target, effect: &SheetEffect) -> Need {
         let state = self.state();

@@ -1,8 +1,9 @@
 //! Reading values: the whole tab, or the rows that anchors stand on.
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use engine::effect::{MetadataId, SheetOutcome, Snapshot};
+use engine::effect::{Failure, MetadataId, SheetOutcome, Snapshot};
 use engine::value::{Cell, Timestamp};
 
 use super::{Session, Tab, Target};
@@ -18,39 +19,78 @@ pub(super) struct AnchoredCells {
 }
 
 impl Session {
-    /// One request: the range that Google echoes for "the whole tab" names its title and the size of its grid [REC].
-    pub(super) fn read(&self, target: &Target) -> Result<SheetOutcome, Error> {
-        let sent_at = now();
-        let tab = GridRange {
-            sheet_id: target.sheet_id,
-            ..GridRange::default()
+    /// All values of several tabs of one spreadsheet, in one request; an outcome per tab, in the order asked. Where Google refuses
+    /// the request because of one of them (a tab that is gone), each is read by itself.
+    pub fn read_many(&self, targets: &[Target]) -> Vec<Result<SheetOutcome, Failure>> {
+        let Some(first) = targets.first() else {
+            return Vec::new();
         };
-        let fields = "valueRanges(valueRange(range,values))";
-        let body = ReadValues::new(vec![DataFilter::GridRange(tab)]);
+        let judged = |outcome| self.judged(Purpose::Read, &first.spreadsheet_id, outcome);
+        let about_one = |error: &Error| {
+            let refusal = error.refusal();
+            targets.len() > 1 && refusal.is_some_and(|refusal| refusal.http_status == 400)
+        };
+        match self.read_tabs(&first.spreadsheet_id, targets) {
+            Ok(outcomes) => outcomes.into_iter().map(judged).collect(),
+            Err(error) if about_one(&error) => {
+                let alone = targets.iter().map(|target| judged(self.read(target)));
+                alone.collect()
+            }
+            Err(error) => match judged(Err(error)) {
+                Err(failure) => targets.iter().map(|_| Err(failure.clone())).collect(),
+                Ok(_) => Vec::new(),
+            },
+        }
+    }
+
+    pub(super) fn read(&self, target: &Target) -> Result<SheetOutcome, Error> {
+        self.read_tabs(&target.spreadsheet_id, std::slice::from_ref(target))?
+            .pop()
+            .unwrap_or_else(|| Err(missing()))
+    }
+
+    /// One request: the range that Google echoes for "the whole tab" names its title and the size of its grid [REC].
+    fn read_tabs(
+        &self,
+        spreadsheet_id: &str,
+        targets: &[Target],
+    ) -> Result<Vec<Result<SheetOutcome, Error>>, Error> {
+        let sent_at = now();
+        let whole = |target: &Target| {
+            DataFilter::GridRange(GridRange {
+                sheet_id: target.sheet_id,
+                ..GridRange::default()
+            })
+        };
+        let fields = "valueRanges(valueRange(range,values),dataFilters(gridRange(sheetId)))";
+        let body = ReadValues::new(targets.iter().map(whole).collect());
         let answer: answers::ReadValues<RawRow> = self.client.post(
             Purpose::Read,
-            &target.spreadsheet_id,
+            spreadsheet_id,
             "/values:batchGetByDataFilter",
             fields,
             &body,
         )?;
         let read_at = now();
-        // An answer without the tab's range is not an empty tab: taking it for one would look like a mass deletion.
-        let range = answer
-            .value_ranges
-            .into_iter()
-            .next()
-            .map(|matched| matched.value_range);
-        let range =
-            range.ok_or_else(|| Error::Unreadable("the tab's values are missing".into()))?;
-        let tab = self.seen(target, range::parse(&range.range))?;
-        Ok(SheetOutcome::Snapshot(Snapshot {
-            sent_at,
-            read_at,
-            grid_rows: tab.rows,
-            grid_columns: tab.columns,
-            rows: range.values,
-        }))
+        let mut ranges: HashMap<i32, answers::ValueRange<RawRow>> = HashMap::new();
+        for matched in answer.value_ranges {
+            if let Some(filter) = matched.data_filters.first() {
+                ranges.insert(filter.grid_range.sheet_id, matched.value_range);
+            }
+        }
+        let outcome = |target: &Target| {
+            // An answer without the tab's range is not an empty tab: taking it for one would look like a mass deletion.
+            let range = ranges.remove(&target.sheet_id).ok_or_else(missing)?;
+            let tab = self.seen(target, range::parse(&range.range))?;
+            Ok(SheetOutcome::Snapshot(Snapshot {
+                sent_at,
+                read_at,
+                grid_rows: tab.rows,
+                grid_columns: tab.columns,
+                rows: range.values,
+            }))
+        };
+        Ok(targets.iter().map(outcome).collect())
     }
 
     fn seen(&self, target: &Target, echo: Option<Echo>) -> Result<Tab, Error> {
@@ -151,6 +191,10 @@ impl Session {
             .map(|row| row.into_iter().map(answers::cell).collect())
             .collect())
     }
+}
+
+fn missing() -> Error {
+    Error::Unreadable("the tab's values are missing".into())
 }
 
 fn now() -> Timestamp {
