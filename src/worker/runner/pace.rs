@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{Job, Runner, now};
 use crate::worker::Shared;
-use crate::worker::mappings::Glance;
 use crate::worker::http::Grant;
+use crate::worker::mappings::Glance;
 use crate::worker::reads::Wanted;
 use crate::{quota, settings, shared};
 

@@ -2,26 +2,28 @@
 
 use crate::world::*;
 
+/// A row that others may edit and we may not.
+fn protected(effect: &SheetEffect) -> Option<Failure> {
+    let SheetEffect::Write { rows } = effect else {
+        return None;
+    };
+    let hit = rows.iter().any(|row| {
+        row.cells
+            .iter()
+            .any(|(_, cell)| *cell == Cell::Text("name p".into()))
+    });
+    hit.then(|| Failure {
+        class: Class::NeedsHuman,
+        reason: "protected".into(),
+        message: "protected".into(),
+        hint: "ask".into(),
+        retry_after_ms: None,
+        may_have_applied: false,
+    })
+}
+
 #[test]
 fn one_cell_that_the_sheet_refuses_holds_up_no_other() {
-    fn protected(effect: &SheetEffect) -> Option<Failure> {
-        let SheetEffect::Write { rows } = effect else {
-            return None;
-        };
-        let hit = rows.iter().any(|row| {
-            row.cells
-                .iter()
-                .any(|(_, cell)| *cell == Cell::Text("name p".into()))
-        });
-        hit.then(|| Failure {
-            class: Class::NeedsHuman,
-            reason: "protected".into(),
-            message: "protected".into(),
-            hint: "ask".into(),
-            retry_after_ms: None,
-            may_have_applied: false,
-        })
-    }
     let mut world = World::agreed(mapping(), 20).warm();
     for id in 0..20 {
         world.set(id, if id == 13 { "name p" } else { "new" });
@@ -33,6 +35,52 @@ fn one_cell_that_the_sheet_refuses_holds_up_no_other() {
         (report.stopped, report.rows_pushed, report.problems),
         (None, 19, 1)
     );
+}
+
+#[test]
+fn what_the_sheet_refuses_is_tried_again_ever_more_seldom_and_written_once_it_may_be() {
+    const MINUTE: i64 = 60_000_000;
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.fault = Some(protected);
+    world.set(3, "name p");
+    world.cycle(Scope::Dirty, &[3]);
+    let writes = |world: &World| {
+        let all = world.log.iter();
+        all.filter(|effect| matches!(effect, SheetEffect::Write { .. }))
+            .count()
+    };
+    let retry_at = |world: &World| {
+        let problems: Vec<&Problem> = world.commits.iter().flat_map(|one| &one.problems).collect();
+        assert_eq!(problems.len(), 1);
+        problems[0].retry_at.expect("a time").0
+    };
+    for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let due = retry_at(&world);
+        let expected = world.now + minutes * MINUTE;
+        assert!(
+            (expected - MINUTE / 2..=expected).contains(&due),
+            "{minutes}"
+        );
+        world.now = due - MINUTE / 2;
+        world.cycle(Scope::Full, &[]);
+        assert_eq!((writes(&world), world.commits.len()), (0, 0), "not due yet");
+        // Nobody waits for it.
+        world.set(1, &format!("after {due}"));
+        let report = world.cycle(Scope::Dirty, &[1]);
+        assert_eq!((report.rows_pushed, report.problems), (1, 0));
+        world.now = due;
+        world.cycle(Scope::Full, &[]);
+        assert_eq!(writes(&world), 1);
+    }
+    world.now = retry_at(&world);
+    world.fault = None;
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!(report.rows_pushed, 1);
+    assert_eq!(world.tab[4][1], text("name p"));
+    let settled = world.commits.iter().flat_map(|one| &one.settled_problems);
+    assert_eq!(settled.count(), 1);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((writes(&world), world.commits.len()), (0, 0));
 }
 
 #[test]
