@@ -48,8 +48,9 @@ pub(super) struct Memory {
     pub stamps: Vec<MetadataId>,
     /// Structural batches that may still arrive.
     pub lost: BTreeMap<MetadataId, Lost>,
-    /// Told apart from earlier plans made from an equal reading.
+    /// Told apart from earlier plans made from an equal reading, and that reading.
     pub salt: u64,
+    pub salted: u64,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.

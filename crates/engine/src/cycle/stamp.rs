@@ -70,13 +70,14 @@ impl Cycle {
     /// its value tells this very batch.
     pub(super) fn stamp(&mut self) -> Stamp {
         self.ordinal += 1;
+        let mut salt = self.memory.salt;
         let id = loop {
-            let text = format!("{}.{}.{}", self.reading, self.ordinal, self.memory.salt);
+            let text = format!("{}.{}.{salt}", self.reading, self.ordinal);
             let id = i32::try_from(hash_raw(text.as_bytes()) % LAST_ID).unwrap_or(0) + 1;
             if !self.memory.stamps.contains(&id) {
                 break id;
             }
-            self.memory.salt = self.memory.salt.wrapping_add(1);
+            salt = salt.wrapping_add(1);
         };
         let text = format!(
             "{}.{}.{}",

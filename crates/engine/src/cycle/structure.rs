@@ -19,14 +19,14 @@ const KEPT_STAMPS: usize = 16;
 
 impl Cycle {
     pub(super) fn note_reading(&mut self, snapshot: &Snapshot) {
-        let before = self.reading;
         let hash = snapshot.rows.iter().fold(0u64, |hash, row| {
             (hash.rotate_left(5) ^ hash_raw(row.get().as_bytes()))
                 .wrapping_mul(0x9E37_79B9_7F4A_7C15)
         });
-        // The same content after a refused stamp: the stamp is an old one of an equal plan.
-        if before == hash && self.ordinal > 0 {
-            self.memory.salt = self.memory.salt.wrapping_add(1);
+        // Told apart only from plans made from this very reading: two writers that remember different things ask for one stamp.
+        if self.memory.salted != hash {
+            self.memory.salted = hash;
+            self.memory.salt = 0;
         }
         self.reading = hash;
         self.ordinal = 0;

@@ -98,9 +98,10 @@ impl Cycle {
                 self.stale = true;
                 continue;
             };
-            reading = reading.rotate_left(5) ^ hash_cells(&cells) as u64;
             item.anchor = Some(anchor);
             if item.cells.as_ref() != Some(&cells) {
+                // News to the plan; what is not was in the reading already.
+                reading = reading.rotate_left(5) ^ hash_cells(&cells) as u64;
                 item.cells = Some(cells);
                 item.raw = 0;
                 changed.push(*index);
