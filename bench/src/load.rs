@@ -89,7 +89,7 @@ impl Worker {
         kilobytes << 10
     }
 
-    /// The most that it held while something was done, looked at fifty times a second.
+    /// The most that it held while something was done, looked at twenty times a second.
     fn peak_during<T>(&self, act: impl FnOnce() -> T) -> (T, usize) {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -97,7 +97,7 @@ impl Worker {
                 let mut peak = 0;
                 while !over.load(Ordering::Relaxed) {
                     peak = peak.max(self.private_memory());
-                    std::thread::sleep(Duration::from_millis(20));
+                    std::thread::sleep(Duration::from_millis(50));
                 }
                 peak
             });

@@ -162,7 +162,7 @@ fn stream(report: &mut Report, world: &mut World, sheet: &Sheet, name: &str, col
             "UPDATE wide SET {columns} WHERE id BETWEEN {first} AND {last}"
         ));
         while wide::dirty(&mut world.db) >= WAITING && started.elapsed() < MINUTE {
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(200));
         }
         if started.elapsed() >= MINUTE {
             break;
