@@ -149,6 +149,10 @@ impl Driver {
                     Outcome::Sheet(SheetOutcome::Snapshot(self.read(body)))
                 }
                 Effect::Sheet(SheetEffect::TidyAll) => Outcome::Sheet(SheetOutcome::Done),
+                // Every column has its tag already.
+                Effect::Sheet(SheetEffect::FindColumns { names }) => {
+                    Outcome::Sheet(SheetOutcome::Columns(names.into_iter().zip(0..).collect()))
+                }
                 Effect::Sheet(other) => panic!("a cycle that only looks wants {other:?}"),
             };
             let now = self.now();

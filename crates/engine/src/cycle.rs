@@ -4,6 +4,7 @@
 //! of it, and [`Machine::resume`] steps it by one effect. Nothing is spawned, nothing wakes it but the driver.
 
 mod batch;
+mod columns;
 mod full;
 mod guard;
 mod header;
@@ -34,7 +35,7 @@ use io::Io;
 pub use io::Progress;
 use memory::Memory;
 
-type Running = Pin<Box<dyn Future<Output = (Report, Memory)> + Send>>;
+type Running = Pin<Box<dyn Future<Output = run::Ended> + Send>>;
 
 /// Lives as long as its mapping: between cycles it remembers where each key's row stands and how each row hashed.
 ///
@@ -65,7 +66,7 @@ impl Machine {
         }
     }
 
-    /// What it was made for.
+    /// What it was made for, with the headers that people have renamed since.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
     }
@@ -103,10 +104,11 @@ impl Machine {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready((report, memory)) => {
+            Poll::Ready(ended) => {
                 self.running = None;
-                self.memory = memory;
-                Step::Done(report)
+                self.memory = ended.memory;
+                self.mapping = ended.mapping;
+                Step::Done(ended.report)
             }
             Poll::Pending => match self.io.take_effect() {
                 Some(effect) => Step::Do(effect),

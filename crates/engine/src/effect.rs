@@ -141,6 +141,8 @@ pub struct Commit {
     pub settled_problems: Vec<Place>,
     /// One line per change that reached its side, for `history`.
     pub history: Vec<HistoryLine>,
+    /// Columns whose header a person renamed, with the text that it has now.
+    pub headers: Vec<(usize, String)>,
 }
 
 /// One row's change to the table.
@@ -326,6 +328,12 @@ pub enum SheetEffect {
         kinds: Vec<(u32, Kind)>,
         stamp: Stamp,
     },
+    /// Put tags on columns and read the header row back, atomically. A tag goes with its column wherever people move it, and
+    /// tells it when its header reads otherwise. Refused where one of them does not stand where `from` says: a request that
+    /// arrives late moves nothing.
+    TagColumns { header: u32, tags: Vec<ColumnTag> },
+    /// Where the tags of columns of these names stand.
+    FindColumns { names: Vec<String> },
     /// Put notes on, or take our own notes off, cells of anchored rows.
     Annotate { notes: Vec<Note> },
     /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still arrive late is either seen
@@ -342,6 +350,16 @@ pub type MetadataId = i32;
 pub struct TagRow {
     pub row: u32,
     pub anchor: MetadataId,
+}
+
+/// The tag of a mapped column. Mappings of one tab that have a column of this name share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnTag {
+    /// The column's name in the table.
+    pub name: String,
+    pub column: u32,
+    /// Where the tag stands now; `None` where there is none.
+    pub from: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -383,6 +401,10 @@ pub enum SheetOutcome {
         ours: bool,
     },
     Deleted(Deleted),
+    /// The header row as it stood when its columns were tagged.
+    Header(Vec<Cell>),
+    /// The tags found, by name, with the columns they stand on.
+    Columns(Vec<(String, u32)>),
     Done,
 }
 
@@ -465,7 +487,7 @@ pub struct Start {
     pub deletes_confirmed: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
-    /// `preview()`: only `Read`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise` and `MergeByFunction` are asked for, and the
+    /// `preview()`: only `Read`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise` and `MergeByFunction` are asked for, and the
     /// report says what a real cycle would have done.
     pub dry_run: bool,
 }

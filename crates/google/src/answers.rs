@@ -165,6 +165,7 @@ pub struct DeletedMetadata {
 #[serde(default, rename_all = "camelCase")]
 pub struct DeveloperMetadata {
     pub metadata_id: i32,
+    pub metadata_key: String,
     pub metadata_value: String,
     pub location: Location,
 }
@@ -179,6 +180,8 @@ pub struct Location {
 #[serde(default, rename_all = "camelCase")]
 pub struct DimensionRange {
     pub sheet_id: i32,
+    /// `ROWS` or `COLUMNS`.
+    pub dimension: String,
     pub start_index: u32,
 }
 

@@ -110,6 +110,15 @@ impl DimensionRange {
             end_index: end,
         }
     }
+
+    pub fn column(sheet_id: i32, column: u32) -> Self {
+        Self {
+            sheet_id,
+            dimension: Dimension::Columns,
+            start_index: column,
+            end_index: column + 1,
+        }
+    }
 }
 
 #[derive(Clone, Debug, serde::Serialize)]

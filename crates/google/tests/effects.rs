@@ -4,7 +4,7 @@ mod support {
     pub mod world;
 }
 
-use engine::effect::{AnchoredRow, Class, Deleted, Note, SheetEffect, SheetOutcome};
+use engine::effect::{AnchoredRow, Class, ColumnTag, Deleted, Note, SheetEffect, SheetOutcome};
 use engine::mapping;
 use engine::value::Cell;
 use google::governor::{self, Exhausted, Need};
@@ -767,6 +767,17 @@ fn an_effect_takes_the_requests_it_says() {
             },
             SheetEffect::Claim {
                 stamp: stamped(103),
+            },
+            SheetEffect::TagColumns {
+                header: 0,
+                tags: vec![ColumnTag {
+                    name: "id".into(),
+                    column: 0,
+                    from: None,
+                }],
+            },
+            SheetEffect::FindColumns {
+                names: vec!["id".into()],
             },
             SheetEffect::TidyAll,
         ];

@@ -45,7 +45,22 @@ pub fn commit(
     for problem in &commit.problems {
         write_problem(session, mapping, problem);
     }
+    for (column, header) in &commit.headers {
+        follow_header(session, mapping, *column, header);
+    }
     applied
+}
+
+/// Does not count as an edit of the mapping: the engine that found the new header goes on with it.
+fn follow_header(session: &mut Session, mapping: &Loaded, column: usize, header: &str) {
+    let Some(column) = mapping.engine.columns.get(column) else {
+        return;
+    };
+    session.execute(
+        "UPDATE sheet_sync.mapping_column SET previous_header = header, header = $3, header_changed_at = pg_catalog.clock_timestamp() \
+         WHERE mapping_id = $1 AND column_name = $2",
+        &[mapping.id.into(), column.name.clone().into(), header.into()],
+    );
 }
 
 fn apply_all(session: &mut Session, mapping: &Loaded, applies: &[Apply]) -> Vec<Applied> {

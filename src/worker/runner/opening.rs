@@ -139,7 +139,7 @@ impl Runner {
         };
         let zone: Tz = overview.time_zone.parse().unwrap_or(chrono_tz::UTC);
         if opened.machine.mapping().time_zone != zone {
-            let mut engine = opened.mapping.engine.clone();
+            let mut engine = opened.machine.mapping().clone();
             engine.time_zone = zone;
             opened.mapping.engine = engine.clone();
             opened.machine = Machine::new(engine);

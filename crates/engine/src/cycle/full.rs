@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::columns::Followed;
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
 use super::memory::{NOWHERE, State, UNSETTLED};
@@ -174,7 +175,7 @@ impl Cycle {
     }
 
     async fn read(&mut self) -> Result<(Snapshot, Layout), Stop> {
-        let (mut written, mut again) = (false, false);
+        let (mut written, mut again, mut tags) = (false, false, None);
         loop {
             let snapshot = match self.io.sheet(SheetEffect::Read).await? {
                 SheetOutcome::Snapshot(snapshot) => snapshot,
@@ -203,18 +204,21 @@ impl Cycle {
                 .iter()
                 .skip(header_row as usize + 1)
                 .any(|row| !is_blank(row.get()));
+            let mapping = self.mapping.clone();
             let is_known = |column: &usize| {
-                self.mapping
-                    .columns
-                    .get(*column)
-                    .is_some_and(|one| one.header_known)
+                let column = mapping.columns.get(*column);
+                column.is_some_and(|one| one.header_known)
             };
-            let established = self
-                .mapping
-                .columns
-                .iter()
-                .any(|column| column.header_known);
-            let write = match header::find(&self.mapping, &header) {
+            let established = mapping.columns.iter().any(|column| column.header_known);
+            let mut found = header::find(&self.mapping, &header);
+            if let Found::Missing(missing, layout) = &found {
+                match self.follow(&header, layout, missing, &mut tags).await? {
+                    Followed::ReadAgain => continue,
+                    Followed::Renamed => found = header::find(&self.mapping, &header),
+                    Followed::Nowhere => {}
+                }
+            }
+            let write = match found {
                 Found::Whole(layout) => return Ok((snapshot, layout)),
                 Found::Doubled(column) => {
                     return Err(header::doubled_guard(&self.mapping, column).into());

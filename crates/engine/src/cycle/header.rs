@@ -78,6 +78,41 @@ pub(super) fn find(mapping: &Mapping, header: &[Cell]) -> Found {
     }
 }
 
+/// What the columns `lost`, of those that are `missing`, are called now, told by where their tags stand. `None` where one of them cannot be told:
+/// its tag is gone or stands over a blank, or what stands there belongs to another column, or does not stand there alone.
+pub(super) fn renamed(
+    mapping: &Mapping,
+    header: &[Cell],
+    found: &Layout,
+    missing: &[usize],
+    lost: &[usize],
+    tags: &[(String, u32)],
+) -> Option<Vec<(usize, String)>> {
+    let texts: Vec<Option<String>> = header.iter().map(text).collect();
+    let taken = |at: u32| {
+        let mut others = (0..mapping.columns.len()).filter(|column| !missing.contains(column));
+        others.any(|column| found.column(column) == at)
+    };
+    let mut renamed: Vec<(usize, String)> = Vec::with_capacity(lost.len());
+    for column in lost {
+        let name = &mapping.columns.get(*column)?.name;
+        let (_, at) = tags.iter().find(|(tagged, _)| tagged == name)?;
+        let new = texts.get(*at as usize)?.clone()?;
+        let wanted = normal(&new);
+        let alone = positions(&texts, |text| normal(text) == wanted).len() == 1;
+        // That of another column which is missing, too: nobody can tell which of the two it is.
+        let claimed = mapping
+            .columns
+            .iter()
+            .any(|other| normal(&other.header) == wanted);
+        if taken(*at) || !alone || claimed {
+            return None;
+        }
+        renamed.push((*column, new));
+    }
+    Some(renamed)
+}
+
 fn positions(texts: &[Option<String>], wanted: impl Fn(&str) -> bool) -> Vec<u32> {
     let hits = texts
         .iter()

@@ -23,6 +23,8 @@ pub(super) struct Memory {
     /// The stored index was read.
     pub warm: bool,
     pub layout: Option<Layout>,
+    /// Where every column's tag stands, as far as anybody knows.
+    pub tagged: Option<Layout>,
     pub rows: IndexMap<Key, Known>,
     /// Keys as typed where the canonical text is another.
     pub aliases: HashMap<Key, Key>,

@@ -54,18 +54,20 @@ pub(super) struct Cycle {
     pub settled: Vec<Place>,
 }
 
-pub(super) async fn run(
-    io: Io,
-    mapping: Arc<Mapping>,
-    memory: Memory,
-    start: Start,
-) -> (Report, Memory) {
+/// What a cycle leaves to the next.
+pub(super) struct Ended {
+    pub report: Report,
+    pub memory: Memory,
+    pub mapping: Arc<Mapping>,
+}
+
+pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: Start) -> Ended {
     // Anchors are numbered from a random place on: with the sheet's few leftovers they collide once in a million cycles, and
     // then the request is refused as a whole and the next cycle takes other numbers.
     let first = i32::try_from(start.seed % 0x7000_0000).unwrap_or(1).max(1);
     let window = (memory.settled_at, start.now);
     // A dry run leaves no trace.
-    let kept = start.dry_run.then(|| memory.clone());
+    let kept = start.dry_run.then(|| (memory.clone(), mapping.clone()));
     let mut cycle = Cycle {
         dirty: start.dirty.clone(),
         io,
@@ -95,10 +97,17 @@ pub(super) async fn run(
     };
     let ended = cycle.rounds().await;
     if ended.is_ok() {
+        cycle.tag_columns().await;
         cycle.annotate().await;
     }
+    let mapping = cycle.mapping.clone();
     let (report, memory) = cycle.finish(ended);
-    (report, kept.unwrap_or(memory))
+    let (memory, mapping) = kept.unwrap_or((memory, mapping));
+    Ended {
+        report,
+        memory,
+        mapping,
+    }
 }
 
 impl Cycle {

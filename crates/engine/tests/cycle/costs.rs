@@ -41,7 +41,7 @@ fn a_tab_where_nothing_changed_is_read_and_nothing_else() {
     world.cycle(Scope::Full, &[]);
     assert_eq!(
         (world.requests(), world.loads, world.commits.len()),
-        (vec!["tidy", "read"], 0, 0)
+        (vec!["tidy", "read", "find columns"], 0, 0)
     );
 }
 

@@ -138,6 +138,9 @@ fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
     world.fault = None;
     world.machine = Machine::new(world.mapping.clone());
     world.cycle(Scope::Full, &[7]);
-    assert_eq!(world.requests(), ["tidy", "claim", "read", "insert"]);
+    assert_eq!(
+        world.requests(),
+        ["tidy", "claim", "read", "insert", "find columns"]
+    );
     assert_eq!(world.tab.len(), 4);
 }

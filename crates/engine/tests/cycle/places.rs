@@ -70,7 +70,7 @@ fn an_old_reading_undoes_nothing() {
 #[test]
 fn a_vanished_header_stops_the_mapping_and_goes_on_when_it_is_back() {
     let mut world = World::agreed(mapping(), 3).warm();
-    world.tab[0][1] = text("Nom");
+    world.tab[0][1] = Cell::Empty;
     world.tab[1][2] = Cell::Number(3.0);
     let report = world.cycle(Scope::Full, &[]);
     let Some(Stopped::Guard {

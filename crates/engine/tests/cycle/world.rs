@@ -63,6 +63,7 @@ pub struct World {
     pub bases: BTreeMap<Key, (Base, i64)>,
     pub tab: Vec<Vec<Cell>>,
     pub anchors: BTreeMap<MetadataId, usize>,
+    pub tags: BTreeMap<String, u32>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Commit>,
     pub loads: usize,
@@ -90,6 +91,7 @@ impl World {
             table: BTreeMap::new(),
             bases: BTreeMap::new(),
             anchors: BTreeMap::new(),
+            tags: BTreeMap::new(),
             log: Vec::new(),
             commits: Vec::new(),
             loads: 0,
@@ -399,6 +401,15 @@ impl World {
                 }
                 SheetOutcome::Done
             }
+            SheetEffect::TagColumns { header, tags } => {
+                self.tags
+                    .extend(tags.into_iter().map(|tag| (tag.name, tag.column)));
+                SheetOutcome::Header(self.tab[header as usize].clone())
+            }
+            SheetEffect::FindColumns { names } => {
+                let tags = self.tags.clone().into_iter();
+                SheetOutcome::Columns(tags.filter(|(name, _)| names.contains(name)).collect())
+            }
             SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } | SheetEffect::TidyAll => {
                 SheetOutcome::Done
             }
@@ -416,6 +427,8 @@ impl World {
                 SheetEffect::Insert { .. } => "insert",
                 SheetEffect::Delete { .. } => "delete",
                 SheetEffect::WriteHeader { .. } => "header",
+                SheetEffect::TagColumns { .. } => "tag columns",
+                SheetEffect::FindColumns { .. } => "find columns",
                 SheetEffect::Annotate { .. } => "annotate",
                 SheetEffect::Claim { .. } => "claim",
                 SheetEffect::TidyAll => "tidy",

@@ -90,6 +90,10 @@ impl Engine for Mutant {
             step => self.replay(step, now),
         }
     }
+
+    fn headers_are_known(&mut self) {
+        self.machine.headers_are_known();
+    }
 }
 
 impl Mutant {

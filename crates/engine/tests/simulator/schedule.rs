@@ -357,8 +357,9 @@ fn random_sheet_edit(rng: &mut Rng) -> SheetEdit {
             from: rng.u8(..8),
             to: rng.u8(..8),
         },
-        38 => SheetEdit::BreakHeader {
-            column: rng.u8(..8),
+        38 => match rng.u8(..16) {
+            n @ 0..8 => SheetEdit::BreakHeader { column: n },
+            n => SheetEdit::RenameHeader { column: n, name: n },
         },
         _ => SheetEdit::MendHeader,
     }

@@ -11,6 +11,7 @@
 
 mod anchors;
 mod capability;
+mod columns;
 mod header;
 mod need;
 mod notes;
@@ -33,6 +34,7 @@ use crate::requests::{BatchUpdate, GridProperties, Request, SheetProperties};
 
 pub use anchors::{ANCHOR_KEY, STAMP_KEY};
 pub use capability::{Answered, Capabilities, Missing, Nulls};
+pub use columns::COLUMN_KEY;
 pub use notes::NOTE_PREFIX;
 
 /// The tab that a mapping is tied to.
@@ -132,6 +134,10 @@ impl Session {
                 Purpose::Write,
                 self.write_header(target, *row, cells, kinds, stamp),
             ),
+            SheetEffect::TagColumns { header, tags } => {
+                (Purpose::Write, self.tag_columns(target, *header, tags))
+            }
+            SheetEffect::FindColumns { names } => (Purpose::Read, self.find_columns(target, names)),
             SheetEffect::Annotate { notes } => (Purpose::Write, self.annotate(target, notes)),
             SheetEffect::Claim { stamp } => (Purpose::Write, self.claim(target, stamp)),
             SheetEffect::TidyAll => (Purpose::Write, self.tidy_all(target)),

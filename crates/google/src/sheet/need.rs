@@ -20,7 +20,9 @@ impl Session {
             writes,
         };
         match effect {
-            SheetEffect::Read => Need::READ,
+            SheetEffect::Read | SheetEffect::FindColumns { .. } => Need::READ,
+            // Where the answer shows no cells, the header is read and the tags are looked for.
+            SheetEffect::TagColumns { .. } => batches(2 + unseen, 1),
             SheetEffect::Tag { .. } | SheetEffect::Insert { .. } => batches(unseen, 1),
             SheetEffect::Write { .. } if known.nulls == Nulls::Cleared => batches(1 + unseen, 2),
             SheetEffect::Write { .. } => Need {

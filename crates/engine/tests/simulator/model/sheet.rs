@@ -3,7 +3,9 @@
 mod people;
 
 use super::{Verdict, broken};
-use engine::effect::{Deleted, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow};
+use engine::effect::{
+    ColumnTag, Deleted, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
+};
 use engine::mapping::Mapping;
 use engine::value::{Cell, Timestamp};
 use std::collections::BTreeMap;
@@ -51,6 +53,8 @@ pub struct Tab {
     /// A request that was given up arrives.
     pub landing: bool,
     pub columns: Vec<ColumnUse>,
+    /// The columns that tags of these names stand on.
+    pub tags: BTreeMap<String, usize>,
     pub rows: Vec<Row>,
     anchors: BTreeMap<MetadataId, Anchor>,
     stamps: BTreeMap<MetadataId, String>,
@@ -79,6 +83,7 @@ impl Tab {
             rules: Rules::default(),
             landing: false,
             columns: vec![ColumnUse::Other; 2],
+            tags: BTreeMap::new(),
             rows: Vec::new(),
             anchors: BTreeMap::new(),
             stamps: BTreeMap::new(),
@@ -256,6 +261,23 @@ impl Tab {
                 Some(taken) => taken,
                 None => SheetOutcome::Done,
             },
+            SheetEffect::TagColumns { header, tags } => {
+                let stands = |tag: &ColumnTag| {
+                    self.tags.get(&tag.name).copied() == tag.from.map(|at| at as usize)
+                };
+                if !tags.iter().all(stands) {
+                    return Ok(None);
+                }
+                for tag in tags {
+                    self.tags.insert(tag.name.clone(), tag.column as usize);
+                }
+                let cells = (0..self.columns.len()).map(|at| self.shown(*header as usize, at, now));
+                SheetOutcome::Header(cells.collect())
+            }
+            SheetEffect::FindColumns { names } => {
+                let tags = self.tags.iter().filter(|(name, _)| names.contains(name));
+                SheetOutcome::Columns(tags.map(|(name, at)| (name.clone(), *at as u32)).collect())
+            }
             SheetEffect::Annotate { .. } => SheetOutcome::Done,
             SheetEffect::TidyAll => {
                 self.anchors.clear();

@@ -27,6 +27,7 @@ use faults::failure;
 pub trait Engine {
     fn start(&mut self, start: Start) -> Step;
     fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step;
+    fn headers_are_known(&mut self);
 }
 
 impl Engine for Machine {
@@ -36,6 +37,10 @@ impl Engine for Machine {
 
     fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step {
         Machine::resume(self, outcome, now)
+    }
+
+    fn headers_are_known(&mut self) {
+        Machine::headers_are_known(self);
     }
 }
 
@@ -427,10 +432,12 @@ impl World {
             return broken("the header does not hold, and the cycle went on");
         }
         self.initialised |= cycle.scope == Scope::Everything && report.stopped.is_none() && whole;
-        if report.stopped.is_none() && !cycle.dry_run {
-            // Stored now, and told to the next engine.
+        let ended = report.stopped.is_none() && report.again.is_none();
+        if ended && cycle.scope != Scope::Dirty && !cycle.dry_run {
             let columns = self.table.mapping.columns.iter_mut();
             columns.for_each(|column| column.header_known = true);
+            self.engine.headers_are_known();
+            self.header_known = true;
         }
         self.guarded = matches!(report.stopped, Some(Stopped::Guard { .. }));
         // The worker looks again by itself after a failure or a guard.
@@ -460,8 +467,14 @@ impl World {
         let outcome = match effect {
             Effect::Database(effect) => {
                 let outcome = self.table.carry_out(effect, now)?;
-                if let DatabaseEffect::Load { keys } = effect {
-                    self.ledger.loaded(keys, &self.table);
+                match effect {
+                    DatabaseEffect::Load { keys } => self.ledger.loaded(keys, &self.table),
+                    DatabaseEffect::Commit(commit) => {
+                        for (column, text) in &commit.headers {
+                            self.tab.mapping.columns[*column].header.clone_from(text);
+                        }
+                    }
+                    _ => {}
                 }
                 for (key, row) in std::mem::take(&mut self.table.merged) {
                     row.iter()

@@ -151,6 +151,9 @@ impl Table {
             self.rows = before;
             return Ok(commit.apply.iter().map(|_| Applied::Stale).collect());
         }
+        for (column, text) in &commit.headers {
+            self.mapping.columns[*column].header.clone_from(text);
+        }
         for write in &commit.bases {
             match &write.base {
                 Some(base) => self

@@ -56,6 +56,8 @@ impl Ledger {
         );
         let retyped = old_key != new_key;
         if retyped {
+            // Whatever we put there, it is a person's row now.
+            self.inserted.remove(&uid);
             let standing = keys_in_sheet(&self.mapping, sides);
             if let Some(key) = old_key.as_ref().filter(|key| !standing.contains_key(key)) {
                 if self.base_of(sides, key).is_none() {

@@ -60,6 +60,10 @@ pub enum SheetEdit {
     BreakHeader {
         column: u8,
     },
+    RenameHeader {
+        column: u8,
+        name: u8,
+    },
     MendHeader,
 }
 
@@ -158,6 +162,8 @@ impl Tab {
             SheetEdit::InsertColumn { at } => {
                 let at = usize::from(at) % (self.columns.len() + 1);
                 self.columns.insert(at, ColumnUse::Other);
+                let right = self.tags.values_mut().filter(|tag| **tag >= at);
+                right.for_each(|tag| *tag += 1);
                 self.rows
                     .iter_mut()
                     .for_each(|row| row.cells.insert(at, Content::Value(Cell::Empty)));
@@ -169,6 +175,15 @@ impl Tab {
                 );
                 let column = self.columns.remove(from);
                 self.columns.insert(to, column);
+                for tag in self.tags.values_mut() {
+                    *tag = match *tag {
+                        at if at == from => to,
+                        at => {
+                            let closed = at - usize::from(at > from);
+                            closed + usize::from(closed >= to)
+                        }
+                    };
+                }
                 for row in &mut self.rows {
                     let content = row.cells.remove(from);
                     row.cells.insert(to, content);
@@ -177,6 +192,11 @@ impl Tab {
             SheetEdit::BreakHeader { column } => {
                 let mapped = usize::from(column) % self.mapping.columns.len();
                 self.write_heading(mapped, "who renamed this?");
+            }
+            SheetEdit::RenameHeader { column, name } => {
+                let mapped = usize::from(column) % self.mapping.columns.len();
+                let names = ["Label", "How many", "label", ""];
+                self.write_heading(mapped, names[usize::from(name) % names.len()]);
             }
             SheetEdit::MendHeader => self.mend_header(),
         }
@@ -199,11 +219,16 @@ impl Tab {
         }
     }
 
-    /// Whether the header row names every mapped column where it is (or was never written).
+    /// Whether every mapped column can be told: the header row names it where it is (or was never written), or its tag stands
+    /// there.
     pub fn header_holds(&self, now: Timestamp) -> bool {
         let named = |(mapped, column): (usize, &engine::mapping::Column)| {
-            let cell = self.mapped_cell(self.header(), mapped, now);
-            matches!(cell, Cell::Text(text) if text.eq_ignore_ascii_case(&column.header))
+            let tag = self.tags.get(&column.name).copied();
+            let tagged = tag.is_some() && tag == self.position(mapped);
+            match self.mapped_cell(self.header(), mapped, now) {
+                Cell::Text(text) => tagged || text.eq_ignore_ascii_case(&column.header),
+                _ => false,
+            }
         };
         let never = self
             .columns
@@ -215,7 +240,11 @@ impl Tab {
     fn write_heading(&mut self, mapped: usize, text: &str) {
         let header = self.header();
         if let Some(column) = self.position(mapped) {
-            self.rows[header].cells[column] = Content::Value(Cell::Text(text.into()));
+            let cell = match text {
+                "" => Cell::Empty,
+                text => Cell::Text(text.into()),
+            };
+            self.rows[header].cells[column] = Content::Value(cell);
         }
     }
 

@@ -21,6 +21,7 @@ impl World {
             Effect::Database(DatabaseEffect::Commit(Commit { apply, .. })) => !apply.is_empty(),
             Effect::Sheet(
                 SheetEffect::Read
+                | SheetEffect::FindColumns { .. }
                 | SheetEffect::Tag { .. }
                 | SheetEffect::TidyAll
                 | SheetEffect::Claim { .. },

@@ -131,8 +131,12 @@ impl World {
         while let Some(cycle) = &self.cycle {
             let problems = !self.table.problems.is_empty();
             if let Pending::Planned(effect @ Effect::Sheet(_)) = &self.pending
-                && *effect != Effect::Sheet(SheetEffect::Read)
-                && *effect != Effect::Sheet(SheetEffect::TidyAll)
+                && !matches!(
+                    effect,
+                    Effect::Sheet(
+                        SheetEffect::Read | SheetEffect::FindColumns { .. } | SheetEffect::TidyAll
+                    )
+                )
             {
                 return broken(format!(
                     "both sides are equal, and the sheet is written again: {effect:?}"

@@ -1,0 +1,106 @@
+//! Headers that people rename, and the tags by which their columns are known.
+
+use crate::world::*;
+
+fn guard(report: Report) -> String {
+    match report.stopped {
+        Some(Stopped::Guard { reason, .. }) => reason,
+        other => panic!("no guard but {other:?}"),
+    }
+}
+
+#[test]
+fn a_renamed_header_is_followed_once_and_stored() {
+    let mut world = World::agreed(mapping(), 3).warm();
+    world.tab[0][1] = text("Nom");
+    world.tab[1][2] = Cell::Number(3.0);
+    assert_eq!(world.cycle(Scope::Full, &[]).rows_pulled, 1);
+    assert_eq!(world.requests(), ["read", "find columns", "read"]);
+    assert_eq!(world.commits[0].headers, [(1, "Nom".to_owned())]);
+    assert_eq!(world.machine.mapping().columns[1].header, "Nom");
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.requests(), ["read"]);
+    // The old text is free for a column of a person's own.
+    world.tab[0].push(text("name"));
+    world.set(2, "pushed");
+    world.cycle(Scope::Full, &[2]);
+    assert_eq!((&world.tab[3][1], world.tab[3].len()), (&text("pushed"), 3));
+}
+
+#[test]
+fn a_preview_follows_a_renamed_header_and_stores_nothing() {
+    let mut world = World::agreed(mapping(), 3).warm();
+    world.tab[0][1] = text("Nom");
+    let report = world.start(Start {
+        dry_run: true,
+        ..world.plain()
+    });
+    assert_eq!((report.stopped, world.commits.len()), (None, 0));
+    assert_eq!(world.machine.mapping().columns[1].header, "name");
+}
+
+#[test]
+fn headers_that_cannot_be_told_apart_are_not_followed() {
+    // A blank, and what another column is called too.
+    for new in ["", "Notes"] {
+        let mut world = World::agreed(mapping(), 3).warm();
+        world.tab[0].push(text("notes"));
+        world.tab[0][1] = text(new);
+        assert_eq!(guard(world.cycle(Scope::Full, &[])), "header_missing");
+    }
+    // Two at once are two tags, unless one of them takes the other's name.
+    let mut world = World::agreed(mapping(), 3).warm();
+    world.tab[0][1] = text("Nom");
+    world.tab[0][2] = text("Prix");
+    assert_eq!(world.cycle(Scope::Full, &[]).stopped, None);
+    world.tab[0][1] = text("Prix");
+    world.tab[0][2] = text("Price");
+    assert_eq!(guard(world.cycle(Scope::Full, &[])), "header_missing");
+}
+
+#[test]
+fn a_headers_text_counts_before_its_tag() {
+    let mut world = World::agreed(mapping(), 3).warm();
+    let first = world.tab[0][1].clone();
+    world.tab[0][1] = world.tab[0][2].clone();
+    world.tab[0][2] = first;
+    world.set(2, "pushed");
+    world.cycle(Scope::Dirty, &[2]);
+    assert_eq!(world.tab[3][2], text("pushed"));
+    assert_eq!(world.tags["name"], 2);
+}
+
+#[test]
+fn where_columns_cannot_be_tagged_everything_else_goes_on() {
+    fn refused(effect: &SheetEffect) -> Option<Failure> {
+        let SheetEffect::TagColumns { .. } = effect else {
+            return None;
+        };
+        Some(Failure {
+            class: Class::NeedsHuman,
+            reason: "protected".into(),
+            message: String::new(),
+            hint: String::new(),
+            retry_after_ms: None,
+            may_have_applied: false,
+        })
+    }
+    let mut world = World::agreed(mapping(), 3);
+    world.fault = Some(refused);
+    world.set(0, "pushed");
+    let report = world.cycle(Scope::Full, &[0]);
+    assert_eq!((report.stopped, report.dirty_done), (None, true));
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.requests(), ["read"], "it is not tried at every poll");
+    world.tab[0][1] = text("Nom");
+    assert_eq!(guard(world.cycle(Scope::Full, &[])), "header_missing");
+}
+
+#[test]
+fn a_mapping_that_only_reads_puts_no_tags() {
+    let mut mapping = mapping();
+    mapping.direction = Direction::FromSheet;
+    let mut world = World::agreed(mapping, 3);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.requests(), ["tidy", "read"]);
+}
