@@ -75,6 +75,7 @@ CREATE TABLE sheet_sync.mapping_column (
     kind            text NOT NULL CHECK (kind IN ('boolean', 'integer', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz', 'text')),
     number_format   text,
     header_known    boolean NOT NULL DEFAULT false,
+    reformat        boolean NOT NULL DEFAULT false,
     previous_header text,
     header_changed_at timestamptz,
     PRIMARY KEY (mapping_id, position),
@@ -85,6 +86,7 @@ COMMENT ON TABLE sheet_sync.mapping_column IS 'The mapped columns of each mappin
 COMMENT ON COLUMN sheet_sync.mapping_column.direction IS 'from_sheet: a formula column, pulled and never overwritten. to_sheet: shown in the sheet, edits there are put back.';
 COMMENT ON COLUMN sheet_sync.mapping_column.conflict_policy IS 'Overrides the mapping''s policy for this column.';
 COMMENT ON COLUMN sheet_sync.mapping_column.header_known IS 'The header was seen in the sheet: from then on the mapping stops where it is missing.';
+COMMENT ON COLUMN sheet_sync.mapping_column.reformat IS 'The kind has changed: the sheet''s cells still have the number format of the one before.';
 COMMENT ON COLUMN sheet_sync.mapping_column.previous_header IS 'What the header read before a person renamed it in the sheet, at header_changed_at; the column was known by its tag.';
 COMMENT ON COLUMN sheet_sync.mapping_column.kind IS 'How values travel; everything without a form of its own travels as text.';
 

@@ -464,6 +464,17 @@ CREATE FUNCTION sheet_sync._layout(mapping_id integer, target oid) RETURNS text
                       WHERE t.tgrelid = $2 AND t.tgenabled = 'A' AND t.tgname IN ('sheet_sync_row_' || $1, 'sheet_sync_update_' || $1, 'sheet_sync_truncate_' || $1))
 $$;
 
+-- The header for a column that joins: its name, or with a number after it where another column's header reads so already, as when a
+-- column was renamed and a new one has its name.
+CREATE FUNCTION sheet_sync._free_header(mapping_id integer, name text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT candidate
+    FROM (SELECT 1 AS n, $2 AS candidate UNION ALL SELECT n, $2 || ' ' || n FROM generate_series(2, 1602) n) names
+    WHERE NOT EXISTS (SELECT FROM sheet_sync.mapping_column c
+                      WHERE c.mapping_id = $1 AND sheet_sync._normal_header(c.header) = sheet_sync._normal_header(candidate))
+    ORDER BY n LIMIT 1
+$$;
+
 -- Bring a mapping's columns up to its table's after ALTER TABLE; answers whether anything changed. The base rows keep step: values
 -- are stored by position, so a column that leaves takes its place in them along. Where the table changed in a way that capture
 -- cannot see (partitions, rewrites, triggers switched off), the whole table is compared.
@@ -473,6 +484,7 @@ CREATE FUNCTION sheet_sync._follow_columns(mapping_id integer) RETURNS boolean
 DECLARE
     m sheet_sync.mapping;
     gone record;
+    retyped record;
     changed boolean := false;
     last integer;
     renamed text[];
@@ -515,17 +527,32 @@ BEGIN
         changed := true;
     END LOOP;
 
-    UPDATE sheet_sync.mapping_column c SET column_name = a.attname, kind = sheet_sync._kind(a.atttypid)
+    UPDATE sheet_sync.mapping_column c SET column_name = a.attname
     FROM pg_attribute a
     WHERE c.mapping_id = mapping_id AND a.attrelid = m.table_name AND a.attnum = c.attnum AND NOT a.attisdropped
-      AND (c.column_name <> a.attname OR c.kind <> sheet_sync._kind(a.atttypid));
+      AND c.column_name <> a.attname;
     changed := changed OR FOUND;
+
+    FOR retyped IN SELECT c.position, c.column_name, sheet_sync._kind(a.atttypid) AS kind
+                FROM sheet_sync.mapping_column c
+                JOIN pg_attribute a ON a.attrelid = m.table_name AND a.attnum = c.attnum AND NOT a.attisdropped
+                WHERE c.mapping_id = mapping_id AND c.kind <> sheet_sync._kind(a.atttypid) LOOP
+        UPDATE sheet_sync.mapping_column c SET kind = retyped.kind, reformat = c.header_known
+        WHERE c.mapping_id = mapping_id AND c.position = retyped.position;
+        -- What the table had was of another kind. Without it every value counts as changed in the table, and goes to the sheet in its
+        -- new form; what a person has changed meanwhile is a conflict and not lost. The key says which row it is, whatever its form.
+        IF retyped.column_name <> ALL (renamed) THEN
+            UPDATE sheet_sync._base_row b SET database_values[retyped.position] = NULL
+            WHERE b.mapping_id = mapping_id AND cardinality(b.database_values) > 0;
+        END IF;
+        changed := true;
+    END LOOP;
 
     IF m.all_columns THEN
         SELECT COALESCE(max(c.position), 0) INTO last FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id;
         INSERT INTO sheet_sync.mapping_column (mapping_id, position, column_name, attnum, header, kind, direction)
-        SELECT mapping_id, last + row_number() OVER (ORDER BY a.attnum), a.attname, a.attnum, a.attname, sheet_sync._kind(a.atttypid),
-               CASE WHEN a.attgenerated <> '' THEN 'to_sheet' ELSE 'both' END
+        SELECT mapping_id, last + row_number() OVER (ORDER BY a.attnum), a.attname, a.attnum, sheet_sync._free_header(mapping_id, a.attname),
+               sheet_sync._kind(a.atttypid), CASE WHEN a.attgenerated <> '' THEN 'to_sheet' ELSE 'both' END
         FROM pg_attribute a
         WHERE a.attrelid = m.table_name AND a.attnum > 0 AND NOT a.attisdropped
           AND NOT EXISTS (SELECT FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id AND c.attnum = a.attnum);

@@ -287,6 +287,7 @@ fn mapping() -> Mapping {
         kind,
         nullable: name != "id",
         header_known: true,
+        reformat: false,
         has_default: false,
         writable: true,
         direction: Direction::Both,

@@ -235,7 +235,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
 
 fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn>, Vec<Column>) {
     let rows = session.execute(
-        "SELECT k.column_name, pg_catalog.quote_ident(k.column_name), k.header, k.direction, k.conflict_policy, k.kind, k.header_known, a.atttypid, a.atttypmod, \
+        "SELECT k.column_name, pg_catalog.quote_ident(k.column_name), k.header, k.direction, k.conflict_policy, k.kind, k.header_known, k.reformat, a.atttypid, a.atttypmod, \
                 pg_catalog.format_type(a.atttypid, -1), a.attnotnull, a.attidentity, a.attgenerated, \
                 CASE WHEN a.attidentity <> '' THEN pg_catalog.format('pg_catalog.nextval(%L::pg_catalog.regclass)', pg_catalog.pg_get_serial_sequence(m.table_name::text, a.attname)) \
                      WHEN a.atthasdef AND a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END \
@@ -257,6 +257,7 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
         let policy = fields.optional().map(|text| policy(&text));
         let kind = kind(&fields.text());
         let header_known = fields.flag();
+        let reformat = fields.flag();
         let value = ColumnType {
             oid: pg_sys::Oid::from(fields.number() as u32),
             modifier: fields.number() as i32,
@@ -272,6 +273,7 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
             kind,
             nullable: !not_null,
             header_known,
+            reformat,
             has_default: default_sql.is_some() || generated,
             writable: !generated,
             direction,

@@ -104,10 +104,10 @@ pub fn end_cycle(
     });
 }
 
-/// A finished cycle saw every header.
+/// A finished cycle saw every header, and gave the columns their format.
 pub fn headers_are_known(mapping: i32) {
     store(|session| {
-        session.execute("UPDATE sheet_sync.mapping_column SET header_known = true WHERE mapping_id = $1 AND NOT header_known", &[mapping.into()]);
+        session.execute("UPDATE sheet_sync.mapping_column SET header_known = true, reformat = false WHERE mapping_id = $1 AND (NOT header_known OR reformat)", &[mapping.into()]);
     });
 }
 

@@ -24,10 +24,14 @@ impl Book {
     }
 
     pub fn of(office: Arc<Office>, title: &str, tabs: Value) -> Book {
-        let made = office.post(
-            "spreadsheets",
-            &json!({"title": title, "sheets": tabs, "shared": true}),
-        );
+        Book::made(office, json!({"title": title}), tabs)
+    }
+
+    /// With settings as sheetd's control endpoint takes them.
+    pub fn made(office: Arc<Office>, mut settings: Value, tabs: Value) -> Book {
+        settings["sheets"] = tabs;
+        settings["shared"] = json!(true);
+        let made = office.post("spreadsheets", &settings);
         Book {
             office,
             id: made["spreadsheetId"].as_str().expect("an id").to_owned(),
@@ -90,6 +94,14 @@ impl Book {
     }
 
     /// Shares the spreadsheet with the service account, or no longer.
+    /// Puts the spreadsheet into the bin of Drive, or takes it out.
+    pub fn throw_away(&self, thrown: bool) {
+        self.office.post(
+            &format!("spreadsheets/{}/trash", self.id),
+            &json!({"trashed": thrown}),
+        );
+    }
+
     pub fn share(&self, shared: bool) {
         self.office.post(
             &format!("spreadsheets/{}/share", self.id),
@@ -226,6 +238,11 @@ impl Sheet {
         self.value("unformatted", a1)
     }
 
+    /// As the page shows it: numbers and dates in their format.
+    pub fn shown(&self, a1: &str) -> String {
+        self.value("formatted", a1)
+    }
+
     /// What was entered, for a cell that holds a formula.
     pub fn formula(&self, a1: &str) -> String {
         self.value("formulas", a1)
@@ -332,6 +349,10 @@ impl Sheet {
         let tabs = book["sheets"].as_array().cloned().unwrap_or_default();
         let own = |tab: &Value| tab["properties"]["sheetId"] == self.gid;
         tabs.into_iter().find(own).expect("the tab is there")
+    }
+
+    pub fn rename_tab(&self, title: &str) {
+        self.edit(json!({"rename_tab": title}));
     }
 
     pub fn delete_tab(&self) {

@@ -59,10 +59,11 @@ impl Machine {
         }
     }
 
-    /// The driver has stored that a finished cycle saw every column's header.
+    /// The driver has stored that a finished cycle saw every column's header and gave its cells their format.
     pub fn headers_are_known(&mut self) {
         for column in &mut std::sync::Arc::make_mut(&mut self.mapping).columns {
             column.header_known = true;
+            column.reformat = false;
         }
     }
 

@@ -321,7 +321,8 @@ pub enum SheetEffect {
         tidy: Vec<MetadataId>,
     },
     /// Make the header: the tab grows to hold it, the cells are written, and the columns in `kinds` get the number format of
-    /// their kind below the header row (0-based).
+    /// their kind below the header row (0-based). A kind without a format of its own takes away that of a column whose header
+    /// is not written: it is left from another kind.
     WriteHeader {
         row: u32,
         cells: Vec<(u32, String)>,

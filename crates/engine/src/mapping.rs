@@ -70,6 +70,8 @@ pub struct Column {
     /// A finished cycle has seen the column's header in the sheet. A known header that is missing stops the mapping; one that is
     /// not known yet (a column that was just added) is written to the right of the others.
     pub header_known: bool,
+    /// Its kind has changed, and its cells still have the number format of the one before.
+    pub reformat: bool,
     /// A missing value on insert is filled by the database (default, identity, serial).
     pub has_default: bool,
     /// False for generated columns: their value is pushed and never applied.

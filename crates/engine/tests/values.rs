@@ -13,6 +13,7 @@ fn column(kind: Kind) -> Column {
         kind,
         nullable: true,
         header_known: true,
+        reformat: false,
         has_default: false,
         writable: true,
         direction: Direction::Both,

@@ -222,7 +222,9 @@ impl CellData {
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CellFormat {
-    pub number_format: NumberFormat,
+    /// `None` takes the format away, where the field mask names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_format: Option<NumberFormat>,
 }
 
 #[derive(Clone, Debug, serde::Serialize)]

@@ -266,6 +266,7 @@ impl Runner {
         }
         if ended && running.scope != Scope::Dirty {
             self.headers_were_seen();
+            self.show_title();
         }
         self.pause = FIRST_PAUSE;
         self.recovered(merged, confirmed);
@@ -301,10 +302,27 @@ impl Runner {
             .mapping()
             .columns
             .iter()
-            .any(|column| !column.header_known)
+            .any(|column| !column.header_known || column.reformat)
         {
             states::headers_are_known(self.id);
             opened.machine.headers_are_known();
+        }
+    }
+
+    /// A reading tells the tab's title, which people may have changed.
+    fn show_title(&mut self) {
+        let Some(opened) = &mut self.loaded else {
+            return;
+        };
+        let Some((target, _)) = &opened.target else {
+            return;
+        };
+        let Some(title) = opened.google.title(target) else {
+            return;
+        };
+        if opened.mapping.sheet_title.as_deref() != Some(&title) {
+            states::show_tab(self.id, i64::from(target.sheet_id), &title);
+            opened.mapping.sheet_title = Some(title);
         }
     }
 

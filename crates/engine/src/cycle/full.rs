@@ -11,7 +11,7 @@ use super::snapshot::{Sighting, Trust, parse};
 use crate::effect::{
     BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, SheetEffect, SheetOutcome, Snapshot,
 };
-use crate::mapping::{Kind, Mapping};
+use crate::mapping::{Column, Direction, Kind, Mapping};
 use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
 
 impl Cycle {
@@ -219,7 +219,10 @@ impl Cycle {
                 }
             }
             let write = match found {
-                Found::Whole(layout) => return Ok((snapshot, layout)),
+                Found::Whole(layout) => {
+                    self.reformat(header_row, &layout).await?;
+                    return Ok((snapshot, layout));
+                }
                 Found::Doubled(column) => {
                     return Err(header::doubled_guard(&self.mapping, column).into());
                 }
@@ -262,6 +265,26 @@ impl Cycle {
         self.memory
             .end
             .max(self.mapping.header_row.saturating_add(based))
+    }
+
+    /// Columns whose kind has changed: their cells get its number format before any value of it.
+    async fn reformat(&mut self, row: u32, layout: &Layout) -> Result<(), Stop> {
+        let due = |(column, at): (&Column, &u32)| column.reformat.then_some((*at, column.kind));
+        let columns = self.mapping.columns.iter().zip(&layout.columns);
+        let kinds: Vec<(u32, Kind)> = columns.filter_map(due).collect();
+        let reads_only = self.mapping.direction == Direction::FromSheet || self.start.dry_run;
+        if kinds.is_empty() || reads_only {
+            return Ok(());
+        }
+        let stamp = self.stamp();
+        let effect = SheetEffect::WriteHeader {
+            row,
+            cells: Vec::new(),
+            kinds,
+            stamp: stamp.clone(),
+        };
+        self.structural(effect, stamp, &[]).await?;
+        Ok(())
     }
 
     async fn write_header(&mut self, row: u32, write: &[(usize, usize)]) -> Result<(), Stop> {

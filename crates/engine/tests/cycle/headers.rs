@@ -104,3 +104,29 @@ fn a_mapping_that_only_reads_puts_no_tags() {
     world.cycle(Scope::Full, &[]);
     assert_eq!(world.requests(), ["tidy", "read"]);
 }
+
+#[test]
+fn a_column_of_another_kind_gets_its_format_and_its_values_their_form() {
+    let mut world = World::agreed(mapping(), 3).warm();
+    // The price was text, and its cells show it so.
+    world.mapping.columns[2].reformat = true;
+    world.machine = Machine::new(world.mapping.clone());
+    for row in &mut world.tab[1..] {
+        row[2] = text("1.50");
+    }
+    for (base, hash) in world.bases.values_mut() {
+        base.database[2] = None;
+        base.sheet[2] = text("1.50");
+        *hash = engine::codec::hash_cells(&base.sheet);
+    }
+    world.cycle(Scope::Everything, &[]);
+    let format = world.log.iter().find_map(|effect| match effect {
+        SheetEffect::WriteHeader { cells, kinds, .. } => Some((cells.len(), kinds.clone())),
+        _ => None,
+    });
+    assert_eq!(format, Some((0, vec![(2, Kind::Numeric)])));
+    assert_eq!(world.tab[2][2], Cell::Number(1.5));
+    world.machine.headers_are_known();
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.requests(), ["read"]);
+}

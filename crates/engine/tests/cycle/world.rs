@@ -16,6 +16,7 @@ pub fn column(name: &str, kind: Kind) -> Column {
         kind,
         nullable: name != "id",
         header_known: true,
+        reformat: false,
         has_default: false,
         writable: true,
         direction: Direction::Both,

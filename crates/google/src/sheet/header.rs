@@ -15,26 +15,28 @@ impl Session {
         &self,
         target: &Target,
         row: u32,
-        cells: &[(u32, String)],
+        written: &[(u32, String)],
         kinds: &[(u32, Kind)],
         stamp: &Stamp,
     ) -> Result<SheetOutcome, Error> {
         let tab = self.fresh_tab(target)?;
-        let columns = cells
+        let columns = written
             .iter()
             .map(|(column, _)| *column)
             .chain(kinds.iter().map(|(column, _)| *column));
         let mut body = grown(&tab, row, columns.max().unwrap_or(0));
-        let cells: Vec<(u32, Cell)> = cells
+        let cells: Vec<(u32, Cell)> = written
             .iter()
             .map(|(column, text)| (*column, Cell::Text(text.clone())))
             .collect();
         body.extend(cell_runs(target.sheet_id, row, &cells));
-        body.extend(
-            kinds
-                .iter()
-                .filter_map(|(column, kind)| formatted(target.sheet_id, row + 1, *column, *kind)),
-        );
+        let headed = |column: &u32| written.iter().any(|(written, _)| written == column);
+        for (column, kind) in kinds {
+            let format = number_format(*kind);
+            if format.is_some() || !headed(column) {
+                body.push(formatted(target.sheet_id, row + 1, *column, format));
+            }
+        }
         match self.send(
             target,
             Batch {
@@ -67,7 +69,7 @@ fn grown(tab: &Tab, row: u32, last_column: u32) -> Vec<Request> {
 }
 
 /// Text columns are shown as they are typed, so that a person's 007 stays 007; dates need a format, or their serial number shows.
-fn formatted(sheet_id: i32, first_row: u32, column: u32, kind: Kind) -> Option<Request> {
+fn number_format(kind: Kind) -> Option<NumberFormat> {
     let (kind, pattern) = match kind {
         Kind::Text => ("TEXT", "@"),
         Kind::Date => ("DATE", "yyyy-mm-dd"),
@@ -75,10 +77,16 @@ fn formatted(sheet_id: i32, first_row: u32, column: u32, kind: Kind) -> Option<R
         Kind::Timestamp | Kind::TimestampTz => ("DATE_TIME", "yyyy-mm-dd hh:mm:ss"),
         Kind::Boolean | Kind::Integer | Kind::Float4 | Kind::Float8 | Kind::Numeric => return None,
     };
-    let format = CellFormat {
-        number_format: NumberFormat { kind, pattern },
-    };
-    Some(Request::RepeatCell {
+    Some(NumberFormat { kind, pattern })
+}
+
+fn formatted(
+    sheet_id: i32,
+    first_row: u32,
+    column: u32,
+    number_format: Option<NumberFormat>,
+) -> Request {
+    Request::RepeatCell {
         range: GridRange {
             sheet_id,
             start_row_index: Some(first_row),
@@ -87,9 +95,9 @@ fn formatted(sheet_id: i32, first_row: u32, column: u32, kind: Kind) -> Option<R
             end_row_index: None,
         },
         cell: CellData {
-            user_entered_format: Some(format),
+            user_entered_format: Some(CellFormat { number_format }),
             ..CellData::default()
         },
         fields: "userEnteredFormat.numberFormat",
-    })
+    }
 }

@@ -85,6 +85,7 @@ impl Setup {
             kind,
             nullable,
             header_known: false,
+            reformat: false,
             has_default: false,
             writable: true,
             direction,
