@@ -20,6 +20,9 @@ pub enum Work {
     Open {
         spreadsheet_id: String,
     },
+    LookInBin {
+        spreadsheet_id: String,
+    },
     Probe {
         spreadsheet_id: String,
     },
@@ -35,6 +38,8 @@ pub enum Work {
 
 pub enum Answer {
     Opened(Result<Overview, Failure>),
+    /// Whether it is in the bin.
+    LookedInBin(Result<bool, Failure>),
     TabAdded(Result<Tab, Failure>),
     Probed(Result<Capabilities, Failure>),
     Performed(Result<SheetOutcome, Failure>),
@@ -201,6 +206,9 @@ fn carry_out(job: &Job) -> Vec<(Address, Answer)> {
                 job.to.iter().copied().zip(answers).collect()
             }
             Work::Open { spreadsheet_id } => one(Answer::Opened(job.session.open(spreadsheet_id))),
+            Work::LookInBin { spreadsheet_id } => {
+                one(Answer::LookedInBin(job.session.is_in_bin(spreadsheet_id)))
+            }
             Work::Probe { spreadsheet_id } => {
                 one(Answer::Probed(job.session.probe(spreadsheet_id)))
             }
@@ -231,6 +239,7 @@ fn failed(to: &[Address], work: &Work, failure: &Failure) -> Vec<(Address, Answe
         let failure = failure.clone();
         match work {
             Work::Open { .. } => Answer::Opened(Err(failure)),
+            Work::LookInBin { .. } => Answer::LookedInBin(Err(failure)),
             Work::Probe { .. } => Answer::Probed(Err(failure)),
             Work::AddTab { .. } => Answer::TabAdded(Err(failure)),
             Work::Read { .. } | Work::Perform { .. } => Answer::Performed(Err(failure)),

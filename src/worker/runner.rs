@@ -58,6 +58,8 @@ struct Opened {
     mapping: Loaded,
     google: Arc<GoogleSession>,
     target: Option<(Target, Instant)>,
+    /// When Drive was last asked whether the spreadsheet is in the bin.
+    bin_looked_at: Option<Instant>,
     machine: Machine,
     caller: Caller,
 }
@@ -251,6 +253,10 @@ impl Runner {
                 let ticket = self.send(shared, grant, work);
                 self.job = Job::Opening { ticket };
             }
+            return;
+        }
+        if self.is_bin_look_due(&glance) {
+            self.look_in_bin(shared);
             return;
         }
         if self.needs_probe() {

@@ -24,6 +24,7 @@ const PROBE: Need = Need {
     writes: 8,
 };
 const WAIT_FOR_PROBE: Duration = Duration::from_millis(200);
+const LOOK_IN_BIN_EVERY: Duration = Duration::from_secs(60);
 
 impl Runner {
     pub fn answered(&mut self, shared: &mut Shared, ticket: u64, answer: Answer) {
@@ -43,6 +44,11 @@ impl Runner {
                     }
                     Err(failure) => self.fail(Stopped::Failure(failure)),
                 }
+            }
+            (Job::Opening { ticket: awaited }, Answer::LookedInBin(in_bin))
+                if *awaited == ticket =>
+            {
+                self.looked_in_bin(shared, in_bin);
             }
             (Job::Opening { ticket: awaited }, Answer::Probed(probed)) if *awaited == ticket => {
                 self.probed(shared, probed);
@@ -171,10 +177,47 @@ impl Runner {
             mapping,
             google,
             target: None,
+            bin_looked_at: None,
             machine,
             caller,
         });
         Ok(())
+    }
+
+    /// A spreadsheet in the bin answers to everything as if nothing were, so Drive is asked, whose quota is another one: at first,
+    /// after any trouble, and now and then when nobody waits for anything.
+    pub(super) fn is_bin_look_due(&self, glance: &Glance) -> bool {
+        let looked_at = self.loaded.as_ref().and_then(|opened| opened.bin_looked_at);
+        let nobody_waits = self.requests.is_empty() && !glance.has_dirty;
+        looked_at.is_none_or(|at| at.elapsed() > LOOK_IN_BIN_EVERY && nobody_waits)
+    }
+
+    pub(super) fn look_in_bin(&mut self, shared: &mut Shared) {
+        let Some(opened) = &self.loaded else { return };
+        let work = Work::LookInBin {
+            spreadsheet_id: opened.mapping.spreadsheet_id.clone(),
+        };
+        // Drive counts its requests by itself.
+        if let Some(grant) = self.may_send(shared, Need::default()) {
+            let ticket = self.send(shared, grant, work);
+            self.job = Job::Opening { ticket };
+        }
+    }
+
+    /// Where Drive does not say, what the sheet says counts.
+    fn looked_in_bin(&mut self, shared: &mut Shared, in_bin: Result<bool, Failure>) {
+        self.job = Job::Idle;
+        if in_bin == Ok(true) {
+            return self.fail(needs_human(
+                "in_bin",
+                "the spreadsheet is in the bin of Google Drive; nothing is read from it or written to it",
+                "Restore it in Google Drive (Bin > Restore); the sync goes on by itself. Or end the mapping with sheet_sync.unregister_table().",
+            ));
+        }
+        if let Some(opened) = &mut self.loaded {
+            opened.bin_looked_at = Some(Instant::now());
+        }
+        self.begin(shared);
     }
 
     /// Before anything is written with an account: how does the service behave where its documentation says nothing?

@@ -15,6 +15,10 @@ impl Runner {
     pub(super) fn fail(&mut self, stopped: Stopped) {
         self.job = Job::Idle;
         self.live.phase = Phase::Idle;
+        if let Some(opened) = &mut self.loaded {
+            // What looks like a sheet that was emptied may be one that was thrown away.
+            opened.bin_looked_at = None;
+        }
         let (failed, reason, hint, pause) = match &stopped {
             Stopped::Guard {
                 reason,

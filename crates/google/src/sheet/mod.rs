@@ -168,6 +168,13 @@ impl Session {
         self.judged(Purpose::Write, spreadsheet_id, added)
     }
 
+    /// The tab's title as the last answer that told it had it.
+    pub fn title(&self, target: &Target) -> Option<String> {
+        let tab = (target.spreadsheet_id.clone(), target.sheet_id);
+        let title = self.state().tabs.get(&tab).map(|tab| tab.title.clone());
+        title.filter(|title| !title.is_empty())
+    }
+
     /// What Drive knows of the file; a spreadsheet in the bin still answers to everything else.
     pub fn is_in_bin(&self, spreadsheet_id: &str) -> Result<bool, Failure> {
         let file = self.client.file::<answers::File>(spreadsheet_id, "trashed");

@@ -1,0 +1,186 @@
+//! What stops a mapping before it does harm: each says why, and how it goes on.
+
+use e2e::{Sheet, World, wait_for, wait_until};
+
+/// Waits until the mapping has stopped for this reason; answers what it says to a person.
+fn stopped(world: &mut World, reason: &str) -> String {
+    let said = wait_until(&format!("the guard {reason}"), || {
+        let seen = world
+            .db
+            .table("SELECT state, reason, hint FROM sheet_sync.mapping");
+        match seen.first() {
+            Some(row) if row[0] == "failed" && row[1].starts_with(reason) => {
+                Ok(format!("{} {}", row[1], row[2]))
+            }
+            _ => Err(seen),
+        }
+    });
+    // The view that people look at says the same.
+    world.shows("SELECT state FROM sheet_sync.status", "failed");
+    said
+}
+
+fn goes_on(world: &mut World) {
+    world.shows(
+        "SELECT state, reason, hint, retry_at FROM sheet_sync.mapping",
+        "active |  |  |",
+    );
+}
+
+fn parts(rows: usize) -> (World, Sheet) {
+    let mut world = World::start();
+    world.db.run(&format!(
+        "CREATE TABLE parts (id int PRIMARY KEY, name text, stock int);
+         INSERT INTO parts SELECT n, 'part ' || n, n FROM generate_series(1, {rows}) n"
+    ));
+    let sheet = world.map("parts");
+    world.both_equal("parts", &sheet);
+    (world, sheet)
+}
+
+#[test]
+fn a_spreadsheet_in_the_bin_is_neither_read_nor_written() {
+    let (mut world, sheet) = World::with_products();
+    world.at_once("products", |world| {
+        sheet.book().throw_away(true);
+        // As whoever throws away a sheet may have emptied it before.
+        sheet.delete_rows(2, 3);
+        world.db.run("UPDATE products SET price = 10 WHERE id = 1");
+        // The bin is looked at when a worker begins, after trouble, and once a minute.
+        world.terminate_worker();
+    });
+    let said = stopped(&mut world, "in_bin");
+    assert!(said.contains("Restore"), "{said}");
+    let refused = world
+        .db
+        .refused("SELECT * FROM sheet_sync.sync('products')");
+    assert!(refused.message.contains("bin"), "{refused:?}");
+    assert_eq!(world.db.count("SELECT count(*) FROM products"), 3);
+    assert_eq!(sheet.rows().len(), 1);
+    sheet.book().throw_away(false);
+    sheet.type_at(
+        "A2",
+        &[["1", "Bolt", "1"], ["2", "Nut", "2"], ["3", "Gear", "3"]]
+            .map(|row| row.map(str::to_owned).to_vec()),
+    );
+    sheet.shows("id | name | price\n 1 | Bolt | 10\n 2 | Nut | 2\n 3 | Gear | 3");
+    goes_on(&mut world);
+}
+
+#[test]
+fn a_tab_that_is_gone_deletes_nothing_and_says_what_to_do() {
+    let (mut world, sheet) = World::with_products();
+    sheet.delete_tab();
+    let said = stopped(&mut world, "tab_gone");
+    assert!(
+        said.contains("Version history") && said.contains("unregister"),
+        "{said}"
+    );
+    assert_eq!(world.db.count("SELECT count(*) FROM products"), 3);
+    // The way on that it names.
+    world
+        .db
+        .run("SELECT sheet_sync.unregister_table('products')");
+    let sheet = world.map("products");
+    sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2\n 3 | Gear | 3");
+}
+
+#[test]
+fn a_header_that_stands_twice_is_not_guessed_at() {
+    let (mut world, sheet) = World::with_products();
+    sheet.set("D1", "price");
+    let said = stopped(&mut world, "header_doubled");
+    assert!(
+        said.contains("\"price\"") && said.contains("Rename"),
+        "{said}"
+    );
+    world.db.run("UPDATE products SET price = 10 WHERE id = 1");
+    sheet.set("D1", "");
+    sheet.shows("id | name | price\n 1 | Bolt | 10\n 2 | Nut | 2\n 3 | Gear | 3");
+    goes_on(&mut world);
+}
+
+#[test]
+fn an_emptied_header_row_is_no_deletion() {
+    let (mut world, sheet) = World::with_products();
+    sheet.delete_rows(1, 4);
+    let said = stopped(&mut world, "header_missing");
+    assert!(said.contains("version history"), "{said}");
+    assert_eq!(world.db.count("SELECT count(*) FROM products"), 3);
+    let undone = [
+        "id | name | price",
+        "1 | Bolt | 1",
+        "2 | Nut | 2",
+        "3 | Gear | 3",
+    ];
+    let cells = |line: &str| line.split(" | ").map(str::to_owned).collect();
+    sheet.type_at("A1", &undone.map(cells));
+    goes_on(&mut world);
+    world.table_shows("products", "id | name\n 1 | Bolt\n 2 | Nut\n 3 | Gear");
+}
+
+#[test]
+fn everything_changed_at_once_is_asked_about_and_undone_in_the_sheet() {
+    let (mut world, sheet) = parts(40);
+    world.at_once("parts", |_| {
+        let rows: Vec<Vec<String>> = (1..=40)
+            .map(|n| vec![format!("other {n}"), (1000 + n).to_string()])
+            .collect();
+        sheet.type_at("B2", &rows);
+    });
+    let said = stopped(&mut world, "everything_changed");
+    assert!(
+        said.contains("confirm_deletes") && said.contains("Undo"),
+        "{said}"
+    );
+    assert_eq!(
+        world
+            .db
+            .count("SELECT count(*) FROM parts WHERE stock > 1000"),
+        0
+    );
+    let rows: Vec<Vec<String>> = (1..=40)
+        .map(|n| vec![format!("part {n}"), n.to_string()])
+        .collect();
+    sheet.type_at("B2", &rows);
+    goes_on(&mut world);
+    assert_eq!(
+        world
+            .db
+            .count("SELECT count(*) FROM parts WHERE stock > 1000"),
+        0
+    );
+}
+
+#[test]
+fn everything_changed_at_once_goes_on_when_it_was_meant() {
+    let (mut world, sheet) = parts(40);
+    world.at_once("parts", |_| {
+        let rows: Vec<Vec<String>> = (1..=40)
+            .map(|n| vec![format!("other {n}"), (1000 + n).to_string()])
+            .collect();
+        sheet.type_at("B2", &rows);
+    });
+    stopped(&mut world, "everything_changed");
+    world.db.run("SELECT sheet_sync.confirm_deletes('parts')");
+    wait_for("all of it", 40, || {
+        world
+            .db
+            .count("SELECT count(*) FROM parts WHERE stock > 1000")
+    });
+    goes_on(&mut world);
+}
+
+#[test]
+fn a_mass_delete_in_the_sheet_that_is_undone_goes_on_by_itself() {
+    let (mut world, sheet) = parts(60);
+    let kept: Vec<Vec<String>> = sheet.rows().split_off(3);
+    sheet.delete_rows(4, 58);
+    let said = stopped(&mut world, "mass_delete");
+    assert!(said.contains("confirm_deletes"), "{said}");
+    assert_eq!(world.db.count("SELECT count(*) FROM parts"), 60);
+    sheet.type_at("A4", &kept);
+    goes_on(&mut world);
+    assert_eq!(world.db.count("SELECT count(*) FROM parts"), 60);
+    world.both_equal("parts", &sheet);
+}
