@@ -210,6 +210,16 @@ impl Google {
         Book::new(Arc::clone(&self.office), title)
     }
 
+    /// One of another country.
+    pub fn spreadsheet_in(&self, title: &str, locale: &str, time_zone: &str) -> Book {
+        let settings = json!({"title": title, "locale": locale, "timeZone": time_zone});
+        Book::made(
+            Arc::clone(&self.office),
+            settings,
+            json!([{"title": "Sheet1"}]),
+        )
+    }
+
     /// One with these tabs, as sheetd's control endpoint takes them.
     pub fn spreadsheet_of(&self, tabs: Value) -> Book {
         Book::of(Arc::clone(&self.office), "Book", tabs)
