@@ -60,6 +60,10 @@ COMMENT ON FUNCTION sheet_sync.set_credential IS 'Store a service-account key (t
 CREATE FUNCTION sheet_sync.drop_credential(name text) RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'drop_credential_wrapper';
 COMMENT ON FUNCTION sheet_sync.drop_credential IS 'Forget a service-account key; its mappings wait until it is set again. Answers whether there was one.';
 
+CREATE FUNCTION sheet_sync.doctor(timeout interval DEFAULT '60 s')
+    RETURNS TABLE (subject text, "check" text, ok boolean, detail text, hint text) LANGUAGE c AS 'MODULE_PATHNAME', 'doctor_wrapper';
+COMMENT ON FUNCTION sheet_sync.doctor IS 'Examine worker, credentials, clock, quota, and each mapping''s sharing, tab and header: a line per check, with what to do. The worker asks Google.';
+
 CREATE FUNCTION sheet_sync._live() RETURNS TABLE (
     mapping_id integer, phase text, last_cycle_at timestamptz, last_read_at timestamptz, poll_interval interval, rate_limited_until timestamptz,
     requests_this_minute bigint, rows_done bigint, rows_total bigint, phase_started_at timestamptz)
@@ -85,6 +89,18 @@ CREATE TABLE sheet_sync._preview (
 );
 COMMENT ON TABLE sheet_sync._preview IS 'Answers to preview(), until they are fetched.';
 REVOKE ALL ON sheet_sync._preview FROM PUBLIC;
+
+CREATE TABLE sheet_sync._finding (
+    request_id  bigint NOT NULL,
+    line        integer NOT NULL,
+    subject     text NOT NULL,
+    check_name  text NOT NULL,
+    ok          boolean NOT NULL,
+    detail      text NOT NULL,
+    hint        text
+);
+COMMENT ON TABLE sheet_sync._finding IS 'Answers to doctor(), until they are fetched.';
+REVOKE ALL ON sheet_sync._finding FROM PUBLIC;
 
 CREATE VIEW sheet_sync.status WITH (security_barrier) AS
 SELECT m.id AS mapping_id, m.table_name, m.spreadsheet_id, m.sheet_title AS sheet, m.direction, m.state, m.reason, m.hint, m.retry_at,
@@ -119,13 +135,14 @@ FROM sheet_sync._capability c CROSS JOIN LATERAL pg_catalog.jsonb_each_text(c.an
 COMMENT ON VIEW sheet_sync.capability IS 'What the service was seen to do where its documentation says nothing: tried once per account, in a hidden tab that is removed afterwards.';
 GRANT SELECT ON sheet_sync.status, sheet_sync.progress TO PUBLIC;
 
--- Nobody but the owner runs what stands behind the public functions; keys are for superusers, who may grant that on.
+-- Nobody but the owner runs what stands behind the public functions; keys, and doctor(), which shows whatever there is, are for
+-- superusers, who may grant that on.
 DO $$
 DECLARE
     function regprocedure;
 BEGIN
     FOR function IN SELECT p.oid FROM pg_catalog.pg_proc p
-                    WHERE p.pronamespace = 'sheet_sync'::regnamespace AND (p.proname LIKE E'\\_%' OR p.proname IN ('set_credential', 'drop_credential')) LOOP
+                    WHERE p.pronamespace = 'sheet_sync'::regnamespace AND (p.proname LIKE E'\\_%' OR p.proname IN ('set_credential', 'drop_credential', 'doctor')) LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
     END LOOP;
     -- Checks that run as whoever edits a mapping, and what the views read.

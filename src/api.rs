@@ -8,6 +8,7 @@ use crate::postgres::statement::{Arg, Row, Session};
 use crate::shared;
 
 mod credential;
+mod doctor;
 mod live;
 mod manage;
 mod preview;

@@ -1,7 +1,7 @@
 //! Google's quota, kept in shared memory: all workers of the cluster spend one account's requests together.
 
 use engine::effect::Failure;
-use google::governor::{Caller, Decision, Governor, Limits, Need, Priority, exhausted, name};
+use google::governor::{Caller, Decision, Governor, Kind, Limits, Need, Priority, exhausted, name};
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -52,6 +52,16 @@ pub fn ask(caller: Caller, need: Need, interactive: bool) -> Result<(), Duration
 pub fn count(caller: Caller, surplus: Need) {
     if surplus != Need::default() {
         GOVERNOR.exclusive().0.count(now(), caller, surplus);
+    }
+}
+
+/// Reads and writes that the account was granted in the last minute.
+pub fn used(caller: Caller) -> Need {
+    let mut governor = GOVERNOR.exclusive();
+    let mut of = |kind| governor.0.used(now(), caller.account, kind);
+    Need {
+        reads: of(Kind::Read),
+        writes: of(Kind::Write),
     }
 }
 

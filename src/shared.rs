@@ -261,6 +261,8 @@ pub enum RequestKind {
     Push,
     Pull,
     Preview,
+    /// `doctor()`: about the whole database, so the mapping is 0.
+    Examine,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

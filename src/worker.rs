@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use crate::postgres::transaction::transaction;
 use crate::postgres::{process, role};
 use crate::quota;
-use crate::shared::{self, Answer as RequestAnswer};
+use crate::shared::{self, Answer as RequestAnswer, RequestKind};
 
 mod capabilities;
 mod credentials;
 mod database;
 mod dirty;
+mod examine;
 mod http;
 mod mappings;
 mod reads;
@@ -39,6 +40,7 @@ pub struct Shared {
     pub probing: HashSet<String>,
     /// What the runners want to read in this turn.
     pub reads: Vec<reads::Wanted>,
+    pub examinations: Vec<examine::Examination>,
 }
 
 #[pg_guard]
@@ -80,6 +82,7 @@ fn run(database: pg_sys::Oid) {
         sessions: credentials::Sessions::default(),
         probing: HashSet::new(),
         reads: Vec::new(),
+        examinations: Vec::new(),
     };
     let mut runners: HashMap<i32, Runner> = HashMap::new();
     let mut swept = Instant::now();
@@ -92,7 +95,7 @@ fn run(database: pg_sys::Oid) {
         let rest = looked.map_or(Duration::ZERO, |at| LOOK_EVERY.saturating_sub(at.elapsed()));
         if rest.is_zero() {
             process::report_activity(Some("looking for work"));
-            if !look(database, &mut runners) {
+            if !look(database, &mut shared, &mut runners) {
                 return;
             }
             if looked.is_none() {
@@ -108,6 +111,10 @@ fn run(database: pg_sys::Oid) {
             );
             let mut sent = finished.sent;
             for (address, answer) in finished.answers {
+                if let http::Answer::Examined(examined) = answer {
+                    examine::answered(&mut shared, address.ticket, examined);
+                    continue;
+                }
                 if matches!(answer, http::Answer::Probed(_)) {
                     // Whoever asked may be gone; those that wait look again.
                     shared.probing.clear();
@@ -147,8 +154,8 @@ fn books(runners: &HashMap<i32, Runner>) -> u32 {
 }
 
 /// Take in what the catalog says, and the calls that wait; false where the extension is gone.
-fn look(database: pg_sys::Oid, runners: &mut HashMap<i32, Runner>) -> bool {
-    shared::about_to_look(database);
+fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, Runner>) -> bool {
+    crate::shared::about_to_look(database);
     let glances = match transaction(mappings::glance) {
         Ok(Some(glances)) => glances,
         Ok(None) => return false,
@@ -162,7 +169,7 @@ fn look(database: pg_sys::Oid, runners: &mut HashMap<i32, Runner>) -> bool {
         }
     };
     let known: Vec<i32> = glances.iter().map(|glance| glance.id).collect();
-    shared::forget_live(database, &known);
+    crate::shared::forget_live(database, &known);
     runners.retain(|id, runner| {
         let stays = known.contains(id);
         if !stays {
@@ -182,10 +189,14 @@ fn look(database: pg_sys::Oid, runners: &mut HashMap<i32, Runner>) -> bool {
             states::forget_mapping(glance.id);
         }
     }
-    for (request, mapping, kind) in shared::take_requests(database) {
+    for (request, mapping, kind) in crate::shared::take_requests(database) {
+        if kind == RequestKind::Examine {
+            examine::begin(shared, database, request);
+            continue;
+        }
         match runners.get_mut(&mapping) {
             Some(runner) => runner.request(request, kind),
-            None => shared::answer_request(
+            None => crate::shared::answer_request(
                 request,
                 &RequestAnswer::Failed {
                     message: format!("the sync worker knows no mapping {mapping}"),

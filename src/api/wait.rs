@@ -117,11 +117,7 @@ pub fn ask(
         .into_iter()
         .map(|mapping| match Ticket::post(database, mapping, kind) {
             Some(ticket) => (mapping, ticket),
-            None => refuse(
-                PgSqlErrorCode::ERRCODE_TOO_MANY_CONNECTIONS,
-                "too many calls wait for the sync worker already",
-                "Try again in a moment.",
-            ),
+            None => refuse_more(),
         })
         .collect();
     shared::wake_worker(database);
@@ -131,16 +127,41 @@ pub fn ask(
             (
                 mapping,
                 ticket.id(),
-                wait(mapping, &ticket, started, timeout),
+                wait(
+                    &format!("the cycle of mapping {mapping}"),
+                    &ticket,
+                    started,
+                    timeout,
+                ),
             )
         })
         .collect()
 }
 
+/// Ask for something that is about no mapping; answers the request's id once it is done.
+pub fn ask_worker(timeout: Interval, kind: RequestKind) -> u64 {
+    let timeout = Duration::from_micros(timeout.as_micros().max(0) as u64);
+    let database = process::my_database();
+    let Some(ticket) = Ticket::post(database, 0, kind) else {
+        refuse_more();
+    };
+    shared::wake_worker(database);
+    wait("the sync worker's answer", &ticket, Instant::now(), timeout);
+    ticket.id()
+}
+
+fn refuse_more() -> ! {
+    refuse(
+        PgSqlErrorCode::ERRCODE_TOO_MANY_CONNECTIONS,
+        "too many calls wait for the sync worker already",
+        "Try again in a moment.",
+    )
+}
+
 /// A worker that is being restarted is waited for so long before that is an error.
 const WORKER_GRACE: Duration = Duration::from_secs(10);
 
-fn wait(mapping: i32, ticket: &Ticket, started: Instant, timeout: Duration) -> Counts {
+fn wait(what: &str, ticket: &Ticket, started: Instant, timeout: Duration) -> Counts {
     let database = process::my_database();
     let mut worker_seen = Instant::now();
     loop {
@@ -166,7 +187,7 @@ fn wait(mapping: i32, ticket: &Ticket, started: Instant, timeout: Duration) -> C
             refuse(
                 PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
                 format!(
-                    "the cycle of mapping {mapping} did not end within {} s",
+                    "{what} did not come to its end within {} s",
                     timeout.as_secs_f64()
                 ),
                 "It goes on all the same; SELECT * FROM sheet_sync.status shows how far it is.",

@@ -28,30 +28,39 @@ impl Sessions {
         {
             return Ok(session.clone());
         }
-        let key = ServiceAccountKey::parse(&text).map_err(|error| {
-            failure(
-                "key_invalid",
-                format!("the key of credential \"{credential}\" cannot be used: {error}"),
-                error.hint().to_owned(),
-            )
-        })?;
-        let options = Options {
-            sheets_endpoint: settings::sheets_endpoint(),
-            drive_endpoint: format!(
-                "{}/drive/v3",
-                settings::drive_endpoint().trim_end_matches('/')
-            ),
-            timeout: settings::http_timeout(),
-            ..Options::default()
-        };
-        let session = Arc::new(GoogleSession::new(Client::new(
-            Arc::new(Identity::new(key)),
-            &options,
-        )));
+        let session = open(credential, &text)?;
         self.open
             .insert(credential.to_owned(), (session.clone(), text));
         Ok(session)
     }
+}
+
+/// One that shares nothing with those in use, not even a token: to see whether the key as it is stored now is good.
+pub fn fresh(credential: &str) -> Result<Arc<GoogleSession>, Failure> {
+    open(credential, &read_key(credential)?)
+}
+
+fn open(credential: &str, text: &str) -> Result<Arc<GoogleSession>, Failure> {
+    let key = ServiceAccountKey::parse(text).map_err(|error| {
+        failure(
+            "key_invalid",
+            format!("the key of credential \"{credential}\" cannot be used: {error}"),
+            error.hint().to_owned(),
+        )
+    })?;
+    let options = Options {
+        sheets_endpoint: settings::sheets_endpoint(),
+        drive_endpoint: format!(
+            "{}/drive/v3",
+            settings::drive_endpoint().trim_end_matches('/')
+        ),
+        timeout: settings::http_timeout(),
+        ..Options::default()
+    };
+    Ok(Arc::new(GoogleSession::new(Client::new(
+        Arc::new(Identity::new(key)),
+        &options,
+    ))))
 }
 
 fn read_key(credential: &str) -> Result<String, Failure> {

@@ -3,7 +3,7 @@
 
 use engine::effect::{Class, Failure, SheetEffect, SheetOutcome};
 use google::governor::{Caller, Need};
-use google::sheet::{Capabilities, Overview, Tab};
+use google::sheet::{Capabilities, Finding, Overview, Patient, Tab};
 use google::{Session, Target, sent_by_this_thread};
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -34,6 +34,10 @@ pub enum Work {
         target: Target,
         effect: SheetEffect,
     },
+    /// An account, and the tabs that it is used for.
+    Examine {
+        patients: Vec<Patient>,
+    },
 }
 
 pub enum Answer {
@@ -43,6 +47,14 @@ pub enum Answer {
     TabAdded(Result<Tab, Failure>),
     Probed(Result<Capabilities, Failure>),
     Performed(Result<SheetOutcome, Failure>),
+    Examined(Examined),
+}
+
+/// What was found about an account, and about each tab asked for; no tab where the account itself cannot be used.
+#[derive(Debug, Default)]
+pub struct Examined {
+    pub account: Vec<Finding>,
+    pub tabs: Vec<Vec<Finding>>,
 }
 
 /// On whose account a piece of work goes, and what of the quota it was granted.
@@ -216,6 +228,7 @@ fn carry_out(job: &Job) -> Vec<(Address, Answer)> {
                 spreadsheet_id,
                 title,
             } => one(Answer::TabAdded(job.session.add_tab(spreadsheet_id, title))),
+            Work::Examine { patients } => one(Answer::Examined(examine(&job.session, patients))),
             Work::Perform { target, effect } => {
                 one(Answer::Performed(job.session.perform(target, effect)))
             }
@@ -234,6 +247,16 @@ fn carry_out(job: &Job) -> Vec<(Address, Answer)> {
     })
 }
 
+fn examine(session: &Session, patients: &[Patient]) -> Examined {
+    let account = session.examine_account();
+    let usable = account.iter().all(|one| one.ok || one.check != "token");
+    let patients = patients.iter().filter(|_| usable);
+    Examined {
+        tabs: patients.map(|one| session.examine_tab(one)).collect(),
+        account,
+    }
+}
+
 fn failed(to: &[Address], work: &Work, failure: &Failure) -> Vec<(Address, Answer)> {
     let answer = || {
         let failure = failure.clone();
@@ -242,6 +265,10 @@ fn failed(to: &[Address], work: &Work, failure: &Failure) -> Vec<(Address, Answe
             Work::LookInBin { .. } => Answer::LookedInBin(Err(failure)),
             Work::Probe { .. } => Answer::Probed(Err(failure)),
             Work::AddTab { .. } => Answer::TabAdded(Err(failure)),
+            Work::Examine { .. } => Answer::Examined(Examined {
+                account: vec![Finding::failed("token", &failure)],
+                tabs: Vec::new(),
+            }),
             Work::Read { .. } | Work::Perform { .. } => Answer::Performed(Err(failure)),
         }
     };

@@ -174,6 +174,7 @@ pub fn sweep() {
 pub fn forget_previews() {
     store(|session| {
         session.execute("DELETE FROM sheet_sync._preview", &[]);
+        session.execute("DELETE FROM sheet_sync._finding", &[]);
     });
 }
 

@@ -108,6 +108,14 @@ impl Book {
             &json!({"shared": shared}),
         );
     }
+
+    /// Shares it with the service account as a `reader` or `writer`.
+    pub fn share_as(&self, role: &str) {
+        self.office.post(
+            &format!("spreadsheets/{}/share", self.id),
+            &json!({"shared": true, "role": role}),
+        );
+    }
 }
 
 fn tabs(office: &Office, id: &str) -> Vec<(i64, String)> {

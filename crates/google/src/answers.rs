@@ -279,4 +279,11 @@ pub struct File {
     pub name: String,
     pub mime_type: String,
     pub trashed: bool,
+    pub capabilities: FileCapabilities,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct FileCapabilities {
+    pub can_edit: bool,
 }

@@ -163,6 +163,7 @@ pub struct Identity {
 struct Token {
     text: String,
     refresh_at: Instant,
+    clock_ahead_seconds: Option<i64>,
 }
 
 impl fmt::Debug for Identity {
@@ -222,6 +223,12 @@ impl Identity {
         Ok(token.text)
     }
 
+    /// By how many seconds Google's clock was ahead of ours when it last gave a token; `None` where it did not say.
+    pub fn clock_ahead_seconds(&self) -> Option<i64> {
+        let slot = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref()?.clock_ahead_seconds
+    }
+
     /// Forget `refused`, unless another thread has replaced it already.
     pub fn discard(&self, refused: &str) {
         let mut slot = self.token.lock().unwrap_or_else(PoisonError::into_inner);
@@ -259,6 +266,7 @@ impl Identity {
                 Ok(Token {
                     text,
                     refresh_at: asked_at + life.saturating_sub(REFRESH_BEFORE_END),
+                    clock_ahead_seconds: clock_ahead(&answer),
                 })
             }
             None => Err(Error::NoToken(Box::new(refusal(
@@ -297,13 +305,14 @@ fn refusal(
         http_status: answer.status,
         error: mask(&error),
         description: mask(&description),
-        clock_ahead_seconds: answer
-            .date
-            .as_deref()
-            .and_then(http_date)
-            .map(|server| server - unix_seconds() as i64),
+        clock_ahead_seconds: clock_ahead(answer),
         retry_after_seconds: answer.retry_after_seconds,
     }
+}
+
+fn clock_ahead(answer: &Answer) -> Option<i64> {
+    let server = http_date(answer.date.as_deref()?)?;
+    Some(server - unix_seconds() as i64)
 }
 
 fn unix_seconds() -> u64 {

@@ -87,6 +87,11 @@ impl Client {
         self.identity.token(&self.http).map(drop)
     }
 
+    /// See [`Identity::clock_ahead_seconds`].
+    pub fn clock_ahead_seconds(&self) -> Option<i64> {
+        self.identity.clock_ahead_seconds()
+    }
+
     /// GET `/v4/spreadsheets/{id}{suffix}`.
     pub(crate) fn get<A: DeserializeOwned>(
         &self,

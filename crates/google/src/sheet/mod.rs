@@ -12,6 +12,7 @@
 mod anchors;
 mod capability;
 mod columns;
+mod examine;
 mod header;
 mod need;
 mod notes;
@@ -35,6 +36,7 @@ use crate::requests::{BatchUpdate, GridProperties, Request, SheetProperties};
 pub use anchors::{ANCHOR_KEY, STAMP_KEY};
 pub use capability::{Answered, Capabilities, Missing, Nulls};
 pub use columns::COLUMN_KEY;
+pub use examine::{Finding, Patient};
 pub use notes::NOTE_PREFIX;
 
 /// The tab that a mapping is tied to.

@@ -1,0 +1,183 @@
+//! What `doctor()` asks of Google: about an account, and about a tab.
+
+use engine::effect::Failure;
+use engine::value::Cell;
+
+use super::{Session, Target};
+use crate::answers;
+use crate::error::Purpose;
+
+/// A clock that is further off than this is worth mending: a token is refused when it seems to come from the future.
+const CLOCK_OFF_SECONDS: i64 = 60;
+
+/// What one check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// A short stable word.
+    pub check: &'static str,
+    pub ok: bool,
+    pub detail: String,
+    /// What to do; empty where nothing is to be done.
+    pub hint: String,
+}
+
+impl Finding {
+    pub fn good(check: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            check,
+            ok: true,
+            detail: detail.into(),
+            hint: String::new(),
+        }
+    }
+
+    pub fn bad(check: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            check,
+            ok: false,
+            detail: detail.into(),
+            hint: hint.into(),
+        }
+    }
+
+    pub fn failed(check: &'static str, failure: &Failure) -> Self {
+        Self::bad(check, &failure.message, &failure.hint)
+    }
+}
+
+/// The tab to examine, and what should stand in it.
+#[derive(Clone, Debug)]
+pub struct Patient {
+    pub spreadsheet_id: String,
+    /// `None` while the mapping has not found its tab.
+    pub sheet_id: Option<i32>,
+    /// 1-based.
+    pub header_row: u32,
+    pub headers: Vec<String>,
+    /// Cells are written, so it takes more than being allowed to read.
+    pub writes: bool,
+}
+
+impl Session {
+    /// Whether Google gives a token, for what it may be used, and whether our clock agrees with Google's.
+    pub fn examine_account(&self) -> Vec<Finding> {
+        let email = self.client.identity().email();
+        if let Err(failure) = self.judged(Purpose::Read, "", self.client.check_key()) {
+            return vec![Finding::failed("token", &failure)];
+        }
+        // The token is asked for with just the scope that is needed, and Google gives none that has less.
+        let token = Finding::good(
+            "token",
+            format!("Google gives {email} a token for spreadsheets"),
+        );
+        let clock = self.client.clock_ahead_seconds().map(|ahead| {
+            let off = ahead.abs();
+            let detail = format!("Google's clock and this server's differ by {off} s");
+            match off <= CLOCK_OFF_SECONDS {
+                true => Finding::good("clock", detail),
+                false => Finding::bad(
+                    "clock",
+                    detail,
+                    "Let a time service (NTP) set the server's clock.",
+                ),
+            }
+        });
+        std::iter::once(token).chain(clock).collect()
+    }
+
+    /// Whether a spreadsheet can be reached and written, and whether tab and header are as they should be.
+    pub fn examine_tab(&self, patient: &Patient) -> Vec<Finding> {
+        let overview = match self.open(&patient.spreadsheet_id) {
+            Ok(overview) => overview,
+            Err(failure) => return vec![Finding::failed("sharing", &failure)],
+        };
+        let mut findings = vec![self.sharing(patient, &overview.title)];
+        let Some(sheet_id) = patient.sheet_id else {
+            return findings;
+        };
+        let Some(tab) = overview.tabs.iter().find(|tab| tab.sheet_id == sheet_id) else {
+            findings.push(Finding::bad(
+                "tab",
+                "the spreadsheet has no such tab any more",
+                "Undo its deletion in Google Sheets, or end the mapping with sheet_sync.unregister_table().",
+            ));
+            return findings;
+        };
+        findings.push(Finding::good("tab", format!("\"{}\"", tab.title)));
+        findings.push(self.header(patient, sheet_id));
+        findings
+    }
+
+    /// Only Drive tells what we may do without doing it; where its API is switched off, that we can read is all that is known.
+    fn sharing(&self, patient: &Patient, title: &str) -> Finding {
+        let file = self
+            .client
+            .file::<answers::File>(&patient.spreadsheet_id, "trashed,capabilities(canEdit)");
+        let email = self.client.identity().email();
+        match file {
+            Ok(file) if file.trashed => Finding::bad(
+                "sharing",
+                format!("\"{title}\" is in the bin"),
+                "Restore it in Google Drive, or end the mapping with sheet_sync.unregister_table().",
+            ),
+            Ok(file) if patient.writes && !file.capabilities.can_edit => Finding::bad(
+                "sharing",
+                format!("{email} may read \"{title}\" and not edit it"),
+                format!("Share the spreadsheet with {email} as an editor."),
+            ),
+            Ok(_) if patient.writes => {
+                Finding::good("sharing", format!("{email} may edit \"{title}\""))
+            }
+            _ => Finding::good("sharing", format!("{email} may read \"{title}\"")),
+        }
+    }
+
+    fn header(&self, patient: &Patient, sheet_id: i32) -> Finding {
+        let target = Target {
+            spreadsheet_id: patient.spreadsheet_id.clone(),
+            sheet_id,
+            header_row: patient.header_row,
+            checkbox_columns: Vec::new(),
+        };
+        let first = patient.header_row.saturating_sub(1);
+        let read = self.read_rows(&target, first, patient.header_row);
+        let cells = match self.judged(Purpose::Read, &patient.spreadsheet_id, read) {
+            Ok(rows) => rows.into_iter().next().unwrap_or_default(),
+            Err(failure) => return Finding::failed("header", &failure),
+        };
+        let folded = |text: &str| text.trim().to_lowercase();
+        let shown: Vec<String> = cells
+            .iter()
+            .map(|cell| match cell {
+                Cell::Text(text) => folded(text),
+                Cell::Number(number) => number.to_string(),
+                Cell::Bool(_) | Cell::Empty => String::new(),
+            })
+            .collect();
+        let times = |header: &&String| {
+            let header = folded(header);
+            shown.iter().filter(|one| **one == header).count()
+        };
+        let off: Vec<&str> = patient
+            .headers
+            .iter()
+            .filter(|header| times(header) != 1)
+            .map(String::as_str)
+            .collect();
+        match off.as_slice() {
+            [] => Finding::good(
+                "header",
+                format!(
+                    "{} columns in row {}",
+                    patient.headers.len(),
+                    patient.header_row
+                ),
+            ),
+            off => Finding::bad(
+                "header",
+                format!("not once in row {}: {}", patient.header_row, off.join(", ")),
+                "Give each mapped column its header back, once.",
+            ),
+        }
+    }
+}

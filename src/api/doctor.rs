@@ -1,0 +1,91 @@
+//! `doctor()`: what is wrong, and what to do about it.
+
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+
+use super::{as_owner, required, wait};
+use crate::postgres::process;
+use crate::shared::{self, RequestKind};
+
+type Line = (
+    Option<String>,
+    Option<String>,
+    Option<bool>,
+    Option<String>,
+    Option<String>,
+);
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn doctor(
+    timeout: Option<Interval>,
+) -> TableIterator<
+    'static,
+    (
+        name!(subject, Option<String>),
+        name!(check, Option<String>),
+        name!(ok, Option<bool>),
+        name!(detail, Option<String>),
+        name!(hint, Option<String>),
+    ),
+> {
+    let timeout = required(timeout, "timeout");
+    TableIterator::new(match worker() {
+        Err(line) => vec![line],
+        Ok(line) => std::iter::once(line).chain(findings(timeout)).collect(),
+    })
+}
+
+/// Without a worker nothing else can be found out.
+fn worker() -> Result<Line, Line> {
+    let line = |ok, detail: String, hint: Option<&str>| {
+        (
+            Some("server".to_owned()),
+            Some("worker".to_owned()),
+            Some(ok),
+            Some(detail),
+            hint.map(str::to_owned),
+        )
+    };
+    if !shared::is_available() {
+        return Err(line(
+            false,
+            "sheet_sync is not loaded".to_owned(),
+            Some(
+                "Add sheet_sync to shared_preload_libraries in postgresql.conf and restart the server.",
+            ),
+        ));
+    }
+    match shared::worker_pid(process::my_database()) {
+        Some(pid) => Ok(line(true, format!("runs as process {pid}"), None)),
+        None => Err(line(
+            false,
+            "no sync worker runs for this database".to_owned(),
+            Some("Look for sheet_sync in the server's log; max_worker_processes may be too small."),
+        )),
+    }
+}
+
+/// The worker has committed its lines before it answered, so a statement that begins now sees them.
+fn findings(timeout: Interval) -> Vec<Line> {
+    let request = wait::ask_worker(timeout, RequestKind::Examine);
+    as_owner(
+        "WITH fetched AS (DELETE FROM sheet_sync._finding f USING (SELECT $1::pg_catalog.oid) caller WHERE f.request_id = $2 RETURNING f.*) \
+         SELECT subject, check_name, ok, detail, hint FROM fetched ORDER BY line",
+        vec![(request as i64).into()],
+    )
+    .into_iter()
+    .map(|row| {
+        let mut fields = row.into_iter();
+        let mut next = || fields.next().flatten();
+        (
+            next(),
+            next(),
+            next().map(|ok| ok == "t"),
+            next(),
+            next(),
+        )
+    })
+    .collect()
+}
