@@ -40,7 +40,8 @@ fn progress_rises_chunk_by_chunk_and_is_empty_afterwards() {
         held = next;
     }
     held.release();
-    seen.retain(|shown| shown != "0 of 0");
+    // Before the rows are counted, and when all are done and something else is still to be sent.
+    seen.retain(|shown| shown != "0 of 0" && shown != "5000 of 5000");
     seen.dedup();
     assert_eq!(
         seen,
