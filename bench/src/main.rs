@@ -20,7 +20,7 @@ type Part = fn(&mut Report);
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let mut report = Report::default();
-    let load = machine();
+    let before = load_average();
     let all: [(&str, Part); 6] = [
         ("capture", capture::run),
         ("reconcile", reconcile::run),
@@ -35,8 +35,10 @@ fn main() {
         }
     }
     if asked.is_empty() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let text = format!(
-            "# Results\n\nWritten by `make bench`: one run, release builds, everything on one machine{load}.\n{}",
+            "# Results\n\nWritten by `make bench`: one run, release builds, everything on one machine of {cores} cores. Its load average was {before} before the run and {} after it: what was above the number of cores then made times longer than they need be.\n{}",
+            load_average(),
             report.markdown()
         );
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
@@ -45,12 +47,9 @@ fn main() {
     }
 }
 
-/// How large the machine is and how busy it was before: where others compute too, times are longer than they need be.
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    match load.split_whitespace().next() {
-        Some(load) => format!(" of {cores} cores, whose load average before the run was {load}"),
-        None => format!(" of {cores} cores"),
-    }
+/// How many processes wanted to compute in the last minute.
+fn load_average() -> String {
+    let averages = std::fs::read_to_string("/proc/loadavg").expect("Linux has it");
+    let last_minute = averages.split_whitespace().next();
+    last_minute.unwrap_or("unknown").to_owned()
 }
