@@ -1,6 +1,6 @@
 //! Whatever people have made of their sheet besides cells: values arrive at the right rows, and what they made is still there.
 
-use e2e::{Sheet, World};
+use e2e::{Fault, Kind, Sheet, World};
 use serde_json::{Value, json};
 
 /// Four parts on both sides, with a column of people's own beside them.
@@ -219,6 +219,18 @@ fn protected_ranges() {
     );
     assert_eq!(world.db.one("SELECT price FROM refused WHERE id = 1"), "10");
     sheet.by_menu(json!([{"deleteProtectedRange": {"protectedRangeId": 7}}]));
+    // Google says so in the language of the spreadsheet.
+    let spanish = json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message":
+        "Invalid data[0]: Estás intentando editar una celda o un objeto protegidos."}});
+    let gate = world.google.gate();
+    gate.fault_on(Kind::Write, Fault::Answer(400, spanish), 1);
+    world.db.run("UPDATE refused SET price = 21 WHERE id = 2");
+    world.shows(
+        "SELECT key[1], side, code FROM sheet_sync.problem ORDER BY 1",
+        "1 | sheet | protected\n 2 | sheet | protected",
+    );
+    world.db.run("UPDATE refused SET price = 22 WHERE id = 2");
+    e2e::wait_for("the price", "22".to_owned(), || sheet.cell("C3"));
     // By itself it is tried again after a minute, and at once when the row changes.
     world.db.run("UPDATE refused SET price = 11 WHERE id = 1");
     e2e::wait_for("the price", "11".to_owned(), || sheet.cell("C2"));
@@ -264,6 +276,8 @@ fn a_grid_that_is_too_small_grows_and_a_full_spreadsheet_says_so() {
             Err(said)
         }
     });
+    // Rows that are there go on.
+    assert_eq!(sheet.cell("B2"), "Screw");
     assert_eq!(world.db.count("SELECT count(*) FROM full_up"), 2);
     book.wait_for_tab("vast").delete_tab();
     world.db.run("SELECT sheet_sync.resume('full_up')");

@@ -128,7 +128,7 @@ fn the_same_cell_changed_in_both_clusters_at_once() {
 
 #[test]
 fn a_promoted_standby_beside_a_primary_that_goes_on() {
-    for nth in 1..=5 {
+    for nth in [1, 3, 5] {
         let (mut old, sheet) = World::with_products();
         let mut new = old.standby();
         let held = old.google.hold(nth, When::After);

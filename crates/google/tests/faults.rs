@@ -95,6 +95,7 @@ fn every_refusal_has_a_class_a_reason_and_a_way_out() {
         (write(), plain(400, "INVALID_ARGUMENT", "Invalid data[0]: Estás intentando editar una celda o un objeto protegidos."), "protected", NeedsHuman, robot),
         (write(), plain(400, "INVALID_ARGUMENT", "Your input contains more than the maximum of 50000 characters in a single cell."), "invalid_cell", NeedsHuman, "50,000"),
         (claim(), plain(400, "INVALID_ARGUMENT", "This action would increase the number of cells in the workbook above the limit of 10000000 cells."), "grid_limit", NeedsHuman, "10,000,000"),
+        (claim(), plain(400, "INVALID_ARGUMENT", "This action would increase the number of columns in the sheet above the limit of 18278 columns."), "grid_limit", NeedsHuman, "18,278"),
         (claim(), plain(400, "INVALID_ARGUMENT", "Invalid requests[1].deleteDimension: range.startIndex is larger than current grid size (5)"), "stale_position", RetryNow, "itself"),
         (write(), error(400, "INVALID_ARGUMENT", "Invalid JSON payload received. Unknown name \"x\"", json!([])), "bad_request", OurBug, "report"),
         (write(), plain(400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 10485760 bytes."), "request_too_large", OurBug, "max_request_bytes"),

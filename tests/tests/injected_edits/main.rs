@@ -12,7 +12,7 @@ use e2e::World;
 use stage::Stage;
 
 /// What `make test` plays.
-const SCHEDULES: u64 = 120;
+const SCHEDULES: u64 = 100;
 /// So many failures are told before the rest is given up.
 const ENOUGH: usize = 10;
 

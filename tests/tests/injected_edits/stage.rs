@@ -12,6 +12,8 @@ const STEPS: usize = 3;
 const REQUESTS: usize = 5;
 /// How long the worker may look for work by itself before it is asked to: what it then does is another kind of cycle.
 const BY_ITSELF: Duration = Duration::from_millis(20);
+/// Whoever wins, the loser is kept.
+const POLICIES: [&str; 3] = ["last_write_wins", "database_wins", "sheet_wins"];
 /// Both sides are at rest after so many calls of sync().
 const CALLS: usize = 8;
 
@@ -66,7 +68,9 @@ impl Stage {
         let book = self.world.google.spreadsheet(&table);
         let sheet = book.first_tab();
         sheet.type_at("A1", &cells);
-        self.world.register(&table, &sheet, "");
+        let policy = POLICIES[dice.below(POLICIES.len())];
+        let options = format!("conflict_policy => '{policy}'");
+        self.world.register(&table, &sheet, &options);
         self.world.merged(&table);
         let mut played = Ok(());
         for number in 1..=STEPS {
