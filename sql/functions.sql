@@ -445,10 +445,25 @@ END
 $$;
 CREATE TRIGGER check_mapping BEFORE UPDATE ON sheet_sync.mapping FOR EACH ROW EXECUTE FUNCTION sheet_sync._check_mapping();
 
+-- Other rows belong in the sheet, or other changes are owed, than those that anybody has noted: the whole table is compared.
+CREATE FUNCTION sheet_sync._look_at_everything() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (NEW.id, NULL, clock_timestamp());
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER look_at_everything AFTER UPDATE ON sheet_sync.mapping FOR EACH ROW
+    WHEN ((OLD.row_filter, OLD.direction) IS DISTINCT FROM (NEW.row_filter, NEW.direction))
+    EXECUTE FUNCTION sheet_sync._look_at_everything();
+
 CREATE FUNCTION sheet_sync._column_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE sheet_sync.mapping SET generation = generation + 1 WHERE id = NEW.mapping_id;
+    IF NEW.direction <> OLD.direction THEN
+        INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (NEW.mapping_id, NULL, clock_timestamp());
+    END IF;
     RETURN NULL;
 END
 $$;

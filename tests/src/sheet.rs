@@ -359,6 +359,11 @@ impl Sheet {
         tabs.into_iter().find(own).expect("the tab is there")
     }
 
+    /// A person's own note on a cell.
+    pub fn put_note(&self, a1: &str, note: &str) {
+        self.edit(json!({"note": {"cell": a1, "note": note}}));
+    }
+
     pub fn rename_tab(&self, title: &str) {
         self.edit(json!({"rename_tab": title}));
     }
