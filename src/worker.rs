@@ -85,7 +85,8 @@ fn run(database: pg_sys::Oid) {
         examinations: Vec::new(),
     };
     let mut runners: HashMap<i32, Runner> = HashMap::new();
-    let mut swept = Instant::now();
+    // A worker that is often restarted sweeps all the same.
+    let mut swept: Option<Instant> = None;
     let mut looked: Option<Instant> = None;
     loop {
         if process::reload_settings_if_asked() {
@@ -131,9 +132,9 @@ fn run(database: pg_sys::Oid) {
             pgrx::check_for_interrupts!();
         }
         sleep = sleep.min(reads::send(&mut shared, &mut runners));
-        if swept.elapsed() > SWEEP_EVERY {
+        if swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
             states::sweep();
-            swept = Instant::now();
+            swept = Some(Instant::now());
         }
         process::report_activity(None);
         // Something may have been committed since the last look: then the next one is due in a moment.

@@ -76,3 +76,25 @@ fn faults() {
 fn complaints_about_other_tools() {
     play("complaints");
 }
+
+/// What the documentation says of who wins is played here, line by line.
+#[test]
+fn every_line_of_the_documented_table_is_a_scenario() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = root.join("../../docs/merging.md");
+    let page = std::fs::read_to_string(page).expect("docs/merging.md");
+    let link = "](../crates/engine/";
+    let linked: Vec<&str> = page
+        .split(link)
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')').map(|(path, _)| path))
+        .collect();
+    for path in &linked {
+        assert!(root.join(path).is_file(), "{path} is linked and not there");
+    }
+    for file in std::fs::read_dir(root.join("tests/scenarios/reconcile")).expect("scenarios") {
+        let name = file.expect("a scenario").file_name();
+        let path = format!("tests/scenarios/reconcile/{}", name.to_string_lossy());
+        assert!(linked.contains(&path.as_str()), "{path} is not linked");
+    }
+}

@@ -1,0 +1,190 @@
+//! Every type there and back: what the sheet shows of it, and what the table makes of what a person types.
+
+use e2e::World;
+
+/// Text of the cells B2, B3, … of a column.
+fn column(sheet: &e2e::Sheet, letter: &str, rows: usize) -> Vec<String> {
+    (2..rows + 2)
+        .map(|row| sheet.cell(&format!("{letter}{row}")))
+        .collect()
+}
+
+#[test]
+fn enums_arrays_json_domains_and_their_like_travel_as_text() {
+    let mut world = World::start();
+    world.db.run(
+        r#"CREATE TYPE mood AS ENUM ('calm', 'very cross');
+           CREATE DOMAIN percentage AS int CHECK (VALUE BETWEEN 0 AND 100);
+           CREATE TABLE things (id int PRIMARY KEY, mood mood, tags text[], doc jsonb, share percentage, net inet, span interval, raw bytea, code uuid, during int4range);
+           INSERT INTO things VALUES
+             (1, 'calm', '{a,"b c"}', '{"a": [1, null]}', 50, '10.0.0.1/8', '1 day 02:00', '\xdeadbeef', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '[1,5)'),
+             (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"#,
+    );
+    let sheet = world.map("things");
+    sheet.shows(
+        r#"id | mood | tags | doc | share | net | span | raw | code | during
+           1 | calm | {a,"b c"} | {"a": [1, null]} | 50 | 10.0.0.1/8 | 1 day 02:00:00 | \xdeadbeef | a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 | [1,5)
+           2"#,
+    );
+    sheet.type_at(
+        "B3",
+        &[[
+            "very cross",
+            "{x,NULL}",
+            "{\"b\":1}",
+            "100",
+            "::1",
+            "3 days",
+            "\\x00ff",
+            "a0eebc999c0b4ef8bb6d6bb9bd380a12",
+            "[2,7]",
+        ]
+        .map(str::to_owned)
+        .to_vec()],
+    );
+    world.shows(
+        "SELECT mood, tags, doc, share, net, span, raw, code, during FROM things WHERE id = 2",
+        r#"very cross | {x,NULL} | {"b": 1} | 100 | ::1 | 3 days | \x00ff | a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12 | [2,8)"#,
+    );
+    // What the table made of it is what the sheet shows then.
+    e2e::wait_for("the range as the table has it", "[2,8)".to_owned(), || {
+        sheet.cell("J3")
+    });
+    world.quiet();
+    sheet.set("B2", "furious");
+    sheet.set("E2", "101");
+    world.shows(
+        "SELECT column_name, code FROM sheet_sync.problem ORDER BY 1",
+        "mood | 22P02\n share | 23514",
+    );
+    world.shows("SELECT mood, share FROM things WHERE id = 1", "calm | 50");
+    sheet.set("B2", "calm");
+    sheet.set("E2", "51");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+    world.shows("SELECT mood, share FROM things WHERE id = 1", "calm | 51");
+}
+
+#[test]
+fn numbers_that_no_double_holds_keep_every_digit() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE numbers (id int PRIMARY KEY, big int8, exact numeric, single float4, double float8);
+         INSERT INTO numbers VALUES
+           (1, 9007199254740992, 0.1, 0.1, 0.1),
+           (2, 9007199254740993, 123456789012345678.901234567890, 'Infinity', '-Infinity'),
+           (3, -9223372036854775808, 'NaN', 'NaN', 5e-324),
+           (4, 0, -0.00, '-0', 1.7976931348623157e308)",
+    );
+    let before = world.db.table("SELECT * FROM numbers ORDER BY id");
+    let sheet = world.map("numbers");
+    e2e::wait_for("five rows", 5, || sheet.rows().len());
+    assert_eq!(
+        column(&sheet, "B", 3),
+        [
+            // The largest that is a number; the others are texts.
+            "9007199254740992.0",
+            "9007199254740993",
+            "-9223372036854775808"
+        ]
+    );
+    assert_eq!(
+        column(&sheet, "C", 3),
+        ["0.1", "123456789012345678.901234567890", "NaN"]
+    );
+    assert_eq!(column(&sheet, "D", 3), ["0.1", "Infinity", "NaN"]);
+    world.quiet();
+    assert_eq!(before, world.db.table("SELECT * FROM numbers ORDER BY id"));
+    sheet.set("B2", "'9007199254740995");
+    sheet.set("C2", "'12345678901234567890.5");
+    world.shows(
+        "SELECT big, exact FROM numbers WHERE id = 1",
+        "9007199254740995 | 12345678901234567890.5",
+    );
+    world.quiet();
+}
+
+#[test]
+fn days_and_moments_at_the_edges_come_back_as_they_were() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE moments (id int PRIMARY KEY, day date, clock time, local timestamp, instant timestamptz);
+         INSERT INTO moments VALUES
+           (1, '1900-01-01', '00:00', '1900-01-01 00:00:00.000001', '2024-03-31 00:59:59.999999+00'),
+           (2, '1899-12-30', '23:59:59.999999', '2024-02-29 12:34:56.789012', '2024-03-31 01:00:00+00'),
+           (3, '1899-12-29', '12:00', '0044-03-15 12:00 BC', '2024-10-27 00:30:00+00'),
+           (4, '0044-03-15 BC', '24:00', 'infinity', '2024-10-27 01:30:00+00'),
+           (5, 'infinity', NULL, '-infinity', 'infinity')",
+    );
+    let before = world.db.table("SELECT * FROM moments ORDER BY id");
+    // Its clocks change on the last Sundays of March and October.
+    let book = world
+        .google
+        .spreadsheet_in("Wien", "de_AT", "Europe/Vienna");
+    let sheet = book.empty_tab("moments");
+    world.register("moments", &sheet, "");
+    world.merged("moments");
+    e2e::wait_for("six rows", 6, || sheet.rows().len());
+    assert_eq!(column(&sheet, "B", 2), ["2", "0"]);
+    assert_eq!(
+        column(&sheet, "B", 5)[2..],
+        ["1899-12-29", "0044-03-15 BC", "infinity"]
+    );
+    world.quiet();
+    // The sheet is read anew by a worker that remembers nothing: what it shows means what the table has.
+    world.db.run("SELECT sheet_sync.resync('moments')");
+    world.merged("moments");
+    world.quiet();
+    assert_eq!(before, world.db.table("SELECT * FROM moments ORDER BY id"));
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM sheet_sync.conflict"),
+        0
+    );
+}
+
+#[test]
+fn texts_of_every_make_come_back_to_the_letter() {
+    let mut world = World::start();
+    world.db.run(
+        r"CREATE TABLE texts (id int PRIMARY KEY, body text NOT NULL, maybe text);
+          INSERT INTO texts VALUES
+            (1, '', NULL), (2, '007', '+1'), (3, '=1+1', '-1'), (4, '@home', '''quoted'),
+            (5, E'a\tb\nc', E' blanks around '), (6, '👩‍👩‍👧 é', 'TRUE'), (7, '1/2/24', '1e5'),
+            (8, repeat('x', 50000), NULL)",
+    );
+    let before = world.db.table("SELECT * FROM texts ORDER BY id");
+    let sheet = world.map("texts");
+    e2e::wait_for("nine rows", 9, || sheet.rows().len());
+    world.quiet();
+    world.db.run("SELECT sheet_sync.resync('texts')");
+    world.merged("texts");
+    world.quiet();
+    assert_eq!(before, world.db.table("SELECT * FROM texts ORDER BY id"));
+    assert_eq!(sheet.cell("B4"), "=1+1");
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM sheet_sync.conflict"),
+        0
+    );
+}
+
+#[test]
+fn keys_of_any_default_are_given_to_rows_typed_without_one() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE by_serial (id serial PRIMARY KEY, what text NOT NULL);
+         CREATE TABLE by_uuid (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), what text NOT NULL);
+         CREATE TABLE by_identity (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text NOT NULL, twice text GENERATED ALWAYS AS (what || what) STORED)",
+    );
+    for table in ["by_serial", "by_uuid", "by_identity"] {
+        let sheet = world.map(table);
+        sheet.type_at("A2", &[vec![String::new(), "typed".to_owned()]]);
+        let sql = format!("SELECT count(*) FROM {table} WHERE what = 'typed'");
+        world.shows(&sql, "1");
+        let key = world.db.one(&format!("SELECT id FROM {table}"));
+        e2e::wait_for("the key", key, || sheet.cell("A2"));
+        world
+            .db
+            .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
+        assert_eq!(world.db.one(&sql), "1", "no second row of {table}");
+    }
+    world.shows("SELECT twice FROM by_identity", "typedtyped");
+}
