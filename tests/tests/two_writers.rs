@@ -21,8 +21,13 @@ fn two_clusters() -> (World, World, Sheet) {
 fn all_equal(one: &mut World, other: &mut World, sheet: &Sheet, keys: &[u32]) {
     let expected: Vec<String> = keys.iter().map(ToString::to_string).collect();
     e2e::wait_until("both tables and the sheet to be equal", || {
-        one.differences("products", sheet)?;
-        other.differences("products", sheet)?;
+        for world in [&mut *one, &mut *other] {
+            let said = "SELECT concat_ws(' · ', state, reason, retry_at, dirty_keys, last_cycle_at) FROM sheet_sync.status";
+            world.differences("products", sheet).map_err(|mut found| {
+                found.push(world.db.one(said));
+                found
+            })?;
+        }
         let mut shown: Vec<String> = sheet
             .rows()
             .into_iter()
