@@ -3,6 +3,7 @@
 //! A cycle is written as straight-line `async` code whose only await point is [`io::Io::ask`]: the compiler makes the state machine
 //! of it, and [`Machine::resume`] steps it by one effect. Nothing is spawned, nothing wakes it but the driver.
 
+mod apart;
 mod batch;
 mod columns;
 mod full;
@@ -10,6 +11,7 @@ mod guard;
 mod header;
 mod io;
 mod item;
+mod keys;
 mod memory;
 mod notes;
 mod outcome;

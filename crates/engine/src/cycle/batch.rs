@@ -559,7 +559,7 @@ fn cell_bytes(cell: &Cell) -> usize {
 }
 
 /// A failure that is about some cell of the request and not about the request.
-fn is_about_cells(failure: &Failure) -> bool {
+pub(super) fn is_about_cells(failure: &Failure) -> bool {
     !failure.may_have_applied
         && matches!(
             failure.reason.as_str(),
@@ -567,12 +567,12 @@ fn is_about_cells(failure: &Failure) -> bool {
         )
 }
 
-enum Halves {
+pub(super) enum Halves {
     Two(Piece, Piece),
     One(usize),
 }
 
-fn halve(mut piece: Piece) -> Halves {
+pub(super) fn halve(mut piece: Piece) -> Halves {
     let middle = piece.rows.len() / 2;
     if middle == 0 {
         return Halves::One(piece.items.first().copied().unwrap_or(usize::MAX));

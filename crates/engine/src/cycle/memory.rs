@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::header::Layout;
 use super::stamp::{Lost, Stored, stored};
-use crate::effect::{Index, MetadataId, Place};
+use crate::effect::{Index, MetadataId, Place, Problem};
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// No position known.
@@ -31,6 +31,8 @@ pub(super) struct Memory {
     pub problems: HashMap<Key, Vec<KnownProblem>>,
     /// Problems of rows without a usable key.
     pub keyless: HashSet<Place>,
+    /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
+    pub refused_keys: HashMap<i64, RefusedKey>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
     /// Rows that we deleted from the sheet: a reading that has one again may be an old one.
@@ -113,6 +115,12 @@ pub(super) struct KnownProblem {
     pub refused: Option<i64>,
     pub attempts: u32,
     pub retry_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct RefusedKey {
+    pub problem: Problem,
+    pub attempts: u32,
 }
 
 impl Known {

@@ -1,19 +1,15 @@
 //! Problems: reported once, remembered, and settled when they are over.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use super::io::{Stop, mismatch};
+use super::io::Stop;
 use super::item::Item;
 use super::memory::KnownProblem;
 use super::run::Cycle;
-use super::snapshot::{Typed, parse, typed_key};
-use crate::effect::{
-    AnchoredRow, Commit, DatabaseEffect, DatabaseOutcome, Operation, Place, Planned, Problem,
-    SheetEffect, SheetOutcome, Snapshot,
-};
+use crate::effect::{Commit, Operation, Place, Planned, Problem};
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange};
-use crate::value::{Cell, Key, Timestamp};
+use crate::value::Timestamp;
 
 const FIRST_RETRY_MICROS: i64 = 60_000_000;
 const LAST_DOUBLING: u32 = 6;
@@ -115,96 +111,6 @@ impl Cycle {
         if !known.is_empty() {
             self.memory.problems.insert(item.key.clone(), known);
         }
-    }
-
-    /// Rows typed without a key: the key goes into the sheet first, and then they are ordinary new rows. A crash between the two
-    /// costs a number of the sequence.
-    pub(super) async fn give_keys(
-        &mut self,
-        snapshot: &Snapshot,
-        rows: &[u32],
-        changed_at: &HashMap<Key, Option<Timestamp>>,
-    ) -> Result<(), Stop> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        if self.start.dry_run || !self.start.ways.pull {
-            for row in rows.iter().filter(|_| self.start.dry_run) {
-                let line = parse(snapshot, *row)?.len();
-                self.report.planned.push(Planned {
-                    side: Side::Database,
-                    operation: Operation::Insert,
-                    key: None,
-                    column: None,
-                    old: None,
-                    new: Some(format!("row {} ({line} cells)", row + 1)),
-                    reason: "key_to_be_generated".into(),
-                });
-            }
-            return Ok(());
-        }
-        let keys = match self
-            .io
-            .database(DatabaseEffect::GenerateKeys { count: rows.len() })
-            .await?
-        {
-            DatabaseOutcome::Keys(keys) if keys.len() == rows.len() => keys,
-            _ => return Err(mismatch().into()),
-        };
-        let now: Vec<u32> = rows.iter().map(|row| self.moved(*row)).collect();
-        let tagged = self.tag_rows(&now).await?;
-        let mut writes = Vec::new();
-        let mut named: Vec<(Key, u32, Vec<Cell>, i32)> = Vec::new();
-        for (((anchor, cells), key), row) in tagged.into_iter().zip(keys).zip(now) {
-            let cells =
-                cells.filter(|cells| matches!(typed_key(&self.mapping, cells), Typed::Missing(_)));
-            let (Some(mut cells), Some(layout)) = (cells, &self.memory.layout) else {
-                self.stale = true;
-                continue;
-            };
-            let mut sent = Vec::new();
-            for (column, text) in self.mapping.key.iter().zip(&key.0) {
-                let cell = self
-                    .mapping
-                    .encode(*column, &Some(text.clone()))
-                    .unwrap_or(Cell::Empty);
-                sent.push((layout.column(*column), cell.clone()));
-                if let Some(slot) = cells.get_mut(*column) {
-                    *slot = cell;
-                }
-            }
-            writes.push(AnchoredRow {
-                anchor,
-                cells: sent,
-            });
-            named.push((key, row, cells, anchor));
-        }
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let written: HashSet<i32> = match self.io.sheet(SheetEffect::Write { rows: writes }).await?
-        {
-            SheetOutcome::Written(written) => {
-                written.into_iter().map(|(anchor, _)| anchor).collect()
-            }
-            _ => return Err(mismatch().into()),
-        };
-        named.retain(|(.., anchor)| written.contains(anchor));
-        let loaded = self
-            .load(named.iter().map(|(key, ..)| key.clone()).collect())
-            .await?;
-        let mut items = Vec::new();
-        for ((key, row, cells, anchor), loaded) in named.into_iter().zip(loaded) {
-            let mut item = Item::new(key, loaded);
-            item.changed_at = item
-                .changed_at
-                .or(changed_at.get(&item.key).copied().flatten());
-            item.row = Some(row);
-            item.cells = Some(cells);
-            item.anchor = Some(anchor);
-            items.push(item);
-        }
-        self.carry_out(items).await
     }
 
     pub(super) fn preview(&mut self, items: &[Item]) {

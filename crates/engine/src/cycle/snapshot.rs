@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::header::Layout;
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, SOMEWHERE, State, UNSETTLED};
+use super::memory::{NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
 use super::run::{Cycle, bad_answer};
 use crate::codec::{hash_cells, hash_raw};
 use crate::effect::{
@@ -77,6 +77,7 @@ impl Cycle {
                 *slot = index;
             }
         }
+        let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         let first = self.mapping.header_row as usize;
         for (at, raw_row) in snapshot.rows.iter().enumerate().skip(first) {
             let raw = hash_raw(raw_row.get().as_bytes());
@@ -111,7 +112,10 @@ impl Cycle {
                         None => unknown.push((row, typed.0)),
                     }
                 }
-                Typed::Missing(column) => self.keyless_row(&mut diff, &cells, at, column),
+                Typed::Missing(column) => match refused_keys.get(&row.cells) {
+                    Some(refused) => self.keyless_still(&mut diff, row.cells, at, refused),
+                    None => self.keyless_row(&mut diff, &cells, at, column),
+                },
             }
         }
         drop(by_position);
@@ -123,6 +127,21 @@ impl Cycle {
     fn index_of(&mut self, key: Key) -> usize {
         self.memory.known(&key);
         self.memory.rows.get_index_of(&key).unwrap_or(usize::MAX)
+    }
+
+    /// The sheet refused the key that the row was given; the problem stands until it is tried again and takes it.
+    fn keyless_still(&mut self, diff: &mut Diff, cells: i64, at: u32, refused: &RefusedKey) {
+        let mut refused = refused.clone();
+        refused.problem.place.sheet_row = Some(at + 1);
+        diff.problems.push(refused.problem.clone());
+        if refused
+            .problem
+            .retry_at
+            .is_none_or(|due| due <= self.io.now())
+        {
+            diff.keyless.push(at);
+        }
+        self.memory.refused_keys.insert(cells, refused);
     }
 
     /// A row with content but without (all of) its key.

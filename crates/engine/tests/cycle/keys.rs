@@ -23,6 +23,61 @@ fn a_row_typed_without_a_key_gets_it_in_the_sheet_before_it_reaches_the_table() 
 }
 
 #[test]
+fn a_generated_key_that_the_sheet_refuses_holds_up_no_other_row() {
+    fn protected(effect: &SheetEffect) -> Option<Failure> {
+        let SheetEffect::Write { rows } = effect else {
+            return None;
+        };
+        // The second of the rows stands in a protected range.
+        let hit = rows
+            .iter()
+            .any(|row| row.cells.contains(&(0, Cell::Number(7_001.0))));
+        hit.then(|| Failure {
+            class: Class::NeedsHuman,
+            reason: "protected".into(),
+            message: "protected".into(),
+            hint: "ask".into(),
+            retry_after_ms: None,
+            may_have_applied: false,
+        })
+    }
+    let mut mapping = mapping();
+    mapping.key_generated = true;
+    mapping.columns[0].has_default = true;
+    let mut world = World::agreed(mapping, 2).warm();
+    for name in ["one", "two", "three"] {
+        world.tab.push(vec![Cell::Empty, text(name), Cell::Empty]);
+    }
+    world.fault = Some(protected);
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!(
+        (report.stopped, report.rows_pulled, report.problems),
+        (None, 2, 1)
+    );
+    assert_eq!(world.tab[4][0], Cell::Empty);
+    let problem = world
+        .commits
+        .iter()
+        .find_map(|commit| commit.problems.first());
+    let place = problem.map(|problem| (problem.place.sheet_row, problem.code.as_str()));
+    assert_eq!(place, Some((Some(5), "protected")));
+    // Not at every poll, and the problem stands meanwhile.
+    world.cycle(Scope::Full, &[7_000, 7_002]);
+    assert_eq!((world.requests(), world.commits.len()), (vec!["read"], 0));
+    // A minute later it is tried again.
+    world.now += 61_000_000;
+    world.fault = None;
+    world.cycle(Scope::Full, &[]);
+    assert!(world.tab[4][0] != Cell::Empty && world.table.len() == 5);
+    world.cycle(Scope::Full, &[7_000]);
+    let settled = world
+        .commits
+        .iter()
+        .flat_map(|commit| &commit.settled_problems);
+    assert_eq!(settled.count(), 1);
+}
+
+#[test]
 fn a_key_edited_in_the_sheet_keeps_the_tables_row() {
     let mut world = World::agreed(mapping(), 5).warm();
     world.tab[3][0] = Cell::Number(77.0);

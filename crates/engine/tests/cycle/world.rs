@@ -68,6 +68,8 @@ pub struct World {
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Commit>,
     pub loads: usize,
+    /// What the key's default gives next.
+    pub next_key: usize,
     pub now: i64,
     /// Answers the next sheet effect of this kind instead.
     pub fault: Option<fn(&SheetEffect) -> Option<Failure>>,
@@ -96,6 +98,7 @@ impl World {
             log: Vec::new(),
             commits: Vec::new(),
             loads: 0,
+            next_key: 7_000,
             now: 1_000,
             fault: None,
             refuse: None,
@@ -238,7 +241,9 @@ impl World {
                     .collect(),
             ),
             DatabaseEffect::GenerateKeys { count } => {
-                DatabaseOutcome::Keys((0..count).map(|at| key(7_000 + at)).collect())
+                let first = self.next_key;
+                self.next_key += count;
+                DatabaseOutcome::Keys((first..first + count).map(key).collect())
             }
             DatabaseEffect::MergeByFunction { rows } => DatabaseOutcome::Merged(
                 rows.into_iter()

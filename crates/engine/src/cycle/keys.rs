@@ -1,0 +1,155 @@
+//! Rows typed without a key.
+
+use std::collections::HashMap;
+
+use super::io::{Stop, mismatch};
+use super::item::Item;
+use super::memory::RefusedKey;
+use super::problems::retry_at;
+use super::run::Cycle;
+use super::snapshot::{Typed, parse, sheet_problem, typed_key};
+use crate::codec::hash_cells;
+use crate::effect::{
+    AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, MetadataId, Operation, Planned, Problem,
+    Snapshot,
+};
+use crate::mapping::Side;
+use crate::value::{Cell, Key, Timestamp};
+
+/// A row on its way to its key.
+struct Named {
+    key: Key,
+    /// In the snapshot, and now.
+    at: u32,
+    row: u32,
+    /// What it showed without the key.
+    before: i64,
+    cells: Vec<Cell>,
+    anchor: MetadataId,
+}
+
+impl Cycle {
+    /// Rows typed without a key: the key goes into the sheet first, and then they are ordinary new rows. A crash between the two
+    /// costs a number of the sequence.
+    pub(super) async fn give_keys(
+        &mut self,
+        snapshot: &Snapshot,
+        rows: &[u32],
+        changed_at: &HashMap<Key, Option<Timestamp>>,
+    ) -> Result<(), Stop> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if self.start.dry_run || !self.start.ways.pull {
+            for row in rows.iter().filter(|_| self.start.dry_run) {
+                let line = parse(snapshot, *row)?.len();
+                self.report.planned.push(Planned {
+                    side: Side::Database,
+                    operation: Operation::Insert,
+                    key: None,
+                    column: None,
+                    old: None,
+                    new: Some(format!("row {} ({line} cells)", row + 1)),
+                    reason: "key_to_be_generated".into(),
+                });
+            }
+            return Ok(());
+        }
+        let keys = match self
+            .io
+            .database(DatabaseEffect::GenerateKeys { count: rows.len() })
+            .await?
+        {
+            DatabaseOutcome::Keys(keys) if keys.len() == rows.len() => keys,
+            _ => return Err(mismatch().into()),
+        };
+        let now: Vec<u32> = rows.iter().map(|row| self.moved(*row)).collect();
+        let tagged = self.tag_rows(&now).await?;
+        let mut writes = Vec::new();
+        let mut named = Vec::new();
+        for (((anchor, cells), key), (at, row)) in
+            tagged.into_iter().zip(keys).zip(rows.iter().zip(now))
+        {
+            let cells =
+                cells.filter(|cells| matches!(typed_key(&self.mapping, cells), Typed::Missing(_)));
+            let (Some(mut cells), Some(layout)) = (cells, &self.memory.layout) else {
+                self.stale = true;
+                continue;
+            };
+            let before = hash_cells(&cells);
+            let mut sent = Vec::new();
+            for (column, text) in self.mapping.key.iter().zip(&key.0) {
+                let cell = self
+                    .mapping
+                    .encode(*column, &Some(text.clone()))
+                    .unwrap_or(Cell::Empty);
+                sent.push((layout.column(*column), cell.clone()));
+                if let Some(slot) = cells.get_mut(*column) {
+                    *slot = cell;
+                }
+            }
+            writes.push(AnchoredRow {
+                anchor,
+                cells: sent,
+            });
+            named.push(Named {
+                key,
+                at: *at,
+                row,
+                before,
+                cells,
+                anchor,
+            });
+        }
+        let sent = self.write_apart(writes).await?;
+        for (index, failure) in sent.refused {
+            if let Some(named) = named.get(index) {
+                self.refuse_generated_key(named, failure);
+            }
+        }
+        named.retain(|named| sent.written.contains_key(&named.anchor));
+        if named.is_empty() {
+            return Ok(());
+        }
+        let loaded = self
+            .load(named.iter().map(|named| named.key.clone()).collect())
+            .await?;
+        let mut items = Vec::new();
+        for (named, loaded) in named.into_iter().zip(loaded) {
+            let mut item = Item::new(named.key, loaded);
+            item.changed_at = item
+                .changed_at
+                .or(changed_at.get(&item.key).copied().flatten());
+            item.row = Some(named.row);
+            item.cells = Some(named.cells);
+            item.anchor = Some(named.anchor);
+            items.push(item);
+        }
+        self.carry_out(items).await
+    }
+
+    /// A problem of this row's until it is tried again; the key is lost, as a number of a sequence may be.
+    fn refuse_generated_key(&mut self, named: &Named, failure: Failure) {
+        let column = self.mapping.key.first().copied();
+        let before = self.memory.refused_keys.get(&named.before);
+        let attempts = before.map_or(0, |known| known.attempts) + 1;
+        let problem = Problem {
+            side: Side::Sheet,
+            retry_at: Some(retry_at(self.io.now(), attempts)),
+            ..sheet_problem(
+                named.at,
+                column,
+                &failure.reason,
+                failure.message,
+                failure.hint,
+            )
+        };
+        if self.memory.keyless.insert(problem.place.clone()) {
+            self.note_problem(&problem);
+        }
+        self.problems.push(problem.clone());
+        self.memory
+            .refused_keys
+            .insert(named.before, RefusedKey { problem, attempts });
+    }
+}
