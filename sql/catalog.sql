@@ -175,9 +175,11 @@ CREATE TABLE sheet_sync._dirty_key (
     mapping_id integer NOT NULL,
     key        text[],
     changed_at timestamptz NOT NULL,
+    renamed_from text[],
     PRIMARY KEY (mapping_id, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
-COMMENT ON TABLE sheet_sync._dirty_key IS 'Keys whose row changed since it was last looked at; a null key means: compare the whole table, an empty one that it was truncated.';
+COMMENT ON TABLE sheet_sync._dirty_key IS 'Keys whose row changed since it was last looked at; a null key means: compare the whole table, an empty one that it was truncated. Where a row''s key was changed, the line of the new key names the old one.';
+CREATE INDEX _dirty_key_renamed ON sheet_sync._dirty_key (mapping_id, id) WHERE renamed_from IS NOT NULL;
 
 CREATE TABLE sheet_sync._credential (
     name         text PRIMARY KEY,

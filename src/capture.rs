@@ -32,11 +32,15 @@ struct Change {
     order: usize,
     /// The last change, in microseconds since 1970.
     at: i64,
+    /// The key under which the row stood before.
+    renamed_from: Option<String>,
 }
 
 #[derive(Default)]
 struct Transaction {
     changed: HashMap<i32, Changed>,
+    /// How many keys were added so far.
+    added: usize,
     /// Something was written to `_dirty_key`: wake the worker when it is visible.
     flushed: bool,
 }
@@ -58,16 +62,44 @@ pub fn register_callbacks() {
 }
 
 fn add_key(mapping: i32, key: String, at: i64) {
+    add(mapping, key, |keys, key, order| {
+        let change = Change {
+            order,
+            at,
+            renamed_from: None,
+        };
+        keys.entry(key).or_insert(change).at = at;
+    });
+}
+
+/// A row's key was changed. These are told in the order in which they happened: a key may pass from row to row.
+fn add_renamed(mapping: i32, from: String, to: String, at: i64) {
+    add_key(mapping, from.clone(), at);
+    add(mapping, to, |keys, key, order| {
+        let change = Change {
+            order,
+            at,
+            renamed_from: Some(from),
+        };
+        keys.insert(key, change);
+    });
+}
+
+fn add(mapping: i32, key: String, put: impl FnOnce(&mut HashMap<String, Change>, String, usize)) {
     TRANSACTION.with_borrow_mut(|transaction| {
+        transaction.added += 1;
         let changed = transaction
             .changed
             .entry(mapping)
             .or_insert_with(|| Changed::Keys(HashMap::new()));
         if let Changed::Keys(keys) = changed {
-            let order = keys.len();
-            keys.entry(key).or_insert(Change { order, at }).at = at;
+            put(keys, key, transaction.added);
             if keys.len() > settings::max_dirty_keys() {
-                *changed = Changed::Everything { at };
+                // Of the last change, since it is the whole table's.
+                let at = keys.values().map(|change| change.at).max();
+                *changed = Changed::Everything {
+                    at: at.unwrap_or_default(),
+                };
             }
         }
     });
@@ -138,10 +170,12 @@ pub fn flush() {
     let mut mappings: Vec<i32> = Vec::new();
     let mut keys: Vec<Option<String>> = Vec::new();
     let mut times: Vec<i64> = Vec::new();
-    let mut add = |mapping, key, at| {
+    let mut before: Vec<Option<String>> = Vec::new();
+    let mut add = |mapping, key, at, renamed_from| {
         mappings.push(mapping);
         keys.push(key);
         times.push(at);
+        before.push(renamed_from);
     };
     for (mapping, changed) in changed {
         match changed {
@@ -149,11 +183,11 @@ pub fn flush() {
                 let mut set: Vec<(String, Change)> = set.into_iter().collect();
                 set.sort_by_key(|(_, change)| change.order);
                 for (key, change) in set {
-                    add(mapping, Some(key), change.at);
+                    add(mapping, Some(key), change.at, change.renamed_from);
                 }
             }
-            Changed::Everything { at } => add(mapping, None, at),
-            Changed::Truncated { at } => add(mapping, Some("{}".to_owned()), at),
+            Changed::Everything { at } => add(mapping, None, at, None),
+            Changed::Truncated { at } => add(mapping, Some("{}".to_owned()), at, None),
         }
     }
     // SET TRANSACTION READ ONLY after the changes does not make them unchanged.
@@ -170,10 +204,11 @@ pub fn flush() {
         unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
         Spi::connect_mut(|client| {
             Session::new(client).execute(
-                "INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) \
-                 SELECT m, k::pg_catalog.text[], pg_catalog.to_timestamp(t::pg_catalog.float8 OPERATOR(pg_catalog./) 1000000::pg_catalog.float8) \
-                 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) u(m, k, t)",
-                &[mappings.into(), keys.into(), times.into()],
+                "INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at, renamed_from) \
+                 SELECT m, k::pg_catalog.text[], pg_catalog.to_timestamp(t::pg_catalog.float8 OPERATOR(pg_catalog./) 1000000::pg_catalog.float8), \
+                 b::pg_catalog.text[] \
+                 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)) u(m, k, t, b)",
+                &[mappings.into(), keys.into(), times.into(), before.into()],
             );
         });
         unsafe { pg_sys::PopActiveSnapshot() };

@@ -290,6 +290,20 @@ mod tests {
             );
             // Updates that change nothing are none.
             assert_eq!(captured(client), "{1} {40} {4}");
+            // A row's new key names the old one, in the order in which keys were changed.
+            run(client, "DELETE FROM sheet_sync._dirty_key");
+            run(
+                client,
+                "UPDATE items SET id = 50 WHERE id = 40; UPDATE items SET id = 40 WHERE id = 3; UPDATE items SET id = 60 WHERE id = 50",
+            );
+            captured(client);
+            assert_eq!(
+                text(
+                    client,
+                    "SELECT string_agg(renamed_from::text || key::text, ' ' ORDER BY id) FROM sheet_sync._dirty_key WHERE renamed_from IS NOT NULL",
+                ),
+                "{40}{50} {3}{40} {50}{60}"
+            );
         });
     }
 

@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-use super::{add_everything, add_key, add_truncated, key, now, takes_keys};
+use super::{add_everything, add_key, add_renamed, add_truncated, key, now, takes_keys};
 
 static VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
 
@@ -42,12 +42,18 @@ pub unsafe extern "C-unwind" fn sheet_sync_capture_row(
             let at = now();
             // An UPDATE has the old row in tg_trigtuple and the new one in tg_newtuple.
             let tuples = [(*trigger).tg_trigtuple, (*trigger).tg_newtuple];
-            for tuple in tuples.into_iter().filter(|tuple| !tuple.is_null()) {
-                match plan.key_of(tuple, description) {
-                    Some(key) => add_key(plan.mapping, key, at),
-                    // The key column was renamed a moment ago and the worker has not seen it yet.
-                    None => add_everything(plan.mapping, at),
+            let tuples = tuples.into_iter().filter(|tuple| !tuple.is_null());
+            let keys: Option<Vec<String>> = tuples
+                .map(|tuple| plan.key_of(tuple, description))
+                .collect();
+            match keys.as_deref() {
+                Some([old, new]) if old != new => {
+                    add_renamed(plan.mapping, old.clone(), new.clone(), at)
                 }
+                Some([key, ..]) => add_key(plan.mapping, key.clone(), at),
+                Some([]) => {}
+                // The key column was renamed a moment ago and the worker has not seen it yet.
+                None => add_everything(plan.mapping, at),
             }
         }
     }

@@ -18,6 +18,7 @@ mod outcome;
 mod problems;
 mod quick;
 mod rekey;
+mod rename;
 mod run;
 mod snapshot;
 mod stamp;

@@ -96,6 +96,9 @@ pub struct LoadedRow {
     pub in_filter: bool,
     pub base: Option<Base>,
     pub changed_at: Option<Timestamp>,
+    /// The row's other key, where its key was changed in the table and the dirty keys of that change still wait: what
+    /// [`crate::renames::Renames::moved`] says of all that wait in the snapshot that the row comes from.
+    pub moved: Option<Key>,
     /// Conflicts of this row that wait for a person, or that a person has just resolved.
     pub pending: Vec<PendingConflict>,
 }

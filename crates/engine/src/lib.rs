@@ -9,4 +9,5 @@ pub mod cycle;
 pub mod effect;
 pub mod mapping;
 mod reconcile;
+pub mod renames;
 pub mod value;

@@ -17,8 +17,9 @@ pub(crate) const TO_INSERT: i64 = i64::MAX;
 /// The row is to be looked at whatever it shows.
 pub(crate) const TO_LOOK_AT: i64 = -TO_INSERT;
 
-/// The row's cells in the sheet are being emptied by us; should it be gone, it went by our own hand.
-pub(crate) const CLEARING: i64 = TO_INSERT - 1;
+/// The row's cells in the sheet are being emptied by us, or are being given this key; should the sheet not have it, that is our
+/// doing.
+pub(crate) const UNDERWAY: i64 = TO_INSERT - 1;
 
 /// From this magnitude on [`crate::effect::BaseWrite::sheet_hash`] is a mark and no hash.
 pub(crate) const FIRST_MARK: u64 = 1 << 62;

@@ -2,6 +2,7 @@
 
 use engine::effect::{Decision, LoadedRow, PendingConflict};
 use engine::mapping::Side;
+use engine::renames::Renames;
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use std::collections::HashMap;
 
@@ -24,14 +25,45 @@ pub fn rows(
             row: None,
             in_filter: true,
             base: None,
+            moved: None,
             pending: Vec::new(),
         })
         .collect();
     add_table_rows(session, mapping, &mut loaded);
     let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
     add_bases(session, mapping, &literals, &mut loaded);
+    add_moved(session, mapping, &mut loaded);
     add_conflicts(session, mapping, &literals, &mut loaded);
     loaded
+}
+
+/// Which of the rows that stand on one side only are one row, by the changes of keys that wait in the queue.
+fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) {
+    let mut one_sided = loaded
+        .iter_mut()
+        .filter(|row| row.row.is_some() != row.base.is_some())
+        .peekable();
+    if one_sided.peek().is_none() {
+        return;
+    }
+    let pairs = session.select(
+        "SELECT renamed_from::text, key::text FROM sheet_sync._dirty_key WHERE mapping_id = $1 AND renamed_from IS NOT NULL ORDER BY id",
+        &[mapping.id.into()],
+    );
+    let renames = Renames::new(pairs.into_iter().map(|row| {
+        let mut fields = Fields::of(row);
+        let mut key = || {
+            Key(fields
+                .array()
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect())
+        };
+        (key(), key())
+    }));
+    for row in one_sided {
+        row.moved = renames.moved(&row.key, row.row.is_some());
+    }
 }
 
 /// The table is read as the mapping's role: what row-level security hides from it does not exist for the sheet.

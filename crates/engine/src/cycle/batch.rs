@@ -59,6 +59,11 @@ impl Cycle {
         snapshot: Option<&Snapshot>,
         changed_at: &HashMap<Key, Option<Timestamp>>,
     ) -> Result<(), Stop> {
+        let sightings: Vec<Sighting> = sightings
+            .iter()
+            .filter(|sighting| !self.followed.contains(&sighting.key))
+            .cloned()
+            .collect();
         let keys: Vec<Key> = sightings
             .iter()
             .map(|sighting| sighting.key.clone())
@@ -67,9 +72,11 @@ impl Cycle {
             return Ok(());
         }
         let loaded = self.load(keys).await?;
+        let rows = sightings.into_iter().zip(loaded).collect();
+        let rows = self.follow_renames(rows, snapshot, changed_at).await?;
         let mut items = Vec::new();
-        for (sighting, loaded) in sightings.iter().zip(loaded) {
-            if let Some(item) = self.meet(sighting, loaded, snapshot, changed_at)? {
+        for (sighting, loaded) in rows {
+            if let Some(item) = self.meet(&sighting, loaded, snapshot, changed_at)? {
                 items.push(item);
             }
         }
@@ -156,10 +163,14 @@ impl Cycle {
         let Some(written) = self.memory.in_flight.get(&item.key) else {
             return;
         };
+        if item.base.is_none() && item.loaded.row.is_none() {
+            // Never agreed on as a row: what we wrote into it makes no delete of it.
+            return;
+        }
         let columns = self.mapping.columns.len();
-        let base = item.base.get_or_insert_with(|| Base::empty(columns));
         for (column, cell, value) in written {
             if cells.get(*column) == Some(cell) {
+                let base = item.base.get_or_insert_with(|| Base::empty(columns));
                 base.set(*column, value.clone(), cell.clone());
                 item.base_owed = true;
             }

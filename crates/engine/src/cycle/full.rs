@@ -134,7 +134,6 @@ impl Cycle {
             let known = self.memory.known(&row.key);
             known.state = state;
             known.cells = UNSETTLED;
-            known.raw = 0;
             commit.bases.push(BaseWrite {
                 key: row.key,
                 base,

@@ -147,7 +147,7 @@ impl Memory {
                 Stored::Hash => State::Based,
                 Stored::Absent => State::Absent,
                 Stored::ToInsert => State::Announced,
-                Stored::Clearing => State::Left,
+                Stored::Underway => State::Left,
                 Stored::Batch { deletes: false, .. } => State::Inserting,
                 Stored::Batch { deletes: true, .. } | Stored::ToLookAt => State::Marked,
             };
@@ -195,7 +195,10 @@ impl Memory {
                             retry_at: None,
                         });
                 }
-                _ => {
+                key => {
+                    if let Some(known) = key.as_ref().and_then(|key| self.rows.get_mut(key)) {
+                        known.raw = SOMEWHERE;
+                    }
                     self.keyless.insert(place);
                 }
             }

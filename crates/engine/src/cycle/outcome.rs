@@ -14,7 +14,7 @@ use crate::effect::{
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
-use crate::value::{Base, CLEARING, Cell, Datum, TO_INSERT};
+use crate::value::{Base, Cell, Datum, TO_INSERT, UNDERWAY};
 
 /// As many deleted rows are remembered.
 const BURIED: usize = 10_000;
@@ -56,7 +56,7 @@ impl Cycle {
             }
             let leaving = match &item.plan.sheet {
                 Some(SheetChange::Delete) => mark(deletion, true),
-                Some(SheetChange::Clear) => CLEARING,
+                Some(SheetChange::Clear) => UNDERWAY,
                 _ => continue,
             };
             if item.anchor.is_some() {
@@ -110,7 +110,7 @@ impl Cycle {
         }
     }
 
-    async fn commit(&mut self, commit: Commit) -> Result<Vec<Applied>, Stop> {
+    pub(super) async fn commit(&mut self, commit: Commit) -> Result<Vec<Applied>, Stop> {
         let conflicts = commit
             .conflicts
             .iter()

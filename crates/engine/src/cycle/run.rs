@@ -1,6 +1,6 @@
 //! A cycle from its start to its report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::io::{Io, Stop, mismatch};
@@ -49,6 +49,8 @@ pub(super) struct Cycle {
     pub live: Vec<MetadataId>,
     /// Rows that the table changed while it took them.
     pub follow_up: BTreeSet<Key>,
+    /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
+    pub followed: HashSet<Key>,
     /// Problems found and ended outside of any batch.
     pub problems: Vec<Problem>,
     pub settled: Vec<Place>,
@@ -92,6 +94,7 @@ pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: St
         from_sheet: 0,
         live: Vec::new(),
         follow_up: BTreeSet::new(),
+        followed: HashSet::new(),
         problems: Vec::new(),
         settled: Vec::new(),
     };
@@ -125,6 +128,7 @@ impl Cycle {
         let mut quick = self.start.scope == Scope::Dirty && certain;
         for _ in 0..ROUNDS {
             self.stale = false;
+            self.followed.clear();
             self.tidy_leftovers().await?;
             self.close_lost_batches().await?;
             let everything = self.memory.owes_everything

@@ -8,7 +8,7 @@ use super::memory::State;
 use super::run::Cycle;
 use crate::codec::hash_raw;
 use crate::effect::{SheetEffect, SheetOutcome, Stamp};
-use crate::value::{ABSENT, CLEARING, FIRST_MARK, Key, TO_INSERT, TO_LOOK_AT};
+use crate::value::{ABSENT, FIRST_MARK, Key, TO_INSERT, TO_LOOK_AT, UNDERWAY};
 
 /// The largest stamp id; above it a mark could be taken for another one.
 const LAST_ID: u64 = 0x7FFF_FFF0;
@@ -28,7 +28,7 @@ pub(super) enum Stored {
     Absent,
     ToInsert,
     ToLookAt,
-    Clearing,
+    Underway,
     Batch { stamp: Stamp, deletes: bool },
 }
 
@@ -44,7 +44,7 @@ pub(super) fn stored(hash: i64) -> Stored {
         ABSENT => Stored::Absent,
         TO_INSERT => Stored::ToInsert,
         TO_LOOK_AT => Stored::ToLookAt,
-        CLEARING => Stored::Clearing,
+        UNDERWAY => Stored::Underway,
         _ if hash.unsigned_abs() < FIRST_MARK => Stored::Hash,
         _ => {
             let bits = hash.unsigned_abs() & !FIRST_MARK;

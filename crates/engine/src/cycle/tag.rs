@@ -120,7 +120,7 @@ impl Cycle {
                 .is_none_or(|key| self.is_row_of(key, cells))
     }
 
-    fn is_row_of(&self, key: &Key, cells: &[Cell]) -> bool {
+    pub(super) fn is_row_of(&self, key: &Key, cells: &[Cell]) -> bool {
         match typed_key(&self.mapping, cells) {
             Typed::Whole(texts) => {
                 let typed = Key(texts);

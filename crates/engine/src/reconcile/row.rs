@@ -351,15 +351,7 @@ fn leave_with_edits(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
         || !pulls.problems.is_empty()
         || pulls.asks_function;
     if holds {
-        let settles = if follows { pulls.settles } else { Vec::new() };
-        return Plan {
-            holds,
-            follows,
-            push_left: false,
-            sheet: None,
-            settles,
-            ..pulls
-        };
+        return hold(row, pulls);
     }
     if row.mapping.direction == Direction::FromSheet {
         // Nothing is written to such a sheet.
@@ -373,5 +365,34 @@ fn leave_with_edits(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
         conflicts: pulls.conflicts,
         settles: pulls.settles,
         ..leave
+    }
+}
+
+/// The table gets what the sheet wins; nothing is said or settled yet of what the table wins.
+fn hold(row: &Row<'_>, pulls: Plan) -> Plan {
+    let follows = pulls.table.is_some();
+    let unpushed: Vec<Option<usize>> = match &pulls.sheet {
+        Some(SheetChange::Update(writes)) => writes.iter().map(|write| Some(write.0)).collect(),
+        _ => Vec::new(),
+    };
+    let is_done = |id: &i64| {
+        let waiting = row.pending.iter().find(|one| one.id == *id);
+        follows && waiting.is_some_and(|one| !unpushed.contains(&one.column))
+    };
+    let lost_by_sheet = |conflict: &Conflict| {
+        conflict.winner == Winner::Database && unpushed.contains(&conflict.column)
+    };
+    Plan {
+        holds: true,
+        follows,
+        push_left: false,
+        sheet: None,
+        settles: pulls.settles.into_iter().filter(is_done).collect(),
+        conflicts: pulls
+            .conflicts
+            .into_iter()
+            .filter(|conflict| !lost_by_sheet(conflict))
+            .collect(),
+        ..pulls
     }
 }

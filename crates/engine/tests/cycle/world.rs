@@ -228,6 +228,7 @@ impl World {
                             in_filter: true,
                             base: self.bases.get(&key).map(|(base, _)| base.clone()),
                             changed_at: None,
+                            moved: None,
                             pending: Vec::new(),
                             key,
                         })

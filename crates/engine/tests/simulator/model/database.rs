@@ -6,6 +6,7 @@ use super::setup::{Filter, Setup, Value, key_of_row};
 use super::values::{normal, refusal};
 use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Winner};
 use engine::mapping::Mapping;
+use engine::renames::Renames;
 use engine::value::{Base, Datum, Key, Timestamp};
 use std::collections::BTreeMap;
 
@@ -44,6 +45,8 @@ pub struct Table {
     pub bases: BTreeMap<Key, (Base, i64)>,
     /// Append-only; the number tells what a cycle was given.
     pub dirty: Vec<(u64, Key, Timestamp)>,
+    /// Keys that were changed: the old and the new one, queued with the dirty keys.
+    pub renamed: Vec<(u64, Key, Key)>,
     pub conflicts: Vec<ConflictLine>,
     pub problems: Vec<Problem>,
     pub history: Vec<HistoryLine>,
@@ -64,6 +67,7 @@ impl Table {
             rows: BTreeMap::new(),
             bases: BTreeMap::new(),
             dirty: Vec::new(),
+            renamed: Vec::new(),
             conflicts: Vec::new(),
             problems: Vec::new(),
             history: Vec::new(),
@@ -124,6 +128,9 @@ impl Table {
         if new_key != *key {
             self.rows.remove(key);
             self.mark(&new_key, now);
+            self.renamed
+                .push((self.next_dirty, key.clone(), new_key.clone()));
+            self.next_dirty += 1;
         }
         self.rows.insert(new_key, row);
         Ok(values)
@@ -156,6 +163,24 @@ impl Table {
     pub fn mark(&mut self, key: &Key, now: Timestamp) {
         self.dirty.push((self.next_dirty, key.clone(), now));
         self.next_dirty += 1;
+    }
+
+    /// The last number of the queue.
+    pub fn last_dirty(&self) -> u64 {
+        self.next_dirty - 1
+    }
+
+    /// Everything up to this number of the queue is dealt with.
+    pub fn forget_dirty(&mut self, upto: u64) {
+        self.dirty.retain(|(number, ..)| *number > upto);
+        self.renamed.retain(|(number, ..)| *number > upto);
+    }
+
+    /// Where the queue says that a row's key was changed: the other key.
+    pub fn moved(&self, key: &Key) -> Option<Key> {
+        let pairs = self.renamed.iter();
+        let renames = Renames::new(pairs.map(|(_, from, to)| (from.clone(), to.clone())));
+        renames.moved(key, self.rows.contains_key(key))
     }
 
     fn triggered(&self, mut values: Vec<Datum>) -> Vec<Datum> {

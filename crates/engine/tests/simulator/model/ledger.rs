@@ -58,6 +58,10 @@ pub struct Ledger {
     known: BTreeSet<Key>,
     /// Keys under which a row stood before the engine carried a retyped key over.
     former: BTreeMap<Key, Key>,
+    /// Keys under which a row of the table, named by its identity, ever stood.
+    had: BTreeMap<u32, BTreeSet<Key>>,
+    /// The cycle under way began with all that there is to know.
+    pub calm: bool,
 }
 
 /// Both sides, to look things up.
@@ -87,6 +91,8 @@ impl Ledger {
             loads: BTreeMap::new(),
             inserted: BTreeMap::new(),
             former: BTreeMap::new(),
+            had: BTreeMap::new(),
+            calm: false,
         }
     }
 
@@ -187,8 +193,9 @@ impl Ledger {
             || self.mapping.key.contains(&column)
             || self
                 .ever
-                .get(&(key.clone(), column))
-                .is_some_and(|values| values.contains(&self.stored(column, datum)))
+                .iter()
+                .filter(|((other, at), _)| *at == column && self.are_one_row(other, key))
+                .any(|(_, values)| values.contains(&self.stored(column, datum)))
     }
 
     /// Entries whose value stands on the other side are settled.
@@ -203,7 +210,9 @@ impl Ledger {
                 self.meant(*column, &self.sheet[uid][*column])
                     .is_some_and(|meant| meant == self.stored(*column, datum))
             };
-            !standing.get(key).is_some_and(|rows| rows.iter().any(there))
+            // Under its old key it is the same row.
+            let mut rows = standing.iter();
+            !rows.any(|(other, rows)| self.are_one_row(other, key) && rows.iter().any(there))
         });
         self.table_edits = table_edits;
         let mut sheet_edits = std::mem::take(&mut self.sheet_edits);
@@ -230,6 +239,31 @@ impl Ledger {
             .iter()
             .any(|(uid, inserted)| inserted == key && self.sheet.contains_key(uid));
         (said && (*hash < FIRST_MARK || arrived)).then_some(base)
+    }
+
+    /// Whether a row of the table ever stood under both keys.
+    fn are_one_row(&self, one: &Key, other: &Key) -> bool {
+        let both = |keys: &BTreeSet<Key>| keys.contains(one) && keys.contains(other);
+        one == other || self.had.values().any(both)
+    }
+
+    /// Whether the table's row under one key is the row that it once had under another.
+    fn is_renamed(&self, from: &Key, to: &Key) -> bool {
+        let row = self.table.get(to);
+        row.is_some_and(|row| self.had[&row.identity].contains(from))
+            && !self.table.contains_key(from)
+    }
+
+    /// Nothing speaks against it that a row of the sheet follows the key of its row in the table.
+    fn should_follow(&self, from: &Key, to: &Key, sides: Sides) -> bool {
+        let bases = &sides.table.bases;
+        let agreed = |(base, _): &(Base, i64)| !base.sheet.is_empty() && !base.database.is_empty();
+        self.calm
+            && self.is_renamed(from, to)
+            && self.table[to].in_filter
+            && sides.table.moved(to).as_ref() == Some(from)
+            && bases.get(from).is_some_and(agreed)
+            && !self.known.contains(to)
     }
 
     pub fn names(&self, key: &Key) -> Vec<Key> {

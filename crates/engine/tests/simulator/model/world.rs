@@ -65,6 +65,8 @@ struct Cycle {
     both_ways: bool,
     /// Nothing may be changed.
     dry_run: bool,
+    /// Nobody has done anything since it began.
+    calm: bool,
     /// It saw a header that does not hold.
     header_broken: bool,
     rows_before: usize,
@@ -183,7 +185,7 @@ impl World {
                 self.tab.scribble(row, u16::from(key));
             }
         }
-        self.table.dirty.clear();
+        self.table.forget_dirty(self.table.last_dirty());
         self.book(Author::Person).expect("people may do anything");
     }
 
@@ -199,6 +201,10 @@ impl World {
     }
 
     fn book(&mut self, author: Author) -> Verdict {
+        if let Some(cycle) = &mut self.cycle {
+            cycle.calm &= author != Author::Person;
+        }
+        self.ledger.calm = self.cycle.as_ref().is_some_and(|cycle| cycle.calm);
         let sides = Sides {
             table: &self.table,
             tab: &self.tab,
@@ -363,11 +369,12 @@ impl World {
         self.poll_due = false;
         self.cycle = Some(Cycle {
             scope,
-            dirty_upto: self.table.dirty.last().map_or(0, |(number, ..)| *number),
+            dirty_upto: self.table.last_dirty(),
             confirmed,
             header_known: self.header_known,
             both_ways: self.ways == BOTH,
             dry_run,
+            calm: scope != Scope::Everything,
             header_broken: false,
             rows_before: self.table.bases.len(),
             table_deletes: 0,
@@ -424,9 +431,7 @@ impl World {
             return broken("a preview says that the dirty keys are dealt with");
         }
         if report.dirty_done {
-            self.table
-                .dirty
-                .retain(|(number, ..)| *number > cycle.dirty_upto);
+            self.table.forget_dirty(cycle.dirty_upto);
         }
         if cycle.header_broken && report.stopped.is_none() {
             return broken("the header does not hold, and the cycle went on");

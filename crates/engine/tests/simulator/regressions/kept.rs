@@ -176,3 +176,34 @@ fn while_one_cell_waits_for_a_person_the_others_of_a_row_outside_the_filter_go_o
         ],
     );
 }
+
+#[test]
+fn a_row_that_was_kept_and_is_typed_again_takes_from_the_table_what_it_leaves_empty() {
+    replay(
+        Setup {
+            columns: 0,
+            on_sheet_delete: OnSheetDelete::Keep,
+            common_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Delete { row: 7 }),
+            Table(Insert {
+                key: 1,
+                value: Num(200),
+            }),
+            Finish,
+            Finish,
+            Sheet(SheetEdit::TypeRow {
+                key: Some(0),
+                value: Num(400),
+            }),
+            Sheet(SheetEdit::Cell {
+                row: 7,
+                column: 1,
+                value: Nothing,
+            }),
+        ],
+    );
+}

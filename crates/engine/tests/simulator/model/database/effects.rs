@@ -100,6 +100,7 @@ impl Table {
                 .rev()
                 .find(|(_, dirty, _)| dirty == key)
                 .map(|(_, _, at)| *at),
+            moved: self.moved(key),
             pending: pending
                 .map(|line| PendingConflict {
                     id: line.id,

@@ -80,8 +80,13 @@ impl Ledger {
                 self.allow(key, column, &datum);
             }
             let base = new_key.as_ref().and_then(|key| self.base_of(sides, key));
+            let base = base.filter(|base| !base.sheet.is_empty());
             let agreed = base.and_then(|base| base.sheet.get(column));
-            let nothing = (retyped || base.is_none()) && *cell == Cell::Empty;
+            // A row that was deleted and typed again says nothing by what it leaves empty.
+            let again = new_key
+                .as_ref()
+                .is_some_and(|key| self.sheet_deleted.get(key) == Some(&true));
+            let nothing = (retyped || again || base.is_none()) && *cell == Cell::Empty;
             let held = new_key
                 .as_ref()
                 .is_some_and(|key| self.held_lately(key, column, cell));
@@ -176,6 +181,12 @@ impl Ledger {
             // What a person put here between the look and the delete is gone by nobody's will.
             self.sheet_deleted.insert(key.clone(), false);
         }
+        let renamed = sides.table.moved(&key);
+        if let Some(to) = renamed.filter(|to| !unseen && self.should_follow(&key, to, sides)) {
+            return broken(format!(
+                "row {key:?} is deleted from the sheet with all that stands in it, and only its key was changed, to {to:?}"
+            ));
+        }
         let row = sides.table.rows.get(&key);
         let decided = match row {
             Some(row) => !sides.table.in_filter(row),
@@ -198,7 +209,9 @@ impl Ledger {
         }
         match owed.first() {
             Some((column, cell))
-                if !unseen && !sheet_named(sides, &self.names(&key), *column, cell) =>
+                if !unseen
+                    && !self.has_twin(uid, old)
+                    && !sheet_named(sides, &self.names(&key), *column, cell) =>
             {
                 broken(format!(
                     "row {key:?} is deleted from the sheet, where column {column} was changed to {cell:?}, without a conflict line"
@@ -226,7 +239,9 @@ impl Ledger {
         let key = match (&old_key, &new_key) {
             _ if key_unseen => {
                 // The row became another one between the look and the write: what was written is what its person finds there.
-                for (column, cell) in new.iter().enumerate() {
+                let mistaken = sides.tab.mistaken.iter().filter(|(row, _)| *row == uid);
+                let seen = mistaken.flat_map(|(_, cells)| cells.iter().enumerate());
+                for (column, cell) in seen.chain(new.iter().enumerate()) {
                     if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
                         self.allow(key, column, &datum);
                     }
@@ -238,6 +253,10 @@ impl Ledger {
             }
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
+            (Some(old), Some(new)) if self.are_one_row(old, new) => {
+                self.note_renamed(uid, old.clone(), new.clone());
+                new.clone()
+            }
             (Some(old), None) if cleared && self.setup.on_table_delete == OnTableDelete::Clear => {
                 let row = sides.table.rows.get(old);
                 let stands = row.is_some_and(|row| sides.table.in_filter(row));
@@ -287,7 +306,10 @@ impl Ledger {
             };
             let same = self.meant(column, &edit).is_some()
                 && self.meant(column, &edit) == self.meant(column, &new[column]);
-            if !same && !sheet_named(sides, &self.names(&key), column, &edit) {
+            if !same
+                && !self.has_twin(uid, old)
+                && !sheet_named(sides, &self.names(&key), column, &edit)
+            {
                 return broken(format!(
                     "{edit:?} in row {key:?}, column {column} of the sheet is overwritten with {:?}, and no conflict line names it",
                     new[column]
@@ -299,6 +321,22 @@ impl Ledger {
         } else {
             self.cells_explained(&key, new, old, sides)
         }
+    }
+
+    /// Whether the very same cells stand in another row too: what is lost of one of them is not lost.
+    fn has_twin(&self, uid: Uid, cells: &[Cell]) -> bool {
+        let mut rows = self.sheet.iter();
+        rows.any(|(other, twin)| *other != uid && twin == cells)
+    }
+
+    /// What is known of the sheet's row under its old key goes on under the new one.
+    fn note_renamed(&mut self, uid: Uid, old: Key, new: Key) {
+        self.table_deleted.remove(&old);
+        self.sheet_deleted.remove(&new);
+        self.known.remove(&old);
+        self.known.insert(new.clone());
+        self.inserted.insert(uid, new.clone());
+        self.former.insert(new, old);
     }
 
     /// Rows that became other rows between the look and the write: the engine has every reason to believe that it wrote their

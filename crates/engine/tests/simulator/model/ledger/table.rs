@@ -32,6 +32,12 @@ impl Ledger {
             .map(|(key, row)| (key.clone(), seen(row)))
             .collect();
         let mut before = std::mem::replace(&mut self.table, after.clone());
+        for (key, row) in &after {
+            self.had
+                .entry(row.identity)
+                .or_default()
+                .insert(key.clone());
+        }
         if author != Author::Person {
             self.carry_renames(&mut before, &after);
         }
@@ -56,17 +62,8 @@ impl Ledger {
         before: &mut BTreeMap<Key, SeenRow>,
         after: &BTreeMap<Key, SeenRow>,
     ) {
-        let moved: Vec<(Key, Key)> = before
-            .iter()
-            .filter(|(key, _)| !after.contains_key(key))
-            .filter_map(|(old, row)| {
-                let new = after
-                    .iter()
-                    .find(|(new, now)| now.identity == row.identity && !before.contains_key(new));
-                new.map(|(new, _)| (old.clone(), new.clone()))
-            })
-            .filter(|(old, _)| self.sheet_deleted.contains_key(old))
-            .collect();
+        let mut moved = renamed(before, after);
+        moved.retain(|(old, _)| self.sheet_deleted.contains_key(old));
         for (old, new) in moved {
             let mut row = before.remove(&old).expect("it was found there");
             for (&column, part) in self.mapping.key.iter().zip(&new.0) {
@@ -166,7 +163,14 @@ impl Ledger {
             let agreed = self
                 .base_of(sides, key)
                 .and_then(|base| base.database.get(column));
+            // Under an old key of the row's both sides had it.
+            let had = |from: &Key| {
+                let base = self.base_of(sides, from);
+                base.is_some_and(|base| base.database.get(column) == Some(datum))
+                    || self.shown_lately(from, column, datum)
+            };
             if datum.is_some()
+                && !self.had[&row.identity].iter().any(had)
                 && !self.shown_lately(key, column, datum)
                 && agreed != Some(datum)
                 && row.in_filter
@@ -187,6 +191,11 @@ impl Ledger {
         row: &SeenRow,
         sides: Sides,
     ) -> Verdict {
+        if old.in_filter != row.in_filter {
+            // To the sheet it is a row that is gone, or new: by what it has empty it says nothing.
+            self.table_edits
+                .retain(|(owed, _), datum| owed != key || datum.is_some());
+        }
         match (old.in_filter, row.in_filter) {
             (true, false) => drop(self.table_deleted.insert(key.clone(), false)),
             (false, true) => {
@@ -233,4 +242,17 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Rows that stand under another key than before.
+fn renamed(before: &BTreeMap<Key, SeenRow>, after: &BTreeMap<Key, SeenRow>) -> Vec<(Key, Key)> {
+    let gone = before.iter().filter(|(key, _)| !after.contains_key(key));
+    let pair = |(old, row): (&Key, &SeenRow)| {
+        let same = |(new, now): &(&Key, &SeenRow)| {
+            now.identity == row.identity && !before.contains_key(new)
+        };
+        let new = after.iter().find(same);
+        new.map(|(new, _)| (old.clone(), new.clone()))
+    };
+    gone.filter_map(pair).collect()
 }

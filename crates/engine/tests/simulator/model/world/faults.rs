@@ -37,6 +37,9 @@ impl World {
             }
         };
         let timeout = || Outcome::Failed(failure(Class::RetryLater, "timeout", true));
+        if let Some(cycle) = &mut self.cycle {
+            cycle.calm = false;
+        }
         let outcome = match (fault, &effect) {
             (Fault::Quota, Effect::Sheet(_)) => {
                 Outcome::Failed(failure(Class::RetryLater, "quota", false))

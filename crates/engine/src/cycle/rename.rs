@@ -1,0 +1,355 @@
+//! A key that was changed in the table: the sheet's row keeps its place, and what else stands in it, under the new key.
+//!
+//! The old key has a base and a row in the sheet and none in the table, the new one the other way round, and the table's queue
+//! says that they are one row. Whatever else it says (keys that were swapped, or passed on from row to row) is compared key by
+//! key like any other change.
+
+use std::collections::{HashMap, HashSet};
+
+use indexmap::IndexMap;
+
+use super::io::Stop;
+use super::item::Item;
+use super::memory::{Known, NOWHERE, State};
+use super::run::Cycle;
+use super::snapshot::{Sighting, parse};
+use crate::codec::hash_cells;
+use crate::effect::{
+    AnchoredRow, BaseWrite, Commit, LoadedRow, MetadataId, Operation, Place, Planned, Snapshot,
+};
+use crate::mapping::{Direction, Side};
+use crate::reconcile::stored_hash;
+use crate::value::{ABSENT, Base, Cell, Key, Timestamp, UNDERWAY};
+
+/// One row under its old and its new key.
+struct Rename {
+    from: LoadedRow,
+    to: LoadedRow,
+    /// The row's base under the new key.
+    base: Base,
+    /// Where the sheet has it.
+    row: u32,
+    cells: Vec<Cell>,
+    anchor: Option<MetadataId>,
+}
+
+impl Cycle {
+    /// Gives those rows of the sheet their new key and takes them through the cycle under it; what is left comes back.
+    pub(super) async fn follow_renames(
+        &mut self,
+        mut rows: Vec<(Sighting, LoadedRow)>,
+        snapshot: Option<&Snapshot>,
+        changed_at: &HashMap<Key, Option<Timestamp>>,
+    ) -> Result<Vec<(Sighting, LoadedRow)>, Stop> {
+        let mapping = self.mapping.clone();
+        let pushes = self.start.ways.push
+            && mapping.direction != Direction::FromSheet
+            && mapping.key.iter().all(|column| mapping.pushes(*column));
+        if !pushes || rows.iter().all(|(_, row)| row.moved.is_none()) {
+            return Ok(rows);
+        }
+        self.hold_unseen(&mut rows);
+        let mut renames = self.renames(&rows, snapshot).await?;
+        for rename in &renames {
+            self.followed.insert(rename.from.key.clone());
+            self.followed.insert(rename.to.key.clone());
+        }
+        if self.start.dry_run {
+            self.preview_renames(&renames);
+        } else if !renames.is_empty() {
+            renames = self.give_new_keys(renames).await?;
+        }
+        rows.retain(|(_, row)| !self.followed.contains(&row.key));
+        let items = renames.into_iter().map(|rename| {
+            let changed_at = changed_at.get(&rename.to.key).copied().flatten();
+            rename.into_item(changed_at)
+        });
+        let items = items.collect();
+        self.carry_out(items).await?;
+        Ok(rows)
+    }
+
+    /// While nobody knows whether the sheet still has the row under its old key, it is not inserted under the new one.
+    fn hold_unseen(&mut self, rows: &mut Vec<(Sighting, LoadedRow)>) {
+        let snapshots = self.memory.snapshots;
+        let unseen = |row: &LoadedRow| {
+            let old = row.moved.as_ref().filter(|_| row.row.is_some());
+            let known = old.and_then(|old| self.memory.rows.get(old));
+            known.is_some_and(|known| known.row == NOWHERE && known.missing == snapshots)
+        };
+        let before = rows.len();
+        rows.retain(|(_, row)| row.base.is_some() || !unseen(row));
+        if rows.len() < before {
+            self.soon = true;
+            self.keep_dirty = true;
+        }
+    }
+
+    async fn renames(
+        &mut self,
+        rows: &[(Sighting, LoadedRow)],
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Vec<Rename>, Stop> {
+        let mut pairs: IndexMap<Key, Key> = IndexMap::new();
+        for (_, row) in rows {
+            let Some(other) = row.moved.clone() else {
+                continue;
+            };
+            let (from, to) = if row.row.is_some() {
+                (other, row.key.clone())
+            } else {
+                (row.key.clone(), other)
+            };
+            if self.stands_under_old_key(&from, &to) {
+                pairs.insert(from, to);
+            }
+        }
+        let mut loaded: HashMap<Key, LoadedRow> = rows
+            .iter()
+            .map(|(_, row)| (row.key.clone(), row.clone()))
+            .collect();
+        let unread: HashSet<&Key> = pairs
+            .iter()
+            .flat_map(|(from, to)| [from, to])
+            .filter(|key| !loaded.contains_key(*key))
+            .collect();
+        if !unread.is_empty() {
+            let more = self.load(unread.into_iter().cloned().collect()).await?;
+            loaded.extend(more.into_iter().map(|row| (row.key.clone(), row)));
+        }
+        let mut renames = Vec::new();
+        for (from, to) in pairs {
+            let (Some(from), Some(to)) = (loaded.remove(&from), loaded.remove(&to)) else {
+                continue;
+            };
+            if let Some(rename) = self.one_row(from, to, snapshot)? {
+                renames.push(rename);
+            }
+        }
+        Ok(renames)
+    }
+
+    fn stands_under_old_key(&self, from: &Key, to: &Key) -> bool {
+        let known = |key: &Key| self.memory.rows.get(key);
+        let stands = known(from).is_some_and(|old| old.state.is_based() && old.row != NOWHERE);
+        let free = known(to).is_none_or(|new| new.row == NOWHERE);
+        stands && free && !self.followed.contains(from) && !self.followed.contains(to)
+    }
+
+    fn one_row(
+        &self,
+        from: LoadedRow,
+        to: LoadedRow,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Option<Rename>, Stop> {
+        // An attempt that did not come to its end has left a base, and says so.
+        let attempted = self
+            .memory
+            .rows
+            .get(&to.key)
+            .is_some_and(|known| known.state == State::Left);
+        let is_new = to.row.is_some() && to.in_filter && (to.base.is_none() || attempted);
+        let agreed = from
+            .base
+            .clone()
+            .filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
+        let old = self.memory.rows.get(&from.key).map(|known| known.row);
+        let (Some(mut base), None, true, Some(row)) = (agreed, &from.row, is_new, old) else {
+            return Ok(None);
+        };
+        for (column, text) in self.mapping.key.iter().zip(&to.key.0) {
+            let text = Some(text.clone());
+            let Ok(cell) = self.mapping.encode(*column, &text) else {
+                return Ok(None);
+            };
+            base.set(*column, text, cell);
+        }
+        let cells = match (snapshot, &self.memory.layout) {
+            (Some(snapshot), Some(layout)) if self.start.dry_run => {
+                layout.mapped(&parse(snapshot, row)?)
+            }
+            _ => Vec::new(),
+        };
+        Ok(Some(Rename {
+            from,
+            to,
+            base,
+            row,
+            cells,
+            anchor: None,
+        }))
+    }
+
+    /// Returns those whose row has its new key now. The base is stored under the new key before that key is written, and goes
+    /// from the old one after it: whoever comes after a crash finds the row agreed on under whichever key the sheet has it.
+    async fn give_new_keys(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Stop> {
+        let rows: Vec<u32> = renames.iter().map(|rename| rename.row).collect();
+        let tagged = self.tag_rows(&rows).await?;
+        let mut ready = Vec::new();
+        let mut writes = Vec::new();
+        for (mut rename, (anchor, cells)) in renames.into_iter().zip(tagged) {
+            let cells = cells.filter(|cells| self.is_row_of(&rename.from.key, cells));
+            let (Some(cells), Some(layout)) = (cells, &self.memory.layout) else {
+                self.stale = true;
+                continue;
+            };
+            let new = |column: &usize| Some((*column, rename.base.sheet.get(*column)?.clone()));
+            let sent = self.mapping.key.iter().filter_map(new);
+            let sent = sent.filter(|(column, cell)| cells.get(*column) != Some(cell));
+            let cell = |(column, cell)| (layout.column(column), cell);
+            writes.push(AnchoredRow {
+                anchor,
+                cells: sent.map(cell).collect(),
+            });
+            rename.cells = cells;
+            rename.anchor = Some(anchor);
+            ready.push(rename);
+        }
+        if ready.is_empty() {
+            return Ok(ready);
+        }
+        let planned = ready.iter().map(|rename| BaseWrite {
+            sheet_hash: UNDERWAY,
+            ..rename.base_write()
+        });
+        self.commit(Commit {
+            bases: planned.collect(),
+            ..Commit::default()
+        })
+        .await?;
+        for rename in &ready {
+            *self.memory.known(&rename.to.key) = Known::new(State::Left);
+        }
+        let sent = self.write_apart(writes).await?;
+        for (index, _) in &sent.refused {
+            // What the sheet does not let us change: the old row and the new one go their own ways.
+            if let Some(rename) = ready.get(*index) {
+                self.followed.remove(&rename.from.key);
+                self.followed.remove(&rename.to.key);
+            }
+        }
+        let refused: HashSet<usize> = sent.refused.iter().map(|(index, _)| *index).collect();
+        let mut renamed = Vec::new();
+        for (index, mut rename) in ready.into_iter().enumerate() {
+            let shown = rename.anchor.and_then(|anchor| sent.written.get(&anchor));
+            match shown.filter(|shown| self.shows(shown, &rename.base)) {
+                Some(_) => {
+                    for column in &self.mapping.key {
+                        let key = rename.base.sheet.get(*column).cloned();
+                        if let (Some(slot), Some(cell)) = (rename.cells.get_mut(*column), key) {
+                            *slot = cell;
+                        }
+                    }
+                    renamed.push(rename);
+                }
+                // The row is gone, or a person gave it a key of theirs.
+                None => self.stale |= !refused.contains(&index),
+            }
+        }
+        self.note_renamed(&renamed).await?;
+        Ok(renamed)
+    }
+
+    /// Whether the key cells among those shown are the new ones.
+    fn shows(&self, shown: &[(u32, Cell)], base: &Base) -> bool {
+        let Some(layout) = &self.memory.layout else {
+            return false;
+        };
+        self.mapping.key.iter().all(|column| {
+            let cell = shown.iter().find(|(at, _)| *at == layout.column(*column));
+            cell.is_none_or(|(_, cell)| base.sheet.get(*column) == Some(cell))
+        })
+    }
+
+    async fn note_renamed(&mut self, renamed: &[Rename]) -> Result<(), Stop> {
+        let mut commit = Commit::default();
+        for rename in renamed {
+            let from = &rename.from.key;
+            commit.bases.push(rename.base_write());
+            commit.bases.push(BaseWrite {
+                key: from.clone(),
+                base: None,
+                sheet_hash: ABSENT,
+            });
+            let pending = rename.from.pending.iter().map(|one| one.id);
+            commit.settled_conflicts.extend(pending);
+            commit.history.push(self.renamed_line(rename));
+            for problem in self.memory.problems.remove(from).into_iter().flatten() {
+                let place = |key: &Key| Place {
+                    key: Some(key.clone()),
+                    sheet_row: None,
+                    column: problem.column,
+                };
+                // What still stands in the way is found again under the new key.
+                self.note_settled(&place(&rename.to.key));
+                commit.settled_problems.push(place(from));
+            }
+        }
+        if renamed.is_empty() {
+            return Ok(());
+        }
+        self.commit(commit).await?;
+        for rename in renamed {
+            self.memory.rows.swap_remove(&rename.from.key);
+            *self.memory.known(&rename.to.key) = Known {
+                row: rename.row,
+                cells: hash_cells(&rename.base.sheet),
+                ..Known::new(State::Based)
+            };
+            self.report.rows_pushed += 1;
+        }
+        Ok(())
+    }
+
+    fn renamed_line(&self, rename: &Rename) -> crate::effect::HistoryLine {
+        let item = Item::new(rename.to.key.clone(), rename.to.clone());
+        let parts = self.mapping.key.iter().enumerate();
+        let cells = parts.map(|(part, column)| {
+            let old = rename.from.key.0.get(part).cloned();
+            (*column, old, rename.to.key.0.get(part).cloned())
+        });
+        let changed = cells.filter(|(_, old, new)| old != new).collect();
+        item.line(Side::Sheet, Operation::Update, changed)
+    }
+
+    fn preview_renames(&mut self, renames: &[Rename]) {
+        for rename in renames {
+            let line = self.renamed_line(rename);
+            for ((column, old), (_, new)) in line.old.into_iter().zip(line.new) {
+                self.report.planned.push(Planned {
+                    side: Side::Sheet,
+                    operation: Operation::Update,
+                    key: Some(rename.from.key.clone()),
+                    column: Some(column),
+                    old,
+                    new,
+                    reason: "changed_in_table".into(),
+                });
+            }
+        }
+    }
+}
+
+impl Rename {
+    fn base_write(&self) -> BaseWrite {
+        BaseWrite {
+            key: self.to.key.clone(),
+            base: Some(self.base.clone()),
+            sheet_hash: stored_hash(Some(&self.base)),
+        }
+    }
+
+    fn into_item(self, changed_at: Option<Timestamp>) -> Item {
+        let key = self.to.key.clone();
+        let loaded = LoadedRow {
+            base: Some(self.base),
+            ..self.to
+        };
+        let mut item = Item::new(key, loaded);
+        item.changed_at = item.changed_at.or(changed_at);
+        item.row = Some(self.row);
+        item.cells = Some(self.cells);
+        item.anchor = self.anchor;
+        item
+    }
+}
