@@ -12,7 +12,8 @@ pub struct Renames {
 }
 
 impl Renames {
-    /// From pairs of the old and the new key, oldest first. A pair that never came true (a savepoint that was rolled back) does no
+    /// From pairs of the old and the new key, oldest first. A key that was freed and given to a new row in between passes for one
+    /// row: its cells are compared like any other's. A pair that never came true (a savepoint that was rolled back) does no
     /// harm: what it says is compared with the table before it is believed.
     pub fn new(pairs: impl IntoIterator<Item = (Key, Key)>) -> Self {
         let mut renames = Self::default();

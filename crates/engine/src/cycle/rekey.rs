@@ -15,7 +15,7 @@ use super::run::Cycle;
 use super::snapshot::{Diff, Sighting, parse};
 use crate::effect::{
     Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome, LoadedRow,
-    Operation, Refusal, Snapshot,
+    Operation, Place, Refusal, Snapshot,
 };
 use crate::mapping::{Direction, Side};
 use crate::value::{ABSENT, Base, Cell, Datum, Key};
@@ -252,7 +252,7 @@ impl Cycle {
             .and_then(|known| known.first())
             .map_or(0, |one| one.attempts);
         problem.retry_at = Some(retry_at(self.io.now(), before + 1));
-        self.memory.problems.insert(
+        let known = self.memory.problems.insert(
             pair.new.clone(),
             vec![KnownProblem {
                 column: Some(pair.column),
@@ -262,6 +262,16 @@ impl Cycle {
                 retry_at: problem.retry_at,
             }],
         );
+        for other in known.into_iter().flatten() {
+            if other.column != Some(pair.column) {
+                let place = Place {
+                    column: other.column,
+                    ..problem.place.clone()
+                };
+                self.note_settled(&place);
+                self.settled.push(place);
+            }
+        }
         if before == 0 {
             self.note_problem(&problem);
         }

@@ -371,10 +371,20 @@ fn leave_with_edits(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
 /// The table gets what the sheet wins; nothing is said or settled yet of what the table wins.
 fn hold(row: &Row<'_>, pulls: Plan) -> Plan {
     let follows = pulls.table.is_some();
-    let unpushed: Vec<Option<usize>> = match &pulls.sheet {
-        Some(SheetChange::Update(writes)) => writes.iter().map(|write| Some(write.0)).collect(),
-        _ => Vec::new(),
+    let pulled: &[(usize, Datum)] = match &pulls.table {
+        Some(TableChange::Update(values)) => values,
+        _ => &[],
     };
+    let writes: &[(usize, Cell, Datum)] = match &pulls.sheet {
+        Some(SheetChange::Update(writes)) => writes,
+        _ => &[],
+    };
+    let unpushed: Vec<Option<usize>> = writes
+        .iter()
+        .map(|(column, ..)| *column)
+        .filter(|column| pulled.iter().all(|(at, _)| at != column))
+        .map(Some)
+        .collect();
     let is_done = |id: &i64| {
         let waiting = row.pending.iter().find(|one| one.id == *id);
         follows && waiting.is_some_and(|one| !unpushed.contains(&one.column))

@@ -263,6 +263,7 @@ impl Ledger {
             && self.table[to].in_filter
             && sides.table.moved(to).as_ref() == Some(from)
             && bases.get(from).is_some_and(agreed)
+            && !bases.contains_key(to)
             && !self.known.contains(to)
     }
 

@@ -253,7 +253,10 @@ impl Ledger {
             }
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
-            (Some(old), Some(new)) if self.are_one_row(old, new) => {
+            // Where the old key was freed and taken by another row in between, the queue cannot tell the two.
+            (Some(old), Some(new))
+                if self.are_one_row(old, new) || sides.table.moved(new).as_ref() == Some(old) =>
+            {
                 self.note_renamed(uid, old.clone(), new.clone());
                 new.clone()
             }

@@ -107,7 +107,14 @@ impl Ledger {
             }
             return Ok(());
         }
-        if self.sheet_deleted.remove(key).is_none() {
+        // Deleted under this key, or under one that the row had before.
+        let mut names = self.sheet_deleted.keys();
+        let other = names.find(|other| self.are_one_row(other, key)).cloned();
+        let deleted = self.sheet_deleted.remove(key);
+        if deleted
+            .or_else(|| self.sheet_deleted.remove(&other?))
+            .is_none()
+        {
             return broken(format!(
                 "row {key:?} is deleted from the table, and nobody deleted it in the sheet"
             ));
