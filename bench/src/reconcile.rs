@@ -197,6 +197,7 @@ impl Driver {
             in_filter: true,
             base: self.bases.get(&key).cloned(),
             changed_at: None,
+            moved: None,
             pending: Vec::new(),
             key,
         }
