@@ -181,7 +181,8 @@ impl Cycle {
     }
 
     /// Returns those whose row has its new key now. The base is stored under the new key before that key is written, and goes
-    /// from the old one after it: whoever comes after a crash finds the row agreed on under whichever key the sheet has it.
+    /// from the old one after it: whoever comes after a crash finds the row agreed on under whichever key the sheet has it. Both
+    /// carry a mark meanwhile: should a new row of the table take the old key over, nobody deleted it from the sheet.
     async fn give_new_keys(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Stop> {
         let rows: Vec<u32> = renames.iter().map(|rename| rename.row).collect();
         let tagged = self.tag_rows(&rows).await?;
@@ -208,17 +209,20 @@ impl Cycle {
         if ready.is_empty() {
             return Ok(ready);
         }
-        let planned = ready.iter().map(|rename| BaseWrite {
-            sheet_hash: UNDERWAY,
-            ..rename.base_write()
+        let marked = ready.iter().flat_map(|rename| {
+            [rename.base_write(), rename.old_base_write()].map(|write| BaseWrite {
+                sheet_hash: UNDERWAY,
+                ..write
+            })
         });
         self.commit(Commit {
-            bases: planned.collect(),
+            bases: marked.collect(),
             ..Commit::default()
         })
         .await?;
         for rename in &ready {
             *self.memory.known(&rename.to.key) = Known::new(State::Left);
+            self.memory.known(&rename.from.key).state = State::Left;
         }
         let sent = self.write_apart(writes).await?;
         for (index, _) in &sent.refused {
@@ -336,6 +340,14 @@ impl Rename {
             key: self.to.key.clone(),
             base: Some(self.base.clone()),
             sheet_hash: stored_hash(Some(&self.base)),
+        }
+    }
+
+    fn old_base_write(&self) -> BaseWrite {
+        BaseWrite {
+            key: self.from.key.clone(),
+            base: self.from.base.clone(),
+            sheet_hash: stored_hash(self.from.base.as_ref()),
         }
     }
 

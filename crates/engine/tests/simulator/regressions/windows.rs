@@ -86,3 +86,27 @@ fn a_row_that_gets_another_key_while_it_is_being_deleted() {
         ],
     );
 }
+
+#[test]
+fn an_old_key_taken_over_by_a_new_row_while_its_renaming_is_cut_off() {
+    replay(
+        Setup {
+            columns: 0,
+            policy: Policy::SheetWins,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Crash,
+            Table(Rekey { row: 1, key: 3 }),
+            Step(5),
+            Step(4),
+            Step(5),
+            Crash,
+            Table(Insert {
+                key: 1,
+                value: Num(200),
+            }),
+        ],
+    );
+}
