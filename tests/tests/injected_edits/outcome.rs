@@ -230,11 +230,22 @@ fn peoples_own_stays(step: &Step, wrong: &mut Vec<String>) {
         .iter()
         .filter_map(|row| Some((row.key?, row.remark.as_str())))
         .collect();
+    let old_key = |key: u32| {
+        step.changes.iter().find_map(|change| match change {
+            Change::Rekey { key: old, to, .. } if *to == key => Some(*old),
+            _ => None,
+        })
+    };
+    let deleted_by_person =
+        |key: u32| matches!(&step.edit, Some(Edit::Delete { key: gone, .. }) if *gone == key);
     for row in &step.sheet {
         let Some(key) = row.key else { continue };
-        let expected = remarks.get(&key).copied().unwrap_or_default();
+        let old = old_key(key);
+        let expected = remarks.get(&key).or_else(|| remarks.get(&old?));
+        let expected = expected.copied().unwrap_or_default();
         // A deleted row that comes back begins anew.
-        if row.remark != expected && !(removed(key) && row.remark.is_empty()) {
+        let begins_anew = removed(key) || old.is_some_and(deleted_by_person);
+        if row.remark != expected && !(begins_anew && row.remark.is_empty()) {
             wrong.push(format!(
                 "the remark of row {key} is {:?} and was {expected:?}",
                 row.remark
