@@ -98,6 +98,22 @@ impl Session {
             .collect())
     }
 
+    /// Metadata that any of these filters names; `fields` is the answer's mask.
+    pub(super) fn search(
+        &self,
+        target: &Target,
+        filters: Vec<DataFilter>,
+        fields: &str,
+    ) -> Result<answers::Found, Error> {
+        self.client.post(
+            Purpose::Read,
+            &target.spreadsheet_id,
+            "/developerMetadata:search",
+            fields,
+            &Search(filters),
+        )
+    }
+
     /// Where these anchors stand now; those without a row are absent.
     pub(super) fn find(
         &self,
@@ -107,15 +123,9 @@ impl Session {
         if anchors.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let body = Search(anchors.iter().map(|id| DataFilter::metadata(*id)).collect());
+        let filters = anchors.iter().map(|id| DataFilter::metadata(*id)).collect();
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,location(dimensionRange(sheetId,startIndex))))";
-        let found: answers::Found = self.client.post(
-            Purpose::Read,
-            &target.spreadsheet_id,
-            "/developerMetadata:search",
-            fields,
-            &body,
-        )?;
+        let found = self.search(target, filters, fields)?;
         let mut rows = BTreeMap::new();
         for matched in found.matched_developer_metadata {
             let metadata = matched.developer_metadata;
@@ -256,15 +266,9 @@ impl Session {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let body = Search(ids.iter().map(|id| DataFilter::metadata(*id)).collect());
+        let filters = ids.iter().map(|id| DataFilter::metadata(*id)).collect();
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId))";
-        let found: answers::Found = self.client.post(
-            Purpose::Read,
-            &target.spreadsheet_id,
-            "/developerMetadata:search",
-            fields,
-            &body,
-        )?;
+        let found = self.search(target, filters, fields)?;
         Ok(found
             .matched_developer_metadata
             .into_iter()

@@ -8,11 +8,9 @@ use engine::value::Cell;
 
 use super::structure::{Batch, Sent};
 use super::{Session, Target};
-use crate::answers;
-use crate::error::{Error, Purpose};
+use crate::error::Error;
 use crate::requests::{
-    DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Search,
-    Visibility,
+    DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Visibility,
 };
 
 /// Counts once per mapped column against the 30,000 characters that a tab has for metadata [DOC]: the 1,600 columns that a table
@@ -87,15 +85,9 @@ impl Session {
             location_matching_strategy: Some(Matching::IntersectingLocation),
             ..Lookup::default()
         };
-        let body = Search(vec![DataFilter::DeveloperMetadataLookup(ours)]);
+        let filters = vec![DataFilter::DeveloperMetadataLookup(ours)];
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataKey,location(dimensionRange(sheetId,dimension,startIndex))))";
-        let found: answers::Found = self.client.post(
-            Purpose::Read,
-            &target.spreadsheet_id,
-            "/developerMetadata:search",
-            fields,
-            &body,
-        )?;
+        let found = self.search(target, filters, fields)?;
         let mut columns = Vec::new();
         for matched in found.matched_developer_metadata {
             let metadata = matched.developer_metadata;

@@ -11,9 +11,7 @@ use super::{Missing, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Part, Purpose, Refusal};
 use crate::range;
-use crate::requests::{
-    BatchUpdate, DataFilter, DeveloperMetadata, Location, Request, Search, Visibility,
-};
+use crate::requests::{BatchUpdate, DataFilter, DeveloperMetadata, Location, Request, Visibility};
 
 /// Asked of every structural answer: what was deleted, how large the tab is now, and the cells of the rows named.
 const FIELDS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))))";
@@ -273,15 +271,9 @@ impl Session {
     }
 
     fn is_ours(&self, target: &Target, stamp: &Stamp) -> Result<bool, Error> {
-        let body = Search(vec![DataFilter::metadata(stamp.id)]);
+        let filters = vec![DataFilter::metadata(stamp.id)];
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataValue))";
-        let found: answers::Found = self.client.post(
-            Purpose::Read,
-            &target.spreadsheet_id,
-            "/developerMetadata:search",
-            fields,
-            &body,
-        )?;
+        let found = self.search(target, filters, fields)?;
         let mut values = found
             .matched_developer_metadata
             .iter()

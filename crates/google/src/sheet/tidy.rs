@@ -9,7 +9,7 @@ use super::anchors::{ANCHOR_KEY, STAMP_KEY};
 use super::{Session, Target};
 use crate::answers;
 use crate::error::{Error, Purpose};
-use crate::requests::{BatchUpdate, DataFilter, Location, Lookup, Matching, Request, Search};
+use crate::requests::{BatchUpdate, DataFilter, Location, Lookup, Matching, Request};
 
 /// A stamp must outlive every copy of its batch that may still be under way.
 const STAMP_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -73,18 +73,12 @@ impl Session {
             metadata_key: Some(STAMP_KEY),
             ..Lookup::default()
         };
-        let body = Search(vec![
+        let filters = vec![
             DataFilter::DeveloperMetadataLookup(anchors),
             DataFilter::DeveloperMetadataLookup(stamps),
-        ]);
+        ];
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataValue,location(dimensionRange(startIndex))))";
-        let found: answers::Found = self.client.post(
-            Purpose::Read,
-            &target.spreadsheet_id,
-            "/developerMetadata:search",
-            fields,
-            &body,
-        )?;
+        let found = self.search(target, filters, fields)?;
         let spent = found
             .matched_developer_metadata
             .into_iter()
