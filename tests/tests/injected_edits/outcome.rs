@@ -87,8 +87,21 @@ impl Step {
     }
 
     fn in_conflict(&self, key: u32, value: &str) -> bool {
-        let about = |line: &&Line| line.key == key && line.text.contains(value);
-        self.conflicts.iter().any(|line| about(&line))
+        let about = |line: &Line| self.one_row(line.key, key) && line.text.contains(value);
+        self.conflicts.iter().any(about)
+    }
+
+    /// The key that the database gave this row, and the one that it had before.
+    fn renamed(&self, key: u32) -> Option<(u32, u32)> {
+        self.changes.iter().find_map(|change| match change {
+            Change::Rekey { key: old, to } if *old == key || *to == key => Some((*old, *to)),
+            _ => None,
+        })
+    }
+
+    /// Whether these are keys of one row.
+    fn one_row(&self, a: u32, b: u32) -> bool {
+        a == b || self.renamed(a).is_some_and(|(old, to)| old == b || to == b)
     }
 
     /// The sheet showed this value when the person edited this very cell, or deleted its row: the person decided.
@@ -122,7 +135,9 @@ impl Step {
 
 fn nothing_is_lost(step: &Step, wrong: &mut Vec<String>) {
     let mut arrives = |key: u32, column: usize, value: &str, side: &str| {
+        let (_, now) = step.renamed(key).unwrap_or((key, key));
         let fine = step.held(key, column) == Some(value)
+            || step.held(now, column) == Some(value)
             || step.in_conflict(key, value)
             || side == "the database" && step.decided(key, column, value);
         if !fine {
@@ -136,12 +151,12 @@ fn nothing_is_lost(step: &Step, wrong: &mut Vec<String>) {
                     arrives(*key, *column, value, "the database");
                 }
             }
-            Change::Insert { key, cells } | Change::Rekey { to: key, cells, .. } => {
+            Change::Insert { key, cells } => {
                 for (column, value) in (NAME..).zip(cells) {
                     arrives(*key, column, value, "the database");
                 }
             }
-            Change::Delete { .. } => {}
+            Change::Rekey { .. } | Change::Delete { .. } => {}
         }
     }
     match &step.edit {
@@ -161,7 +176,7 @@ fn nothing_else_changed(step: &Step, wrong: &mut Vec<String>) {
     let mut changed: BTreeSet<u32> = step.changes.iter().flat_map(Change::keys).collect();
     let common = step.edited_key().filter(|key| changed.contains(key));
     for line in &step.conflicts {
-        if Some(line.key) != common {
+        if !common.is_some_and(|key| step.one_row(line.key, key)) {
             wrong.push(format!("a conflict about row {} for nothing", line.key));
         }
         if !line.settled {
@@ -231,10 +246,8 @@ fn peoples_own_stays(step: &Step, wrong: &mut Vec<String>) {
         .filter_map(|row| Some((row.key?, row.remark.as_str())))
         .collect();
     let old_key = |key: u32| {
-        step.changes.iter().find_map(|change| match change {
-            Change::Rekey { key: old, to, .. } if *to == key => Some(*old),
-            _ => None,
-        })
+        let (old, to) = step.renamed(key)?;
+        (to == key).then_some(old)
     };
     let deleted_by_person =
         |key: u32| matches!(&step.edit, Some(Edit::Delete { key: gone, .. }) if *gone == key);

@@ -83,10 +83,10 @@ pub enum Change {
     Delete {
         key: u32,
     },
+    /// The other cells stay.
     Rekey {
         key: u32,
         to: u32,
-        cells: Cells,
     },
 }
 
@@ -97,7 +97,7 @@ impl Change {
             Change::Update { key, .. } | Change::Insert { key, .. } | Change::Delete { key } => {
                 vec![*key]
             }
-            Change::Rekey { key, to, .. } => vec![*key, *to],
+            Change::Rekey { key, to } => vec![*key, *to],
         }
     }
 
@@ -122,7 +122,7 @@ impl Change {
                 format!("INSERT INTO {table} VALUES ({key}, '{name}', {price});")
             }
             Change::Delete { key } => format!("DELETE FROM {table} WHERE id = {key};"),
-            Change::Rekey { key, to, .. } => {
+            Change::Rekey { key, to } => {
                 format!("UPDATE {table} SET id = {to} WHERE id = {key};")
             }
         }
@@ -147,11 +147,8 @@ pub fn changes(dice: &mut Dice, tokens: &mut Tokens, rows: &Rows) -> Vec<Change>
             },
             4 => {
                 let key = left.remove(place);
-                Change::Rekey {
-                    key,
-                    to: tokens.key(),
-                    cells: rows[&key].clone(),
-                }
+                let to = tokens.key();
+                Change::Rekey { key, to }
             }
             _ => {
                 let key = left.remove(place);
