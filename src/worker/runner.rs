@@ -2,7 +2,7 @@
 //! to Google, and keeps the mapping's state.
 
 use engine::cycle::Machine;
-use engine::effect::{Scope, SheetEffect, Stopped, Ways};
+use engine::effect::{Scope, SheetEffect, Step, Stopped, Ways};
 use engine::value::{Key, Timestamp};
 use google::governor::{Caller, Need};
 use google::{Session as GoogleSession, Target};
@@ -67,15 +67,11 @@ struct Opened {
 enum Job {
     Idle,
     Opening { ticket: u64 },
-    Cycle(Box<Running>),
+    Cycle(Box<Running>, Awaits),
 }
 
 /// A cycle, or a chain of cycles that follow from one another, that is under way.
 struct Running {
-    /// The request to Google whose answer is awaited.
-    ticket: u64,
-    /// The effect that waits for quota, and until when.
-    waiting: Option<(SheetEffect, Instant)>,
     scope: Scope,
     ways: Ways,
     dirty_ids: Vec<i64>,
@@ -86,6 +82,31 @@ struct Running {
     requests: Vec<u64>,
     preview: bool,
     counts: Counts,
+}
+
+/// What a cycle waits for.
+enum Awaits {
+    /// Google's answer to the request under this ticket.
+    Answer(u64),
+    /// Until then there is no quota for this effect.
+    Quota(SheetEffect, Instant),
+    /// The worker's next turn: other mappings come between two chunks of a large pull.
+    Turn(Step),
+}
+
+impl Awaits {
+    fn answer_to(&self, ticket: u64) -> bool {
+        matches!(self, Awaits::Answer(awaited) if *awaited == ticket)
+    }
+
+    /// When the cycle can go on by itself.
+    fn due(&self) -> Option<Instant> {
+        match self {
+            Awaits::Answer(_) => None,
+            Awaits::Quota(_, due) => Some(*due),
+            Awaits::Turn(_) => Some(Instant::now()),
+        }
+    }
 }
 
 impl Runner {
@@ -151,7 +172,7 @@ impl Runner {
     /// what was left open. Its callers are served by the next cycle.
     fn abandon(&mut self) {
         match std::mem::replace(&mut self.job, Job::Idle) {
-            Job::Cycle(running) => {
+            Job::Cycle(running, _) => {
                 self.take_back(&running);
                 self.loaded = None;
             }
@@ -180,9 +201,7 @@ impl Runner {
         self.requests.push((request, kind));
         self.not_before = None;
         // A cycle that waits for quota asks again at once, now with somebody waiting for it.
-        if let Job::Cycle(running) = &mut self.job
-            && let Some((_, due)) = &mut running.waiting
-        {
+        if let Job::Cycle(_, Awaits::Quota(_, due)) = &mut self.job {
             *due = Instant::now();
         }
     }
@@ -191,20 +210,15 @@ impl Runner {
     pub fn turn(&mut self, shared: &mut Shared) -> Duration {
         match &self.job {
             Job::Idle => self.begin(shared),
-            Job::Cycle(running)
-                if running
-                    .waiting
-                    .as_ref()
-                    .is_some_and(|(_, due)| *due <= Instant::now()) =>
-            {
-                self.ask_again(shared);
+            Job::Cycle(_, awaits) if awaits.due().is_some_and(|due| due <= Instant::now()) => {
+                self.go_on(shared);
             }
             _ => {}
         }
         self.show_live();
         let now = Instant::now();
         let due = match &self.job {
-            Job::Cycle(running) => running.waiting.as_ref().map(|(_, due)| *due),
+            Job::Cycle(_, awaits) => awaits.due(),
             Job::Opening { .. } => None,
             Job::Idle => Some(self.not_before.unwrap_or(self.next_poll)),
         };

@@ -1,7 +1,7 @@
 //! A cycle: begin it, carry its effects to the database and to Google, record its end.
 
 use engine::effect::{
-    Again, Effect, Outcome, Report, Scope, SheetEffect, Start, Step, Stopped, Ways,
+    Again, DatabaseEffect, Effect, Outcome, Report, Scope, SheetEffect, Start, Step, Stopped, Ways,
 };
 use engine::value::Cell;
 use google::Target;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::trouble::{failed_answer, retries_by_itself, truncated};
-use super::{FIRST_PAUSE, Job, Runner, Running, now};
+use super::{Awaits, FIRST_PAUSE, Job, Runner, Running, now};
 use crate::postgres::process;
 use crate::postgres::transaction::transaction;
 use crate::shared::{Answer as RequestAnswer, Phase, RequestKind};
@@ -78,8 +78,6 @@ impl Runner {
             .filter_map(|key| Some((key.key.clone(), key.changed_at?)))
             .collect();
         let running = Running {
-            ticket: 0,
-            waiting: None,
             scope,
             ways,
             dirty_ids: dirty.ids,
@@ -140,7 +138,8 @@ impl Runner {
         self.step(shared, running, step);
     }
 
-    /// Carry out effects until one needs Google, or the cycle is done.
+    /// Carry out effects until one needs Google, or the cycle is done. After each chunk of rows that the table has taken in it is
+    /// the other mappings' turn.
     pub(super) fn step(&mut self, shared: &mut Shared, running: Box<Running>, mut step: Step) {
         loop {
             let Some(opened) = &mut self.loaded else {
@@ -148,6 +147,7 @@ impl Runner {
             };
             match step {
                 Step::Do(Effect::Database(effect)) => {
+                    let takes_in = matches!(&effect, DatabaseEffect::Commit(commit) if !commit.apply.is_empty());
                     let cycle = Cycle {
                         id: self.cycle_id,
                         changed_at: &running.changed_at,
@@ -155,6 +155,10 @@ impl Runner {
                     let outcome = database::perform(&opened.mapping, &cycle, effect);
                     step = opened.machine.resume(outcome, now());
                     self.show_progress();
+                    if takes_in && matches!(step, Step::Do(Effect::Database(_))) {
+                        self.job = Job::Cycle(running, Awaits::Turn(step));
+                        return;
+                    }
                 }
                 Step::Do(Effect::Sheet(effect)) => {
                     return self.send_effect(shared, running, effect);
@@ -169,7 +173,7 @@ impl Runner {
     pub(super) fn send_effect(
         &mut self,
         shared: &mut Shared,
-        mut running: Box<Running>,
+        running: Box<Running>,
         effect: SheetEffect,
     ) {
         let Some(opened) = &self.loaded else { return };
@@ -184,7 +188,6 @@ impl Runner {
         let interactive = !running.requests.is_empty() || !self.requests.is_empty();
         if effect == SheetEffect::Read {
             let address = shared.http.address(self.id);
-            running.ticket = address.ticket;
             shared.reads.push(Wanted {
                 address,
                 session: opened.google.clone(),
@@ -192,27 +195,29 @@ impl Runner {
                 interactive,
             });
             self.live.last_read_at = now().0;
-            self.job = Job::Cycle(running);
+            self.job = Job::Cycle(running, Awaits::Answer(address.ticket));
             return;
         }
         let grant = match self.ask(shared, need, interactive) {
             Ok(grant) => grant,
             Err(wait) => {
-                running.waiting = Some((effect, Instant::now() + wait));
-                self.job = Job::Cycle(running);
+                self.job = Job::Cycle(running, Awaits::Quota(effect, Instant::now() + wait));
                 return;
             }
         };
         let work = Work::Perform { target, effect };
-        running.ticket = self.send(shared, grant, work);
-        self.job = Job::Cycle(running);
+        let ticket = self.send(shared, grant, work);
+        self.job = Job::Cycle(running, Awaits::Answer(ticket));
     }
 
-    pub(super) fn ask_again(&mut self, shared: &mut Shared) {
-        if let Job::Cycle(mut running) = std::mem::replace(&mut self.job, Job::Idle)
-            && let Some((effect, _)) = running.waiting.take()
-        {
-            self.send_effect(shared, running, effect);
+    /// What the cycle waited for is there.
+    pub(super) fn go_on(&mut self, shared: &mut Shared) {
+        match std::mem::replace(&mut self.job, Job::Idle) {
+            Job::Cycle(running, Awaits::Quota(effect, _)) => {
+                self.send_effect(shared, running, effect);
+            }
+            Job::Cycle(running, Awaits::Turn(step)) => self.step(shared, running, step),
+            other => self.job = other,
         }
     }
 

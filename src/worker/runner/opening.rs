@@ -53,7 +53,7 @@ impl Runner {
             (Job::Opening { ticket: awaited }, Answer::Probed(probed)) if *awaited == ticket => {
                 self.probed(shared, probed);
             }
-            (Job::Cycle(running), Answer::Performed(outcome)) if running.ticket == ticket => {
+            (Job::Cycle(_, awaits), Answer::Performed(outcome)) if awaits.answer_to(ticket) => {
                 let outcome = match outcome {
                     Ok(outcome) => Outcome::Sheet(outcome),
                     Err(failure) => {
@@ -63,7 +63,7 @@ impl Runner {
                         Outcome::Failed(failure)
                     }
                 };
-                if let Job::Cycle(running) = std::mem::replace(&mut self.job, Job::Idle) {
+                if let Job::Cycle(running, _) = std::mem::replace(&mut self.job, Job::Idle) {
                     self.resume(shared, running, outcome);
                 }
             }

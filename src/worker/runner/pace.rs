@@ -4,7 +4,7 @@ use engine::effect::SheetEffect;
 use google::governor::Need;
 use std::time::{Duration, Instant};
 
-use super::{Job, Runner, now};
+use super::{Awaits, Job, Runner, now};
 use crate::worker::Shared;
 use crate::worker::http::Grant;
 use crate::worker::mappings::Glance;
@@ -105,10 +105,10 @@ impl Runner {
 
     /// The quota does not allow the read that waits under this ticket.
     pub fn read_later(&mut self, ticket: u64, wait: Duration) {
-        if let Job::Cycle(running) = &mut self.job
-            && running.ticket == ticket
+        if let Job::Cycle(_, awaits) = &mut self.job
+            && awaits.answer_to(ticket)
         {
-            running.waiting = Some((SheetEffect::Read, Instant::now() + wait));
+            *awaits = Awaits::Quota(SheetEffect::Read, Instant::now() + wait);
         }
     }
 

@@ -1,0 +1,67 @@
+//! Many rows typed into a sheet at once: the worker has other mappings, too.
+
+use e2e::World;
+
+const ROWS: usize = 3_000;
+
+#[test]
+fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
+    // A chunk is a thousand rows here.
+    let mut world = World::configured(&[("sheet_sync.max_request_bytes", "300000")]);
+    // The first row of the large table changes the small one, and the last waits until it is told to go on, which is seen by its
+    // lock. While the trigger sleeps, the worker's next look at its mappings becomes due.
+    world.db.run(
+        "CREATE TABLE small (id int PRIMARY KEY, value int); INSERT INTO small VALUES (1, 0);
+         CREATE TABLE large (id int PRIMARY KEY, value int);
+         CREATE TABLE told ();
+         CREATE FUNCTION taken() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF NEW.id = 1 THEN
+                 UPDATE public.small SET value = 1;
+                 PERFORM pg_sleep(0.1);
+             ELSE
+                 PERFORM pg_advisory_xact_lock(7);
+                 WHILE NOT EXISTS (SELECT FROM public.told) LOOP
+                     PERFORM pg_sleep(0.01);
+                 END LOOP;
+             END IF;
+             RETURN NULL;
+         END $$;",
+    );
+    world.db.run(&format!(
+        "CREATE TRIGGER taken AFTER INSERT ON large FOR EACH ROW WHEN (NEW.id IN (1, {ROWS})) EXECUTE FUNCTION taken()"
+    ));
+    let small = world.map_with("small", "poll_interval => '1 hour'");
+    let large = world.map_with("large", "poll_interval => '1 hour'");
+    small.shows("id | value\n 1 | 0");
+    let rows: Vec<Vec<String>> = (1..=ROWS)
+        .map(|id| vec![id.to_string(), (id * 2).to_string()])
+        .collect();
+    large.type_at("A2", &rows);
+
+    let before = world.google.gate().count();
+    let mut caller = world.connect();
+    let waiting = std::thread::spawn(move || {
+        caller.run("SELECT * FROM sheet_sync.sync('large', timeout => '10 min')");
+    });
+    world.shows(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7",
+        "1",
+    );
+    // The worker stands in the last chunk: what is on its way now was sent before.
+    e2e::wait_until("a request for the small table's sheet", || {
+        let passed = world.google.gate().passed_since(before);
+        match passed.iter().any(|one| one.path.contains(small.id())) {
+            true => Ok(()),
+            false => Err(passed),
+        }
+    });
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM large"),
+        ROWS as i64 - 1_000
+    );
+    world.db.run("INSERT INTO told DEFAULT VALUES");
+    waiting.join().expect("the call ends");
+    small.shows("id | value\n 1 | 1");
+    world.both_equal("large", &large);
+}
