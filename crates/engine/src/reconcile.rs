@@ -53,8 +53,6 @@ pub(crate) struct Plan {
     pub pull_left: bool,
     /// Once the table has its change, there is more to do.
     pub follows: bool,
-    /// The row stays as it is until something is mended: what the table wins by then is noted and left open.
-    pub holds: bool,
     /// A cell waits for a person's decision.
     pub waits: bool,
     /// Nothing is decided before `conflict_function` was asked.

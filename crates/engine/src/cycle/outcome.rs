@@ -14,7 +14,7 @@ use crate::effect::{
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
-use crate::value::{Base, Cell, Datum, TO_INSERT, UNDERWAY};
+use crate::value::{ABSENT, Base, Cell, Datum, TO_INSERT, TO_LOOK_AT, UNDERWAY};
 
 /// As many deleted rows are remembered.
 const BURIED: usize = 10_000;
@@ -432,8 +432,7 @@ impl Cycle {
                     .any(|problem| problem.place.column == column || problem.place.column.is_none())
             };
             for mut conflict in std::mem::take(&mut item.conflicts) {
-                let carried_out = conflict.winner == Winner::Sheet || !item.plan.holds;
-                if conflict.winner != Winner::Pending && carried_out && !refused(conflict.column) {
+                if conflict.winner != Winner::Pending && !refused(conflict.column) {
                     conflict.settled = true;
                     commit.conflicts.push(conflict);
                 }
@@ -503,19 +502,20 @@ impl Cycle {
                 }
             }
             (Some(_), base) => {
+                let left = item.plan.pull_left || item.plan.push_left;
                 let state = match base {
-                    Some(_) if self.follow_up.contains(&item.key) => State::Marked,
+                    Some(_) if left || self.follow_up.contains(&item.key) => State::Marked,
                     Some(_) => State::Based,
                     None if item.awaits() => State::Announced,
                     None => State::Unbased,
                 };
-                let left = item.plan.pull_left || item.plan.push_left || state == State::Marked;
-                let cells = if left {
+                let owed = left || state == State::Marked;
+                let cells = if owed {
                     UNSETTLED
                 } else {
                     settled_hash(item.cells.as_ref())
                 };
-                let raw = if left { 0 } else { item.raw };
+                let raw = if owed { 0 } else { item.raw };
                 let row = item.row.unwrap_or(NOWHERE);
                 let known = self.memory.known(&item.key);
                 let before = if known.cells == cells {
@@ -545,10 +545,17 @@ fn base_write(item: &Item) -> BaseWrite {
             sheet_hash: TO_INSERT,
         };
     }
+    let hash = stored_hash(item.base.as_ref());
+    let left = item.plan.push_left || item.plan.pull_left;
     BaseWrite {
         key: item.key.clone(),
         base: item.base.clone(),
-        sheet_hash: stored_hash(item.base.as_ref()),
+        // What another cycle has to do is found after a crash, too, also where the sheet shows what the base says.
+        sheet_hash: if left && hash != ABSENT {
+            TO_LOOK_AT
+        } else {
+            hash
+        },
     }
 }
 

@@ -351,7 +351,7 @@ fn leave_with_edits(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
         || !pulls.problems.is_empty()
         || pulls.asks_function;
     if holds {
-        return hold(row, pulls);
+        return hold(row, sheet, pulls);
     }
     if row.mapping.direction == Direction::FromSheet {
         // Nothing is written to such a sheet.
@@ -368,8 +368,10 @@ fn leave_with_edits(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
     }
 }
 
-/// The table gets what the sheet wins; nothing is said or settled yet of what the table wins.
-fn hold(row: &Row<'_>, pulls: Plan) -> Plan {
+/// The row stays as it is until something in it is mended, and all else in it goes on: the table gets what the sheet wins, and what
+/// the table wins is said now, since nothing is written to a row that does not belong in the sheet. Such a cell counts as agreed
+/// for what it shows, and so as changed in the table: it is pushed should the row come back, and pulled should it be edited again.
+fn hold(row: &Row<'_>, sheet: &[Cell], pulls: Plan) -> Plan {
     let follows = pulls.table.is_some();
     let pulled: &[(usize, Datum)] = match &pulls.table {
         Some(TableChange::Update(values)) => values,
@@ -379,30 +381,23 @@ fn hold(row: &Row<'_>, pulls: Plan) -> Plan {
         Some(SheetChange::Update(writes)) => writes,
         _ => &[],
     };
-    let unpushed: Vec<Option<usize>> = writes
-        .iter()
-        .map(|(column, ..)| *column)
-        .filter(|column| pulled.iter().all(|(at, _)| at != column))
-        .map(Some)
-        .collect();
-    let is_done = |id: &i64| {
-        let waiting = row.pending.iter().find(|one| one.id == *id);
-        follows && waiting.is_some_and(|one| !unpushed.contains(&one.column))
-    };
-    let lost_by_sheet = |conflict: &Conflict| {
-        conflict.winner == Winner::Database && unpushed.contains(&conflict.column)
-    };
+    let is_pulled = |column: &usize| pulled.iter().any(|(at, _)| at == column);
+    let unpushed = writes.iter().map(|(column, ..)| *column);
+    let (mut base, mut base_moved) = (pulls.base, pulls.base_moved);
+    for column in unpushed.filter(|column| !is_pulled(column)) {
+        let shown = sheet.get(column).cloned().unwrap_or(Cell::Empty);
+        let news = |base: &&mut Base| base.sheet.get(column) != Some(&shown);
+        if let Some(base) = base.as_mut().filter(news) {
+            base.set(column, row.mapping.decode(column, &shown), shown);
+            base_moved = true;
+        }
+    }
     Plan {
-        holds: true,
         follows,
         push_left: false,
         sheet: None,
-        settles: pulls.settles.into_iter().filter(is_done).collect(),
-        conflicts: pulls
-            .conflicts
-            .into_iter()
-            .filter(|conflict| !lost_by_sheet(conflict))
-            .collect(),
+        base,
+        base_moved,
         ..pulls
     }
 }

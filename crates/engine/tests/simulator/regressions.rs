@@ -6,13 +6,13 @@ mod windows;
 
 use crate::model::database::DriverBugs;
 use crate::model::database::TableEdit::{Delete, Insert, Rekey, Relist, Truncate, Update};
-use crate::model::setup::Value::{Illegal, Nothing, Num, Odd};
+use crate::model::setup::Value::{Bad, Illegal, Nothing, Num, Odd};
 use crate::model::setup::{Filter, Setup};
 use crate::model::sheet::{Rules, SheetEdit};
 use crate::model::world::Fault::{AnswerLost, Late, Partial, Quota, Stale};
 use crate::model::world::genuine;
 use crate::schedule::Op::{
-    self, Crash, Fault, Finish, Poll, Preview, Pull, Resync, Sheet, Step, Table,
+    self, Crash, Fault, Finish, Poll, Preview, Pull, Push, Resync, Sheet, Step, Table,
 };
 use crate::schedule::Schedule;
 use engine::mapping::{Direction, OnSheetDelete, OnTableDelete, Policy, Side};

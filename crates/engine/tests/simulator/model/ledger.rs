@@ -44,9 +44,12 @@ pub struct Ledger {
     /// Rows that a person took from a side (or that left the row filter); true where they came back since.
     pub table_deleted: BTreeMap<Key, bool>,
     pub sheet_deleted: BTreeMap<Key, bool>,
-    /// Keys that a person gave to a row of the sheet, of the table: nothing speaks against such a row on the other side.
-    retyped: BTreeSet<Key>,
-    reinserted: BTreeSet<Key>,
+    /// The rows on which both sides agreed last, by their hidden names: where another row has the key by now, nothing speaks
+    /// against that one on the other side.
+    agreed_in_table: BTreeMap<Key, u32>,
+    agreed_in_sheet: BTreeMap<Key, Uid>,
+    /// The stored bases at the last look.
+    bases: BTreeMap<Key, (Base, i64)>,
     /// Every value that somebody ever gave to a cell.
     ever: BTreeMap<(Key, usize), BTreeSet<Datum>>,
     /// How the engine last saw the sheet, and rows of the table.
@@ -58,8 +61,9 @@ pub struct Ledger {
     known: BTreeSet<Key>,
     /// Keys under which a row stood before the engine carried a retyped key over.
     former: BTreeMap<Key, Key>,
-    /// Keys under which a row of the table, named by its identity, ever stood.
+    /// Keys under which a row of the table, named by its identity, ever stood, and the last row that stood under a key.
     had: BTreeMap<u32, BTreeSet<Key>>,
+    last: BTreeMap<Key, u32>,
     /// The cycle under way began with all that there is to know.
     pub calm: bool,
 }
@@ -83,8 +87,9 @@ impl Ledger {
             sheet_edits: BTreeMap::new(),
             table_deleted: BTreeMap::new(),
             sheet_deleted: BTreeMap::new(),
-            retyped: BTreeSet::new(),
-            reinserted: BTreeSet::new(),
+            agreed_in_table: BTreeMap::new(),
+            agreed_in_sheet: BTreeMap::new(),
+            bases: BTreeMap::new(),
             ever: BTreeMap::new(),
             known: BTreeSet::new(),
             snapshot: BTreeMap::new(),
@@ -92,6 +97,7 @@ impl Ledger {
             inserted: BTreeMap::new(),
             former: BTreeMap::new(),
             had: BTreeMap::new(),
+            last: BTreeMap::new(),
             calm: false,
         }
     }
@@ -104,7 +110,32 @@ impl Ledger {
         if table_changed || sheet_changed {
             self.close(sides);
         }
+        if author != Author::Person {
+            self.note_agreed(sides);
+        }
         Ok(())
+    }
+
+    fn note_agreed(&mut self, sides: Sides) {
+        if self.bases == sides.table.bases {
+            return;
+        }
+        let before = std::mem::replace(&mut self.bases, sides.table.bases.clone());
+        let standing = keys_in_sheet(&self.mapping, sides);
+        for (key, stored @ (base, hash)) in &sides.table.bases {
+            if hash.unsigned_abs() >= FIRST_MARK as u64 || before.get(key) == Some(stored) {
+                continue;
+            }
+            let row = self.table.get(key);
+            if let Some(row) = row.filter(|row| row.in_filter && row.values == base.database) {
+                self.agreed_in_table.insert(key.clone(), row.identity);
+            }
+            if let Some([uid]) = standing.get(key).map(Vec::as_slice)
+                && self.sheet[uid] == base.sheet
+            {
+                self.agreed_in_sheet.insert(key.clone(), *uid);
+            }
+        }
     }
 
     /// The engine was given a whole snapshot.
@@ -127,6 +158,8 @@ impl Ledger {
 
     /// From here on both sides are compared afresh: nobody's delete counts, and what is empty on one side is filled.
     pub fn forget_bases(&mut self) {
+        self.agreed_in_table.clear();
+        self.agreed_in_sheet.clear();
         self.table_deleted.clear();
         self.sheet_deleted.clear();
         self.table_edits.retain(|_, datum| datum.is_some());
@@ -189,13 +222,14 @@ impl Ledger {
     }
 
     fn explained(&self, key: &Key, column: usize, datum: &Datum) -> bool {
+        let stored = self.stored(column, datum);
         self.pulled(column)
             || self.mapping.key.contains(&column)
             || self
                 .ever
                 .iter()
-                .filter(|((other, at), _)| *at == column && self.are_one_row(other, key))
-                .any(|(_, values)| values.contains(&self.stored(column, datum)))
+                .filter(|((other, at), _)| *at == column && self.stands_for(other, key))
+                .any(|(_, values)| values.contains(&stored))
     }
 
     /// Entries whose value stands on the other side are settled.
@@ -212,7 +246,7 @@ impl Ledger {
             };
             // Under its old key it is the same row.
             let mut rows = standing.iter();
-            !rows.any(|(other, rows)| self.are_one_row(other, key) && rows.iter().any(there))
+            !rows.any(|(other, rows)| self.stands_for(other, key) && rows.iter().any(there))
         });
         self.table_edits = table_edits;
         let mut sheet_edits = std::mem::take(&mut self.sheet_edits);
@@ -241,10 +275,10 @@ impl Ledger {
         (said && (*hash < FIRST_MARK || arrived)).then_some(base)
     }
 
-    /// Whether a row of the table ever stood under both keys.
-    fn are_one_row(&self, one: &Key, other: &Key) -> bool {
-        let both = |keys: &BTreeSet<Key>| keys.contains(one) && keys.contains(other);
-        one == other || self.had.values().any(both)
+    /// Whether the row that the table had last under one key is one that it once had under another.
+    fn was_renamed(&self, from: &Key, to: &Key) -> bool {
+        let last = self.last.get(to);
+        last.is_some_and(|identity| self.had[identity].contains(from))
     }
 
     /// Whether the table's row under one key is the row that it once had under another.
@@ -252,6 +286,21 @@ impl Ledger {
         let row = self.table.get(to);
         row.is_some_and(|row| self.had[&row.identity].contains(from))
             && !self.table.contains_key(from)
+    }
+
+    /// Whether what is said of one key is said of the row that has the other: the same, or one that it had before and no other row
+    /// has now.
+    fn stands_for(&self, other: &Key, key: &Key) -> bool {
+        other == key || self.is_renamed(other, key)
+    }
+
+    /// What was ever given to a row's cells under one key was given to it under the other.
+    fn pass_on(&mut self, from: &Key, to: &Key) {
+        for column in 0..self.mapping.columns.len() {
+            let values = self.ever.get(&(from.clone(), column)).cloned();
+            let known = self.ever.entry((to.clone(), column)).or_default();
+            known.extend(values.unwrap_or_default());
+        }
     }
 
     /// Nothing speaks against it that a row of the sheet follows the key of its row in the table.

@@ -51,6 +51,12 @@ fn has_problem(table: &Table, key: &Key, column: Option<usize>) -> bool {
     table.problems.iter().any(at)
 }
 
+/// A problem of the row as a whole: of one of its cells it would stand there without.
+fn has_row_problem(table: &Table, key: &Key) -> bool {
+    let mut places = table.problems.iter().map(|problem| &problem.place);
+    places.any(|place| place.key.as_ref() == Some(key) && place.column.is_none())
+}
+
 fn is_pending(table: &Table, key: &Key, column: Option<usize>) -> bool {
     table
         .conflicts
@@ -75,7 +81,7 @@ fn is_pending_anywhere(table: &Table, key: &Key) -> bool {
 fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> Verdict {
     let kept = setup.direction == Direction::FromSheet
         || (setup.on_sheet_delete == OnSheetDelete::Keep && ledger.sheet_deleted.contains_key(key));
-    if kept || has_problem(sides.table, key, None) || is_pending(sides.table, key, None) {
+    if kept || has_row_problem(sides.table, key) || is_pending(sides.table, key, None) {
         return Ok(());
     }
     broken(format!(
@@ -192,16 +198,23 @@ pub fn problems_are_real(ledger: &Ledger, sides: Sides) -> Verdict {
         .filter(|problem| problem.side == Side::Database)
     {
         let Some(key) = &problem.place.key else {
+            keyless_row_stands(sides, problem)?;
             continue;
         };
         let rows = standing.get(key).map_or(&[][..], Vec::as_slice);
+        if problem.code == "duplicate_key" && rows.len() < 2 {
+            return broken(format!(
+                "key {key:?} is not doubled, and this problem still stands: {problem:?}"
+            ));
+        }
+        let row = sides.table.rows.get(key);
         let well = rows.len() == 1
-            && sides
-                .table
-                .rows
-                .get(key)
-                .is_some_and(|row| sides.table.in_filter(row))
-            && all_agree(ledger, sides, key, rows[0]);
+            && row.is_some_and(|row| sides.table.in_filter(row))
+            && match problem.place.column {
+                Some(column) => agrees(ledger, sides, key, rows[0], column),
+                None => (0..sides.table.mapping.columns.len())
+                    .all(|column| agrees(ledger, sides, key, rows[0], column)),
+            };
         if well {
             return broken(format!(
                 "nothing is wrong with row {key:?}, and this problem still stands: {problem:?}"
@@ -211,12 +224,24 @@ pub fn problems_are_real(ledger: &Ledger, sides: Sides) -> Verdict {
     Ok(())
 }
 
-fn all_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> bool {
+fn agrees(ledger: &Ledger, sides: Sides, key: &Key, uid: u32, column: usize) -> bool {
     let Some(row) = sides.tab.rows.iter().position(|row| row.uid == uid) else {
         return false;
     };
-    (0..sides.table.mapping.columns.len()).all(|column| {
-        let cell = sides.tab.mapped_cell(row, column, sides.now);
-        ledger.agree(column, &sides.table.rows[key].values[column], &cell)
-    })
+    let cell = sides.tab.mapped_cell(row, column, sides.now);
+    ledger.agree(column, &sides.table.rows[key].values[column], &cell)
+}
+
+/// A problem of a row without a key: the row stands there, and still has none.
+fn keyless_row_stands(sides: Sides, problem: &Problem) -> Verdict {
+    let at = problem.place.sheet_row.map_or(0, |row| row as usize - 1);
+    let cells = (at < sides.tab.rows.len()).then(|| sides.tab.mapped(at, sides.now));
+    let key = |cells: &Vec<Cell>| key_of_cells(&sides.table.mapping, cells);
+    let filled = |cells: &Vec<Cell>| cells.iter().any(|cell| *cell != Cell::Empty);
+    match cells.is_some_and(|cells| filled(&cells) && key(&cells).is_none()) {
+        true => Ok(()),
+        false => broken(format!(
+            "no row without a key stands there, and this problem does: {problem:?}"
+        )),
+    }
 }

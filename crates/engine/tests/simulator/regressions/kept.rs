@@ -207,3 +207,171 @@ fn a_row_that_was_kept_and_is_typed_again_takes_from_the_table_what_it_leaves_em
         ],
     );
 }
+
+#[test]
+fn a_bad_cell_of_a_row_that_left_the_filter_holds_up_no_other_cell() {
+    replay(
+        Setup {
+            composite: true,
+            columns: 24,
+            filter: Filter::Listed,
+            common_rows: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(Insert {
+                key: 6,
+                value: Num(200),
+            }),
+            Step(7),
+            Step(7),
+            Sheet(SheetEdit::Cell {
+                row: 1,
+                column: 8,
+                value: Bad,
+            }),
+            Table(Relist { row: 2 }),
+            Table(Update {
+                row: 3,
+                column: 2,
+                value: Num(100),
+            }),
+            Sheet(SheetEdit::Cell {
+                row: 6,
+                column: 2,
+                value: Num(300),
+            }),
+        ],
+    );
+}
+
+#[test]
+fn what_the_table_won_while_a_row_was_held_outside_the_filter_is_shown_when_it_comes_back() {
+    replay(
+        Setup {
+            columns: 8,
+            filter: Filter::Listed,
+            common_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Cell {
+                row: 0,
+                column: 2,
+                value: Bad,
+            }),
+            Table(Relist { row: 0 }),
+            Table(Update {
+                row: 0,
+                column: 1,
+                value: Num(100),
+            }),
+            Sheet(SheetEdit::Cell {
+                row: 0,
+                column: 1,
+                value: Num(300),
+            }),
+            Finish,
+            // What the base had before: it is news to a sheet that shows something else.
+            Table(Update {
+                row: 0,
+                column: 1,
+                value: Num(0),
+            }),
+            Table(Relist { row: 0 }),
+        ],
+    );
+}
+
+#[test]
+fn what_a_one_way_cycle_left_is_found_after_a_crash() {
+    replay(
+        Setup {
+            columns: 0,
+            direction: Direction::FromSheet,
+            common_rows: 0,
+            sheet_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(Insert {
+                key: 2,
+                value: Num(200),
+            }),
+            Finish,
+            Push,
+            Crash,
+            Sheet(SheetEdit::TypeRow {
+                key: Some(2),
+                value: Nothing,
+            }),
+            Finish,
+            Crash,
+        ],
+    );
+}
+
+#[test]
+fn a_row_that_takes_over_a_changed_key_passes_for_the_row_that_had_it() {
+    replay(
+        Setup {
+            composite: true,
+            columns: 5,
+            common_rows: 1,
+            sheet_rows: 2,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(5),
+            Step(4),
+            Table(Insert {
+                key: 12,
+                value: Num(200),
+            }),
+            Step(5),
+            Table(Rekey { row: 3, key: 8 }),
+            Sheet(SheetEdit::Cell {
+                row: 5,
+                column: 4,
+                value: Num(300),
+            }),
+            Table(Delete { row: 6 }),
+            Table(Insert {
+                key: 8,
+                value: Num(445),
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_value_that_means_what_the_table_has_is_settled_beside_one_that_is_refused() {
+    replay(
+        Setup {
+            columns: 13,
+            tie: Side::Sheet,
+            common_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(3),
+            Sheet(SheetEdit::Cell {
+                row: 3,
+                column: 1,
+                value: Illegal,
+            }),
+            Step(7),
+            Poll,
+            Step(6),
+            Sheet(SheetEdit::Cell {
+                row: 7,
+                column: 7,
+                value: Odd(5),
+            }),
+            Step(4),
+            Step(7),
+            Resync,
+        ],
+    );
+}

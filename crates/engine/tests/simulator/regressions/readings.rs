@@ -162,3 +162,27 @@ fn what_a_first_merge_found_and_could_not_touch_is_not_forgotten() {
         ],
     );
 }
+
+#[test]
+fn a_heading_that_a_person_mends_while_it_is_made_anew_stands_over_its_own_column() {
+    replay(
+        Setup {
+            columns: 2,
+            common_rows: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(2),
+            Sheet(SheetEdit::BreakHeader { column: 4 }),
+            Step(1),
+            Step(4),
+            Sheet(SheetEdit::MendHeader),
+            Step(1),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(9),
+                value: Num(400),
+            }),
+            Sheet(SheetEdit::BreakHeader { column: 4 }),
+        ],
+    );
+}

@@ -270,7 +270,7 @@ impl Table {
                     row[column] = old[column].clone();
                     refused.push((column, refusal));
                 }
-                if row == old && !refused.is_empty() {
+                if refused.len() == values.len() {
                     return Ok(Applied::Refused {
                         cells: refused,
                         row: None,

@@ -60,13 +60,10 @@ impl Ledger {
             self.inserted.remove(&uid);
             let standing = keys_in_sheet(&self.mapping, sides);
             if let Some(key) = old_key.as_ref().filter(|key| !standing.contains_key(key)) {
-                if self.base_of(sides, key).is_none() {
-                    self.reinserted.insert(key.clone());
-                }
                 self.sheet_deleted.insert(key.clone(), false);
             }
+            self.agreed_in_sheet.retain(|_, agreed| *agreed != uid);
             if let Some(key) = &new_key {
-                self.retyped.insert(key.clone());
                 self.sheet_deleted
                     .entry(key.clone())
                     .and_modify(|back| *back = true);
@@ -127,7 +124,7 @@ impl Ledger {
         }
         if !everything
             && self.sheet_deleted.get(&key) == Some(&false)
-            && !self.reinserted.contains(&key)
+            && self.is_agreed_in_table(&key)
             && self.setup.on_sheet_delete != OnSheetDelete::Keep
             && !row_named(sides, &self.names(&key))
         {
@@ -139,6 +136,17 @@ impl Ledger {
         self.known.insert(key.clone());
         self.inserted.insert(uid, key.clone());
         self.cells_explained(&key, new, &vec![Cell::Empty; new.len()], sides)
+    }
+
+    fn is_agreed_in_table(&self, key: &Key) -> bool {
+        let row = self.table.get(key);
+        row.is_some_and(|row| self.agreed_in_table.get(key) == Some(&row.identity))
+    }
+
+    pub(super) fn is_agreed_in_sheet(&self, key: &Key, sides: Sides) -> bool {
+        let rows = keys_in_sheet(&self.mapping, sides).remove(key);
+        let agreed = self.agreed_in_sheet.get(key);
+        rows.is_some_and(|rows| rows.iter().any(|uid| Some(uid) == agreed))
     }
 
     fn cells_explained(&self, key: &Key, new: &[Cell], old: &[Cell], sides: Sides) -> Verdict {
@@ -255,7 +263,7 @@ impl Ledger {
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
             // Where the old key was freed and taken by another row in between, the queue cannot tell the two.
             (Some(old), Some(new))
-                if self.are_one_row(old, new) || sides.table.moved(new).as_ref() == Some(old) =>
+                if self.was_renamed(old, new) || sides.table.moved(new).as_ref() == Some(old) =>
             {
                 self.note_renamed(uid, old.clone(), new.clone());
                 new.clone()
@@ -334,6 +342,7 @@ impl Ledger {
 
     /// What is known of the sheet's row under its old key goes on under the new one.
     fn note_renamed(&mut self, uid: Uid, old: Key, new: Key) {
+        self.pass_on(&old, &new);
         self.table_deleted.remove(&old);
         self.sheet_deleted.remove(&new);
         self.known.remove(&old);

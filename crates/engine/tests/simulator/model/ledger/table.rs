@@ -37,6 +37,7 @@ impl Ledger {
                 .entry(row.identity)
                 .or_default()
                 .insert(key.clone());
+            self.last.insert(key.clone(), row.identity);
         }
         if author != Author::Person {
             self.carry_renames(&mut before, &after);
@@ -74,16 +75,8 @@ impl Ledger {
                 if let Some(edit) = self.table_edits.remove(&(old.clone(), column)) {
                     self.table_edits.insert((new.clone(), column), edit);
                 }
-                let values = self
-                    .ever
-                    .get(&(old.clone(), column))
-                    .cloned()
-                    .unwrap_or_default();
-                self.ever
-                    .entry((new.clone(), column))
-                    .or_default()
-                    .extend(values);
             }
+            self.pass_on(&old, &new);
             self.sheet_deleted.remove(&old);
             self.former.insert(new, old);
         }
@@ -101,15 +94,14 @@ impl Ledger {
             if row.in_filter {
                 self.table_deleted.insert(key.clone(), false);
             }
-            // What the sheet may have under this key is a row of its own from here on.
-            if !row.in_filter || self.base_of(sides, key).is_none() {
-                self.retyped.insert(key.clone());
-            }
+            self.agreed_in_table.remove(key);
             return Ok(());
         }
-        // Deleted under this key, or under one that the row had before.
-        let mut names = self.sheet_deleted.keys();
-        let other = names.find(|other| self.are_one_row(other, key)).cloned();
+        // Deleted under this key, or under one that the row had before and no other row has now.
+        let had = |other: &&Key| {
+            self.had[&row.identity].contains(*other) && !self.table.contains_key(*other)
+        };
+        let other = self.sheet_deleted.keys().find(had).cloned();
         let deleted = self.sheet_deleted.remove(key);
         if deleted
             .or_else(|| self.sheet_deleted.remove(&other?))
@@ -139,7 +131,7 @@ impl Ledger {
         if let Author::Engine { everything } = author {
             if !everything
                 && self.table_deleted.get(key) == Some(&false)
-                && !self.retyped.contains(key)
+                && self.is_agreed_in_sheet(key, sides)
                 && self.setup.on_table_delete != OnTableDelete::Keep
                 && !row_named(sides, &self.names(key))
             {
@@ -164,20 +156,20 @@ impl Ledger {
                 .entry(key.clone())
                 .and_modify(|back| *back = true);
         }
-        self.reinserted.insert(key.clone());
         for (column, datum) in row.values.iter().enumerate() {
             self.allow(key, column, datum);
             let agreed = self
                 .base_of(sides, key)
                 .and_then(|base| base.database.get(column));
-            // Under an old key of the row's both sides had it.
+            // Under an old key of the row's both sides had it; a row that took over a key which was changed passes for that row.
             let had = |from: &Key| {
                 let base = self.base_of(sides, from);
                 base.is_some_and(|base| base.database.get(column) == Some(datum))
                     || self.shown_lately(from, column, datum)
             };
+            let moved = sides.table.moved(key);
             if datum.is_some()
-                && !self.had[&row.identity].iter().any(had)
+                && !self.had[&row.identity].iter().chain(&moved).any(had)
                 && !self.shown_lately(key, column, datum)
                 && agreed != Some(datum)
                 && row.in_filter
@@ -198,15 +190,17 @@ impl Ledger {
         row: &SeenRow,
         sides: Sides,
     ) -> Verdict {
-        if old.in_filter != row.in_filter {
-            // To the sheet it is a row that is gone, or new: by what it has empty it says nothing.
+        if row.in_filter && !old.in_filter && self.base_of(sides, key).is_none() {
+            // To the sheet it is a new row: by what it has empty it says nothing.
             self.table_edits
                 .retain(|(owed, _), datum| owed != key || datum.is_some());
         }
         match (old.in_filter, row.in_filter) {
-            (true, false) => drop(self.table_deleted.insert(key.clone(), false)),
+            (true, false) => {
+                self.table_deleted.insert(key.clone(), false);
+                self.agreed_in_table.remove(key);
+            }
             (false, true) => {
-                self.reinserted.insert(key.clone());
                 self.table_deleted
                     .entry(key.clone())
                     .and_modify(|back| *back = true);

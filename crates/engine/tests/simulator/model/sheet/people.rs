@@ -192,11 +192,13 @@ impl Tab {
             SheetEdit::BreakHeader { column } => {
                 let mapped = usize::from(column) % self.mapping.columns.len();
                 self.write_heading(mapped, "who renamed this?");
+                self.follow_heading(mapped);
             }
             SheetEdit::RenameHeader { column, name } => {
                 let mapped = usize::from(column) % self.mapping.columns.len();
                 let names = ["Label", "How many", "label", ""];
                 self.write_heading(mapped, names[usize::from(name) % names.len()]);
+                self.follow_heading(mapped);
             }
             SheetEdit::MendHeader => self.mend_header(),
         }
@@ -245,6 +247,19 @@ impl Tab {
                 text => Cell::Text(text.into()),
             };
             self.rows[header].cells[column] = Content::Value(cell);
+        }
+    }
+
+    /// Where another column has the very heading that this one has lost, that is the column now.
+    fn follow_heading(&mut self, mapped: usize) {
+        let heading = Content::Value(Cell::Text(self.mapping.columns[mapped].header.clone()));
+        let cells = &self.rows[self.header()].cells;
+        let named = |at: &usize| self.columns[*at] == ColumnUse::Other && cells[*at] == heading;
+        if let Some(at) = (0..self.columns.len()).find(named) {
+            if let Some(former) = self.position(mapped) {
+                self.columns[former] = ColumnUse::Other;
+            }
+            self.columns[at] = ColumnUse::Mapped(mapped);
         }
     }
 
