@@ -132,6 +132,7 @@ impl Driver {
             dirty: Vec::new(),
             now,
             deletes_confirmed: false,
+            insists: false,
             seed,
             dry_run: false,
         });

@@ -231,10 +231,50 @@ fn protected_ranges() {
     );
     world.db.run("UPDATE refused SET price = 22 WHERE id = 2");
     e2e::wait_for("the price", "22".to_owned(), || sheet.cell("C3"));
-    // By itself it is tried again after a minute, and at once when the row changes.
+    // By itself it is tried again after a minute, and at once when the row changes or somebody calls sync().
     world.db.run("UPDATE refused SET price = 11 WHERE id = 1");
     e2e::wait_for("the price", "11".to_owned(), || sheet.cell("C2"));
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+}
+
+#[test]
+fn a_row_that_may_not_be_deleted_is_one_problem_and_goes_once_it_may() {
+    let mut world = World::start();
+    let sheet = parts(&mut world, "kept");
+    let protected = json!({"protectedRangeId": 7, "range": range(&sheet, [1, 3], [0, 5]), "editors": {"users": ["boss@example.com"]}});
+    sheet.by_menu(json!([{"addProtectedRange": {"protectedRange": protected}}]));
+    world.db.run(
+        "BEGIN;
+         DELETE FROM kept WHERE id IN (1, 3);
+         UPDATE kept SET price = 20 WHERE id = 2;
+         INSERT INTO kept VALUES (5, 'Pin', 5, true);
+         COMMIT",
+    );
+    world.shows(
+        "SELECT key[1], side, code FROM sheet_sync.problem ORDER BY 1",
+        "1 | sheet | protected\n 2 | sheet | protected",
+    );
+    sheet.shows(
+        "id | name | price | stocked | remark
+         1  | Bolt | 1     | TRUE    | of 1
+         2  | Nut  | 2     | FALSE   | of 2
+         4  | Cog  | 4     | FALSE   | of 4
+         5  | Pin  | 5     | TRUE    |",
+    );
+    world.shows("SELECT state, reason FROM sheet_sync.mapping", "active |");
+    sheet.by_menu(json!([{"deleteProtectedRange": {"protectedRangeId": 7}}]));
+    // By themselves they are tried again within a minute or more; a call does not wait for that.
+    world.db.run("SELECT * FROM sheet_sync.sync('kept')");
+    assert_eq!(
+        world.db.table("SELECT code FROM sheet_sync.problem"),
+        Vec::<Vec<String>>::new()
+    );
+    sheet.shows(
+        "id | name | price | stocked | remark
+         2  | Nut  | 20    | FALSE   | of 2
+         4  | Cog  | 4     | FALSE   | of 4
+         5  | Pin  | 5     | TRUE    |",
+    );
 }
 
 #[test]

@@ -489,6 +489,8 @@ pub struct Start {
     pub now: Timestamp,
     /// `confirm_deletes()` was called: the mass-delete guard lets this cycle pass.
     pub deletes_confirmed: bool,
+    /// Somebody waits for this cycle: what was refused is tried again at once.
+    pub insists: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
     /// `preview()`: only `Read`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise` and `MergeByFunction` are asked for, and the

@@ -124,6 +124,7 @@ impl Runner {
             dirty,
             now: now(),
             deletes_confirmed: running.deletes_confirmed,
+            insists: !running.requests.is_empty() && !running.preview,
             seed: seed(),
             dry_run: running.preview,
         });

@@ -10,7 +10,7 @@ use super::snapshot::{Sighting, parse};
 use crate::codec::hash_cells;
 use crate::effect::{
     AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, Place, Problem,
-    Refusal, Snapshot, Stamp, TagRow,
+    Refusal, Snapshot, Stamp, Stopped, TagRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
@@ -279,7 +279,6 @@ impl Cycle {
 
     fn decide(&self, item: &mut Item) {
         let state = item.state();
-        let now = self.io.now();
         let known = self
             .memory
             .problems
@@ -288,7 +287,8 @@ impl Cycle {
             .unwrap_or_default();
         let refused: Vec<Option<usize>> = known
             .iter()
-            .filter(|one| one.refused == Some(state) && one.retry_at.is_none_or(|at| at > now))
+            .filter(|one| one.refused == Some(state))
+            .filter(|one| one.retry_at.is_none_or(|at| !self.is_due(at)))
             .map(|one| one.column)
             .collect();
         item.plan = reconcile(&Row {
@@ -458,12 +458,43 @@ impl Cycle {
         Ok(())
     }
 
+    /// Rows whose deletion the sheet refuses are searched for by halves: they hold up no other.
     async fn delete_items(&mut self, items: &mut [Item], stamp: Stamp) -> Result<(), Stop> {
         let doomed = positions(items, |item| {
             !item.dropped
                 && item.anchor.is_some()
                 && matches!(item.plan.sheet, Some(SheetChange::Delete))
         });
+        let mut parts = vec![(doomed, stamp)];
+        while let Some((part, stamp)) = parts.pop() {
+            let id = stamp.id;
+            match self.delete_together(items, &part, stamp).await {
+                Err(Stop::Stopped(Stopped::Failure(failure)))
+                    if is_about_cells(&failure) && !self.memory.lost.contains_key(&id) =>
+                {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    if let [index] = *second
+                        && first.is_empty()
+                    {
+                        self.note_refused(items, index, failure);
+                        continue;
+                    }
+                    let halves = [second, first].map(|half| (half.to_vec(), self.stamp()));
+                    self.announce_deletions(items, &halves).await?;
+                    parts.extend(halves);
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_together(
+        &mut self,
+        items: &mut [Item],
+        doomed: &[usize],
+        stamp: Stamp,
+    ) -> Result<(), Stop> {
         let keys: Vec<Key> = doomed
             .iter()
             .filter_map(|index| items.get(*index))
@@ -485,7 +516,7 @@ impl Cycle {
         let deleted = self.delete(rows, stamp, &keys).await?;
         let mut gone = Vec::new();
         for index in doomed {
-            let Some(item) = items.get_mut(index) else {
+            let Some(item) = items.get_mut(*index) else {
                 continue;
             };
             match item.anchor {

@@ -149,12 +149,11 @@ impl Cycle {
     /// Rows whose refusal is due to be tried again.
     fn add_due(&self, sightings: &mut Vec<Sighting>) {
         let listed: HashSet<&Key> = sightings.iter().map(|sighting| &sighting.key).collect();
-        let now = self.io.now();
         let mut due = Vec::new();
         for (key, problems) in &self.memory.problems {
             let is_due = problems
                 .iter()
-                .any(|problem| problem.retry_at.is_some_and(|at| at <= now));
+                .any(|problem| problem.retry_at.is_some_and(|at| self.is_due(at)));
             let row = self
                 .memory
                 .rows

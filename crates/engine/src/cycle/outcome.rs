@@ -87,6 +87,24 @@ impl Cycle {
         Ok(())
     }
 
+    /// Said anew before rows go in another batch than they were announced for.
+    pub(super) async fn announce_deletions(
+        &mut self,
+        items: &[Item],
+        batches: &[(Vec<usize>, Stamp)],
+    ) -> Result<(), Stop> {
+        let mut commit = Commit::default();
+        for (rows, stamp) in batches {
+            let items = rows.iter().filter_map(|index| items.get(*index));
+            commit.bases.extend(items.map(|item| BaseWrite {
+                sheet_hash: mark(stamp, true),
+                ..base_write(item)
+            }));
+        }
+        self.commit(commit).await?;
+        Ok(())
+    }
+
     /// What is stored in the hashes' place by now.
     pub(super) fn note_marks(&mut self, items: &[Item], insertions: &[Insertion]) {
         for item in insertions
@@ -406,7 +424,11 @@ impl Cycle {
         let mut problem = row_problem(&item.key, None, Side::Sheet, refusal);
         problem.retry_at = Some(self.io.now());
         item.found.push(problem);
-        item.plan.sheet = None;
+        // It stays: what was stored in its hash's place has to go.
+        item.base_owed |= matches!(
+            item.plan.sheet.take(),
+            Some(SheetChange::Delete | SheetChange::Clear)
+        );
     }
 
     pub(super) async fn commit_after(&mut self, items: &mut [Item]) -> Result<(), Stop> {

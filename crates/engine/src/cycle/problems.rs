@@ -15,6 +15,11 @@ const FIRST_RETRY_MICROS: i64 = 60_000_000;
 const LAST_DOUBLING: u32 = 6;
 
 impl Cycle {
+    /// Whether what was refused is to be tried again.
+    pub(super) fn is_due(&self, retry_at: Timestamp) -> bool {
+        self.start.insists || retry_at <= self.io.now()
+    }
+
     /// A snapshot shows all problems of rows without a usable key: those that it does not show are over.
     pub(super) fn keyless_problems(&mut self, problems: Vec<Problem>) {
         if self.start.dry_run {

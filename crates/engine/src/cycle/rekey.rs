@@ -168,11 +168,11 @@ impl Cycle {
     }
 
     async fn change_keys(&mut self, diff: &mut Diff, mut pairs: Vec<Pair>) -> Result<(), Stop> {
-        let now = self.io.now();
         let waits = |pair: &Pair| {
             let known = self.memory.problems.get(&pair.new).into_iter().flatten();
             known.into_iter().any(|problem| {
-                problem.column == Some(pair.column) && problem.retry_at.is_some_and(|at| at > now)
+                problem.column == Some(pair.column)
+                    && problem.retry_at.is_some_and(|at| !self.is_due(at))
             })
         };
         let (waiting, ready): (Vec<Pair>, Vec<Pair>) = pairs.drain(..).partition(waits);

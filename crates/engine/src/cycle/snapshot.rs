@@ -134,11 +134,8 @@ impl Cycle {
         let mut refused = refused.clone();
         refused.problem.place.sheet_row = Some(at + 1);
         diff.problems.push(refused.problem.clone());
-        if refused
-            .problem
-            .retry_at
-            .is_none_or(|due| due <= self.io.now())
-        {
+        let retry_at = refused.problem.retry_at;
+        if retry_at.is_none_or(|at| self.is_due(at)) {
             diff.keyless.push(at);
         }
         self.memory.refused_keys.insert(cells, refused);

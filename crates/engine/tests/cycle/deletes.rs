@@ -1,6 +1,7 @@
 //! Rows that are gone, and rows that only seem to be.
 
 use crate::world::*;
+use engine::codec::hash_cells;
 
 #[test]
 fn a_row_missing_once_is_not_deleted_and_missing_twice_it_is() {
@@ -143,4 +144,89 @@ fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
         ["tidy", "claim", "read", "insert", "find columns"]
     );
     assert_eq!(world.tab.len(), 4);
+}
+
+/// The row of the part 3 may not be deleted.
+fn protected(effect: &SheetEffect) -> Option<Failure> {
+    let SheetEffect::Delete { rows, .. } = effect else {
+        return None;
+    };
+    rows.iter().any(|row| row.row == 4).then(|| Failure {
+        class: Class::NeedsHuman,
+        reason: "protected".into(),
+        message: "protected".into(),
+        hint: "ask".into(),
+        retry_after_ms: None,
+        may_have_applied: false,
+    })
+}
+
+#[test]
+fn a_row_that_may_not_be_deleted_holds_up_no_other() {
+    let mut world = World::agreed(mapping(), 20).warm();
+    for id in [3, 5, 8, 13, 19] {
+        world.table.remove(&key(id));
+    }
+    world.fault = Some(protected);
+    let report = world.cycle(Scope::Dirty, &[3, 5, 8, 13, 19]);
+    assert_eq!(
+        (report.stopped, report.rows_pushed, report.problems),
+        (None, 4, 1)
+    );
+    assert_eq!(world.tab.len(), 1 + 20 - 4);
+    let (base, hash) = &world.bases[&key(3)];
+    assert_eq!(*hash, hash_cells(&base.sheet), "no batch is under way");
+    for gone in [5, 8, 13, 19] {
+        assert!(!world.bases.contains_key(&key(gone)));
+    }
+    // It rests, until somebody waits for it or it is due.
+    let deletions = |world: &World| {
+        let all = world.log.iter();
+        all.filter(|effect| matches!(effect, SheetEffect::Delete { .. }))
+            .count()
+    };
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((deletions(&world), world.commits.len()), (0, 0));
+    world.start(Start {
+        insists: true,
+        ..world.plain()
+    });
+    assert_eq!(deletions(&world), 1);
+    world.fault = None;
+    let report = world.start(Start {
+        insists: true,
+        ..world.plain()
+    });
+    assert_eq!((report.rows_pushed, report.problems), (1, 0));
+    assert_eq!(world.tab.len(), 1 + 20 - 5);
+    let settled = world.commits.iter().flat_map(|one| &one.settled_problems);
+    assert_eq!(settled.count(), 1);
+}
+
+#[test]
+fn a_batch_of_deletions_that_may_have_arrived_is_not_cut_into_others() {
+    let mut world = World::agreed(mapping(), 20).warm();
+    for id in [3, 5] {
+        world.table.remove(&key(id));
+    }
+    // The first answer is lost, and the second time the sheet refuses.
+    static SENT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    world.fault = Some(|effect| {
+        let failure = protected(effect)?;
+        match SENT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => Some(Failure {
+                class: Class::RetryLater,
+                may_have_applied: true,
+                ..failure
+            }),
+            _ => Some(failure),
+        }
+    });
+    let report = world.cycle(Scope::Dirty, &[3, 5]);
+    assert!(report.stopped.is_some());
+    assert_eq!(SENT.load(std::sync::atomic::Ordering::Relaxed), 2);
+    world.fault = None;
+    let report = world.cycle(Scope::Full, &[3, 5]);
+    assert_eq!(report.stopped, None);
+    assert_eq!(world.tab.len(), 1 + 20 - 2);
 }

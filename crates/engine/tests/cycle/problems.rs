@@ -84,6 +84,28 @@ fn what_the_sheet_refuses_is_tried_again_ever_more_seldom_and_written_once_it_ma
 }
 
 #[test]
+fn what_backs_off_is_tried_at_once_when_somebody_waits() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.fault = Some(protected);
+    world.set(3, "name p");
+    world.cycle(Scope::Dirty, &[3]);
+    world.refuse = Some("forbidden");
+    world.tab[2][1] = text("forbidden");
+    world.cycle(Scope::Full, &[]);
+    world.fault = None;
+    world.refuse = None;
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.commits.len(), 0, "neither is due");
+    let report = world.start(Start {
+        insists: true,
+        ..world.plain()
+    });
+    assert_eq!((report.rows_pushed, report.rows_pulled), (1, 1));
+    assert_eq!(world.tab[4][1], text("name p"));
+    assert_eq!(world.table[&key(1)][1].as_deref(), Some("forbidden"));
+}
+
+#[test]
 fn a_refused_cell_is_one_problem_and_is_not_tried_at_every_poll() {
     let mut world = World::agreed(mapping(), 5).warm();
     world.refuse = Some("forbidden");

@@ -165,6 +165,7 @@ impl World {
             dirty: Vec::new(),
             now: Timestamp(self.now),
             deletes_confirmed: false,
+            insists: false,
             seed: self.now as u64,
             dry_run: false,
         }

@@ -401,6 +401,7 @@ impl World {
                 .collect(),
             now,
             deletes_confirmed: confirmed,
+            insists: number.is_multiple_of(5),
             seed: u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             dry_run,
         });
