@@ -299,27 +299,36 @@ fn a_grid_that_is_too_small_grows_and_a_full_spreadsheet_says_so() {
     let sheet = book.first_tab();
     world.register("full_up", &sheet, "");
     world.merged("full_up");
+    let before = world.google.gate().count();
     world
         .db
         .run("BEGIN; INSERT INTO full_up VALUES (2, 'Nut'); UPDATE full_up SET name = 'Screw' WHERE id = 1; COMMIT");
-    e2e::wait_until("a word about the limit", || {
-        let said = world.db.table(
-            "SELECT reason, hint FROM sheet_sync.mapping WHERE table_name = 'full_up'::regclass",
-        );
-        if said
-            .iter()
-            .flatten()
-            .any(|text| text.contains("10,000,000"))
-        {
-            Ok(())
-        } else {
-            Err(said)
-        }
-    });
+    world.shows(
+        "SELECT key IS NULL, side, code FROM sheet_sync.problem",
+        "t | sheet | grid_limit",
+    );
+    let hint = world.db.one("SELECT hint FROM sheet_sync.problem");
+    assert!(hint.contains("10,000,000"), "{hint}");
     // Rows that are there go on.
-    assert_eq!(sheet.cell("B2"), "Screw");
-    assert_eq!(world.db.count("SELECT count(*) FROM full_up"), 2);
+    sheet.shows("id | name\n 1 | Screw");
+    sheet.set("B2", "Nail");
+    world.table_shows("full_up", "id | name\n 1 | Nail\n 2 | Nut");
+    world.shows(
+        "SELECT state, reason FROM sheet_sync.mapping WHERE table_name = 'full_up'::regclass",
+        "active |",
+    );
+    world.db.run("INSERT INTO full_up VALUES (3, 'Gear')");
+    world.db.run("SELECT * FROM sheet_sync.sync('full_up')");
+    assert_eq!(sheet.rows().len(), 2);
+    let refused = |one: &e2e::Passed| one.status == 400;
+    assert!(
+        !world.google.gate().passed_since(before).iter().any(refused),
+        "what has no room is not sent"
+    );
+    // A killed worker does not forget what is to be inserted.
+    world.kill_worker();
     book.wait_for_tab("vast").delete_tab();
-    world.db.run("SELECT sheet_sync.resume('full_up')");
-    sheet.shows("id | name\n 1 | Screw\n 2 | Nut");
+    world.db.run("SELECT * FROM sheet_sync.sync('full_up')");
+    sheet.shows("id | name\n 1 | Nail\n 2 | Nut\n 3 | Gear");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }

@@ -19,6 +19,7 @@ mod problems;
 mod quick;
 mod rekey;
 mod rename;
+mod room;
 mod run;
 mod snapshot;
 mod stamp;

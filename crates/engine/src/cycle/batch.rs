@@ -208,6 +208,9 @@ impl Cycle {
             }
         }
         self.guard_batch(&items)?;
+        if self.is_closed() {
+            self.hold_insertions(&mut items);
+        }
         // Stamps are chosen before anything is sent, so that they can be stored with the rows: whoever comes after a crash
         // closes them before it plans anew.
         let insertions = self.insertions(&items);
@@ -442,7 +445,16 @@ impl Cycle {
                 .filter_map(|index| items.get(*index))
                 .map(|item| item.key.clone())
                 .collect();
-            let shown = self.insert(insertion.rows, insertion.stamp, &keys).await?;
+            let id = insertion.stamp.id;
+            let shown = match self.insert(insertion.rows, insertion.stamp, &keys).await {
+                Err(Stop::Stopped(Stopped::Failure(failure))) if self.closes(&failure, id) => {
+                    self.close(failure);
+                    self.hold_insertions(items);
+                    return Ok(());
+                }
+                shown => shown?,
+            };
+            self.opened();
             for ((index, cells), row) in insertion.items.into_iter().zip(shown).zip(first..) {
                 let cells = self
                     .memory

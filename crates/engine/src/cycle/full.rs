@@ -74,6 +74,8 @@ impl Cycle {
         }
         drop(listed);
         self.shelve(shelved).await?;
+        let closed = self.memory.closed.iter();
+        diff.problems.extend(closed.map(|one| one.problem.clone()));
         self.keyless_problems(std::mem::take(&mut diff.problems));
         self.record_leftovers().await?;
         self.guard_everything(&sightings, &snapshot, &layout)

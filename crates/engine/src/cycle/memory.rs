@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use indexmap::IndexMap;
 
 use super::header::Layout;
+use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
 use crate::effect::{Index, MetadataId, Place, Problem};
 use crate::value::{Cell, Datum, Key, Timestamp};
@@ -33,6 +34,8 @@ pub(super) struct Memory {
     pub keyless: HashSet<Place>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
     pub refused_keys: HashMap<i64, RefusedKey>,
+    /// The sheet takes no new rows at present.
+    pub closed: Option<Closed>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
     /// Rows that we deleted from the sheet: a reading that has one again may be an old one.

@@ -437,6 +437,7 @@ impl Cycle {
             ..Commit::default()
         };
         commit.settled_problems = std::mem::take(&mut self.settled);
+        commit.bases.append(&mut self.held);
         for item in items.iter_mut() {
             // A change of the sheet that is still in the plan was not carried out.
             item.dropped |= item.plan.sheet.is_some();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::io::{Io, Stop, mismatch};
 use super::memory::{Memory, UNSETTLED};
 use crate::effect::{
-    Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place, Problem, Report,
-    Scope, SheetEffect, Start, Stopped,
+    Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place,
+    Problem, Report, Scope, SheetEffect, Start, Stopped,
 };
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
@@ -54,6 +54,8 @@ pub(super) struct Cycle {
     /// Problems found and ended outside of any batch.
     pub problems: Vec<Problem>,
     pub settled: Vec<Place>,
+    /// Rows to be stored as ones whose insertion is put off.
+    pub held: Vec<BaseWrite>,
 }
 
 /// What a cycle leaves to the next.
@@ -97,6 +99,7 @@ pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: St
         followed: HashSet::new(),
         problems: Vec::new(),
         settled: Vec::new(),
+        held: Vec::new(),
     };
     let ended = cycle.rounds().await;
     if ended.is_ok() {

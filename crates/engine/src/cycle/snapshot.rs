@@ -322,6 +322,7 @@ impl Cycle {
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
         let suspect = std::mem::take(&mut self.memory.suspect);
         let snapshot = self.memory.snapshots;
+        let closed = self.is_closed();
         for ((key, known), row) in self.memory.rows.iter_mut().zip(rows_of) {
             if *row != NOWHERE {
                 continue;
@@ -353,6 +354,7 @@ impl Cycle {
                     diff.unconfirmed.insert(key.clone());
                 }
                 State::Absent => {}
+                State::Announced if closed => {}
                 // Looked at once more before it is forgotten: the table may have it.
                 State::Unbased
                 | State::Announced

@@ -186,3 +186,88 @@ fn two_rows_with_one_key_are_a_problem_on_both_and_touch_nothing() {
     world.cycle(Scope::Full, &[]);
     assert_eq!((world.commits.len(), world.table.len()), (0, 3));
 }
+
+/// What is stored in the place of a row's hash while its insertion is put off.
+const TO_INSERT: i64 = i64::MAX;
+
+/// No new row is taken.
+fn full(effect: &SheetEffect) -> Option<Failure> {
+    matches!(effect, SheetEffect::Insert { .. }).then(|| Failure {
+        class: Class::NeedsHuman,
+        reason: "grid_limit".into(),
+        message: "full".into(),
+        hint: "make room".into(),
+        retry_after_ms: None,
+        may_have_applied: false,
+    })
+}
+
+#[test]
+fn new_rows_that_the_sheet_does_not_take_wait_and_hold_up_nothing_else() {
+    const MINUTE: i64 = 60_000_000;
+    let mut world = World::agreed(mapping(), 10).warm();
+    let insertions = |world: &World| {
+        let all = world.log.iter();
+        all.filter(|effect| matches!(effect, SheetEffect::Insert { .. }))
+            .count()
+    };
+    let new_row = |world: &mut World, id: usize| {
+        let row = vec![Some(id.to_string()), Some("new".into()), None];
+        world.table.insert(key(id), row);
+    };
+    new_row(&mut world, 50);
+    new_row(&mut world, 51);
+    world.set(1, "changed");
+    world.table.remove(&key(2));
+    world.fault = Some(full);
+    let report = world.cycle(Scope::Dirty, &[50, 51, 1, 2]);
+    assert_eq!(
+        (report.stopped, report.rows_pushed, report.problems),
+        (None, 2, 1)
+    );
+    assert!(report.dirty_done, "they are stored as rows to be inserted");
+    assert_eq!(world.bases[&key(50)].1, TO_INSERT);
+    let problems = |world: &World| -> Vec<Problem> {
+        let commits = world.commits.iter();
+        commits.flat_map(|one| one.problems.clone()).collect()
+    };
+    let told = problems(&world);
+    assert_eq!((told.len(), told[0].code.as_str()), (1, "grid_limit"));
+    assert_eq!((&told[0].place.key, told[0].place.sheet_row), (&None, None));
+    let due = told[0].retry_at.expect("a time").0;
+
+    // Nothing is tried before its time, not even what comes anew.
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((insertions(&world), world.commits.len()), (0, 0));
+    new_row(&mut world, 52);
+    world.set(3, "changed too");
+    let report = world.cycle(Scope::Dirty, &[52, 3]);
+    assert_eq!((insertions(&world), report.rows_pushed), (0, 1));
+    assert_eq!(world.bases[&key(52)].1, TO_INSERT);
+    // Tried by itself once a minute has passed, and then ever more seldom; at once for whoever waits.
+    world.now = due;
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(insertions(&world), 1);
+    assert!(problems(&world)[0].retry_at.expect("a time").0 >= world.now + MINUTE);
+    world.start(Start {
+        insists: true,
+        ..world.plain()
+    });
+    assert_eq!(insertions(&world), 1);
+
+    // One that is deleted meanwhile is forgotten, and the others come when there is room.
+    world.table.remove(&key(51));
+    world.cycle(Scope::Dirty, &[51]);
+    world.fault = None;
+    let report = world.start(Start {
+        insists: true,
+        ..world.plain()
+    });
+    assert_eq!((report.stopped, report.rows_pushed), (None, 2));
+    assert_eq!(world.tab.len(), 1 + 9 + 2);
+    let settled = world.commits.iter().flat_map(|one| &one.settled_problems);
+    assert_eq!(settled.count(), 1);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((world.log.len(), world.commits.len()), (1, 0));
+    assert_eq!(world.bases.len(), 11);
+}

@@ -29,6 +29,8 @@ pub struct Context<'a> {
 /// A 500 can be Google's lasting answer to a request it does not like [LIVE]; after so many in a row we no longer hope.
 const INTERNAL_ERRORS_ENDURED: u32 = 6;
 
+const MAKE_ROOM: &str = "A spreadsheet holds 10,000,000 cells and a tab 18,278 columns, blank ones among them: delete unused rows, columns and tabs.";
+
 impl Error {
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -106,6 +108,18 @@ impl Error {
             Self::Unsendable(message) => {
                 failure(Class::OurBug, "unsendable", message.clone(), "Please report this.".into())
             }
+            Self::TooManyCells(cells) => failure(
+                Class::NeedsHuman,
+                "grid_limit",
+                format!("The spreadsheet is full: it would have {} cells", grouped(*cells)),
+                MAKE_ROOM.into(),
+            ),
+            Self::TooManyColumns(columns) => failure(
+                Class::NeedsHuman,
+                "grid_limit",
+                format!("The tab would have {} columns", grouped((*columns).into())),
+                MAKE_ROOM.into(),
+            ),
             Self::TabGone(gid) => failure(
                 Class::NeedsHuman,
                 "tab_gone",
@@ -147,6 +161,19 @@ fn is_quota(refusal: &Refusal) -> bool {
                 | "userRateLimitExceeded"
                 | "dailyLimitExceeded"
         )
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 type Make<'a> = &'a dyn Fn(Class, &str, String, String) -> Failure;
@@ -283,7 +310,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
             Class::NeedsHuman,
             "grid_limit",
             format!("The spreadsheet is full: {message}"),
-            "A spreadsheet holds 10,000,000 cells and 18,278 columns, blank ones among them: delete unused rows, columns and tabs.".into(),
+            MAKE_ROOM.into(),
         );
     }
     if message.contains("in a single cell") {

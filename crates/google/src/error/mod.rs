@@ -40,6 +40,12 @@ pub enum Error {
     /// Something that Google cannot take was about to be sent.
     #[error("{0}")]
     Unsendable(String),
+    /// The spreadsheet would have so many cells.
+    #[error("the spreadsheet would have {0} cells")]
+    TooManyCells(u64),
+    /// The tab would have so many columns.
+    #[error("the tab would have {0} columns")]
+    TooManyColumns(u32),
     /// The spreadsheet is there and the tab is not.
     #[error("the spreadsheet has no tab with gid {0}")]
     TabGone(i32),

@@ -4,6 +4,7 @@ use engine::effect::{SheetOutcome, Stamp};
 use engine::mapping::Kind;
 use engine::value::Cell;
 
+use super::room::Growth;
 use super::structure::{Batch, Sent};
 use super::write::cell_runs;
 use super::{Session, Tab, Target};
@@ -24,7 +25,13 @@ impl Session {
             .iter()
             .map(|(column, _)| *column)
             .chain(kinds.iter().map(|(column, _)| *column));
-        let mut body = grown(&tab, row, columns.max().unwrap_or(0));
+        let last = columns.max().unwrap_or(0);
+        let growth = Growth {
+            rows: (row + 2).saturating_sub(tab.rows),
+            columns: last.saturating_add(1).saturating_sub(tab.columns),
+        };
+        self.check_room(target, growth)?;
+        let mut body = grown(&tab, growth);
         let cells: Vec<(u32, Cell)> = written
             .iter()
             .map(|(column, text)| (*column, Cell::Text(text.clone())))
@@ -47,24 +54,23 @@ impl Session {
         )? {
             Sent::Applied(_) => Ok(SheetOutcome::Done),
             Sent::Stamped => self.stamped_outcome(target, stamp),
-            Sent::Refused { error, .. } => Err(error),
+            Sent::Refused { error, .. } => Err(self.for_want_of_room(target, growth, error)),
         }
     }
 }
 
 /// What makes room for the header and one row below it.
-fn grown(tab: &Tab, row: u32, last_column: u32) -> Vec<Request> {
-    let missing = |needed: u32, there: u32, dimension| {
-        let length = needed.saturating_sub(there);
+fn grown(tab: &Tab, growth: Growth) -> Vec<Request> {
+    let missing = |length: u32, dimension| {
         (length > 0).then_some(Request::AppendDimension {
             sheet_id: tab.sheet_id,
             dimension,
             length,
         })
     };
-    let rows = missing(row + 2, tab.rows, Dimension::Rows);
+    let rows = missing(growth.rows, Dimension::Rows);
     rows.into_iter()
-        .chain(missing(last_column + 1, tab.columns, Dimension::Columns))
+        .chain(missing(growth.columns, Dimension::Columns))
         .collect()
 }
 

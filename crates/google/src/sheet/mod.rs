@@ -18,6 +18,7 @@ mod need;
 mod notes;
 mod probe;
 mod read;
+mod room;
 mod rows;
 mod structure;
 mod tidy;
@@ -38,6 +39,7 @@ pub use capability::{Answered, Capabilities, Missing, Nulls};
 pub use columns::COLUMN_KEY;
 pub use examine::{Finding, Patient};
 pub use notes::NOTE_PREFIX;
+pub use room::{MOST_CELLS, MOST_COLUMNS};
 
 /// The tab that a mapping is tied to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +233,7 @@ impl Session {
             .collect();
         sheets.sort_by_key(|sheet| sheet.index);
         let tabs: Vec<Tab> = sheets.into_iter().map(Tab::from).collect();
+        self.state().tabs.retain(|(of, _), _| of != spreadsheet_id);
         for tab in &tabs {
             self.remember(spreadsheet_id, tab.clone());
         }

@@ -6,6 +6,7 @@ use engine::effect::{Deleted, MetadataId, SheetOutcome, Stamp, TagRow};
 use engine::value::Cell;
 
 use super::anchors::{AtAnchors, Settled};
+use super::room::Growth;
 use super::structure::{Batch, Sent, joined};
 use super::{Session, Target};
 use crate::error::Error;
@@ -27,6 +28,11 @@ impl Session {
         let count =
             u32::try_from(rows.len()).map_err(|error| Error::Unsendable(error.to_string()))?;
         let new = at..at + count;
+        let growth = Growth {
+            rows: count,
+            columns: 0,
+        };
+        self.check_room(target, growth)?;
         let mut body = vec![Request::InsertDimension {
             range: DimensionRange::rows(target.sheet_id, new.start, new.end),
             inherit_from_before: self.inherits(target, at)?,
@@ -47,7 +53,9 @@ impl Session {
         let applied = match self.send(target, batch)? {
             Sent::Applied(applied) => applied,
             Sent::Stamped => return self.stamped_outcome(target, stamp),
-            Sent::Refused { error, .. } => return Err(error),
+            Sent::Refused { error, .. } => {
+                return Err(self.for_want_of_room(target, growth, error));
+            }
         };
         let mut shown = applied.rows;
         let holds_something =
