@@ -22,7 +22,10 @@ impl Renames {
             renames.after.remove(&first);
             if first != to {
                 renames.after.insert(first.clone(), to.clone());
-                renames.before.insert(to, first);
+                // The row that had this key before is gone: it is nowhere to be found.
+                if let Some(gone) = renames.before.insert(to, first) {
+                    renames.after.remove(&gone);
+                }
             }
         }
         renames
@@ -63,6 +66,14 @@ mod tests {
         let pairs = [("a", "b"), ("x", "a")];
         assert_eq!(moved(&pairs, "b", true).as_deref(), Some("a"));
         assert_eq!(moved(&pairs, "a", true).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_row_that_is_gone_leaves_its_key_to_the_row_that_takes_it() {
+        let pairs = [("a", "c"), ("b", "c")];
+        assert_eq!(moved(&pairs, "c", true).as_deref(), Some("b"));
+        assert_eq!(moved(&pairs, "b", false).as_deref(), Some("c"));
+        assert_eq!(moved(&pairs, "a", false), None);
     }
 
     #[test]

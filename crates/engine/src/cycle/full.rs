@@ -175,19 +175,19 @@ impl Cycle {
     }
 
     async fn read(&mut self) -> Result<(Snapshot, Layout), Stop> {
-        let (mut written, mut again, mut tags) = (false, false, None);
+        let (mut written, mut tags) = (false, None);
+        let mut least = self.expected_rows();
         loop {
             let snapshot = match self.io.sheet(SheetEffect::Read).await? {
                 SheetOutcome::Snapshot(snapshot) => snapshot,
                 _ => return Err(mismatch().into()),
             };
             let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
-            if rows.max(self.mapping.header_row) < self.expected_rows() && !again {
-                // Rows were deleted, or the answer is not whole: the next one tells.
-                again = true;
+            let rows = rows.max(self.mapping.header_row);
+            if std::mem::replace(&mut least, rows) > rows {
+                // Rows were deleted, or the answer is not whole: one that shows no fewer tells.
                 continue;
             }
-            again = false;
             self.memory.snapshots = self.memory.snapshots.saturating_add(1);
             self.note_reading(&snapshot);
             let header_row = self.mapping.header_row.saturating_sub(1);

@@ -159,6 +159,11 @@ impl Memory {
             } else {
                 UNSETTLED
             };
+            // Such a row waits because the sheet has one with its key: a reading without it may be short.
+            let raw = match kind {
+                Stored::ToInsert => SOMEWHERE,
+                _ => 0,
+            };
             if let Stored::Batch { stamp, deletes } = kind {
                 let id = stamp.id;
                 let lost = self.lost.entry(id).or_insert_with(|| Lost {
@@ -172,6 +177,7 @@ impl Memory {
                 entry.key,
                 Known {
                     cells,
+                    raw,
                     ..Known::new(state)
                 },
             );

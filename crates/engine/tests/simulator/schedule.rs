@@ -56,7 +56,13 @@ impl Schedule {
     pub fn random(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let setup = random_setup(&mut rng);
-        let ops = (0..rng.usize(4..60)).map(|_| random_op(&mut rng)).collect();
+        let focus = FOCUSES[rng.usize(..FOCUSES.len())];
+        let length = rng.usize(4..60);
+        let op = |_| match focus {
+            Some(focus) if rng.bool() => focused_op(focus, &mut rng),
+            _ => random_op(&mut rng),
+        };
+        let ops = (0..length).map(op).collect();
         Self { setup, ops }
     }
 
@@ -253,6 +259,72 @@ fn random_setup(rng: &mut Rng) -> Setup {
         sheet_rows: rng.u8(..3) * u8::from(rng.u8(..3) == 0),
         differing: rng.u8(..3) * u8::from(rng.u8(..3) == 0),
         header,
+    }
+}
+
+/// What a schedule does more of than chance would: what goes wrong only where several rare things meet.
+#[derive(Clone, Copy)]
+enum Focus {
+    /// Readings that hide rows, after crashes and beside rows that people double.
+    Readings,
+    /// Few keys, given, taken and passed on on both sides.
+    Keys,
+    /// One row, one half step at a time.
+    Moments,
+}
+
+const FOCUSES: [Option<Focus>; 6] = [
+    None,
+    None,
+    None,
+    Some(Focus::Readings),
+    Some(Focus::Keys),
+    Some(Focus::Moments),
+];
+
+fn focused_op(focus: Focus, rng: &mut Rng) -> Op {
+    let (key, row) = (rng.u8(..6), rng.u8(..3));
+    match (focus, rng.u8(..12)) {
+        (Focus::Readings, 0..3) => Op::Fault(Fault::Partial {
+            from: rng.u8(..8),
+            count: rng.u8(..8),
+        }),
+        (Focus::Readings, 3) => Op::Fault(Fault::Stale),
+        (Focus::Readings, 4..6) => Op::Poll,
+        (Focus::Readings, 6) => Op::Crash,
+        (Focus::Readings, 7) => Op::Sheet(SheetEdit::Duplicate { row }),
+        (Focus::Readings, 8) => Op::Sheet(SheetEdit::Delete { row }),
+        (Focus::Readings, _) => Op::Step(rng.u8(1..4)),
+        (Focus::Keys, 0 | 1) => Op::Table(TableEdit::Rekey { row, key }),
+        (Focus::Keys, 2) => Op::Table(TableEdit::Delete { row }),
+        (Focus::Keys, 3) => Op::Table(TableEdit::Insert {
+            key,
+            value: random_value(rng),
+        }),
+        (Focus::Keys, 4) => Op::Sheet(SheetEdit::Key { row, key }),
+        (Focus::Keys, 5) => Op::Sheet(SheetEdit::TypeRow {
+            key: Some(key),
+            value: random_value(rng),
+        }),
+        (Focus::Keys, 6) => Op::Sheet(SheetEdit::Delete { row }),
+        (Focus::Keys, 7) => Op::Sheet(SheetEdit::ClearKey { row }),
+        (Focus::Keys, 8) => Op::Sheet(SheetEdit::Duplicate { row }),
+        (Focus::Keys, _) => Op::Step(rng.u8(1..6)),
+        (Focus::Moments, 0 | 1) => Op::Table(TableEdit::Update {
+            row: 0,
+            column: rng.u8(..9),
+            value: random_value(rng),
+        }),
+        (Focus::Moments, 2..4) => Op::Sheet(SheetEdit::Cell {
+            row: 0,
+            column: rng.u8(..9),
+            value: random_value(rng),
+        }),
+        (Focus::Moments, 4) => Op::Sheet(SheetEdit::Delete { row: 0 }),
+        (Focus::Moments, 5) => Op::Table(TableEdit::Delete { row: 0 }),
+        (Focus::Moments, 6) => Op::Fault(random_fault(rng)),
+        (Focus::Moments, 7) => Op::Table(TableEdit::Relist { row: 0 }),
+        (Focus::Moments, _) => Op::Step(1),
     }
 }
 

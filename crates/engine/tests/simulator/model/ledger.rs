@@ -34,6 +34,9 @@ struct SeenRow {
 /// From here on what is stored beside a base is the mark of an insertion, not a hash.
 const FIRST_MARK: i64 = 1 << 62;
 
+/// But for this one: the row stands, and its key or all its cells are being written.
+const UNDERWAY: i64 = i64::MAX - 1;
+
 pub struct Ledger {
     setup: Setup,
     mapping: Mapping,
@@ -61,9 +64,10 @@ pub struct Ledger {
     known: BTreeSet<Key>,
     /// Keys under which a row stood before the engine carried a retyped key over.
     former: BTreeMap<Key, Key>,
-    /// Keys under which a row of the table, named by its identity, ever stood, and the last row that stood under a key.
+    /// Keys under which a row of the table, named by its identity, ever stood.
     had: BTreeMap<u32, BTreeSet<Key>>,
-    last: BTreeMap<Key, u32>,
+    /// The other keys of rows, as the engine was told them with the rows.
+    moves: BTreeMap<Key, Key>,
     /// The cycle under way began with all that there is to know.
     pub calm: bool,
 }
@@ -97,7 +101,7 @@ impl Ledger {
             inserted: BTreeMap::new(),
             former: BTreeMap::new(),
             had: BTreeMap::new(),
-            last: BTreeMap::new(),
+            moves: BTreeMap::new(),
             calm: false,
         }
     }
@@ -151,6 +155,9 @@ impl Ledger {
             self.loads.remove(key);
             let row = table.rows.get(key).map(|row| row.values.clone());
             self.loads.extend(row.map(|row| (key.clone(), row)));
+            self.moves.remove(key);
+            let moved = table.moved(key);
+            self.moves.extend(moved.map(|other| (key.clone(), other)));
         }
         self.table_deleted
             .retain(|key, back| !*back || !keys.contains(key));
@@ -272,13 +279,7 @@ impl Ledger {
             .inserted
             .iter()
             .any(|(uid, inserted)| inserted == key && self.sheet.contains_key(uid));
-        (said && (*hash < FIRST_MARK || arrived)).then_some(base)
-    }
-
-    /// Whether the row that the table had last under one key is one that it once had under another.
-    fn was_renamed(&self, from: &Key, to: &Key) -> bool {
-        let last = self.last.get(to);
-        last.is_some_and(|identity| self.had[identity].contains(from))
+        (said && (*hash < FIRST_MARK || *hash == UNDERWAY || arrived)).then_some(base)
     }
 
     /// Whether the table's row under one key is the row that it once had under another.

@@ -186,3 +186,54 @@ fn a_heading_that_a_person_mends_while_it_is_made_anew_stands_over_its_own_colum
         ],
     );
 }
+
+#[test]
+fn two_short_readings_confirm_no_deletion_although_the_one_between_them_was_put_aside() {
+    replay(
+        Setup {
+            columns: 0,
+            common_rows: 4,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Crash,
+            Poll,
+            Step(2),
+            Sheet(SheetEdit::Delete { row: 0 }),
+            Step(6),
+            Step(3),
+            Step(3),
+            Fault(Partial { from: 7, count: 5 }),
+            Finish,
+            Sheet(SheetEdit::Delete { row: 1 }),
+            Step(3),
+            Fault(Partial { from: 1, count: 4 }),
+        ],
+    );
+}
+
+#[test]
+fn a_row_that_lost_its_key_to_another_gets_that_key_nowhere() {
+    replay(
+        Setup {
+            composite: true,
+            columns: 0,
+            direction: Direction::ToSheet,
+            common_rows: 1,
+            table_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(Delete { row: 0 }),
+            Finish,
+            Table(Insert {
+                key: 1,
+                value: Num(200),
+            }),
+            Table(Rekey { row: 2, key: 3 }),
+            Table(Delete { row: 1 }),
+            Table(Rekey { row: 0, key: 3 }),
+        ],
+    );
+}

@@ -261,10 +261,7 @@ impl Ledger {
             }
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
-            // Where the old key was freed and taken by another row in between, the queue cannot tell the two.
-            (Some(old), Some(new))
-                if self.was_renamed(old, new) || sides.table.moved(new).as_ref() == Some(old) =>
-            {
+            (Some(old), Some(new)) if self.moves.get(new) == Some(old) => {
                 self.note_renamed(uid, old.clone(), new.clone());
                 new.clone()
             }

@@ -37,7 +37,6 @@ impl Ledger {
                 .entry(row.identity)
                 .or_default()
                 .insert(key.clone());
-            self.last.insert(key.clone(), row.identity);
         }
         if author != Author::Person {
             self.carry_renames(&mut before, &after);
