@@ -19,6 +19,9 @@ pub(super) const SOMEWHERE: u64 = 1;
 /// A row that has to be looked at again whatever its bytes are.
 pub(super) const UNSETTLED: i64 = 0;
 
+/// As many keys that we took from the sheet are remembered.
+const BURIED: usize = 10_000;
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     /// The stored index was read.
@@ -38,7 +41,7 @@ pub(super) struct Memory {
     pub closed: Option<Closed>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
-    /// Rows that we deleted from the sheet: a reading that has one again may be an old one.
+    /// Keys that we took from the sheet: a reading that has one again may be an old one.
     pub buried: HashSet<Key>,
     /// A deletion may have hit another row: what the next reading misses for the first time is put back.
     pub suspect: bool,
@@ -221,6 +224,12 @@ impl Memory {
             Some(typed.clone())
         } else {
             self.aliases.get(typed).cloned()
+        }
+    }
+
+    pub(super) fn bury(&mut self, key: &Key) {
+        if self.buried.len() < BURIED {
+            self.buried.insert(key.clone());
         }
     }
 

@@ -16,9 +16,6 @@ use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
 use crate::value::{ABSENT, Base, Cell, Datum, TO_INSERT, TO_LOOK_AT, UNDERWAY};
 
-/// As many deleted rows are remembered.
-const BURIED: usize = 10_000;
-
 impl Cycle {
     /// The table's changes, and everything that must be known before the sheet's cells are overwritten: who loses a conflict,
     /// and which rows are about to be inserted.
@@ -337,9 +334,7 @@ impl Cycle {
     }
 
     fn note_removed(&mut self, item: &mut Item) {
-        if self.memory.buried.len() < BURIED {
-            self.memory.buried.insert(item.key.clone());
-        }
+        self.memory.bury(&item.key);
         let columns = 0..self.mapping.columns.len();
         let lines = columns
             .map(|column| (column, item.shown(&self.mapping, column), None))

@@ -295,6 +295,7 @@ impl Cycle {
         self.commit(commit).await?;
         for rename in renamed {
             self.memory.rows.swap_remove(&rename.from.key);
+            self.memory.bury(&rename.from.key);
             *self.memory.known(&rename.to.key) = Known {
                 row: rename.row,
                 cells: hash_cells(&rename.base.sheet),

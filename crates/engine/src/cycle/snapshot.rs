@@ -71,6 +71,7 @@ impl Cycle {
         let mut diff = Diff::default();
         let mut unknown: Vec<(Row, Vec<String>)> = Vec::new();
         let mut seen: Vec<(usize, Row)> = Vec::new();
+        let mut hashes = Vec::with_capacity(snapshot.rows.len());
         let mut by_position = vec![usize::MAX; snapshot.rows.len()];
         for (index, known) in self.memory.rows.values().enumerate() {
             if let Some(slot) = by_position.get_mut(known.row as usize) {
@@ -87,6 +88,7 @@ impl Cycle {
                 && trust.bytes
                 && known.raw == raw
             {
+                hashes.push(known.cells);
                 seen.push((
                     index,
                     Row {
@@ -103,6 +105,7 @@ impl Cycle {
                 raw,
                 cells: hash_cells(&cells),
             };
+            hashes.push(row.cells);
             match typed_key(&self.mapping, &cells) {
                 Typed::Blank => {}
                 Typed::Whole(texts) => {
@@ -119,6 +122,7 @@ impl Cycle {
             }
         }
         drop(by_position);
+        self.note_rows(hashes.into_iter());
         self.canonicalise(&mut diff, unknown, &mut seen).await?;
         self.classify(&mut diff, seen, trust);
         Ok(diff)

@@ -19,9 +19,20 @@ const KEPT_STAMPS: usize = 16;
 
 impl Cycle {
     pub(super) fn note_reading(&mut self, snapshot: &Snapshot) {
-        let hash = snapshot.rows.iter().fold(0u64, |hash, row| {
-            (hash.rotate_left(5) ^ hash_raw(row.get().as_bytes()))
-                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        let header = self.mapping.header_row.saturating_sub(1) as usize;
+        let header = snapshot.rows.get(header).map_or("", |row| row.get());
+        self.reading = hash_raw(header.as_bytes());
+        self.ordinal = 0;
+        self.removed.clear();
+        let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
+        self.end = rows.max(self.mapping.header_row);
+    }
+
+    /// What a plan is made from: the header, and the mapped cells of every row. Formulas beside them may show something else to
+    /// every writer.
+    pub(super) fn note_rows(&mut self, cells: impl Iterator<Item = i64>) {
+        let hash = cells.fold(self.reading, |hash, cells| {
+            (hash.rotate_left(5) ^ cells as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
         });
         // Told apart only from plans made from this very reading: two writers that remember different things ask for one stamp.
         if self.memory.salted != hash {
@@ -29,10 +40,6 @@ impl Cycle {
             self.memory.salt = 0;
         }
         self.reading = hash;
-        self.ordinal = 0;
-        self.removed.clear();
-        let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
-        self.end = rows.max(self.mapping.header_row);
     }
 
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {

@@ -100,8 +100,10 @@ impl Cycle {
             };
             item.anchor = Some(anchor);
             if item.cells.as_ref() != Some(&cells) {
-                // News to the plan; what is not was in the reading already.
-                reading = reading.rotate_left(5) ^ hash_cells(&cells) as u64;
+                if self.end == 0 {
+                    // Without a reading of all rows, what the plan is made from.
+                    reading = reading.rotate_left(5) ^ hash_cells(&cells) as u64;
+                }
                 item.cells = Some(cells);
                 item.raw = 0;
                 changed.push(*index);

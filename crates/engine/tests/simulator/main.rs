@@ -4,6 +4,7 @@
 //!
 //! A schedule that breaks a promise is made small and printed as Rust, to be pasted into `regressions.rs`.
 
+mod clusters;
 // Shared with the scenarios, which use other parts of it.
 #[allow(dead_code)]
 mod model;

@@ -37,6 +37,7 @@ pub struct DriverBugs {
     pub all_or_nothing: bool,
 }
 
+#[derive(Clone)]
 pub struct Table {
     setup: Setup,
     pub mapping: Mapping,

@@ -50,7 +50,7 @@ pub struct Rules {
 pub struct Tab {
     pub mapping: Mapping,
     pub rules: Rules,
-    /// A request that was given up arrives.
+    /// A request that was given up arrives, or another cluster writes here too: what it brings may stand there already.
     pub landing: bool,
     pub columns: Vec<ColumnUse>,
     /// The columns that tags of these names stand on.

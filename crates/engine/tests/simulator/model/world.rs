@@ -4,6 +4,7 @@
 mod faults;
 mod guards;
 mod quiet;
+mod standby;
 
 use super::database::{DriverBugs, Table, TableEdit};
 use super::ledger::{Author, Ledger, Sides};
@@ -100,6 +101,8 @@ pub struct World {
     /// What the last good reading of this driver showed, under which columns, and whether one that was not good came after it.
     last_read: Option<(Vec<Box<RawValue>>, Vec<ColumnUse>)>,
     unsound: bool,
+    /// Another cluster writes to the sheet too: whose doing it is cannot be told any more.
+    shared: bool,
     pub last_report: Option<Report>,
     /// What happened, line by line, where somebody wants to read it.
     pub trace: Option<Vec<String>>,
@@ -148,6 +151,7 @@ impl World {
             looks: 0,
             last_read: None,
             unsound: false,
+            shared: false,
             last_report: None,
             trace: None,
         };
@@ -210,7 +214,10 @@ impl World {
             tab: &self.tab,
             now: self.clock,
         };
-        let verdict = self.ledger.book(author, sides);
+        let verdict = match self.shared {
+            true => Ok(()),
+            false => self.ledger.book(author, sides),
+        };
         self.tab.unseen.clear();
         self.tab.mistaken.clear();
         verdict
@@ -298,9 +305,7 @@ impl World {
     /// stamps that would refuse it stand in the base rows.
     pub fn resync(&mut self) -> Verdict {
         self.crash();
-        while !self.late.is_empty() {
-            self.land()?;
-        }
+        self.arrive()?;
         self.table.bases.clear();
         self.ledger.forget_bases();
         self.initialised = false;

@@ -237,3 +237,33 @@ fn a_row_that_lost_its_key_to_another_gets_that_key_nowhere() {
         ],
     );
 }
+
+#[test]
+fn an_old_reading_that_shows_a_row_under_the_key_that_we_took_from_it_makes_no_new_row() {
+    replay(
+        Setup {
+            columns: 0,
+            common_rows: 0,
+            table_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(1),
+            Poll,
+            Finish,
+            Table(Rekey { row: 2, key: 0 }),
+            Step(1),
+            Table(Update {
+                row: 7,
+                column: 5,
+                value: Num(100),
+            }),
+            Step(1),
+            Step(6),
+            Step(3),
+            Sheet(SheetEdit::Delete { row: 0 }),
+            Step(4),
+            Fault(Stale),
+        ],
+    );
+}

@@ -64,6 +64,8 @@ impl Ledger {
             }
             self.agreed_in_sheet.retain(|_, agreed| *agreed != uid);
             if let Some(key) = &new_key {
+                // Of two rows with one key nobody can tell which was meant.
+                self.agreed_in_sheet.remove(key);
                 self.sheet_deleted
                     .entry(key.clone())
                     .and_modify(|back| *back = true);

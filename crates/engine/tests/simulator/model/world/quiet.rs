@@ -11,9 +11,7 @@ impl World {
     /// People stop, faults stop, and the worker goes on until nothing is left to do.
     pub fn settle(&mut self) -> Verdict {
         self.say(|| "quiet".into());
-        while !self.late.is_empty() {
-            self.land()?;
-        }
+        self.arrive()?;
         self.finish()?;
         (self.ways, self.preview) = (BOTH, false);
         self.edit_sheet(SheetEdit::MendHeader)?;
@@ -54,6 +52,14 @@ impl World {
             }
         }
         broken("it does not come to rest")
+    }
+
+    /// Everything that is under way to Google arrives.
+    pub fn arrive(&mut self) -> Verdict {
+        while !self.late.is_empty() {
+            self.land()?;
+        }
+        Ok(())
     }
 
     pub fn planned(&self) -> Option<&Effect> {
