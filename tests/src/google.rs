@@ -148,18 +148,22 @@ pub struct Google {
 }
 
 impl Google {
-    /// In a directory of its own that is gone when sheetd runs.
+    /// Its sheets are gone when it ends.
     pub fn start() -> Google {
         let directory = Options::temporary().directory;
         std::fs::create_dir_all(&directory).expect("a directory for a key can be made");
-        let google = Google::launch(&directory.join("sheets"), &directory.join("key.json"));
+        let google = Google::serve(&[], &directory.join("key.json"));
         let _ = std::fs::remove_dir_all(directory);
         google
     }
 
     /// `data` and `key` are kept.
     pub fn launch(data: &Path, key: &Path) -> Google {
-        let server = Server::start(&["--data".as_ref(), data.as_os_str()], key);
+        Google::serve(&["--data".as_ref(), data.as_os_str()], key)
+    }
+
+    fn serve(arguments: &[&OsStr], key: &Path) -> Google {
+        let server = Server::start(arguments, key);
         let key = read_key(key).expect("sheetd wrote its key");
         let base = format!("http://127.0.0.1:{}", server.port);
         let office = Arc::new(Office::new(&base));
@@ -190,6 +194,11 @@ impl Google {
     /// What the extension's endpoints are set to.
     pub fn url(&self) -> String {
         self.gate.url()
+    }
+
+    /// sheetd's process.
+    pub fn process(&self) -> u32 {
+        self.server.process.id()
     }
 
     pub fn direct_url(&self) -> String {

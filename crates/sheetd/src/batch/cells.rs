@@ -16,7 +16,7 @@ use crate::model::workbook::Workbook;
 pub fn update(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
     let mask = fields(body, "RowData").or_else(|_| fields(body, "CellData"))?;
     let mask = mask.member("values").filter(|_| mask.names(&["values"]) && !mask.is_all()).cloned().unwrap_or(mask);
-    let rows = body.get("rows").and_then(Json::as_array).cloned().unwrap_or_default();
+    let rows = body.get("rows").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
     let width = rows.iter().map(|r| row_cells(r).len()).max().unwrap_or(0) as u32;
     let (id, rect) = match (body.get("start"), body.get("range")) {
         (Some(start), _) => from_start(book, start, rows.len() as u32, width)?,
@@ -33,7 +33,7 @@ pub fn update(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
         (None, None) => return Err(texts::no_area()),
     };
     book.grid(id)?.check_protection(&rect, &context.caller)?;
-    write(book.grid_mut(id)?, &rect, &rows, &mask, body.get("range").is_some())
+    write(book.grid_mut(id)?, &rect, rows, &mask, body.get("range").is_some())
 }
 
 /// The rectangle that the rows fill from a `GridCoordinate`.

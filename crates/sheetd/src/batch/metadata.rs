@@ -48,7 +48,7 @@ pub fn delete(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
     if context.options.delete_metadata_by_key == DeleteByKey::One {
         ids.truncate(1);
     }
-    let deleted: Vec<Json> = ids.iter().filter_map(|id| book.metadata.remove(id)).map(|m| m.json()).collect();
+    let deleted: Vec<Json> = ids.iter().filter_map(|id| book.metadata.remove(*id)).map(|m| m.json()).collect();
     if deleted.is_empty() {
         return Ok(json!({}));
     }

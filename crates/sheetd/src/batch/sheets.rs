@@ -80,8 +80,7 @@ pub fn delete(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     }
     book.sheets.remove(at);
     book.names.retain(|n| n.range.sheet != id);
-    book.metadata =
-        book.metadata.iter().filter(|(_, m)| m.location.sheet() != Some(id)).map(|(k, v)| (*k, v.clone())).collect();
+    book.metadata.remove_sheet(id);
     Ok(())
 }
 
@@ -138,7 +137,7 @@ fn copy_metadata(book: &mut Workbook, source: i64, copy: i64, context: &mut Cont
             Location::Line { axis, index, .. } => Location::Line { sheet: copy, axis, index },
             _ => Location::Sheet(copy),
         };
-        book.metadata.insert(entry.id, entry);
+        book.metadata.insert(entry);
     }
 }
 

@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::route::{Route, Service};
 use crate::errors::{ApiError, ApiResult};
 use crate::model::area::Axis;
-use crate::model::mask::Mask;
+use crate::model::mask::{Kept, Mask};
 use crate::model::proto::{self, SHEETS};
 use crate::model::render::{Render, Style};
 
@@ -51,12 +51,26 @@ impl Call {
         self.last(name).and_then(|v| proto::boolean(&v.into())).and_then(|b| b.as_bool()).unwrap_or(false)
     }
 
+    /// A list of the body, which is empty of it from now on; nothing where it has none.
+    pub fn take_list(&mut self, name: &str) -> Vec<Json> {
+        match self.body.get_mut(name).map(Json::take) {
+            Some(Json::Array(items)) => items,
+            _ => Vec::new(),
+        }
+    }
+
     /// The answer in the form asked for.
     pub fn answer(&self, body: &impl Serialize) -> Answer {
         match &self.fields {
-            Some(mask) if !mask.is_all() => Answer::json(&mask.keep(crate::store::json(body)), self.pretty),
+            Some(mask) if !mask.is_all() => self.answer_json(&crate::store::json(body)),
             _ => Answer::json(body, self.pretty),
         }
+    }
+
+    /// The same for what is JSON already.
+    pub fn answer_json(&self, value: &Json) -> Answer {
+        let mask = self.fields.as_ref().unwrap_or(&Mask::All);
+        Answer::json(&Kept { mask, value }, self.pretty)
     }
 
     /// Render options of a read, from the query or from a body.
@@ -140,18 +154,22 @@ fn bad_parameter(name: &str, kind: &str, value: &str) -> ApiError {
     ApiError::bad_request(text.clone(), &[(field, text)])
 }
 
+/// A body as JSON; none is an empty object.
+pub fn parse(body: &[u8]) -> ApiResult<Json> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
+        return Ok(Json::Object(Default::default()));
+    }
+    serde_json::from_str(text).map_err(|e| syntax_error(text, &e))
+}
+
 /// The body in canonical form. `values.update` and `values.append` name theirs `data` (recorded).
-pub fn read_body(route: &Route, body: &[u8]) -> ApiResult<Json> {
+pub fn read_body(route: &Route, parsed: ApiResult<Json>) -> ApiResult<Json> {
     if route.method.body.is_empty() && route.method.service == Service::Sheets {
         return Ok(Json::Object(Default::default()));
     }
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches('\u{feff}');
-    let parsed: Json = if text.trim().is_empty() {
-        Json::Object(Default::default())
-    } else {
-        serde_json::from_str(text).map_err(|e| syntax_error(text, &e))?
-    };
+    let parsed = parsed?;
     if parsed.is_null() {
         return Ok(Json::Object(Default::default()));
     }

@@ -1,5 +1,7 @@
 //! The values methods that name their cells by data filters (facts 11.D and 11.E).
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
@@ -9,7 +11,7 @@ use super::token::project_of;
 use super::values::{self, ValueRange, value_range};
 use crate::change::{Change, Entry};
 use crate::errors::{ApiError, ApiResult};
-use crate::model::area::{Area, Axis, Rect};
+use crate::model::area::{Area, Axis};
 use crate::model::workbook::Workbook;
 use crate::options::{NullCells, Unmatched};
 use crate::store::Store;
@@ -33,28 +35,23 @@ fn areas(book: &Workbook, filter: &Json, index: usize, project: &str) -> ApiResu
 /// One range found, with all filters that found it.
 struct Match {
     area: Area,
-    rect: Rect,
     filters: Vec<Json>,
 }
 
 /// Not in the order asked: by sheet, start column, start row, end column, end row; equal ranges are one (facts 11.E).
 fn matches(book: &Workbook, filters: &[Json], project: &str) -> ApiResult<Vec<Match>> {
-    let mut out: Vec<Match> = Vec::new();
+    let mut out: BTreeMap<_, Match> = BTreeMap::new();
     for (i, filter) in filters.iter().enumerate() {
         for area in areas(book, filter, i, project)? {
             let rect = book.within_grid(&area)?;
-            match out.iter_mut().find(|m| m.area.sheet == area.sheet && m.rect == rect) {
-                Some(found) => {
-                    if !found.filters.contains(filter) {
-                        found.filters.push(filter.clone());
-                    }
-                }
-                None => out.push(Match { area, rect, filters: vec![filter.clone()] }),
+            let place = (book.position(area.sheet), rect.c0, rect.r0, rect.c1, rect.r1);
+            let found = out.entry(place).or_insert_with(|| Match { area, filters: Vec::new() });
+            if !found.filters.contains(filter) {
+                found.filters.push(filter.clone());
             }
         }
     }
-    out.sort_by_key(|m| (book.position(m.area.sheet), m.rect.c0, m.rect.r0, m.rect.c1, m.rect.r1));
-    Ok(out)
+    Ok(out.into_values().collect())
 }
 
 /// `sheetId: 0` is dropped when a filter is written back (facts 11.E).
@@ -98,10 +95,10 @@ pub fn batch_get(store: &Store, call: &Call) -> ApiResult<Answer> {
 }
 
 /// A filter that matches several ranges is written to all of them (facts 11.D).
-pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
+pub fn batch_update(store: &Store, call: &mut Call) -> ApiResult<Answer> {
     let user_entered = values::user_entered(call.body.get("valueInputOption").and_then(Json::as_str))?;
     let options = store.options();
-    let data = call.body.get("data").and_then(Json::as_array).cloned().unwrap_or_default();
+    let data = call.take_list("data");
     // Filters are resolved and written under one lock: a person's edit cannot come between.
     let clear_nulls = options.data_filter_nulls == NullCells::Clear;
     let style = values::response_style(call);
@@ -110,16 +107,16 @@ pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
     let mut targets: Vec<(Json, Axis)> = Vec::new();
     let (book, written) = values::write(store, call, |book| {
         let mut entries = Vec::new();
-        for (i, item) in data.iter().enumerate() {
-            let filter = item.get("dataFilter").cloned().unwrap_or_else(|| json!({}));
+        for (i, mut item) in data.into_iter().enumerate() {
+            let filter = item.get_mut("dataFilter").map_or_else(|| json!({}), Json::take);
             let axis = axis_of(item.get("majorDimension").and_then(Json::as_str));
             let found = areas(book, &filter, i, &project)?;
             if found.is_empty() && options.data_filter_write_without_match == Unmatched::Refuse {
                 return Err(ApiError::invalid(format!("Invalid data[{i}]: The dataFilter matched no range.")));
             }
+            let values = item.get("values").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
             for area in found {
-                let values = item.get("values").and_then(Json::as_array).cloned().unwrap_or_default();
-                entries.push(Entry { area, axis, values });
+                entries.push(Entry { area, axis, values: values.to_vec() });
                 targets.push((filter.clone(), axis));
             }
         }
@@ -138,7 +135,7 @@ pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
     if !responses.is_empty() {
         out.insert("responses".to_owned(), responses.into());
     }
-    Ok(call.answer(&out))
+    Ok(call.answer_json(&Json::Object(out)))
 }
 
 pub fn batch_clear(store: &Store, call: &Call) -> ApiResult<Answer> {

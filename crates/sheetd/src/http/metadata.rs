@@ -1,5 +1,7 @@
 //! developerMetadata.get and search.
 
+use std::collections::HashMap;
+
 use serde_json::{Value as Json, json};
 
 use super::answer::Answer;
@@ -16,7 +18,7 @@ pub fn get(store: &Store, call: &Call) -> ApiResult<Answer> {
         return Err(ApiError::bad_request(text.clone(), &[("metadata_id".to_owned(), text)]));
     };
     let project = project_of(&call.caller);
-    let entry = book.metadata.get(&id).filter(|m| m.shown_to(&project)).ok_or_else(|| ApiError::no_metadata(id))?;
+    let entry = book.metadata.get(id).filter(|m| m.shown_to(&project)).ok_or_else(|| ApiError::no_metadata(id))?;
     Ok(call.answer(&entry.json()))
 }
 
@@ -29,9 +31,11 @@ pub fn search(store: &Store, call: &Call) -> ApiResult<Answer> {
         return Err(ApiError::invalid("Must specify at least one dataFilter."));
     }
     let mut found: Vec<(&Metadata, Vec<&Json>)> = Vec::new();
+    let mut places: HashMap<i64, usize> = HashMap::new();
     for filter in &filters {
         for entry in book.filtered_metadata(filter, &project)? {
-            match found.iter_mut().find(|(m, _)| m.id == entry.id) {
+            let place = *places.entry(entry.id).or_insert(found.len());
+            match found.get_mut(place) {
                 Some((_, filters)) => filters.push(filter),
                 None => found.push((entry, vec![filter])),
             }

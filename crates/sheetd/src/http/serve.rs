@@ -71,8 +71,9 @@ pub async fn serve(app: &App, incoming: Incoming) -> Response {
     let kind = if token { "token" } else { route.as_ref().map_or("", |r| r.method.name) };
     let due = app.plan().take(kind, &incoming.method, &incoming.path);
     let faulted = !due.is_empty();
-    let (cells, requests) = weigh(&incoming);
-    let reply = with_faults(app, &incoming, route.as_ref(), token, due).await;
+    let body = if token { Ok(Json::Null) } else { call::parse(&incoming.body) };
+    let (cells, requests) = body.as_ref().map_or((0, 0), weigh);
+    let reply = with_faults(app, &incoming, body, route.as_ref(), token, due).await;
     let (status, bytes) = match &reply {
         Reply::Whole(answer) | Reply::Cut(answer) => (answer.status, answer.body.len()),
         Reply::Nothing(_) => (0, 0),
@@ -92,7 +93,14 @@ pub async fn serve(app: &App, incoming: Incoming) -> Response {
     response(reply)
 }
 
-async fn with_faults(app: &App, incoming: &Incoming, route: Option<&Route>, token: bool, due: Vec<Action>) -> Reply {
+async fn with_faults(
+    app: &App,
+    incoming: &Incoming,
+    body: ApiResult<Json>,
+    route: Option<&Route>,
+    token: bool,
+    due: Vec<Action>,
+) -> Reply {
     let latency = app.store.options().latency_ms + due.iter().filter_map(|a| a.delay_ms).sum::<u64>();
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -116,7 +124,7 @@ async fn with_faults(app: &App, incoming: &Incoming, route: Option<&Route>, toke
     let mut answer = if token {
         token::exchange(&incoming.body, &app.url, &app.store.lock(), Utc::now().timestamp(), app.store.seed())
     } else {
-        dispatch(app, incoming, route)
+        dispatch(app, incoming, body, route)
     };
     let mut cut = false;
     for action in &due {
@@ -163,15 +171,9 @@ fn person(app: &App, route: Option<&Route>, action: &Action, edit: &crate::edit:
 }
 
 /// Cells and requests that a body carries.
-fn weigh(incoming: &Incoming) -> (usize, usize) {
-    if incoming.method == "GET" || incoming.body.is_empty() {
-        return (0, 0);
-    }
-    let Ok(body) = serde_json::from_slice::<Json>(&incoming.body) else {
-        return (0, 0);
-    };
+fn weigh(body: &Json) -> (usize, usize) {
     let requests = body.get("requests").and_then(Json::as_array).map_or(0, Vec::len);
-    (count_cells(&body), requests)
+    (count_cells(body), requests)
 }
 
 fn count_cells(json: &Json) -> usize {
@@ -202,23 +204,23 @@ fn refused(incoming: &Incoming, service: Service, error: ApiError) -> Answer {
 }
 
 /// The order of checks is the measured one (facts 11.C).
-fn dispatch(app: &App, incoming: &Incoming, route: Option<&Route>) -> Answer {
+fn dispatch(app: &App, incoming: &Incoming, body: ApiResult<Json>, route: Option<&Route>) -> Answer {
     let Some(route) = route else {
         return Answer::no_route(if incoming.path.starts_with("/drive/") { 404 } else { 400 });
     };
     let service = route.method.service;
-    let called = prepare(app, incoming, route).map_err(|e| refused(incoming, service, e));
-    let call = match called {
+    let called = prepare(app, incoming, body, route).map_err(|e| refused(incoming, service, e));
+    let mut call = match called {
         Ok(call) => call,
         Err(answer) => return answer,
     };
     match service {
         Service::Drive => drive::handle(&app.store, &call).unwrap_or_else(|e| e.answer()),
-        Service::Sheets => sheets(app, &call).unwrap_or_else(|e| refused(incoming, service, e)),
+        Service::Sheets => sheets(app, &mut call).unwrap_or_else(|e| refused(incoming, service, e)),
     }
 }
 
-fn sheets(app: &App, call: &Call) -> ApiResult<Answer> {
+fn sheets(app: &App, call: &mut Call) -> ApiResult<Answer> {
     let store = &app.store;
     match call.route.method.name {
         "spreadsheets.create" => spreadsheets::create(store, call),
@@ -242,7 +244,7 @@ fn sheets(app: &App, call: &Call) -> ApiResult<Answer> {
     }
 }
 
-fn prepare(app: &App, incoming: &Incoming, route: &Route) -> ApiResult<Call> {
+fn prepare(app: &App, incoming: &Incoming, body: ApiResult<Json>, route: &Route) -> ApiResult<Call> {
     if incoming.too_large {
         return Err(ApiError::invalid(format!("Request payload size exceeds the limit: {MAX_BODY} bytes.")));
     }
@@ -251,7 +253,7 @@ fn prepare(app: &App, incoming: &Incoming, route: &Route) -> ApiResult<Call> {
     let bearer = authenticate(incoming, route)?;
     check_service(app, route, &bearer)?;
     call::check_query(route, &query)?;
-    let body = call::read_body(route, &incoming.body)?;
+    let body = call::read_body(route, body)?;
     let service = route.method.service;
     let fields = if service == Service::Sheets { call::read_fields(route, &query)? } else { None };
     let options = app.store.options();

@@ -38,13 +38,13 @@ pub fn create(store: &Store, call: &Call) -> ApiResult<Answer> {
         book.check_size()?;
     }
     store.add(File::new(book.clone(), &call.caller, Utc::now()), "api");
-    Ok(call.answer(&show(&book, call, Vec::new(), false)?))
+    Ok(call.answer_json(&show(&book, call, Vec::new(), false)?))
 }
 
 pub fn get(store: &Store, call: &Call) -> ApiResult<Answer> {
     let book = store.book(&call.route.id, &call.caller)?;
     let areas = call.all("ranges").map(|r| book.resolve(r)).collect::<ApiResult<Vec<Area>>>()?;
-    Ok(call.answer(&show(&book, call, areas, call.flag("includeGridData"))?))
+    Ok(call.answer_json(&show(&book, call, areas, call.flag("includeGridData"))?))
 }
 
 /// Lookups that match nothing leave the whole spreadsheet in the answer (facts 11.D).
@@ -60,7 +60,7 @@ pub fn get_by_data_filter(store: &Store, call: &Call) -> ApiResult<Answer> {
         }
     }
     let grid = call.body.get("includeGridData").and_then(Json::as_bool).unwrap_or(false);
-    Ok(call.answer(&show(&book, call, areas, grid)?))
+    Ok(call.answer_json(&show(&book, call, areas, grid)?))
 }
 
 fn show(book: &Workbook, call: &Call, areas: Vec<Area>, include: bool) -> ApiResult<Json> {
@@ -76,8 +76,8 @@ fn show(book: &Workbook, call: &Call, areas: Vec<Area>, include: bool) -> ApiRes
     view::spreadsheet(book, &request)
 }
 
-pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
-    let requests = call.body.get("requests").and_then(Json::as_array).cloned().unwrap_or_default();
+pub fn batch_update(store: &Store, call: &mut Call) -> ApiResult<Answer> {
+    let requests = call.take_list("requests");
     if requests.is_empty() {
         store.book(&call.route.id, &call.caller)?;
         return Err(crate::errors::ApiError::invalid("Must specify at least one request."));
@@ -94,7 +94,7 @@ pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
     if store.options().comment_update_state {
         out.insert("commentUpdateState".to_owned(), "NO_UPDATES_REQUESTED".into());
     }
-    Ok(call.answer(&out))
+    Ok(call.answer_json(&Json::Object(out)))
 }
 
 /// The spreadsheet after the requests; `responseRanges` are read against it (facts 11.I).

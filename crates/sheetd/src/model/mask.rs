@@ -1,5 +1,6 @@
 //! Field masks: `fields` of a request (what to change) and of a query (what to answer).
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +72,13 @@ impl Mask {
             (Self::All, value) => value,
             (_, Json::Array(items)) => Json::Array(items.into_iter().map(|i| self.keep(i)).collect()),
             (_, Json::Object(members)) => Json::Object(
-                members.into_iter().filter_map(|(n, v)| Some((n.clone(), self.member(&n)?.keep(v)))).collect(),
+                members
+                    .into_iter()
+                    .filter_map(|(name, value)| {
+                        let kept = self.member(&name)?.keep(value);
+                        Some((name, kept))
+                    })
+                    .collect(),
             ),
             (_, scalar) => scalar,
         }
@@ -90,6 +97,31 @@ impl Mask {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What a mask leaves of a value, when it is printed: a large answer is not copied for it.
+pub struct Kept<'a> {
+    pub mask: &'a Mask,
+    pub value: &'a Json,
+}
+
+impl Serialize for Kept<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.mask, self.value) {
+            (Mask::All, value) => value.serialize(serializer),
+            (mask, Json::Array(items)) => serializer.collect_seq(items.iter().map(|value| Kept { mask, value })),
+            (mask, Json::Object(members)) => {
+                let mut map = serializer.serialize_map(None)?;
+                for (name, value) in members {
+                    if let Some(mask) = mask.member(name) {
+                        map.serialize_entry(name, &Kept { mask, value })?;
+                    }
+                }
+                map.end()
+            }
+            (_, scalar) => scalar.serialize(serializer),
         }
     }
 }
@@ -168,7 +200,10 @@ mod tests {
             ("*", value.clone()),
             ("a(b,c),g", json!({"a": {"b": 1, "c": 2}, "g": 3})),
         ] {
-            assert_eq!(Mask::parse(mask).unwrap().keep(value.clone()), want, "{mask}");
+            let parsed = Mask::parse(mask).unwrap();
+            assert_eq!(parsed.keep(value.clone()), want, "{mask}");
+            let printed = serde_json::to_string(&Kept { mask: &parsed, value: &value }).unwrap();
+            assert_eq!(printed, want.to_string(), "{mask}");
         }
         assert_eq!(Mask::parse(" a(").map(|_| ()), None);
     }

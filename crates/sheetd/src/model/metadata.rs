@@ -1,5 +1,6 @@
 //! Developer metadata: tags on the spreadsheet, a tab, a row or a column (facts 2.1 and 11.D).
 
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
@@ -164,6 +165,79 @@ impl Metadata {
     }
 }
 
+/// A spreadsheet's entries by id, and how much of its budget each place uses: to count anew for each of a batch's thousands of
+/// entries would take time by their square. Cloning is cheap.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "OrdMap<i64, Metadata>", into = "OrdMap<i64, Metadata>")]
+pub struct Entries {
+    by_id: OrdMap<i64, Metadata>,
+    /// Characters by tab; those of the spreadsheet itself under `None`.
+    used: OrdMap<Option<i64>, usize>,
+}
+
+impl Entries {
+    pub fn get(&self, id: i64) -> Option<&Metadata> {
+        self.by_id.get(&id)
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &Metadata> {
+        self.by_id.values()
+    }
+
+    /// In the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (&i64, &Metadata)> {
+        self.by_id.iter()
+    }
+
+    pub fn insert(&mut self, entry: Metadata) {
+        self.remove(entry.id);
+        *self.used.entry(entry.location.sheet()).or_default() += entry.chars();
+        self.by_id.insert(entry.id, entry);
+    }
+
+    pub fn remove(&mut self, id: i64) -> Option<Metadata> {
+        let entry = self.by_id.remove(&id)?;
+        if let Some(used) = self.used.get_mut(&entry.location.sheet()) {
+            *used -= entry.chars();
+        }
+        Some(entry)
+    }
+
+    /// A tab is gone, and what was on it.
+    pub fn remove_sheet(&mut self, sheet: i64) {
+        let gone = self.values().filter(|entry| entry.location.sheet() == Some(sheet));
+        let gone: Vec<i64> = gone.map(|entry| entry.id).collect();
+        gone.into_iter().for_each(|id| drop(self.remove(id)));
+    }
+
+    /// Its row or column is now at this index.
+    pub fn move_line(&mut self, id: i64, to: u32) {
+        if let Some(Metadata { location: Location::Line { index, .. }, .. }) = self.by_id.get_mut(&id) {
+            *index = to;
+        }
+    }
+
+    fn used(&self, sheet: Option<i64>) -> usize {
+        self.used.get(&sheet).copied().unwrap_or(0)
+    }
+}
+
+impl From<OrdMap<i64, Metadata>> for Entries {
+    fn from(by_id: OrdMap<i64, Metadata>) -> Self {
+        let mut used: OrdMap<Option<i64>, usize> = OrdMap::new();
+        for entry in by_id.values() {
+            *used.entry(entry.location.sheet()).or_default() += entry.chars();
+        }
+        Self { by_id, used }
+    }
+}
+
+impl From<Entries> for OrdMap<i64, Metadata> {
+    fn from(entries: Entries) -> Self {
+        entries.by_id
+    }
+}
+
 impl Workbook {
     /// Adds an entry; `id` 0 asks for one that is free.
     pub fn create_metadata(
@@ -173,9 +247,9 @@ impl Workbook {
         mut fresh: impl FnMut() -> i64,
     ) -> ApiResult<Metadata> {
         let id = match body.get("metadataId").and_then(Json::as_i64).unwrap_or(0) {
-            0 => std::iter::repeat_with(&mut fresh).find(|id| !self.metadata.contains_key(id)).expect("endless"),
+            0 => std::iter::repeat_with(&mut fresh).find(|id| self.metadata.get(*id).is_none()).expect("endless"),
             id if id < 0 => return Err(texts::negative_id()),
-            id if self.metadata.contains_key(&id) => return Err(texts::id_in_use(id)),
+            id if self.metadata.get(id).is_some() => return Err(texts::id_in_use(id)),
             id => id,
         };
         let key = body.get("metadataKey").and_then(Json::as_str).unwrap_or_default();
@@ -186,7 +260,7 @@ impl Workbook {
         let location = Location::parse(self, body.get("location").unwrap_or(&Json::Null))?;
         let value = body.get("metadataValue").and_then(Json::as_str).map(str::to_owned);
         let entry = Metadata { id, key: key.to_owned(), value, visibility, location, project: project.to_owned() };
-        self.metadata.insert(id, entry.clone());
+        self.metadata.insert(entry.clone());
         self.check_metadata_budget(location.sheet())?;
         Ok(entry)
     }
@@ -200,7 +274,7 @@ impl Workbook {
     ) -> ApiResult<Vec<Metadata>> {
         let mut changed = Vec::new();
         for id in ids {
-            let Some(mut entry) = self.metadata.get(id).cloned() else {
+            let Some(mut entry) = self.metadata.get(*id).cloned() else {
                 continue;
             };
             if fields.covers("metadataKey") {
@@ -218,7 +292,7 @@ impl Workbook {
             if fields.covers("location") && (!fields.is_all() || body.get("location").is_some()) {
                 entry.location = Location::parse(self, body.get("location").unwrap_or(&Json::Null))?;
             }
-            self.metadata.insert(*id, entry.clone());
+            self.metadata.insert(entry.clone());
             self.check_metadata_budget(entry.location.sheet())?;
             changed.push(entry);
         }
@@ -226,8 +300,7 @@ impl Workbook {
     }
 
     fn check_metadata_budget(&self, sheet: Option<i64>) -> ApiResult<()> {
-        let used: usize = self.metadata.values().filter(|m| m.location.sheet() == sheet).map(Metadata::chars).sum();
-        if used > BUDGET { Err(texts::budget(sheet.is_some())) } else { Ok(()) }
+        if self.metadata.used(sheet) > BUDGET { Err(texts::budget(sheet.is_some())) } else { Ok(()) }
     }
 }
 

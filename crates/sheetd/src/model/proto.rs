@@ -28,7 +28,7 @@ impl Schemas {
     pub fn body(&self, schema: &str, body: Json, root: &str) -> ApiResult<Json> {
         let mut check = Check { schemas: self, violations: Vec::new() };
         let canonical = match body {
-            Json::Object(members) => check.message(schema, members, root),
+            Json::Object(members) => check.message(schema, members, &Path::Root(root)),
             _ => {
                 let text = "Invalid JSON payload received. Unknown name \"\": Root element must be a message.";
                 check.violations.push((String::new(), text.to_owned()));
@@ -93,6 +93,25 @@ struct Check<'a> {
     violations: Vec<(String, String)>,
 }
 
+/// Where in a body something stands. Written out only for refusals: a large body has a million places.
+enum Path<'a> {
+    Root(&'a str),
+    /// By its JSON name.
+    Member(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Root(name) => f.write_str(name),
+            Self::Member(Self::Root(""), name) => f.write_str(&snake(name)),
+            Self::Member(parent, name) => write!(f, "{parent}.{}", snake(name)),
+            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
 impl Check<'_> {
     fn finish(self) -> ApiResult<()> {
         if self.violations.is_empty() {
@@ -106,15 +125,16 @@ impl Check<'_> {
         self.violations.push((path.to_owned(), description));
     }
 
-    fn message(&mut self, schema: &str, members: Map<String, Json>, path: &str) -> Json {
-        let mut out = Map::new();
+    fn message(&mut self, schema: &str, members: Map<String, Json>, path: &Path) -> Json {
+        let properties = self.schemas.properties(schema);
+        let mut out = Map::with_capacity(members.len());
         for (name, value) in members {
-            let canonical =
-                if self.schemas.properties(schema).contains_key(&name) { name.clone() } else { camel(&name) };
-            let Some(property) = self.schemas.properties(schema).get(&canonical) else {
+            let canonical = if properties.contains_key(&name) { name.clone() } else { camel(&name) };
+            let Some(property) = properties.get(&canonical) else {
+                let path = path.to_string();
                 let place = if path.is_empty() { String::new() } else { format!(" at '{path}'") };
                 self.refuse(
-                    path,
+                    &path,
                     format!("Invalid JSON payload received. Unknown name \"{name}\"{place}: Cannot find field."),
                 );
                 continue;
@@ -122,14 +142,12 @@ impl Check<'_> {
             if value.is_null() {
                 continue;
             }
-            let property = property.clone();
-            let inner = join(path, &snake(&canonical));
             if let Some(other) = one_of(schema).iter().find(|o| **o != canonical && out.contains_key(**o))
                 && one_of(schema).contains(&canonical.as_str())
             {
                 let _ = other;
                 self.refuse(
-                    path,
+                    &path.to_string(),
                     format!(
                         "Invalid value at '{path}' (oneof), oneof field '{}' is already set. Cannot set '{canonical}'",
                         one_of_name(schema)
@@ -137,24 +155,25 @@ impl Check<'_> {
                 );
                 continue;
             }
-            if let Some(value) = self.value(&property, value, &inner) {
+            if let Some(value) = self.value(property, value, &Path::Member(path, &canonical)) {
                 out.insert(canonical, value);
             }
         }
         Json::Object(out)
     }
 
-    fn value(&mut self, property: &Json, value: Json, path: &str) -> Option<Json> {
+    fn value(&mut self, property: &Json, value: Json, path: &Path) -> Option<Json> {
         if let Some(schema) = property.get("$ref").and_then(Json::as_str) {
             return match value {
                 Json::Object(members) => Some(self.message(schema, members, path)),
                 Json::Array(_) => {
+                    let path = path.to_string();
                     let text = format!(
                         "Invalid JSON payload received. Unknown name \"{}\" at '{}': Proto field is not repeating, cannot start list.",
-                        last(path),
-                        parent(path)
+                        last(&path),
+                        parent(&path)
                     );
-                    self.refuse(parent(path), text);
+                    self.refuse(parent(&path), text);
                     None
                 }
                 scalar => {
@@ -162,7 +181,7 @@ impl Check<'_> {
                         "Invalid value at '{path}' (type.googleapis.com/google.apps.sheets.v4.{schema}), {}",
                         shown(&scalar)
                     );
-                    self.refuse(path, text);
+                    self.refuse(&path.to_string(), text);
                     None
                 }
             };
@@ -177,7 +196,7 @@ impl Check<'_> {
     }
 
     /// One object where a list belongs is a list of one.
-    fn list(&mut self, items: &Json, value: Json, path: &str) -> Json {
+    fn list(&mut self, items: &Json, value: Json, path: &Path) -> Json {
         let list_of_lists = items.get("type").and_then(Json::as_str) == Some("array");
         match value {
             Json::Array(values) => {
@@ -185,11 +204,8 @@ impl Check<'_> {
                     .into_iter()
                     .enumerate()
                     .filter_map(|(i, v)| {
-                        if list_of_lists {
-                            self.list_value(v, &format!("{path}[{i}]"))
-                        } else {
-                            self.value(items, v, &format!("{path}[{i}]"))
-                        }
+                        let path = Path::Item(path, i);
+                        if list_of_lists { self.list_value(v, &path) } else { self.value(items, v, &path) }
                     })
                     .collect();
                 Json::Array(checked)
@@ -199,40 +215,44 @@ impl Check<'_> {
         }
     }
 
-    fn list_value(&mut self, value: Json, path: &str) -> Option<Json> {
+    fn list_value(&mut self, value: Json, path: &Path) -> Option<Json> {
         if value.is_array() {
             return Some(value);
         }
         let text =
             format!("Invalid value at '{path}' (type.googleapis.com/google.protobuf.ListValue), {}", shown(&value));
-        self.refuse(path, text);
+        self.refuse(&path.to_string(), text);
         None
     }
 
-    fn scalar(&mut self, kind: &str, property: &Json, value: Json, path: &str) -> Option<Json> {
+    fn scalar(&mut self, kind: &str, property: &Json, value: Json, path: &Path) -> Option<Json> {
         if value.is_object() || value.is_array() {
+            let path = path.to_string();
             let what = if value.is_array() {
                 "Proto field is not repeating, cannot start list."
             } else {
                 "Starting an object on a scalar field"
             };
-            let text =
-                format!("Invalid JSON payload received. Unknown name \"{}\" at '{}': {what}", last(path), parent(path));
-            self.refuse(parent(path), text);
+            let text = format!(
+                "Invalid JSON payload received. Unknown name \"{}\" at '{}': {what}",
+                last(&path),
+                parent(&path)
+            );
+            self.refuse(parent(&path), text);
             return None;
         }
-        let checked = match kind {
-            "integer" => integer(&value),
-            "number" => number(&value),
-            "boolean" => boolean(&value),
-            _ => match property.get("enum").and_then(Json::as_array) {
-                Some(names) => member(names, &value),
-                None => value.as_str().map(Json::from),
-            },
+        let checked = match (kind, property.get("enum").and_then(Json::as_array)) {
+            ("integer", _) => integer(&value),
+            ("number", _) => number(&value),
+            ("boolean", _) => boolean(&value),
+            (_, Some(names)) => member(names, &value),
+            (_, None) if value.is_string() => return Some(value),
+            (_, None) => None,
         };
         if checked.is_none() {
-            let kind = type_name(kind, property, path);
-            self.refuse(path, format!("Invalid value at '{path}' ({kind}), {}", shown(&value)));
+            let path = path.to_string();
+            let kind = type_name(kind, property, &path);
+            self.refuse(&path, format!("Invalid value at '{path}' ({kind}), {}", shown(&value)));
         }
         checked
     }
@@ -340,10 +360,6 @@ fn shown(value: &Json) -> String {
         Json::String(text) => format!("\"{text}\""),
         other => other.to_string(),
     }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 fn last(path: &str) -> &str {

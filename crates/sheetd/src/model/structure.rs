@@ -162,25 +162,21 @@ impl Workbook {
 
     /// Metadata goes with its row or column, and dies with it (facts 2.2).
     fn follow(&mut self, sheet: i64, axis: Axis, to: impl Fn(u32) -> Option<u32>) {
-        let lines: Vec<(i64, Option<u32>)> = self
+        let lines: Vec<(i64, u32)> = self
             .metadata
-            .iter()
-            .filter_map(|(id, m)| match m.location {
-                Location::Line { sheet: s, axis: a, index } if s == sheet && a == axis => Some((*id, index)),
+            .values()
+            .filter_map(|m| match m.location {
+                Location::Line { sheet: s, axis: a, index } if s == sheet && a == axis => Some((m.id, index)),
                 _ => None,
             })
-            .map(|(id, index)| (id, to(index).filter(|new| *new != index).or_else(|| to(index))))
             .collect();
-        for (id, new) in lines {
-            match new {
+        for (id, index) in lines {
+            match to(index) {
                 None => {
-                    self.metadata.remove(&id);
+                    self.metadata.remove(id);
                 }
-                Some(new) => {
-                    if let Some(entry) = self.metadata.get_mut(&id) {
-                        entry.location = Location::Line { sheet, axis, index: new };
-                    }
-                }
+                Some(new) if new != index => self.metadata.move_line(id, new),
+                Some(_) => {}
             }
         }
     }

@@ -305,7 +305,10 @@ fn row_data(sheet: &Sheet, rect: &Rect, mask: &Mask) -> Vec<Json> {
     (rect.r0..end)
         .map(|r| match (row(r), shown) {
             ([], _) | (_, None) => json!({}),
-            (cells, Some(mask)) => json!({ "values": cells.iter().map(|c| cell(c, mask)).collect::<Vec<_>>() }),
+            (cells, Some(mask)) => {
+                let values: Json = cells.iter().map(|c| cell(c, mask)).collect();
+                Json::Object(Map::from_iter([("values".to_owned(), values)]))
+            }
         })
         .collect()
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::area::Area;
-use super::metadata::Metadata;
+use super::metadata::Entries;
 use super::sheet::Sheet;
 use crate::errors::{ApiError, ApiResult};
 
@@ -26,7 +25,7 @@ pub struct Workbook {
     pub more: Map<String, Json>,
     pub sheets: Vec<Arc<Sheet>>,
     pub names: Vec<NamedRange>,
-    pub metadata: OrdMap<i64, Metadata>,
+    pub metadata: Entries,
     /// False only where there surely is no formula, which spares looking for them.
     pub may_have_formulas: bool,
 }
@@ -50,7 +49,7 @@ impl Workbook {
             more: Map::new(),
             sheets: vec![Arc::new(Sheet::new(0, "Sheet1", 1000, 26))],
             names: Vec::new(),
-            metadata: OrdMap::new(),
+            metadata: Entries::default(),
             may_have_formulas: false,
         }
     }
