@@ -141,13 +141,14 @@ COMMENT ON TABLE sheet_sync.problem IS 'What one row or cell cannot do, with rea
 COMMENT ON COLUMN sheet_sync.problem.side IS 'The side that does not take the value.';
 COMMENT ON COLUMN sheet_sync.problem.code IS 'SQLSTATE, Google''s reason, or a word of sheet_sync.';
 
+-- Without a foreign key, which would be checked for each of a large cycle's lines.
 CREATE TABLE sheet_sync.history (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at         timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    mapping_id integer NOT NULL REFERENCES sheet_sync.mapping ON DELETE CASCADE,
+    mapping_id integer NOT NULL,
     cycle_id   bigint NOT NULL,
     side       text NOT NULL CHECK (side IN ('database', 'sheet')),
-    key        text[] NOT NULL,
+    key        text[] COLLATE "C" NOT NULL,
     operation  text NOT NULL CHECK (operation IN ('insert', 'update', 'delete')),
     old_values jsonb NOT NULL,
     new_values jsonb NOT NULL
@@ -211,10 +212,12 @@ CREATE TABLE sheet_sync._cycle (
 );
 COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, and the table''s layout when it last looked.';
 
--- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping) go with it.
+-- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping, nor large cycles ask
+-- for it once a line) go with it.
 CREATE FUNCTION sheet_sync._forget_mapping() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    DELETE FROM sheet_sync.history WHERE mapping_id = OLD.id;
     DELETE FROM sheet_sync._base_row WHERE mapping_id = OLD.id;
     DELETE FROM sheet_sync._dirty_key WHERE mapping_id = OLD.id;
     DELETE FROM sheet_sync._cycle WHERE mapping_id = OLD.id;

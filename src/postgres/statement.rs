@@ -104,6 +104,24 @@ impl Session {
         run(sql, args, true)
     }
 
+    /// The commit of this transaction does not wait for the disk. Only for what may be lost when the machine goes down: where that
+    /// leaves what a death of the worker just before the commit leaves. Later commits still reach the disk after this one.
+    pub fn commit_may_be_late(&mut self) {
+        // SAFETY: inside a transaction, at whose end the setting returns to what it was; the strings are constants.
+        unsafe {
+            pg_sys::set_config_option(
+                c"synchronous_commit".as_ptr(),
+                c"off".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_LOCAL,
+                true,
+                0,
+                false,
+            );
+        }
+    }
+
     /// A statement that may change something; the rows are those of its RETURNING or select list.
     pub fn execute(&mut self, sql: &str, args: &[Arg]) -> Vec<Row> {
         run(sql, args, false)
@@ -205,18 +223,43 @@ unsafe fn take_rows() -> Vec<Row> {
             return Vec::new();
         }
         let description = (*table).tupdesc;
-        let columns = (*description).natts;
+        // Looked up once and not, as SPI_getvalue does, for each value.
+        let mut outputs: Vec<pg_sys::FmgrInfo> = (1..=(*description).natts)
+            .map(|column| output_function(pg_sys::SPI_gettypeid(description, column)))
+            .collect();
         let rows = (0..pg_sys::SPI_processed as usize)
             .map(|row| {
                 let tuple = *(*table).vals.add(row);
-                (1..=columns)
-                    .map(|column| copy_text(pg_sys::SPI_getvalue(tuple, description, column)))
+                let columns = (1..).zip(&mut outputs);
+                columns
+                    .map(|(column, output)| {
+                        let mut null = false;
+                        let value = pg_sys::SPI_getbinval(tuple, description, column, &mut null);
+                        match null {
+                            true => None,
+                            false => copy_text(pg_sys::OutputFunctionCall(output, value)),
+                        }
+                    })
                     .collect()
             })
             .collect();
         pg_sys::SPI_freetuptable(table);
         pg_sys::SPI_tuptable = std::ptr::null_mut();
         rows
+    }
+}
+
+/// # Safety
+/// Inside a transaction; to be called before the memory context of this moment ends.
+unsafe fn output_function(value_type: pg_sys::Oid) -> pg_sys::FmgrInfo {
+    // SAFETY: by contract; both results are written before they are read.
+    unsafe {
+        let mut function = pg_sys::InvalidOid;
+        let mut variable_length = false;
+        pg_sys::getTypeOutputInfo(value_type, &mut function, &mut variable_length);
+        let mut output = pg_sys::FmgrInfo::default();
+        pg_sys::fmgr_info(function, &mut output);
+        output
     }
 }
 
@@ -256,12 +299,15 @@ pub fn array_literal<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> S
             None => literal.push_str("NULL"),
             Some(text) => {
                 literal.push('"');
-                for character in text.chars() {
-                    if matches!(character, '"' | '\\') {
-                        literal.push('\\');
-                    }
-                    literal.push(character);
+                let mut rest = text;
+                while let Some(at) = rest.find(['"', '\\']) {
+                    let (plain, escaped) = rest.split_at(at);
+                    literal.push_str(plain);
+                    literal.push('\\');
+                    literal.push_str(&escaped[..1]);
+                    rest = &escaped[1..];
                 }
+                literal.push_str(rest);
                 literal.push('"');
             }
         }

@@ -5,6 +5,7 @@ use engine::effect::{
     Place, Refusal, TypedText,
 };
 use engine::value::{Datum, Key, Timestamp};
+use serde::Serializer;
 use std::collections::HashMap;
 
 use super::mappings::{Fields, Loaded};
@@ -186,18 +187,11 @@ fn merge_by_function(
     calls
         .iter()
         .map(|call| {
-            let key = object(
-                mapping,
-                mapping
-                    .engine
-                    .key
-                    .iter()
-                    .copied()
-                    .zip(call.key.0.iter().map(|text| Some(text.clone()))),
-            );
+            let columns = mapping.engine.key.iter().copied();
+            let key = object(mapping, columns.zip(&call.key.0));
             let whole = |row: &Option<Vec<Datum>>| {
                 row.as_ref()
-                    .map(|row| object(mapping, row.iter().cloned().enumerate()))
+                    .map(|row| object(mapping, row.iter().enumerate()))
             };
             let rows = subtransaction(|| {
                 as_reader(mapping.run_as, || {
@@ -219,16 +213,21 @@ fn merge_by_function(
 }
 
 /// A row as JSON object text: column names and texts.
-pub fn object(mapping: &Loaded, values: impl Iterator<Item = (usize, Datum)>) -> String {
-    let object: serde_json::Map<String, serde_json::Value> = values
-        .filter_map(|(number, value)| {
-            Some((
-                mapping.engine.columns.get(number)?.name.clone(),
-                value.into(),
-            ))
-        })
-        .collect();
-    serde_json::Value::Object(object).to_string()
+pub fn object<T: serde::Serialize>(
+    mapping: &Loaded,
+    values: impl Iterator<Item = (usize, T)>,
+) -> String {
+    let named = values.filter_map(|(number, value)| {
+        let column = mapping.engine.columns.get(number)?;
+        Some((column.name.as_str(), value))
+    });
+    let mut text = Vec::new();
+    let written = serde_json::Serializer::new(&mut text).collect_map(named);
+    // Names and texts are plain data: nothing in them can fail to be written.
+    written
+        .ok()
+        .and_then(|()| String::from_utf8(text).ok())
+        .unwrap_or_else(|| "{}".to_owned())
 }
 
 /// Columns that the function leaves out keep the database's value.

@@ -77,6 +77,10 @@ pub fn end_cycle(
     report: &Report,
 ) {
     store(|session| {
+        // Keys that are dirty once more cost a comparison; what a person allowed is not to be used twice.
+        if !deletes_were_confirmed {
+            session.commit_may_be_late();
+        }
         if !dealt_with.is_empty() {
             session.execute(
                 "DELETE FROM sheet_sync._dirty_key WHERE mapping_id = $1 AND id = ANY ($2)",

@@ -142,8 +142,14 @@ fn write_history(session: &mut Session, mapping: &Loaded, cycle: &Cycle, lines: 
             }
             .to_owned(),
         );
-        columns[3].push(object(mapping, line.old.iter().cloned()));
-        columns[4].push(object(mapping, line.new.iter().cloned()));
+        let named = |values: &[(usize, Datum)]| {
+            object(
+                mapping,
+                values.iter().map(|(column, value)| (*column, value)),
+            )
+        };
+        columns[3].push(named(&line.old));
+        columns[4].push(named(&line.new));
     }
     let [sides, keys, operations, olds, news] = columns;
     session.execute(
@@ -195,11 +201,11 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
     }
     let rows = conflict.rows.as_deref();
     let row = |values: Option<&Vec<Datum>>| {
-        values.map(|values| object(mapping, values.iter().cloned().enumerate()))
+        values.map(|values| object(mapping, values.iter().enumerate()))
     };
     let sheet_row = rows
         .and_then(|rows| rows.sheet.as_ref())
-        .map(|cells| sheet_object(mapping, cells));
+        .map(|cells| object(mapping, cells.iter().enumerate()));
     let mut all = args();
     all.extend([
         conflict.base.clone().flatten().into(),
@@ -220,22 +226,6 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
                  pg_catalog.to_timestamp($14 / 1000000.0), pg_catalog.to_timestamp($15 / 1000000.0), pg_catalog.to_timestamp($16 / 1000000.0))",
         &all,
     );
-}
-
-fn sheet_object(mapping: &Loaded, cells: &[Cell]) -> String {
-    let object: serde_json::Map<String, serde_json::Value> = mapping
-        .engine
-        .columns
-        .iter()
-        .zip(cells)
-        .map(|(column, cell)| {
-            (
-                column.name.clone(),
-                serde_json::to_value(cell).unwrap_or(serde_json::Value::Null),
-            )
-        })
-        .collect();
-    serde_json::Value::Object(object).to_string()
 }
 
 fn write_problem(session: &mut Session, mapping: &Loaded, problem: &Problem) {
