@@ -205,17 +205,22 @@ impl World {
             "SELECT * FROM sheet_sync.sync({})",
             literal(table)
         ));
-        self.db
-            .run(&format!("SELECT sheet_sync.pause({})", literal(table)));
-        // A cycle that had begun may still be at work.
-        wait_for("the worker to rest", true, || {
-            let before = self.google.reads();
-            std::thread::sleep(std::time::Duration::from_millis(300));
-            self.google.reads() == before
-        });
+        self.pause(table);
         act(self);
         self.db
             .run(&format!("SELECT sheet_sync.resume({})", literal(table)));
+    }
+
+    /// Pauses a mapping and waits until the worker has taken note: it refuses a call when nothing of the mapping is at work any more.
+    #[track_caller]
+    pub fn pause(&mut self, table: &str) {
+        let table = literal(table);
+        self.db.run(&format!("SELECT sheet_sync.pause({table})"));
+        let call = format!("SELECT * FROM sheet_sync.sync({table})");
+        wait_until("the worker to rest", || match self.db.attempt(&call) {
+            Err(refusal) if refusal.contains("paused") => Ok(()),
+            other => Err(other),
+        });
     }
 
     /// Waits until a query gives just this (see [`parse`]; NULL is empty).

@@ -219,7 +219,7 @@ fn sync_push_and_pull_wait_for_the_worker_and_see_what_was_committed_before() {
 #[test]
 fn a_paused_mapping_keeps_changes_and_delivers_them_when_it_is_resumed() {
     let (mut world, sheet) = World::with_products();
-    world.db.run("SELECT sheet_sync.pause('products')");
+    world.pause("products");
     world.shows("SELECT state FROM sheet_sync.status", "paused");
     world
         .db

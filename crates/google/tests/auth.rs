@@ -197,8 +197,11 @@ fn a_token_that_stays_refused_needs_a_person() {
 }
 
 fn with_token_answer(reply: Reply) -> engine::effect::Failure {
-    let stub = Stub::start(move |_| reply.clone());
-    Session::new(stub.client()).open("sheet").unwrap_err()
+    let answer = reply.clone();
+    let stub = Stub::start(move |_| answer.clone());
+    Session::new(stub.client_for(&reply))
+        .open("sheet")
+        .unwrap_err()
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn claim() -> SheetEffect {
 
 /// What the effect makes of this answer to every API call.
 fn answered(effect: &SheetEffect, reply: Reply) -> Failure {
+    let answer = reply.clone();
     let stub = Stub::start(move |asked| {
         match asked.line.starts_with("POST /token") {
         true => token_answer("ya29.x"),
@@ -48,10 +49,10 @@ fn answered(effect: &SheetEffect, reply: Reply) -> Failure {
             json!({"matchedDeveloperMetadata": [{"developerMetadata": {"metadataId": 5, "location": {"dimensionRange": {"sheetId": 7}}}}]})
                 .to_string(),
         ),
-        false => reply.clone(),
+        false => answer.clone(),
     }
     });
-    Session::new(stub.client())
+    Session::new(stub.client_with_token_for(&reply))
         .perform(&target(), effect)
         .unwrap_err()
 }

@@ -10,6 +10,11 @@ use google::{Client, Identity, Options, ServiceAccountKey};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use serde_json::{Value, json};
 
+/// How long an answer that comes may take. Generous: a slow machine is no failure.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long one that never comes is waited for.
+const IMPATIENCE: Duration = Duration::from_millis(300);
+
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub line: String,
@@ -65,18 +70,43 @@ impl Stub {
     }
 
     pub fn client(&self) -> Client {
-        self.client_with(Duration::from_millis(600))
+        self.client_of(self.identity(), PATIENCE)
     }
 
-    pub fn client_with(&self, timeout: Duration) -> Client {
-        let identity = Identity::new(ServiceAccountKey::from_value(&self.key()).unwrap());
+    /// A client that waits only as long as this answer is worth.
+    pub fn client_for(&self, reply: &Reply) -> Client {
+        self.client_of(self.identity(), time_for(reply))
+    }
+
+    /// The same for an answer to API calls: the token, which is answered, is there already.
+    pub fn client_with_token_for(&self, reply: &Reply) -> Client {
+        let identity = self.identity();
+        let patient = self.client_of(identity.clone(), PATIENCE);
+        patient.check_key().unwrap();
+        self.client_of(identity, time_for(reply))
+    }
+
+    fn identity(&self) -> Arc<Identity> {
+        Arc::new(Identity::new(
+            ServiceAccountKey::from_value(&self.key()).unwrap(),
+        ))
+    }
+
+    fn client_of(&self, identity: Arc<Identity>, timeout: Duration) -> Client {
         let options = Options {
             sheets_endpoint: self.url.clone(),
             drive_endpoint: format!("{}/drive/v3", self.url),
             timeout,
             max_answer_bytes: 100_000,
         };
-        Client::new(Arc::new(identity), &options)
+        Client::new(identity, &options)
+    }
+}
+
+fn time_for(reply: &Reply) -> Duration {
+    match reply {
+        Reply::Hang => IMPATIENCE,
+        _ => PATIENCE,
     }
 }
 
@@ -141,7 +171,9 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked) ->
                 return;
             }
             Reply::Close => return,
-            Reply::Hang => std::thread::sleep(Duration::from_secs(5)),
+            Reply::Hang => loop {
+                std::thread::park();
+            },
         }
     }
 }

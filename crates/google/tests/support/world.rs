@@ -178,7 +178,8 @@ pub fn session(server: &Server) -> Session {
     let options = Options {
         sheets_endpoint: server.url.clone(),
         drive_endpoint: format!("{}/drive/v3", server.url),
-        timeout: Duration::from_secs(5),
+        // Generous: a slow machine is no failure.
+        timeout: Duration::from_secs(120),
         ..Options::default()
     };
     Session::new(Client::new(identity, &options))

@@ -10,9 +10,9 @@ export const cases = {
     await person.open(server, book);
     await server.api(`${book}/values/list!A3?valueInputOption=RAW`, { values: [["quince"]] }, "PUT");
     await person.shows("A3", "quince");
-    await until("A3 is marked", () => person.marked("A3"), true);
-    await until("A2 is not", () => person.marked("A2"), false);
+    await until("A3 is marked", () => person.wasMarked("A3"), true);
     await until("the mark fades", () => person.marked("A3"), false);
+    await until("A2 was not", () => person.wasMarked("A2"), false);
   },
 
   "own edits are not marked, what they compute is": async ({ server, person }) => {
@@ -20,8 +20,8 @@ export const cases = {
     await person.open(server, book);
     await person.type("A1", "5");
     await person.shows("A2", "10");
-    await until("A2 is marked", () => person.marked("A2"), true);
-    await until("A1 is not", () => person.marked("A1"), false);
+    await until("A2 is marked", () => person.wasMarked("A2"), true);
+    await until("A1 is not", () => person.wasMarked("A1"), false);
   },
 
   "a row inserted through the API is marked, the rows it moves are not": async ({ server, person }) => {
@@ -36,8 +36,8 @@ export const cases = {
     await server.api(`${book}:batchUpdate`, { requests }, "POST");
     await person.shows("A2", "kiwi");
     await person.shows("A5", "plum");
-    await until("A2 is marked", () => person.marked("A2"), true);
-    await until("A3 is not", () => person.marked("A3"), false);
+    await until("A2 is marked", () => person.wasMarked("A2"), true);
+    await until("A3 is not", () => person.wasMarked("A3"), false);
   },
 
   "typing is not disturbed by what arrives": async ({ server, person }) => {

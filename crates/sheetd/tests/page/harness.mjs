@@ -16,7 +16,8 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const PATIENCE_MS = 10_000;
+/** How long something that must happen may take. Generous: a slow machine is no failure. */
+export const PATIENCE_MS = 120_000;
 
 export async function browser() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
@@ -132,6 +133,31 @@ export class Line {
   }
 }
 
+/** In the page: notes each cell that is marked, however soon the mark fades. */
+function noteMarks() {
+  window.marked = new Set();
+  const note = (node) => {
+    if (!(node instanceof Element)) return;
+    for (const cell of [node, ...node.querySelectorAll(".rgCell")]) {
+      if (!/\bchanged-[12]\b/.test(cell.getAttribute("class") ?? "")) continue;
+      const type = cell.closest("revogr-data")?.getAttribute("type");
+      window.marked.add([type, cell.dataset.rgrow, cell.dataset.rgcol].join());
+    }
+  };
+  const seen = (records) => {
+    for (const { target, addedNodes } of records) [target, ...addedNodes].forEach(note);
+  };
+  const options = { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] };
+  new MutationObserver(seen).observe(document, options);
+}
+
+/** The part of the grid that a cell is in, and its row and column there. */
+function place(name, frozen) {
+  const [, letter, number] = /^([A-Z])(\d+)$/.exec(name);
+  const [row, column] = [Number(number) - 1, letter.charCodeAt(0) - 65];
+  return row < frozen ? ["rowPinStart", row, column] : ["rgRow", row - frozen, column];
+}
+
 /** The page, as a person sees and uses it. Rows count from 1, columns are letters. */
 export class Person {
   constructor(page) {
@@ -139,6 +165,7 @@ export class Person {
   }
 
   async open(server, book, tab = "list") {
+    await this.page.addInitScript(noteMarks);
     await this.page.goto("about:blank");
     await this.page.goto(`${server.url}/#/${book}/${tab}`);
     await this.page.locator(".rgCell").first().waitFor();
@@ -146,10 +173,7 @@ export class Person {
   }
 
   cell(name, frozen = 0) {
-    const [, letter, number] = /^([A-Z])(\d+)$/.exec(name);
-    const row = Number(number) - 1;
-    const [type, at] = row < frozen ? ["rowPinStart", row] : ["rgRow", row - frozen];
-    const column = letter.charCodeAt(0) - 65;
+    const [type, at, column] = place(name, frozen);
     return this.page.locator(`revogr-data[type="${type}"][col-type="rgCol"] .rgCell[data-rgrow="${at}"][data-rgcol="${column}"]`);
   }
 
@@ -175,6 +199,11 @@ export class Person {
 
   formula() {
     return this.page.locator(".formula").inputValue();
+  }
+
+  /** Whether the cell has been marked since the page was opened; how long a mark stays is no matter. */
+  wasMarked(name, frozen = 0) {
+    return this.page.evaluate((at) => window.marked.has(at), place(name, frozen).join());
   }
 
   async marked(name, frozen) {

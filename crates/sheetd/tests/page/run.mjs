@@ -1,7 +1,7 @@
 // Runs every case in a page of its own: node run.mjs URL KEY.json [WORDS OF A CASE'S NAME]
 
 import { readFileSync } from "node:fs";
-import { browser, Person, Server } from "./harness.mjs";
+import { browser, PATIENCE_MS, Person, Server } from "./harness.mjs";
 import { cases as editing } from "./editing.mjs";
 import { cases as following } from "./following.mjs";
 import { cases as large } from "./large.mjs";
@@ -17,6 +17,7 @@ for (const [name, run] of Object.entries({ ...editing, ...following, ...large })
     permissions: ["clipboard-read", "clipboard-write"],
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
   const broken = [];
   page.on("pageerror", (error) => broken.push(error.stack));
   try {
