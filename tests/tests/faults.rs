@@ -2,7 +2,7 @@
 
 use e2e::{Fault, PATIENCE, Sheet, When, World};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the mapping says of itself.
 fn said(world: &mut World) -> String {
@@ -141,8 +141,25 @@ fn a_tab_that_was_deleted() {
 }
 
 #[test]
-fn the_quota_used_up() {
-    lasting(Fault::status(429), &["quota"]);
+fn after_a_429_the_status_says_until_when_and_nothing_is_disabled() {
+    let (mut world, sheet) = World::with_products();
+    let (started, before) = (Instant::now(), world.google.gate().count());
+    world.google.fault(Fault::status(429), usize::MAX);
+    change_both(&mut world, &sheet);
+    world.shows(
+        "SELECT state, rate_limited_until > clock_timestamp(), retry_at > clock_timestamp(), reason LIKE 'quota: %' FROM sheet_sync.status",
+        "active | t | t | t",
+    );
+    // Google's window is a minute, and so long nothing is asked.
+    std::thread::sleep(Duration::from_secs(2));
+    let refused = world.google.gate().passed_since(before);
+    let refused = refused.iter().filter(|one| one.status == 429).count() as u64;
+    assert!(
+        refused <= 1 + started.elapsed().as_secs() / 60,
+        "{refused} requests were refused"
+    );
+    world.google.mend();
+    both_arrive(&mut world, &sheet);
 }
 
 #[test]

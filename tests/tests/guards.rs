@@ -184,3 +184,59 @@ fn a_mass_delete_in_the_sheet_that_is_undone_goes_on_by_itself() {
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 60);
     world.both_equal("parts", &sheet);
 }
+
+#[test]
+fn a_truncated_table_gets_its_rows_back_from_the_sheet_where_that_was_a_mistake() {
+    let (mut world, sheet) = World::with_products();
+    world.db.run("TRUNCATE products");
+    let said = stopped(&mut world, "truncated");
+    assert!(
+        said.contains("confirm_deletes") && said.contains("resync"),
+        "{said}"
+    );
+    world.db.run("SELECT sheet_sync.resync('products')");
+    let all = "id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2\n 3 | Gear | 3";
+    world.table_shows("products", all);
+    goes_on(&mut world);
+    assert_eq!(sheet.rows().len(), 4);
+}
+
+#[test]
+fn a_table_that_is_truncated_and_filled_in_one_transaction_is_compared_and_asks_nothing() {
+    let (mut world, sheet) = World::with_products();
+    world.db.run(
+        "BEGIN;
+         TRUNCATE products;
+         INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Wing nut', 2), (4, 'Cog', 4);
+         COMMIT",
+    );
+    sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Wing nut | 2\n 4 | Cog | 4");
+    goes_on(&mut world);
+}
+
+#[test]
+fn how_many_rows_may_go_unasked_is_the_mappings_own() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE parts (id int PRIMARY KEY, name text);
+         INSERT INTO parts SELECT n, 'part ' || n FROM generate_series(1, 60) n",
+    );
+    let sheet = world.map_with("parts", "max_delete_percent => 100");
+    world.both_equal("parts", &sheet);
+    sheet.delete_rows(2, 30);
+    world.shows("SELECT count(*) FROM parts", "30");
+    // Now three rows of thirty are a tenth, and too many.
+    world.at_once("parts", |world| {
+        world.db.run(
+            "UPDATE sheet_sync.mapping SET max_delete_percent = 9, max_delete_rows = 3;
+             DELETE FROM parts WHERE id > 57",
+        );
+    });
+    stopped(&mut world, "mass_delete");
+    assert_eq!(sheet.rows().len(), 31);
+    world
+        .db
+        .run("UPDATE sheet_sync.mapping SET max_delete_rows = 4");
+    world.both_equal("parts", &sheet);
+    goes_on(&mut world);
+}

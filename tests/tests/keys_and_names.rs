@@ -179,3 +179,21 @@ fn a_dropped_column_before_the_others_shifts_nothing() {
     world.db.run("UPDATE products SET id = 2");
     sheet.shows("id | name\n 2 | Nut");
 }
+
+#[test]
+fn a_key_edited_in_the_sheet_keeps_the_rows_other_columns_in_the_table() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE parts (id int PRIMARY KEY, name text, secret text);
+         INSERT INTO parts VALUES (1, 'Bolt', 'of the bolt'), (2, 'Nut', 'of the nut')",
+    );
+    let sheet = world.map_with("parts", "columns => '{id,name}'");
+    sheet.shows("id | name\n 1 | Bolt\n 2 | Nut");
+    sheet.set("A3", "20");
+    world.table_shows(
+        "parts",
+        "id | name | secret\n 1 | Bolt | of the bolt\n 20 | Nut | of the nut",
+    );
+    world.quiet();
+    sheet.shows("id | name\n 1 | Bolt\n 20 | Nut");
+}

@@ -47,11 +47,13 @@ fn a_tie_may_be_the_sheets() {
 #[test]
 fn a_column_may_go_one_way() {
     let (mut world, sheet) = World::with_products();
-    world.db.run(
-        "UPDATE sheet_sync.mapping_column SET direction = 'to_sheet' WHERE column_name = 'price'",
-    );
-    sheet.set("C2", "99");
-    sheet.set("B2", "Screw");
+    world.at_once("products", |world| {
+        world.db.run(
+            "UPDATE sheet_sync.mapping_column SET direction = 'to_sheet' WHERE column_name = 'price'",
+        );
+        sheet.set("C2", "99");
+        sheet.set("B2", "Screw");
+    });
     world.table_shows(
         "products",
         "id | name | price\n 1 | Screw | 1\n 2 | Nut | 2\n 3 | Gear | 3",

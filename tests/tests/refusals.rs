@@ -262,3 +262,63 @@ fn a_database_that_is_not_utf8() {
     let refusal = narrow.refused("CREATE EXTENSION sheet_sync");
     says(refusal, "0A000", &["UTF8"]);
 }
+
+#[test]
+fn a_setting_out_of_bounds() {
+    let (mut world, _) = world();
+    for (setting, value) in [
+        ("http_timeout_ms", "99"),
+        ("poll_interval_ms", "49"),
+        ("max_request_bytes", "9999"),
+        ("max_request_bytes", "10000001"),
+        ("history_retention", "-1"),
+        ("reads_per_minute", "0"),
+        ("writes_per_minute", "100001"),
+        ("project_reads_per_minute", "0"),
+        ("project_writes_per_minute", "0"),
+        ("max_dirty_keys_per_transaction", "0"),
+    ] {
+        let refusal = world
+            .db
+            .refused(&format!("ALTER SYSTEM SET sheet_sync.{setting} = {value}"));
+        assert_eq!(refusal.sqlstate, "22023", "{setting}: {refusal}");
+    }
+}
+
+#[test]
+fn a_conflict_that_cannot_be_decided() {
+    let (mut world, sheet) = World::with_products();
+    world
+        .db
+        .run("UPDATE sheet_sync.mapping SET conflict_policy = 'manual'");
+    world.at_once("products", |world| {
+        world.db.run("UPDATE products SET price = 10 WHERE id = 1");
+        sheet.set("C2", "20");
+    });
+    world.shows("SELECT winner FROM sheet_sync.conflict", "pending");
+    let mut resolve = |arguments: &str| {
+        world.db.refused(&format!(
+            "SELECT sheet_sync.resolve({arguments}) FROM sheet_sync.conflict"
+        ))
+    };
+    for (arguments, sqlstate) in [
+        ("0, 'sheet'", "P0002"),
+        ("id, 'nobody'", "22023"),
+        ("id, 'sheet', '15'", "22023"),
+    ] {
+        let refusal = resolve(arguments);
+        assert_eq!(refusal.sqlstate, sqlstate, "{arguments}: {refusal}");
+    }
+    world.shows(
+        "SELECT winner, decision FROM sheet_sync.conflict",
+        "pending |",
+    );
+    world
+        .db
+        .run("SELECT sheet_sync.resolve(id, 'database') FROM sheet_sync.conflict");
+    sheet.shows("id | name | price\n 1 | Bolt | 10\n 2 | Nut | 2\n 3 | Gear | 3");
+    let again = world
+        .db
+        .refused("SELECT sheet_sync.resolve(id, 'sheet') FROM sheet_sync.conflict");
+    says(again, "55000", &["decided"]);
+}

@@ -188,3 +188,50 @@ fn keys_of_any_default_are_given_to_rows_typed_without_one() {
     }
     world.shows("SELECT twice FROM by_identity", "typedtyped");
 }
+
+#[test]
+fn texts_of_a_length_times_with_a_zone_and_other_rare_types_come_back_as_they_were() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE rare (id int PRIMARY KEY, code char(5), word varchar(5), doc xml, clock timetz, mac macaddr, bits bit(4), days daterange, spot point, path text[][]);
+         INSERT INTO rare VALUES
+           (1, 'ab', 'ab ', '<a>1</a>', '12:34:56.789+02', '08:00:2b:01:02:03', B'0101', '[2024-01-01,2024-02-01)', '(1,2)', '{{1,2},{3,4}}'),
+           (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+    );
+    let row = |id: u32| format!("SELECT * FROM rare WHERE id = {id}");
+    let before = world.db.table(&row(1));
+    let sheet = world.map("rare");
+    e2e::wait_for("three rows", 3, || sheet.rows().len());
+    world.quiet();
+    world.db.run("SELECT sheet_sync.resync('rare')");
+    world.merged("rare");
+    world.quiet();
+    assert_eq!(world.db.table(&row(1)), before);
+    sheet.type_at(
+        "B3",
+        &[[
+            "cd",
+            "efghi",
+            "<b/>",
+            "'01:02:03+00",
+            "'08:00:2b:01:02:04",
+            "'1010",
+            "[2024-03-01,2024-03-05]",
+            "(3,4)",
+            "{{a,b}}",
+        ]
+        .map(str::to_owned)
+        .to_vec()],
+    );
+    world.shows(
+        "SELECT octet_length(code), word, doc, clock, mac, bits, days, spot, path FROM rare WHERE id = 2",
+        "5 | efghi | <b/> | 01:02:03+00 | 08:00:2b:01:02:04 | 1010 | [2024-03-01,2024-03-06) | (3,4) | {{a,b}}",
+    );
+    world.quiet();
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+    sheet.set("C3", "too long");
+    world.shows(
+        "SELECT key[1], column_name, code FROM sheet_sync.problem",
+        "2 | word | 22001",
+    );
+}
