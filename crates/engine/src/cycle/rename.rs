@@ -148,7 +148,10 @@ impl Cycle {
             .rows
             .get(&to.key)
             .is_some_and(|known| known.state == State::Left);
-        let is_new = to.row.is_some() && to.in_filter && (to.base.is_none() || attempted);
+        // Both say so: where they were loaded one after the other, the keys may have passed on in between.
+        let one_row = from.moved.as_ref() == Some(&to.key) && to.moved.as_ref() == Some(&from.key);
+        let is_new =
+            one_row && to.row.is_some() && to.in_filter && (to.base.is_none() || attempted);
         let agreed = from
             .base
             .clone()

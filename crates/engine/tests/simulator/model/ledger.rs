@@ -308,12 +308,14 @@ impl Ledger {
     fn should_follow(&self, from: &Key, to: &Key, sides: Sides) -> bool {
         let bases = &sides.table.bases;
         let agreed = |(base, _): &(Base, i64)| !base.sheet.is_empty() && !base.database.is_empty();
+        // Keys that pass from one row that both sides have to another are compared key by key.
+        let attempted = |(_, hash): &(Base, i64)| *hash == UNDERWAY;
         self.calm
             && self.is_renamed(from, to)
             && self.table[to].in_filter
             && sides.table.moved(to).as_ref() == Some(from)
             && bases.get(from).is_some_and(agreed)
-            && !bases.contains_key(to)
+            && bases.get(to).is_none_or(attempted)
             && !self.known.contains(to)
     }
 

@@ -239,6 +239,37 @@ fn a_row_that_lost_its_key_to_another_gets_that_key_nowhere() {
 }
 
 #[test]
+fn a_key_that_passed_on_between_two_looks_is_not_followed() {
+    replay(
+        Setup {
+            columns: 0,
+            table_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(1),
+            Preview,
+            Sheet(SheetEdit::Key { row: 1, key: 5 }),
+            Finish,
+            Sheet(SheetEdit::Key { row: 2, key: 3 }),
+            Step(4),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(1),
+                value: Num(400),
+            }),
+            Step(4),
+            Table(Rekey { row: 1, key: 4 }),
+            Step(5),
+            Table(Rekey { row: 2, key: 3 }),
+            Table(Insert {
+                key: 4,
+                value: Num(200),
+            }),
+        ],
+    );
+}
+
+#[test]
 fn an_old_reading_that_shows_a_row_under_the_key_that_we_took_from_it_makes_no_new_row() {
     replay(
         Setup {

@@ -219,9 +219,7 @@ impl Ledger {
         }
         match owed.first() {
             Some((column, cell))
-                if !unseen
-                    && !self.has_twin(uid, old)
-                    && !sheet_named(sides, &self.names(&key), *column, cell) =>
+                if !unseen && !sheet_named(sides, &self.names(&key), *column, cell) =>
             {
                 broken(format!(
                     "row {key:?} is deleted from the sheet, where column {column} was changed to {cell:?}, without a conflict line"
@@ -316,10 +314,7 @@ impl Ledger {
             };
             let same = self.meant(column, &edit).is_some()
                 && self.meant(column, &edit) == self.meant(column, &new[column]);
-            if !same
-                && !self.has_twin(uid, old)
-                && !sheet_named(sides, &self.names(&key), column, &edit)
-            {
+            if !same && !sheet_named(sides, &self.names(&key), column, &edit) {
                 return broken(format!(
                     "{edit:?} in row {key:?}, column {column} of the sheet is overwritten with {:?}, and no conflict line names it",
                     new[column]
@@ -331,12 +326,6 @@ impl Ledger {
         } else {
             self.cells_explained(&key, new, old, sides)
         }
-    }
-
-    /// Whether the very same cells stand in another row too: what is lost of one of them is not lost.
-    fn has_twin(&self, uid: Uid, cells: &[Cell]) -> bool {
-        let mut rows = self.sheet.iter();
-        rows.any(|(other, twin)| *other != uid && twin == cells)
     }
 
     /// What is known of the sheet's row under its old key goes on under the new one.
