@@ -121,3 +121,40 @@ fn ten_busy_mappings_never_meet_a_429() {
     let refused: Vec<_> = refused.iter().filter(|one| one.status == 429).collect();
     assert!(refused.is_empty(), "{refused:?}");
 }
+
+/// One account, two databases: what one has spent the other has not.
+#[test]
+fn databases_of_one_cluster_share_an_accounts_quota() {
+    let mut world = World::configured(&[
+        ("sheet_sync.reads_per_minute", "60"),
+        ("sheet_sync.writes_per_minute", "60"),
+    ]);
+    world.google.set_options(json!({
+        "quota": "google",
+        "reads_per_minute_per_user": 60,
+        "writes_per_minute_per_user": 60,
+    }));
+    let mut other = world.another_database("elsewhere");
+    for db in [&mut world.db, &mut other] {
+        let book = world.google.spreadsheet("Shared");
+        db.run("CREATE TABLE busy (id int PRIMARY KEY, value int); INSERT INTO busy VALUES (1, 0)");
+        db.run(&format!(
+            "SELECT sheet_sync.register_table('busy', {})",
+            e2e::literal(book.id())
+        ));
+    }
+    let mut value = 0;
+    e2e::wait_until("the quota to be used up for both", || {
+        value += 1;
+        let mut limited = 0;
+        for db in [&mut world.db, &mut other] {
+            db.run(&format!("UPDATE busy SET value = {value}"));
+            limited +=
+                db.count("SELECT count(*) FROM sheet_sync.status WHERE rate_limited_until > now()");
+        }
+        if limited == 2 { Ok(()) } else { Err(limited) }
+    });
+    let passed = world.google.gate().passed();
+    let refused: Vec<_> = passed.iter().filter(|one| one.status == 429).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}
