@@ -100,7 +100,19 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
             }
         })
         .collect();
-    Index { rows, problems }
+    let writing = session
+        .select(
+            "SELECT w.stamp FROM sheet_sync._cycle c, pg_catalog.unnest(c.writing) WITH ORDINALITY w(stamp, place) WHERE c.mapping_id = $1 ORDER BY w.place",
+            &[mapping.id.into()],
+        )
+        .into_iter()
+        .filter_map(|row| record::stamp_of(&Fields::of(row).text()))
+        .collect();
+    Index {
+        rows,
+        problems,
+        writing,
+    }
 }
 
 fn key_of(fields: &mut Fields) -> Key {

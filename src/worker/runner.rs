@@ -89,9 +89,9 @@ enum Awaits {
     /// Google's answer to the request under this ticket.
     Answer(u64),
     /// Until then there is no quota for this effect.
-    Quota(SheetEffect, Instant),
+    Quota(Box<SheetEffect>, Instant),
     /// The worker's next turn: other mappings come between two chunks of a large pull.
-    Turn(Step),
+    Turn(Box<Step>),
 }
 
 impl Awaits {

@@ -5,7 +5,7 @@
 pub enum Kind {
     /// Anchors are put on rows, which are read back.
     Tag,
-    /// Cells are written through anchors.
+    /// Cells of tagged rows are written, under a stamp.
     Write,
     /// New rows, under a stamp.
     Insert,
@@ -38,9 +38,6 @@ impl Kind {
     }
 
     fn of(path: &str, body: &str) -> Option<Kind> {
-        if path.contains("values:batchUpdateByDataFilter") {
-            return Some(Kind::Write);
-        }
         if !path.contains(":batchUpdate") {
             return None;
         }
@@ -49,6 +46,7 @@ impl Kind {
             (Kind::Insert, body.contains(r#""insertDimension""#)),
             (Kind::Delete, body.contains(r#""deleteDimension""#)),
             (Kind::Note, body.contains(r#""fields":"note""#)),
+            (Kind::Write, stamped && body.contains(r#""copyPaste""#)),
             (Kind::Header, stamped && body.contains(r#""updateCells""#)),
             (Kind::Claim, stamped),
             (Kind::Tag, body.contains(r#""createDeveloperMetadata""#)),

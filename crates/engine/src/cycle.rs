@@ -9,6 +9,7 @@ mod columns;
 mod full;
 mod guard;
 mod header;
+mod images;
 mod io;
 mod item;
 mod keys;
@@ -25,6 +26,7 @@ mod snapshot;
 mod stamp;
 mod structure;
 mod tag;
+mod weigh;
 
 use std::fmt;
 use std::future::Future;

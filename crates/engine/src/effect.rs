@@ -65,6 +65,8 @@ pub struct Index {
     pub rows: Vec<IndexEntry>,
     /// Places of the problems that stand, so that a fresh engine can report when they are over.
     pub problems: Vec<Place>,
+    /// Batches that were announced ([`Announcement::Begins`]) and not declared over, oldest first.
+    pub writing: Vec<Stamp>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +99,8 @@ pub struct LoadedRow {
     pub base: Option<Base>,
     pub changed_at: Option<Timestamp>,
     /// The row's other key, where its key was changed in the table and the dirty keys of that change still wait: what
-    /// [`crate::renames::Renames::moved`] says of all that wait in the snapshot that the row comes from.
+    /// [`crate::renames::Renames::moved`] says of all that wait in the snapshot that the row comes from; without those whose new key
+    /// has a base by then and whose old key has none: they have been followed.
     pub moved: Option<Key>,
     /// Conflicts of this row that wait for a person, or that a person has just resolved.
     pub pending: Vec<PendingConflict>,
@@ -146,6 +149,17 @@ pub struct Commit {
     pub history: Vec<HistoryLine>,
     /// Columns whose header a person renamed, with the text that it has now.
     pub headers: Vec<(usize, String)>,
+    pub writing: Option<Announcement>,
+}
+
+/// What is stored with the mapping of batches that overwrite cells, so that whoever comes after a crash finds out what became of
+/// them before planning anything. Given back in [`Index::writing`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Announcement {
+    /// This batch is about to be sent, besides those announced before.
+    Begins(Stamp),
+    /// Of all batches announced so far everything is recorded, and what they overwrote is given back.
+    Over,
 }
 
 /// One row's change to the table.
@@ -303,13 +317,23 @@ pub enum Operation {
 pub enum SheetEffect {
     /// All values of the tab.
     Read,
-    /// Put an anchor on each row and read these rows back, atomically; also drop old anchors.
+    /// Put an anchor on each row and read these rows back, atomically; also put the sentinel on the tab's last row, and drop old
+    /// anchors.
     Tag {
         rows: Vec<TagRow>,
+        /// By which a later batch notices that rows were inserted or deleted since.
+        sentinel: MetadataId,
         tidy: Vec<MetadataId>,
     },
-    /// Write cells through anchors; cells not named stay as they are.
-    Write { rows: Vec<AnchoredRow> },
+    /// Write cells of anchored rows, in one atomic batch under a stamp that drops these anchors; cells not named stay as they
+    /// are. What the rows held right before is kept in the images and answered.
+    Write {
+        rows: Vec<AnchoredRow>,
+        /// That of the request which tagged the rows.
+        sentinel: MetadataId,
+        images: Images,
+        stamp: Stamp,
+    },
     /// New rows: insertDimension + updateCells in one atomic batch under a stamp.
     Insert {
         at: u32,
@@ -317,12 +341,17 @@ pub enum SheetEffect {
         stamp: Stamp,
         tidy: Vec<MetadataId>,
     },
-    /// Delete rows, bottom-up, in one atomic batch under a stamp; the driver reports which anchors really went.
+    /// Delete rows, bottom-up, in one atomic batch under a stamp; the driver reports which anchors really went. What the rows
+    /// held right before is kept in the images, whole rows, and answered.
     Delete {
         rows: Vec<TagRow>,
+        sentinel: MetadataId,
+        images: Images,
         stamp: Stamp,
         tidy: Vec<MetadataId>,
     },
+    /// What the images hold: asked for where a batch arrived whose answer nobody saw.
+    Images,
     /// Make the header: the tab grows to hold it, the cells are written, and the columns in `kinds` get the number format of
     /// their kind below the header row (0-based). A kind without a format of its own takes away that of a column whose header
     /// is not written: it is left from another kind.
@@ -369,8 +398,19 @@ pub struct ColumnTag {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnchoredRow {
     pub anchor: MetadataId,
+    /// Where it was tagged; it is written wherever it stands by then.
+    pub row: u32,
     /// Sheet column and value; `Cell::Empty` empties the cell.
     pub cells: Vec<(u32, Cell)>,
+}
+
+/// Where a batch puts its before-images: rows of a hidden tab of ours, kept until the next batch that begins at 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// The first image's place, counted from 0. Everything from there on is cleared.
+    pub at: u32,
+    /// Column of each mapped column: so much of the row an image shows at least, and it is kept with the image.
+    pub layout: Vec<u32>,
 }
 
 /// Makes a structural batch apply at most once: its first request creates metadata with this id, and Google refuses the whole
@@ -396,8 +436,8 @@ pub enum SheetOutcome {
     /// One entry per anchor: the row's cells from column 0, as they stood when it was tagged; trailing empty cells may be
     /// absent. An anchor that is missing could not be placed.
     Tagged(Vec<(MetadataId, Vec<Cell>)>),
-    /// What each anchored row shows now; an anchor that is missing has lost its row.
-    Written(Vec<(MetadataId, Vec<(u32, Cell)>)>),
+    /// One entry per anchor; one that is missing has lost its row.
+    Written(Vec<WrittenRow>),
     /// What the inserted rows show now, in the order sent.
     Inserted(Vec<Vec<Cell>>),
     /// The stamp's id was in use already: with the very value that we sent (`ours`), or with another.
@@ -409,7 +449,31 @@ pub enum SheetOutcome {
     Header(Vec<Cell>),
     /// The tags found, by name, with the columns they stand on.
     Columns(Vec<(String, u32)>),
+    Images(Vec<Image>),
     Done,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenRow {
+    pub anchor: MetadataId,
+    /// Where it stood when it was written.
+    pub row: u32,
+    /// The row's cells from column 0 right before the write; `None` where there is no image of it.
+    pub before: Option<Vec<Cell>>,
+    /// What it shows now, from column 0.
+    pub after: Vec<Cell>,
+}
+
+/// A row as it was right before a batch of ours changed it, and right after; from column 0, trailing empty cells may be absent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// [`Stamp::value`] of the batch.
+    pub stamp: String,
+    /// As in [`Images::layout`].
+    pub layout: Vec<u32>,
+    pub before: Vec<Cell>,
+    /// Empty where the row was deleted.
+    pub after: Vec<Cell>,
 }
 
 #[derive(Debug, Default)]
@@ -421,6 +485,8 @@ pub struct Deleted {
     /// True where another row than the one asked for may have gone (the service cannot tell): the engine reads the tab
     /// and puts back what is missing.
     pub suspect: bool,
+    /// The rows that went, as they were right before, from column 0; absent where there is no image.
+    pub before: Vec<(MetadataId, Vec<Cell>)>,
 }
 
 /// One read of a tab's values.

@@ -255,22 +255,6 @@ pub struct EchoedLookup {
     pub metadata_id: i32,
 }
 
-/// values:batchUpdateByDataFilter.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct WrittenValues {
-    pub responses: Vec<WrittenRange>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct WrittenRange {
-    pub updated_range: String,
-    pub updated_cells: u32,
-    pub data_filter: EchoedFilter,
-    pub updated_data: ValueRange<Vec<Cell>>,
-}
-
 /// Drive's files.get.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

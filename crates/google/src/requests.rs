@@ -1,5 +1,7 @@
 //! Bodies that are sent, as far as they are used; names and shapes are those of sheets.v4 [DISC].
 
+use std::ops::Range;
+
 use engine::value::Cell;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -46,6 +48,11 @@ pub enum Request {
         range: GridRange,
         cell: CellData,
         fields: &'static str,
+    },
+    CopyPaste {
+        source: GridRange,
+        destination: GridRange,
+        paste_type: &'static str,
     },
     SetDataValidation {
         range: GridRange,
@@ -126,6 +133,19 @@ impl DimensionRange {
 pub enum DataFilter {
     DeveloperMetadataLookup(Lookup),
     GridRange(GridRange),
+}
+
+impl GridRange {
+    /// Rows and columns, half-open.
+    pub fn block(sheet_id: i32, rows: Range<u32>, columns: Range<u32>) -> Self {
+        Self {
+            sheet_id,
+            start_row_index: Some(rows.start),
+            end_row_index: Some(rows.end),
+            start_column_index: Some(columns.start),
+            end_column_index: Some(columns.end),
+        }
+    }
 }
 
 impl DataFilter {
@@ -284,56 +304,6 @@ impl ReadValues {
             major_dimension: "ROWS",
             value_render_option: "UNFORMATTED_VALUE",
             date_time_render_option: "SERIAL_NUMBER",
-        }
-    }
-}
-
-#[derive(Debug, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteValues {
-    pub value_input_option: &'static str,
-    pub data: Vec<DataFilterValues>,
-    pub include_values_in_response: bool,
-    pub response_value_render_option: &'static str,
-    pub response_date_time_render_option: &'static str,
-}
-
-impl WriteValues {
-    /// RAW: what we send is stored and never parsed, so a text that begins with `=` stays a text [LIVE].
-    pub fn new(data: Vec<DataFilterValues>) -> Self {
-        Self {
-            value_input_option: "RAW",
-            data,
-            include_values_in_response: true,
-            response_value_render_option: "UNFORMATTED_VALUE",
-            response_date_time_render_option: "SERIAL_NUMBER",
-        }
-    }
-}
-
-#[derive(Debug, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DataFilterValues {
-    pub data_filter: DataFilter,
-    pub major_dimension: &'static str,
-    pub values: Vec<Vec<Sent>>,
-}
-
-/// A cell in a values request: `null` leaves it as it is, `""` empties it [DISC].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Sent {
-    Untouched,
-    Cell(Cell),
-}
-
-impl Serialize for Sent {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Untouched => serializer.serialize_none(),
-            Self::Cell(Cell::Empty) => serializer.serialize_str(""),
-            Self::Cell(Cell::Bool(value)) => serializer.serialize_bool(*value),
-            Self::Cell(Cell::Number(value)) => serializer.serialize_f64(*value),
-            Self::Cell(Cell::Text(text)) => serializer.serialize_str(text),
         }
     }
 }

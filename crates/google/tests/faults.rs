@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use engine::effect::{AnchoredRow, Class, Failure, SheetEffect, Stamp};
+use engine::effect::{AnchoredRow, Class, Failure, Images, SheetEffect, Stamp};
 use engine::value::Cell;
 use google::{Client, Identity, Options, ServiceAccountKey, Session, Target};
 use serde_json::json;
@@ -21,11 +21,25 @@ fn target() -> Target {
 }
 
 fn write() -> SheetEffect {
+    write_of(Cell::Text("x".into()))
+}
+
+fn write_of(cell: Cell) -> SheetEffect {
     SheetEffect::Write {
         rows: vec![AnchoredRow {
             anchor: 5,
-            cells: vec![(0, Cell::Text("x".into()))],
+            row: 1,
+            cells: vec![(0, cell)],
         }],
+        sentinel: 6,
+        images: Images {
+            at: 0,
+            layout: vec![0],
+        },
+        stamp: Stamp {
+            id: 7,
+            value: "write".into(),
+        },
     }
 }
 
@@ -223,13 +237,10 @@ fn an_answer_without_the_tab_is_not_an_empty_tab() {
 
 #[test]
 fn a_number_that_json_cannot_carry_is_not_sent() {
-    let nan = SheetEffect::Write {
-        rows: vec![AnchoredRow {
-            anchor: 5,
-            cells: vec![(0, Cell::Number(f64::NAN))],
-        }],
-    };
-    let failure = answered(&nan, Reply::Json(200, "{}".into()));
+    let failure = answered(
+        &write_of(Cell::Number(f64::NAN)),
+        Reply::Json(200, "{}".into()),
+    );
     assert_eq!(
         (failure.reason.as_str(), failure.class),
         ("unsendable", Class::OurBug)

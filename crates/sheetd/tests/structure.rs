@@ -231,3 +231,15 @@ fn a_failing_request_leaves_nothing() {
     );
     assert_eq!(client.get(&format!("/v4/spreadsheets/{id}?includeGridData=true")), before);
 }
+
+#[test]
+fn the_values_of_formulas_are_pasted_as_values() {
+    let client = Client::start();
+    let id = client.seed(json!([["=1+2", "x"]]));
+    let block = |row: u32| json!({ "sheetId": 0, "startRowIndex": row, "endRowIndex": row + 1, "startColumnIndex": 0, "endColumnIndex": 2 });
+    client.batch(
+        &id,
+        json!([{ "copyPaste": { "source": block(0), "destination": block(2), "pasteType": "PASTE_VALUES" } }]),
+    );
+    assert_eq!(client.typed(&id, "A3:B3"), json!([[3, "x"]]));
+}

@@ -46,8 +46,13 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
     if one_sided.peek().is_none() {
         return;
     }
+    // What has been followed already, before a crash or by the last cycle, is not where the row came from.
     let pairs = session.select(
-        "SELECT renamed_from::text, key::text FROM sheet_sync._dirty_key WHERE mapping_id = $1 AND renamed_from IS NOT NULL ORDER BY id",
+        "SELECT d.renamed_from::text, d.key::text FROM sheet_sync._dirty_key d
+         WHERE d.mapping_id = $1 AND d.renamed_from IS NOT NULL
+           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key)
+                OR EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.renamed_from))
+         ORDER BY d.id",
         &[mapping.id.into()],
     );
     let renames = Renames::new(pairs.into_iter().map(|row| {

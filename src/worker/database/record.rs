@@ -1,7 +1,8 @@
 //! `Commit`: changes to the table and what follows from them, in one transaction.
 
 use engine::effect::{
-    Applied, Apply, BaseWrite, Commit, Conflict, HistoryLine, Operation, Place, Problem, Winner,
+    Announcement, Applied, Apply, BaseWrite, Commit, Conflict, HistoryLine, Operation, Place,
+    Problem, Stamp, Winner,
 };
 use engine::mapping::Side;
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
@@ -48,6 +49,21 @@ pub fn commit(
     for (column, header) in &commit.headers {
         follow_header(session, mapping, *column, header);
     }
+    match &commit.writing {
+        Some(Announcement::Begins(stamp)) => {
+            session.execute(
+                "UPDATE sheet_sync._cycle SET writing = writing || $2 WHERE mapping_id = $1",
+                &[mapping.id.into(), stamp_text(stamp).into()],
+            );
+        }
+        Some(Announcement::Over) => {
+            session.execute(
+                "UPDATE sheet_sync._cycle SET writing = '{}' WHERE mapping_id = $1",
+                &[mapping.id.into()],
+            );
+        }
+        None => {}
+    }
     applied
 }
 
@@ -61,6 +77,19 @@ fn follow_header(session: &mut Session, mapping: &Loaded, column: usize, header:
          WHERE mapping_id = $1 AND column_name = $2",
         &[mapping.id.into(), column.name.clone().into(), header.into()],
     );
+}
+
+fn stamp_text(stamp: &Stamp) -> String {
+    format!("{}:{}", stamp.id, stamp.value)
+}
+
+/// What [`stamp_text`] was given.
+pub(super) fn stamp_of(text: &str) -> Option<Stamp> {
+    let (id, value) = text.split_once(':')?;
+    Some(Stamp {
+        id: id.parse().ok()?,
+        value: value.to_owned(),
+    })
 }
 
 fn apply_all(session: &mut Session, mapping: &Loaded, applies: &[Apply]) -> Vec<Applied> {

@@ -157,7 +157,7 @@ impl Runner {
                     step = opened.machine.resume(outcome, now());
                     self.show_progress();
                     if takes_in && matches!(step, Step::Do(Effect::Database(_))) {
-                        self.job = Job::Cycle(running, Awaits::Turn(step));
+                        self.job = Job::Cycle(running, Awaits::Turn(Box::new(step)));
                         return;
                     }
                 }
@@ -202,7 +202,10 @@ impl Runner {
         let grant = match self.ask(shared, need, interactive) {
             Ok(grant) => grant,
             Err(wait) => {
-                self.job = Job::Cycle(running, Awaits::Quota(effect, Instant::now() + wait));
+                self.job = Job::Cycle(
+                    running,
+                    Awaits::Quota(Box::new(effect), Instant::now() + wait),
+                );
                 return;
             }
         };
@@ -215,9 +218,9 @@ impl Runner {
     pub(super) fn go_on(&mut self, shared: &mut Shared) {
         match std::mem::replace(&mut self.job, Job::Idle) {
             Job::Cycle(running, Awaits::Quota(effect, _)) => {
-                self.send_effect(shared, running, effect);
+                self.send_effect(shared, running, *effect);
             }
-            Job::Cycle(running, Awaits::Turn(step)) => self.step(shared, running, step),
+            Job::Cycle(running, Awaits::Turn(step)) => self.step(shared, running, *step),
             other => self.job = other,
         }
     }

@@ -108,7 +108,7 @@ impl Runner {
         if let Job::Cycle(_, awaits) = &mut self.job
             && awaits.answer_to(ticket)
         {
-            *awaits = Awaits::Quota(SheetEffect::Read, Instant::now() + wait);
+            *awaits = Awaits::Quota(Box::new(SheetEffect::Read), Instant::now() + wait);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// An edit of a cell that is about to be overwritten, or of a row that is about to be deleted, made between the request that
 /// tags the row and the one that changes it, is lost without a trace. Off: such edits are not made.
-const EDITS_OF_TAGGED_CELLS: bool = false;
+const EDITS_OF_TAGGED_CELLS: bool = true;
 
 /// Columns of the sheet; the second belongs to people.
 pub const HEADER: [&str; 4] = ["id", "remark", "name", "price"];

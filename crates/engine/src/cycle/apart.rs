@@ -3,36 +3,37 @@
 use std::collections::HashMap;
 
 use super::batch::{Halves, Piece, halve, is_about_cells};
+use super::io::Stop;
 use super::run::Cycle;
-use crate::effect::{AnchoredRow, Failure, MetadataId};
-use crate::value::Cell;
+use crate::effect::{AnchoredRow, Failure, MetadataId, Stopped, WrittenRow};
 
 /// What came of the rows that were sent.
 #[derive(Default)]
 pub(super) struct Sent {
-    pub written: HashMap<MetadataId, Vec<(u32, Cell)>>,
+    pub written: HashMap<MetadataId, WrittenRow>,
     /// By the place in what was sent.
     pub refused: Vec<(usize, Failure)>,
 }
 
 impl Cycle {
     /// Halves what the sheet refuses until the rows that are to blame stand alone.
-    pub(super) async fn write_apart(&mut self, rows: Vec<AnchoredRow>) -> Result<Sent, Failure> {
+    pub(super) async fn write_apart(&mut self, rows: Vec<AnchoredRow>) -> Result<Sent, Stop> {
         let mut sent = Sent::default();
         let items = (0..rows.len()).collect();
         let mut parts = vec![Piece { rows, items }];
         while let Some(part) = parts.pop().filter(|part| !part.rows.is_empty()) {
-            match self.write(&part).await {
-                Ok(written) => sent.written.extend(written),
-                Err(failure) if is_about_cells(&failure) => match halve(part) {
-                    Halves::Two(first, second) => parts.extend([second, first]),
-                    Halves::One(index) => sent.refused.push((index, failure)),
-                },
-                Err(failure) => {
-                    // It may still arrive: through anchors that are gone by then.
-                    self.memory.tidied &= !failure.may_have_applied;
-                    return Err(failure);
+            match self.write(part.rows.clone()).await {
+                Ok(written) => {
+                    let by_anchor = written.into_iter().map(|row| (row.anchor, row));
+                    sent.written.extend(by_anchor);
                 }
+                Err(Stop::Stopped(Stopped::Failure(failure))) if is_about_cells(&failure) => {
+                    match halve(part) {
+                        Halves::Two(first, second) => parts.extend([second, first]),
+                        Halves::One(index) => sent.refused.push((index, failure)),
+                    }
+                }
+                Err(stop) => return Err(stop),
             }
         }
         Ok(sent)

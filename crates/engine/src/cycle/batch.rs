@@ -1,16 +1,16 @@
 //! A few thousand keys at a time: load, decide, apply, write, record.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::State;
+use super::memory::{NOWHERE, State};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
 use crate::codec::hash_cells;
 use crate::effect::{
-    AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, Place, Problem,
-    Refusal, Snapshot, Stamp, Stopped, TagRow,
+    AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId,
+    Place, Problem, Refusal, Snapshot, Stamp, Stopped, TagRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
@@ -25,6 +25,9 @@ const TAG_BYTES: usize = 300;
 /// What one cell costs in a request, besides its text.
 const CELL_BYTES: usize = 48;
 const ROW_BYTES: usize = 96;
+
+/// What it costs to make a write depend on where a row stands, and to drop its anchor.
+const GUARD_BYTES: usize = 480;
 
 /// Part of a write that fits into one request.
 pub(super) struct Piece {
@@ -229,7 +232,8 @@ impl Cycle {
         };
         // Whatever stopped the writing: what was done is recorded.
         self.commit_after(&mut items).await?;
-        deleted
+        deleted?;
+        self.give_back().await
     }
 
     async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
@@ -303,7 +307,7 @@ impl Cycle {
             sheet: item.cells.as_deref(),
             ways: self.start.ways,
             changed_at: item.changed_at,
-            window: self.window,
+            window: self.edited.get(&item.key).copied().unwrap_or(self.window),
             pending: &item.loaded.pending,
             merged: item.merged.as_deref(),
             refused: &refused,
@@ -331,15 +335,17 @@ impl Cycle {
         for piece in self.pieces(items) {
             let mut parts = vec![piece];
             while let Some(part) = parts.pop() {
-                match self.write(&part).await {
-                    Ok(written) => self.note_written(items, &part, written.into_iter().collect()),
-                    Err(failure) if is_about_cells(&failure) => match halve(part) {
-                        Halves::Two(first, second) => parts.extend([second, first]),
-                        Halves::One(index) => self.note_refused(items, index, failure),
-                    },
-                    Err(failure) => {
-                        self.note_lost(items, &part, &failure);
-                        return Err(failure.into());
+                match self.write(part.rows.clone()).await {
+                    Ok(written) => self.note_written(items, &part, written),
+                    Err(Stop::Stopped(Stopped::Failure(failure))) if is_about_cells(&failure) => {
+                        match halve(part) {
+                            Halves::Two(first, second) => parts.extend([second, first]),
+                            Halves::One(index) => self.note_refused(items, index, failure),
+                        }
+                    }
+                    Err(stop) => {
+                        self.note_lost(items, &part);
+                        return Err(stop);
                     }
                 }
             }
@@ -351,7 +357,9 @@ impl Cycle {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut room = 0usize;
         for (index, item) in items.iter().enumerate().filter(|(_, item)| !item.dropped) {
-            let (Some(anchor), Some(layout)) = (item.anchor, &self.memory.layout) else {
+            let (Some(anchor), Some(row), Some(layout)) =
+                (item.anchor, item.row, &self.memory.layout)
+            else {
                 continue;
             };
             let cells: Vec<(u32, Cell)> = match &item.plan.sheet {
@@ -371,12 +379,13 @@ impl Cycle {
                 }
                 _ => continue,
             };
-            let bytes = ROW_BYTES
+            let bytes = GUARD_BYTES
+                + ROW_BYTES
                 + cells
                     .iter()
                     .map(|(_, cell)| cell_bytes(cell))
                     .sum::<usize>();
-            let row = AnchoredRow { anchor, cells };
+            let row = AnchoredRow { anchor, row, cells };
             match pieces.last_mut() {
                 Some(piece) if bytes <= room => {
                     piece.rows.push(row);
@@ -526,15 +535,20 @@ impl Cycle {
             return Ok(());
         }
         let deleted = self.delete(rows, stamp, &keys).await?;
+        let before: HashMap<MetadataId, Vec<Cell>> = deleted.before.into_iter().collect();
+        let asked_for: HashSet<MetadataId> = deleted.gone.into_iter().collect();
         let mut gone = Vec::new();
         for index in doomed {
             let Some(item) = items.get_mut(*index) else {
                 continue;
             };
             match item.anchor {
-                Some(anchor) if deleted.gone.contains(&anchor) => {
+                Some(anchor) if asked_for.contains(&anchor) => {
                     gone.extend(item.row);
-                    self.note_deleted(item);
+                    match before.get(&anchor) {
+                        Some(before) if self.fell(item, before) => {}
+                        _ => self.note_deleted(item),
+                    }
                 }
                 _ => {
                     item.dropped = true;
@@ -542,7 +556,9 @@ impl Cycle {
                 }
             }
         }
-        if deleted.suspect {
+        let seen =
+            deleted.moved.is_empty() && asked_for.iter().all(|anchor| before.contains_key(anchor));
+        if deleted.suspect && !seen {
             // What the next reading misses may have gone by our own hand.
             self.stale = true;
             self.memory.suspect = true;
@@ -557,11 +573,11 @@ impl Cycle {
         self.memory.removed(&gone);
         let count = u32::try_from(gone.len()).unwrap_or(u32::MAX);
         self.end = self.end.saturating_sub(count).max(self.mapping.header_row);
-        for item in items.iter_mut() {
-            if let Some(row) = &mut item.row {
-                let above = gone.partition_point(|removed| *removed < *row);
-                *row = row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
-            }
+        let taken = self.memory.taken.iter_mut().map(|taken| &mut taken.row);
+        let rows = items.iter_mut().filter_map(|item| item.row.as_mut());
+        for row in rows.chain(taken).filter(|row| **row != NOWHERE) {
+            let above = gone.partition_point(|removed| *removed < *row);
+            *row = row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
         }
         // In the snapshot's own numbers, for the batches that follow.
         let mut original = self.removed.clone();

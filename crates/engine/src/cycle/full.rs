@@ -27,6 +27,10 @@ impl Cycle {
         if everything {
             self.find_changed().await?;
         }
+        self.weigh_images(&snapshot, &layout).await?;
+        if self.give_back_by(&snapshot).await? {
+            return Err(Stop::Outdated);
+        }
         self.follow_keys(&mut diff, &snapshot, &layout).await?;
         let changed_at: HashMap<Key, Option<Timestamp>> = self
             .dirty

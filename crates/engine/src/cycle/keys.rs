@@ -1,6 +1,6 @@
 //! Rows typed without a key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::io::{Stop, mismatch};
 use super::item::Item;
@@ -23,7 +23,7 @@ struct Named {
     at: u32,
     row: u32,
     /// What it showed without the key.
-    before: i64,
+    seen: Vec<Cell>,
     cells: Vec<Cell>,
     anchor: MetadataId,
 }
@@ -76,7 +76,7 @@ impl Cycle {
                 self.stale = true;
                 continue;
             };
-            let before = hash_cells(&cells);
+            let seen = cells.clone();
             let mut sent = Vec::new();
             for (column, text) in self.mapping.key.iter().zip(&key.0) {
                 let cell = self
@@ -90,24 +90,48 @@ impl Cycle {
             }
             writes.push(AnchoredRow {
                 anchor,
+                row,
                 cells: sent,
             });
             named.push(Named {
                 key,
                 at: *at,
                 row,
-                before,
+                seen,
                 cells,
                 anchor,
             });
         }
-        let sent = self.write_apart(writes).await?;
+        let sent = self.write_apart(writes.clone()).await?;
         for (index, failure) in sent.refused {
             if let Some(named) = named.get(index) {
                 self.refuse_generated_key(named, failure);
             }
         }
-        named.retain(|named| sent.written.contains_key(&named.anchor));
+        let mut ours = HashSet::new();
+        for (row, named) in writes.iter().zip(&mut named) {
+            let Some(written) = sent.written.get(&named.anchor) else {
+                continue;
+            };
+            // Somebody typed a key at the same moment, and theirs counts; or emptied the row.
+            let is_blank =
+                |before: &Vec<Cell>| self.mapped(before).iter().all(|cell| *cell == Cell::Empty);
+            let seen: &[Cell] = match written.before.as_ref().is_some_and(is_blank) {
+                true => &[],
+                false => &named.seen,
+            };
+            match self.taken(seen, row, written) {
+                Some(taken) => {
+                    self.stale = true;
+                    self.memory.taken.push(taken);
+                }
+                None => {
+                    named.cells = self.mapped(&written.after);
+                    ours.insert(named.anchor);
+                }
+            }
+        }
+        named.retain(|named| ours.contains(&named.anchor));
         if named.is_empty() {
             return Ok(());
         }
@@ -122,7 +146,6 @@ impl Cycle {
                 .or(changed_at.get(&item.key).copied().flatten());
             item.row = Some(named.row);
             item.cells = Some(named.cells);
-            item.anchor = Some(named.anchor);
             items.push(item);
         }
         self.carry_out(items).await
@@ -131,8 +154,9 @@ impl Cycle {
     /// A problem of this row's until it is tried again; the key is lost, as a number of a sequence may be.
     fn refuse_generated_key(&mut self, named: &Named, failure: Failure) {
         let column = self.mapping.key.first().copied();
-        let before = self.memory.refused_keys.get(&named.before);
-        let attempts = before.map_or(0, |known| known.attempts) + 1;
+        let shown = hash_cells(&named.seen);
+        let known = self.memory.refused_keys.get(&shown);
+        let attempts = known.map_or(0, |known| known.attempts) + 1;
         let problem = Problem {
             side: Side::Sheet,
             retry_at: Some(retry_at(self.io.now(), attempts)),
@@ -150,6 +174,6 @@ impl Cycle {
         self.problems.push(problem.clone());
         self.memory
             .refused_keys
-            .insert(named.before, RefusedKey { problem, attempts });
+            .insert(shown, RefusedKey { problem, attempts });
     }
 }

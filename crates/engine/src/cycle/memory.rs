@@ -1,13 +1,14 @@
 //! What is remembered of a mapping between cycles: positions and hashes, no cells.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
 use super::header::Layout;
+use super::images::{Fallen, Taken};
 use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
-use crate::effect::{Index, MetadataId, Place, Problem};
+use crate::effect::{Image, Index, MetadataId, Place, Problem};
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// No position known.
@@ -45,6 +46,24 @@ pub(super) struct Memory {
     pub buried: HashSet<Key>,
     /// A deletion may have hit another row: what the next reading misses for the first time is put back.
     pub suspect: bool,
+    /// Batches were announced and not declared over.
+    pub announced: bool,
+    /// Stamps of announced writes that were answered: of no more use once these are over.
+    pub answered: Vec<MetadataId>,
+    /// Batches that arrived without an answer, by their stamps' values: what they overwrote is to be read from the images.
+    pub unread: BTreeSet<String>,
+    /// What batches overwrote, until it is compared with what both sides had agreed on; true for those that arrived unseen.
+    pub images: Vec<(bool, Image)>,
+    /// Images that stand in the sheet and are still of use.
+    pub image_rows: u32,
+    /// Edits that our writes went over, to be given back.
+    pub taken: Vec<Taken>,
+    /// Rows that went with an edit that nobody had seen, to be put back: whole rows, from column 0.
+    pub fallen: Vec<Fallen>,
+    /// Old and new keys of rows that were about to get the key that the table gave them.
+    pub underway: HashSet<Key>,
+    /// Of batches whose images are to be weighed, one that put rows back has arrived.
+    pub may_be_back: bool,
     /// What a write whose answer was lost may have put into cells.
     pub in_flight: HashMap<Key, Vec<(usize, Cell, Datum)>>,
     /// When the last snapshot was asked for of which everything was dealt with.
@@ -167,6 +186,9 @@ impl Memory {
                 Stored::ToInsert => SOMEWHERE,
                 _ => 0,
             };
+            if kind == Stored::Underway {
+                self.underway.insert(entry.key.clone());
+            }
             if let Stored::Batch { stamp, deletes } = kind {
                 let id = stamp.id;
                 let lost = self.lost.entry(id).or_insert_with(|| Lost {
@@ -184,6 +206,16 @@ impl Memory {
                     ..Known::new(state)
                 },
             );
+        }
+        self.announced = !index.writing.is_empty();
+        for stamp in index.writing {
+            let id = stamp.id;
+            let lost = Lost {
+                stamp,
+                keys: Vec::new(),
+                deletes: false,
+            };
+            self.lost.entry(id).or_insert(lost);
         }
         for place in index.problems {
             match &place.key {

@@ -9,8 +9,8 @@ use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::stamp::mark;
 use crate::effect::{
-    Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome, Failure,
-    MetadataId, Operation, Refusal, Stamp, Winner,
+    Announcement, Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome,
+    Failure, MetadataId, Operation, Refusal, Stamp, Winner, WrittenRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
@@ -132,8 +132,15 @@ impl Cycle {
             .filter(|conflict| !conflict.settled)
             .count();
         let problems = commit.problems.len();
+        let over = commit.writing == Some(Announcement::Over);
         match self.io.database(DatabaseEffect::Commit(commit)).await? {
             DatabaseOutcome::Committed(applied) => {
+                if over {
+                    self.memory.announced = false;
+                    self.memory.image_rows = 0;
+                    let answered = std::mem::take(&mut self.memory.answered);
+                    self.memory.anchors.extend(answered);
+                }
                 self.report.conflicts += conflicts as u64;
                 self.report.problems += problems as u64;
                 Ok(applied)
@@ -250,40 +257,42 @@ impl Cycle {
         &mut self,
         items: &mut [Item],
         part: &Piece,
-        written: HashMap<MetadataId, Vec<(u32, Cell)>>,
+        written: Vec<WrittenRow>,
     ) {
+        let mut written: HashMap<MetadataId, WrittenRow> =
+            written.into_iter().map(|row| (row.anchor, row)).collect();
         for (row, index) in part.rows.iter().zip(&part.items) {
             let Some(item) = items.get_mut(*index) else {
                 continue;
             };
-            let written = written
-                .get(&row.anchor)
-                .filter(|cells| self.names(item, cells));
-            let Some(cells) = written else {
+            let written = written.remove(&row.anchor);
+            let taken = match &written {
+                Some(written) => self.note_taken(item, row, written),
+                None => Vec::new(),
+            };
+            let shown = written.map(|written| self.mapped(&written.after));
+            let Some(cells) = shown.filter(|cells| self.names(item, cells)) else {
                 // The row is gone, and what was written with it; or it got another key meanwhile.
                 item.dropped = true;
                 self.stale = true;
                 continue;
             };
+            item.dropped |= !taken.is_empty();
             match item.plan.sheet.take() {
                 Some(SheetChange::Update(writes)) => {
                     let mut lines = Vec::new();
                     for (column, sent, value) in writes {
-                        let at = self
-                            .memory
-                            .layout
-                            .as_ref()
-                            .map_or(0, |layout| layout.column(column));
-                        let shown = cells
-                            .iter()
-                            .find(|(column, _)| *column == at)
-                            .map_or(Cell::Empty, |(_, cell)| cell.clone());
+                        if taken.contains(&column) {
+                            continue;
+                        }
+                        let shown = cells.get(column).cloned().unwrap_or(Cell::Empty);
                         lines.push((column, item.shown(&self.mapping, column), value.clone()));
                         self.note_shown(item, column, value, &sent, shown);
                     }
                     let line = item.line(Side::Sheet, Operation::Update, lines);
                     item.history.push(line);
                 }
+                Some(SheetChange::Clear) if item.dropped => continue,
                 Some(SheetChange::Clear) => {
                     self.note_removed(item);
                 }
@@ -294,15 +303,12 @@ impl Cycle {
     }
 
     /// Whether the key cells among those shown are the item's still.
-    fn names(&self, item: &Item, cells: &[(u32, Cell)]) -> bool {
-        let (Some(layout), Some(before)) = (&self.memory.layout, &item.cells) else {
+    fn names(&self, item: &Item, cells: &[Cell]) -> bool {
+        let Some(before) = &item.cells else {
             return false;
         };
-        self.mapping.key.iter().all(|column| {
-            let shown = cells.iter().find(|(at, _)| *at == layout.column(*column));
-            let cleared = item.plan.sheet == Some(SheetChange::Clear);
-            cleared || shown.is_none_or(|(_, cell)| before.get(*column) == Some(cell))
-        })
+        let cleared = item.plan.sheet == Some(SheetChange::Clear);
+        cleared || self.is_same_row(before, cells)
     }
 
     fn note_shown(&self, item: &mut Item, column: usize, value: Datum, sent: &Cell, shown: Cell) {
@@ -388,11 +394,7 @@ impl Cycle {
     }
 
     /// Nobody knows whether these cells were written: should they show up, they are ours.
-    pub(super) fn note_lost(&mut self, items: &mut [Item], part: &Piece, failure: &Failure) {
-        if !failure.may_have_applied {
-            return;
-        }
-        self.memory.tidied = false;
+    pub(super) fn note_lost(&mut self, items: &mut [Item], part: &Piece) {
         for item in part.items.iter().filter_map(|index| items.get(*index)) {
             if let Some(SheetChange::Update(writes)) = &item.plan.sheet {
                 let writes = writes
@@ -469,6 +471,7 @@ impl Cycle {
             }
             self.sort_problems(item, &mut commit);
         }
+        commit.writing = self.over();
         if commit != Commit::default() {
             let recorded = self.commit(commit).await;
             if recorded.is_err() {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use super::images::Taken;
 use super::io::Stop;
 use super::item::Item;
 use super::memory::{Known, NOWHERE, State};
@@ -15,7 +16,7 @@ use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
 use crate::codec::hash_cells;
 use crate::effect::{
-    AnchoredRow, BaseWrite, Commit, LoadedRow, MetadataId, Operation, Place, Planned, Snapshot,
+    AnchoredRow, BaseWrite, Commit, LoadedRow, Operation, Place, Planned, Snapshot, WrittenRow,
 };
 use crate::mapping::{Direction, Side};
 use crate::reconcile::stored_hash;
@@ -30,7 +31,6 @@ struct Rename {
     /// Where the sheet has it.
     row: u32,
     cells: Vec<Cell>,
-    anchor: Option<MetadataId>,
 }
 
 impl Cycle {
@@ -179,7 +179,6 @@ impl Cycle {
             base,
             row,
             cells,
-            anchor: None,
         }))
     }
 
@@ -203,10 +202,10 @@ impl Cycle {
             let cell = |(column, cell)| (layout.column(column), cell);
             writes.push(AnchoredRow {
                 anchor,
+                row: rename.row,
                 cells: sent.map(cell).collect(),
             });
             rename.cells = cells;
-            rename.anchor = Some(anchor);
             ready.push(rename);
         }
         if ready.is_empty() {
@@ -226,8 +225,10 @@ impl Cycle {
         for rename in &ready {
             *self.memory.known(&rename.to.key) = Known::new(State::Left);
             self.memory.known(&rename.from.key).state = State::Left;
+            let keys = [&rename.from.key, &rename.to.key];
+            self.memory.underway.extend(keys.map(Key::clone));
         }
-        let sent = self.write_apart(writes).await?;
+        let sent = self.write_apart(writes.clone()).await?;
         for (index, _) in &sent.refused {
             // What the sheet does not let us change: the old row and the new one go their own ways.
             if let Some(rename) = ready.get(*index) {
@@ -237,9 +238,12 @@ impl Cycle {
         }
         let refused: HashSet<usize> = sent.refused.iter().map(|(index, _)| *index).collect();
         let mut renamed = Vec::new();
-        for (index, mut rename) in ready.into_iter().enumerate() {
-            let shown = rename.anchor.and_then(|anchor| sent.written.get(&anchor));
-            match shown.filter(|shown| self.shows(shown, &rename.base)) {
+        for (index, (mut rename, row)) in ready.into_iter().zip(&writes).enumerate() {
+            let written = sent.written.get(&row.anchor);
+            let taken = written.and_then(|one| self.taken(&rename.cells, row, one));
+            let theirs = taken.is_some();
+            self.memory.taken.extend(taken);
+            match written.filter(|one| !theirs && self.shows(one, &rename.base)) {
                 Some(_) => {
                     for column in &self.mapping.key {
                         let key = rename.base.sheet.get(*column).cloned();
@@ -257,15 +261,8 @@ impl Cycle {
         Ok(renamed)
     }
 
-    /// Whether the key cells among those shown are the new ones.
-    fn shows(&self, shown: &[(u32, Cell)], base: &Base) -> bool {
-        let Some(layout) = &self.memory.layout else {
-            return false;
-        };
-        self.mapping.key.iter().all(|column| {
-            let cell = shown.iter().find(|(at, _)| *at == layout.column(*column));
-            cell.is_none_or(|(_, cell)| base.sheet.get(*column) == Some(cell))
-        })
+    fn shows(&self, written: &WrittenRow, base: &Base) -> bool {
+        self.is_same_row(&base.sheet, &self.mapped(&written.after))
     }
 
     async fn note_renamed(&mut self, renamed: &[Rename]) -> Result<(), Stop> {
@@ -299,6 +296,12 @@ impl Cycle {
         for rename in renamed {
             self.memory.rows.swap_remove(&rename.from.key);
             self.memory.bury(&rename.from.key);
+            self.memory.underway.remove(&rename.from.key);
+            self.memory.underway.remove(&rename.to.key);
+            // Where an attempt went over an edit and its row is lost from sight, this is another row.
+            let is_lost =
+                |taken: &Taken| taken.row == NOWHERE && taken.key.as_ref() == Some(&rename.to.key);
+            self.memory.taken.retain(|taken| !is_lost(taken));
             *self.memory.known(&rename.to.key) = Known {
                 row: rename.row,
                 cells: hash_cells(&rename.base.sheet),
@@ -365,7 +368,6 @@ impl Rename {
         item.changed_at = item.changed_at.or(changed_at);
         item.row = Some(self.row);
         item.cells = Some(self.cells);
-        item.anchor = self.anchor;
         item
     }
 }

@@ -1,6 +1,6 @@
 //! A cycle from its start to its report.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::io::{Io, Stop, mismatch};
@@ -47,6 +47,11 @@ pub(super) struct Cycle {
     pub from_sheet: usize,
     /// Anchors of the batch under way.
     pub live: Vec<MetadataId>,
+    /// What the last request that tagged rows put on the tab's last row, and when it was sent.
+    pub sentinel: MetadataId,
+    pub tagged_at: Timestamp,
+    /// Between which moments an edit was made that a write went over, where that is known better than from readings.
+    pub edited: HashMap<Key, (Option<Timestamp>, Timestamp)>,
     /// Rows that the table changed while it took them.
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
@@ -95,13 +100,19 @@ pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: St
         from_table: 0,
         from_sheet: 0,
         live: Vec::new(),
+        sentinel: first,
+        tagged_at: Timestamp(0),
+        edited: HashMap::new(),
         follow_up: BTreeSet::new(),
         followed: HashSet::new(),
         problems: Vec::new(),
         settled: Vec::new(),
         held: Vec::new(),
     };
-    let ended = cycle.rounds().await;
+    let mut ended = cycle.rounds().await;
+    if ended.is_ok() {
+        ended = cycle.declare_over().await;
+    }
     if ended.is_ok() {
         cycle.tag_columns().await;
         cycle.annotate().await;
@@ -119,8 +130,7 @@ pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: St
 impl Cycle {
     async fn rounds(&mut self) -> Result<(), Stop> {
         self.warm_up().await?;
-        self.tidy_leftovers().await?;
-        self.close_lost_batches().await?;
+        self.end_of_yesterday().await?;
         self.rows_at_start = self.memory.based();
         // After a lost batch positions are not what is remembered.
         self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
@@ -132,8 +142,7 @@ impl Cycle {
         for _ in 0..ROUNDS {
             self.stale = false;
             self.followed.clear();
-            self.tidy_leftovers().await?;
-            self.close_lost_batches().await?;
+            self.end_of_yesterday().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;
             let result = if quick {
@@ -166,8 +175,14 @@ impl Cycle {
         Ok(())
     }
 
-    /// What is left of writes without an answer, of this process or of a killed one: still on their way, they find no anchor from
-    /// here on.
+    /// What became of batches without an answer, of this process or of a killed one. In this order: a batch that is still on its way
+    /// is closed before the anchors go by which it would notice that its rows have moved.
+    async fn end_of_yesterday(&mut self) -> Result<(), Stop> {
+        self.close_lost_batches().await?;
+        self.tidy_leftovers().await?;
+        self.read_images().await
+    }
+
     async fn tidy_leftovers(&mut self) -> Result<(), Stop> {
         if !self.memory.tidied && !self.start.dry_run {
             self.io.sheet(SheetEffect::TidyAll).await?;

@@ -90,7 +90,7 @@ impl Cycle {
         }
     }
 
-    /// A structural batch without an answer, of this process or of one that was killed, may arrive at any time until its stamp is
+    /// A batch without an answer, of this process or of one that was killed, may arrive at any time until its stamp is
     /// taken.
     pub(super) async fn close_lost_batches(&mut self) -> Result<(), Stop> {
         if self.start.dry_run {
@@ -99,6 +99,9 @@ impl Cycle {
         while let Some(lost) = self.memory.lost.values().next().cloned() {
             let id = lost.stamp.id;
             let arrived = self.has_arrived(&lost.stamp).await?;
+            if arrived {
+                self.memory.unread.insert(lost.stamp.value.clone());
+            }
             for key in &lost.keys {
                 if let Some(known) = self.memory.rows.get_mut(key) {
                     known.state = match (lost.deletes, arrived) {

@@ -1,17 +1,19 @@
-//! Requests that move rows: each carries a stamp and applies at most once.
+//! Requests that change cells or move rows: each carries a stamp and applies at most once.
 
-use super::batch::Piece;
+use std::collections::HashSet;
+
 use super::io::{Stop, is_passing, mismatch};
 use super::memory::State;
 use super::run::Cycle;
 use super::stamp::Lost;
 use crate::codec::hash_raw;
 use crate::effect::{
-    Deleted, Failure, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
+    AnchoredRow, Announcement, Commit, Deleted, Images, MetadataId, SheetEffect, SheetOutcome,
+    Snapshot, Stamp, TagRow, WrittenRow,
 };
 use crate::value::{Cell, Key};
 
-/// How often one cycle sends a structural batch whose answer is lost.
+/// How often one cycle sends a batch whose answer is lost.
 const ATTEMPTS: u32 = 3;
 
 /// Stamps that stay in the spreadsheet: those of batches that may still be on their way.
@@ -57,7 +59,7 @@ impl Cycle {
         self.memory.stamps.retain(|stamp| !tidy.contains(stamp));
     }
 
-    /// Sends a structural batch until there is a definite answer. `Outdated` where it was applied earlier, or where another
+    /// Sends a batch with a stamp until there is a definite answer. `Outdated` where it was applied earlier, or where another
     /// writer was first: both are seen in a new reading.
     pub(super) async fn structural(
         &mut self,
@@ -76,6 +78,7 @@ impl Cycle {
             match self.io.sheet_once(effect.clone()).await {
                 Ok(SheetOutcome::Stamped { ours }) => {
                     if ours {
+                        self.memory.unread.insert(stamp.value);
                         self.memory.stamps.push(stamp.id);
                         self.sent(keys, landed);
                     } else {
@@ -84,6 +87,10 @@ impl Cycle {
                     return Err(Stop::Outdated);
                 }
                 Ok(outcome) => {
+                    // Of a batch that was sent once and is answered no copy is under way.
+                    if !unsure && matches!(effect, SheetEffect::Write { .. }) {
+                        self.memory.answered.push(stamp.id);
+                    }
                     self.tidied(&tidy);
                     self.memory.stamps.push(stamp.id);
                     if !deletes {
@@ -160,8 +167,11 @@ impl Cycle {
         keys: &[Key],
     ) -> Result<Deleted, Stop> {
         let tidy = self.old_marks();
+        let images = self.images(rows.len());
         let effect = SheetEffect::Delete {
             rows,
+            sentinel: self.sentinel,
+            images,
             stamp: stamp.clone(),
             tidy,
         };
@@ -171,20 +181,48 @@ impl Cycle {
         }
     }
 
-    /// Cells through anchors. What fails in passing was sent again already: such a write is idempotent.
-    pub(super) async fn write(
-        &mut self,
-        piece: &Piece,
-    ) -> Result<Vec<(MetadataId, Vec<(u32, Cell)>)>, Failure> {
-        match self
-            .io
-            .sheet(SheetEffect::Write {
-                rows: piece.rows.clone(),
-            })
-            .await?
-        {
-            SheetOutcome::Written(written) => Ok(written),
-            _ => Err(mismatch()),
+    /// Cells of tagged rows.
+    pub(super) async fn write(&mut self, rows: Vec<AnchoredRow>) -> Result<Vec<WrittenRow>, Stop> {
+        let stamp = self.stamp();
+        self.announce(&stamp).await?;
+        let anchors: HashSet<MetadataId> = rows.iter().map(|row| row.anchor).collect();
+        let effect = SheetEffect::Write {
+            images: self.images(rows.len()),
+            rows,
+            sentinel: self.sentinel,
+            stamp: stamp.clone(),
+        };
+        match self.structural(effect, stamp, &[]).await? {
+            SheetOutcome::Written(written) => {
+                self.live.retain(|anchor| !anchors.contains(anchor));
+                Ok(written)
+            }
+            _ => Err(mismatch().into()),
+        }
+    }
+
+    /// Stored before the batch is sent: no row says that it is under way.
+    pub(super) async fn announce(&mut self, stamp: &Stamp) -> Result<(), Stop> {
+        self.memory.announced = true;
+        let writing = Some(Announcement::Begins(stamp.clone()));
+        self.commit(Commit {
+            writing,
+            ..Commit::default()
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Room for the images of so many rows, below those that are still of use.
+    fn images(&mut self, rows: usize) -> Images {
+        let at = self.memory.image_rows;
+        self.memory.image_rows = at.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+        let layout = self.memory.layout.as_ref();
+        Images {
+            at,
+            layout: layout
+                .map(|layout| layout.columns.clone())
+                .unwrap_or_default(),
         }
     }
 

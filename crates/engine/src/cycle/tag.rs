@@ -32,6 +32,7 @@ impl Cycle {
             let anchor = self.anchor();
             tags.push(TagRow { row: *row, anchor });
         }
+        let sentinel = self.anchor();
         let tidy: Vec<MetadataId> = self
             .memory
             .anchors
@@ -41,12 +42,16 @@ impl Cycle {
             .collect();
         let effect = SheetEffect::Tag {
             rows: tags.clone(),
+            sentinel,
             tidy: tidy.clone(),
         };
+        self.sentinel = sentinel;
+        self.tagged_at = self.io.now();
         let answer = self.io.sheet(effect).await;
         // Whatever came of it: removing an anchor that is not there does no harm, leaving one there does.
         self.memory.anchors.append(&mut self.live);
         self.live.extend(tags.iter().map(|tag| tag.anchor));
+        self.live.push(sentinel);
         let tagged = match answer? {
             SheetOutcome::Tagged(tagged) => tagged,
             _ => return Err(mismatch().into()),

@@ -10,7 +10,7 @@ fn one_changed_row_costs_a_tag_and_a_write_of_one_cell() {
     assert_eq!(world.requests(), ["tag", "write"]);
     assert_eq!(report.rows_pushed, 1);
     assert!(report.dirty_done);
-    let Some(SheetEffect::Write { rows }) = world.log.last() else {
+    let Some(SheetEffect::Write { rows, .. }) = world.log.last() else {
         panic!("no write")
     };
     assert_eq!(rows.len(), 1);
@@ -91,7 +91,10 @@ fn ten_thousand_changed_rows_take_a_handful_of_requests() {
     }
     let report = world.cycle(Scope::Dirty, &ids);
     assert_eq!(report.rows_pushed, 10_000);
-    assert_eq!(world.requests(), ["tag", "write", "tag", "write"]);
+    assert_eq!(
+        world.requests(),
+        ["tag", "write", "write", "tag", "write", "write"]
+    );
 }
 
 #[test]

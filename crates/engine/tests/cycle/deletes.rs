@@ -141,7 +141,7 @@ fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
     world.cycle(Scope::Full, &[7]);
     assert_eq!(
         world.requests(),
-        ["tidy", "claim", "read", "insert", "find columns"]
+        ["claim", "tidy", "read", "insert", "find columns"]
     );
     assert_eq!(world.tab.len(), 4);
 }

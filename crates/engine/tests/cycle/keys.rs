@@ -25,7 +25,7 @@ fn a_row_typed_without_a_key_gets_it_in_the_sheet_before_it_reaches_the_table() 
 #[test]
 fn a_generated_key_that_the_sheet_refuses_holds_up_no_other_row() {
     fn protected(effect: &SheetEffect) -> Option<Failure> {
-        let SheetEffect::Write { rows } = effect else {
+        let SheetEffect::Write { rows, .. } = effect else {
             return None;
         };
         // The second of the rows stands in a protected range.

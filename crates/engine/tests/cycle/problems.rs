@@ -4,7 +4,7 @@ use crate::world::*;
 
 /// A row that others may edit and we may not.
 fn protected(effect: &SheetEffect) -> Option<Failure> {
-    let SheetEffect::Write { rows } = effect else {
+    let SheetEffect::Write { rows, .. } = effect else {
         return None;
     };
     let hit = rows.iter().any(|row| {

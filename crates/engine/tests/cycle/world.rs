@@ -205,6 +205,7 @@ impl World {
                     })
                     .collect(),
                 problems: Vec::new(),
+                writing: Vec::new(),
             }),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(
                 self.table
@@ -348,23 +349,26 @@ impl World {
                     })
                     .collect(),
             ),
-            SheetEffect::Write { rows } => SheetOutcome::Written(
+            SheetEffect::Write { rows, .. } => SheetOutcome::Written(
                 rows.into_iter()
                     .map(|row| {
                         let at = self.anchors[&row.anchor];
+                        let before = Some(self.tab[at].clone());
                         for (column, cell) in &row.cells {
                             let row = &mut self.tab[at];
                             row.resize(row.len().max(*column as usize + 1), Cell::Empty);
                             row[*column as usize] = cell.clone();
                         }
-                        let cells = self.tab[at].iter().cloned().enumerate();
-                        (
-                            row.anchor,
-                            cells.map(|(column, cell)| (column as u32, cell)).collect(),
-                        )
+                        WrittenRow {
+                            anchor: row.anchor,
+                            row: at as u32,
+                            before,
+                            after: self.tab[at].clone(),
+                        }
                     })
                     .collect(),
             ),
+            SheetEffect::Images => SheetOutcome::Images(Vec::new()),
             SheetEffect::Insert { at, rows, .. } => {
                 let mut shown = Vec::new();
                 for (offset, row) in rows.into_iter().enumerate() {
@@ -385,6 +389,7 @@ impl World {
                         gone: Vec::new(),
                         moved,
                         suspect: true,
+                        before: Vec::new(),
                     });
                 }
                 let mut at: Vec<u32> = rows.iter().map(|tag| tag.row).collect();
@@ -395,8 +400,7 @@ impl World {
                 let gone = rows.into_iter().map(|tag| tag.anchor).collect();
                 SheetOutcome::Deleted(Deleted {
                     gone,
-                    moved: Vec::new(),
-                    suspect: false,
+                    ..Deleted::default()
                 })
             }
             SheetEffect::WriteHeader { row, cells, .. } => {
@@ -439,6 +443,7 @@ impl World {
                 SheetEffect::FindColumns { .. } => "find columns",
                 SheetEffect::Annotate { .. } => "annotate",
                 SheetEffect::Claim { .. } => "claim",
+                SheetEffect::Images => "images",
                 SheetEffect::TidyAll => "tidy",
             })
             .collect()

@@ -8,7 +8,7 @@ use crate::schedule::Schedule;
 use engine::cycle::Machine;
 use engine::effect::{
     Again, AnchoredRow, DatabaseEffect, Effect, MetadataId, Outcome, SheetEffect, SheetOutcome,
-    Snapshot, Start, Step,
+    Snapshot, Start, Step, WrittenRow,
 };
 use engine::mapping::Mapping;
 use engine::value::{Cell, Timestamp};
@@ -25,6 +25,7 @@ enum Bug {
     DirtyKeysForgotten,
     GuardOff,
     HeaderRemembered,
+    ImageIgnored,
 }
 
 /// The engine behind a bug.
@@ -97,6 +98,21 @@ impl Engine for Mutant {
 }
 
 impl Mutant {
+    fn as_if_written(&self, row: AnchoredRow) -> WrittenRow {
+        let mut after = self.tagged.get(&row.anchor).cloned().unwrap_or_default();
+        for (column, cell) in row.cells {
+            let column = column as usize;
+            after.resize(after.len().max(column + 1), Cell::Empty);
+            after[column] = cell;
+        }
+        WrittenRow {
+            anchor: row.anchor,
+            row: row.row,
+            before: None,
+            after,
+        }
+    }
+
     fn replay(&mut self, step: Step, now: Timestamp) -> Step {
         if let (true, Step::Do(Effect::Sheet(SheetEffect::Read)), Some(snapshot)) =
             (self.replaying, &step, &self.snapshot)
@@ -116,7 +132,7 @@ impl Mutant {
     fn distort(&mut self, step: Step) -> Step {
         let mut step = step;
         match (&mut step, self.bug) {
-            (Step::Do(Effect::Sheet(SheetEffect::Write { rows })), bug) => {
+            (Step::Do(Effect::Sheet(SheetEffect::Write { rows, .. })), bug) => {
                 if bug == Bug::WholeRowWritten {
                     rows.iter_mut().for_each(|row| fill_up(row, &self.tagged));
                 }
@@ -149,9 +165,13 @@ impl Mutant {
                 let written = std::mem::take(&mut self.writing);
                 let written = written
                     .into_iter()
-                    .map(|row| (row.anchor, row.cells))
+                    .map(|row| self.as_if_written(row))
                     .collect();
                 Outcome::Sheet(SheetOutcome::Written(written))
+            }
+            (Outcome::Sheet(SheetOutcome::Written(mut rows)), Bug::ImageIgnored) => {
+                rows.iter_mut().for_each(|row| row.before = None);
+                Outcome::Sheet(SheetOutcome::Written(rows))
             }
             (Outcome::Sheet(SheetOutcome::Tagged(mut rows)), bug) => {
                 if let (Bug::AnswersPairedByPosition, [.., one, other]) = (bug, &mut rows[..]) {
@@ -295,6 +315,14 @@ fn a_write_of_the_whole_row() {
     engine_bug(
         |mapping| behind(Bug::WholeRowWritten, mapping),
         &["not mapped", "pulled only", "where it stands already"],
+    );
+}
+
+#[test]
+fn an_image_that_is_ignored() {
+    engine_bug(
+        |mapping| behind(Bug::ImageIgnored, mapping),
+        &["never reached the table"],
     );
 }
 

@@ -1,5 +1,6 @@
 //! Schedules that once broke a promise, as the simulator printed them: paste the next one here, and give it a name.
 
+mod images;
 mod kept;
 mod readings;
 mod windows;

@@ -1,12 +1,13 @@
 //! Anchors: putting them on rows, finding them again, and changing rows only while they stand there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use engine::effect::{MetadataId, SheetOutcome, Stamp, TagRow};
 use engine::value::Cell;
 
 use super::structure::{Applied, Batch, Sent, runs};
-use super::{Answered, Missing, Session, Target};
+use super::{Answered, Session, Target};
 use crate::answers;
 use crate::error::{Error, Purpose};
 use crate::requests::{
@@ -22,12 +23,45 @@ pub const STAMP_KEY: &str = "sheet_sync";
 /// How often a batch is planned anew when rows move between looking and changing.
 const ATTEMPTS: usize = 4;
 
+/// As many sentinels are remembered: one for each mapping that is between tagging and writing.
+const SENTINELS: usize = 64;
+
+/// The anchor that one request put on the last row of a tab, and where that was.
+#[derive(Clone, Debug)]
+pub(super) struct Sentinel {
+    spreadsheet_id: String,
+    sheet_id: i32,
+    anchor: MetadataId,
+    row: u32,
+}
+
+/// Rows as one request tagged them.
+#[derive(Clone, Copy)]
+pub(super) struct Tagged<'a> {
+    pub rows: &'a [TagRow],
+    pub sentinel: MetadataId,
+}
+
+/// How the rows are known.
+#[derive(Clone, Copy)]
+pub(super) enum Guard<'a> {
+    /// By their anchors alone, which are looked for.
+    Anchors(&'a [MetadataId]),
+    /// And where they were a moment ago.
+    Tagged(Tagged<'a>),
+}
+
 /// What is to be done at the rows where anchors stand.
+#[derive(Clone)]
 pub(super) struct AtAnchors<'a> {
-    pub anchors: &'a [MetadataId],
+    pub anchors: Guard<'a>,
     pub stamp: Option<&'a Stamp>,
     pub tidy: &'a [MetadataId],
     pub read_back: bool,
+    /// Rows of the tab of images to read back.
+    pub images: Option<Range<u32>>,
+    /// The anchors are of no more use.
+    pub drops: bool,
 }
 
 pub(super) enum Settled {
@@ -48,19 +82,22 @@ impl Session {
         &self,
         target: &Target,
         rows: &[TagRow],
+        sentinel: MetadataId,
         tidy: &[MetadataId],
     ) -> Result<SheetOutcome, Error> {
+        let last = self.tab(target)?.rows.saturating_sub(1);
+        let mut body = vec![anchored(target.sheet_id, sentinel, last)];
+        let tags = rows.iter();
+        body.extend(tags.map(|tag| anchored(target.sheet_id, tag.anchor, tag.row)));
         let batch = Batch {
-            stamp: None,
-            body: rows
-                .iter()
-                .map(|tag| anchored(target.sheet_id, tag.anchor, tag.row))
-                .collect(),
+            body,
             tidy,
             read_back: runs(rows.iter().map(|tag| tag.row)),
+            ..Batch::default()
         };
         let error = match self.send(target, batch) {
             Ok(Sent::Applied(applied)) if answers_cells(&applied, rows) => {
+                self.remember_sentinel(target, sentinel, last);
                 let mut cells = applied.rows;
                 let tagged = rows
                     .iter()
@@ -78,6 +115,29 @@ impl Session {
         match tagged.is_empty() {
             true => Err(error),
             false => Ok(SheetOutcome::Tagged(tagged)),
+        }
+    }
+
+    fn remember_sentinel(&self, target: &Target, anchor: MetadataId, row: u32) {
+        let sentinels = &mut self.state().sentinels;
+        sentinels.truncate(SENTINELS - 1);
+        sentinels.push_front(Sentinel {
+            spreadsheet_id: target.spreadsheet_id.clone(),
+            sheet_id: target.sheet_id,
+            anchor,
+            row,
+        });
+    }
+
+    /// Rows were inserted by ourselves: the sentinels below moved down.
+    pub(super) fn sentinels_moved(&self, target: &Target, at: u32, count: u32) {
+        let of_tab = |one: &&mut Sentinel| {
+            one.sheet_id == target.sheet_id && one.spreadsheet_id == target.spreadsheet_id
+        };
+        let mut state = self.state();
+        let below = state.sentinels.iter_mut().filter(of_tab);
+        for sentinel in below.filter(|sentinel| sentinel.row >= at) {
+            sentinel.row += count;
         }
     }
 
@@ -172,7 +232,34 @@ impl Session {
         sentinels: &mut Vec<MetadataId>,
     ) -> Result<Settled, Error> {
         let mut sentinel = None;
+        let (anchors, mut as_tagged): (Vec<MetadataId>, _) = match what.anchors {
+            Guard::Anchors(anchors) => (anchors.to_vec(), None),
+            Guard::Tagged(tagged) => {
+                let known = self.state().sentinels.iter().find_map(|one| {
+                    (one.anchor == tagged.sentinel).then_some((one.anchor, one.row))
+                });
+                let rows: BTreeMap<MetadataId, u32> = tagged
+                    .rows
+                    .iter()
+                    .map(|tag| (tag.anchor, tag.row))
+                    .collect();
+                let lowest = rows.values().max().copied().unwrap_or(0);
+                let anchors = rows.keys().copied().collect();
+                // Where nothing checks the places, they are looked up as late as can be.
+                let checked = self.capabilities().anchor_checks != Answered::No;
+                let known = known.filter(|(_, row)| checked && *row >= lowest && !rows.is_empty());
+                (anchors, known.map(|known| (rows, known)))
+            }
+        };
         for _ in 0..ATTEMPTS {
+            if let Some((rows, known)) = as_tagged.take() {
+                if let Some(settled) =
+                    self.change(target, what, rows, known, &requests, sentinels)?
+                {
+                    return Ok(settled);
+                }
+                continue;
+            }
             let guard = match sentinel {
                 Some(guard) => guard,
                 None => match self.place_sentinel(target)? {
@@ -183,7 +270,7 @@ impl Session {
             if !sentinels.contains(&guard) {
                 sentinels.push(guard);
             }
-            let asked: Vec<MetadataId> = what.anchors.iter().copied().chain([guard]).collect();
+            let asked: Vec<MetadataId> = anchors.iter().copied().chain([guard]).collect();
             let mut rows = self.find(target, &asked)?;
             let guard_row = rows.remove(&guard);
             let Some(lowest) = rows.values().max().copied() else {
@@ -194,50 +281,77 @@ impl Session {
             let (Some(_), Some(guard_row)) = (sentinel, guard_row) else {
                 continue;
             };
-            let checked = self.capabilities().anchor_checks != Answered::No;
-            let places = rows
-                .iter()
-                .map(|(anchor, row)| (*anchor, *row))
-                .chain([(guard, guard_row)]);
-            let mut body: Vec<Request> = match checked {
-                true => places
-                    .flat_map(|(anchor, row)| asserted(target.sheet_id, anchor, row))
-                    .collect(),
-                false => Vec::new(),
-            };
-            let checks = body.len();
-            body.extend(requests(&rows));
-            let tidy: Vec<MetadataId> = what.tidy.iter().chain(sentinels.iter()).copied().collect();
-            let read_back = if what.read_back {
-                runs(rows.values().copied())
-            } else {
-                Vec::new()
-            };
-            match self.send(
-                target,
-                Batch {
-                    stamp: what.stamp,
-                    body,
-                    tidy: &tidy,
-                    read_back,
-                },
-            )? {
-                Sent::Applied(applied) => {
-                    let replies = applied.replies.get(..checks).unwrap_or_default();
-                    let missing = |reply| !found_and_deleted(reply);
-                    let suspect = !checked || replies.iter().step_by(2).any(missing);
-                    return Ok(Settled::Applied {
-                        rows,
-                        applied,
-                        suspect,
-                    });
-                }
-                Sent::Stamped => return Ok(Settled::Stamped),
-                Sent::Refused { request, .. } if request < checks => continue,
-                Sent::Refused { error, .. } => return Err(error),
+            let known = (guard, guard_row);
+            if let Some(settled) = self.change(target, what, rows, known, &requests, sentinels)? {
+                return Ok(settled);
             }
         }
         Err(Error::Unsettled("rows kept moving".into()))
+    }
+
+    /// `None` where an anchor does not stand where it should.
+    fn change(
+        &self,
+        target: &Target,
+        what: &AtAnchors,
+        rows: BTreeMap<MetadataId, u32>,
+        (guard, guard_row): (MetadataId, u32),
+        requests: &impl Fn(&BTreeMap<MetadataId, u32>) -> Vec<Request>,
+        sentinels: &[MetadataId],
+    ) -> Result<Option<Settled>, Error> {
+        let checked = self.capabilities().anchor_checks != Answered::No;
+        let mut body: Vec<Request> = Vec::new();
+        if checked {
+            body.extend(asserted(target.sheet_id, guard, guard_row));
+            for (anchor, row) in &rows {
+                body.extend(match what.drops {
+                    true => asserted_at_last(target.sheet_id, *anchor, *row),
+                    false => asserted(target.sheet_id, *anchor, *row),
+                });
+            }
+        }
+        let checks = body.len();
+        body.extend(requests(&rows));
+        let spent: Vec<MetadataId> = match what.drops {
+            true => rows.keys().copied().collect(),
+            false => Vec::new(),
+        };
+        let tidy: Vec<MetadataId> = what
+            .tidy
+            .iter()
+            .chain(sentinels)
+            .chain(&spent)
+            .copied()
+            .collect();
+        let read_back = if what.read_back {
+            runs(rows.values().copied())
+        } else {
+            Vec::new()
+        };
+        match self.send(
+            target,
+            Batch {
+                stamp: what.stamp,
+                body,
+                tidy: &tidy,
+                read_back,
+                images: what.images.clone(),
+            },
+        )? {
+            Sent::Applied(applied) => {
+                let replies = applied.replies.get(..checks).unwrap_or_default();
+                let missing = |reply| !found_and_deleted(reply);
+                let suspect = !checked || replies.iter().step_by(2).any(missing);
+                Ok(Some(Settled::Applied {
+                    rows,
+                    applied,
+                    suspect,
+                }))
+            }
+            Sent::Stamped => Ok(Some(Settled::Stamped)),
+            Sent::Refused { request, .. } if request < checks => Ok(None),
+            Sent::Refused { error, .. } => Err(error),
+        }
     }
 
     /// Put a sentinel on the tab's last row; `None` where that row is not there any more.
@@ -274,18 +388,6 @@ impl Session {
             .into_iter()
             .map(|matched| matched.developer_metadata.metadata_id)
             .collect())
-    }
-
-    /// Which of these anchors a write by filter can name, where naming one without a row refuses the whole write.
-    pub(super) fn standing(
-        &self,
-        target: &Target,
-        anchors: &[MetadataId],
-    ) -> Result<Option<HashSet<MetadataId>>, Error> {
-        match self.capabilities().missing_anchor {
-            Missing::Refused => Ok(Some(self.find(target, anchors)?.into_keys().collect())),
-            _ => Ok(None),
-        }
     }
 }
 
@@ -327,6 +429,15 @@ pub(super) fn asserted(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Reque
         },
         anchored(sheet_id, anchor, row),
     ]
+}
+
+/// The same for an anchor that the batch drops: creating it anywhere checks that it is not elsewhere, and this is shorter.
+fn asserted_at_last(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request> {
+    let mut requests = asserted(sheet_id, anchor, row);
+    if let Some(Request::CreateDeveloperMetadata { developer_metadata }) = requests.last_mut() {
+        developer_metadata.location = Location::SheetId(sheet_id);
+    }
+    requests
 }
 
 /// Whether the first half of an [`asserted`] found its anchor.

@@ -7,28 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "snake_case")]
 pub struct Capabilities {
-    /// `null` in a write through an anchor.
-    pub nulls: Nulls,
-    /// A write through an anchor whose row is gone.
-    pub missing_anchor: Missing,
     /// Deletion of metadata that is not there.
     pub missing_metadata: Missing,
     /// Whether a structural batch can answer with the cells as they are after it.
     pub cells_in_answer: Answered,
-    /// Whether a batch can be made to depend on where an anchor stands. Where it cannot, rows that are deleted at the same moment
-    /// as a person moves them are reported as suspect.
+    /// Whether a batch can be made to depend on where an anchor stands. Where it cannot, a write may go to a row that
+    /// a person moves at the same moment: then only the images tell.
     pub anchor_checks: Answered,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Nulls {
-    #[default]
-    Unknown,
-    /// The cell stays as it is.
-    Skipped,
-    /// The cell is emptied: writes must name runs of cells instead.
-    Cleared,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

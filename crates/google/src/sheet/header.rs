@@ -6,7 +6,7 @@ use engine::value::Cell;
 
 use super::room::Growth;
 use super::structure::{Batch, Sent};
-use super::write::cell_runs;
+use super::write::cell_blocks;
 use super::{Session, Tab, Target};
 use crate::error::Error;
 use crate::requests::{CellData, CellFormat, Dimension, GridRange, NumberFormat, Request};
@@ -36,7 +36,7 @@ impl Session {
             .iter()
             .map(|(column, text)| (*column, Cell::Text(text.clone())))
             .collect();
-        body.extend(cell_runs(target.sheet_id, row, &cells));
+        body.extend(cell_blocks(target.sheet_id, &[(row, &cells)]));
         let headed = |column: &u32| written.iter().any(|(written, _)| written == column);
         for (column, kind) in kinds {
             let format = number_format(*kind);

@@ -4,9 +4,9 @@
 //! row through inserts, deletes, moves and sorts [LIVE]. The one thing addressed by position is what is read back right after a
 //! structural batch, where the engine checks keys.
 //!
-//! Nobody has measured these, so none of them is taken for granted: `null` in a write through an anchor, an anchor whose row is gone,
-//! deleting metadata that is not there, cells in a structural answer, checking an anchor inside a batch ([`Capabilities`] says what
-//! the service does, each has another way); the range echoed for a whole tab (the tab's properties are asked for); a batch whose
+//! Nobody has measured these, so none of them is taken for granted: deleting metadata that is not there, cells in a structural
+//! answer, checking an anchor inside a batch ([`Capabilities`] says what the service does, each has another way); whether copying
+//! cells leaves out rows that a filter hides (an image whose key is not the row's is none); the range echoed for a whole tab (the tab's properties are asked for); a batch whose
 //! answer names a title that is gone (it is sent again under its stamp).
 
 mod anchors;
@@ -14,6 +14,7 @@ mod capability;
 mod columns;
 mod examine;
 mod header;
+mod images;
 mod need;
 mod notes;
 mod probe;
@@ -24,10 +25,13 @@ mod structure;
 mod tidy;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine::effect::{Failure, SheetEffect, SheetOutcome};
+
+use anchors::{Sentinel, Tagged};
+use images::images_id;
 
 use crate::answers;
 use crate::client::Client;
@@ -35,9 +39,10 @@ use crate::error::{Context, Error, Purpose};
 use crate::requests::{BatchUpdate, GridProperties, Request, SheetProperties};
 
 pub use anchors::{ANCHOR_KEY, STAMP_KEY};
-pub use capability::{Answered, Capabilities, Missing, Nulls};
+pub use capability::{Answered, Capabilities, Missing};
 pub use columns::COLUMN_KEY;
 pub use examine::{Finding, Patient};
+pub use images::IMAGES_TITLE;
 pub use notes::NOTE_PREFIX;
 pub use room::{MOST_CELLS, MOST_COLUMNS};
 
@@ -60,7 +65,7 @@ pub struct Overview {
     /// An IANA name.
     pub time_zone: String,
     pub locale: String,
-    /// In the order shown.
+    /// In the order shown; without those in which we keep images.
     pub tabs: Vec<Tab>,
 }
 
@@ -87,6 +92,10 @@ pub struct Session {
 struct State {
     tabs: HashMap<(String, i32), Tab>,
     capabilities: Capabilities,
+    /// The last sentinels, oldest first.
+    sentinels: VecDeque<Sentinel>,
+    /// Tabs that no images can be kept of.
+    without_images: HashSet<(String, i32)>,
     /// Metadata of ours that is of no more use, to be dropped with the next structural batch.
     litter: tidy::Litter,
     /// Internal errors in a row, by spreadsheet.
@@ -118,16 +127,40 @@ impl Session {
     pub fn perform(&self, target: &Target, effect: &SheetEffect) -> Result<SheetOutcome, Failure> {
         let (purpose, outcome) = match effect {
             SheetEffect::Read => (Purpose::Read, self.read(target)),
-            SheetEffect::Tag { rows, tidy } => (Purpose::Write, self.tag(target, rows, tidy)),
-            SheetEffect::Write { rows } => (Purpose::Write, self.write(target, rows)),
+            SheetEffect::Tag {
+                rows,
+                sentinel,
+                tidy,
+            } => (Purpose::Write, self.tag(target, rows, *sentinel, tidy)),
+            SheetEffect::Write {
+                rows,
+                sentinel,
+                images,
+                stamp,
+            } => (
+                Purpose::Write,
+                self.write(target, rows, *sentinel, images, stamp),
+            ),
+            SheetEffect::Images => (Purpose::Read, self.read_images(target)),
             SheetEffect::Insert {
                 at,
                 rows,
                 stamp,
                 tidy,
             } => (Purpose::Write, self.insert(target, *at, rows, stamp, tidy)),
-            SheetEffect::Delete { rows, stamp, tidy } => {
-                (Purpose::Write, self.delete(target, rows, stamp, tidy))
+            SheetEffect::Delete {
+                rows,
+                sentinel,
+                images,
+                stamp,
+                tidy,
+            } => {
+                let anchors = Tagged {
+                    rows,
+                    sentinel: *sentinel,
+                };
+                let deleted = self.delete(target, &anchors, images, stamp, tidy);
+                (Purpose::Write, deleted)
             }
             SheetEffect::WriteHeader {
                 row,
@@ -232,11 +265,17 @@ impl Session {
             .map(|sheet| sheet.properties)
             .collect();
         sheets.sort_by_key(|sheet| sheet.index);
-        let tabs: Vec<Tab> = sheets.into_iter().map(Tab::from).collect();
-        self.state().tabs.retain(|(of, _), _| of != spreadsheet_id);
+        let mut tabs: Vec<Tab> = sheets.into_iter().map(Tab::from).collect();
+        let mut state = self.state();
+        state.tabs.retain(|(of, _), _| of != spreadsheet_id);
         for tab in &tabs {
-            self.remember(spreadsheet_id, tab.clone());
+            let place = (spreadsheet_id.to_owned(), tab.sheet_id);
+            state.tabs.insert(place, tab.clone());
         }
+        drop(state);
+        // Ours are nobody's business.
+        let ids: HashSet<i32> = tabs.iter().map(|tab| images_id(tab.sheet_id)).collect();
+        tabs.retain(|tab| !ids.contains(&tab.sheet_id));
         let properties = spreadsheet.properties;
         Ok(Overview {
             title: properties.title,

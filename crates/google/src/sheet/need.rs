@@ -2,7 +2,8 @@
 
 use engine::effect::SheetEffect;
 
-use super::{Missing, Nulls, Session, Target};
+use super::images::images_id;
+use super::{Missing, Session, Target};
 use crate::governor::Need;
 
 impl Session {
@@ -13,6 +14,9 @@ impl Session {
         let known = &state.capabilities;
         let tab = (target.spreadsheet_id.clone(), target.sheet_id);
         let unseen = u32::from(!state.tabs.contains_key(&tab));
+        let images = (target.spreadsheet_id.clone(), images_id(target.sheet_id));
+        let made = state.tabs.contains_key(&images) || state.without_images.contains(&tab);
+        let unmade = u32::from(!made);
         // Where deleting what is not there refuses a batch, what is to be dropped with it is looked up first.
         let looked_up = u32::from(known.missing_metadata == Missing::Refused);
         let batches = |reads: u32, writes: u32| Need {
@@ -24,12 +28,8 @@ impl Session {
             // Where the answer shows no cells, the header is read and the tags are looked for.
             SheetEffect::TagColumns { .. } => batches(2 + unseen, 1),
             SheetEffect::Tag { .. } | SheetEffect::Insert { .. } => batches(unseen, 1),
-            SheetEffect::Write { .. } if known.nulls == Nulls::Cleared => batches(1 + unseen, 2),
-            SheetEffect::Write { .. } => Need {
-                reads: u32::from(known.missing_anchor == Missing::Refused),
-                writes: 1,
-            },
-            SheetEffect::Delete { .. } => batches(1 + unseen, 2),
+            SheetEffect::Write { .. } | SheetEffect::Delete { .. } => batches(0, 1 + unmade),
+            SheetEffect::Images => Need::READ,
             SheetEffect::WriteHeader { .. } => batches(1, 1),
             SheetEffect::Annotate { .. } => batches(3 + unseen, 2),
             SheetEffect::Claim { .. } => batches(0, 1),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use engine::effect::{MetadataId, Note, SheetOutcome};
 
-use super::anchors::{AtAnchors, Settled};
+use super::anchors::{AtAnchors, Guard, Settled};
 use super::structure::runs;
 use super::{Session, Target};
 use crate::answers;
@@ -47,10 +47,12 @@ impl Session {
         anchors.sort_unstable();
         anchors.dedup();
         let what = AtAnchors {
-            anchors: &anchors,
+            anchors: Guard::Anchors(&anchors),
             stamp: None,
             tidy: &[],
             read_back: false,
+            images: None,
+            drops: false,
         };
         let settled = self.at_anchors(target, &what, |rows| {
             // Only where the row stands as it stood before the notes were read: what was read may be another row's.

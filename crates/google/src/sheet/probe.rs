@@ -5,14 +5,11 @@ use engine::value::Cell;
 
 use super::anchors::{anchored, asserted, found_and_deleted};
 use super::structure::{Batch, Sent, runs};
-use super::write::cell_runs;
-use super::{Answered, Capabilities, Missing, NEW_TAB, Nulls, Session, Tab, Target, tidy};
+use super::write::cell_blocks;
+use super::{Answered, Capabilities, Missing, NEW_TAB, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Purpose};
-use crate::requests::{
-    BatchUpdate, DataFilter, DataFilterValues, DimensionRange, GridProperties, Request,
-    Sent as SentCell, SheetProperties, WriteValues,
-};
+use crate::requests::{BatchUpdate, GridProperties, Request, SheetProperties};
 
 /// What the scratch tabs' titles begin with.
 const TITLE: &str = "sheet_sync probe ";
@@ -69,22 +66,18 @@ impl Session {
     }
 
     fn try_all(&self, target: &Target) -> Result<Option<Capabilities>, Error> {
-        let (stays, goes) = (
+        let (stays, absent) = (
             fastrand::i32(1..=i32::MAX / 2),
             fastrand::i32(i32::MAX / 2 + 1..=i32::MAX),
         );
         let row: Vec<(u32, Cell)> = (0..3)
             .map(|column| (column, Cell::Text("before".into())))
             .collect();
-        let mut body: Vec<Request> = [1, 2]
-            .iter()
-            .flat_map(|at| cell_runs(target.sheet_id, *at, &row))
-            .collect();
+        let mut body = cell_blocks(target.sheet_id, &[(1, &row)]);
         body.push(anchored(target.sheet_id, stays, 1));
-        body.push(anchored(target.sheet_id, goes, 2));
         let batch = Batch {
             body,
-            read_back: runs([1, 2]),
+            read_back: runs([1]),
             ..Batch::default()
         };
         let shown = match self.send(target, batch)? {
@@ -106,15 +99,13 @@ impl Session {
             Err(error) => return Err(error),
         }
         Ok(Some(Capabilities {
-            cells_in_answer: if shown.contains_key(&2) {
+            cells_in_answer: if shown.contains_key(&1) {
                 Answered::Yes
             } else {
                 Answered::No
             },
             anchor_checks: self.try_anchor_checks(target, stays)?,
-            nulls: self.try_nulls(target, stays)?,
-            missing_anchor: self.try_missing_anchor(target, stays, goes)?,
-            missing_metadata: self.try_missing_metadata(target, goes)?,
+            missing_metadata: self.try_missing_metadata(target, absent)?,
         }))
     }
 
@@ -130,36 +121,6 @@ impl Session {
         Ok(if refuses { Answered::Yes } else { Answered::No })
     }
 
-    fn try_nulls(&self, target: &Target, anchor: MetadataId) -> Result<Nulls, Error> {
-        self.put(target, &[anchor])?;
-        let row = self.read_anchored(target, &[anchor])?.into_iter().next();
-        let cells = row
-            .ok_or_else(|| Error::Unreadable("an anchor was not found".into()))?
-            .cells;
-        match cells.first() {
-            Some(Cell::Text(text)) if text == "before" => Ok(Nulls::Skipped),
-            _ => Ok(Nulls::Cleared),
-        }
-    }
-
-    fn try_missing_anchor(
-        &self,
-        target: &Target,
-        stays: MetadataId,
-        goes: MetadataId,
-    ) -> Result<Missing, Error> {
-        let range = DimensionRange::rows(target.sheet_id, 2, 3);
-        let update = BatchUpdate::of(vec![Request::DeleteDimension { range }]);
-        let _: answers::BatchUpdate = self.client.post(
-            Purpose::Write,
-            &target.spreadsheet_id,
-            ":batchUpdate",
-            "spreadsheetId",
-            &update,
-        )?;
-        refused_or_ignored(self.put(target, &[stays, goes]))
-    }
-
     fn try_missing_metadata(&self, target: &Target, gone: MetadataId) -> Result<Missing, Error> {
         let update = BatchUpdate::of(vec![tidy::deletion(gone)]);
         let deleted: Result<answers::BatchUpdate, Error> = self.client.post(
@@ -170,30 +131,6 @@ impl Session {
             &update,
         );
         refused_or_ignored(deleted.map(drop))
-    }
-
-    /// Write the third cell of each row and leave the two before it alone.
-    fn put(&self, target: &Target, anchors: &[MetadataId]) -> Result<(), Error> {
-        let cells = vec![
-            SentCell::Untouched,
-            SentCell::Untouched,
-            SentCell::Cell(Cell::Text("after".into())),
-        ];
-        let data = anchors.iter().map(|anchor| DataFilterValues {
-            data_filter: DataFilter::metadata(*anchor),
-            major_dimension: "ROWS",
-            values: vec![cells.clone()],
-        });
-        let body = WriteValues::new(data.collect());
-        let suffix = "/values:batchUpdateByDataFilter";
-        let _: answers::WrittenValues = self.client.post(
-            Purpose::Write,
-            &target.spreadsheet_id,
-            suffix,
-            "responses(updatedCells)",
-            &body,
-        )?;
-        Ok(())
     }
 
     fn remove_tab(&self, spreadsheet_id: &str, tab: &Tab) -> Result<(), Error> {

@@ -55,8 +55,23 @@ impl Session {
     }
 
     fn check_room_anew(&self, target: &Target, growth: Growth) -> Result<(), Error> {
-        let tabs = self.overview(&target.spreadsheet_id)?.tabs;
+        self.overview(&target.spreadsheet_id)?;
+        let tabs = self.known_tabs(&target.spreadsheet_id);
         growth.check(&tabs, target.sheet_id)
+    }
+
+    /// Whether a tab of this size may be added, as far as is remembered.
+    pub(super) fn has_room_for_tab(&self, target: &Target, rows: u32, columns: u32) -> bool {
+        let cells = |tab: &Tab| u64::from(tab.rows) * u64::from(tab.columns);
+        let known = self.known_tabs(&target.spreadsheet_id);
+        let there: u64 = known.iter().map(cells).sum();
+        there + u64::from(rows) * u64::from(columns) <= MOST_CELLS
+    }
+
+    /// Whether a tab may grow, as far as is remembered.
+    pub(super) fn has_room(&self, spreadsheet_id: &str, sheet_id: i32, growth: Growth) -> bool {
+        let tabs = self.known_tabs(spreadsheet_id);
+        growth.check(&tabs, sheet_id).is_ok()
     }
 
     fn known_tabs(&self, spreadsheet_id: &str) -> Vec<Tab> {

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use engine::effect::{Deleted, MetadataId, SheetOutcome, Stamp, TagRow};
+use engine::effect::{Deleted, Images, MetadataId, SheetOutcome, Stamp};
 use engine::value::Cell;
 
-use super::anchors::{AtAnchors, Settled};
+use super::anchors::{AtAnchors, Guard, Settled, Tagged};
 use super::room::Growth;
 use super::structure::{Batch, Sent, joined};
+use super::write::ascending;
 use super::{Session, Target};
 use crate::error::Error;
 use crate::requests::{
@@ -49,9 +50,13 @@ impl Session {
             body,
             tidy,
             read_back: vec![new.clone()],
+            images: None,
         };
         let applied = match self.send(target, batch)? {
-            Sent::Applied(applied) => applied,
+            Sent::Applied(applied) => {
+                self.sentinels_moved(target, at, count);
+                applied
+            }
             Sent::Stamped => return self.stamped_outcome(target, stamp),
             Sent::Refused { error, .. } => {
                 return Err(self.for_want_of_room(target, growth, error));
@@ -81,11 +86,12 @@ impl Session {
     pub(super) fn delete(
         &self,
         target: &Target,
-        rows: &[TagRow],
+        tagged: &Tagged,
+        images: &Images,
         stamp: &Stamp,
         tidy: &[MetadataId],
     ) -> Result<SheetOutcome, Error> {
-        let anchors: Vec<MetadataId> = rows.iter().map(|tag| tag.anchor).collect();
+        let anchors: Vec<MetadataId> = tagged.rows.iter().map(|tag| tag.anchor).collect();
         // Anchors go with their rows; dropping them as well would refuse the batch where what is not there cannot be dropped.
         let going: HashSet<MetadataId> = anchors.iter().copied().collect();
         let tidy: Vec<MetadataId> = tidy
@@ -93,47 +99,72 @@ impl Session {
             .copied()
             .filter(|id| !going.contains(id))
             .collect();
-        let what = AtAnchors {
-            anchors: &anchors,
-            stamp: Some(stamp),
-            tidy: &tidy,
-            read_back: false,
-        };
         let tab = self.tab(target)?;
-        let settled = self.at_anchors(target, &what, |rows| {
-            let mut places: Vec<u32> = rows.values().copied().collect();
-            places.sort_unstable();
-            places.dedup();
-            let mut requests = Vec::new();
-            // Google refuses to delete all rows that are not frozen [CODE].
-            if places.len() as u64 + u64::from(tab.frozen_rows) >= u64::from(tab.rows) {
-                requests.push(Request::AppendDimension {
-                    sheet_id: target.sheet_id,
-                    dimension: Dimension::Rows,
-                    length: 1,
-                });
-            }
-            // Bottom-up: each deletion moves what is below it.
-            requests.extend(joined(&places, 0).into_iter().rev().map(|run| {
-                Request::DeleteDimension {
-                    range: DimensionRange::rows(target.sheet_id, run.start, run.end),
+        // Whole rows, so that one that must come back comes with all its cells.
+        let width = tab.columns;
+        self.with_images(target, images, width, anchors.len(), |place| {
+            let what = AtAnchors {
+                anchors: Guard::Tagged(*tagged),
+                stamp: Some(stamp),
+                tidy: &tidy,
+                read_back: false,
+                images: place.map(|place| place.rows.clone()),
+                drops: false,
+            };
+            let settled = self.at_anchors(target, &what, |rows| {
+                let places = ascending(rows);
+                let mut requests = Vec::new();
+                if let Some(place) = place {
+                    requests.extend(place.cleared());
+                    requests.extend(place.before(target.sheet_id, &places, stamp));
                 }
-            }));
-            requests
-        })?;
-        match settled {
-            // An anchor that is nowhere went with its row: what was asked for has happened already.
-            Settled::Applied { suspect, .. } => Ok(SheetOutcome::Deleted(Deleted {
-                gone: anchors,
-                suspect,
-                ..Deleted::default()
-            })),
-            Settled::NoneLeft => Ok(SheetOutcome::Deleted(Deleted {
-                gone: anchors,
-                ..Deleted::default()
-            })),
-            Settled::Stamped => self.stamped_outcome(target, stamp),
-        }
+                // Google refuses to delete all rows that are not frozen [CODE].
+                if places.len() as u64 + u64::from(tab.frozen_rows) >= u64::from(tab.rows) {
+                    requests.push(Request::AppendDimension {
+                        sheet_id: target.sheet_id,
+                        dimension: Dimension::Rows,
+                        length: 1,
+                    });
+                }
+                // Bottom-up: each deletion moves what is below it.
+                requests.extend(joined(&places, 0).into_iter().rev().map(|run| {
+                    Request::DeleteDimension {
+                        range: DimensionRange::rows(target.sheet_id, run.start, run.end),
+                    }
+                }));
+                requests
+            })?;
+            match settled {
+                // Nobody saw the answer.
+                Settled::Applied { applied, .. } if applied.replies.is_empty() => {
+                    self.stamped_outcome(target, stamp)
+                }
+                // An anchor that is nowhere went with its row: what was asked for has happened already.
+                Settled::Applied {
+                    suspect,
+                    rows,
+                    mut applied,
+                } => {
+                    let mut before = place
+                        .map(|place| place.shown(&mut applied, &ascending(&rows)))
+                        .unwrap_or_default();
+                    let before = rows
+                        .into_iter()
+                        .filter_map(|(anchor, row)| Some((anchor, before.remove(&row)?)));
+                    Ok(SheetOutcome::Deleted(Deleted {
+                        gone: anchors.clone(),
+                        suspect,
+                        before: before.collect(),
+                        ..Deleted::default()
+                    }))
+                }
+                Settled::NoneLeft => Ok(SheetOutcome::Deleted(Deleted {
+                    gone: anchors.clone(),
+                    ..Deleted::default()
+                })),
+                Settled::Stamped => self.stamped_outcome(target, stamp),
+            }
+        })
     }
 }
 

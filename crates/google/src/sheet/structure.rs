@@ -7,6 +7,7 @@ use engine::effect::{MetadataId, SheetOutcome, Stamp};
 use engine::value::Cell;
 
 use super::anchors::STAMP_KEY;
+use super::images::images_id;
 use super::{Missing, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Part, Purpose, Refusal};
@@ -26,6 +27,8 @@ pub(super) struct Batch<'a> {
     pub tidy: &'a [MetadataId],
     /// Rows (half-open) to read back as they are after the batch.
     pub read_back: Vec<Range<u32>>,
+    /// Rows of the tab of images to read back.
+    pub images: Option<Range<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub(super) struct Applied {
     pub replies: Vec<answers::Reply>,
     /// The cells read back, by row; rows without a value are absent.
     pub rows: HashMap<u32, Vec<Cell>>,
+    /// The same of the tab of images.
+    pub images: HashMap<u32, Vec<Cell>>,
 }
 
 #[derive(Debug)]
@@ -46,6 +51,11 @@ pub(super) enum Sent {
         request: usize,
         error: Error,
     },
+}
+
+struct ReadBack<'a> {
+    rows: &'a [Range<u32>],
+    images: Option<Range<u32>>,
 }
 
 struct Posted {
@@ -96,7 +106,11 @@ impl Session {
         }
         let mut update = BatchUpdate::of(requests);
         update.include_spreadsheet_in_response = true;
-        let mut posted = self.post_reading_back(target, &mut update, &batch.read_back);
+        let read_back = ReadBack {
+            rows: &batch.read_back,
+            images: batch.images,
+        };
+        let mut posted = self.post_reading_back(target, &mut update, &read_back);
         if let Err(error) = &posted.answer
             && refused_part(error).is_some_and(|request| request >= body.end)
         {
@@ -107,7 +121,7 @@ impl Session {
             if update.requests.is_empty() {
                 return Ok(Sent::Applied(Applied::default()));
             }
-            posted = self.post_reading_back(target, &mut update, &batch.read_back);
+            posted = self.post_reading_back(target, &mut update, &read_back);
         }
         let error = match posted.answer {
             Ok(answer) => return Ok(Sent::Applied(self.applied(target, answer, body))),
@@ -129,20 +143,22 @@ impl Session {
         &self,
         target: &Target,
         update: &mut BatchUpdate,
-        rows: &[Range<u32>],
+        read_back: &ReadBack,
     ) -> Posted {
         let once = |answer| Posted {
             answer,
             twice: false,
         };
-        if rows.is_empty() {
+        if read_back.rows.is_empty() && read_back.images.is_none() {
             return once(self.post_batch(target, update));
         }
         update.response_include_grid_data = true;
         let named = |tab: Tab| {
-            rows.iter()
-                .map(|rows| range::rows(&tab.title, rows.start, rows.end))
-                .collect()
+            let rows = read_back.rows.iter();
+            let rows = rows.map(|rows| range::rows(&tab.title, rows.start, rows.end));
+            let images = self.images_tab(target).zip(read_back.images.as_ref());
+            let images = images.map(|(tab, rows)| range::rows(&tab.title, rows.start, rows.end));
+            rows.chain(images).collect()
         };
         match self.tab(target) {
             Ok(tab) => update.response_ranges = named(tab),
@@ -219,13 +235,19 @@ impl Session {
         answer: answers::BatchUpdate,
         body: Range<usize>,
     ) -> Applied {
-        let mut rows = HashMap::new();
+        let mut shown = Applied::default();
         // A title that brings no tab of ours back is somebody else's by now.
         self.forget_tab(target);
         for sheet in answer.updated_spreadsheet.sheets {
-            if sheet.properties.sheet_id != target.sheet_id || sheet.properties.title.is_empty() {
+            let is_target = sheet.properties.sheet_id == target.sheet_id;
+            let is_images = sheet.properties.sheet_id == images_id(target.sheet_id);
+            if sheet.properties.title.is_empty() || !(is_target || is_images) {
                 continue;
             }
+            let rows = match is_target {
+                true => &mut shown.rows,
+                false => &mut shown.images,
+            };
             self.remember(&target.spreadsheet_id, Tab::from(sheet.properties));
             for block in sheet.data {
                 let indent = block.start_column as usize;
@@ -236,13 +258,13 @@ impl Session {
                 }
             }
         }
-        let replies = answer
+        shown.replies = answer
             .replies
             .into_iter()
             .skip(body.start)
             .take(body.len())
             .collect();
-        Applied { replies, rows }
+        shown
     }
 
     pub(super) fn claim(&self, target: &Target, stamp: &Stamp) -> Result<SheetOutcome, Error> {

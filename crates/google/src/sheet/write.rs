@@ -1,233 +1,165 @@
-//! Writing cells through anchors.
+//! Writing cells of tagged rows: guard, image and cells in one batch.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use engine::effect::{AnchoredRow, MetadataId, SheetOutcome};
+use engine::effect::{AnchoredRow, Images, MetadataId, SheetOutcome, Stamp, TagRow, WrittenRow};
 use engine::value::Cell;
 
-use super::anchors::{AtAnchors, Settled};
+use super::anchors::{AtAnchors, Guard, Settled, Tagged};
 use super::rows::sendable;
-use super::{Missing, Nulls, Session, Target};
-use crate::answers;
-use crate::error::{Error, Purpose};
-use crate::range;
-use crate::requests::{
-    CellData, DataFilter, DataFilterValues, GridCoordinate, Request, RowData, Sent, WriteValues,
-};
-
-type WrittenRow = (MetadataId, Vec<(u32, Cell)>);
+use super::structure::runs;
+use super::{Session, Target};
+use crate::error::Error;
+use crate::requests::{CellData, GridCoordinate, Request, RowData};
 
 impl Session {
     pub(super) fn write(
         &self,
         target: &Target,
         rows: &[AnchoredRow],
+        sentinel: MetadataId,
+        images: &Images,
+        stamp: &Stamp,
     ) -> Result<SheetOutcome, Error> {
         sendable(rows.iter().flat_map(|row| &row.cells))?;
-        let written = match self.capabilities().nulls {
-            Nulls::Cleared => self.write_runs(target, rows)?,
-            _ => self.write_through_filters(target, rows)?,
-        };
-        Ok(SheetOutcome::Written(written))
-    }
-
-    fn write_through_filters(
-        &self,
-        target: &Target,
-        rows: &[AnchoredRow],
-    ) -> Result<Vec<WrittenRow>, Error> {
-        let anchors: Vec<MetadataId> = rows.iter().map(|row| row.anchor).collect();
-        let standing = self.standing(target, &anchors)?;
-        let error = match self.send_values(target, rows, standing.as_ref()) {
-            Ok(answer) => {
-                if standing.is_none() && answer.responses.len() < rows.len() {
-                    self.learn(|known| known.missing_anchor = Missing::Ignored);
-                }
-                return Ok(self.written(rows, answer));
-            }
-            Err(error) => error,
-        };
-        if standing.is_some()
-            || error
-                .refusal()
-                .is_none_or(|refusal| refusal.http_status != 400)
-        {
-            return Err(error);
-        }
-        // Refused for a row that is gone, or for what the rows hold? Only the former is mended by leaving it out.
-        let standing: HashSet<MetadataId> = self.find(target, &anchors)?.into_keys().collect();
-        if standing.len() == anchors.len() {
-            return Err(error);
-        }
-        let answer = self.send_values(target, rows, Some(&standing))?;
-        self.learn(|known| known.missing_anchor = Missing::Refused);
-        Ok(self.written(rows, answer))
-    }
-
-    fn send_values(
-        &self,
-        target: &Target,
-        rows: &[AnchoredRow],
-        standing: Option<&HashSet<MetadataId>>,
-    ) -> Result<answers::WrittenValues, Error> {
-        let stands =
-            |row: &&AnchoredRow| standing.is_none_or(|standing| standing.contains(&row.anchor));
-        let data: Vec<DataFilterValues> =
-            rows.iter().filter(stands).filter_map(values_of).collect();
-        if data.is_empty() {
-            return Ok(answers::WrittenValues::default());
-        }
-        let fields = "responses(updatedRange,updatedCells,dataFilter(developerMetadataLookup(metadataId)),updatedData(range,values))";
-        self.client.post(
-            Purpose::Write,
-            &target.spreadsheet_id,
-            "/values:batchUpdateByDataFilter",
-            fields,
-            &WriteValues::new(data),
-        )
-    }
-
-    /// What each row shows now, paired by the filter that Google echoes.
-    fn written(&self, rows: &[AnchoredRow], answer: answers::WrittenValues) -> Vec<WrittenRow> {
-        let mut by_anchor: HashMap<MetadataId, answers::WrittenRange> = answer
-            .responses
-            .into_iter()
-            .map(|response| {
-                (
-                    response.data_filter.developer_metadata_lookup.metadata_id,
-                    response,
-                )
+        let tags: Vec<TagRow> = rows
+            .iter()
+            .map(|row| TagRow {
+                row: row.row,
+                anchor: row.anchor,
             })
             .collect();
-        let mut written = Vec::new();
-        for row in rows {
-            let Some(response) = by_anchor.remove(&row.anchor) else {
-                continue;
-            };
-            let touched = response.updated_cells as usize;
-            if has_gap(row) && touched > 0 {
-                let nulls = if touched > row.cells.len() {
-                    Nulls::Cleared
-                } else {
-                    Nulls::Skipped
-                };
-                self.learn(|known| known.nulls = nulls);
-            }
-            written.push((row.anchor, shown(row, response)));
-        }
-        written
-    }
-
-    /// The same where `null` empties a cell: runs of cells, at rows that are checked in the same batch.
-    fn write_runs(&self, target: &Target, rows: &[AnchoredRow]) -> Result<Vec<WrittenRow>, Error> {
-        let anchors: Vec<MetadataId> = rows.iter().map(|row| row.anchor).collect();
+        let cells: BTreeMap<MetadataId, &[(u32, Cell)]> = rows
+            .iter()
+            .map(|row| (row.anchor, row.cells.as_slice()))
+            .collect();
         let what = AtAnchors {
-            anchors: &anchors,
-            stamp: None,
+            anchors: Guard::Tagged(Tagged {
+                rows: &tags,
+                sentinel,
+            }),
+            stamp: Some(stamp),
             tidy: &[],
             read_back: true,
+            images: None,
+            drops: true,
         };
-        let settled = self.at_anchors(target, &what, |places| {
-            let placed = rows
-                .iter()
-                .filter_map(|row| Some((row, *places.get(&row.anchor)?)));
-            placed
-                .flat_map(|(row, place)| cell_runs(target.sheet_id, place, &row.cells))
-                .collect()
-        })?;
-        let Settled::Applied {
-            rows: places,
-            applied,
-            ..
-        } = settled
-        else {
-            return Ok(Vec::new());
-        };
-        let mut shown = applied.rows;
-        Ok(rows
-            .iter()
-            .filter_map(|row| {
-                let cells = shown.remove(places.get(&row.anchor)?).unwrap_or_default();
-                let width = row
-                    .cells
-                    .iter()
-                    .map(|(column, _)| column + 1)
-                    .max()
-                    .unwrap_or(0);
-                Some((row.anchor, numbered(0, cells, width)))
-            })
-            .collect())
-    }
-}
-
-/// The row as an array from column 0 to its last changed cell; `None` where nothing changes.
-fn values_of(row: &AnchoredRow) -> Option<DataFilterValues> {
-    let width = row.cells.iter().map(|(column, _)| column + 1).max()?;
-    let mut values = vec![Sent::Untouched; width as usize];
-    for (column, cell) in &row.cells {
-        values[*column as usize] = Sent::Cell(cell.clone());
-    }
-    Some(DataFilterValues {
-        data_filter: DataFilter::metadata(row.anchor),
-        major_dimension: "ROWS",
-        values: vec![values],
-    })
-}
-
-fn has_gap(row: &AnchoredRow) -> bool {
-    row.cells
-        .iter()
-        .map(|(column, _)| *column as usize + 1)
-        .max()
-        .unwrap_or(0)
-        > row.cells.len()
-}
-
-fn shown(row: &AnchoredRow, response: answers::WrittenRange) -> Vec<(u32, Cell)> {
-    let width = row
-        .cells
-        .iter()
-        .map(|(column, _)| column + 1)
-        .max()
-        .unwrap_or(0);
-    let echo = range::parse(&response.updated_data.range)
-        .or_else(|| range::parse(&response.updated_range));
-    let first = echo.map_or(0, |echo| echo.first_column);
-    let cells = response
-        .updated_data
-        .values
-        .into_iter()
-        .next()
-        .unwrap_or_default();
-    numbered(first, cells.into_iter().map(answers::cell).collect(), width)
-}
-
-/// Cells with their columns; those that Google trimmed are empty.
-fn numbered(first: u32, cells: Vec<Cell>, width: u32) -> Vec<(u32, Cell)> {
-    let end = width.max(first + u32::try_from(cells.len()).unwrap_or(0));
-    (first..end)
-        .zip(cells.into_iter().chain(std::iter::repeat(Cell::Empty)))
-        .collect()
-}
-
-/// One request per run of neighbouring cells.
-pub(super) fn cell_runs(sheet_id: i32, row: u32, cells: &[(u32, Cell)]) -> Vec<Request> {
-    let mut sorted: Vec<&(u32, Cell)> = cells.iter().collect();
-    sorted.sort_by_key(|(column, _)| *column);
-    sorted
-        .chunk_by(|left, right| right.0 == left.0 + 1)
-        .filter_map(|run| {
-            let start = GridCoordinate {
-                sheet_id,
-                row_index: row,
-                column_index: run.first()?.0,
+        let settled = self.with_images(target, images, 0, rows.len(), |place| {
+            let what = AtAnchors {
+                images: place.map(|place| place.rows.clone()),
+                ..what.clone()
             };
-            let values = run.iter().map(|(_, cell)| CellData::value(cell)).collect();
-            Some(Request::UpdateCells {
-                rows: vec![RowData { values }],
-                fields: "userEnteredValue",
-                start,
-            })
+            let settled = self.at_anchors(target, &what, |rows| {
+                let at = ascending(rows);
+                let placed: Vec<(u32, &[(u32, Cell)])> = by_row(rows)
+                    .iter()
+                    .filter_map(|(row, anchor)| Some((*row, *cells.get(anchor)?)))
+                    .collect();
+                let mut requests = Vec::new();
+                if let Some(place) = place {
+                    requests.extend(place.cleared());
+                    requests.extend(place.before(target.sheet_id, &at, stamp));
+                }
+                requests.extend(cell_blocks(target.sheet_id, &placed));
+                if let Some(place) = place {
+                    requests.extend(place.after(target.sheet_id, &at));
+                }
+                requests
+            })?;
+            match settled {
+                // Nobody saw the answer.
+                Settled::Applied { applied, .. } if applied.replies.is_empty() => Ok(None),
+                Settled::Applied {
+                    rows: places,
+                    mut applied,
+                    ..
+                } => {
+                    let at = ascending(&places);
+                    let mut before = place
+                        .map(|place| place.shown(&mut applied, &at))
+                        .unwrap_or_default();
+                    let mut after = applied.rows;
+                    let expected = |(row, anchor): (&u32, &MetadataId)| {
+                        let mut cells = cells.get(anchor).copied().unwrap_or_default().iter();
+                        !after.contains_key(row) && cells.any(|(_, cell)| *cell != Cell::Empty)
+                    };
+                    if by_row(&places).iter().any(expected) {
+                        // The answer came without cells.
+                        for run in runs(at) {
+                            let read = self.read_rows(target, run.start, run.end)?;
+                            after.extend(run.zip(read));
+                        }
+                    }
+                    let rows = places.into_iter().map(|(anchor, row)| WrittenRow {
+                        anchor,
+                        row,
+                        before: before.remove(&row),
+                        after: after.remove(&row).unwrap_or_default(),
+                    });
+                    Ok(Some(rows.collect()))
+                }
+                Settled::NoneLeft => Ok(Some(Vec::new())),
+                Settled::Stamped => Ok(None),
+            }
+        })?;
+        match settled {
+            Some(written) => Ok(SheetOutcome::Written(written)),
+            None => self.stamped_outcome(target, stamp),
+        }
+    }
+}
+
+fn by_row(rows: &BTreeMap<MetadataId, u32>) -> BTreeMap<u32, MetadataId> {
+    rows.iter().map(|(anchor, row)| (*row, *anchor)).collect()
+}
+
+/// The rows where these anchors stand, each once.
+pub(super) fn ascending(rows: &BTreeMap<MetadataId, u32>) -> Vec<u32> {
+    by_row(rows).into_keys().collect()
+}
+
+/// One request per block: neighbouring rows that change in the same columns, by runs of neighbouring columns. Rows ascend.
+pub(super) fn cell_blocks<Cells: AsRef<[(u32, Cell)]>>(
+    sheet_id: i32,
+    rows: &[(u32, Cells)],
+) -> Vec<Request> {
+    let rows: Vec<(u32, BTreeMap<u32, &Cell>)> = rows
+        .iter()
+        .map(|(row, cells)| {
+            let cells = cells.as_ref().iter();
+            (*row, cells.map(|(column, cell)| (*column, cell)).collect())
         })
-        .collect()
+        .collect();
+    let alike = |one: &(u32, BTreeMap<u32, &Cell>), next: &(u32, BTreeMap<u32, &Cell>)| {
+        next.0 == one.0 + 1 && one.1.keys().eq(next.1.keys())
+    };
+    let mut requests = Vec::new();
+    for block in rows.chunk_by(alike) {
+        let Some((first, cells)) = block.first() else {
+            continue;
+        };
+        let columns: Vec<u32> = cells.keys().copied().collect();
+        for run in columns.chunk_by(|left, right| *right == left + 1) {
+            let Some(column_index) = run.first().copied() else {
+                continue;
+            };
+            let values = |cells: &BTreeMap<u32, &Cell>| RowData {
+                values: run
+                    .iter()
+                    .filter_map(|column| cells.get(column))
+                    .map(|cell| CellData::value(cell))
+                    .collect(),
+            };
+            requests.push(Request::UpdateCells {
+                rows: block.iter().map(|(_, cells)| values(cells)).collect(),
+                fields: "userEnteredValue",
+                start: GridCoordinate {
+                    sheet_id,
+                    row_index: *first,
+                    column_index,
+                },
+            });
+        }
+    }
+    requests
 }

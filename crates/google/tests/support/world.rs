@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::effect::{Failure, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow};
+use engine::effect::{
+    AnchoredRow, Deleted, Failure, Images, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp,
+    TagRow, WrittenRow,
+};
 use engine::value::Cell;
 use google::{Client, Identity, Options, ServiceAccountKey, Session, Target};
 use serde_json::{Value, json};
@@ -185,10 +188,72 @@ pub fn session(server: &Server) -> Session {
     Session::new(Client::new(identity, &options))
 }
 
+thread_local! {
+    static SENTINEL: std::cell::Cell<MetadataId> = const { std::cell::Cell::new(1_000_000) };
+}
+
+/// That of the last request that tagged.
+pub fn sentinel() -> MetadataId {
+    SENTINEL.get()
+}
+
+fn next_sentinel() -> MetadataId {
+    SENTINEL.set(sentinel() + 1);
+    sentinel()
+}
+
 pub fn tag(rows: &[(u32, MetadataId)]) -> SheetEffect {
     SheetEffect::Tag {
         rows: tag_rows(rows),
-        tidy: vec![],
+        tidy: vec![sentinel()],
+        sentinel: next_sentinel(),
+    }
+}
+
+/// Drops these anchors and the sentinel, and leaves another one.
+pub fn tidy(anchors: &[MetadataId]) -> SheetEffect {
+    SheetEffect::Tag {
+        rows: vec![],
+        tidy: [anchors, &[sentinel()]].concat(),
+        sentinel: next_sentinel(),
+    }
+}
+
+pub fn images() -> Images {
+    Images {
+        at: 0,
+        layout: vec![0, 1, 2],
+    }
+}
+
+/// The row where an anchor was tagged, the anchor, and cells for it.
+type Sent<'a> = (u32, MetadataId, &'a [(u32, Cell)]);
+
+pub fn write(rows: &[Sent], stamp: MetadataId) -> SheetEffect {
+    let rows = rows.iter().map(|(row, anchor, cells)| AnchoredRow {
+        anchor: *anchor,
+        row: *row,
+        cells: cells.to_vec(),
+    });
+    SheetEffect::Write {
+        rows: rows.collect(),
+        sentinel: sentinel(),
+        images: images(),
+        stamp: stamped(stamp),
+    }
+}
+
+pub fn written(outcome: SheetOutcome) -> Vec<WrittenRow> {
+    match outcome {
+        SheetOutcome::Written(written) => written,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn deleted(outcome: SheetOutcome) -> Deleted {
+    match outcome {
+        SheetOutcome::Deleted(deleted) => deleted,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -204,6 +269,8 @@ pub fn tag_rows(rows: &[(u32, MetadataId)]) -> Vec<TagRow> {
 pub fn delete(rows: &[(u32, MetadataId)], stamp: MetadataId) -> SheetEffect {
     SheetEffect::Delete {
         rows: tag_rows(rows),
+        sentinel: sentinel(),
+        images: images(),
         stamp: stamped(stamp),
         tidy: rows.iter().map(|(_, id)| *id).collect(),
     }
@@ -233,4 +300,43 @@ pub fn table(rows: u32) -> Value {
     };
     table.extend((1..=rows).map(row));
     Value::Array(table)
+}
+
+pub fn insert(at: u32, rows: Vec<Vec<(u32, Cell)>>, stamp: i32) -> SheetEffect {
+    SheetEffect::Insert {
+        at,
+        rows,
+        stamp: stamped(stamp),
+        tidy: vec![],
+    }
+}
+
+pub fn row(key: &str, name: &str, sum: f64) -> Vec<Cell> {
+    vec![text(key), text(name), Cell::Number(sum), Cell::Number(sum)]
+}
+
+/// What another tool sends.
+pub fn post(world: &World, body: &Value) {
+    post_as(world, &world.server.key_json, body);
+}
+
+pub fn post_as(world: &World, key: &str, body: &Value) {
+    let key = google::ServiceAccountKey::parse(key).unwrap();
+    let http = google::transport::Http::new(std::time::Duration::from_secs(5), 1 << 20);
+    let token = google::Identity::new(key).token(&http).unwrap();
+    let url = format!("{}/v4/spreadsheets/{ID}:batchUpdate", world.server.url);
+    let body = body.to_string();
+    let answer = http
+        .post(
+            &url,
+            Some(&token),
+            google::transport::Content::Json(body.as_bytes()),
+        )
+        .unwrap();
+    assert_eq!(
+        answer.status,
+        200,
+        "{}",
+        String::from_utf8_lossy(&answer.body)
+    );
 }

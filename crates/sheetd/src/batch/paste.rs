@@ -99,7 +99,7 @@ pub fn copy(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResul
         for c in rect.c0..rect.c1 {
             let (i, j) = ((r - rect.r0) % height, (c - rect.c0) % width);
             let mut from = cells[i as usize][j as usize].clone();
-            if let Some(text) = from.formula() {
+            if let Some(text) = from.formula().filter(|_| paste != Paste::Values) {
                 let (row, column) =
                     if transposed { (source.r0 + j, source.c0 + i) } else { (source.r0 + i, source.c0 + j) };
                 let moved = references::offset(text, i64::from(r) - i64::from(row), i64::from(c) - i64::from(column));

@@ -4,7 +4,7 @@ mod effects;
 
 use super::setup::{Filter, Setup, Value, key_of_row};
 use super::values::{normal, refusal};
-use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Winner};
+use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Stamp, Winner};
 use engine::mapping::Mapping;
 use engine::renames::Renames;
 use engine::value::{Base, Datum, Key, Timestamp};
@@ -51,6 +51,8 @@ pub struct Table {
     pub conflicts: Vec<ConflictLine>,
     pub problems: Vec<Problem>,
     pub history: Vec<HistoryLine>,
+    /// Batches that were announced and not declared over.
+    pub writing: Vec<Stamp>,
     /// Keys that defaults have given, and rows that the conflict function has made: values that come from no person.
     pub generated: Vec<Key>,
     pub merged: Vec<(Key, Vec<Datum>)>,
@@ -72,6 +74,7 @@ impl Table {
             conflicts: Vec::new(),
             problems: Vec::new(),
             history: Vec::new(),
+            writing: Vec::new(),
             generated: Vec::new(),
             merged: Vec::new(),
             next_key: 1000,
@@ -179,7 +182,10 @@ impl Table {
 
     /// Where the queue says that a row's key was changed: the other key.
     pub fn moved(&self, key: &Key) -> Option<Key> {
+        let is_followed =
+            |from: &Key, to: &Key| self.bases.contains_key(to) && !self.bases.contains_key(from);
         let pairs = self.renamed.iter();
+        let pairs = pairs.filter(|(_, from, to)| !is_followed(from, to));
         let renames = Renames::new(pairs.map(|(_, from, to)| (from.clone(), to.clone())));
         renames.moved(key, self.rows.contains_key(key))
     }

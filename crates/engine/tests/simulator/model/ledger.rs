@@ -58,6 +58,12 @@ pub struct Ledger {
     /// How the engine last saw the sheet, and rows of the table.
     snapshot: BTreeMap<Uid, Vec<Cell>>,
     loads: BTreeMap<Key, Vec<Datum>>,
+    /// What a batch went over that nobody had seen: to be given back.
+    pub taken: BTreeMap<(Uid, usize), Cell>,
+    /// Rows that went although nobody had seen them as they were: they may be put back as they were.
+    gone: Vec<Vec<Cell>>,
+    /// Edits of rows that went with them unseen.
+    pub fallen: BTreeMap<Key, Vec<(usize, Cell)>>,
     /// The rows that the engine put into the sheet.
     inserted: BTreeMap<Uid, Key>,
     /// Keys in the newest snapshot that the engine has.
@@ -103,12 +109,14 @@ impl Ledger {
             had: BTreeMap::new(),
             moves: BTreeMap::new(),
             calm: false,
+            taken: BTreeMap::new(),
+            gone: Vec::new(),
+            fallen: BTreeMap::new(),
         }
     }
 
     /// Compare both sides with how they stood at the last call, and book the differences on `author`.
     pub fn book(&mut self, author: Author, sides: Sides) -> Verdict {
-        self.write_off(sides);
         let table_changed = self.book_table(author, sides)?;
         let sheet_changed = self.book_sheet(author, sides)?;
         if table_changed || sheet_changed {
@@ -169,6 +177,8 @@ impl Ledger {
         self.agreed_in_sheet.clear();
         self.table_deleted.clear();
         self.sheet_deleted.clear();
+        // The extension keeps the marks of deletions under way, by which their images are found.
+        self.fallen.clear();
         self.table_edits.retain(|_, datum| datum.is_some());
         self.sheet_edits.retain(|_, cell| *cell != Cell::Empty);
     }

@@ -168,6 +168,31 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
             ));
         }
     }
+    for (key, edits) in &ledger.fallen {
+        let row = sides.table.rows.get(key);
+        let stands = |column: usize, cell: &Cell| {
+            let value = row.map(|row| ledger.stored(column, &row.values[column]));
+            value.is_some() && value == ledger.meant(column, cell)
+        };
+        let lost = |(column, cell): &&(usize, Cell)| {
+            !stands(*column, cell) && !sheet_named(sides, &ledger.names(key), *column, cell)
+        };
+        if let Some((column, cell)) = edits.iter().find(lost) {
+            return broken(format!(
+                "{cell:?}, typed into row {key:?}, column {column} of the sheet, went with the row, and no conflict line names it"
+            ));
+        }
+    }
+    let standing = keys_in_sheet(&sides.table.mapping, sides);
+    let mut uids = standing.values().flatten();
+    let gone = ledger.taken.iter().find(|((uid, column), _)| {
+        sides.table.mapping.key.contains(column) && uids.any(|other| other == uid)
+    });
+    if let Some(((uid, column), cell)) = gone {
+        return broken(format!(
+            "the key {cell:?}, typed into column {column} of row {uid} of the sheet, is overwritten"
+        ));
+    }
     for ((uid, column), cell) in &ledger.sheet_edits {
         let Some(row) = sides.tab.rows.iter().position(|row| row.uid == *uid) else {
             continue;

@@ -4,7 +4,8 @@ mod people;
 
 use super::{Verdict, broken};
 use engine::effect::{
-    ColumnTag, Deleted, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
+    AnchoredRow, ColumnTag, Deleted, Image, Images, MetadataId, SheetEffect, SheetOutcome,
+    Snapshot, Stamp, TagRow, WrittenRow,
 };
 use engine::mapping::Mapping;
 use engine::value::{Cell, Timestamp};
@@ -57,9 +58,13 @@ pub struct Tab {
     pub tags: BTreeMap<String, usize>,
     pub rows: Vec<Row>,
     anchors: BTreeMap<MetadataId, Anchor>,
+    /// Rows as they were when they were tagged, by mapped column.
+    seen: BTreeMap<MetadataId, Vec<Cell>>,
     stamps: BTreeMap<MetadataId, String>,
-    /// Cells that a write or a delete went over although they had changed since the engine looked at them through the same
-    /// anchor: Google has no compare-and-swap, so nobody can see them.
+    /// The rows that the last batches changed, as they were right before.
+    pub images: Vec<Image>,
+    /// Cells of the rows that the batch changed which are not what the engine saw when it tagged them: they are owed to whoever
+    /// typed them.
     pub unseen: Vec<(Uid, usize)>,
     /// How the engine saw those rows.
     pub mistaken: Vec<(Uid, Vec<Cell>)>,
@@ -71,8 +76,6 @@ struct Anchor {
     /// Where the row stood when it was tagged.
     place: usize,
     cycle: u32,
-    /// The row as the last answer through this anchor showed it, by mapped column.
-    seen: Vec<Cell>,
 }
 
 impl Tab {
@@ -86,7 +89,9 @@ impl Tab {
             tags: BTreeMap::new(),
             rows: Vec::new(),
             anchors: BTreeMap::new(),
+            seen: BTreeMap::new(),
             stamps: BTreeMap::new(),
+            images: Vec::new(),
             unseen: Vec::new(),
             mistaken: Vec::new(),
             next_uid: 1,
@@ -205,20 +210,31 @@ impl Tab {
     ) -> Verdict<Option<SheetOutcome>> {
         Ok(Some(match effect {
             SheetEffect::Read => SheetOutcome::Snapshot(self.read(now)),
-            SheetEffect::Tag { rows, tidy } => {
+            SheetEffect::Tag {
+                rows,
+                sentinel,
+                tidy,
+            } => {
                 self.tidy(tidy);
+                let last = TagRow {
+                    row: self.rows.len() as u32 - 1,
+                    anchor: *sentinel,
+                };
+                self.tag(&[last], cycle, now)?;
                 self.tag(rows, cycle, now)?
             }
-            SheetEffect::Write { rows } => {
-                let mut answers = Vec::new();
-                for row in rows {
-                    if let Some(answer) = self.write(row.anchor, &row.cells, cycle, now)? {
-                        answers.push((row.anchor, answer));
-                    }
+            SheetEffect::Write {
+                rows,
+                sentinel,
+                images,
+                stamp,
+            } => {
+                if let Some(taken) = self.stamp(stamp) {
+                    return Ok(Some(taken));
                 }
-                answers.reverse();
-                SheetOutcome::Written(answers)
+                SheetOutcome::Written(self.write_all(rows, *sentinel, images, stamp, cycle, now)?)
             }
+            SheetEffect::Images => SheetOutcome::Images(self.images.clone()),
             SheetEffect::Insert {
                 at,
                 rows,
@@ -240,11 +256,18 @@ impl Tab {
                 self.tidy(tidy);
                 SheetOutcome::Inserted(self.insert(at, rows, now)?)
             }
-            SheetEffect::Delete { rows, stamp, tidy } => {
+            SheetEffect::Delete {
+                rows,
+                sentinel,
+                images,
+                stamp,
+                tidy,
+            } => {
                 if let Some(taken) = self.stamp(stamp) {
                     return Ok(Some(taken));
                 }
-                let deleted = self.delete(rows, cycle, now)?;
+                self.images.truncate(images.at as usize);
+                let deleted = self.delete(rows, *sentinel, images, stamp, cycle, now)?;
                 self.tidy(tidy);
                 SheetOutcome::Deleted(deleted)
             }
@@ -331,9 +354,9 @@ impl Tab {
                     uid: self.rows[row].uid,
                     place: row,
                     cycle,
-                    seen: self.mapped(row, now),
                 },
             );
+            self.seen.insert(tag.anchor, self.mapped(row, now));
             let mut cells = (0..self.columns.len())
                 .map(|column| self.shown(row, column, now))
                 .collect();
@@ -364,26 +387,92 @@ impl Tab {
         None
     }
 
-    fn write(
+    /// Where these rows are changed. A batch names positions, and is refused as a whole where an anchor stands elsewhere; then the
+    /// anchors are looked for, and those without a row are left out. An anchor that is gone passes its check: that its row is gone
+    /// too is noticed by the sentinel, unless that came back to its place or is gone as well.
+    fn places(
+        &self,
+        rows: &[(MetadataId, u32)],
+        sentinel: MetadataId,
+        cycle: u32,
+    ) -> Verdict<Vec<(MetadataId, usize)>> {
+        let stands = |anchor: MetadataId| {
+            let known = self.anchors.get(&anchor)?;
+            Some((known, self.place_of(known)))
+        };
+        if let Some((anchor, _)) = rows
+            .iter()
+            .find(|(anchor, _)| stands(*anchor).is_some_and(|(known, _)| known.cycle != cycle))
+        {
+            return broken(format!("anchor {anchor} of an earlier cycle is used"));
+        }
+        let unmoved = stands(sentinel).is_none_or(|(known, place)| place == Some(known.place));
+        let as_tagged = rows.iter().all(|(anchor, row)| {
+            stands(*anchor).is_none_or(|(_, place)| place == Some(*row as usize))
+        });
+        let by_position = unmoved && as_tagged;
+        let place = |(anchor, row): &(MetadataId, u32)| match stands(*anchor) {
+            Some((_, place)) => Some((*anchor, place?)),
+            None if by_position => Some((*anchor, *row as usize)),
+            None => None,
+        };
+        Ok(rows
+            .iter()
+            .filter_map(place)
+            .filter(|(_, row)| *row < self.rows.len())
+            .collect())
+    }
+
+    fn write_all(
         &mut self,
-        anchor: MetadataId,
-        cells: &[(u32, Cell)],
+        rows: &[AnchoredRow],
+        sentinel: MetadataId,
+        images: &Images,
+        stamp: &Stamp,
         cycle: u32,
         now: Timestamp,
-    ) -> Verdict<Option<Vec<(u32, Cell)>>> {
-        let Some(known) = self.anchors.get(&anchor) else {
-            return Ok(None);
-        };
-        if known.cycle != cycle {
-            return broken(format!(
-                "a write goes through anchor {anchor} of an earlier cycle"
-            ));
+    ) -> Verdict<Vec<WrittenRow>> {
+        self.images.truncate(images.at as usize);
+        let tagged: Vec<(MetadataId, u32)> = rows.iter().map(|row| (row.anchor, row.row)).collect();
+        let places = self.places(&tagged, sentinel, cycle)?;
+        let mut answers = Vec::new();
+        for (anchor, place) in places {
+            let row = rows.iter().find(|row| row.anchor == anchor);
+            let cells = &row.expect("it was asked for").cells;
+            let before = self.whole(place, now);
+            self.note_unseen(place, anchor, now);
+            self.write(place, cells, now)?;
+            let after = self.whole(place, now);
+            self.images.push(Image {
+                stamp: stamp.value.clone(),
+                layout: images.layout.clone(),
+                before: before.clone(),
+                after: after.clone(),
+            });
+            answers.push(WrittenRow {
+                anchor,
+                row: place as u32,
+                before: Some(before),
+                after,
+            });
         }
-        let Some(row) = self.place_of(known) else {
-            return Ok(None);
-        };
+        for row in rows {
+            self.anchors.remove(&row.anchor);
+        }
+        answers.reverse();
+        Ok(answers)
+    }
+
+    fn whole(&self, row: usize, now: Timestamp) -> Vec<Cell> {
+        let mut cells = (0..self.columns.len())
+            .map(|column| self.shown(row, column, now))
+            .collect();
+        trim(&mut cells);
+        cells
+    }
+
+    fn write(&mut self, row: usize, cells: &[(u32, Cell)], now: Timestamp) -> Verdict {
         let uid = self.rows[row].uid;
-        self.note_unseen(row, anchor, now);
         for (column, cell) in cells {
             let column = *column as usize;
             let Some(ColumnUse::Mapped(mapped)) = self.columns.get(column).copied() else {
@@ -399,28 +488,22 @@ impl Tab {
             }
             self.rows[row].cells[column] = Content::Value(cell.clone());
         }
-        let seen = self.mapped(row, now);
-        self.anchors.get_mut(&anchor).expect("it was there").seen = seen;
-        let last = cells.iter().map(|(column, _)| *column).max().unwrap_or(0);
-        Ok(Some(
-            (0..=last)
-                .map(|column| (column, self.shown(row, column as usize, now)))
-                .collect(),
-        ))
+        Ok(())
     }
 
+    /// What changes in this row although nobody has seen it as it is.
     fn note_unseen(&mut self, row: usize, anchor: MetadataId, now: Timestamp) {
-        let Anchor { uid, seen, .. } = &self.anchors[&anchor];
-        if *uid != self.rows[row].uid {
-            return;
-        }
-        let uid = *uid;
+        let uid = self.rows[row].uid;
         let current = self.mapped(row, now);
+        // Another row that holds the very same is as good.
+        let Some(seen) = self.seen.get(&anchor).cloned() else {
+            return;
+        };
         let changed = (0..current.len()).filter(|&column| current[column] != seen[column]);
         let before = self.unseen.len();
         self.unseen.extend(changed.map(|column| (uid, column)));
         if self.unseen.len() > before {
-            self.mistaken.push((uid, seen.clone()));
+            self.mistaken.push((uid, seen));
         }
     }
 
@@ -434,7 +517,10 @@ impl Tab {
             self.insert_row(at + offset);
             for (column, cell) in cells {
                 let column = *column as usize;
-                if !matches!(self.columns.get(column), Some(ColumnUse::Mapped(_))) {
+                // A row that is put back has all its cells.
+                let is_back = |image: &Image| image.before.get(column) == Some(cell);
+                let is_mapped = matches!(self.columns.get(column), Some(ColumnUse::Mapped(_)));
+                if !is_mapped && !self.images.iter().any(is_back) {
                     return broken(format!(
                         "a new row fills column {column}, which is not mapped"
                     ));
@@ -452,38 +538,36 @@ impl Tab {
             .collect())
     }
 
-    fn delete(&mut self, rows: &[TagRow], cycle: u32, now: Timestamp) -> Verdict<Deleted> {
-        let mut deleted = Deleted::default();
-        for tag in rows {
-            let Some(known) = self.anchors.get(&tag.anchor) else {
-                deleted.gone.push(tag.anchor);
-                continue;
-            };
-            if known.cycle != cycle {
-                return broken(format!(
-                    "a delete goes through anchor {} of an earlier cycle",
-                    tag.anchor
-                ));
-            }
-            let row = self
-                .index_of(known.uid)
-                .expect("an anchor dies with its row");
-            if row == tag.row as usize {
-                deleted.gone.push(tag.anchor);
-            } else {
-                deleted.moved.push(tag.anchor);
-            }
-        }
-        for anchor in &deleted.gone {
-            let Some(row) = self
-                .anchors
-                .get(anchor)
-                .and_then(|known| self.index_of(known.uid))
-            else {
-                continue;
-            };
-            self.note_unseen(row, *anchor, now);
-            self.remove_row(row);
+    fn delete(
+        &mut self,
+        rows: &[TagRow],
+        sentinel: MetadataId,
+        images: &Images,
+        stamp: &Stamp,
+        cycle: u32,
+        now: Timestamp,
+    ) -> Verdict<Deleted> {
+        let tagged: Vec<(MetadataId, u32)> = rows.iter().map(|tag| (tag.anchor, tag.row)).collect();
+        let mut places = self.places(&tagged, sentinel, cycle)?;
+        places.sort_by_key(|(_, place)| std::cmp::Reverse(*place));
+        let mut deleted = Deleted {
+            gone: rows.iter().map(|tag| tag.anchor).collect(),
+            suspect: places
+                .iter()
+                .any(|(anchor, _)| !self.anchors.contains_key(anchor)),
+            ..Deleted::default()
+        };
+        for (anchor, place) in places {
+            let before = self.whole(place, now);
+            self.images.push(Image {
+                stamp: stamp.value.clone(),
+                layout: images.layout.clone(),
+                before: before.clone(),
+                after: Vec::new(),
+            });
+            deleted.before.push((anchor, before));
+            self.note_unseen(place, anchor, now);
+            self.remove_row(place);
         }
         Ok(deleted)
     }

@@ -5,8 +5,9 @@ use super::super::values::{canonical, refusal};
 use super::super::{Verdict, broken};
 use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
-    Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome, DirtyKey,
-    FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, Refusal, TypedText, Winner,
+    Announcement, Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome,
+    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, Refusal, TypedText,
+    Winner,
 };
 use engine::value::{Datum, Key, Timestamp};
 
@@ -31,6 +32,7 @@ impl Table {
                     .iter()
                     .map(|problem| problem.place.clone())
                     .collect(),
+                writing: self.writing.clone(),
             }),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(self.find_changed()),
             DatabaseEffect::Load { keys } => {
@@ -177,6 +179,11 @@ impl Table {
             self.problems.push(problem.clone());
         }
         self.history.extend(commit.history.iter().cloned());
+        match &commit.writing {
+            Some(Announcement::Begins(stamp)) => self.writing.push(stamp.clone()),
+            Some(Announcement::Over) => self.writing.clear(),
+            None => {}
+        }
         Ok(answers)
     }
 

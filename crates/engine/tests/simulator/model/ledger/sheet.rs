@@ -71,7 +71,13 @@ impl Ledger {
                     .and_modify(|back| *back = true);
             }
         }
+        if let Some(key) = &new_key {
+            self.fallen.remove(key);
+        }
         for (column, cell) in new.iter().enumerate() {
+            if *cell != old[column] {
+                self.taken.remove(&(uid, column));
+            }
             if self.pulled(column) || (*cell == old[column] && !retyped) {
                 continue;
             }
@@ -109,7 +115,15 @@ impl Ledger {
         everything: bool,
         sides: Sides,
     ) -> Verdict {
-        let Some(key) = key_of_cells(&self.mapping, new) else {
+        let key = key_of_cells(&self.mapping, new);
+        let back = self.gone.iter().position(|row| row == new);
+        if let Some(at) = back {
+            self.gone.remove(at);
+        }
+        let Some(key) = key else {
+            if back.is_some() {
+                return Ok(());
+            }
             return broken(format!(
                 "a row without a key is inserted in the sheet: {new:?}"
             ));
@@ -117,9 +131,13 @@ impl Ledger {
         let others = keys_in_sheet(&self.mapping, sides)
             .remove(&key)
             .unwrap_or_default();
-        if others.iter().any(|other| {
-            *other != uid && (self.inserted.get(other) == Some(&key) || self.known.contains(&key))
-        }) {
+        // A row that is put back stands as if it had never gone, be it beside another of its key.
+        if back.is_none()
+            && others.iter().any(|other| {
+                *other != uid
+                    && (self.inserted.get(other) == Some(&key) || self.known.contains(&key))
+            })
+        {
             return broken(format!(
                 "row {key:?} is inserted in the sheet, where it stands already"
             ));
@@ -137,6 +155,12 @@ impl Ledger {
         self.sheet_deleted.remove(&key);
         self.known.insert(key.clone());
         self.inserted.insert(uid, key.clone());
+        let edits = self.fallen.remove(&key).unwrap_or_default().into_iter();
+        self.sheet_edits
+            .extend(edits.map(|(column, cell)| ((uid, column), cell)));
+        if back.is_some() {
+            return Ok(());
+        }
         self.cells_explained(&key, new, &vec![Cell::Empty; new.len()], sides)
     }
 
@@ -161,8 +185,15 @@ impl Ledger {
                 let row = sides.table.rows.get(key);
                 row.is_some_and(|row| self.stored(column, &row.values[column]) == *datum)
             };
+            // After a crash what a batch went over is put back as the images show it.
+            let is_back = sides.tab.position(column).is_some_and(|at| {
+                let mut images = sides.tab.images.iter();
+                images.any(|image| image.before.get(at) == Some(cell))
+            });
             let meant = self.meant(column, cell);
-            if meant.is_none_or(|datum| !self.explained(key, column, &datum) && !held(&datum)) {
+            if !is_back
+                && meant.is_none_or(|datum| !self.explained(key, column, &datum) && !held(&datum))
+            {
                 return broken(format!(
                     "row {key:?}, column {column} of the sheet gets {cell:?}, which nobody gave it"
                 ));
@@ -173,26 +204,21 @@ impl Ledger {
 
     fn engine_deletes_from_sheet(&mut self, uid: Uid, old: &[Cell], sides: Sides) -> Verdict {
         let key = key_of_cells(&self.mapping, old);
-        let unseen = sides.tab.unseen.iter().any(|(other, _)| *other == uid);
+        if sides.tab.unseen.iter().any(|(other, _)| *other == uid) {
+            self.note_fallen(uid, key);
+            self.gone.push(old.to_vec());
+            return Ok(());
+        }
         let owed: Vec<(usize, Cell)> = (0..old.len())
             .filter_map(|column| Some((column, self.sheet_edits.remove(&(uid, column))?)))
             .collect();
         let Some(key) = key else {
-            return if unseen {
-                Ok(())
-            } else {
-                broken(format!(
-                    "a row without a key is deleted from the sheet: {old:?}"
-                ))
-            };
+            return broken(format!(
+                "a row without a key is deleted from the sheet: {old:?}"
+            ));
         };
-        let key_unseen = |column: &usize| sides.tab.unseen.contains(&(uid, *column));
-        if self.mapping.key.iter().any(key_unseen) {
-            // What a person put here between the look and the delete is gone by nobody's will.
-            self.sheet_deleted.insert(key.clone(), false);
-        }
         let renamed = sides.table.moved(&key);
-        if let Some(to) = renamed.filter(|to| !unseen && self.should_follow(&key, to, sides)) {
+        if let Some(to) = renamed.filter(|to| self.should_follow(&key, to, sides)) {
             return broken(format!(
                 "row {key:?} is deleted from the sheet with all that stands in it, and only its key was changed, to {to:?}"
             ));
@@ -202,15 +228,13 @@ impl Ledger {
             Some(row) => !sides.table.in_filter(row),
             None => row_named(sides, &self.names(&key)) || self.base_of(sides, &key).is_some(),
         };
-        // What nobody could see uses up nothing.
-        let deleted = unseen || self.table_deleted.remove(&key).is_some();
+        let deleted = self.table_deleted.remove(&key).is_some();
         if !deleted && !decided {
             return broken(format!(
                 "row {key:?} is deleted from the sheet, and nobody deleted it in the table"
             ));
         }
         if self.setup.on_table_delete != OnTableDelete::DeleteRow
-            && !unseen
             && !sides.table.rows.contains_key(&key)
         {
             return broken(format!(
@@ -218,9 +242,7 @@ impl Ledger {
             ));
         }
         match owed.first() {
-            Some((column, cell))
-                if !unseen && !sheet_named(sides, &self.names(&key), *column, cell) =>
-            {
+            Some((column, cell)) if !sheet_named(sides, &self.names(&key), *column, cell) => {
                 broken(format!(
                     "row {key:?} is deleted from the sheet, where column {column} was changed to {cell:?}, without a conflict line"
                 ))
@@ -242,28 +264,70 @@ impl Ledger {
         );
         let unseen = |column: usize| sides.tab.unseen.contains(&(uid, column));
         let key_unseen = self.mapping.key.iter().any(|&column| unseen(column));
+        let changed = (0..new.len()).filter(|&column| new[column] != old[column]);
+        let changed: Vec<usize> = changed.collect();
+        let restored = changed
+            .iter()
+            .all(|column| self.taken.get(&(uid, *column)) == Some(&new[*column]));
+        let renamed = old_key.as_ref().zip(new_key.as_ref());
+        let renamed = renamed.is_some_and(|(old, new)| self.moves.get(new) == Some(old));
+        for column in &changed {
+            self.taken.remove(&(uid, *column));
+            // Whichever row has the old key by now gets the new one.
+            let follows = renamed && self.mapping.key.contains(column);
+            if (unseen(*column) || key_unseen) && !restored && !follows {
+                self.taken.insert((uid, *column), old[*column].clone());
+            }
+        }
+        let before = old;
         let cleared = (0..new.len())
             .all(|column| new[column] == Cell::Empty || self.pulled(column) || unseen(column));
         let key = match (&old_key, &new_key) {
-            _ if key_unseen => {
-                // The row became another one between the look and the write: what was written is what its person finds there.
-                let mistaken = sides.tab.mistaken.iter().filter(|(row, _)| *row == uid);
-                let seen = mistaken.flat_map(|(_, cells)| cells.iter().enumerate());
-                for (column, cell) in seen.chain(new.iter().enumerate()) {
+            // Given back.
+            _ if restored => {
+                for column in &changed {
+                    let place = (uid, *column);
+                    if self.sheet_edits.get(&place) == Some(&old[*column]) {
+                        self.sheet_edits.insert(place, new[*column].clone());
+                    }
+                }
+                for (column, cell) in new.iter().enumerate() {
                     if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
                         self.allow(key, column, &datum);
                     }
-                    self.sheet_edits.remove(&(uid, column));
                 }
-                // A row that a person put here in that moment is gone by nobody's will: what its key loses is not ours to judge.
-                self.sheet_deleted.extend(old_key.map(|key| (key, false)));
+                let lost = old_key.filter(|key| new_key.as_ref() != Some(key));
+                self.sheet_deleted.extend(lost.map(|key| (key, false)));
                 return Ok(());
             }
+            // The row became another one between the look and the write.
+            _ if key_unseen && !renamed => {
+                if new_key.is_none() {
+                    self.note_fallen(uid, old_key);
+                    self.gone.push(old.to_vec());
+                }
+                return Ok(());
+            }
+            // So it did once more while an edit was given back.
+            (None, None) if (0..new.len()).any(unseen) => return Ok(()),
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
-            (Some(old), Some(new)) if self.moves.get(new) == Some(old) => {
+            // The row was emptied while it was given a key.
+            (Some(old), None)
+                if sides.table.generated.contains(old)
+                    && !sides.table.rows.contains_key(old)
+                    && new.iter().all(|cell| *cell == Cell::Empty) =>
+            {
+                return Ok(());
+            }
+            (Some(old), Some(new)) if renamed => {
                 self.note_renamed(uid, old.clone(), new.clone());
                 new.clone()
+            }
+            (Some(old), None) if cleared && (0..new.len()).any(unseen) => {
+                self.note_fallen(uid, Some(old.clone()));
+                self.gone.push(before.to_vec());
+                return Ok(());
             }
             (Some(old), None) if cleared && self.setup.on_table_delete == OnTableDelete::Clear => {
                 let row = sides.table.rows.get(old);
@@ -308,10 +372,13 @@ impl Ledger {
                     new[column]
                 ));
             }
-            let (Some(edit), false) = (self.sheet_edits.remove(&(uid, column)), unseen(column))
-            else {
+            let Some(edit) = self.sheet_edits.get(&(uid, column)).cloned() else {
                 continue;
             };
+            if edit == new[column] || unseen(column) {
+                continue;
+            }
+            self.sheet_edits.remove(&(uid, column));
             let same = self.meant(column, &edit).is_some()
                 && self.meant(column, &edit) == self.meant(column, &new[column]);
             if !same && !sheet_named(sides, &self.names(&key), column, &edit) {
@@ -339,18 +406,19 @@ impl Ledger {
         self.former.insert(new, old);
     }
 
-    /// Rows that became other rows between the look and the write: the engine has every reason to believe that it wrote their
-    /// cells, also where nothing came of it because they were empty already.
-    pub(super) fn write_off(&mut self, sides: Sides) {
-        for (uid, seen) in &sides.tab.mistaken {
-            let lost_its_key = self
-                .mapping
-                .key
-                .iter()
-                .any(|&column| sides.tab.unseen.contains(&(*uid, column)));
-            if let Some(key) = key_of_cells(&self.mapping, seen).filter(|_| lost_its_key) {
-                self.table_edits.retain(|(owed, _), _| *owed != key);
-            }
+    /// A row is gone or blank by our own hand that held something which nobody had seen.
+    fn note_fallen(&mut self, uid: Uid, key: Option<Key>) {
+        let of_row: Vec<(Uid, usize)> = self
+            .sheet_edits
+            .range((uid, 0)..(uid + 1, 0))
+            .map(|(place, _)| *place)
+            .collect();
+        let edits: Vec<(usize, Cell)> = of_row
+            .into_iter()
+            .filter_map(|place| Some((place.1, self.sheet_edits.remove(&place)?)))
+            .collect();
+        if let Some(key) = key.filter(|_| !edits.is_empty()) {
+            self.fallen.insert(key, edits);
         }
     }
 }

@@ -24,6 +24,7 @@ impl World {
                 | SheetEffect::FindColumns { .. }
                 | SheetEffect::Tag { .. }
                 | SheetEffect::TidyAll
+                | SheetEffect::Images
                 | SheetEffect::Claim { .. },
             ) => return Ok(()),
             Effect::Sheet(_) => true,

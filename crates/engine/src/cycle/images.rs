@@ -1,0 +1,437 @@
+//! What our writes went over that nobody had seen.
+//!
+//! Google has no compare-and-swap: a person may edit a row after it was tagged and before it is written. So a batch that overwrites
+//! or deletes keeps an image of each row as it was right before. Where that shows an edit, the edit is given back, as if our
+//! batch had been refused there, and the row goes its ordinary way: conflict, policy and all. Until everything is recorded and
+//! given back the batch stands announced with the mapping, so that whoever comes after a crash reads the images and does the same.
+
+use std::collections::HashMap;
+
+use super::header::Layout;
+use super::io::Stop;
+use super::item::Item;
+use super::memory::{NOWHERE, UNSETTLED};
+use super::run::Cycle;
+use super::snapshot::{Typed, parse, typed_key};
+use crate::effect::{AnchoredRow, MetadataId, Snapshot, WrittenRow};
+use crate::reconcile::SheetChange;
+use crate::value::{Cell, Key, Timestamp};
+
+/// How often a cycle gives back into a row that somebody is typing in at that very moment.
+const ATTEMPTS: usize = 3;
+
+/// A row where a write of ours went over an edit.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub row: u32,
+    /// What the row is called by now; `None` where it has no key.
+    pub key: Option<Key>,
+    /// Its key cells, by which it is told from others.
+    pub name: Vec<Cell>,
+    /// Mapped column, what we wrote, what had stood there.
+    pub cells: Vec<(usize, Cell, Cell)>,
+    /// Between which moments the edit was made, where that is known.
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// Readings that did not show it.
+    pub missed: u32,
+}
+
+/// A row that is gone or blank by our own hand, and held something that nobody had seen.
+#[derive(Clone, Debug)]
+pub(super) struct Fallen {
+    pub key: Option<Key>,
+    /// From column 0, as the columns stood then.
+    pub cells: Vec<Cell>,
+    pub layout: Layout,
+    /// A batch that put rows back was sent, and it is not known whether this was one of them.
+    pub maybe_back: bool,
+}
+
+impl Fallen {
+    pub fn mapped(&self) -> Vec<Cell> {
+        self.layout.mapped(&self.cells)
+    }
+
+    /// Its filled cells where their columns are now: mapped columns may have been moved among the others, which keep their order.
+    fn row(&self, now: &Layout) -> Vec<(u32, Cell)> {
+        let place =
+            |layout: &Layout, column: &u32| layout.columns.iter().position(|one| one == column);
+        let mut others = (0..).filter(|column| place(now, column).is_none());
+        let cells = (0..).zip(&self.cells).filter_map(|(column, cell)| {
+            let column = match place(&self.layout, &column) {
+                Some(mapped) => now.column(mapped),
+                None => others.next()?,
+            };
+            Some((column, cell.clone()))
+        });
+        cells.filter(|(_, cell)| *cell != Cell::Empty).collect()
+    }
+}
+
+impl Taken {
+    /// Giving back went over what we had written ourselves, in a row that got another key at that moment: nobody misses that.
+    fn without_ours(mut self, before: &Taken) -> Option<Taken> {
+        self.cells.retain(|(column, _, theirs)| {
+            let mut known = before.cells.iter();
+            !known.any(|(at, ours, _)| at == column && ours == theirs)
+        });
+        (!self.cells.is_empty()).then_some(self)
+    }
+}
+
+impl Cycle {
+    /// What of `sent` went over something else than was `seen` when the row was tagged.
+    pub(super) fn taken(
+        &self,
+        seen: &[Cell],
+        sent: &AnchoredRow,
+        written: &WrittenRow,
+    ) -> Option<Taken> {
+        let before = self.mapped(written.before.as_ref()?);
+        let after = self.mapped(&written.after);
+        let columns = self.columns_of(sent);
+        if !self.is_image(&columns, &before, &after) {
+            return None;
+        }
+        let as_seen = self.is_same_row(seen, &before);
+        let cells: Vec<(usize, Cell, Cell)> = columns
+            .into_iter()
+            .filter_map(|column| {
+                let (ours, theirs) = (after.get(column)?, before.get(column)?);
+                let unseen = !as_seen || seen.get(column) != Some(theirs);
+                (unseen && ours != theirs).then(|| (column, ours.clone(), theirs.clone()))
+            })
+            .collect();
+        (!cells.is_empty()).then(|| Taken {
+            row: written.row,
+            key: self.key_of(&after),
+            name: self.name_of(&after),
+            cells,
+            window: Some((self.tagged_at, self.io.now())),
+            missed: 0,
+        })
+    }
+
+    /// Takes note of what the write of this item went over, and returns the columns in which it did.
+    pub(super) fn note_taken(
+        &mut self,
+        item: &Item,
+        sent: &AnchoredRow,
+        written: &WrittenRow,
+    ) -> Vec<usize> {
+        if item.plan.sheet == Some(SheetChange::Clear) {
+            let fell = written
+                .before
+                .as_ref()
+                .is_some_and(|before| self.note_fallen(item, before));
+            return if fell {
+                self.columns_of(sent)
+            } else {
+                Vec::new()
+            };
+        }
+        let seen = item.cells.as_deref().unwrap_or_default();
+        let Some(taken) = self.taken(seen, sent, written) else {
+            return Vec::new();
+        };
+        let columns = taken.cells.iter().map(|(column, ..)| *column).collect();
+        self.memory.taken.push(taken);
+        self.stale |= item.row.is_none();
+        columns
+    }
+
+    /// The item's row was deleted as it was not meant to be: edited since it was looked at, or another row by now.
+    pub(super) fn fell(&mut self, item: &mut Item, before: &[Cell]) -> bool {
+        let fell = self.note_fallen(item, before);
+        if fell {
+            item.plan.sheet = None;
+            item.dropped = true;
+        }
+        fell
+    }
+
+    fn note_fallen(&mut self, item: &Item, before: &[Cell]) -> bool {
+        let (Some(seen), shown) = (&item.cells, self.mapped(before)) else {
+            return false;
+        };
+        if shown.iter().all(|cell| *cell == Cell::Empty) {
+            return false;
+        }
+        let edited = (0..shown.len())
+            .any(|column| self.is_edited(column) && seen.get(column) != shown.get(column));
+        let fell = edited || !self.is_same_row(seen, &shown);
+        if fell {
+            let key = self.key_of(&shown);
+            self.note_to_put_back(key, before.to_vec());
+            self.stale = true;
+        }
+        fell
+    }
+
+    fn note_to_put_back(&mut self, key: Option<Key>, cells: Vec<Cell>) {
+        let layout = self.memory.layout.clone();
+        self.memory.fallen.extend(layout.map(|layout| Fallen {
+            key,
+            cells,
+            layout,
+            maybe_back: false,
+        }));
+    }
+
+    /// A column in which people's edits count against a deletion.
+    pub(super) fn is_edited(&self, column: usize) -> bool {
+        self.mapping.pushes(column)
+    }
+
+    /// What stands where the image should be may be another row: it is not known whether rows that a filter hides are copied.
+    fn is_image(&self, written: &[usize], before: &[Cell], after: &[Cell]) -> bool {
+        let same = |column: &usize| before.get(*column) == after.get(*column);
+        let is_left = |column: &usize| !written.contains(column);
+        let key: Vec<usize> = self.mapping.key.iter().copied().filter(is_left).collect();
+        if key.is_empty() {
+            let mut others = (0..after.len())
+                .filter(is_left)
+                .filter(|one| self.mapping.pushes(*one));
+            others.all(|column| same(&column))
+        } else {
+            key.iter().all(same)
+        }
+    }
+
+    fn columns_of(&self, sent: &AnchoredRow) -> Vec<usize> {
+        let layout = self.memory.layout.iter().flat_map(|layout| &layout.columns);
+        let places: HashMap<u32, usize> = layout
+            .enumerate()
+            .map(|(column, at)| (*at, column))
+            .collect();
+        let cells = sent.cells.iter();
+        cells
+            .filter_map(|(at, _)| places.get(at).copied())
+            .collect()
+    }
+
+    pub(super) fn mapped(&self, cells: &[Cell]) -> Vec<Cell> {
+        let layout = self.memory.layout.as_ref();
+        layout
+            .map(|layout| layout.mapped(cells))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn is_same_row(&self, one: &[Cell], other: &[Cell]) -> bool {
+        let mut key = self.mapping.key.iter();
+        key.all(|column| one.get(*column) == other.get(*column))
+    }
+
+    pub(super) fn name_of(&self, cells: &[Cell]) -> Vec<Cell> {
+        let key = self.mapping.key.iter();
+        key.map(|column| cells.get(*column).cloned().unwrap_or(Cell::Empty))
+            .collect()
+    }
+
+    pub(super) fn key_of(&self, cells: &[Cell]) -> Option<Key> {
+        match typed_key(&self.mapping, cells) {
+            Typed::Whole(texts) => {
+                let typed = Key(texts);
+                Some(self.memory.canonical(&typed).unwrap_or(typed))
+            }
+            Typed::Blank | Typed::Missing(_) => None,
+        }
+    }
+
+    /// What our writes went over stands in its cells again, where nobody has typed since.
+    pub(super) async fn give_back(&mut self) -> Result<(), Stop> {
+        for _ in 0..ATTEMPTS {
+            let ready = |taken: &Taken| taken.row != NOWHERE;
+            let (ready, waiting): (Vec<Taken>, Vec<Taken>) =
+                self.memory.taken.iter().cloned().partition(ready);
+            if ready.is_empty() {
+                break;
+            }
+            let mut rows: Vec<u32> = ready.iter().map(|taken| taken.row).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            let tagged = self.tag_rows(&rows).await?;
+            let mut left = waiting;
+            let (mut sent, mut going) = (Vec::new(), Vec::new());
+            for mut taken in ready {
+                let at = rows.binary_search(&taken.row).ok();
+                let Some((anchor, Some(cells))) = at.and_then(|at| tagged.get(at)) else {
+                    self.wait_for_reading(taken, &mut left);
+                    continue;
+                };
+                if self.name_of(cells) != taken.name {
+                    self.wait_for_reading(taken, &mut left);
+                    continue;
+                }
+                taken
+                    .cells
+                    .retain(|(column, ours, _)| cells.get(*column) == Some(ours));
+                if taken.cells.is_empty() {
+                    self.note_given_back(&taken);
+                    continue;
+                }
+                let layout = self.memory.layout.as_ref();
+                let back = taken.cells.iter().filter_map(|(column, _, theirs)| {
+                    Some((layout?.column(*column), theirs.clone()))
+                });
+                sent.push(AnchoredRow {
+                    anchor: *anchor,
+                    row: taken.row,
+                    cells: back.collect(),
+                });
+                going.push((taken, cells.clone()));
+            }
+            let mut written: HashMap<MetadataId, WrittenRow> = HashMap::new();
+            if !sent.is_empty() {
+                let answer = self.write(sent.clone()).await?;
+                written.extend(answer.into_iter().map(|row| (row.anchor, row)));
+            }
+            for ((taken, seen), sent) in going.into_iter().zip(&sent) {
+                let Some(written) = written.remove(&sent.anchor) else {
+                    self.wait_for_reading(taken, &mut left);
+                    continue;
+                };
+                self.note_given_back(&taken);
+                let again = self.taken(&seen, sent, &written);
+                left.extend(again.and_then(|again| again.without_ours(&taken)));
+            }
+            self.memory.taken = left;
+        }
+        Ok(())
+    }
+
+    fn wait_for_reading(&mut self, taken: Taken, left: &mut Vec<Taken>) {
+        self.stale = true;
+        left.push(Taken {
+            row: NOWHERE,
+            ..taken
+        });
+    }
+
+    fn note_given_back(&mut self, taken: &Taken) {
+        let Some(key) = &taken.key else {
+            self.stale = true;
+            return;
+        };
+        if let Some((since, until)) = taken.window {
+            self.edited.insert(key.clone(), (Some(since), until));
+        }
+        let known = self.memory.known(key);
+        known.cells = UNSETTLED;
+        known.raw = 0;
+        self.follow_up.insert(key.clone());
+    }
+
+    /// With a reading at hand: cells are given back, and rows put back, wherever they stand or stood. True where the reading is
+    /// outdated by that.
+    pub(super) async fn give_back_by(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
+        let owed = !self.memory.taken.is_empty() || !self.memory.fallen.is_empty();
+        if self.start.dry_run || !owed {
+            return Ok(false);
+        }
+        self.find_taken(snapshot)?;
+        let mut outdated = self.memory.taken.iter().any(|taken| taken.row != NOWHERE);
+        outdated |= self.put_back(snapshot).await?;
+        self.give_back().await?;
+        Ok(outdated)
+    }
+
+    /// Where these rows stand by now. One that two readings miss was changed by a person since: theirs is the later word.
+    fn find_taken(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
+        let mut taken = std::mem::take(&mut self.memory.taken);
+        for one in &mut taken {
+            one.row = NOWHERE;
+        }
+        if !taken.is_empty() {
+            let first = self.mapping.header_row;
+            let end = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
+            for row in first..end {
+                let cells = self.mapped(&parse(snapshot, row)?);
+                let name = self.name_of(&cells);
+                // Without a key the row is told by all that we wrote into it.
+                let shows = |one: &Taken| {
+                    let mut ours = one.cells.iter();
+                    let shown =
+                        |(column, ours, _): &(usize, Cell, Cell)| cells.get(*column) == Some(ours);
+                    match one.key {
+                        Some(_) => ours.any(shown),
+                        None => ours.all(shown),
+                    }
+                };
+                let unfound = |one: &&mut Taken| one.row == NOWHERE;
+                if let Some(one) = taken
+                    .iter_mut()
+                    .filter(unfound)
+                    .find(|one| one.name == name && shows(one))
+                {
+                    one.row = row;
+                }
+            }
+        }
+        for one in &mut taken {
+            one.missed += u32::from(one.row == NOWHERE);
+            self.soon |= one.missed == 1;
+        }
+        taken.retain(|one| one.missed < 2);
+        self.memory.taken = taken;
+        Ok(())
+    }
+
+    /// Rows that fell are inserted below the data. One that a single reading misses may stand there all the same.
+    async fn put_back(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
+        self.forget_standing(snapshot)?;
+        if self.memory.fallen.is_empty() || snapshot.rows.is_empty() {
+            self.memory.fallen.clear();
+            return Ok(false);
+        }
+        let unsure = |key: &Key| {
+            let known = self.memory.rows.get(key);
+            known.is_some_and(|known| known.missing == self.memory.snapshots)
+        };
+        let mut keys = self.memory.fallen.iter().filter_map(|row| row.key.as_ref());
+        if keys.any(unsure) {
+            return Ok(true);
+        }
+        let Some(layout) = &self.memory.layout else {
+            return Ok(true);
+        };
+        let fallen = self.memory.fallen.iter();
+        let rows = fallen.map(|fallen| fallen.row(layout)).collect();
+        let stamp = self.stamp();
+        self.announce(&stamp).await?;
+        let id = stamp.id;
+        match self.insert(rows, stamp, &[]).await {
+            Ok(_) => {
+                self.memory.fallen.clear();
+                Ok(true)
+            }
+            Err(stop) => {
+                let unsure = matches!(stop, Stop::Outdated) || self.memory.lost.contains_key(&id);
+                for fallen in &mut self.memory.fallen {
+                    fallen.maybe_back |= unsure;
+                }
+                Err(stop)
+            }
+        }
+    }
+
+    /// Nothing is lost of a row that stands elsewhere just as it was. That a row of its key stands there says less: it may be a
+    /// copy that a person made before the edit.
+    fn forget_standing(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
+        let mut fallen = std::mem::take(&mut self.memory.fallen);
+        let end = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
+        for row in self.mapping.header_row..end {
+            if fallen.is_empty() {
+                break;
+            }
+            let cells = self.mapped(&parse(snapshot, row)?);
+            let key = self.key_of(&cells);
+            fallen.retain(|fallen| {
+                let is_back = fallen.maybe_back && key.is_some() && key == fallen.key;
+                !is_back && fallen.mapped() != cells
+            });
+        }
+        self.memory.fallen = fallen;
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! Before-images: what rows held right before a batch of ours changed them, in a hidden tab of ours.
+//!
+//! Google has no compare-and-swap, but a batch is one: what it copies before it writes is exactly what it writes over. An image
+//! is a row of that tab: the batch's stamp, the cells before, and next to them the cells after, so that a process that never saw
+//! the answer finds what the batch did. The tab may be removed by anybody at any time: the next batch makes it again.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use engine::effect::{Image, Images, SheetOutcome, Stamp};
+use engine::value::Cell;
+
+use super::room::Growth;
+use super::structure::{Applied, joined};
+use super::{Session, Tab, Target};
+use crate::error::Error;
+use crate::requests::{
+    CellData, Dimension, ExtendedValue, GridProperties, GridRange, Request, SheetProperties,
+};
+
+/// What the titles of these tabs begin with.
+pub const IMAGES_TITLE: &str = "sheet_sync: what was overwritten in ";
+
+/// Rows that the tab has at first, and grows by.
+const ROOM: u32 = 100;
+
+/// As many as Google gives a new tab.
+const COLUMNS: u32 = 26;
+
+/// Told from the tab's own, so that every process finds the same.
+const DISTANCE: i32 = 0x2f6e_2b1d;
+
+/// The tab that keeps the images of this one.
+pub(super) fn images_id(sheet_id: i32) -> i32 {
+    sheet_id.wrapping_add(DISTANCE) & i32::MAX
+}
+
+/// Where the images of one batch stand.
+#[derive(Debug)]
+pub(super) struct Place {
+    tab: Tab,
+    pub rows: Range<u32>,
+    layout: Vec<u32>,
+    width: u32,
+}
+
+impl Session {
+    pub(super) fn images_tab(&self, target: &Target) -> Option<Tab> {
+        let place = (target.spreadsheet_id.clone(), images_id(target.sheet_id));
+        self.state().tabs.get(&place).cloned()
+    }
+
+    /// Do something that keeps images, of at least so many columns, in the tab made for them if it is missing. Where none can be made it is done without.
+    pub(super) fn with_images<T>(
+        &self,
+        target: &Target,
+        images: &Images,
+        columns: u32,
+        rows: usize,
+        carry_out: impl Fn(Option<&Place>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let rows = u32::try_from(rows).map_err(|error| Error::Unsendable(error.to_string()))?;
+        let placed = |tab| Place {
+            tab,
+            rows: images.at..images.at + rows,
+            layout: images.layout.clone(),
+            width: images
+                .layout
+                .iter()
+                .fold(columns, |width, column| width.max(column + 1)),
+        };
+        let Some(tab) = self.made_images_tab(target)? else {
+            return carry_out(None);
+        };
+        let growth = placed(tab.clone()).growth();
+        if !self.has_room(&target.spreadsheet_id, tab.sheet_id, growth) {
+            return carry_out(None);
+        }
+        let error = match carry_out(Some(&placed(tab.clone()))) {
+            Err(error)
+                if error
+                    .refusal()
+                    .is_some_and(|refusal| refusal.http_status == 400) =>
+            {
+                error
+            }
+            done => return done,
+        };
+        // Somebody removed the tab, or made it smaller?
+        self.overview(&target.spreadsheet_id)?;
+        match self.images_tab(target) {
+            Some(now) if (now.rows, now.columns) == (tab.rows, tab.columns) => Err(error),
+            _ => match self.made_images_tab(target)? {
+                Some(tab) => carry_out(Some(&placed(tab))),
+                None => carry_out(None),
+            },
+        }
+    }
+
+    fn made_images_tab(&self, target: &Target) -> Result<Option<Tab>, Error> {
+        let place = (target.spreadsheet_id.clone(), target.sheet_id);
+        let known = self.images_tab(target);
+        if known.is_some() || self.state().without_images.contains(&place) {
+            return Ok(known);
+        }
+        if !self.has_room_for_tab(target, ROOM, COLUMNS) {
+            return Ok(None);
+        }
+        let properties = SheetProperties {
+            sheet_id: Some(images_id(target.sheet_id)),
+            title: format!("{IMAGES_TITLE}{}", target.sheet_id),
+            hidden: true,
+            grid_properties: GridProperties {
+                row_count: ROOM,
+                column_count: COLUMNS,
+                frozen_row_count: 0,
+            },
+        };
+        let refused = match self.add_sheet(&target.spreadsheet_id, properties) {
+            Ok(tab) => return Ok(Some(tab)),
+            Err(error) => error,
+        };
+        if refused
+            .refusal()
+            .is_none_or(|refusal| !matches!(refusal.http_status, 400 | 403))
+        {
+            return Err(refused);
+        }
+        // It is there already, and we had not looked; or nobody may add a tab.
+        self.overview(&target.spreadsheet_id)?;
+        let found = self.images_tab(target);
+        if found.is_none() {
+            self.state().without_images.insert(place);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn read_images(&self, target: &Target) -> Result<SheetOutcome, Error> {
+        if self.images_tab(target).is_none() {
+            self.overview(&target.spreadsheet_id)?;
+        }
+        let Some(tab) = self.images_tab(target) else {
+            return Ok(SheetOutcome::Images(Vec::new()));
+        };
+        let place = Target {
+            sheet_id: tab.sheet_id,
+            ..target.clone()
+        };
+        let rows = self.read_rows(&place, 0, tab.rows)?;
+        let images = rows.into_iter().map_while(image);
+        Ok(SheetOutcome::Images(images.collect()))
+    }
+}
+
+impl Place {
+    /// What the tab lacks, and some rows ahead of need.
+    fn growth(&self) -> Growth {
+        let rows = self.rows.end.checked_sub(self.tab.rows);
+        Growth {
+            rows: rows.filter(|lack| *lack > 0).map_or(0, |lack| lack + ROOM),
+            columns: (1 + 2 * self.width).saturating_sub(self.tab.columns),
+        }
+    }
+
+    /// Room for the images, and nothing left in it of earlier ones.
+    pub(super) fn cleared(&self) -> Vec<Request> {
+        let sheet_id = self.tab.sheet_id;
+        let grown = |length: u32, dimension| {
+            (length > 0).then_some(Request::AppendDimension {
+                sheet_id,
+                dimension,
+                length,
+            })
+        };
+        let Growth { rows, columns } = self.growth();
+        let (rows, columns) = (
+            grown(rows, Dimension::Rows),
+            grown(columns, Dimension::Columns),
+        );
+        let cleared = Request::RepeatCell {
+            range: GridRange {
+                sheet_id,
+                start_row_index: Some(self.rows.start),
+                ..GridRange::default()
+            },
+            cell: CellData::default(),
+            fields: "userEnteredValue",
+        };
+        rows.into_iter().chain(columns).chain([cleared]).collect()
+    }
+
+    /// Copies these rows (ascending) as they are when the batch comes to it.
+    pub(super) fn before(&self, sheet_id: i32, rows: &[u32], stamp: &Stamp) -> Vec<Request> {
+        let images = self.rows.start..self.rows.start + rows.len() as u32;
+        let stamped = Request::RepeatCell {
+            range: GridRange::block(self.tab.sheet_id, images, 0..1),
+            cell: CellData {
+                user_entered_value: Some(ExtendedValue::StringValue(self.head(stamp))),
+                ..CellData::default()
+            },
+            fields: "userEnteredValue",
+        };
+        let copies = self.copies(sheet_id, rows, 1);
+        [stamped].into_iter().chain(copies).collect()
+    }
+
+    /// What the images of a batch begin with.
+    fn head(&self, stamp: &Stamp) -> String {
+        let layout: Vec<String> = self.layout.iter().map(u32::to_string).collect();
+        format!("{} {} {}", stamp.value, self.width, layout.join(","))
+    }
+
+    pub(super) fn after(&self, sheet_id: i32, rows: &[u32]) -> Vec<Request> {
+        self.copies(sheet_id, rows, 1 + self.width).collect()
+    }
+
+    fn copies(
+        &self,
+        sheet_id: i32,
+        rows: &[u32],
+        column: u32,
+    ) -> impl Iterator<Item = Request> + use<> {
+        let (images, width) = (self.tab.sheet_id, self.width);
+        let mut to = self.rows.start;
+        joined(rows, 0).into_iter().map(move |run| {
+            let from = to;
+            to += run.end - run.start;
+            Request::CopyPaste {
+                source: GridRange::block(sheet_id, run, 0..width),
+                destination: GridRange::block(images, from..to, column..column + width),
+                paste_type: "PASTE_VALUES",
+            }
+        })
+    }
+
+    /// What these rows (ascending) held before, by row. A blank image is none: the row was not copied.
+    pub(super) fn shown(&self, applied: &mut Applied, rows: &[u32]) -> HashMap<u32, Vec<Cell>> {
+        let images = (self.rows.start..).map(|at| applied.images.remove(&at));
+        let cells = images.map(|cells| cells.as_deref().and_then(image_before));
+        let pairs = rows.iter().copied().zip(cells);
+        pairs
+            .filter_map(|(row, cells)| Some((row, cells?)))
+            .collect()
+    }
+}
+
+fn image_before(cells: &[Cell]) -> Option<Vec<Cell>> {
+    image(cells.to_vec()).map(|image| image.before)
+}
+
+fn image(cells: Vec<Cell>) -> Option<Image> {
+    let Some(Cell::Text(head)) = cells.first() else {
+        return None;
+    };
+    let mut head = head.split(' ');
+    let (stamp, width, layout) = (head.next()?, head.next()?, head.next()?);
+    let width: usize = width.parse().ok()?;
+    let layout = layout.split(',').map(|column| column.parse().ok());
+    let layout = layout.collect::<Option<Vec<u32>>>()?;
+    let mut rest = cells.iter().skip(1);
+    let before = trimmed(rest.by_ref().take(width));
+    Some(Image {
+        stamp: stamp.to_owned(),
+        layout,
+        before,
+        after: trimmed(rest),
+    })
+}
+
+fn trimmed<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = cells.cloned().collect();
+    while cells.last() == Some(&Cell::Empty) {
+        cells.pop();
+    }
+    cells
+}
