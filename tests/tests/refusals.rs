@@ -317,6 +317,8 @@ fn a_conflict_that_cannot_be_decided() {
         .db
         .run("SELECT sheet_sync.resolve(id, 'database') FROM sheet_sync.conflict");
     sheet.shows("id | name | price\n 1 | Bolt | 10\n 2 | Nut | 2\n 3 | Gear | 3");
+    // The cell shows it a moment before that is recorded.
+    world.shows("SELECT settled FROM sheet_sync.conflict", "t");
     let again = world
         .db
         .refused("SELECT sheet_sync.resolve(id, 'sheet') FROM sheet_sync.conflict");
