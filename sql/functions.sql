@@ -504,6 +504,7 @@ DECLARE
     last integer;
     renamed text[];
     layout text;
+    has_key boolean;
     before text;
 BEGIN
     SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = mapping_id;
@@ -591,8 +592,12 @@ BEGIN
     END IF;
 
     -- Remaking triggers locks the table for a moment, so only where their arguments are other ones, or where one is missing or off.
+    -- They are not missed while there is no key to reach Google with: a dump, which holds none, may be being restored, and brings
+    -- them last.
     layout := sheet_sync._layout(mapping_id, m.table_name);
-    IF renamed <> m.key_columns OR (changed AND NOT m.all_columns) OR layout NOT LIKE '% 3' THEN
+    has_key := current_setting('sheet_sync.credentials_file', true) <> ''
+               OR EXISTS (SELECT FROM sheet_sync._credential k WHERE k.name = m.credential);
+    IF renamed <> m.key_columns OR (changed AND NOT m.all_columns) OR (has_key AND layout NOT LIKE '% 3') THEN
         PERFORM sheet_sync._make_triggers(mapping_id);
         layout := sheet_sync._layout(mapping_id, m.table_name);
         changed := true;

@@ -436,6 +436,29 @@ mod tests {
     }
 
     #[pg_test]
+    fn triggers_are_missed_only_where_there_is_a_key() {
+        let count = "SELECT count(*)::text FROM pg_trigger WHERE tgrelid = 'restored'::regclass AND NOT tgisinternal";
+        let look = "SELECT sheet_sync._follow_columns(id) FROM sheet_sync.mapping";
+        Spi::connect_mut(|client| {
+            run(client, "CREATE TABLE restored (id int PRIMARY KEY)");
+            register(client, "restored", "");
+            run(client, "DELETE FROM sheet_sync._credential");
+            run(
+                client,
+                "SELECT sheet_sync._drop_triggers(id) FROM sheet_sync.mapping",
+            );
+            run(client, look);
+            assert_eq!(text(client, count), "0", "a restore brings its own");
+            run(
+                client,
+                "INSERT INTO sheet_sync._credential (name, key, client_email) VALUES ('default', '{}', 'robot@example.com')",
+            );
+            run(client, look);
+            assert_eq!(text(client, count), "3");
+        });
+    }
+
+    #[pg_test]
     fn unregistering_leaves_no_trace_but_the_table() {
         Spi::connect_mut(|client| {
             run(client, "CREATE TABLE leaving (id int PRIMARY KEY)");
