@@ -492,7 +492,11 @@ impl Cycle {
             if let Some(known) = self.memory.rows.get_mut(&item.key) {
                 known.cells = UNSETTLED;
                 known.raw = 0;
-                if item.pulled && item.base.is_some() && known.state == State::Unbased {
+                let waits = matches!(
+                    known.state,
+                    State::Unbased | State::Announced | State::Inserting
+                );
+                if (item.pulled || item.pushed) && item.base.is_some() && waits {
                     known.state = State::Marked;
                 }
             }

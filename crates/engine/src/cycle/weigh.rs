@@ -141,9 +141,13 @@ impl Cycle {
                     .or_default()
                     .push(is.clone());
                 let agreed = loaded.base.as_ref().and_then(|base| base.sheet.get(column));
-                // What stands there is recorded, or what stood there was no news.
-                let is_agreed = agreed == Some(is) || agreed.unwrap_or(&Cell::Empty) == was;
-                let is_agreed = is_agreed && !(key_typed && self.mapping.key.contains(&column));
+                // What stands there is recorded; or what stood there was no news, and what stands there is the table's: written into
+                // another row, or taken back by the table since, it would pass for a person's.
+                let is_key = self.mapping.key.contains(&column);
+                let value = loaded.row.as_ref().and_then(|row| row.get(column));
+                let held = value.is_some_and(|value| self.mapping.agreed(column, value, is));
+                let no_news = agreed.unwrap_or(&Cell::Empty) == was && (is_key || held);
+                let is_agreed = (agreed == Some(is) || no_news) && !(key_typed && is_key);
                 let ours_to_write =
                     self.mapping.pushes(column) || self.mapping.key.contains(&column);
                 let Some(taken) = &mut taken else {

@@ -228,3 +228,33 @@ fn a_key_emptied_while_it_is_changed_and_a_resync_after_a_crash() {
         ],
     );
 }
+
+#[test]
+fn a_cell_edited_in_the_moment_in_which_a_waiting_row_is_first_written() {
+    replay(
+        Setup {
+            columns: 36,
+            common_rows: 1,
+            differing: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Sheet(SheetEdit::Duplicate { row: 1 }),
+            Finish,
+            Sheet(SheetEdit::Delete { row: 2 }),
+            Poll,
+            Step(5),
+            Step(7),
+            Sheet(SheetEdit::Cell {
+                row: 7,
+                column: 1,
+                value: Num(300),
+            }),
+            Table(Update {
+                row: 5,
+                column: 6,
+                value: Nothing,
+            }),
+        ],
+    );
+}
