@@ -30,7 +30,7 @@ export function home(): View {
 }
 
 function entry(book: api.BookInfo): HTMLElement {
-  const titles = book.sheets.map((tab) => tab.title).join(" · ");
+  const titles = book.sheets.filter((tab) => !tab.hidden).map((tab) => tab.title).join(" · ");
   return el(
     "a",
     { className: "book", href: address(book.spreadsheetId) },
