@@ -7,15 +7,17 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexSet;
+
 use super::header::Layout;
 use super::io::Stop;
 use super::item::Item;
-use super::memory::{NOWHERE, UNSETTLED};
+use super::memory::{NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::snapshot::{Typed, parse, typed_key};
-use crate::effect::{AnchoredRow, MetadataId, Snapshot, WrittenRow};
+use crate::effect::{AnchoredRow, BaseWrite, Commit, MetadataId, Snapshot, WrittenRow};
 use crate::reconcile::SheetChange;
-use crate::value::{Cell, Key, Timestamp};
+use crate::value::{Cell, Key, TO_LOOK_AT, Timestamp};
 
 /// How often a cycle gives back into a row that somebody is typing in at that very moment.
 const ATTEMPTS: usize = 3;
@@ -402,7 +404,7 @@ impl Cycle {
         let id = stamp.id;
         match self.insert(rows, stamp, &[]).await {
             Ok(_) => {
-                self.memory.fallen.clear();
+                self.note_put_back().await?;
                 Ok(true)
             }
             Err(stop) => {
@@ -413,6 +415,37 @@ impl Cycle {
                 Err(stop)
             }
         }
+    }
+
+    /// What is stored of these rows says that they are about to go: a fresh process would put them back once more.
+    async fn note_put_back(&mut self) -> Result<(), Stop> {
+        for fallen in &mut self.memory.fallen {
+            fallen.maybe_back = true;
+        }
+        let keys = self.memory.fallen.iter().filter_map(|row| row.key.clone());
+        let keys: IndexSet<Key> = keys.collect();
+        let loaded = self.load(keys.into_iter().collect()).await?;
+        let stand = loaded.into_iter().filter(|row| row.base.is_some());
+        let bases: Vec<BaseWrite> = stand
+            .map(|row| BaseWrite {
+                key: row.key,
+                base: row.base,
+                sheet_hash: TO_LOOK_AT,
+            })
+            .collect();
+        for write in &bases {
+            let known = self.memory.known(&write.key);
+            known.state = State::Marked;
+            known.cells = UNSETTLED;
+            known.raw = 0;
+        }
+        self.commit(Commit {
+            bases,
+            ..Commit::default()
+        })
+        .await?;
+        self.memory.fallen.clear();
+        Ok(())
     }
 
     /// Nothing is lost of a row that stands elsewhere just as it was. That a row of its key stands there says less: it may be a
