@@ -77,3 +77,16 @@ pub fn is_empty(mapping: &Loaded) -> bool {
     })
     .unwrap_or(true)
 }
+
+/// How often the mapping was changed; empty where it is gone. Read in one snapshot with what waits.
+pub fn generation(session: &mut Session, mapping: i32) -> String {
+    let rows = session.select(
+        "SELECT generation::text FROM sheet_sync.mapping WHERE id = $1",
+        &[mapping.into()],
+    );
+    rows.into_iter()
+        .flatten()
+        .flatten()
+        .next()
+        .unwrap_or_default()
+}

@@ -26,6 +26,13 @@ pub struct Glance {
     pub table_exists: bool,
 }
 
+impl Glance {
+    /// Whether the mapping has not been changed since. The version begins with the extension's oid and the generation.
+    pub fn is_of(&self, generation: &str) -> bool {
+        self.version.split(' ').nth(1) == Some(generation)
+    }
+}
+
 /// Look at all mappings. Answers `None` where the extension is gone.
 pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     let installed = session.select(

@@ -48,8 +48,17 @@ impl Runner {
             .loaded
             .as_ref()
             .map_or(0, |opened| opened.mapping.engine.key.len());
-        let dirty = match transaction(|session| dirty::read(session, self.id, key_columns)) {
-            Ok(dirty) => dirty,
+        let read = transaction(|session| {
+            let dirty = dirty::read(session, self.id, key_columns);
+            (dirty, dirty::generation(session, self.id))
+        });
+        let dirty = match read {
+            // The mapping was changed since it was looked at: what waits because of that is not for a cycle under its old settings.
+            Ok((_, generation)) if !glance.is_of(&generation) => {
+                self.requests.extend(mine);
+                return;
+            }
+            Ok((dirty, _)) => dirty,
             Err(refusal) => {
                 self.requests.extend(mine);
                 return self.fail(Stopped::Failure(database::failure(refusal)));
