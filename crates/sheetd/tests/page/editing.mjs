@@ -72,7 +72,7 @@ export const cases = {
     const book = await server.seed(LIST);
     await person.open(server, book);
     const session = await person.page.context().newCDPSession(person.page);
-    await session.send("Emulation.setCPUThrottlingRate", { rate: 20 });
+    await session.send("Emulation.setCPUThrottlingRate", { rate: 10 });
     await person.click("A2");
     for (const word of words) {
       const edits = [...word].map((letter, n) => server.edit(book, { set: { cell: `D${n + 1}`, value: letter } }));
