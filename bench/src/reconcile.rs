@@ -44,7 +44,7 @@ pub fn run(report: &mut Report) {
     for edition in 1..=ROUNDS {
         let mut edited = driver.table.clone();
         for row in edited.iter_mut().step_by(100) {
-            row[2] = Some(format!("edited {edition}"));
+            row[2] = Some(format!("edited {edition}").into());
         }
         times[3].push(driver.cycle(&body(&edited)));
         assert_eq!(driver.pulled, ROWS / 100, "1 % was pulled");
@@ -239,7 +239,7 @@ fn place(key: &Key) -> usize {
 }
 
 fn row(number: usize) -> Vec<Datum> {
-    let text = |value: String| Some(value);
+    let text = |value: String| Some(value.into());
     vec![
         text(number.to_string()),
         text(format!("Customer number {number}")),
@@ -262,7 +262,7 @@ fn body(table: &[Vec<Datum>]) -> Vec<u8> {
         mapping
             .columns
             .iter()
-            .map(|column| Cell::Text(column.header.clone()))
+            .map(|column| Cell::Text(column.header.clone().into()))
             .collect(),
     );
     for row in table {
@@ -270,7 +270,7 @@ fn body(table: &[Vec<Datum>]) -> Vec<u8> {
             row.iter()
                 .zip(&mapping.columns)
                 .map(|(value, column)| match (value, column.kind) {
-                    (None, _) => Cell::Text(String::new()),
+                    (None, _) => Cell::Text("".into()),
                     (Some(value), Kind::Integer | Kind::Numeric) => {
                         Cell::Number(value.parse().expect("a number"))
                     }

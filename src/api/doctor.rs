@@ -5,6 +5,7 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
 use super::{as_owner, required, wait};
+use crate::postgres::fields::Fields;
 use crate::postgres::process;
 use crate::shared::{self, RequestKind};
 
@@ -77,8 +78,8 @@ fn findings(timeout: Interval) -> Vec<Line> {
     )
     .into_iter()
     .map(|row| {
-        let mut fields = row.into_iter();
-        let mut next = || fields.next().flatten();
+        let mut fields = Fields::of(row);
+        let mut next = || fields.optional();
         (
             next(),
             next(),

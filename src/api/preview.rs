@@ -4,7 +4,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::{as_owner, wait};
-use crate::postgres::statement::parse_array;
+use crate::postgres::fields::Fields;
 use crate::shared::RequestKind;
 
 type Line = (
@@ -54,17 +54,16 @@ fn lines(mapping: i32, request: u64) -> Vec<Line> {
     )
     .into_iter()
     .map(|row| {
-        let mut fields = row.into_iter();
-        let mut next = || fields.next().flatten();
+        let mut fields = Fields::of(row);
         (
             mapping,
-            next(),
-            next(),
-            next().map(|key| parse_array(&key).into_iter().flatten().collect()),
-            next(),
-            next(),
-            next(),
-            next(),
+            fields.optional(),
+            fields.optional(),
+            fields.names(),
+            fields.optional(),
+            fields.optional(),
+            fields.optional(),
+            fields.optional(),
         )
     })
     .collect()

@@ -8,8 +8,9 @@ use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 use super::trigger::{arguments, mapping_id};
+use crate::postgres::fields::array_literal;
 use crate::postgres::role;
-use crate::postgres::statement::{Session, array_literal};
+use crate::postgres::statement::Session;
 
 unsafe extern "C-unwind" {
     /// From Postgres's utils/datum.h, which the bindings leave out.

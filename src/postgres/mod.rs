@@ -3,6 +3,7 @@
 
 pub mod database_list;
 pub mod errors;
+pub mod fields;
 pub mod process;
 pub mod role;
 pub mod statement;

@@ -1,7 +1,7 @@
 //! Statements through SPI. Results are text, as Postgres's output functions print it: that is the form in which the engine holds
 //! database values, and the only one that exists for every type.
 
-use engine::value::Datum as Text;
+use engine::value::{Datum, Text};
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use pgrx::{AnyNumeric, IntoDatum};
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
 /// One row of a result, every column as text.
-pub type Row = Vec<Text>;
+pub type Row = Vec<Datum>;
 
 /// An argument of a statement.
 pub struct Arg {
@@ -61,6 +61,8 @@ arg_from!(
     Vec<i64>,
     Vec<bool>,
     Vec<String>,
+    Vec<&str>,
+    Vec<Option<&str>>,
     Vec<Option<String>>,
     Vec<Option<i64>>,
     pg_sys::Oid,
@@ -265,13 +267,13 @@ unsafe fn output_function(value_type: pg_sys::Oid) -> pg_sys::FmgrInfo {
 
 /// # Safety
 /// `text` is null or a NUL-terminated string allocated by Postgres, which is freed here.
-unsafe fn copy_text(text: *mut std::ffi::c_char) -> Text {
+unsafe fn copy_text(text: *mut std::ffi::c_char) -> Datum {
     if text.is_null() {
         return None;
     }
     // SAFETY: by contract; the database is UTF-8, so nothing is replaced.
     unsafe {
-        let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
+        let copy = Text::from(CStr::from_ptr(text).to_string_lossy());
         pg_sys::pfree(text.cast());
         Some(copy)
     }
@@ -286,67 +288,4 @@ pub fn forget_plans() {
             pg_sys::SPI_freeplan(plan);
         }
     }
-}
-
-/// A one-dimensional array in Postgres's text form, to be cast to `text[]`.
-pub fn array_literal<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> String {
-    let mut literal = String::from("{");
-    for (place, value) in values.into_iter().enumerate() {
-        if place > 0 {
-            literal.push(',');
-        }
-        match value {
-            None => literal.push_str("NULL"),
-            Some(text) => {
-                literal.push('"');
-                let mut rest = text;
-                while let Some(at) = rest.find(['"', '\\']) {
-                    let (plain, escaped) = rest.split_at(at);
-                    literal.push_str(plain);
-                    literal.push('\\');
-                    literal.push_str(&escaped[..1]);
-                    rest = &escaped[1..];
-                }
-                literal.push_str(rest);
-                literal.push('"');
-            }
-        }
-    }
-    literal.push('}');
-    literal
-}
-
-/// The elements of a one-dimensional `text[]` in Postgres's text form.
-pub fn parse_array(literal: &str) -> Vec<Text> {
-    let mut elements = Vec::new();
-    let mut characters = literal
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .unwrap_or_default()
-        .chars()
-        .peekable();
-    while let Some(&first) = characters.peek() {
-        let mut element = String::new();
-        let quoted = first == '"';
-        if quoted {
-            characters.next();
-        }
-        while let Some(character) = characters.next() {
-            match character {
-                '\\' => element.extend(characters.next()),
-                '"' if quoted => {
-                    characters.next();
-                    break;
-                }
-                ',' if !quoted => break,
-                other => element.push(other),
-            }
-        }
-        elements.push(if !quoted && element == "NULL" {
-            None
-        } else {
-            Some(element)
-        });
-    }
-    elements
 }

@@ -5,6 +5,7 @@ use google::{Client, Identity, Options, ServiceAccountKey, Session as GoogleSess
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::postgres::fields::Fields;
 use crate::postgres::transaction::transaction;
 use crate::settings;
 
@@ -71,9 +72,7 @@ fn read_key(credential: &str) -> Result<String, Failure> {
                 &[credential.into()],
             )
             .into_iter()
-            .flatten()
-            .flatten()
-            .next()
+            .find_map(|row| Fields::of(row).optional())
     })
     .map_err(super::database::failure)?;
     if let Some(key) = stored {

@@ -4,13 +4,14 @@ use engine::effect::{
     Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, IndexEntry, Outcome,
     Place, Refusal, TypedText,
 };
-use engine::value::{Datum, Key, Timestamp};
+use engine::value::{Datum, Key, Text, Timestamp};
 use serde::Serializer;
 use std::collections::HashMap;
 
-use super::mappings::{Fields, Loaded};
+use super::mappings::Loaded;
+use crate::postgres::fields::{Fields, array_literal};
 use crate::postgres::role::as_reader;
-use crate::postgres::statement::{Session, array_literal};
+use crate::postgres::statement::Session;
 use crate::postgres::transaction::{subtransaction, transaction_committed_as};
 
 pub mod apply;
@@ -82,7 +83,7 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         |row| {
             let mut fields = Fields::of(row);
             rows.push(IndexEntry {
-                key: key_of(&mut fields),
+                key: fields.key(),
                 sheet_hash: fields.number(),
             });
         },
@@ -92,9 +93,9 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         .into_iter()
         .map(|row| {
             let mut fields = Fields::of(row);
-            let key = fields.array();
+            let key = fields.key();
             Place {
-                key: (!key.is_empty()).then(|| Key(key.into_iter().map(Option::unwrap_or_default).collect())),
+                key: (!key.0.is_empty()).then_some(key),
                 sheet_row: fields.optional().and_then(|text| text.parse().ok()),
                 column: fields.optional().and_then(|name| column_number(mapping, &name)),
             }
@@ -113,14 +114,6 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         problems,
         writing,
     }
-}
-
-fn key_of(fields: &mut Fields) -> Key {
-    Key(fields
-        .array()
-        .into_iter()
-        .map(Option::unwrap_or_default)
-        .collect())
 }
 
 pub fn key_literal(key: &Key) -> String {
@@ -142,13 +135,13 @@ pub fn column_name(mapping: &Loaded, column: Option<usize>) -> Option<String> {
 }
 
 /// Input functions may run code of the user's (domain checks), so as the mapping's role.
-fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<String, Refusal>> {
+fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<Text, Refusal>> {
     cells
         .iter()
         .map(|cell| match mapping.columns.get(cell.column) {
-            Some(column) => {
-                subtransaction(|| as_reader(mapping.run_as, || column.value.canonical(&cell.text)))
-            }
+            Some(column) => subtransaction(|| {
+                as_reader(mapping.run_as, || column.value.canonical(&cell.text).into())
+            }),
             None => Err(Refusal {
                 sqlstate: "42703".to_owned(),
                 message: "the column is gone".to_owned(),
@@ -160,7 +153,7 @@ fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<String, Ref
 
 /// An identity column needs no right on its sequence; any other default is the user's own expression.
 fn generate_keys(session: &mut Session, mapping: &Loaded, count: usize) -> Vec<Key> {
-    let mut keys = vec![Key(Vec::new()); count];
+    let mut keys = vec![Key::default(); count];
     for place in &mapping.engine.key {
         let column = &mapping.columns[*place];
         let Some(default) = column.default_sql.as_deref() else {
@@ -278,8 +271,8 @@ fn merged(
         .enumerate()
         .map(|(number, column)| match object.get(&column.name) {
             Some(serde_json::Value::Null) => None,
-            Some(serde_json::Value::String(text)) => Some(text.clone()),
-            Some(other) => Some(other.to_string()),
+            Some(serde_json::Value::String(text)) => Some(text.into()),
+            Some(other) => Some(other.to_string().into()),
             None => call
                 .database
                 .as_ref()

@@ -4,7 +4,8 @@ use engine::effect::DirtyKey;
 use engine::value::{Key, Timestamp};
 use std::collections::HashMap;
 
-use super::mappings::{Fields, Loaded};
+use super::mappings::Loaded;
+use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::transaction_committed_as;
@@ -42,11 +43,7 @@ pub fn read(session: &mut Session, mapping: i32, key_columns: usize) -> Dirty {
             dirty.everything = true;
             continue;
         }
-        let key = Key(fields
-            .array()
-            .into_iter()
-            .map(Option::unwrap_or_default)
-            .collect());
+        let key = fields.key();
         let at = Timestamp(fields.number());
         if key.0.is_empty() {
             dirty.everything = true;
@@ -85,8 +82,7 @@ pub fn generation(session: &mut Session, mapping: i32) -> String {
         &[mapping.into()],
     );
     rows.into_iter()
-        .flatten()
-        .flatten()
         .next()
+        .map(|row| Fields::of(row).text())
         .unwrap_or_default()
 }

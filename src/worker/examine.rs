@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::http::{Examined, Grant, Work};
-use super::mappings::Fields;
 use super::{Shared, credentials};
+use crate::postgres::fields::Fields;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::transaction;
 use crate::shared::{Answer, Counts, answer_request};
@@ -181,7 +181,7 @@ fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>) {
          FROM sheet_sync.mapping m ORDER BY m.id",
         &[],
     );
-    let names = credentials.into_iter().flatten().flatten().collect();
+    let names = credentials.into_iter().map(|row| Fields::of(row).text());
     let mapped = mappings.into_iter().map(|row| {
         let mut fields = Fields::of(row);
         let (table, credential) = (fields.text(), fields.text());
@@ -199,11 +199,11 @@ fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>) {
                 sheet_id: fields.optional().and_then(|id| id.parse().ok()),
                 header_row: fields.number() as u32,
                 writes: fields.text() != "from_sheet",
-                headers: fields.array().into_iter().flatten().collect(),
+                headers: fields.names().unwrap_or_default(),
             },
         }
     });
-    (names, mapped.collect())
+    (names.collect(), mapped.collect())
 }
 
 fn quota_left(used: Need) -> Finding {

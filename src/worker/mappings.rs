@@ -6,7 +6,8 @@ use engine::mapping::{
 use pgrx::pg_sys;
 use std::time::Duration;
 
-use crate::postgres::statement::{Row, Session, parse_array};
+use crate::postgres::fields::Fields;
+use crate::postgres::statement::Session;
 use crate::postgres::types::ColumnType;
 use crate::settings;
 
@@ -81,39 +82,6 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     )
 }
 
-/// The fields of a row, one after the other.
-pub struct Fields(std::vec::IntoIter<Option<String>>);
-
-impl Fields {
-    pub fn of(row: Row) -> Self {
-        Self(row.into_iter())
-    }
-
-    pub fn optional(&mut self) -> Option<String> {
-        self.0.next().flatten()
-    }
-
-    pub fn text(&mut self) -> String {
-        self.optional().unwrap_or_default()
-    }
-
-    pub fn number(&mut self) -> i64 {
-        self.optional()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0)
-    }
-
-    pub fn flag(&mut self) -> bool {
-        self.optional().as_deref() == Some("t")
-    }
-
-    pub fn array(&mut self) -> Vec<Option<String>> {
-        self.optional()
-            .map(|literal| parse_array(&literal))
-            .unwrap_or_default()
-    }
-}
-
 /// A mapping with all that carrying out its effects needs.
 #[derive(Debug)]
 pub struct Loaded {
@@ -166,7 +134,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
     let sheet_id = fields.optional().and_then(|text| text.parse().ok());
     let sheet_title = fields.optional();
     let header_row = fields.number() as u32;
-    let key_columns: Vec<String> = fields.array().into_iter().flatten().collect();
+    let key_columns = fields.names().unwrap_or_default();
     let direction = direction(&fields.text());
     let policy = policy(&fields.text());
     let conflict_function = fields.optional();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::database::{column_name, key_literal};
 use super::mappings::Loaded;
+use crate::postgres::fields::Fields;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::transaction;
 
@@ -59,9 +60,7 @@ pub fn other_mapping_of_tab(mapping: i32, spreadsheet_id: &str, sheet_id: i64) -
                 &[mapping.into(), spreadsheet_id.into(), sheet_id.into()],
             )
             .into_iter()
-            .flatten()
-            .flatten()
-            .next()
+            .find_map(|row| Fields::of(row).optional())
     })
     .ok()
     .flatten()
@@ -147,8 +146,8 @@ pub fn store_preview(request: u64, mapping: &Loaded, planned: &[Planned]) {
                     .into(),
                     plan.key.as_ref().map(key_literal).into(),
                     column_name(mapping, plan.column).into(),
-                    plan.old.clone().into(),
-                    plan.new.clone().into(),
+                    plan.old.as_deref().into(),
+                    plan.new.as_deref().into(),
                     plan.reason.clone().into(),
                 ],
             );

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::mapping::{Column, Kind, Mapping};
-use crate::value::{Base, Cell, Datum, FIRST_MARK};
+use crate::value::{Base, Cell, Datum, FIRST_MARK, Text};
 
 /// What Google takes in one cell.
 pub const MAX_CELL_CHARACTERS: usize = 50_000;
@@ -48,7 +48,7 @@ pub fn encode(column: &Column, zone: Tz, value: &Datum) -> Result<Cell, TooLong>
     }
 }
 
-fn text_cell(text: &str) -> Result<Cell, TooLong> {
+fn text_cell(text: &Text) -> Result<Cell, TooLong> {
     if text.is_empty() {
         return Ok(Cell::Empty);
     }
@@ -59,29 +59,29 @@ fn text_cell(text: &str) -> Result<Cell, TooLong> {
             return Err(TooLong { characters });
         }
     }
-    Ok(Cell::Text(text.to_owned()))
+    Ok(Cell::Text(text.clone()))
 }
 
 /// The text that the column's input function is given for a cell.
 pub fn decode(column: &Column, zone: Tz, cell: &Cell) -> Datum {
     let text = match cell {
-        Cell::Empty if column.kind == Kind::Text && !column.nullable => String::new(),
+        Cell::Empty if column.kind == Kind::Text && !column.nullable => Text::default(),
         Cell::Empty => return None,
         Cell::Text(text) => text.clone(),
         Cell::Bool(value) => match (column.kind, value) {
-            (Kind::Boolean, true) => "t".to_owned(),
-            (Kind::Boolean, false) => "f".to_owned(),
-            (_, true) => "TRUE".to_owned(),
-            (_, false) => "FALSE".to_owned(),
+            (Kind::Boolean, true) => Text::new_static("t"),
+            (Kind::Boolean, false) => Text::new_static("f"),
+            (_, true) => Text::new_static("TRUE"),
+            (_, false) => Text::new_static("FALSE"),
         },
-        Cell::Number(value) => match column.kind {
+        Cell::Number(value) => Text::from(match column.kind {
             Kind::Date => date::date_text(*value),
             Kind::Time => date::time_text(*value),
             Kind::Timestamp => date::timestamp_text(*value),
             Kind::TimestampTz => date::timestamptz_text(*value, zone),
             Kind::Float4 | Kind::Float8 => number::float_text(*value),
             _ => number::plain_text(*value),
-        },
+        }),
     };
     Some(text)
 }

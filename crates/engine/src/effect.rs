@@ -7,7 +7,7 @@
 //! engine chooses.
 
 use crate::mapping::{Kind, Mapping, Side};
-use crate::value::{Base, Cell, Datum, Key, Timestamp};
+use crate::value::{Base, Cell, Datum, Key, Text, Timestamp};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -51,7 +51,7 @@ pub enum DatabaseOutcome {
     /// One entry per key asked, in that order.
     Rows(Vec<LoadedRow>),
     /// One entry per cell asked, in that order.
-    Canonical(Vec<Result<String, Refusal>>),
+    Canonical(Vec<Result<Text, Refusal>>),
     Keys(Vec<Key>),
     /// One entry per call, in that order: the merged row over all mapped columns.
     Merged(Vec<Result<Vec<Datum>, Refusal>>),
@@ -86,7 +86,7 @@ pub struct DirtyKey {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypedText {
     pub column: usize,
-    pub text: String,
+    pub text: Text,
 }
 
 #[derive(Clone, Debug, PartialEq)]

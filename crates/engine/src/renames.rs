@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> Key {
-        Key(vec![name.into()])
+        [name].into_iter().collect()
     }
 
     fn moved(pairs: &[(&str, &str)], name: &str, stands: bool) -> Option<String> {

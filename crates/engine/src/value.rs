@@ -4,9 +4,14 @@ use std::fmt;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
+
+/// A piece of text that costs nothing to copy: short ones lie in place, long ones are shared. A value is copied at each of its
+/// stations: loaded, planned, sent, shown, recorded.
+pub type Text = smol_str::SmolStr;
 
 /// A database value in Postgres's text output; `None` is NULL.
-pub type Datum = Option<String>;
+pub type Datum = Option<Text>;
 
 /// [`crate::effect::BaseWrite::sheet_hash`] of a row that both sides agree the sheet does not have.
 pub const ABSENT: i64 = 0;
@@ -29,14 +34,20 @@ pub(crate) const FIRST_MARK: u64 = 1 << 62;
 pub enum Cell {
     Bool(bool),
     Number(f64),
-    Text(String),
+    Text(Text),
     /// JSON null in storage; the API shows an empty cell as `""`.
     Empty,
 }
 
 /// The key columns' values of a row in canonical text (Postgres's text output), in key-column order. Names a row on both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key(pub Vec<String>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key(pub SmallVec<[Text; 1]>);
+
+impl<T: Into<Text>> FromIterator<T> for Key {
+    fn from_iter<I: IntoIterator<Item = T>>(parts: I) -> Self {
+        Self(parts.into_iter().map(Into::into).collect())
+    }
+}
 
 /// Microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,7 +114,7 @@ impl Visitor<'_> for CellVisitor {
         Ok(if value.is_empty() {
             Cell::Empty
         } else {
-            Cell::Text(value.to_owned())
+            Cell::Text(value.into())
         })
     }
 
@@ -111,7 +122,7 @@ impl Visitor<'_> for CellVisitor {
         Ok(if value.is_empty() {
             Cell::Empty
         } else {
-            Cell::Text(value)
+            Cell::Text(value.into())
         })
     }
 

@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use engine::codec::{MAX_CELL_CHARACTERS, TooLong, agreed, decode, encode, hash_cells, is_error};
 use engine::mapping::{Column, Direction, Kind};
-use engine::value::{Cell, Datum};
+use engine::value::{Cell, Datum, Text};
 use proptest::prelude::*;
 
 fn column(kind: Kind) -> Column {
@@ -164,7 +164,7 @@ fn nothing_is_cut() {
     comes_back_to_the_letter(Kind::Text, &longest);
     let longer = longest + "x";
     assert_eq!(
-        encode(&column(Kind::Text), ZONE, &Some(longer)),
+        encode(&column(Kind::Text), ZONE, &Some(longer.into())),
         Err(TooLong {
             characters: MAX_CELL_CHARACTERS + 1
         })
@@ -177,18 +177,18 @@ fn nothing_is_cut() {
 fn empty_cells_are_null_or_the_empty_text() {
     let mut not_null = column(Kind::Text);
     not_null.nullable = false;
-    assert_eq!(decode(&not_null, ZONE, &Cell::Empty), Some(String::new()));
+    assert_eq!(decode(&not_null, ZONE, &Cell::Empty), Some(Text::default()));
     assert_eq!(typed(Kind::Text, Cell::Empty), None);
     assert_eq!(encode(&column(Kind::Text), ZONE, &None), Ok(Cell::Empty));
     assert_eq!(
-        encode(&not_null, ZONE, &Some(String::new())),
+        encode(&not_null, ZONE, &Some(Text::default())),
         Ok(Cell::Empty)
     );
     // A nullable column's '' stays '' while nobody touches the cell.
     assert!(agreed(
         &column(Kind::Text),
         ZONE,
-        &Some(String::new()),
+        &Some(Text::default()),
         &Cell::Empty
     ));
     assert!(!agreed(
@@ -371,7 +371,7 @@ proptest! {
 
     #[test]
     fn every_instant_comes_back_in_every_zone(at in a_moment(), zone in 0..chrono_tz::TZ_VARIANTS.len()) {
-        let value = Some(printed(at) + "+00");
+        let value = Some((printed(at) + "+00").into());
         let zone = chrono_tz::TZ_VARIANTS[zone];
         let cell = encode(&column(Kind::TimestampTz), zone, &value).expect("short enough");
         prop_assert!(agreed(&column(Kind::TimestampTz), zone, &value, &through_json(&cell)));

@@ -1,7 +1,7 @@
 //! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false and empty [REC], and so
 //! `sheetId` is missing for tab 0.
 
-use engine::value::Cell;
+use engine::value::{Cell, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -72,7 +72,7 @@ pub struct CellData {
 #[serde(default, rename_all = "camelCase")]
 pub struct ExtendedValue {
     pub number_value: Option<f64>,
-    pub string_value: Option<String>,
+    pub string_value: Option<Text>,
     pub bool_value: Option<bool>,
     pub error_value: Option<ErrorValue>,
 }
@@ -106,7 +106,7 @@ impl CellData {
             ExtendedValue {
                 error_value: Some(error),
                 ..
-            } => Cell::Text(error_code(&error.kind).to_owned()),
+            } => Cell::Text(Text::new_static(error_code(&error.kind))),
             _ => Cell::Empty,
         }
     }

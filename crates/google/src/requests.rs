@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use engine::value::Cell;
+use engine::value::{Cell, Text};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 #[derive(Debug, serde::Serialize)]
@@ -220,7 +220,7 @@ pub struct CellData {
 #[serde(rename_all = "camelCase")]
 pub enum ExtendedValue {
     NumberValue(f64),
-    StringValue(String),
+    StringValue(Text),
     BoolValue(bool),
 }
 

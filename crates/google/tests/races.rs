@@ -89,7 +89,7 @@ proptest! {
         let tagged = world.perform(&tag(&places));
         let Ok(SheetOutcome::Tagged(tagged)) = tagged else { return Ok(()) };
         let named: Vec<(i32, String)> = tagged.into_iter().filter_map(|(anchor, cells)| match cells.first() {
-            Some(engine::value::Cell::Text(key)) if key.starts_with('k') => Some((anchor, key.clone())),
+            Some(engine::value::Cell::Text(key)) if key.starts_with('k') => Some((anchor, key.to_string())),
             _ => None,
         }).collect();
         let is = |set: &BTreeSet<u32>, anchor: i32| set.contains(&(anchor as u32 - 1000));
@@ -115,7 +115,7 @@ proptest! {
             _ => vec![],
         };
         let notes = noted.into_iter().filter_map(|(anchor, cells)| match cells.first() {
-            Some(engine::value::Cell::Text(key)) if key.starts_with('k') => Some(Note { anchor, column: 0, text: Some(key.clone()) }),
+            Some(engine::value::Cell::Text(key)) if key.starts_with('k') => Some(Note { anchor, column: 0, text: Some(key.to_string()) }),
             _ => None,
         });
         let _ = world.perform(&SheetEffect::Annotate { notes: notes.collect() });

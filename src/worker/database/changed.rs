@@ -5,9 +5,10 @@ use engine::value::Key;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
-use crate::postgres::statement::{Row, Session, array_literal, parse_array};
-use crate::worker::mappings::{Fields, Loaded};
+use crate::postgres::statement::{Row, Session};
+use crate::worker::mappings::Loaded;
 
 pub fn find(session: &mut Session, mapping: &Loaded) -> Vec<DirtyKey> {
     let hasher = RandomState::new();
@@ -36,10 +37,7 @@ pub fn find(session: &mut Session, mapping: &Loaded) -> Vec<DirtyKey> {
             let literal = array_literal(key.iter().copied());
             let base = bases.remove(&literal);
             if base.flatten() != Some(hash(&hasher, &row)) {
-                changed.push(Key(key
-                    .into_iter()
-                    .map(|text| text.unwrap_or_default().to_owned())
-                    .collect()));
+                changed.push(key.into_iter().map(Option::unwrap_or_default).collect());
             }
         });
     });
@@ -47,10 +45,8 @@ pub fn find(session: &mut Session, mapping: &Loaded) -> Vec<DirtyKey> {
         .into_iter()
         .filter(|(_, base)| base.is_some())
         .map(|(literal, _)| {
-            Key(parse_array(&literal)
-                .into_iter()
-                .map(Option::unwrap_or_default)
-                .collect())
+            let parts = parse_array(&literal).into_iter();
+            parts.map(Option::unwrap_or_default).collect::<Key>()
         });
     changed.extend(gone);
     changed

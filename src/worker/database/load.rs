@@ -3,13 +3,14 @@
 use engine::effect::{Decision, LoadedRow, PendingConflict};
 use engine::mapping::Side;
 use engine::renames::Renames;
-use engine::value::{Base, Cell, Datum, Key, Timestamp};
+use engine::value::{Base, Cell, Datum, Key, Text, Timestamp};
 use std::collections::HashMap;
 
 use super::{column_number, key_literal};
+use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Arg, Session};
-use crate::worker::mappings::{Fields, Loaded};
+use crate::worker::mappings::Loaded;
 
 pub fn rows(
     session: &mut Session,
@@ -57,14 +58,7 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
     );
     let renames = Renames::new(pairs.into_iter().map(|row| {
         let mut fields = Fields::of(row);
-        let mut key = || {
-            Key(fields
-                .array()
-                .into_iter()
-                .map(Option::unwrap_or_default)
-                .collect())
-        };
-        (key(), key())
+        (fields.key(), fields.key())
     }));
     for row in one_sided {
         row.moved = renames.moved(&row.key, row.row.is_some());
@@ -112,8 +106,8 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
         .map(|n| {
             loaded
                 .iter()
-                .map(|row| row.key.0.get(n).cloned())
-                .collect::<Vec<Option<String>>>()
+                .map(|row| row.key.0.get(n).map(Text::as_str))
+                .collect::<Vec<Option<&str>>>()
                 .into()
         })
         .collect();
@@ -123,11 +117,7 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
         let in_filter = fields.flag();
         if let Some(target) = loaded.get_mut(place) {
             target.in_filter = in_filter;
-            target.row = Some(
-                (0..mapping.columns.len())
-                    .map(|_| fields.optional())
-                    .collect(),
-            );
+            target.row = Some((0..mapping.columns.len()).map(|_| fields.datum()).collect());
         }
     }
 }
@@ -177,7 +167,7 @@ fn add_conflicts(
             .as_deref()
             .and_then(|name| column_number(mapping, name));
         let database_absent = fields.flag();
-        let database = fields.optional();
+        let database = fields.datum();
         let sheet_absent = fields.flag();
         let sheet = fields
             .optional()
@@ -185,7 +175,7 @@ fn add_conflicts(
         let decision = match fields.optional().as_deref() {
             Some("database") => Some(Decision::Side(Side::Database)),
             Some("sheet") => Some(Decision::Side(Side::Sheet)),
-            Some("value") => Some(Decision::Value(fields.optional())),
+            Some("value") => Some(Decision::Value(fields.datum())),
             _ => None,
         };
         // A conflict about a column that has since left the mapping concerns nobody.

@@ -9,7 +9,8 @@ use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use std::collections::BTreeMap;
 
 use super::{Cycle, apply, column_name, key_literal, object};
-use crate::postgres::statement::{Arg, Session, array_literal};
+use crate::postgres::fields::array_literal;
+use crate::postgres::statement::{Arg, Session};
 use crate::worker::mappings::Loaded;
 
 pub fn commit(
@@ -210,7 +211,7 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
             mapping.id.into(),
             key_literal(&conflict.key).into(),
             column_name(mapping, conflict.column).into(),
-            conflict.database.clone().flatten().into(),
+            conflict.database.as_ref().and_then(Option::as_deref).into(),
             conflict.database.is_none().into(),
             conflict.sheet.as_ref().map(json::<Cell>).into(),
             conflict.sheet.is_none().into(),
@@ -237,7 +238,7 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
         .map(|cells| object(mapping, cells.iter().enumerate()));
     let mut all = args();
     all.extend([
-        conflict.base.clone().flatten().into(),
+        conflict.base.as_ref().and_then(Option::as_deref).into(),
         row(rows
             .and_then(|rows| rows.base.as_ref())
             .map(|base| &base.database))

@@ -232,10 +232,7 @@ impl Cycle {
 
     pub(super) fn key_of(&self, cells: &[Cell]) -> Option<Key> {
         match typed_key(&self.mapping, cells) {
-            Typed::Whole(texts) => {
-                let typed = Key(texts);
-                Some(self.memory.canonical(&typed).unwrap_or(typed))
-            }
+            Typed::Whole(typed) => Some(self.memory.canonical(&typed).unwrap_or(typed)),
             Typed::Blank | Typed::Missing(_) => None,
         }
     }

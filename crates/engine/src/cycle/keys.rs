@@ -49,7 +49,7 @@ impl Cycle {
                     key: None,
                     column: None,
                     old: None,
-                    new: Some(format!("row {} ({line} cells)", row + 1)),
+                    new: Some(format!("row {} ({line} cells)", row + 1).into()),
                     reason: "key_to_be_generated".into(),
                 });
             }

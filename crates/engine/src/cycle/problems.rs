@@ -29,7 +29,7 @@ impl Cycle {
                 key: problem.place.key,
                 column: problem.place.column,
                 old: None,
-                new: problem.place.sheet_row.map(|row| row.to_string()),
+                new: problem.place.sheet_row.map(|row| row.to_string().into()),
                 reason: problem.code,
             });
             self.report.planned.extend(lines);

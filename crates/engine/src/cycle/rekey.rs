@@ -18,7 +18,7 @@ use crate::effect::{
     Operation, Place, Refusal, Snapshot,
 };
 use crate::mapping::{Direction, Side};
-use crate::value::{ABSENT, Base, Cell, Datum, Key};
+use crate::value::{ABSENT, Base, Cell, Datum, Key, Text};
 
 /// More keys than that are not edited by hand between two readings.
 const BY_HAND: usize = 200;
@@ -32,7 +32,7 @@ struct Pair {
     cells: Vec<Cell>,
     /// The key column that differs, and its text under the new key.
     column: usize,
-    text: String,
+    text: Text,
 }
 
 impl Cycle {

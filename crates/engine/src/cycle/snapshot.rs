@@ -11,7 +11,7 @@ use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, Place, Problem, Refusal, Snapshot, TypedText,
 };
 use crate::mapping::{Direction, Mapping, Side};
-use crate::value::{Cell, Key};
+use crate::value::{Cell, Key, Text};
 
 /// Texts that one `Canonicalise` asks about.
 const CANONICALISE: usize = 10_000;
@@ -69,7 +69,7 @@ impl Cycle {
         trust: Trust,
     ) -> Result<Diff, Stop> {
         let mut diff = Diff::default();
-        let mut unknown: Vec<(Row, Vec<String>)> = Vec::new();
+        let mut unknown: Vec<(Row, Key)> = Vec::new();
         let mut seen: Vec<(usize, Row)> = Vec::new();
         let mut hashes = Vec::with_capacity(snapshot.rows.len());
         let mut by_position = vec![usize::MAX; snapshot.rows.len()];
@@ -108,13 +108,10 @@ impl Cycle {
             hashes.push(row.cells);
             match typed_key(&self.mapping, &cells) {
                 Typed::Blank => {}
-                Typed::Whole(texts) => {
-                    let typed = Key(texts);
-                    match self.memory.canonical(&typed) {
-                        Some(key) => seen.push((self.index_of(key), row)),
-                        None => unknown.push((row, typed.0)),
-                    }
-                }
+                Typed::Whole(typed) => match self.memory.canonical(&typed) {
+                    Some(key) => seen.push((self.index_of(key), row)),
+                    None => unknown.push((row, typed)),
+                },
                 Typed::Missing(column) => match refused_keys.get(&row.cells) {
                     Some(refused) => self.keyless_still(&mut diff, row.cells, at, refused),
                     None => self.keyless_row(&mut diff, &cells, at, column),
@@ -202,7 +199,7 @@ impl Cycle {
     async fn canonicalise(
         &mut self,
         diff: &mut Diff,
-        unknown: Vec<(Row, Vec<String>)>,
+        unknown: Vec<(Row, Key)>,
         seen: &mut Vec<(usize, Row)>,
     ) -> Result<(), Stop> {
         let width = self.mapping.key.len().max(1);
@@ -215,7 +212,7 @@ impl Cycle {
             let columns = &self.mapping.key;
             let cells: Vec<TypedText> = chunk
                 .iter()
-                .flat_map(|(_, texts)| columns.iter().zip(texts))
+                .flat_map(|(_, typed)| columns.iter().zip(&typed.0))
                 .map(|(column, text)| TypedText {
                     column: *column,
                     text: text.clone(),
@@ -232,13 +229,12 @@ impl Cycle {
             };
             let mut answers = answers.into_iter();
             for (row, typed) in chunk {
-                let canonical: Vec<Result<String, Refusal>> =
-                    answers.by_ref().take(width).collect();
-                let mut key = Vec::with_capacity(width);
+                let canonical: Vec<Result<Text, Refusal>> = answers.by_ref().take(width).collect();
+                let mut key = Key::default();
                 let mut refused = None;
                 for (text, column) in canonical.into_iter().zip(&self.mapping.key) {
                     match text {
-                        Ok(text) => key.push(text),
+                        Ok(text) => key.0.push(text),
                         Err(refusal) => refused = refused.or(Some((*column, refusal))),
                     }
                 }
@@ -251,7 +247,6 @@ impl Cycle {
                         refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
                     )),
                     None => {
-                        let (key, typed) = (Key(key), Key(typed));
                         if key != typed {
                             self.memory.aliases.insert(typed, key.clone());
                         }
@@ -377,22 +372,22 @@ impl Cycle {
 
 pub(super) enum Typed {
     Blank,
-    Whole(Vec<String>),
+    Whole(Key),
     /// The first key column without a value.
     Missing(usize),
 }
 
 pub(super) fn typed_key(mapping: &Mapping, cells: &[Cell]) -> Typed {
-    let mut texts = Vec::with_capacity(mapping.key.len());
+    let mut key = Key::default();
     let mut missing = None;
     for column in &mapping.key {
         match cells.get(*column) {
             None | Some(Cell::Empty) => missing = missing.or(Some(*column)),
-            Some(cell) => texts.extend(mapping.decode(*column, cell)),
+            Some(cell) => key.0.extend(mapping.decode(*column, cell)),
         }
     }
     let Some(column) = missing else {
-        return Typed::Whole(texts);
+        return Typed::Whole(key);
     };
     // Formula columns are filled far below the data; they make no row.
     let typed = mapping

@@ -64,9 +64,10 @@ fn a_first_load_goes_in_pieces_and_each_is_recorded_before_the_next() {
     }
     world.machine = Machine::new(world.mapping.clone());
     for id in 0..12_000 {
-        world
-            .table
-            .insert(key(id), vec![Some(id.to_string()), Some("x".into()), None]);
+        world.table.insert(
+            key(id),
+            vec![Some(id.to_string().into()), Some("x".into()), None],
+        );
     }
     let report = world.cycle(Scope::Everything, &[]);
     let inserts = world

@@ -58,9 +58,9 @@ fn a_sort_of_some_columns_only_stops_and_asks() {
     let mut world = World::agreed(mapping(), 60).warm();
     for id in 0..60 {
         let row = vec![
-            Some(id.to_string()),
-            Some(format!("name {id}")),
-            Some(format!("{id}")),
+            Some(id.to_string().into()),
+            Some(format!("name {id}").into()),
+            Some(format!("{id}").into()),
         ];
         world.table.insert(key(id), row);
     }

@@ -99,7 +99,7 @@ fn a_new_column_gets_its_header_and_its_values() {
     world.mapping.columns.push(more);
     world.machine = Machine::new(world.mapping.clone());
     for (id, row) in world.table.values_mut().enumerate() {
-        row.push(Some(id.to_string()));
+        row.push(Some(id.to_string().into()));
     }
     world.cycle(Scope::Everything, &[]);
     assert_eq!(world.tab[0][3], text("unit_price"));

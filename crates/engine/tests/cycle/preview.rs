@@ -25,7 +25,7 @@ fn a_preview_changes_nothing_and_leaves_no_trace() {
             )
         })
         .collect();
-    let some = |words: &str| Some(words.to_owned());
+    let some = |words: &str| -> Datum { Some(words.into()) };
     assert_eq!(
         lines,
         [

@@ -212,7 +212,7 @@ fn new_rows_that_the_sheet_does_not_take_wait_and_hold_up_nothing_else() {
             .count()
     };
     let new_row = |world: &mut World, id: usize| {
-        let row = vec![Some(id.to_string()), Some("new".into()), None];
+        let row = vec![Some(id.to_string().into()), Some("new".into()), None];
         world.table.insert(key(id), row);
     };
     new_row(&mut world, 50);

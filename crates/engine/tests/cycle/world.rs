@@ -53,7 +53,7 @@ pub fn text(value: &str) -> Cell {
 }
 
 pub fn key(id: usize) -> Key {
-    Key(vec![id.to_string()])
+    Key::from_iter([id.to_string()])
 }
 
 /// A table, a tab and a driver that does as it is told.
@@ -106,8 +106,8 @@ impl World {
         };
         for id in 0..rows {
             let row = vec![
-                Some(id.to_string()),
-                Some(format!("name {id}")),
+                Some(id.to_string().into()),
+                Some(format!("name {id}").into()),
                 Some("1.50".into()),
             ];
             let cells = world.shown(&row);
@@ -240,7 +240,7 @@ impl World {
             DatabaseEffect::Canonicalise { cells } => DatabaseOutcome::Canonical(
                 cells
                     .into_iter()
-                    .map(|cell| Ok(cell.text.trim().to_owned()))
+                    .map(|cell| Ok(cell.text.trim().into()))
                     .collect(),
             ),
             DatabaseEffect::GenerateKeys { count } => {
@@ -409,7 +409,7 @@ impl World {
                 let header = &mut self.tab[row as usize];
                 for (column, words) in cells {
                     header.resize(header.len().max(column as usize + 1), Cell::Empty);
-                    header[column as usize] = Cell::Text(words);
+                    header[column as usize] = Cell::Text(words.into());
                 }
                 SheetOutcome::Done
             }

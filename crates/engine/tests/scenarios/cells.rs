@@ -18,13 +18,13 @@ pub fn letter(text: &str) -> Told<u8> {
 }
 
 pub fn table_key(text: &str) -> Key {
-    Key(text.split('/').map(String::from).collect())
+    text.split('/').collect()
 }
 
 pub fn datum(text: &str) -> Datum {
     match text {
         "" => None,
-        "''" => Some(String::new()),
+        "''" => Some("".into()),
         text => Some(text.into()),
     }
 }
@@ -48,7 +48,7 @@ pub fn content(text: &str) -> Content {
                 .and_then(|text| text.strip_suffix('"'))
             {
                 Some("") => Cell::Empty,
-                Some(quoted) => Cell::Text(quoted.replace("\\n", "\n")),
+                Some(quoted) => Cell::Text(quoted.replace("\\n", "\n").into()),
                 None => match text.parse::<f64>() {
                     Ok(number) => Cell::Number(number),
                     Err(_) => date(),
@@ -67,11 +67,11 @@ pub fn written(what: &Content, kind: Kind) -> String {
         Content::Value(Cell::Empty) => String::new(),
         Content::Value(Cell::Bool(b)) => b.to_string().to_uppercase(),
         Content::Value(cell @ Cell::Number(n)) => match meaning(kind, true, cell) {
-            Some(Some(date)) if kind == Kind::Date => date,
+            Some(Some(date)) if kind == Kind::Date => date.into(),
             _ => n.to_string(),
         },
         Content::Value(Cell::Text(text)) => match content(text) == *what {
-            true => text.clone(),
+            true => text.to_string(),
             false => format!("\"{}\"", text.replace('\n', "\\n")),
         },
     }

@@ -167,7 +167,7 @@ impl Stage {
             });
             let cells = contents
                 .map(|content| {
-                    if content == Content::Value(Cell::Text(String::new())) {
+                    if content == Content::Value(Cell::Text("".into())) {
                         blank()
                     } else {
                         content
@@ -497,7 +497,7 @@ impl Stage {
             .map(|column| &self.world.table.mapping.columns[column]);
         let datum = |datum: &Option<Datum>| match datum {
             None => "absent".to_string(),
-            Some(datum) => datum.clone().unwrap_or_default(),
+            Some(datum) => datum.clone().unwrap_or_default().to_string(),
         };
         let (database, sheet) = match &conflict.rows {
             Some(rows) => (
@@ -508,9 +508,10 @@ impl Stage {
                 datum(&conflict.database),
                 conflict.sheet.as_ref().map_or("absent".into(), |cell| {
                     let kind = column.map_or(Kind::Text, |column| column.kind);
-                    meaning(kind, true, cell)
-                        .flatten()
-                        .unwrap_or_else(|| written(&Content::Value(cell.clone()), kind))
+                    meaning(kind, true, cell).flatten().map_or_else(
+                        || written(&Content::Value(cell.clone()), kind),
+                        String::from,
+                    )
                 }),
             ),
         };

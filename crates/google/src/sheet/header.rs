@@ -34,7 +34,7 @@ impl Session {
         let mut body = grown(&tab, growth);
         let cells: Vec<(u32, Cell)> = written
             .iter()
-            .map(|(column, text)| (*column, Cell::Text(text.clone())))
+            .map(|(column, text)| (*column, Cell::Text(text.into())))
             .collect();
         body.extend(cell_blocks(target.sheet_id, &[(row, &cells)]));
         let headed = |column: &u32| written.iter().any(|(written, _)| written == column);

@@ -195,7 +195,7 @@ impl Place {
         let stamped = Request::RepeatCell {
             range: GridRange::block(self.tab.sheet_id, images, 0..1),
             cell: CellData {
-                user_entered_value: Some(ExtendedValue::StringValue(self.head(stamp))),
+                user_entered_value: Some(ExtendedValue::StringValue(self.head(stamp).into())),
                 ..CellData::default()
             },
             fields: "userEnteredValue",

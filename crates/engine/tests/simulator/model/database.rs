@@ -193,7 +193,7 @@ impl Table {
     fn triggered(&self, mut values: Vec<Datum>) -> Vec<Datum> {
         for (column, value) in self.mapping.columns.iter().zip(&mut values) {
             if self.setup.upper && column.name == "code" {
-                *value = value.as_ref().map(|text| text.to_uppercase());
+                *value = value.as_ref().map(|text| text.to_uppercase().into());
             }
         }
         values

@@ -196,7 +196,7 @@ impl Ledger {
     pub fn stored(&self, column: usize, datum: &Datum) -> Datum {
         let normal = normal(self.mapping.columns[column].kind, datum);
         if self.setup.upper && self.mapping.columns[column].name == "code" {
-            return normal.map(|text| text.to_uppercase());
+            return normal.map(|text| text.to_uppercase().into());
         }
         normal
     }

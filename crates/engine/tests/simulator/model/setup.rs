@@ -5,7 +5,7 @@ use super::values::{canonical, shown};
 use engine::mapping::{
     Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
-use engine::value::{Cell, Datum, Key};
+use engine::value::{Cell, Datum, Key, Text};
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,9 +151,9 @@ impl Setup {
             } else {
                 "south"
             };
-            Key(vec![shop.into(), (number / 2).to_string()])
+            Key::from_iter([shop.to_owned(), (number / 2).to_string()])
         } else {
-            Key(vec![number.to_string()])
+            Key::from_iter([number.to_string()])
         }
     }
 }
@@ -238,7 +238,7 @@ impl Value {
             }
             (Value::Num(n), _) => format!("t{n}"),
         };
-        Some(text)
+        Some(Text::from(text))
     }
 
     pub fn cell(self, kind: Kind) -> Cell {
@@ -246,7 +246,7 @@ impl Value {
             (Value::Bad, Kind::Text) => Cell::Number(999.0),
             (Value::Bad, _) => Cell::Text("#REF!".into()),
             // Typed as text where a number was meant.
-            (Value::Odd(n), Kind::Integer) if n % 2 == 1 => Cell::Text(format!(" 0{n}")),
+            (Value::Odd(n), Kind::Integer) if n % 2 == 1 => Cell::Text(format!(" 0{n}").into()),
             _ => shown(kind, &self.datum(kind)),
         }
     }
@@ -261,9 +261,9 @@ pub fn row_of(setup: &Setup, mapping: &Mapping, key: u8, value: Value) -> Vec<Da
             None if column.direction == Direction::FromSheet => None,
             None if column.name == "code" => value
                 .datum(column.kind)
-                .map(|code| format!("{code}-{}", key.0.join("-"))),
+                .map(|code| format!("{code}-{}", key.0.join("-")).into()),
             None => match value.datum(column.kind) {
-                None if !column.nullable => Some(String::new()),
+                None if !column.nullable => Some("".into()),
                 datum => datum,
             },
         };
@@ -281,12 +281,7 @@ pub fn key_of_cells(mapping: &Mapping, cells: &[Cell]) -> Option<Key> {
         let datum = super::values::meaning(mapping.columns[index].kind, true, &cells[index])??;
         canonical(mapping.columns[index].kind, &datum).ok()
     };
-    mapping
-        .key
-        .iter()
-        .map(part)
-        .collect::<Option<Vec<_>>>()
-        .map(Key)
+    mapping.key.iter().map(part).collect::<Option<Key>>()
 }
 
 pub fn key_of_row(mapping: &Mapping, row: &[Datum]) -> Key {

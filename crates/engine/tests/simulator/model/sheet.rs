@@ -602,7 +602,7 @@ impl Tab {
                 self.columns[renamed] = ColumnUse::Other;
             }
             self.columns[column] = ColumnUse::Mapped(mapped);
-            self.rows[row].cells[column] = Content::Value(Cell::Text(text.clone()));
+            self.rows[row].cells[column] = Content::Value(Cell::Text(text.into()));
         }
         Ok(())
     }

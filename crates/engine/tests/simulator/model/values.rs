@@ -3,7 +3,7 @@
 use chrono::{Days, NaiveDate};
 use engine::effect::Refusal;
 use engine::mapping::Kind;
-use engine::value::{Cell, Datum};
+use engine::value::{Cell, Datum, Text};
 
 fn epoch() -> NaiveDate {
     NaiveDate::from_ymd_opt(1899, 12, 30).expect("a date")
@@ -18,7 +18,7 @@ pub fn refusal(sqlstate: &str, message: impl Into<String>) -> Refusal {
 }
 
 /// Postgres's input function followed by its output function.
-pub fn canonical(kind: Kind, text: &str) -> Result<String, Refusal> {
+pub fn canonical(kind: Kind, text: &str) -> Result<Text, Refusal> {
     let word = text.trim();
     let refused = || {
         refusal(
@@ -29,16 +29,16 @@ pub fn canonical(kind: Kind, text: &str) -> Result<String, Refusal> {
     match kind {
         Kind::Integer => word
             .parse::<i64>()
-            .map(|n| n.to_string())
+            .map(|n| n.to_string().into())
             .map_err(|_| refused()),
-        Kind::Numeric => numeric(word).ok_or_else(refused),
+        Kind::Numeric => numeric(word).map(Text::from).ok_or_else(refused),
         Kind::Boolean => match word.to_lowercase().as_str() {
             "t" | "true" | "yes" | "y" | "on" | "1" => Ok("t".into()),
             "f" | "false" | "no" | "n" | "off" | "0" => Ok("f".into()),
             _ => Err(refused()),
         },
         Kind::Date => NaiveDate::parse_from_str(word, "%Y-%m-%d")
-            .map(|date| date.to_string())
+            .map(|date| date.to_string().into())
             .map_err(|_| {
                 refusal(
                     "22007",
@@ -73,23 +73,25 @@ fn numeric(word: &str) -> Option<String> {
 pub fn meaning(kind: Kind, nullable: bool, cell: &Cell) -> Option<Datum> {
     match (kind, cell) {
         (_, Cell::Empty) if nullable => Some(None),
-        (Kind::Text, Cell::Empty) => Some(Some(String::new())),
+        (Kind::Text, Cell::Empty) => Some(Some("".into())),
         (_, Cell::Empty) => None,
         (Kind::Integer | Kind::Numeric, Cell::Number(n)) => {
             canonical(kind, &n.to_string()).ok().map(Some)
         }
         (Kind::Date, Cell::Number(n)) => serial_date(*n).map(Some),
         (Kind::Boolean, Cell::Bool(b)) => Some(Some(if *b { "t" } else { "f" }.into())),
-        (Kind::Text, Cell::Number(n)) => Some(Some(n.to_string())),
+        (Kind::Text, Cell::Number(n)) => Some(Some(n.to_string().into())),
         (Kind::Text, Cell::Bool(b)) => Some(Some(if *b { "TRUE" } else { "FALSE" }.into())),
         (_, Cell::Text(text)) => canonical(kind, text).ok().map(Some),
         _ => None,
     }
 }
 
-fn serial_date(serial: f64) -> Option<String> {
+fn serial_date(serial: f64) -> Option<Text> {
     let days = (serial >= 0.0 && serial.fract() == 0.0).then_some(Days::new(serial as u64))?;
-    epoch().checked_add_days(days).map(|date| date.to_string())
+    epoch()
+        .checked_add_days(days)
+        .map(|date| date.to_string().into())
 }
 
 /// One form for values that are the same to a person: '' and NULL, 1.50 and 1.5.

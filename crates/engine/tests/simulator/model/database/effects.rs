@@ -49,7 +49,7 @@ impl Table {
                     return broken("keys generated for a table whose key has no default");
                 }
                 let keys: Vec<Key> = (0..*count as u32)
-                    .map(|n| Key(vec![(self.next_key + n).to_string()]))
+                    .map(|n| Key::from_iter([(self.next_key + n).to_string()]))
                     .collect();
                 self.next_key += *count as u32;
                 self.generated.extend(keys.iter().cloned());

@@ -156,7 +156,7 @@ impl Tab {
                     .position(|column| *column == ColumnUse::Other);
                 if let (Some(row), Some(column)) = (nth(row), other) {
                     self.rows[row].cells[column] =
-                        Content::Value(Cell::Text(format!("note {note}")));
+                        Content::Value(Cell::Text(format!("note {note}").into()));
                 }
             }
             SheetEdit::InsertColumn { at } => {
@@ -209,7 +209,8 @@ impl Tab {
         let header = self.header();
         for column in 0..self.columns.len() {
             let named = |mapped: &engine::mapping::Column| {
-                self.rows[header].cells[column] == Content::Value(Cell::Text(mapped.header.clone()))
+                self.rows[header].cells[column]
+                    == Content::Value(Cell::Text(mapped.header.clone().into()))
             };
             if self.columns[column] == ColumnUse::Other && self.mapping.columns.iter().any(named) {
                 self.rows[header].cells[column] = Content::Value(Cell::Text("formerly".into()));
@@ -252,7 +253,9 @@ impl Tab {
 
     /// Where another column has the very heading that this one has lost, that is the column now.
     fn follow_heading(&mut self, mapped: usize) {
-        let heading = Content::Value(Cell::Text(self.mapping.columns[mapped].header.clone()));
+        let heading = Content::Value(Cell::Text(
+            self.mapping.columns[mapped].header.clone().into(),
+        ));
         let cells = &self.rows[self.header()].cells;
         let named = |at: &usize| self.columns[*at] == ColumnUse::Other && cells[*at] == heading;
         if let Some(at) = (0..self.columns.len()).find(named) {
@@ -328,8 +331,11 @@ impl Tab {
                     ColumnUse::Other => format!("Our column {column}"),
                 };
                 let title = above < self.header();
-                self.rows[above].cells[column] =
-                    Content::Value(Cell::Text(if title { "A title".into() } else { text }));
+                self.rows[above].cells[column] = Content::Value(Cell::Text(if title {
+                    "A title".into()
+                } else {
+                    text.into()
+                }));
             }
         }
     }
@@ -337,7 +343,7 @@ impl Tab {
     /// Fill what is not mapped: a note, and formulas that never hold still.
     pub fn scribble(&mut self, row: usize, note: u16) {
         let content = [
-            Content::Value(Cell::Text(format!("note {note}"))),
+            Content::Value(Cell::Text(format!("note {note}").into())),
             Content::Now,
             Content::Row,
         ];
