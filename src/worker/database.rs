@@ -4,6 +4,7 @@ use engine::effect::{
     Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, IndexEntry, Outcome,
     Place, Refusal, TypedText,
 };
+use engine::mapping::Side;
 use engine::value::{Datum, Key, Text, Timestamp};
 use serde::Serializer;
 use std::collections::HashMap;
@@ -45,12 +46,12 @@ pub fn perform(mapping: &Loaded, cycle: &Cycle, effect: DatabaseEffect) -> Outco
             DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
         }
         DatabaseEffect::Commit(commit) => {
-            DatabaseOutcome::Committed(record::commit(session, mapping, cycle, commit))
+            DatabaseOutcome::Committed(record::commit(session, mapping, cycle, &commit))
         }
     });
     match outcome {
         Ok(outcome) => Outcome::Database(outcome),
-        Err(refusal) => Outcome::Failed(failure(refusal)),
+        Err(refusal) => Outcome::Failed(Side::Database, failure(refusal)),
     }
 }
 

@@ -85,26 +85,31 @@ struct Running {
 }
 
 /// What a cycle waits for.
-enum Awaits {
-    /// Google's answer to the request under this ticket.
-    Answer(u64),
-    /// Until then there is no quota for this effect.
-    Quota(Box<SheetEffect>, Instant),
-    /// The worker's next turn: other mappings come between two chunks of a large pull.
-    Turn(Box<Step>),
+struct Awaits {
+    /// What is asked of Google.
+    sheet: Option<Asked>,
+    /// The worker's next turn, for this step: other mappings come between two chunks of a large pull.
+    turn: Option<Box<Step>>,
+}
+
+enum Asked {
+    /// Its answer comes under this ticket.
+    Sent(u64),
+    /// Until then there is no quota for it.
+    NotBefore(Instant, Box<SheetEffect>),
 }
 
 impl Awaits {
     fn answer_to(&self, ticket: u64) -> bool {
-        matches!(self, Awaits::Answer(awaited) if *awaited == ticket)
+        matches!(self.sheet, Some(Asked::Sent(awaited)) if awaited == ticket)
     }
 
     /// When the cycle can go on by itself.
     fn due(&self) -> Option<Instant> {
-        match self {
-            Awaits::Answer(_) => None,
-            Awaits::Quota(_, due) => Some(*due),
-            Awaits::Turn(_) => Some(Instant::now()),
+        match (&self.turn, &self.sheet) {
+            (Some(_), _) => Some(Instant::now()),
+            (None, Some(Asked::NotBefore(due, _))) => Some(*due),
+            (None, _) => None,
         }
     }
 }
@@ -201,7 +206,9 @@ impl Runner {
         self.requests.push((request, kind));
         self.not_before = None;
         // A cycle that waits for quota asks again at once, now with somebody waiting for it.
-        if let Job::Cycle(_, Awaits::Quota(_, due)) = &mut self.job {
+        if let Job::Cycle(_, awaits) = &mut self.job
+            && let Some(Asked::NotBefore(due, _)) = &mut awaits.sheet
+        {
             *due = Instant::now();
         }
     }

@@ -1,11 +1,12 @@
 //! The cycle of one mapping as a state machine.
 //!
-//! A cycle is written as straight-line `async` code whose only await point is [`io::Io::ask`]: the compiler makes the state machine
-//! of it, and [`Machine::resume`] steps it by one effect. Nothing is spawned, nothing wakes it but the driver.
+//! A cycle is written as straight-line `async` code that waits for nothing but the answers to its effects ([`io::Io`]): the compiler
+//! makes the state machine of it, and [`Machine::resume`] steps it by one effect. Nothing is spawned, nothing wakes it but the driver.
 
 mod apart;
 mod batch;
 mod columns;
+mod flight;
 mod full;
 mod guard;
 mod header;
@@ -16,6 +17,7 @@ mod keys;
 mod memory;
 mod notes;
 mod outcome;
+mod pieces;
 mod problems;
 mod quick;
 mod rekey;
@@ -97,10 +99,16 @@ impl Machine {
         self.step()
     }
 
-    /// Go on with what came of the last effect.
+    /// Go on with what came of an effect.
     pub fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step {
         self.io.answer(outcome, now);
         self.step()
+    }
+
+    /// What else can begin while the effect that was asked for last is under way. A driver that carries out one effect after the
+    /// other need not ask.
+    pub fn meanwhile(&mut self) -> Step {
+        self.io.take_effect().map_or(Step::Wait, Step::Do)
     }
 
     fn step(&mut self) -> Step {
@@ -117,11 +125,7 @@ impl Machine {
                 self.mapping = ended.mapping;
                 Step::Done(ended.report)
             }
-            Poll::Pending => match self.io.take_effect() {
-                Some(effect) => Step::Do(effect),
-                // Not reached: the code waits for nothing but answers to effects.
-                None => Step::Done(Report::default()),
-            },
+            Poll::Pending => self.meanwhile(),
         }
     }
 }

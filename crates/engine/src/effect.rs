@@ -1,10 +1,13 @@
 //! What a cycle asks of its driver, and what the driver answers.
 //!
-//! Exactly one effect is under way at a time. The driver may die before, during or after any of them: every effect is
-//! harmless when it is repeated by a later cycle that knows nothing of this one.
+//! At most one effect of each side is under way at a time: while new rows travel to the sheet the table goes on with the next
+//! ones. The driver may die before, during or after any of them: every effect is harmless when it is repeated by a later cycle that
+//! knows nothing of this one.
 //!
 //! Sheet rows and columns are 0-based here, as in Google's GridRange; anchors and stamps are developer-metadata ids that the
 //! engine chooses.
+
+use std::sync::Arc;
 
 use crate::mapping::{Kind, Mapping, Side};
 use crate::value::{Base, Cell, Datum, Key, Text, Timestamp};
@@ -19,8 +22,8 @@ pub enum Effect {
 pub enum Outcome {
     Database(DatabaseOutcome),
     Sheet(SheetOutcome),
-    /// The effect could not be carried out.
-    Failed(Failure),
+    /// The effect that was under way on this side could not be carried out.
+    Failed(Side, Failure),
 }
 
 // ---------------------------------------------------------------------------------------------------------------- database
@@ -41,7 +44,7 @@ pub enum DatabaseEffect {
     /// The mapping's `conflict_function`, once per row.
     MergeByFunction { rows: Vec<FunctionCall> },
     /// Apply changes to the table as the mapping's role and record what follows, in one transaction.
-    Commit(Commit),
+    Commit(Arc<Commit>),
 }
 
 #[derive(Debug)]
@@ -328,7 +331,7 @@ pub enum SheetEffect {
     /// Write cells of anchored rows, in one atomic batch under a stamp that drops these anchors; cells not named stay as they
     /// are. What the rows held right before is kept in the images and answered.
     Write {
-        rows: Vec<AnchoredRow>,
+        rows: Arc<[AnchoredRow]>,
         /// That of the request which tagged the rows.
         sentinel: MetadataId,
         images: Images,
@@ -337,7 +340,7 @@ pub enum SheetEffect {
     /// New rows: insertDimension + updateCells in one atomic batch under a stamp.
     Insert {
         at: u32,
-        rows: Vec<Vec<(u32, Cell)>>,
+        rows: Arc<[NewRow]>,
         stamp: Stamp,
         tidy: Vec<MetadataId>,
     },
@@ -375,6 +378,9 @@ pub enum SheetEffect {
     /// Remove every anchor of ours, by key: leftovers of a crash.
     TidyAll,
 }
+
+/// Sheet column and value of each filled cell.
+pub type NewRow = Vec<(u32, Cell)>;
 
 /// A developer-metadata id: positive, unique in the spreadsheet, chosen by us.
 pub type MetadataId = i32;
@@ -567,7 +573,10 @@ pub struct Start {
 /// What the cycle asks for next.
 #[derive(Debug)]
 pub enum Step {
+    /// Begin this, besides what is under way on the other side.
     Do(Effect),
+    /// Nothing before what is under way has an answer.
+    Wait,
     Done(Report),
 }
 

@@ -5,6 +5,7 @@
 //! extension is one driver, the simulator in `tests/` another.
 
 pub mod codec;
+pub mod cost;
 pub mod cycle;
 pub mod effect;
 pub mod mapping;

@@ -30,7 +30,8 @@ fn write_of(cell: Cell) -> SheetEffect {
             anchor: 5,
             row: 1,
             cells: vec![(0, cell)],
-        }],
+        }]
+        .into(),
         sentinel: 6,
         images: Images {
             at: 0,

@@ -17,20 +17,21 @@ pub fn commit(
     session: &mut Session,
     mapping: &Loaded,
     cycle: &Cycle,
-    commit: Commit,
+    commit: &Commit,
 ) -> Vec<Applied> {
     let applied = apply_all(session, mapping, &commit.apply);
-    let mut bases = commit.bases;
-    let mut history = commit.history;
-    for (apply, applied) in commit.apply.into_iter().zip(&applied) {
+    let mut applied_bases = Vec::new();
+    let mut applied_lines = Vec::new();
+    for (apply, applied) in commit.apply.iter().zip(&applied) {
         if let Applied::Done { row, refused } = applied {
             let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
-            bases.push(apply.base_after(&mapping.engine, row.as_deref(), &refused));
-            history.push(without(apply.history, &refused));
+            applied_bases.push(apply.base_after(&mapping.engine, row.as_deref(), &refused));
+            applied_lines.push(without(apply.history.clone(), &refused));
         }
     }
-    write_bases(session, mapping, &bases);
-    write_history(session, mapping, cycle, &history);
+    write_bases(session, mapping, commit.bases.iter().chain(&applied_bases));
+    let lines = commit.history.iter().chain(&applied_lines);
+    write_history(session, mapping, cycle, lines);
     for conflict in &commit.conflicts {
         write_conflict(session, mapping, conflict);
     }
@@ -112,9 +113,13 @@ fn without(mut line: HistoryLine, refused: &[usize]) -> HistoryLine {
     line
 }
 
-fn write_bases(session: &mut Session, mapping: &Loaded, bases: &[BaseWrite]) {
+fn write_bases<'a>(
+    session: &mut Session,
+    mapping: &Loaded,
+    bases: impl Iterator<Item = &'a BaseWrite>,
+) {
     // The last word on a key counts; one statement may not touch a row twice. In the index's order, which costs it least.
-    let last: BTreeMap<&Key, &BaseWrite> = bases.iter().map(|write| (&write.key, write)).collect();
+    let last: BTreeMap<&Key, &BaseWrite> = bases.map(|write| (&write.key, write)).collect();
     let (kept, removed): (Vec<&BaseWrite>, Vec<&BaseWrite>) =
         last.into_values().partition(|write| write.base.is_some());
     if !removed.is_empty() {
@@ -156,8 +161,13 @@ fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-fn write_history(session: &mut Session, mapping: &Loaded, cycle: &Cycle, lines: &[HistoryLine]) {
-    if lines.is_empty() || crate::settings::history_retention() == 0 {
+fn write_history<'a>(
+    session: &mut Session,
+    mapping: &Loaded,
+    cycle: &Cycle,
+    lines: impl Iterator<Item = &'a HistoryLine>,
+) {
+    if crate::settings::history_retention() == 0 {
         return;
     }
     let mut columns: [Vec<String>; 5] = Default::default();
@@ -182,6 +192,9 @@ fn write_history(session: &mut Session, mapping: &Loaded, cycle: &Cycle, lines: 
         columns[4].push(named(&line.new));
     }
     let [sides, keys, operations, olds, news] = columns;
+    if keys.is_empty() {
+        return;
+    }
     session.execute(
         "INSERT INTO sheet_sync.history (mapping_id, cycle_id, side, key, operation, old_values, new_values) \
          SELECT $1, $2, s, k::text[], o, a::pg_catalog.jsonb, b::pg_catalog.jsonb \

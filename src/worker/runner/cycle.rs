@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::trouble::{failed_answer, retries_by_itself, truncated};
-use super::{Awaits, FIRST_PAUSE, Job, Runner, Running, now};
+use super::{Asked, Awaits, FIRST_PAUSE, Job, Runner, Running, now};
 use crate::postgres::process;
 use crate::postgres::transaction::transaction;
 use crate::shared::{Answer as RequestAnswer, Phase, RequestKind};
@@ -137,20 +137,34 @@ impl Runner {
             seed: seed(),
             dry_run: running.preview,
         });
-        self.step(shared, running, step);
+        self.step(shared, running, None, step);
     }
 
-    pub(super) fn resume(&mut self, shared: &mut Shared, running: Box<Running>, outcome: Outcome) {
+    /// Google has answered.
+    pub(super) fn resume(&mut self, shared: &mut Shared, outcome: Outcome) {
         let Some(opened) = &mut self.loaded else {
             return;
         };
         let step = opened.machine.resume(outcome, now());
-        self.step(shared, running, step);
+        match std::mem::replace(&mut self.job, Job::Idle) {
+            // The engine waits for the table, whose turn comes.
+            Job::Cycle(running, Awaits { turn, .. }) if turn.is_some() => {
+                self.job = Job::Cycle(running, Awaits { sheet: None, turn });
+            }
+            Job::Cycle(running, _) => self.step(shared, running, None, step),
+            other => self.job = other,
+        }
     }
 
-    /// Carry out effects until one needs Google, or the cycle is done. After each chunk of rows that the table has taken in it is
-    /// the other mappings' turn.
-    pub(super) fn step(&mut self, shared: &mut Shared, running: Box<Running>, mut step: Step) {
+    /// Carry out the table's effects, beside what is asked of Google, until only Google's answer can bring the cycle on, or it is
+    /// done. After each chunk of rows that the table has taken in it is the other mappings' turn.
+    fn step(
+        &mut self,
+        shared: &mut Shared,
+        running: Box<Running>,
+        mut sheet: Option<Asked>,
+        mut step: Step,
+    ) {
         loop {
             let Some(opened) = &mut self.loaded else {
                 return;
@@ -166,12 +180,21 @@ impl Runner {
                     step = opened.machine.resume(outcome, now());
                     self.show_progress();
                     if takes_in && matches!(step, Step::Do(Effect::Database(_))) {
-                        self.job = Job::Cycle(running, Awaits::Turn(Box::new(step)));
+                        let turn = Some(Box::new(step));
+                        self.job = Job::Cycle(running, Awaits { sheet, turn });
                         return;
                     }
                 }
                 Step::Do(Effect::Sheet(effect)) => {
-                    return self.send_effect(shared, running, effect);
+                    step = opened.machine.meanwhile();
+                    let Some(asked) = self.send_effect(shared, &running, effect) else {
+                        return;
+                    };
+                    sheet = Some(asked);
+                }
+                Step::Wait => {
+                    self.job = Job::Cycle(running, Awaits { sheet, turn: None });
+                    return;
                 }
                 Step::Done(report) => return self.done(running, report),
             }
@@ -180,16 +203,14 @@ impl Runner {
     }
 
     /// Send an effect as soon as the quota allows.
-    pub(super) fn send_effect(
+    fn send_effect(
         &mut self,
         shared: &mut Shared,
-        running: Box<Running>,
+        running: &Running,
         effect: SheetEffect,
-    ) {
-        let Some(opened) = &self.loaded else { return };
-        let Some((target, _)) = &opened.target else {
-            return;
-        };
+    ) -> Option<Asked> {
+        let opened = self.loaded.as_ref()?;
+        let (target, _) = opened.target.as_ref()?;
         let target = Target {
             checkbox_columns: boolean_columns(&effect),
             ..target.clone()
@@ -205,31 +226,34 @@ impl Runner {
                 interactive,
             });
             self.live.last_read_at = now().0;
-            self.job = Job::Cycle(running, Awaits::Answer(address.ticket));
-            return;
+            return Some(Asked::Sent(address.ticket));
         }
         let grant = match self.ask(shared, need, interactive) {
             Ok(grant) => grant,
             Err(wait) => {
-                self.job = Job::Cycle(
-                    running,
-                    Awaits::Quota(Box::new(effect), Instant::now() + wait),
-                );
-                return;
+                return Some(Asked::NotBefore(Instant::now() + wait, Box::new(effect)));
             }
         };
         let work = Work::Perform { target, effect };
-        let ticket = self.send(shared, grant, work);
-        self.job = Job::Cycle(running, Awaits::Answer(ticket));
+        Some(Asked::Sent(self.send(shared, grant, work)))
     }
 
     /// What the cycle waited for is there.
     pub(super) fn go_on(&mut self, shared: &mut Shared) {
         match std::mem::replace(&mut self.job, Job::Idle) {
-            Job::Cycle(running, Awaits::Quota(effect, _)) => {
-                self.send_effect(shared, running, *effect);
+            Job::Cycle(running, Awaits { sheet, turn }) => {
+                let sheet = match sheet {
+                    Some(Asked::NotBefore(due, effect)) if due <= Instant::now() => {
+                        let Some(asked) = self.send_effect(shared, &running, *effect) else {
+                            return;
+                        };
+                        Some(asked)
+                    }
+                    sheet => sheet,
+                };
+                let step = turn.map_or(Step::Wait, |turn| *turn);
+                self.step(shared, running, sheet, step);
             }
-            Job::Cycle(running, Awaits::Turn(step)) => self.step(shared, running, *step),
             other => self.job = other,
         }
     }

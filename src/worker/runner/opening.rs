@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use engine::cycle::Machine;
 use engine::effect::{Class, Failure, Outcome, Stopped};
-use engine::mapping::Direction;
+use engine::mapping::{Direction, Side};
 use google::Target;
 use google::governor::Need;
 use google::sheet::{Capabilities, Overview, Tab};
@@ -60,12 +60,10 @@ impl Runner {
                         if let Some(opened) = self.loaded.as_ref() {
                             quota::refused(opened.caller, &failure);
                         }
-                        Outcome::Failed(failure)
+                        Outcome::Failed(Side::Sheet, failure)
                     }
                 };
-                if let Job::Cycle(running, _) = std::mem::replace(&mut self.job, Job::Idle) {
-                    self.resume(shared, running, outcome);
-                }
+                self.resume(shared, outcome);
             }
             // The answer to something that was given up meanwhile.
             _ => {}

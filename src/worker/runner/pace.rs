@@ -4,7 +4,7 @@ use engine::effect::SheetEffect;
 use google::governor::Need;
 use std::time::{Duration, Instant};
 
-use super::{Awaits, Job, Runner, now};
+use super::{Asked, Job, Runner, now};
 use crate::worker::Shared;
 use crate::worker::http::Grant;
 use crate::worker::mappings::Glance;
@@ -108,7 +108,8 @@ impl Runner {
         if let Job::Cycle(_, awaits) = &mut self.job
             && awaits.answer_to(ticket)
         {
-            *awaits = Awaits::Quota(Box::new(SheetEffect::Read), Instant::now() + wait);
+            let due = Instant::now() + wait;
+            awaits.sheet = Some(Asked::NotBefore(due, Box::new(SheetEffect::Read)));
         }
     }
 

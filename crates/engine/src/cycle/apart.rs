@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::batch::{Halves, Piece, halve, is_about_cells};
+use super::batch::is_about_cells;
 use super::io::Stop;
+use super::pieces::{Halves, Piece, halve};
 use super::run::Cycle;
 use crate::effect::{AnchoredRow, Failure, MetadataId, Stopped, WrittenRow};
 

@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{NOWHERE, State};
+use super::pieces::{Halves, Insertion, halve};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
 use crate::codec::hash_cells;
 use crate::effect::{
-    AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId,
-    Place, Problem, Refusal, Snapshot, Stamp, Stopped, TagRow,
+    DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId, Place, Problem,
+    Refusal, SheetOutcome, Snapshot, Stamp, Stopped, TagRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
@@ -18,29 +19,6 @@ use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 /// Keys that are loaded, applied and recorded together: what a crash in an initial load costs.
 pub(super) const CHUNK: usize = 5_000;
-
-/// What tagging one row costs in a request.
-const TAG_BYTES: usize = 300;
-
-/// What one cell costs in a request, besides its text.
-const CELL_BYTES: usize = 48;
-const ROW_BYTES: usize = 96;
-
-/// What it costs to make a write depend on where a row stands, and to drop its anchor.
-const GUARD_BYTES: usize = 480;
-
-/// Part of a write that fits into one request.
-pub(super) struct Piece {
-    pub rows: Vec<AnchoredRow>,
-    pub items: Vec<usize>,
-}
-
-/// New rows that go into the sheet in one batch.
-pub(super) struct Insertion {
-    pub items: Vec<usize>,
-    pub rows: Vec<Vec<(u32, Cell)>>,
-    pub stamp: Stamp,
-}
 
 impl Cycle {
     pub(super) async fn load(&mut self, keys: Vec<Key>) -> Result<Vec<LoadedRow>, Stop> {
@@ -51,31 +29,49 @@ impl Cycle {
         }
     }
 
-    /// Keys that go through a batch together, so that their rows can be tagged in one request.
-    pub(super) fn chunk(&self) -> usize {
-        (self.mapping.max_request_bytes / TAG_BYTES).clamp(1, CHUNK)
-    }
-
-    pub(super) async fn batch(
+    /// What is still under way at the end, whatever stopped it, is the caller's to land.
+    pub(super) async fn batches(
         &mut self,
         sightings: &[Sighting],
         snapshot: Option<&Snapshot>,
         changed_at: &HashMap<Key, Option<Timestamp>>,
     ) -> Result<(), Stop> {
-        let sightings: Vec<Sighting> = sightings
-            .iter()
-            .filter(|sighting| !self.followed.contains(&sighting.key))
-            .cloned()
-            .collect();
+        let mut rest = sightings;
+        let mut chunk: Vec<Sighting> = Vec::new();
+        loop {
+            let room = self.chunk().saturating_sub(chunk.len()).max(1);
+            let (next, after) = rest.split_at(room.min(rest.len()));
+            rest = after;
+            chunk.extend_from_slice(next);
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            let before = chunk.len();
+            chunk = self
+                .batch(chunk, snapshot, changed_at, !rest.is_empty())
+                .await?;
+            self.io.has_done(before - chunk.len());
+        }
+    }
+
+    /// Returns those that are to go with the next batch, where there is one.
+    async fn batch(
+        &mut self,
+        mut sightings: Vec<Sighting>,
+        snapshot: Option<&Snapshot>,
+        changed_at: &HashMap<Key, Option<Timestamp>>,
+        more_follow: bool,
+    ) -> Result<Vec<Sighting>, Stop> {
+        sightings.retain(|sighting| !self.followed.contains(&sighting.key));
         let keys: Vec<Key> = sightings
             .iter()
             .map(|sighting| sighting.key.clone())
             .collect();
         if keys.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let loaded = self.load(keys).await?;
-        let rows = sightings.into_iter().zip(loaded).collect();
+        let rows = sightings.iter().cloned().zip(loaded).collect();
         let rows = self.follow_renames(rows, snapshot, changed_at).await?;
         let mut items = Vec::new();
         for (sighting, loaded) in rows {
@@ -83,7 +79,9 @@ impl Cycle {
                 items.push(item);
             }
         }
-        self.carry_out(items).await
+        let left = self.carry_out(items, more_follow).await?;
+        sightings.retain(|sighting| left.contains(&sighting.key));
+        Ok(sightings)
     }
 
     /// What is known of a key before anything is asked of the sheet; `None` where nothing is to be done.
@@ -180,12 +178,17 @@ impl Cycle {
         }
     }
 
-    pub(super) async fn carry_out(&mut self, mut items: Vec<Item>) -> Result<(), Stop> {
+    /// Returns the keys that are left for the next batch, which follows.
+    pub(super) async fn carry_out(
+        &mut self,
+        mut items: Vec<Item>,
+        more_follow: bool,
+    ) -> Result<HashSet<Key>, Stop> {
         let read: Vec<usize> = positions(&items, |item| item.cells.is_some() || item.row.is_none());
         self.plan(&mut items, &read).await?;
         if self.start.dry_run {
             self.preview(&items);
-            return Ok(());
+            return Ok(HashSet::new());
         }
         let wanted = positions(&items, |item| {
             let changes = matches!(
@@ -210,10 +213,14 @@ impl Cycle {
                 self.stale = true;
             }
         }
-        self.guard_batch(&items)?;
         if self.is_closed() {
             self.hold_insertions(&mut items);
         }
+        let left = match more_follow {
+            true => self.leave_the_rest(&mut items),
+            false => HashSet::new(),
+        };
+        self.guard_batch(&items)?;
         // Stamps are chosen before anything is sent, so that they can be stored with the rows: whoever comes after a crash
         // closes them before it plans anew.
         let insertions = self.insertions(&items);
@@ -221,7 +228,23 @@ impl Cycle {
         self.commit_before(&mut items, &insertions, &deletion)
             .await?;
         self.note_marks(&items, &insertions);
-        let written = self.write_items(&mut items).await;
+        let mut insertions = match only(insertions) {
+            Ok(insertion) if items.iter().all(|item| item.anchor.is_none()) => {
+                self.send_ahead(items, insertion).await?;
+                return Ok(left);
+            }
+            Ok(insertion) => vec![insertion],
+            Err(insertions) => insertions,
+        };
+        let landed = self.land().await;
+        if self.is_closed() {
+            self.hold_insertions(&mut items);
+            insertions.clear();
+        }
+        let written = match landed {
+            Ok(()) => self.write_items(&mut items).await,
+            stop => stop,
+        };
         let inserted = match written {
             Ok(()) => self.insert_items(&mut items, insertions).await,
             stop => stop,
@@ -233,7 +256,8 @@ impl Cycle {
         // Whatever stopped the writing: what was done is recorded.
         self.commit_after(&mut items).await?;
         deleted?;
-        self.give_back().await
+        self.give_back().await?;
+        Ok(left)
     }
 
     async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
@@ -353,127 +377,48 @@ impl Cycle {
         Ok(())
     }
 
-    fn pieces(&self, items: &[Item]) -> Vec<Piece> {
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut room = 0usize;
-        for (index, item) in items.iter().enumerate().filter(|(_, item)| !item.dropped) {
-            let (Some(anchor), Some(row), Some(layout)) =
-                (item.anchor, item.row, &self.memory.layout)
-            else {
-                continue;
-            };
-            let cells: Vec<(u32, Cell)> = match &item.plan.sheet {
-                Some(SheetChange::Update(writes)) => writes
-                    .iter()
-                    .map(|(column, cell, _)| (layout.column(*column), cell.clone()))
-                    .collect(),
-                Some(SheetChange::Clear) => {
-                    let ours = (0..self.mapping.columns.len()).filter(|column| {
-                        self.mapping.pushes(*column) || self.mapping.key.contains(column)
-                    });
-                    let shown =
-                        |column: &usize| item.cells.as_ref().and_then(|cells| cells.get(*column));
-                    ours.filter(|column| shown(column).is_some_and(|cell| *cell != Cell::Empty))
-                        .map(|column| (layout.column(column), Cell::Empty))
-                        .collect()
-                }
-                _ => continue,
-            };
-            let bytes = GUARD_BYTES
-                + ROW_BYTES
-                + cells
-                    .iter()
-                    .map(|(_, cell)| cell_bytes(cell))
-                    .sum::<usize>();
-            let row = AnchoredRow { anchor, row, cells };
-            match pieces.last_mut() {
-                Some(piece) if bytes <= room => {
-                    piece.rows.push(row);
-                    piece.items.push(index);
-                    room -= bytes;
-                }
-                _ => {
-                    pieces.push(Piece {
-                        rows: vec![row],
-                        items: vec![index],
-                    });
-                    room = self.mapping.max_request_bytes.saturating_sub(bytes);
-                }
-            }
-        }
-        pieces
-    }
-
-    /// The new rows, in pieces that fit into one request.
-    fn insertions(&mut self, items: &[Item]) -> Vec<Insertion> {
-        let mut insertions: Vec<Insertion> = Vec::new();
-        let mut room = 0usize;
-        for (index, item) in items.iter().enumerate().filter(|(_, item)| !item.dropped) {
-            let (Some(SheetChange::Insert(cells)), Some(layout)) =
-                (&item.plan.sheet, &self.memory.layout)
-            else {
-                continue;
-            };
-            let row: Vec<(u32, Cell)> = cells
-                .iter()
-                .enumerate()
-                .filter_map(|(column, cell)| Some((layout.column(column), cell.clone()?)))
-                .filter(|(_, cell)| *cell != Cell::Empty)
-                .collect();
-            let bytes = ROW_BYTES + row.iter().map(|(_, cell)| cell_bytes(cell)).sum::<usize>();
-            match insertions.last_mut() {
-                Some(insertion) if bytes <= room => {
-                    insertion.items.push(index);
-                    insertion.rows.push(row);
-                    room -= bytes;
-                }
-                _ => {
-                    let stamp = self.stamp();
-                    insertions.push(Insertion {
-                        items: vec![index],
-                        rows: vec![row],
-                        stamp,
-                    });
-                    room = self.mapping.max_request_bytes.saturating_sub(bytes);
-                }
-            }
-        }
-        insertions
-    }
-
     async fn insert_items(
         &mut self,
         items: &mut [Item],
         insertions: Vec<Insertion>,
     ) -> Result<(), Stop> {
-        for insertion in insertions {
-            let first = self.end;
-            let keys: Vec<Key> = insertion
-                .items
-                .iter()
-                .filter_map(|index| items.get(*index))
-                .map(|item| item.key.clone())
-                .collect();
-            let id = insertion.stamp.id;
-            let shown = match self.insert(insertion.rows, insertion.stamp, &keys).await {
-                Err(Stop::Stopped(Stopped::Failure(failure))) if self.closes(&failure, id) => {
-                    self.close(failure);
-                    self.hold_insertions(items);
-                    return Ok(());
-                }
-                shown => shown?,
-            };
-            self.opened();
-            for ((index, cells), row) in insertion.items.into_iter().zip(shown).zip(first..) {
-                let cells = self
-                    .memory
-                    .layout
-                    .as_ref()
-                    .map(|layout| layout.mapped(&cells))
-                    .unwrap_or_default();
-                if let Some(item) = items.get_mut(index) {
-                    self.note_inserted(item, row, cells);
-                }
+        for insertion in insertions.into_iter() {
+            // The sheet has refused those before.
+            if self.is_closed() {
+                return Ok(());
+            }
+            let keys = insertion.keys(items);
+            let effect = self.insertion_effect(&insertion);
+            let stamp = insertion.stamp.clone();
+            let answer = self.structural(effect, stamp, &keys).await;
+            self.note_insertion(items, insertion, answer)?;
+        }
+        Ok(())
+    }
+
+    /// Where the sheet takes no new rows, those of `items` are held.
+    pub(super) fn note_insertion(
+        &mut self,
+        items: &mut [Item],
+        insertion: Insertion,
+        answer: Result<SheetOutcome, Stop>,
+    ) -> Result<(), Stop> {
+        let answer = match answer {
+            Err(Stop::Stopped(Stopped::Failure(failure)))
+                if self.closes(&failure, insertion.stamp.id) =>
+            {
+                self.close(failure);
+                self.hold_insertions(items);
+                return Ok(());
+            }
+            answer => answer?,
+        };
+        let (first, shown) = self.inserted(answer, insertion.items.len())?;
+        self.opened();
+        for ((index, cells), row) in insertion.items.into_iter().zip(shown).zip(first..) {
+            let cells = self.mapped(&cells);
+            if let Some(item) = items.get_mut(index) {
+                self.note_inserted(item, row, cells);
             }
         }
         Ok(())
@@ -611,6 +556,17 @@ fn is_echo(loaded: &LoadedRow) -> bool {
     }
 }
 
+/// The only one there is, or all.
+fn only<T>(mut several: Vec<T>) -> Result<T, Vec<T>> {
+    match (several.pop(), several.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (last, _) => {
+            several.extend(last);
+            Err(several)
+        }
+    }
+}
+
 pub(super) fn positions(items: &[Item], wanted: impl Fn(&Item) -> bool) -> Vec<usize> {
     items
         .iter()
@@ -620,14 +576,6 @@ pub(super) fn positions(items: &[Item], wanted: impl Fn(&Item) -> bool) -> Vec<u
         .collect()
 }
 
-fn cell_bytes(cell: &Cell) -> usize {
-    CELL_BYTES
-        + match cell {
-            Cell::Text(text) => text.len() + text.len() / 8,
-            _ => 0,
-        }
-}
-
 /// A failure that is about some cell of the request and not about the request.
 pub(super) fn is_about_cells(failure: &Failure) -> bool {
     !failure.may_have_applied
@@ -635,23 +583,6 @@ pub(super) fn is_about_cells(failure: &Failure) -> bool {
             failure.reason.as_str(),
             "protected" | "validation" | "invalid_cell"
         )
-}
-
-pub(super) enum Halves {
-    Two(Piece, Piece),
-    One(usize),
-}
-
-pub(super) fn halve(mut piece: Piece) -> Halves {
-    let middle = piece.rows.len() / 2;
-    if middle == 0 {
-        return Halves::One(piece.items.first().copied().unwrap_or(usize::MAX));
-    }
-    let second = Piece {
-        rows: piece.rows.split_off(middle),
-        items: piece.items.split_off(middle),
-    };
-    Halves::Two(piece, second)
 }
 
 pub(super) fn row_problem(

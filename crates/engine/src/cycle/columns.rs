@@ -8,9 +8,7 @@ use std::sync::Arc;
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
 use super::run::Cycle;
-use crate::effect::{
-    Class, ColumnTag, Commit, DatabaseEffect, DatabaseOutcome, Failure, SheetEffect, SheetOutcome,
-};
+use crate::effect::{Class, ColumnTag, Commit, Failure, SheetEffect, SheetOutcome};
 use crate::mapping::Direction;
 use crate::value::Cell;
 
@@ -83,10 +81,8 @@ impl Cycle {
             headers,
             ..Commit::default()
         };
-        match self.io.database(DatabaseEffect::Commit(commit)).await? {
-            DatabaseOutcome::Committed(_) => Ok(()),
-            _ => Err(mismatch().into()),
-        }
+        self.io.commit(commit).await?;
+        Ok(())
     }
 
     /// At the end of a cycle that has read the sheet: every column has its tag where its header stands.

@@ -86,10 +86,10 @@ impl Cycle {
             .await?;
         self.guard_deletes(&sightings).await?;
         self.io.has_to_do(sightings.len() + diff.keyless.len());
-        for chunk in sightings.chunks(self.chunk()) {
-            self.batch(chunk, Some(&snapshot), &changed_at).await?;
-            self.io.has_done(chunk.len());
-        }
+        let done = self.batches(&sightings, Some(&snapshot), &changed_at).await;
+        let landed = self.land().await;
+        done?;
+        landed?;
         for rows in diff.keyless.chunks(self.chunk()) {
             self.give_keys(&snapshot, rows, &changed_at).await?;
             self.io.has_done(rows.len());
@@ -146,10 +146,8 @@ impl Cycle {
                 sheet_hash,
             });
         }
-        match self.io.database(DatabaseEffect::Commit(commit)).await? {
-            DatabaseOutcome::Committed(_) => Ok(()),
-            _ => Err(mismatch().into()),
-        }
+        self.io.commit(commit).await?;
+        Ok(())
     }
 
     /// Rows whose refusal is due to be tried again.

@@ -13,9 +13,10 @@ use super::header::Layout;
 use super::io::Stop;
 use super::item::Item;
 use super::memory::{NOWHERE, State, UNSETTLED};
+use super::pieces::Insertion;
 use super::run::Cycle;
 use super::snapshot::{Typed, parse, typed_key};
-use crate::effect::{AnchoredRow, BaseWrite, Commit, MetadataId, Snapshot, WrittenRow};
+use crate::effect::{AnchoredRow, BaseWrite, Commit, MetadataId, NewRow, Snapshot, WrittenRow};
 use crate::reconcile::SheetChange;
 use crate::value::{Cell, Key, TO_LOOK_AT, Timestamp};
 
@@ -395,12 +396,16 @@ impl Cycle {
             return Ok(true);
         };
         let fallen = self.memory.fallen.iter();
-        let rows = fallen.map(|fallen| fallen.row(layout)).collect();
-        let stamp = self.stamp();
-        self.announce(&stamp).await?;
-        let id = stamp.id;
-        match self.insert(rows, stamp, &[]).await {
-            Ok(_) => {
+        let rows: Vec<NewRow> = fallen.map(|fallen| fallen.row(layout)).collect();
+        let insertion = Insertion {
+            items: Vec::new(),
+            rows: rows.into(),
+            stamp: self.stamp(),
+        };
+        self.announce(&insertion.stamp).await?;
+        let id = insertion.stamp.id;
+        match self.insert_rows(&insertion).await {
+            Ok(()) => {
                 self.note_put_back().await?;
                 Ok(true)
             }

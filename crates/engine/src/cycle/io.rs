@@ -1,13 +1,14 @@
-//! The one await point: an effect goes out, its outcome comes back.
+//! The only await points: an effect goes out, its outcome comes back.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use crate::effect::{
-    Class, DatabaseEffect, DatabaseOutcome, Effect, Failure, Outcome, SheetEffect, SheetOutcome,
-    Stopped,
+    Applied, Class, Commit, DatabaseEffect, DatabaseOutcome, Effect, Failure, Outcome, SheetEffect,
+    SheetOutcome, Stopped,
 };
+use crate::mapping::Side;
 use crate::value::Timestamp;
 
 /// How often one cycle sends a request again that failed in passing.
@@ -21,10 +22,34 @@ pub(super) struct Io(Arc<Mutex<Slot>>);
 
 #[derive(Default)]
 struct Slot {
-    effect: Option<Effect>,
-    outcome: Option<Outcome>,
+    database: Lane<DatabaseEffect, DatabaseOutcome>,
+    sheet: Lane<SheetEffect, SheetOutcome>,
     now: Option<Timestamp>,
     progress: Progress,
+}
+
+/// One side's effect on its way out, and its outcome on its way back.
+struct Lane<E, O> {
+    asked: Option<E>,
+    answer: Option<Result<O, Failure>>,
+}
+
+impl<E, O> Default for Lane<E, O> {
+    fn default() -> Self {
+        Self {
+            asked: None,
+            answer: None,
+        }
+    }
+}
+
+impl<E, O> Lane<E, O> {
+    fn ask(&mut self, effect: E) {
+        *self = Self {
+            asked: Some(effect),
+            answer: None,
+        };
+    }
 }
 
 /// How far a cycle that read the whole sheet has come, in rows of either side.
@@ -68,12 +93,20 @@ impl Io {
 
     pub(super) fn answer(&self, outcome: Outcome, now: Timestamp) {
         let mut slot = self.slot();
-        slot.outcome = Some(outcome);
         slot.now = Some(now);
+        match outcome {
+            Outcome::Database(outcome) => slot.database.answer = Some(Ok(outcome)),
+            Outcome::Sheet(outcome) => slot.sheet.answer = Some(Ok(outcome)),
+            Outcome::Failed(Side::Database, failure) => slot.database.answer = Some(Err(failure)),
+            Outcome::Failed(Side::Sheet, failure) => slot.sheet.answer = Some(Err(failure)),
+        }
     }
 
+    /// The sheet's first: its way is the longer one.
     pub(super) fn take_effect(&self) -> Option<Effect> {
-        self.slot().effect.take()
+        let mut slot = self.slot();
+        let sheet = slot.sheet.asked.take().map(Effect::Sheet);
+        sheet.or_else(|| slot.database.asked.take().map(Effect::Database))
     }
 
     pub(super) fn has_to_do(&self, rows: usize) {
@@ -91,14 +124,10 @@ impl Io {
         self.slot().progress
     }
 
-    async fn ask(&self, effect: Effect) -> Outcome {
-        {
-            let mut slot = self.slot();
-            slot.effect = Some(effect);
-            slot.outcome = None;
-        }
-        poll_fn(|_| match self.slot().outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
+    async fn database_once(&self, effect: DatabaseEffect) -> Result<DatabaseOutcome, Failure> {
+        self.slot().database.ask(effect);
+        poll_fn(|_| match self.slot().database.answer.take() {
+            Some(answer) => Poll::Ready(answer),
             None => Poll::Pending,
         })
         .await
@@ -110,18 +139,27 @@ impl Io {
     ) -> Result<DatabaseOutcome, Failure> {
         let mut attempt = 1;
         loop {
-            match self.ask(Effect::Database(effect.clone())).await {
-                Outcome::Database(outcome) => return Ok(outcome),
-                Outcome::Failed(failure)
+            match self.database_once(effect.clone()).await {
+                Err(failure)
                     if failure.class == Class::RetryNow
                         && !failure.may_have_applied
                         && attempt < ATTEMPTS =>
                 {
                     attempt += 1
                 }
-                Outcome::Failed(failure) => return Err(failure),
-                Outcome::Sheet(_) => return Err(mismatch()),
+                answer => return answer,
             }
+        }
+    }
+
+    /// One entry for each change to the table, in their order.
+    pub(super) async fn commit(
+        &self,
+        commit: impl Into<Arc<Commit>>,
+    ) -> Result<Vec<Applied>, Failure> {
+        match self.database(DatabaseEffect::Commit(commit.into())).await? {
+            DatabaseOutcome::Committed(applied) => Ok(applied),
+            _ => Err(mismatch()),
         }
     }
 
@@ -143,11 +181,21 @@ impl Io {
     }
 
     pub(super) async fn sheet_once(&self, effect: SheetEffect) -> Result<SheetOutcome, Failure> {
-        match self.ask(Effect::Sheet(effect)).await {
-            Outcome::Sheet(outcome) => Ok(outcome),
-            Outcome::Failed(failure) => Err(failure),
-            Outcome::Database(_) => Err(mismatch()),
-        }
+        self.begin(effect);
+        self.answered().await
+    }
+
+    /// A request whose answer is waited for later, by [`Io::answered`].
+    pub(super) fn begin(&self, effect: SheetEffect) {
+        self.slot().sheet.ask(effect);
+    }
+
+    pub(super) async fn answered(&self) -> Result<SheetOutcome, Failure> {
+        poll_fn(|_| match self.slot().sheet.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => Poll::Pending,
+        })
+        .await
     }
 }
 

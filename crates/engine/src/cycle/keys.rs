@@ -148,7 +148,8 @@ impl Cycle {
             item.cells = Some(named.cells);
             items.push(item);
         }
-        self.carry_out(items).await
+        self.carry_out(items, false).await?;
+        Ok(())
     }
 
     /// A problem of this row's until it is tried again; the key is lost, as a number of a sequence may be.

@@ -1,16 +1,18 @@
 //! What is recorded before the sheet is written, and what after.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::batch::{Insertion, Piece, row_problem, settled_hash};
+use super::batch::{row_problem, settled_hash};
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{Known, NOWHERE, State, UNSETTLED};
+use super::pieces::{Insertion, Piece};
 use super::run::Cycle;
 use super::stamp::mark;
 use crate::effect::{
-    Announcement, Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome,
-    Failure, MetadataId, Operation, Refusal, Stamp, Winner, WrittenRow,
+    Announcement, Applied, Apply, BaseWrite, Change, Commit, Failure, MetadataId, Operation,
+    Refusal, Stamp, Winner, WrittenRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
@@ -72,6 +74,7 @@ impl Cycle {
         if commit == Commit::default() {
             return Ok(());
         }
+        let commit = Arc::new(commit);
         let applied = self.commit(commit.clone()).await?;
         if applied.len() != applied_items.len() {
             return Err(mismatch().into());
@@ -125,7 +128,11 @@ impl Cycle {
         }
     }
 
-    pub(super) async fn commit(&mut self, commit: Commit) -> Result<Vec<Applied>, Stop> {
+    pub(super) async fn commit(
+        &mut self,
+        commit: impl Into<Arc<Commit>>,
+    ) -> Result<Vec<Applied>, Stop> {
+        let commit = commit.into();
         let conflicts = commit
             .conflicts
             .iter()
@@ -133,20 +140,16 @@ impl Cycle {
             .count();
         let problems = commit.problems.len();
         let over = commit.writing == Some(Announcement::Over);
-        match self.io.database(DatabaseEffect::Commit(commit)).await? {
-            DatabaseOutcome::Committed(applied) => {
-                if over {
-                    self.memory.announced = false;
-                    self.memory.image_rows = 0;
-                    let answered = std::mem::take(&mut self.memory.answered);
-                    self.memory.anchors.extend(answered);
-                }
-                self.report.conflicts += conflicts as u64;
-                self.report.problems += problems as u64;
-                Ok(applied)
-            }
-            _ => Err(mismatch().into()),
+        let applied = self.io.commit(commit).await?;
+        if over {
+            self.memory.announced = false;
+            self.memory.image_rows = 0;
+            let answered = std::mem::take(&mut self.memory.answered);
+            self.memory.anchors.extend(answered);
         }
+        self.report.conflicts += conflicts as u64;
+        self.report.problems += problems as u64;
+        Ok(applied)
     }
 
     fn apply(&self, item: &Item, change: TableChange) -> Apply {

@@ -34,9 +34,10 @@ impl Cycle {
             })
             .collect();
         self.guard_deletes(&sightings).await?;
-        for chunk in sightings.chunks(self.chunk()) {
-            self.batch(chunk, None, &changed_at).await?;
-        }
+        let done = self.batches(&sightings, None, &changed_at).await;
+        let landed = self.land().await;
+        done?;
+        landed?;
         self.record_leftovers().await
     }
 }

@@ -14,8 +14,7 @@ use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Diff, Sighting, parse};
 use crate::effect::{
-    Applied, Apply, BaseWrite, Change, Commit, DatabaseEffect, DatabaseOutcome, LoadedRow,
-    Operation, Place, Refusal, Snapshot,
+    Applied, Apply, BaseWrite, Change, Commit, LoadedRow, Operation, Place, Refusal, Snapshot,
 };
 use crate::mapping::{Direction, Side};
 use crate::value::{ABSENT, Base, Cell, Datum, Key, Text};
@@ -188,10 +187,10 @@ impl Cycle {
             apply: ready.iter().map(Pair::apply).collect(),
             ..Commit::default()
         };
-        let applied = match self.io.database(DatabaseEffect::Commit(commit)).await? {
-            DatabaseOutcome::Committed(applied) if applied.len() == ready.len() => applied,
-            _ => return Err(mismatch().into()),
-        };
+        let applied = self.io.commit(commit).await?;
+        if applied.len() != ready.len() {
+            return Err(mismatch().into());
+        }
         let mut ended = Commit::default();
         for (pair, applied) in ready.into_iter().zip(applied) {
             match applied {
@@ -231,10 +230,7 @@ impl Cycle {
             }
         }
         if !ended.bases.is_empty() {
-            match self.io.database(DatabaseEffect::Commit(ended)).await? {
-                DatabaseOutcome::Committed(_) => {}
-                _ => return Err(mismatch().into()),
-            }
+            self.io.commit(ended).await?;
         }
         Ok(())
     }

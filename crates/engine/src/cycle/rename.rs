@@ -65,7 +65,7 @@ impl Cycle {
             rename.into_item(changed_at)
         });
         let items = items.collect();
-        self.carry_out(items).await?;
+        self.carry_out(items, false).await?;
         Ok(rows)
     }
 

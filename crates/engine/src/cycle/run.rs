@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::flight::Flight;
 use super::io::{Io, Stop, mismatch};
 use super::memory::{Memory, UNSETTLED};
 use crate::effect::{
@@ -61,6 +62,8 @@ pub(super) struct Cycle {
     pub settled: Vec<Place>,
     /// Rows to be stored as ones whose insertion is put off.
     pub held: Vec<BaseWrite>,
+    /// New rows that are on their way to the sheet.
+    pub flight: Option<Flight>,
 }
 
 /// What a cycle leaves to the next.
@@ -108,6 +111,7 @@ pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: St
         problems: Vec::new(),
         settled: Vec::new(),
         held: Vec::new(),
+        flight: None,
     };
     let mut ended = cycle.rounds().await;
     if ended.is_ok() {

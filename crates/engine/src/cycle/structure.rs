@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::io::{Stop, is_passing, mismatch};
 use super::memory::State;
+use super::pieces::Insertion;
 use super::run::Cycle;
 use super::stamp::Lost;
 use crate::codec::hash_raw;
@@ -59,9 +60,21 @@ impl Cycle {
         self.memory.stamps.retain(|stamp| !tidy.contains(stamp));
     }
 
-    /// Sends a batch with a stamp until there is a definite answer. `Outdated` where it was applied earlier, or where another
-    /// writer was first: both are seen in a new reading.
+    /// Sends a batch with a stamp, once the sheet is free.
     pub(super) async fn structural(
+        &mut self,
+        effect: SheetEffect,
+        stamp: Stamp,
+        keys: &[Key],
+    ) -> Result<SheetOutcome, Stop> {
+        self.land().await?;
+        self.io.begin(effect.clone());
+        self.settled(effect, stamp, keys).await
+    }
+
+    /// What came of a batch that was begun, which is sent again until there is a definite answer. `Outdated` where it was applied
+    /// earlier, or where another writer was first: both are seen in a new reading.
+    pub(super) async fn settled(
         &mut self,
         effect: SheetEffect,
         stamp: Stamp,
@@ -75,7 +88,7 @@ impl Cycle {
         };
         let (mut attempt, mut unsure) = (1, false);
         loop {
-            match self.io.sheet_once(effect.clone()).await {
+            match self.io.answered().await {
                 Ok(SheetOutcome::Stamped { ours }) => {
                     if ours {
                         self.memory.unread.insert(stamp.value);
@@ -102,6 +115,7 @@ impl Cycle {
                     unsure |= failure.may_have_applied;
                     if attempt < ATTEMPTS && is_passing(&failure) {
                         attempt += 1;
+                        self.io.begin(effect.clone());
                         continue;
                     }
                     // Whatever the last attempt met, an earlier one may still arrive.
@@ -136,25 +150,37 @@ impl Cycle {
         }
     }
 
-    /// New rows below the data; returns what they show.
-    pub(super) async fn insert(
-        &mut self,
-        rows: Vec<Vec<(u32, Cell)>>,
-        stamp: Stamp,
-        keys: &[Key],
-    ) -> Result<Vec<Vec<Cell>>, Stop> {
-        let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        let tidy = self.old_marks();
-        let effect = SheetEffect::Insert {
+    /// New rows below the data.
+    pub(super) fn insertion_effect(&self, insertion: &Insertion) -> SheetEffect {
+        SheetEffect::Insert {
             at: self.end,
-            rows,
-            stamp: stamp.clone(),
-            tidy,
-        };
-        match self.structural(effect, stamp, keys).await? {
-            SheetOutcome::Inserted(rows) if rows.len() == count as usize => {
+            rows: insertion.rows.clone(),
+            stamp: insertion.stamp.clone(),
+            tidy: self.old_marks(),
+        }
+    }
+
+    /// Rows that are put back: nobody need know what they show.
+    pub(super) async fn insert_rows(&mut self, insertion: &Insertion) -> Result<(), Stop> {
+        let effect = self.insertion_effect(insertion);
+        let stamp = insertion.stamp.clone();
+        let answer = self.structural(effect, stamp, &[]).await?;
+        self.inserted(answer, insertion.rows.len())?;
+        Ok(())
+    }
+
+    /// Returns what they show, and where the first of them stands.
+    pub(super) fn inserted(
+        &mut self,
+        answer: SheetOutcome,
+        count: usize,
+    ) -> Result<(u32, Vec<Vec<Cell>>), Stop> {
+        match answer {
+            SheetOutcome::Inserted(rows) if rows.len() == count => {
+                let first = self.end;
+                let count = u32::try_from(count).unwrap_or(u32::MAX);
                 self.end = self.end.saturating_add(count);
-                Ok(rows)
+                Ok((first, rows))
             }
             _ => Err(mismatch().into()),
         }
@@ -188,7 +214,7 @@ impl Cycle {
         let anchors: HashSet<MetadataId> = rows.iter().map(|row| row.anchor).collect();
         let effect = SheetEffect::Write {
             images: self.images(rows.len()),
-            rows,
+            rows: rows.into(),
             sentinel: self.sentinel,
             stamp: stamp.clone(),
         };

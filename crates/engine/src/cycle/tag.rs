@@ -23,6 +23,7 @@ impl Cycle {
         &mut self,
         rows: &[u32],
     ) -> Result<Vec<(MetadataId, Option<Vec<Cell>>)>, Stop> {
+        self.land().await?;
         let header_anchor = self.anchor();
         let mut tags = vec![TagRow {
             row: self.mapping.header_row.saturating_sub(1),

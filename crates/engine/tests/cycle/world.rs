@@ -1,6 +1,7 @@
 //! A small table, a small tab, and a driver that does as it is told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use engine::codec::hash_cells;
 pub use engine::cycle::Machine;
@@ -66,7 +67,7 @@ pub struct World {
     pub anchors: BTreeMap<MetadataId, usize>,
     pub tags: BTreeMap<String, u32>,
     pub log: Vec<SheetEffect>,
-    pub commits: Vec<Commit>,
+    pub commits: Vec<Arc<Commit>>,
     pub loads: usize,
     /// What the key's default gives next.
     pub next_key: usize,
@@ -76,6 +77,9 @@ pub struct World {
     pub refuse: Option<&'static str>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
+    /// New rows are answered only when the engine has nothing else to do, in this order.
+    pub slow: bool,
+    pub order: Vec<&'static str>,
 }
 
 impl World {
@@ -103,6 +107,8 @@ impl World {
             fault: None,
             refuse: None,
             wrong_row: false,
+            slow: false,
+            order: Vec::new(),
         };
         for id in 0..rows {
             let row = vec![
@@ -176,20 +182,42 @@ impl World {
         self.commits.clear();
         self.loads = 0;
         let mut step = self.machine.start(start);
+        let mut held = None;
         loop {
             self.now += 1_000;
             let outcome = match step {
                 Step::Done(report) => return report,
-                Step::Do(Effect::Database(effect)) => Outcome::Database(self.database(effect)),
+                Step::Wait => {
+                    self.order.push("answered");
+                    self.answer(held.take().expect("something without an answer"))
+                }
+                Step::Do(Effect::Database(effect)) => {
+                    self.order.push(match effect {
+                        DatabaseEffect::Load { .. } => "load",
+                        DatabaseEffect::Commit(_) => "commit",
+                        _ => "look",
+                    });
+                    Outcome::Database(self.database(effect))
+                }
                 Step::Do(Effect::Sheet(effect)) => {
                     self.log.push(effect.clone());
-                    match self.fault.and_then(|fault| fault(&effect)) {
-                        Some(failure) => Outcome::Failed(failure),
-                        None => Outcome::Sheet(self.sheet(effect)),
+                    if self.slow && matches!(effect, SheetEffect::Insert { .. }) {
+                        self.order.push("sent");
+                        held = Some(effect);
+                        step = self.machine.meanwhile();
+                        continue;
                     }
+                    self.answer(effect)
                 }
             };
             step = self.machine.resume(outcome, Timestamp(self.now));
+        }
+    }
+
+    fn answer(&mut self, effect: SheetEffect) -> Outcome {
+        match self.fault.and_then(|fault| fault(&effect)) {
+            Some(failure) => Outcome::Failed(Side::Sheet, failure),
+            None => Outcome::Sheet(self.sheet(effect)),
         }
     }
 
@@ -350,7 +378,7 @@ impl World {
                     .collect(),
             ),
             SheetEffect::Write { rows, .. } => SheetOutcome::Written(
-                rows.into_iter()
+                rows.iter()
                     .map(|row| {
                         let at = self.anchors[&row.anchor];
                         let before = Some(self.tab[at].clone());
@@ -371,10 +399,10 @@ impl World {
             SheetEffect::Images => SheetOutcome::Images(Vec::new()),
             SheetEffect::Insert { at, rows, .. } => {
                 let mut shown = Vec::new();
-                for (offset, row) in rows.into_iter().enumerate() {
+                for (offset, row) in rows.iter().enumerate() {
                     let mut cells = vec![Cell::Empty; self.mapping.columns.len()];
                     for (column, cell) in row {
-                        cells[column as usize] = cell;
+                        cells[*column as usize] = cell.clone();
                     }
                     self.tab.insert(at as usize + offset, cells.clone());
                     shown.push(cells);

@@ -10,9 +10,10 @@ use engine::effect::{
     Again, AnchoredRow, DatabaseEffect, Effect, MetadataId, Outcome, SheetEffect, SheetOutcome,
     Snapshot, Start, Step, WrittenRow,
 };
-use engine::mapping::Mapping;
+use engine::mapping::{Mapping, Side};
 use engine::value::{Cell, Timestamp};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Bug {
@@ -92,6 +93,11 @@ impl Engine for Mutant {
         }
     }
 
+    fn meanwhile(&mut self) -> Step {
+        let step = self.machine.meanwhile();
+        self.distort(step)
+    }
+
     fn headers_are_known(&mut self) {
         self.machine.headers_are_known();
     }
@@ -134,9 +140,10 @@ impl Mutant {
         match (&mut step, self.bug) {
             (Step::Do(Effect::Sheet(SheetEffect::Write { rows, .. })), bug) => {
                 if bug == Bug::WholeRowWritten {
-                    rows.iter_mut().for_each(|row| fill_up(row, &self.tagged));
+                    let rows = Arc::make_mut(rows).iter_mut();
+                    rows.for_each(|row| fill_up(row, &self.tagged));
                 }
-                self.writing = rows.clone();
+                self.writing = rows.to_vec();
             }
             (
                 Step::Do(Effect::Sheet(
@@ -150,7 +157,7 @@ impl Mutant {
             (
                 Step::Do(Effect::Database(DatabaseEffect::Commit(commit))),
                 Bug::ConflictLineLeftOut,
-            ) => commit.conflicts.clear(),
+            ) => Arc::make_mut(commit).conflicts.clear(),
             (Step::Done(report), Bug::DirtyKeysForgotten) => report.dirty_done = true,
             _ => {}
         }
@@ -159,7 +166,7 @@ impl Mutant {
 
     fn distort_outcome(&mut self, outcome: Outcome) -> Outcome {
         match (outcome, self.bug) {
-            (Outcome::Failed(_), Bug::WriteWithoutAnswerTakenForDone)
+            (Outcome::Failed(Side::Sheet, _), Bug::WriteWithoutAnswerTakenForDone)
                 if !self.writing.is_empty() =>
             {
                 let written = std::mem::take(&mut self.writing);

@@ -55,7 +55,10 @@ pub struct Schedule {
 impl Schedule {
     pub fn random(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let setup = random_setup(&mut rng);
+        let mut setup = random_setup(&mut rng);
+        // Drawn apart, so that the rest of a seed's schedule does not depend on it.
+        let chunks = Rng::with_seed(seed ^ 0x6368_756e_6b73).u8(..8);
+        setup.request_rows = if chunks < 4 { chunks } else { 0 };
         let focus = FOCUSES[rng.usize(..FOCUSES.len())];
         let length = rng.usize(4..60);
         let op = |_| match focus {
@@ -259,6 +262,7 @@ fn random_setup(rng: &mut Rng) -> Setup {
         sheet_rows: rng.u8(..3) * u8::from(rng.u8(..3) == 0),
         differing: rng.u8(..3) * u8::from(rng.u8(..3) == 0),
         header,
+        request_rows: 0,
     }
 }
 
@@ -532,6 +536,10 @@ fn plainer_setups(setup: Setup) -> Vec<Setup> {
         },
         Setup {
             differing: setup.differing.saturating_sub(1),
+            ..setup
+        },
+        Setup {
+            request_rows: 0,
             ..setup
         },
     ];

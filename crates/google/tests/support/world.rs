@@ -305,7 +305,7 @@ pub fn table(rows: u32) -> Value {
 pub fn insert(at: u32, rows: Vec<Vec<(u32, Cell)>>, stamp: i32) -> SheetEffect {
     SheetEffect::Insert {
         at,
-        rows,
+        rows: rows.into(),
         stamp: stamped(stamp),
         tidy: vec![],
     }

@@ -2,6 +2,7 @@
 //! that a failing schedule prints as a few lines and shrinks by making them smaller.
 
 use super::values::{canonical, shown};
+use engine::cost;
 use engine::mapping::{
     Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
@@ -50,6 +51,8 @@ pub struct Setup {
     pub differing: u8,
     /// False: the tab is empty, without a header.
     pub header: bool,
+    /// How many keys one request has room for; 0 for as many as there are.
+    pub request_rows: u8,
 }
 
 impl Setup {
@@ -75,6 +78,7 @@ impl Setup {
         sheet_rows: 0,
         differing: 0,
         header: true,
+        request_rows: 0,
     };
 
     pub fn mapping(&self) -> Mapping {
@@ -135,7 +139,10 @@ impl Setup {
             has_row_filter: self.filter != Filter::None,
             notes_on_problems: false,
             time_zone: chrono_tz::Tz::UTC,
-            max_request_bytes: 2_000_000,
+            max_request_bytes: match self.request_rows {
+                0 => 2_000_000,
+                rows => cost::ENVELOPE + usize::from(rows) * (cost::TAG + cost::DROP),
+            },
         }
     }
 
@@ -182,7 +189,7 @@ impl fmt::Display for Setup {
         field!(
             tie "Side::", on_table_delete "OnTableDelete::", on_sheet_delete "OnSheetDelete::",
             max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", upper "", insert_leaves_out "",
-            common_rows "", table_rows "", sheet_rows "", differing "", header "",
+            common_rows "", table_rows "", sheet_rows "", differing "", header "", request_rows "",
         );
         write!(out, "..Setup::PLAIN }}")
     }

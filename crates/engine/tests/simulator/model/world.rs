@@ -16,7 +16,7 @@ use engine::effect::{
     Again, Class, DatabaseEffect, Decision, DirtyKey, Effect, Outcome, Refusal, Report, Scope,
     SheetEffect, SheetOutcome, Start, Step, Stopped, Ways, Winner,
 };
-use engine::mapping::{Kind, Mapping};
+use engine::mapping::{Kind, Mapping, Side};
 use engine::value::{Key, Timestamp};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ use faults::failure;
 pub trait Engine {
     fn start(&mut self, start: Start) -> Step;
     fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step;
+    fn meanwhile(&mut self) -> Step;
     fn headers_are_known(&mut self);
 }
 
@@ -38,6 +39,10 @@ impl Engine for Machine {
 
     fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step {
         Machine::resume(self, outcome, now)
+    }
+
+    fn meanwhile(&mut self) -> Step {
+        Machine::meanwhile(self)
     }
 
     fn headers_are_known(&mut self) {
@@ -51,7 +56,10 @@ pub fn genuine(mapping: Mapping) -> Box<dyn Engine> {
     Box::new(Machine::new(mapping))
 }
 
+/// What one side is at.
+#[derive(Default)]
 enum Pending {
+    #[default]
     Idle,
     Planned(Effect),
     Ready(Outcome),
@@ -85,7 +93,8 @@ pub struct World {
     maker: Maker,
     engine: Box<dyn Engine>,
     clock: Timestamp,
-    pending: Pending,
+    database: Pending,
+    sheet: Pending,
     cycle: Option<Cycle>,
     cycles: u32,
     initialised: bool,
@@ -137,7 +146,8 @@ impl World {
             maker,
             engine: maker(mapping),
             clock: Timestamp(1_700_000_000 * SECOND),
-            pending: Pending::Idle,
+            database: Pending::Idle,
+            sheet: Pending::Idle,
             cycle: None,
             cycles: 0,
             initialised: false,
@@ -320,7 +330,7 @@ impl World {
 
     /// The driver dies; what was committed and what Google has stays.
     pub fn crash(&mut self) {
-        self.pending = Pending::Idle;
+        (self.database, self.sheet) = Default::default();
         self.cycle = None;
         self.last_read = None;
         self.header_known = self
@@ -334,14 +344,15 @@ impl World {
 
     /// Half a step: begin a cycle, carry out an effect, or report its outcome.
     pub fn step(&mut self) -> Verdict {
-        match std::mem::replace(&mut self.pending, Pending::Idle) {
-            Pending::Idle => match self.due() {
-                Some(scope) => self.begin(scope),
-                None => Ok(()),
-            },
+        if self.cycle.is_none() {
+            return self.due().map_or(Ok(()), |scope| self.begin(scope));
+        }
+        let side = self.next();
+        match std::mem::take(self.pending(side)) {
+            Pending::Idle => broken("a cycle is under way, and it waits for nothing"),
             Pending::Planned(effect) => {
                 let outcome = self.carry_out(&effect)?;
-                self.pending = Pending::Ready(outcome);
+                *self.pending(side) = Pending::Ready(outcome);
                 Ok(())
             }
             Pending::Ready(outcome) => {
@@ -349,6 +360,24 @@ impl World {
                 let step = self.engine.resume(with_arrival(outcome, now), now);
                 self.take(step)
             }
+        }
+    }
+
+    fn pending(&mut self, side: Side) -> &mut Pending {
+        match side {
+            Side::Database => &mut self.database,
+            Side::Sheet => &mut self.sheet,
+        }
+    }
+
+    /// Which side goes on: where both are at something, neither waits for the other.
+    fn next(&self) -> Side {
+        let toss = (self.clock.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63;
+        match (&self.database, &self.sheet) {
+            (Pending::Idle, _) => Side::Sheet,
+            (_, Pending::Idle) => Side::Database,
+            _ if toss == 0 => Side::Sheet,
+            _ => Side::Database,
         }
     }
 
@@ -422,8 +451,17 @@ impl World {
                 if cycle.effects > ENDLESS {
                     return broken("a cycle does not end");
                 }
-                self.pending = Pending::Planned(effect);
-                Ok(())
+                let side = side_of(&effect);
+                let before = std::mem::replace(self.pending(side), Pending::Planned(effect));
+                if !matches!(before, Pending::Idle) {
+                    return broken("two effects of one side are under way at a time");
+                }
+                let meanwhile = self.engine.meanwhile();
+                self.take(meanwhile)
+            }
+            Step::Wait => Ok(()),
+            Step::Done(_) if !self.is_idle() => {
+                broken("a cycle ends while an effect of its own is under way")
             }
             Step::Done(report) => self.end(report),
         }
@@ -512,7 +550,10 @@ impl World {
                     }
                     Outcome::Sheet(outcome)
                 }
-                None => Outcome::Failed(failure(Class::RetryNow, "stale_position", false)),
+                None => {
+                    let failure = failure(Class::RetryNow, "stale_position", false);
+                    Outcome::Failed(Side::Sheet, failure)
+                }
             },
         };
         if let Some(before) = standing {
@@ -524,6 +565,13 @@ impl World {
             _ => self.book(author)?,
         }
         Ok(outcome)
+    }
+}
+
+fn side_of(effect: &Effect) -> Side {
+    match effect {
+        Effect::Database(_) => Side::Database,
+        Effect::Sheet(_) => Side::Sheet,
     }
 }
 

@@ -29,27 +29,25 @@ pub enum Fault {
 impl World {
     /// The effect under way meets a fault. Does nothing where none is under way.
     pub fn fault(&mut self, fault: Fault) -> Verdict {
-        let effect = match std::mem::replace(&mut self.pending, Pending::Idle) {
+        let side = self.next();
+        let effect = match std::mem::take(self.pending(side)) {
             Pending::Planned(effect) => effect,
             other => {
-                self.pending = other;
+                *self.pending(side) = other;
                 return Ok(());
             }
         };
-        let timeout = || Outcome::Failed(failure(Class::RetryLater, "timeout", true));
+        let failed = |class, reason, may_have_applied| {
+            Outcome::Failed(side, failure(class, reason, may_have_applied))
+        };
+        let timeout = || failed(Class::RetryLater, "timeout", true);
         if let Some(cycle) = &mut self.cycle {
             cycle.calm = false;
         }
         let outcome = match (fault, &effect) {
-            (Fault::Quota, Effect::Sheet(_)) => {
-                Outcome::Failed(failure(Class::RetryLater, "quota", false))
-            }
-            (Fault::Refused, Effect::Sheet(_)) => {
-                Outcome::Failed(failure(Class::RetryNow, "network", true))
-            }
-            (_, Effect::Database(_)) => {
-                Outcome::Failed(failure(Class::RetryNow, "database", false))
-            }
+            (Fault::Quota, Effect::Sheet(_)) => failed(Class::RetryLater, "quota", false),
+            (Fault::Refused, Effect::Sheet(_)) => failed(Class::RetryNow, "network", true),
+            (_, Effect::Database(_)) => failed(Class::RetryNow, "database", false),
             (Fault::AnswerLost, _) => {
                 self.carry_out(&effect)?;
                 timeout()
@@ -76,7 +74,7 @@ impl World {
             }
             (Fault::Partial { .. } | Fault::Stale, _) => self.carry_out(&effect)?,
         };
-        self.pending = Pending::Ready(outcome);
+        *self.pending(side) = Pending::Ready(outcome);
         Ok(())
     }
 

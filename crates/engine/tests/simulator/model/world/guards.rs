@@ -2,7 +2,7 @@
 
 use super::super::{Verdict, broken};
 use super::World;
-use engine::effect::{Apply, Change, Commit, DatabaseEffect, Effect, SheetEffect};
+use engine::effect::{Apply, Change, DatabaseEffect, Effect, SheetEffect};
 use engine::value::Key;
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ impl World {
             return Ok(());
         };
         let applies = match effect {
-            Effect::Database(DatabaseEffect::Commit(Commit { apply, .. })) => !apply.is_empty(),
+            Effect::Database(DatabaseEffect::Commit(commit)) => !commit.apply.is_empty(),
             Effect::Sheet(
                 SheetEffect::Read
                 | SheetEffect::FindColumns { .. }

@@ -39,7 +39,7 @@ impl World {
                 Some(scope) => scope,
                 None => Scope::Full,
             };
-            if matches!(self.pending, Pending::Idle) {
+            if self.cycle.is_none() {
                 self.begin(scope)?;
             }
             self.finish()?;
@@ -62,11 +62,20 @@ impl World {
         Ok(())
     }
 
+    /// The sheet's, where both sides have one.
     pub fn planned(&self) -> Option<&Effect> {
-        match &self.pending {
+        let mut pending = [&self.sheet, &self.database].into_iter();
+        pending.find_map(|pending| match pending {
             Pending::Planned(effect) => Some(effect),
             _ => None,
-        }
+        })
+    }
+
+    pub fn is_idle(&self) -> bool {
+        matches!(
+            (&self.database, &self.sheet),
+            (Pending::Idle, Pending::Idle)
+        )
     }
 
     /// Half a step, of a cycle that begins now if none is under way.
@@ -136,7 +145,7 @@ impl World {
         let mut wrote = false;
         while let Some(cycle) = &self.cycle {
             let problems = !self.table.problems.is_empty();
-            if let Pending::Planned(effect @ Effect::Sheet(_)) = &self.pending
+            if let Pending::Planned(effect @ Effect::Sheet(_)) = &self.sheet
                 && !matches!(
                     effect,
                     Effect::Sheet(

@@ -20,7 +20,8 @@ impl World {
             maker: self.maker,
             engine: (self.maker)(mapping),
             clock: self.clock,
-            pending: Pending::Idle,
+            database: Pending::Idle,
+            sheet: Pending::Idle,
             cycle: None,
             // What a driver draws by chance is not what another draws.
             cycles: self.cycles + 10_000,
