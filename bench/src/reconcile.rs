@@ -323,5 +323,6 @@ fn mapping() -> Mapping {
         notes_on_problems: true,
         time_zone: chrono_tz::UTC,
         max_request_bytes: 2_000_000,
+        anchors_apart: 16,
     }
 }

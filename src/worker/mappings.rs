@@ -11,6 +11,10 @@ use crate::postgres::statement::Session;
 use crate::postgres::types::ColumnType;
 use crate::settings;
 
+/// Close enough that a row which a person carries past its neighbours in the moment of a write mostly passes an anchor, and far enough
+/// apart that in a mass of rows anchors weigh little beside the cells.
+const ANCHORS_APART: u32 = 16;
+
 /// What tells whether a mapping must be loaded anew, and what is looked at in every turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glance {
@@ -191,6 +195,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
         notes_on_problems,
         time_zone: chrono_tz::UTC,
         max_request_bytes: settings::max_request_bytes(),
+        anchors_apart: ANCHORS_APART,
     };
     Some(Loaded {
         id,

@@ -320,15 +320,18 @@ pub enum Operation {
 pub enum SheetEffect {
     /// All values of the tab.
     Read,
-    /// Put an anchor on each row and read these rows back, atomically; also put the sentinel on the tab's last row, and drop old
-    /// anchors.
+    /// Put an anchor on each row and, where `read`, read these rows back, atomically; also put the sentinel on the tab's last row,
+    /// and drop old anchors.
     Tag {
         rows: Vec<TagRow>,
+        read: bool,
         /// By which a later batch notices that rows were inserted or deleted since.
         sentinel: MetadataId,
         tidy: Vec<MetadataId>,
     },
-    /// Write cells of anchored rows, in one atomic batch under a stamp that drops these anchors; cells not named stay as they
+    /// What stands in these rows: those of a mass that was tagged by one request are read part by part, when their turn comes.
+    ReadRows { rows: Vec<u32> },
+    /// Write cells of tagged rows, in one atomic batch under a stamp that drops their anchors; cells not named stay as they
     /// are. What the rows held right before is kept in the images and answered.
     Write {
         rows: Arc<[AnchoredRow]>,
@@ -388,7 +391,10 @@ pub type MetadataId = i32;
 #[derive(Clone, Debug, PartialEq)]
 pub struct TagRow {
     pub row: u32,
+    /// Names the row in the answer.
     pub anchor: MetadataId,
+    /// The row gets no anchor: it stands in a run of rows of which others have one. It is read back like any other.
+    pub bare: bool,
 }
 
 /// The tag of a mapped column. Mappings of one tab that have a column of this name share it.
@@ -404,6 +410,9 @@ pub struct ColumnTag {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnchoredRow {
     pub anchor: MetadataId,
+    /// As in [`TagRow::bare`]. Such a row is written only while every anchor of the batch stands where it was put, and what stands
+    /// in its place by then, if it moved among its neighbours, is told by its image.
+    pub bare: bool,
     /// Where it was tagged; it is written wherever it stands by then.
     pub row: u32,
     /// Sheet column and value; `Cell::Empty` empties the cell.
@@ -417,6 +426,8 @@ pub struct Images {
     pub at: u32,
     /// Column of each mapped column: so much of the row an image shows at least, and it is kept with the image.
     pub layout: Vec<u32>,
+    /// Columns of the key, by which a row's image is told from another's.
+    pub key: Vec<u32>,
 }
 
 /// Makes a structural batch apply at most once: its first request creates metadata with this id, and Google refuses the whole
@@ -440,8 +451,10 @@ pub struct Note {
 pub enum SheetOutcome {
     Snapshot(Snapshot),
     /// One entry per anchor: the row's cells from column 0, as they stood when it was tagged; trailing empty cells may be
-    /// absent. An anchor that is missing could not be placed.
+    /// absent. An anchor that is missing could not be placed. Empty where they were not to be read.
     Tagged(Vec<(MetadataId, Vec<Cell>)>),
+    /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be absent.
+    Rows(Vec<Vec<Cell>>),
     /// One entry per anchor; one that is missing has lost its row.
     Written(Vec<WrittenRow>),
     /// What the inserted rows show now, in the order sent.
@@ -466,7 +479,7 @@ pub struct WrittenRow {
     pub row: u32,
     /// The row's cells from column 0 right before the write; `None` where there is no image of it.
     pub before: Option<Vec<Cell>>,
-    /// What it shows now, from column 0.
+    /// What it shows now, from column 0, as far as columns are mapped.
     pub after: Vec<Cell>,
 }
 

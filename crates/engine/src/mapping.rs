@@ -105,6 +105,8 @@ pub struct Mapping {
     pub time_zone: Tz,
     /// Bytes that one write request may have (Google recommends 2 MB).
     pub max_request_bytes: usize,
+    /// In a long run of neighbouring rows one in so many has an anchor of its own, where before-images are kept; 1 for every row.
+    pub anchors_apart: u32,
 }
 
 impl Mapping {

@@ -1,5 +1,7 @@
 //! A1 notation, as far as answers and `responseRanges` need it. Requests name a tab by its id wherever Google lets them.
 
+use std::ops::Range;
+
 /// A range as Google echoes it. Rows and columns are 0-based and half-open; an open end is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Echo {
@@ -13,6 +15,20 @@ pub struct Echo {
 /// Whole rows `first..end` (0-based) of the tab `title`.
 pub fn rows(title: &str, first: u32, end: u32) -> String {
     format!("{}!{}:{}", quoted(title), first + 1, end.max(first + 1))
+}
+
+/// Rows `rows` (0-based, half-open) of these columns, likewise.
+pub fn block(title: &str, rows: &Range<u32>, columns: &Range<u32>) -> String {
+    let corner = |column: u32, row: u32| format!("{}{}", column_name(column), row + 1);
+    format!(
+        "{}!{}:{}",
+        quoted(title),
+        corner(columns.start, rows.start),
+        corner(
+            columns.end.max(columns.start + 1) - 1,
+            rows.end.max(rows.start + 1) - 1
+        )
+    )
 }
 
 /// A title in quotes. Always quoted: a bare `Q1` would be read as a cell [REC].

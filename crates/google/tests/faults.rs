@@ -27,6 +27,7 @@ fn write() -> SheetEffect {
 fn write_of(cell: Cell) -> SheetEffect {
     SheetEffect::Write {
         rows: vec![AnchoredRow {
+            bare: false,
             anchor: 5,
             row: 1,
             cells: vec![(0, cell)],
@@ -36,6 +37,7 @@ fn write_of(cell: Cell) -> SheetEffect {
         images: Images {
             at: 0,
             layout: vec![0],
+            key: vec![0],
         },
         stamp: Stamp {
             id: 7,

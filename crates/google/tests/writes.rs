@@ -55,7 +55,7 @@ fn a_write_follows_its_row_and_touches_nothing_else() {
             anchor,
             row: at,
             before: Some(before[..3].to_vec()),
-            after: row(&key, name, number),
+            after: row(&key, name, number)[..3].to_vec(),
         }
     };
     assert_eq!(

@@ -39,17 +39,15 @@ impl Cycle {
         let mut rest = sightings;
         let mut chunk: Vec<Sighting> = Vec::new();
         loop {
-            let room = self.chunk().saturating_sub(chunk.len()).max(1);
-            let (next, after) = rest.split_at(room.min(rest.len()));
+            let size = self.batch_size(chunk.iter().chain(rest));
+            let (next, after) = rest.split_at(size.saturating_sub(chunk.len()).min(rest.len()));
             rest = after;
             chunk.extend_from_slice(next);
             if chunk.is_empty() {
                 return Ok(());
             }
             let before = chunk.len();
-            chunk = self
-                .batch(chunk, snapshot, changed_at, !rest.is_empty())
-                .await?;
+            chunk = self.batch(chunk, snapshot, changed_at, rest).await?;
             self.io.has_done(before - chunk.len());
         }
     }
@@ -60,7 +58,7 @@ impl Cycle {
         mut sightings: Vec<Sighting>,
         snapshot: Option<&Snapshot>,
         changed_at: &HashMap<Key, Option<Timestamp>>,
-        more_follow: bool,
+        rest: &[Sighting],
     ) -> Result<Vec<Sighting>, Stop> {
         sightings.retain(|sighting| !self.followed.contains(&sighting.key));
         let keys: Vec<Key> = sightings
@@ -79,7 +77,7 @@ impl Cycle {
                 items.push(item);
             }
         }
-        let left = self.carry_out(items, more_follow).await?;
+        let left = self.carry_out(items, rest).await?;
         sightings.retain(|sighting| left.contains(&sighting.key));
         Ok(sightings)
     }
@@ -178,11 +176,11 @@ impl Cycle {
         }
     }
 
-    /// Returns the keys that are left for the next batch, which follows.
+    /// Returns the keys that are left for the next batch, where more follow: `rest`.
     pub(super) async fn carry_out(
         &mut self,
         mut items: Vec<Item>,
-        more_follow: bool,
+        rest: &[Sighting],
     ) -> Result<HashSet<Key>, Stop> {
         let read: Vec<usize> = positions(&items, |item| item.cells.is_some() || item.row.is_none());
         self.plan(&mut items, &read).await?;
@@ -197,6 +195,7 @@ impl Cycle {
             );
             item.row.is_some() && (changes || item.cells.is_none())
         });
+        self.tag_ahead(&items, &wanted, rest).await?;
         let changed = self.tag(&mut items, &wanted).await?;
         for index in &changed {
             if let Some(item) = items.get_mut(*index) {
@@ -208,7 +207,13 @@ impl Cycle {
             if item.cells.is_none() && item.row.is_some() {
                 item.dropped = true;
             }
-            if matches!(item.plan.sheet, Some(SheetChange::Insert(_))) && self.end == 0 {
+            // What is to be deleted needs an anchor of its own, and a new row to know where the others end.
+            let leaves = matches!(
+                item.plan.sheet,
+                Some(SheetChange::Delete | SheetChange::Clear)
+            );
+            let is_new = matches!(item.plan.sheet, Some(SheetChange::Insert(_)));
+            if leaves && item.bare || is_new && self.end == 0 {
                 item.dropped = true;
                 self.stale = true;
             }
@@ -216,9 +221,9 @@ impl Cycle {
         if self.is_closed() {
             self.hold_insertions(&mut items);
         }
-        let left = match more_follow {
-            true => self.leave_the_rest(&mut items),
-            false => HashSet::new(),
+        let left = match rest {
+            [] => HashSet::new(),
+            _ => self.leave_the_rest(&mut items),
         };
         self.guard_batch(&items)?;
         // Stamps are chosen before anything is sent, so that they can be stored with the rows: whoever comes after a crash
@@ -426,6 +431,13 @@ impl Cycle {
 
     /// Rows whose deletion the sheet refuses are searched for by halves: they hold up no other.
     async fn delete_items(&mut self, items: &mut [Item], stamp: Stamp) -> Result<(), Stop> {
+        // What our own writes went over may stand in these very rows, and would pass for a person's edit of them.
+        if !self.memory.taken.is_empty() {
+            self.stale |= items
+                .iter()
+                .any(|item| item.plan.sheet == Some(SheetChange::Delete));
+            return Ok(());
+        }
         let doomed = positions(items, |item| {
             !item.dropped
                 && item.anchor.is_some()
@@ -473,6 +485,7 @@ impl Cycle {
                 Some(TagRow {
                     row: item.row?,
                     anchor: item.anchor?,
+                    bare: false,
                 })
             })
             .collect();
@@ -515,6 +528,7 @@ impl Cycle {
     /// Everything below a deleted row moved up.
     fn rows_gone(&mut self, items: &mut [Item], mut gone: Vec<u32>) {
         gone.sort_unstable();
+        self.ahead.clear();
         self.memory.removed(&gone);
         let count = u32::try_from(gone.len()).unwrap_or(u32::MAX);
         self.end = self.end.saturating_sub(count).max(self.mapping.header_row);

@@ -31,7 +31,7 @@ impl Cycle {
             .map(|sighting| (sighting.key.clone(), sighting.row.is_some()))
             .collect();
         // One batch counts for itself.
-        if keys.len() <= self.chunk()
+        if self.batch_size(sightings.iter()) >= sightings.len()
             || keys.len() < limit
             || self.start.deletes_confirmed
             || self.start.dry_run

@@ -201,6 +201,13 @@ impl Cycle {
         }
     }
 
+    /// Whether the row was answered with an image that is its own.
+    pub(super) fn has_image(&self, sent: &AnchoredRow, written: &WrittenRow) -> bool {
+        let before = written.before.as_ref().map(|before| self.mapped(before));
+        let after = self.mapped(&written.after);
+        before.is_some_and(|before| self.is_image(&self.columns_of(sent), &before, &after))
+    }
+
     fn columns_of(&self, sent: &AnchoredRow) -> Vec<usize> {
         let layout = self.memory.layout.iter().flat_map(|layout| &layout.columns);
         let places: HashMap<u32, usize> = layout
@@ -275,6 +282,7 @@ impl Cycle {
                     Some((layout?.column(*column), theirs.clone()))
                 });
                 sent.push(AnchoredRow {
+                    bare: false,
                     anchor: *anchor,
                     row: taken.row,
                     cells: back.collect(),

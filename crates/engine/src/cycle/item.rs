@@ -15,7 +15,10 @@ pub(super) struct Item {
     pub cells: Option<Vec<Cell>>,
     /// The raw bytes' hash in the snapshot, while the sheet still holds them.
     pub raw: u64,
+    /// Its name in the request that tagged it.
     pub anchor: Option<MetadataId>,
+    /// It has no anchor but its neighbours'.
+    pub bare: bool,
     pub loaded: LoadedRow,
     pub changed_at: Option<Timestamp>,
     pub merged: Option<Vec<Datum>>,
@@ -42,6 +45,7 @@ impl Item {
             cells: None,
             raw: 0,
             anchor: None,
+            bare: false,
             changed_at: loaded.changed_at,
             merged: None,
             plan: Plan::default(),

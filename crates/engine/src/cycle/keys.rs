@@ -89,6 +89,7 @@ impl Cycle {
                 }
             }
             writes.push(AnchoredRow {
+                bare: false,
                 anchor,
                 row,
                 cells: sent,
@@ -148,7 +149,7 @@ impl Cycle {
             item.cells = Some(named.cells);
             items.push(item);
         }
-        self.carry_out(items, false).await?;
+        self.carry_out(items, &[]).await?;
         Ok(())
     }
 

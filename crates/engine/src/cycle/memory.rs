@@ -56,6 +56,8 @@ pub(super) struct Memory {
     pub images: Vec<(bool, Image)>,
     /// Images that stand in the sheet and are still of use.
     pub image_rows: u32,
+    /// The last write was answered with an image of each of its rows: whatever a write hits is seen.
+    pub images_fit: bool,
     /// Edits that our writes went over, to be given back.
     pub taken: Vec<Taken>,
     /// Rows that went with an edit that nobody had seen, to be put back: whole rows, from column 0.

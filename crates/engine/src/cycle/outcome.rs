@@ -264,6 +264,11 @@ impl Cycle {
     ) {
         let mut written: HashMap<MetadataId, WrittenRow> =
             written.into_iter().map(|row| (row.anchor, row)).collect();
+        self.memory.images_fit = part.rows.iter().all(|row| {
+            written
+                .get(&row.anchor)
+                .is_some_and(|one| self.has_image(row, one))
+        });
         for (row, index) in part.rows.iter().zip(&part.items) {
             let Some(item) = items.get_mut(*index) else {
                 continue;

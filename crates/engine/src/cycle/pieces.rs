@@ -7,10 +7,15 @@ use super::batch::CHUNK;
 use super::header::Layout;
 use super::item::Item;
 use super::run::Cycle;
+use super::snapshot::Sighting;
 use crate::cost;
 use crate::effect::{AnchoredRow, NewRow, Stamp};
 use crate::reconcile::SheetChange;
 use crate::value::{Cell, Key};
+
+/// Keys that are loaded, applied and recorded together at most, where they have rows in the sheet; of those without one
+/// [`CHUNK`].
+const LARGEST: usize = 2 * CHUNK;
 
 /// Part of a write that fits into one request, by rows.
 pub(super) struct Piece {
@@ -51,12 +56,35 @@ impl Room {
 }
 
 impl Cycle {
-    /// Keys that go through a batch together, so that their rows can be tagged in one request.
+    /// As many rows as can be tagged in one request, each by itself.
     pub(super) fn chunk(&self) -> usize {
         (self.room() / (cost::TAG + cost::DROP)).clamp(1, CHUNK)
     }
 
-    fn room(&self) -> usize {
+    /// How many of these go through a batch together: their rows can be tagged in one request, and no crash costs more than they do.
+    pub(super) fn batch_size<'a>(&self, sightings: impl Iterator<Item = &'a Sighting>) -> usize {
+        let apart = self.mapping.anchors_apart.max(1) as usize;
+        let sparse = self.memory.images_fit && apart > 1;
+        let mut room = self.room();
+        let (mut new_rows, mut before) = (0, None);
+        let takes = |sighting: &&Sighting| {
+            let row = sighting.row;
+            let follows = row.is_some() && row == before;
+            before = row.and_then(|row| row.checked_add(1));
+            let bytes = match row {
+                None => 0,
+                Some(_) if follows && sparse => (cost::TAG + cost::DROP) / apart,
+                Some(_) => cost::TAG + cost::DROP,
+            };
+            new_rows += usize::from(row.is_none());
+            let fits = bytes <= room && new_rows <= CHUNK;
+            room = room.saturating_sub(bytes);
+            fits
+        };
+        sightings.take(LARGEST).take_while(takes).count().max(1)
+    }
+
+    pub(super) fn room(&self) -> usize {
         self.mapping
             .max_request_bytes
             .saturating_sub(cost::ENVELOPE)
@@ -103,7 +131,8 @@ impl Cycle {
             let joins = before.is_some_and(|before| before.row.saturating_add(1) == row.row);
             let blocks = before.filter(|before| joins && same_columns(before, &row));
             let cells: usize = row.cells.iter().map(|(_, cell)| cost::cell(cell)).sum();
-            let alone = cost::GUARD + cost::ROW + cells;
+            let guard = if row.bare { 0 } else { cost::GUARD };
+            let alone = guard + cost::ROW + cells;
             let begun = cost::BLOCK * column_runs(&row);
             let first = alone + begun + cost::IMAGES;
             let next = match (joins, blocks) {
@@ -146,6 +175,7 @@ impl Cycle {
         };
         Some(AnchoredRow {
             anchor: item.anchor?,
+            bare: item.bare,
             row: item.row?,
             cells,
         })

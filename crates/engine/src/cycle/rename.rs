@@ -65,7 +65,7 @@ impl Cycle {
             rename.into_item(changed_at)
         });
         let items = items.collect();
-        self.carry_out(items, false).await?;
+        self.carry_out(items, &[]).await?;
         Ok(rows)
     }
 
@@ -201,6 +201,7 @@ impl Cycle {
             let sent = sent.filter(|(column, cell)| cells.get(*column) != Some(cell));
             let cell = |(column, cell)| (layout.column(column), cell);
             writes.push(AnchoredRow {
+                bare: false,
                 anchor,
                 row: rename.row,
                 cells: sent.map(cell).collect(),

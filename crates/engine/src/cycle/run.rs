@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::flight::Flight;
 use super::io::{Io, Stop, mismatch};
 use super::memory::{Memory, UNSETTLED};
+use super::tag::Ahead;
 use crate::effect::{
     Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place,
     Problem, Report, Scope, SheetEffect, Start, Stopped,
@@ -64,6 +65,7 @@ pub(super) struct Cycle {
     pub held: Vec<BaseWrite>,
     /// New rows that are on their way to the sheet.
     pub flight: Option<Flight>,
+    pub ahead: Ahead,
 }
 
 /// What a cycle leaves to the next.
@@ -112,6 +114,7 @@ pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: St
         settled: Vec::new(),
         held: Vec::new(),
         flight: None,
+        ahead: Ahead::new(),
     };
     let mut ended = cycle.rounds().await;
     if ended.is_ok() {
@@ -146,6 +149,7 @@ impl Cycle {
         for _ in 0..ROUNDS {
             self.stale = false;
             self.followed.clear();
+            self.ahead.clear();
             self.end_of_yesterday().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;

@@ -56,8 +56,9 @@ impl Cycle {
     }
 
     fn tidied(&mut self, tidy: &[MetadataId]) {
-        self.memory.anchors.retain(|anchor| !tidy.contains(anchor));
-        self.memory.stamps.retain(|stamp| !tidy.contains(stamp));
+        let gone: HashSet<MetadataId> = tidy.iter().copied().collect();
+        self.memory.anchors.retain(|anchor| !gone.contains(anchor));
+        self.memory.stamps.retain(|stamp| !gone.contains(stamp));
     }
 
     /// Sends a batch with a stamp, once the sheet is free.
@@ -244,11 +245,14 @@ impl Cycle {
         let at = self.memory.image_rows;
         self.memory.image_rows = at.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
         let layout = self.memory.layout.as_ref();
+        let columns = layout.map(|layout| layout.columns.clone());
+        let key = self.mapping.key.iter();
         Images {
             at,
-            layout: layout
-                .map(|layout| layout.columns.clone())
-                .unwrap_or_default(),
+            layout: columns.unwrap_or_default(),
+            key: layout.map_or(Vec::new(), |layout| {
+                key.map(|at| layout.column(*at)).collect()
+            }),
         }
     }
 

@@ -1,15 +1,27 @@
 //! Anchors: rows are tagged and read back in one request, and written through their tags.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::header::{self, Found};
+use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::run::Cycle;
-use super::snapshot::{Typed, typed_key};
+use super::snapshot::{Sighting, Typed, typed_key};
 use crate::codec::hash_cells;
+use crate::cost;
 use crate::effect::{MetadataId, Place, SheetEffect, SheetOutcome, TagRow};
+use crate::reconcile::SheetChange;
 use crate::value::{Cell, Key};
+
+/// A tagged row: its name, and its mapped cells as they stood then; `None` where it could not be read.
+type TaggedRow = (MetadataId, Option<Vec<Cell>>);
+
+/// From so many rows on they are read by a request of their own: values take a tenth of what cells take in a batch's answer, and
+/// reads have a quota of their own. What moves before they are read has another key there, and has moved an anchor.
+const MANY: usize = 1_000;
+
+/// Anchors that stand on the rows of the batches to come, by row, and which of these rows are bare.
+pub(super) type Ahead = HashMap<u32, TagRow>;
 
 impl Cycle {
     pub(super) fn anchor(&mut self) -> MetadataId {
@@ -18,64 +30,162 @@ impl Cycle {
         id
     }
 
-    /// Tag these rows and the header, and return the rows' mapped cells as they stand now. A header that moved outdates the plan.
-    pub(super) async fn tag_rows(
+    fn tags(&mut self, rows: &[u32], bare: &HashSet<u32>) -> Vec<TagRow> {
+        let tag = |row: &u32| TagRow {
+            row: *row,
+            anchor: self.anchor(),
+            bare: bare.contains(row),
+        };
+        rows.iter().map(tag).collect()
+    }
+
+    /// Put an anchor on each of these rows, and return them as they stand now. A header that moved outdates the plan.
+    pub(super) async fn tag_rows(&mut self, rows: &[u32]) -> Result<Vec<TaggedRow>, Stop> {
+        self.tag_some(rows, &HashSet::new()).await
+    }
+
+    /// The same for rows of which some, `bare`, do without an anchor.
+    async fn tag_some(
         &mut self,
         rows: &[u32],
-    ) -> Result<Vec<(MetadataId, Option<Vec<Cell>>)>, Stop> {
-        self.land().await?;
-        let header_anchor = self.anchor();
-        let mut tags = vec![TagRow {
-            row: self.mapping.header_row.saturating_sub(1),
-            anchor: header_anchor,
-        }];
-        for row in rows {
-            let anchor = self.anchor();
-            tags.push(TagRow { row: *row, anchor });
+        bare: &HashSet<u32>,
+    ) -> Result<Vec<TaggedRow>, Stop> {
+        let tags = self.tags(rows, bare);
+        if tags.len() >= MANY {
+            self.put(tags.clone(), false).await?;
+            return self.read_tagged(tags).await;
         }
+        let header = self.header_tag();
+        let all = std::iter::once(header.clone()).chain(tags.iter().cloned());
+        let mut cells = self.put(all.collect(), true).await?;
+        let layout = self.same_layout(cells.remove(&header.anchor))?;
+        let row = |tag: TagRow| {
+            let cells = cells.remove(&tag.anchor);
+            (tag.anchor, cells.map(|cells| layout.mapped(&cells)))
+        };
+        Ok(tags.into_iter().map(row).collect())
+    }
+
+    fn header_tag(&mut self) -> TagRow {
+        TagRow {
+            row: self.mapping.header_row.saturating_sub(1),
+            anchor: self.anchor(),
+            bare: false,
+        }
+    }
+
+    /// The header is read with every look at rows: their cells are told apart by it.
+    fn same_layout(&mut self, header: Option<Vec<Cell>>) -> Result<Layout, Stop> {
+        match header::find(&self.mapping, &header.unwrap_or_default()) {
+            Found::Whole(layout) if self.memory.layout.as_ref() == Some(&layout) => Ok(layout),
+            _ => {
+                self.memory.layout = None;
+                Err(Stop::Outdated)
+            }
+        }
+    }
+
+    /// Put anchors, in place of all that are left of earlier ones.
+    async fn put(
+        &mut self,
+        tags: Vec<TagRow>,
+        read: bool,
+    ) -> Result<HashMap<MetadataId, Vec<Cell>>, Stop> {
+        self.land().await?;
+        self.ahead.clear();
         let sentinel = self.anchor();
-        let tidy: Vec<MetadataId> = self
-            .memory
-            .anchors
-            .iter()
-            .chain(&self.live)
-            .copied()
-            .collect();
+        let tidy = self.old_anchors();
+        self.sentinel = sentinel;
+        self.tagged_at = self.io.now();
+        let placed = tags.iter().filter(|tag| !tag.bare);
+        let placed: Vec<MetadataId> = placed.map(|tag| tag.anchor).chain([sentinel]).collect();
         let effect = SheetEffect::Tag {
-            rows: tags.clone(),
+            rows: tags,
+            read,
             sentinel,
             tidy: tidy.clone(),
         };
-        self.sentinel = sentinel;
-        self.tagged_at = self.io.now();
         let answer = self.io.sheet(effect).await;
         // Whatever came of it: removing an anchor that is not there does no harm, leaving one there does.
         self.memory.anchors.append(&mut self.live);
-        self.live.extend(tags.iter().map(|tag| tag.anchor));
-        self.live.push(sentinel);
+        self.live.extend(placed);
         let tagged = match answer? {
             SheetOutcome::Tagged(tagged) => tagged,
             _ => return Err(mismatch().into()),
         };
-        self.memory.anchors.retain(|anchor| !tidy.contains(anchor));
-        let mut cells: HashMap<MetadataId, Vec<Cell>> = tagged.into_iter().collect();
-        let header = cells.remove(&header_anchor).unwrap_or_default();
-        let layout = match header::find(&self.mapping, &header) {
-            Found::Whole(layout) if self.memory.layout.as_ref() == Some(&layout) => layout,
-            _ => {
-                self.memory.layout = None;
-                return Err(Stop::Outdated);
-            }
+        let gone: HashSet<MetadataId> = tidy.into_iter().collect();
+        self.memory.anchors.retain(|anchor| !gone.contains(anchor));
+        Ok(tagged.into_iter().collect())
+    }
+
+    fn old_anchors(&self) -> Vec<MetadataId> {
+        let old = self.memory.anchors.iter().chain(&self.live);
+        old.copied().collect()
+    }
+
+    /// Rows that are tagged already, as they stand now.
+    async fn read_tagged(&mut self, tags: Vec<TagRow>) -> Result<Vec<TaggedRow>, Stop> {
+        let header = self.mapping.header_row.saturating_sub(1);
+        let rows = std::iter::once(header).chain(tags.iter().map(|tag| tag.row));
+        let effect = SheetEffect::ReadRows {
+            rows: rows.collect(),
         };
-        let rows = tags.iter().skip(1);
-        Ok(rows
-            .map(|tag| {
-                (
-                    tag.anchor,
-                    cells.remove(&tag.anchor).map(|cells| layout.mapped(&cells)),
-                )
-            })
+        self.land().await?;
+        self.tagged_at = self.io.now();
+        let mut rows = match self.io.sheet(effect).await? {
+            SheetOutcome::Rows(rows) if rows.len() == tags.len() + 1 => rows.into_iter(),
+            _ => return Err(mismatch().into()),
+        };
+        let layout = self.same_layout(rows.next())?;
+        let tagged = tags.into_iter().zip(rows);
+        Ok(tagged
+            .map(|(tag, cells)| (tag.anchor, Some(layout.mapped(&cells))))
             .collect())
+    }
+
+    /// Of a mass of rows that goes through in several batches all are tagged by one request, as many as it has room for, if most of
+    /// those in the first batch are to be tagged.
+    pub(super) async fn tag_ahead(
+        &mut self,
+        items: &[Item],
+        wanted: &[usize],
+        rest: &[Sighting],
+    ) -> Result<(), Stop> {
+        let apart = self.mapping.anchors_apart as usize;
+        let needless = rest.is_empty() || self.tagged_ahead(items, wanted).is_some();
+        if needless || wanted.len() * 2 < items.len() || apart <= 1 || !self.memory.images_fit {
+            return Ok(());
+        }
+        let now = wanted.iter().filter_map(|index| items.get(*index));
+        let now = now.filter_map(|item| Some((item.row?, may_leave(item))));
+        let later = rest.iter().filter_map(|sighting| sighting.row);
+        let later = later.map(|row| (self.moved(row), false));
+        let rows: Vec<(u32, bool)> = now.chain(later).collect();
+        let bare = without_anchors(rows.clone(), apart);
+        let mut room = self
+            .room()
+            .saturating_sub(self.old_anchors().len() * cost::DROP);
+        let fits = |row: &u32| {
+            let bytes = if bare.contains(row) { 0 } else { cost::TAG };
+            let fits = bytes <= room;
+            room = room.saturating_sub(bytes);
+            fits
+        };
+        let rows = rows.iter().map(|(row, _)| *row).take_while(fits);
+        let tags = self.tags(&rows.collect::<Vec<u32>>(), &bare);
+        self.put(tags.clone(), false).await?;
+        self.ahead = tags.into_iter().map(|tag| (tag.row, tag)).collect();
+        Ok(())
+    }
+
+    /// The tags that these rows have already; none where one of them has none, or none of its own and may be deleted.
+    fn tagged_ahead(&self, items: &[Item], wanted: &[usize]) -> Option<Vec<TagRow>> {
+        let items = wanted.iter().filter_map(|index| items.get(*index));
+        let tag = |item: &Item| {
+            let tag = self.ahead.get(&item.row?)?;
+            (!tag.bare || !may_leave(item)).then(|| tag.clone())
+        };
+        items.map(tag).collect()
     }
 
     /// Tag the rows of these items and take over the cells that they hold by now. Returns which items changed; rows that are no
@@ -92,7 +202,21 @@ impl Cycle {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let tagged = self.tag_rows(&rows).await?;
+        let (bare, tagged) = match self.tagged_ahead(items, wanted) {
+            Some(tags) => {
+                let bare = tags
+                    .iter()
+                    .filter(|tag| tag.bare)
+                    .map(|tag| tag.row)
+                    .collect();
+                (bare, self.read_tagged(tags).await?)
+            }
+            None => {
+                let bare = self.bare_rows(items, wanted);
+                let tagged = self.tag_some(&rows, &bare).await?;
+                (bare, tagged)
+            }
+        };
         let mut reading = self.reading;
         let mut changed = Vec::new();
         for (index, (anchor, cells)) in wanted.iter().zip(tagged) {
@@ -105,6 +229,7 @@ impl Cycle {
                 continue;
             };
             item.anchor = Some(anchor);
+            item.bare = item.row.is_some_and(|row| bare.contains(&row));
             if item.cells.as_ref() != Some(&cells) {
                 if self.end == 0 {
                     // Without a reading of all rows, what the plan is made from.
@@ -117,6 +242,16 @@ impl Cycle {
         }
         self.reading = reading;
         Ok(changed)
+    }
+
+    fn bare_rows(&self, items: &[Item], wanted: &[usize]) -> HashSet<u32> {
+        let apart = self.mapping.anchors_apart as usize;
+        if apart <= 1 || !self.memory.images_fit {
+            return HashSet::new();
+        }
+        let items = wanted.iter().filter_map(|index| items.get(*index));
+        let rows = items.filter_map(|item| Some((item.row?, may_leave(item))));
+        without_anchors(rows.collect(), apart)
     }
 
     pub(super) fn is_noted_row(&self, place: &Place, cells: &[Cell]) -> bool {
@@ -134,4 +269,30 @@ impl Cycle {
             Typed::Blank | Typed::Missing(_) => false,
         }
     }
+}
+
+/// The table does not have the row, or not for this sheet.
+fn may_leave(item: &Item) -> bool {
+    let leaves = matches!(
+        item.plan.sheet,
+        Some(SheetChange::Delete | SheetChange::Clear)
+    );
+    leaves || item.loaded.row.is_none() || !item.loaded.in_filter
+}
+
+/// Rows that can do without an anchor of their own, of these and whether they may be deleted. Whatever moves a run of rows moves an
+/// anchor: a row that is inserted, deleted or sorted among them, or carried further than to the next anchor. What little is left, a
+/// row that somebody carries past a few of its neighbours while a mass of rows is written, is seen in the images and given back; so
+/// this is for where images are kept, and not for rows that may be deleted.
+fn without_anchors(mut rows: Vec<(u32, bool)>, apart: usize) -> HashSet<u32> {
+    rows.sort_unstable();
+    let runs = rows.chunk_by(|(row, _), (next, _)| row.saturating_add(1) == *next);
+    let long = runs.filter(|run| run.len() > apart);
+    let bare = long.flat_map(|run| {
+        let last = run.len() - 1;
+        let places = run.iter().enumerate();
+        let between = places.filter(move |(at, _)| at % apart != 0 && *at != last);
+        between.filter(|(_, (_, leaves))| !leaves)
+    });
+    bare.map(|(_, (row, _))| *row).collect()
 }

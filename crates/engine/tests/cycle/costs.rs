@@ -116,7 +116,7 @@ fn ten_thousand_changed_rows_take_a_handful_of_requests() {
     assert_eq!(report.rows_pushed, 10_000);
     assert_eq!(
         world.requests(),
-        ["tag", "write", "tag", "write", "tag", "write"]
+        ["tag", "rows", "write"]
     );
 }
 

@@ -46,6 +46,7 @@ pub fn mapping() -> Mapping {
         notes_on_problems: false,
         time_zone: chrono_tz::UTC,
         max_request_bytes: 2_000_000,
+        anchors_apart: 16,
     }
 }
 
@@ -366,6 +367,10 @@ impl World {
                     rows: rows.collect(),
                 })
             }
+            SheetEffect::ReadRows { rows } => {
+                let rows = rows.iter().map(|row| self.tab.get(*row as usize).cloned());
+                SheetOutcome::Rows(rows.map(Option::unwrap_or_default).collect())
+            }
             SheetEffect::Tag { rows, .. } => SheetOutcome::Tagged(
                 rows.into_iter()
                     .map(|tag| {
@@ -462,6 +467,7 @@ impl World {
             .iter()
             .map(|effect| match effect {
                 SheetEffect::Read => "read",
+                SheetEffect::ReadRows { .. } => "rows",
                 SheetEffect::Tag { .. } => "tag",
                 SheetEffect::Write { .. } => "write",
                 SheetEffect::Insert { .. } => "insert",

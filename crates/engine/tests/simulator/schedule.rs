@@ -57,15 +57,21 @@ impl Schedule {
         let mut rng = Rng::with_seed(seed);
         let mut setup = random_setup(&mut rng);
         // Drawn apart, so that the rest of a seed's schedule does not depend on it.
-        let chunks = Rng::with_seed(seed ^ 0x6368_756e_6b73).u8(..8);
-        setup.request_rows = if chunks < 4 { chunks } else { 0 };
+        let mut sizes = Rng::with_seed(seed ^ 0x6368_756e_6b73);
+        setup.request_rows = sizes.u8(..4) * u8::from(sizes.bool());
+        setup.anchors_apart = 1 + sizes.u8(..3);
         let focus = FOCUSES[rng.usize(..FOCUSES.len())];
         let length = rng.usize(4..60);
         let op = |_| match focus {
             Some(focus) if rng.bool() => focused_op(focus, &mut rng),
             _ => random_op(&mut rng),
         };
-        let ops = (0..length).map(op).collect();
+        let mut ops: Vec<Op> = (0..length).map(op).collect();
+        if sizes.u8(..8) == 0 {
+            setup.common_rows = sizes.u8(4..10);
+            setup.table_rows = 0;
+            ops = in_masses(ops, &mut sizes);
+        }
         Self { setup, ops }
     }
 
@@ -263,7 +269,35 @@ fn random_setup(rng: &mut Rng) -> Setup {
         differing: rng.u8(..3) * u8::from(rng.u8(..3) == 0),
         header,
         request_rows: 0,
+        anchors_apart: 1,
     }
+}
+
+/// Statements about many rows, which are written in runs, while people move a few of them; and of the rest what is left.
+fn in_masses(ops: Vec<Op>, rng: &mut Rng) -> Vec<Op> {
+    let mut masses = vec![Op::Finish, all_rows(rng), Op::Finish, Op::Poll, Op::Finish];
+    for op in ops {
+        match rng.u8(..4) {
+            0 => {
+                let from = rng.u8(..8);
+                let to = from + rng.u8(1..4);
+                let few = [Op::Sheet(SheetEdit::Move { from, to }), op];
+                masses.extend([all_rows(rng), Op::Step(rng.u8(3..12))]);
+                masses.push(few[usize::from(rng.u8(..4) == 0)]);
+            }
+            1 => masses.push(Op::Step(rng.u8(1..6))),
+            2 => masses.push(Op::Finish),
+            _ => masses.push(op),
+        }
+    }
+    masses
+}
+
+fn all_rows(rng: &mut Rng) -> Op {
+    Op::Table(TableEdit::UpdateAll {
+        column: rng.u8(..9),
+        value: random_value(rng),
+    })
 }
 
 /// What a schedule does more of than chance would: what goes wrong only where several rare things meet.
@@ -540,6 +574,10 @@ fn plainer_setups(setup: Setup) -> Vec<Setup> {
         },
         Setup {
             request_rows: 0,
+            ..setup
+        },
+        Setup {
+            anchors_apart: 1,
             ..setup
         },
     ];

@@ -1,10 +1,9 @@
 //! Anchors: putting them on rows, finding them again, and changing rows only while they stand there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use engine::effect::{MetadataId, SheetOutcome, Stamp, TagRow};
-use engine::value::Cell;
+use engine::effect::{MetadataId, Stamp, TagRow};
 
 use super::structure::{Applied, Batch, Sent, runs};
 use super::{Answered, Session, Target};
@@ -42,6 +41,29 @@ pub(super) struct Tagged<'a> {
     pub sentinel: MetadataId,
 }
 
+impl Tagged<'_> {
+    /// Where the anchors were put.
+    fn anchors(&self) -> BTreeMap<MetadataId, u32> {
+        let anchored = self.rows.iter().filter(|tag| !tag.bare);
+        anchored.map(|tag| (tag.anchor, tag.row)).collect()
+    }
+
+    /// Rows that have none: their places are known only while no anchor has moved.
+    fn bare(&self) -> impl Iterator<Item = u32> {
+        let bare = self.rows.iter().filter(|tag| tag.bare);
+        bare.map(|tag| tag.row)
+    }
+}
+
+impl Guard<'_> {
+    fn bare(&self) -> Vec<u32> {
+        match self {
+            Guard::Anchors(_) => Vec::new(),
+            Guard::Tagged(tagged) => tagged.bare().collect(),
+        }
+    }
+}
+
 /// How the rows are known.
 #[derive(Clone, Copy)]
 pub(super) enum Guard<'a> {
@@ -57,7 +79,9 @@ pub(super) struct AtAnchors<'a> {
     pub anchors: Guard<'a>,
     pub stamp: Option<&'a Stamp>,
     pub tidy: &'a [MetadataId],
+    /// Whether to read the rows back, and which of their columns; `None` for all.
     pub read_back: bool,
+    pub columns: Option<Range<u32>>,
     /// Rows of the tab of images to read back.
     pub images: Option<Range<u32>>,
     /// The anchors are of no more use.
@@ -78,47 +102,7 @@ pub(super) enum Settled {
 }
 
 impl Session {
-    pub(super) fn tag(
-        &self,
-        target: &Target,
-        rows: &[TagRow],
-        sentinel: MetadataId,
-        tidy: &[MetadataId],
-    ) -> Result<SheetOutcome, Error> {
-        let last = self.tab(target)?.rows.saturating_sub(1);
-        let mut body = vec![anchored(target.sheet_id, sentinel, last)];
-        let tags = rows.iter();
-        body.extend(tags.map(|tag| anchored(target.sheet_id, tag.anchor, tag.row)));
-        let batch = Batch {
-            body,
-            tidy,
-            read_back: runs(rows.iter().map(|tag| tag.row)),
-            ..Batch::default()
-        };
-        let error = match self.send(target, batch) {
-            Ok(Sent::Applied(applied)) if answers_cells(&applied, rows) => {
-                self.remember_sentinel(target, sentinel, last);
-                let mut cells = applied.rows;
-                let tagged = rows
-                    .iter()
-                    .map(|tag| (tag.anchor, cells.remove(&tag.row).unwrap_or_default()));
-                return Ok(SheetOutcome::Tagged(tagged.collect()));
-            }
-            Ok(Sent::Applied(_) | Sent::Stamped) => {
-                return Ok(SheetOutcome::Tagged(self.tagged(target, rows)?));
-            }
-            Ok(Sent::Refused { error, .. }) => error,
-            Err(error) => return Err(error),
-        };
-        // The anchors may stand all the same: an earlier answer was lost, and ids are unique.
-        let tagged = self.tagged(target, rows)?;
-        match tagged.is_empty() {
-            true => Err(error),
-            false => Ok(SheetOutcome::Tagged(tagged)),
-        }
-    }
-
-    fn remember_sentinel(&self, target: &Target, anchor: MetadataId, row: u32) {
+    pub(super) fn remember_sentinel(&self, target: &Target, anchor: MetadataId, row: u32) {
         let sentinels = &mut self.state().sentinels;
         sentinels.truncate(SENTINELS - 1);
         sentinels.push_front(Sentinel {
@@ -139,23 +123,6 @@ impl Session {
         for sentinel in below.filter(|sentinel| sentinel.row >= at) {
             sentinel.row += count;
         }
-    }
-
-    fn tagged(
-        &self,
-        target: &Target,
-        rows: &[TagRow],
-    ) -> Result<Vec<(MetadataId, Vec<Cell>)>, Error> {
-        let anchors: Vec<MetadataId> = rows.iter().map(|tag| tag.anchor).collect();
-        let found = self.read_anchored(target, &anchors)?;
-        let mut found: HashMap<MetadataId, Vec<Cell>> = found
-            .into_iter()
-            .map(|row| (row.anchor, row.cells))
-            .collect();
-        Ok(anchors
-            .into_iter()
-            .filter_map(|anchor| Some((anchor, found.remove(&anchor)?)))
-            .collect())
     }
 
     /// Metadata that any of these filters names; `fields` is the answer's mask.
@@ -238,25 +205,26 @@ impl Session {
                 let known = self.state().sentinels.iter().find_map(|one| {
                     (one.anchor == tagged.sentinel).then_some((one.anchor, one.row))
                 });
-                let rows: BTreeMap<MetadataId, u32> = tagged
-                    .rows
-                    .iter()
-                    .map(|tag| (tag.anchor, tag.row))
-                    .collect();
-                let lowest = rows.values().max().copied().unwrap_or(0);
+                let rows = tagged.anchors();
+                let lowest = tagged.rows.iter().map(|tag| tag.row).max();
                 let anchors = rows.keys().copied().collect();
                 // Where nothing checks the places, they are looked up as late as can be.
                 let checked = self.capabilities().anchor_checks != Answered::No;
-                let known = known.filter(|(_, row)| checked && *row >= lowest && !rows.is_empty());
+                let reaches = |row: u32| lowest.is_some_and(|lowest| row >= lowest);
+                let known = known.filter(|(_, row)| checked && reaches(*row));
                 (anchors, known.map(|known| (rows, known)))
             }
         };
+        let bare = what.anchors.bare();
         for _ in 0..ATTEMPTS {
             if let Some((rows, known)) = as_tagged.take() {
                 if let Some(settled) =
                     self.change(target, what, rows, known, &requests, sentinels)?
                 {
                     return Ok(settled);
+                }
+                if !bare.is_empty() {
+                    return Err(moved());
                 }
                 continue;
             }
@@ -273,7 +241,13 @@ impl Session {
             let asked: Vec<MetadataId> = anchors.iter().copied().chain([guard]).collect();
             let mut rows = self.find(target, &asked)?;
             let guard_row = rows.remove(&guard);
-            let Some(lowest) = rows.values().max().copied() else {
+            if let Guard::Tagged(tagged) = what.anchors
+                && !bare.is_empty()
+                && rows != tagged.anchors()
+            {
+                return Err(moved());
+            }
+            let Some(lowest) = rows.values().chain(&bare).max().copied() else {
                 return Ok(Settled::NoneLeft);
             };
             // Otherwise it was deleted, or sorted upwards, and another is needed.
@@ -286,7 +260,7 @@ impl Session {
                 return Ok(settled);
             }
         }
-        Err(Error::Unsettled("rows kept moving".into()))
+        Err(moved())
     }
 
     /// `None` where an anchor does not stand where it should.
@@ -324,7 +298,7 @@ impl Session {
             .copied()
             .collect();
         let read_back = if what.read_back {
-            runs(rows.values().copied())
+            runs(rows.values().copied().chain(what.anchors.bare()))
         } else {
             Vec::new()
         };
@@ -335,6 +309,7 @@ impl Session {
                 body,
                 tidy: &tidy,
                 read_back,
+                columns: what.columns.clone(),
                 images: what.images.clone(),
             },
         )? {
@@ -391,10 +366,8 @@ impl Session {
     }
 }
 
-/// False where rows that must hold something (they are being changed) came back without a single cell: then the answer was
-/// not what it should be, and the anchors are asked instead.
-fn answers_cells(applied: &Applied, rows: &[TagRow]) -> bool {
-    rows.is_empty() || !applied.rows.is_empty()
+fn moved() -> Error {
+    Error::Unsettled("rows kept moving".into())
 }
 
 /// DOCUMENT like all of ours: PROJECT would hide it from a second cluster with another project's key, which must not take the

@@ -51,7 +51,7 @@ impl Session {
         header: u32,
         tags: &[ColumnTag],
     ) -> Result<SheetOutcome, Error> {
-        let cells = self.read_rows(target, header, header + 1)?;
+        let cells = self.read_span(target, header, header + 1)?;
         let names: Vec<String> = tags.iter().map(|tag| tag.name.clone()).collect();
         let found = self.tagged_columns(target, &names)?;
         let in_place = |tag: &ColumnTag| {

@@ -146,7 +146,7 @@ impl Session {
             sheet_id: tab.sheet_id,
             ..target.clone()
         };
-        let rows = self.read_rows(&place, 0, tab.rows)?;
+        let rows = self.read_span(&place, 0, tab.rows)?;
         let images = rows.into_iter().map_while(image);
         Ok(SheetOutcome::Images(images.collect()))
     }
@@ -233,19 +233,15 @@ impl Place {
         })
     }
 
-    /// What these rows (ascending) held before, by row. A blank image is none: the row was not copied.
-    pub(super) fn shown(&self, applied: &mut Applied, rows: &[u32]) -> HashMap<u32, Vec<Cell>> {
+    /// The images of these rows (ascending), by row.
+    pub(super) fn shown(&self, applied: &mut Applied, rows: &[u32]) -> HashMap<u32, Image> {
         let images = (self.rows.start..).map(|at| applied.images.remove(&at));
-        let cells = images.map(|cells| cells.as_deref().and_then(image_before));
-        let pairs = rows.iter().copied().zip(cells);
+        let images = images.map(|cells| cells.and_then(image));
+        let pairs = rows.iter().copied().zip(images);
         pairs
-            .filter_map(|(row, cells)| Some((row, cells?)))
+            .filter_map(|(row, image)| Some((row, image?)))
             .collect()
     }
-}
-
-fn image_before(cells: &[Cell]) -> Option<Vec<Cell>> {
-    image(cells.to_vec()).map(|image| image.before)
 }
 
 fn image(cells: Vec<Cell>) -> Option<Image> {

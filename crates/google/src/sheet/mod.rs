@@ -22,6 +22,7 @@ mod read;
 mod room;
 mod rows;
 mod structure;
+mod tag;
 mod tidy;
 mod write;
 
@@ -129,9 +130,14 @@ impl Session {
             SheetEffect::Read => (Purpose::Read, self.read(target)),
             SheetEffect::Tag {
                 rows,
+                read,
                 sentinel,
                 tidy,
-            } => (Purpose::Write, self.tag(target, rows, *sentinel, tidy)),
+            } => (
+                Purpose::Write,
+                self.tag(target, rows, *read, *sentinel, tidy),
+            ),
+            SheetEffect::ReadRows { rows } => (Purpose::Read, self.read_rows(target, rows)),
             SheetEffect::Write {
                 rows,
                 sentinel,

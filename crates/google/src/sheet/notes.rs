@@ -51,6 +51,7 @@ impl Session {
             stamp: None,
             tidy: &[],
             read_back: false,
+            columns: None,
             images: None,
             drops: false,
         };

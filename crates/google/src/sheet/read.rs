@@ -1,11 +1,12 @@
 //! Reading values: the whole tab, or the rows that anchors stand on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::effect::{Failure, MetadataId, SheetOutcome, Snapshot};
 use engine::value::{Cell, Timestamp};
 
+use super::structure::runs;
 use super::{Session, Tab, Target};
 use crate::answers::{self, RawRow};
 use crate::error::{Error, Purpose};
@@ -158,8 +159,49 @@ impl Session {
         Ok(rows)
     }
 
+    /// What these rows hold, by position; blank ones may be absent. Small gaps between them are read along.
+    pub(super) fn read_values(
+        &self,
+        target: &Target,
+        rows: impl Iterator<Item = u32>,
+    ) -> Result<HashMap<u32, Vec<Cell>>, Error> {
+        let wanted: HashSet<u32> = rows.collect();
+        let blocks = runs(wanted.iter().copied()).into_iter().map(|run| {
+            DataFilter::GridRange(GridRange {
+                sheet_id: target.sheet_id,
+                start_row_index: Some(run.start),
+                end_row_index: Some(run.end),
+                ..GridRange::default()
+            })
+        });
+        let body = ReadValues::new(blocks.collect());
+        let fields = "valueRanges(valueRange(range,values))";
+        let answer: answers::ReadValues<RawRow> = self.client.post(
+            Purpose::Read,
+            &target.spreadsheet_id,
+            "/values:batchGetByDataFilter",
+            fields,
+            &body,
+        )?;
+        let mut found = HashMap::with_capacity(wanted.len());
+        for matched in answer.value_ranges {
+            // Entries come in the sheet's order; the range tells which this is.
+            let Some(first) = range::parse(&matched.value_range.range) else {
+                continue;
+            };
+            for (row, raw) in (first.first_row..).zip(matched.value_range.values) {
+                if wanted.contains(&row) {
+                    let cells: Vec<Cell> = serde_json::from_str(raw.get())
+                        .map_err(|_| Error::Unreadable(format!("row {}", row + 1)))?;
+                    found.insert(row, cells.into_iter().map(answers::cell).collect());
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Rows `first..end` of the tab, by position.
-    pub(super) fn read_rows(
+    pub(super) fn read_span(
         &self,
         target: &Target,
         first: u32,

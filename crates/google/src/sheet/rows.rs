@@ -50,6 +50,7 @@ impl Session {
             body,
             tidy,
             read_back: vec![new.clone()],
+            columns: None,
             images: None,
         };
         let applied = match self.send(target, batch)? {
@@ -67,7 +68,7 @@ impl Session {
             |row: &[(u32, Cell)]| row.iter().any(|(_, cell)| *cell != Cell::Empty);
         let missing = |(at, row): (u32, &Vec<_>)| holds_something(row) && !shown.contains_key(&at);
         if new.clone().zip(rows).any(missing) {
-            let read = self.read_rows(target, new.start, new.end)?;
+            let read = self.read_span(target, new.start, new.end)?;
             shown = new.clone().zip(read).collect();
         }
         Ok(SheetOutcome::Inserted(
@@ -108,6 +109,7 @@ impl Session {
                 stamp: Some(stamp),
                 tidy: &tidy,
                 read_back: false,
+                columns: None,
                 images: place.map(|place| place.rows.clone()),
                 drops: false,
             };
@@ -150,7 +152,7 @@ impl Session {
                         .unwrap_or_default();
                     let before = rows
                         .into_iter()
-                        .filter_map(|(anchor, row)| Some((anchor, before.remove(&row)?)));
+                        .filter_map(|(anchor, row)| Some((anchor, before.remove(&row)?.before)));
                     Ok(SheetOutcome::Deleted(Deleted {
                         gone: anchors.clone(),
                         suspect,

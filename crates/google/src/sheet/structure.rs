@@ -25,8 +25,9 @@ pub(super) struct Batch<'a> {
     pub body: Vec<Request>,
     /// Metadata to drop along the way; none of it matters to the batch.
     pub tidy: &'a [MetadataId],
-    /// Rows (half-open) to read back as they are after the batch.
+    /// Rows (half-open) to read back as they are after the batch, and which of their columns; `None` for all.
     pub read_back: Vec<Range<u32>>,
+    pub columns: Option<Range<u32>>,
     /// Rows of the tab of images to read back.
     pub images: Option<Range<u32>>,
 }
@@ -55,6 +56,7 @@ pub(super) enum Sent {
 
 struct ReadBack<'a> {
     rows: &'a [Range<u32>],
+    columns: Option<Range<u32>>,
     images: Option<Range<u32>>,
 }
 
@@ -108,6 +110,7 @@ impl Session {
         update.include_spreadsheet_in_response = true;
         let read_back = ReadBack {
             rows: &batch.read_back,
+            columns: batch.columns,
             images: batch.images,
         };
         let mut posted = self.post_reading_back(target, &mut update, &read_back);
@@ -155,7 +158,10 @@ impl Session {
         update.response_include_grid_data = true;
         let named = |tab: Tab| {
             let rows = read_back.rows.iter();
-            let rows = rows.map(|rows| range::rows(&tab.title, rows.start, rows.end));
+            let rows = rows.map(|rows| match &read_back.columns {
+                Some(columns) => range::block(&tab.title, rows, columns),
+                None => range::rows(&tab.title, rows.start, rows.end),
+            });
             let images = self.images_tab(target).zip(read_back.images.as_ref());
             let images = images.map(|(tab, rows)| range::rows(&tab.title, rows.start, rows.end));
             rows.chain(images).collect()

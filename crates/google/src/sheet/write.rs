@@ -1,13 +1,17 @@
 //! Writing cells of tagged rows: guard, image and cells in one batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
-use engine::effect::{AnchoredRow, Images, MetadataId, SheetOutcome, Stamp, TagRow, WrittenRow};
+use engine::effect::{
+    AnchoredRow, Image, Images, MetadataId, SheetOutcome, Stamp, TagRow, WrittenRow,
+};
 use engine::value::Cell;
 
 use super::anchors::{AtAnchors, Guard, Settled, Tagged};
+use super::images::Place;
 use super::rows::sendable;
-use super::structure::runs;
+use super::structure::Applied;
 use super::{Session, Target};
 use crate::error::Error;
 use crate::requests::{CellData, GridCoordinate, Request, RowData};
@@ -27,40 +31,34 @@ impl Session {
             .map(|row| TagRow {
                 row: row.row,
                 anchor: row.anchor,
+                bare: row.bare,
             })
             .collect();
-        let cells: BTreeMap<MetadataId, &[(u32, Cell)]> = rows
-            .iter()
-            .map(|row| (row.anchor, row.cells.as_slice()))
-            .collect();
-        let what = AtAnchors {
-            anchors: Guard::Tagged(Tagged {
-                rows: &tags,
-                sentinel,
-            }),
-            stamp: Some(stamp),
-            tidy: &[],
-            read_back: true,
-            images: None,
-            drops: true,
-        };
+        let anchors = Guard::Tagged(Tagged {
+            rows: &tags,
+            sentinel,
+        });
         let settled = self.with_images(target, images, 0, rows.len(), |place| {
             let what = AtAnchors {
+                anchors,
+                stamp: Some(stamp),
+                tidy: &[],
+                read_back: true,
+                // An image shows the whole row; that it is this row's is told by the key.
+                columns: place.and_then(|_| span(&images.key)),
                 images: place.map(|place| place.rows.clone()),
-                ..what.clone()
+                drops: true,
             };
-            let settled = self.at_anchors(target, &what, |rows| {
-                let at = ascending(rows);
-                let placed: Vec<(u32, &[(u32, Cell)])> = by_row(rows)
-                    .iter()
-                    .filter_map(|(row, anchor)| Some((*row, *cells.get(anchor)?)))
-                    .collect();
+            let settled = self.at_anchors(target, &what, |anchors| {
+                let placed = placed(rows, anchors);
+                let at: Vec<u32> = placed.keys().copied().collect();
+                let cells = placed.iter().map(|(row, one)| (*row, one.cells.as_slice()));
                 let mut requests = Vec::new();
                 if let Some(place) = place {
                     requests.extend(place.cleared());
                     requests.extend(place.before(target.sheet_id, &at, stamp));
                 }
-                requests.extend(cell_blocks(target.sheet_id, &placed));
+                requests.extend(cell_blocks(target.sheet_id, &cells.collect::<Vec<_>>()));
                 if let Some(place) = place {
                     requests.extend(place.after(target.sheet_id, &at));
                 }
@@ -70,33 +68,13 @@ impl Session {
                 // Nobody saw the answer.
                 Settled::Applied { applied, .. } if applied.replies.is_empty() => Ok(None),
                 Settled::Applied {
-                    rows: places,
-                    mut applied,
+                    rows: anchors,
+                    applied,
                     ..
                 } => {
-                    let at = ascending(&places);
-                    let mut before = place
-                        .map(|place| place.shown(&mut applied, &at))
-                        .unwrap_or_default();
-                    let mut after = applied.rows;
-                    let expected = |(row, anchor): (&u32, &MetadataId)| {
-                        let mut cells = cells.get(anchor).copied().unwrap_or_default().iter();
-                        !after.contains_key(row) && cells.any(|(_, cell)| *cell != Cell::Empty)
-                    };
-                    if by_row(&places).iter().any(expected) {
-                        // The answer came without cells.
-                        for run in runs(at) {
-                            let read = self.read_rows(target, run.start, run.end)?;
-                            after.extend(run.zip(read));
-                        }
-                    }
-                    let rows = places.into_iter().map(|(anchor, row)| WrittenRow {
-                        anchor,
-                        row,
-                        before: before.remove(&row),
-                        after: after.remove(&row).unwrap_or_default(),
-                    });
-                    Ok(Some(rows.collect()))
+                    let placed = placed(rows, &anchors);
+                    self.written(target, &placed, applied, place, images)
+                        .map(Some)
                 }
                 Settled::NoneLeft => Ok(Some(Vec::new())),
                 Settled::Stamped => Ok(None),
@@ -107,6 +85,75 @@ impl Session {
             None => self.stamped_outcome(target, stamp),
         }
     }
+
+    /// What the rows held and hold: by their images where these have the rows' keys, else as they are read now.
+    fn written(
+        &self,
+        target: &Target,
+        placed: &BTreeMap<u32, &AnchoredRow>,
+        mut applied: Applied,
+        place: Option<&Place>,
+        images: &Images,
+    ) -> Result<Vec<WrittenRow>, Error> {
+        let at: Vec<u32> = placed.keys().copied().collect();
+        let mut kept = place.map_or_else(HashMap::new, |place| place.shown(&mut applied, &at));
+        let mut after = applied.rows;
+        let shows = |row: &u32, image: &Image| {
+            let cells = after.get(row).map(Vec::as_slice).unwrap_or_default();
+            let cell = |cells: &[Cell], at: u32| cells.get(at as usize).cloned();
+            let empty = |cell: Option<Cell>| cell.unwrap_or(Cell::Empty);
+            let mut key = images.key.iter();
+            key.all(|at| empty(cell(cells, *at)) == empty(cell(&image.after, *at)))
+        };
+        let whole = |row: &u32| match place {
+            Some(_) => kept.get(row).is_some_and(|image| shows(row, image)),
+            // Without images the rows themselves were asked for; where one that was filled is blank, the answer came without cells.
+            None => {
+                let mut cells = placed[row].cells.iter();
+                after.contains_key(row) || cells.all(|(_, cell)| *cell == Cell::Empty)
+            }
+        };
+        let unread: Vec<u32> = at.iter().copied().filter(|row| !whole(row)).collect();
+        if place.is_some() {
+            let shown = kept.iter().map(|(row, image)| (*row, image.after.clone()));
+            after = shown.collect();
+        }
+        if !unread.is_empty() {
+            let mut read = self.read_values(target, unread.iter().copied())?;
+            after.extend(
+                unread
+                    .iter()
+                    .map(|row| (*row, read.remove(row).unwrap_or_default())),
+            );
+        }
+        let rows = placed.iter().map(|(row, sent)| WrittenRow {
+            anchor: sent.anchor,
+            row: *row,
+            before: kept.remove(row).map(|image| image.before),
+            after: after.remove(row).unwrap_or_default(),
+        });
+        Ok(rows.collect())
+    }
+}
+
+/// The rows by where they stand. Bare ones are where they were tagged: the anchors around them are.
+fn placed<'a>(
+    rows: &'a [AnchoredRow],
+    anchors: &BTreeMap<MetadataId, u32>,
+) -> BTreeMap<u32, &'a AnchoredRow> {
+    let place = |row: &AnchoredRow| match row.bare {
+        true => Some(row.row),
+        false => anchors.get(&row.anchor).copied(),
+    };
+    rows.iter()
+        .filter_map(|row| Some((place(row)?, row)))
+        .collect()
+}
+
+/// From the first of these columns to the last.
+fn span(columns: &[u32]) -> Option<Range<u32>> {
+    let (first, last) = (columns.iter().min()?, columns.iter().max()?);
+    Some(*first..last + 1)
 }
 
 fn by_row(rows: &BTreeMap<MetadataId, u32>) -> BTreeMap<u32, MetadataId> {

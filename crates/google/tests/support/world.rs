@@ -205,6 +205,7 @@ fn next_sentinel() -> MetadataId {
 pub fn tag(rows: &[(u32, MetadataId)]) -> SheetEffect {
     SheetEffect::Tag {
         rows: tag_rows(rows),
+        read: true,
         tidy: vec![sentinel()],
         sentinel: next_sentinel(),
     }
@@ -214,6 +215,7 @@ pub fn tag(rows: &[(u32, MetadataId)]) -> SheetEffect {
 pub fn tidy(anchors: &[MetadataId]) -> SheetEffect {
     SheetEffect::Tag {
         rows: vec![],
+        read: true,
         tidy: [anchors, &[sentinel()]].concat(),
         sentinel: next_sentinel(),
     }
@@ -223,6 +225,7 @@ pub fn images() -> Images {
     Images {
         at: 0,
         layout: vec![0, 1, 2],
+        key: vec![0],
     }
 }
 
@@ -231,6 +234,7 @@ type Sent<'a> = (u32, MetadataId, &'a [(u32, Cell)]);
 
 pub fn write(rows: &[Sent], stamp: MetadataId) -> SheetEffect {
     let rows = rows.iter().map(|(row, anchor, cells)| AnchoredRow {
+        bare: false,
         anchor: *anchor,
         row: *row,
         cells: cells.to_vec(),
@@ -260,6 +264,7 @@ pub fn deleted(outcome: SheetOutcome) -> Deleted {
 pub fn tag_rows(rows: &[(u32, MetadataId)]) -> Vec<TagRow> {
     rows.iter()
         .map(|(row, anchor)| TagRow {
+            bare: false,
             row: *row,
             anchor: *anchor,
         })

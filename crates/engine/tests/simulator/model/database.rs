@@ -286,6 +286,11 @@ pub enum TableEdit {
         column: u8,
         value: Value,
     },
+    /// One statement for all rows.
+    UpdateAll {
+        column: u8,
+        value: Value,
+    },
     Rekey {
         row: u8,
         key: u8,
@@ -328,6 +333,12 @@ impl Table {
                     values[column] = datum;
                 }
                 self.update(&key, values, now)
+            }
+            TableEdit::UpdateAll { column, value } => {
+                for row in 0..self.rows.len() as u8 {
+                    self.edit(TableEdit::Update { row, column, value }, now);
+                }
+                return;
             }
             TableEdit::Rekey { row, key } => {
                 let Some(old) = nth(row) else { return };

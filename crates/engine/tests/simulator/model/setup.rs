@@ -53,6 +53,8 @@ pub struct Setup {
     pub header: bool,
     /// How many keys one request has room for; 0 for as many as there are.
     pub request_rows: u8,
+    /// One in so many rows of a run has an anchor.
+    pub anchors_apart: u8,
 }
 
 impl Setup {
@@ -79,6 +81,7 @@ impl Setup {
         differing: 0,
         header: true,
         request_rows: 0,
+        anchors_apart: 1,
     };
 
     pub fn mapping(&self) -> Mapping {
@@ -139,6 +142,7 @@ impl Setup {
             has_row_filter: self.filter != Filter::None,
             notes_on_problems: false,
             time_zone: chrono_tz::Tz::UTC,
+            anchors_apart: self.anchors_apart.into(),
             max_request_bytes: match self.request_rows {
                 0 => 2_000_000,
                 rows => cost::ENVELOPE + usize::from(rows) * (cost::TAG + cost::DROP),
@@ -189,7 +193,7 @@ impl fmt::Display for Setup {
         field!(
             tie "Side::", on_table_delete "OnTableDelete::", on_sheet_delete "OnSheetDelete::",
             max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", upper "", insert_leaves_out "",
-            common_rows "", table_rows "", sheet_rows "", differing "", header "", request_rows "",
+            common_rows "", table_rows "", sheet_rows "", differing "", header "", request_rows "", anchors_apart "",
         );
         write!(out, "..Setup::PLAIN }}")
     }

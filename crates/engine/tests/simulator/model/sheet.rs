@@ -58,8 +58,9 @@ pub struct Tab {
     pub tags: BTreeMap<String, usize>,
     pub rows: Vec<Row>,
     anchors: BTreeMap<MetadataId, Anchor>,
-    /// Rows as they were when they were tagged, by mapped column.
+    /// Rows as they were when they were tagged or read last, by mapped column, and where they were tagged.
     seen: BTreeMap<MetadataId, Vec<Cell>>,
+    tagged: BTreeMap<MetadataId, usize>,
     stamps: BTreeMap<MetadataId, String>,
     /// The rows that the last batches changed, as they were right before.
     pub images: Vec<Image>,
@@ -90,6 +91,7 @@ impl Tab {
             rows: Vec::new(),
             anchors: BTreeMap::new(),
             seen: BTreeMap::new(),
+            tagged: BTreeMap::new(),
             stamps: BTreeMap::new(),
             images: Vec::new(),
             unseen: Vec::new(),
@@ -212,17 +214,24 @@ impl Tab {
             SheetEffect::Read => SheetOutcome::Snapshot(self.read(now)),
             SheetEffect::Tag {
                 rows,
+                read,
                 sentinel,
                 tidy,
             } => {
                 self.tidy(tidy);
+                self.tagged.clear();
                 let last = TagRow {
                     row: self.rows.len() as u32 - 1,
                     anchor: *sentinel,
+                    bare: false,
                 };
                 self.tag(&[last], cycle, now)?;
-                self.tag(rows, cycle, now)?
+                match (self.tag(rows, cycle, now)?, read) {
+                    (_, false) => SheetOutcome::Tagged(Vec::new()),
+                    (tagged, true) => tagged,
+                }
             }
+            SheetEffect::ReadRows { rows } => SheetOutcome::Rows(self.read_rows(rows, now)),
             SheetEffect::Write {
                 rows,
                 sentinel,
@@ -232,7 +241,13 @@ impl Tab {
                 if let Some(taken) = self.stamp(stamp) {
                     return Ok(Some(taken));
                 }
-                SheetOutcome::Written(self.write_all(rows, *sentinel, images, stamp, cycle, now)?)
+                match self.write_all(rows, *sentinel, images, stamp, cycle, now)? {
+                    Some(written) => SheetOutcome::Written(written),
+                    None => {
+                        self.stamps.remove(&stamp.id);
+                        return Ok(None);
+                    }
+                }
             }
             SheetEffect::Images => SheetOutcome::Images(self.images.clone()),
             SheetEffect::Insert {
@@ -348,15 +363,16 @@ impl Tab {
             if row >= self.rows.len() {
                 continue;
             }
-            self.anchors.insert(
-                tag.anchor,
-                Anchor {
+            if !tag.bare {
+                let anchor = Anchor {
                     uid: self.rows[row].uid,
                     place: row,
                     cycle,
-                },
-            );
+                };
+                self.anchors.insert(tag.anchor, anchor);
+            }
             self.seen.insert(tag.anchor, self.mapped(row, now));
+            self.tagged.insert(tag.anchor, row);
             let mut cells = (0..self.columns.len())
                 .map(|column| self.shown(row, column, now))
                 .collect();
@@ -368,6 +384,20 @@ impl Tab {
             answers.reverse();
         }
         Ok(SheetOutcome::Tagged(answers))
+    }
+
+    fn read_rows(&mut self, rows: &[u32], now: Timestamp) -> Vec<Vec<Cell>> {
+        let there = rows.iter().map(|row| *row as usize);
+        for row in there.clone().filter(|row| *row < self.rows.len()) {
+            let cells = self.mapped(row, now);
+            let tags = self.tagged.iter().filter(|(_, at)| **at == row);
+            self.seen.extend(tags.map(|(tag, _)| (*tag, cells.clone())));
+        }
+        let cells = |row| match row < self.rows.len() {
+            true => self.whole(row, now),
+            false => Vec::new(),
+        };
+        there.map(cells).collect()
     }
 
     fn tidy(&mut self, ids: &[MetadataId]) {
@@ -389,13 +419,15 @@ impl Tab {
 
     /// Where these rows are changed. A batch names positions, and is refused as a whole where an anchor stands elsewhere; then the
     /// anchors are looked for, and those without a row are left out. An anchor that is gone passes its check: that its row is gone
-    /// too is noticed by the sentinel, unless that came back to its place or is gone as well.
+    /// too is noticed by the sentinel, unless that came back to its place or is gone as well. `None`: there are bare rows, and their
+    /// neighbours moved.
     fn places(
         &self,
         rows: &[(MetadataId, u32)],
+        bare: bool,
         sentinel: MetadataId,
         cycle: u32,
-    ) -> Verdict<Vec<(MetadataId, usize)>> {
+    ) -> Verdict<Option<Vec<(MetadataId, usize)>>> {
         let stands = |anchor: MetadataId| {
             let known = self.anchors.get(&anchor)?;
             Some((known, self.place_of(known)))
@@ -411,16 +443,17 @@ impl Tab {
             stands(*anchor).is_none_or(|(_, place)| place == Some(*row as usize))
         });
         let by_position = unmoved && as_tagged;
+        if bare && !by_position {
+            return Ok(None);
+        }
         let place = |(anchor, row): &(MetadataId, u32)| match stands(*anchor) {
             Some((_, place)) => Some((*anchor, place?)),
             None if by_position => Some((*anchor, *row as usize)),
             None => None,
         };
-        Ok(rows
-            .iter()
-            .filter_map(place)
-            .filter(|(_, row)| *row < self.rows.len())
-            .collect())
+        let places = rows.iter().filter_map(place);
+        let there = |(_, row): &(MetadataId, usize)| *row < self.rows.len();
+        Ok(Some(places.filter(there).collect()))
     }
 
     fn write_all(
@@ -431,10 +464,13 @@ impl Tab {
         stamp: &Stamp,
         cycle: u32,
         now: Timestamp,
-    ) -> Verdict<Vec<WrittenRow>> {
-        self.images.truncate(images.at as usize);
+    ) -> Verdict<Option<Vec<WrittenRow>>> {
         let tagged: Vec<(MetadataId, u32)> = rows.iter().map(|row| (row.anchor, row.row)).collect();
-        let places = self.places(&tagged, sentinel, cycle)?;
+        let bare = rows.iter().any(|row| row.bare);
+        let Some(places) = self.places(&tagged, bare, sentinel, cycle)? else {
+            return Ok(None);
+        };
+        self.images.truncate(images.at as usize);
         let mut answers = Vec::new();
         for (anchor, place) in places {
             let row = rows.iter().find(|row| row.anchor == anchor);
@@ -460,7 +496,7 @@ impl Tab {
             self.anchors.remove(&row.anchor);
         }
         answers.reverse();
-        Ok(answers)
+        Ok(Some(answers))
     }
 
     fn whole(&self, row: usize, now: Timestamp) -> Vec<Cell> {
@@ -548,7 +584,8 @@ impl Tab {
         now: Timestamp,
     ) -> Verdict<Deleted> {
         let tagged: Vec<(MetadataId, u32)> = rows.iter().map(|tag| (tag.anchor, tag.row)).collect();
-        let mut places = self.places(&tagged, sentinel, cycle)?;
+        let places = self.places(&tagged, false, sentinel, cycle)?;
+        let mut places = places.unwrap_or_default();
         places.sort_by_key(|(_, place)| std::cmp::Reverse(*place));
         let mut deleted = Deleted {
             gone: rows.iter().map(|tag| tag.anchor).collect(),

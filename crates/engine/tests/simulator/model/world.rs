@@ -534,7 +534,10 @@ impl World {
             }
             Effect::Sheet(effect) => match self.tab.carry_out(effect, self.cycles, now)? {
                 Some(outcome) => {
-                    let looked = matches!(effect, SheetEffect::Read | SheetEffect::Tag { .. });
+                    let looked = matches!(
+                        effect,
+                        SheetEffect::Read | SheetEffect::ReadRows { .. } | SheetEffect::Tag { .. }
+                    );
                     self.looks += u32::from(looked);
                     if let SheetOutcome::Snapshot(snapshot) = &outcome {
                         self.last_read = Some((snapshot.rows.clone(), self.tab.columns.clone()));

@@ -22,6 +22,7 @@ impl World {
             Effect::Sheet(
                 SheetEffect::Read
                 | SheetEffect::FindColumns { .. }
+                | SheetEffect::ReadRows { .. }
                 | SheetEffect::Tag { .. }
                 | SheetEffect::TidyAll
                 | SheetEffect::Images

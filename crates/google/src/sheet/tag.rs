@@ -1,0 +1,95 @@
+//! Tagging: anchors are put on rows, and the rows are read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use engine::effect::{MetadataId, SheetOutcome, TagRow};
+use engine::value::Cell;
+
+use super::anchors::anchored;
+use super::structure::{Applied, Batch, Sent, runs};
+use super::{Session, Target};
+use crate::error::Error;
+
+impl Session {
+    pub(super) fn tag(
+        &self,
+        target: &Target,
+        rows: &[TagRow],
+        read: bool,
+        sentinel: MetadataId,
+        tidy: &[MetadataId],
+    ) -> Result<SheetOutcome, Error> {
+        let last = self.tab(target)?.rows.saturating_sub(1);
+        let mut body = vec![anchored(target.sheet_id, sentinel, last)];
+        let tags = rows.iter().filter(|tag| !tag.bare);
+        body.extend(tags.map(|tag| anchored(target.sheet_id, tag.anchor, tag.row)));
+        let batch = Batch {
+            body,
+            tidy,
+            read_back: match read {
+                true => runs(rows.iter().map(|tag| tag.row)),
+                false => Vec::new(),
+            },
+            ..Batch::default()
+        };
+        let error = match self.send(target, batch) {
+            Ok(Sent::Applied(applied)) if !read || answers_cells(&applied, rows) => {
+                self.remember_sentinel(target, sentinel, last);
+                let read = if read { rows } else { &[] };
+                return Ok(SheetOutcome::Tagged(in_place(read, applied.rows)));
+            }
+            Ok(Sent::Applied(_) | Sent::Stamped) => {
+                return Ok(SheetOutcome::Tagged(self.tagged(target, rows)?));
+            }
+            Ok(Sent::Refused { error, .. }) => error,
+            Err(error) => return Err(error),
+        };
+        // The anchors may stand all the same: an earlier answer was lost, and ids are unique.
+        let tagged = self.tagged(target, rows)?;
+        match tagged.is_empty() {
+            true => Err(error),
+            false => Ok(SheetOutcome::Tagged(tagged)),
+        }
+    }
+
+    pub(super) fn read_rows(&self, target: &Target, rows: &[u32]) -> Result<SheetOutcome, Error> {
+        let mut cells = self.read_values(target, rows.iter().copied())?;
+        let rows = rows.iter().map(|row| cells.remove(row).unwrap_or_default());
+        Ok(SheetOutcome::Rows(rows.collect()))
+    }
+
+    /// The rows where their anchors stand now. Bare ones are known only where none of the others has moved.
+    fn tagged(
+        &self,
+        target: &Target,
+        rows: &[TagRow],
+    ) -> Result<Vec<(MetadataId, Vec<Cell>)>, Error> {
+        let anchored = rows.iter().filter(|tag| !tag.bare);
+        let places: BTreeMap<MetadataId, u32> = anchored.map(|tag| (tag.anchor, tag.row)).collect();
+        let anchors: Vec<MetadataId> = places.keys().copied().collect();
+        if places.len() < rows.len() && self.find(target, &anchors)? == places {
+            let cells = self.read_values(target, rows.iter().map(|tag| tag.row))?;
+            return Ok(in_place(rows, cells));
+        }
+        let found = self.read_anchored(target, &anchors)?;
+        let found = found.into_iter().map(|row| (row.anchor, row.cells));
+        let mut found: HashMap<MetadataId, Vec<Cell>> = found.collect();
+        let tagged = rows.iter().filter_map(|tag| {
+            let cells = found.remove(&tag.anchor)?;
+            Some((tag.anchor, cells))
+        });
+        Ok(tagged.collect())
+    }
+}
+
+fn in_place(rows: &[TagRow], mut cells: HashMap<u32, Vec<Cell>>) -> Vec<(MetadataId, Vec<Cell>)> {
+    let rows = rows.iter();
+    rows.map(|tag| (tag.anchor, cells.remove(&tag.row).unwrap_or_default()))
+        .collect()
+}
+
+/// False where rows that must hold something (they are being changed) came back without a single cell: then the answer was
+/// not what it should be, and the anchors are asked instead.
+fn answers_cells(applied: &Applied, rows: &[TagRow]) -> bool {
+    rows.is_empty() || !applied.rows.is_empty()
+}
