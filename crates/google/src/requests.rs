@@ -323,3 +323,91 @@ impl Serialize for Search {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::cost;
+
+    const ID: i32 = i32::MAX;
+    const ROW: u32 = 9_999_998;
+
+    fn bytes(requests: &[Request]) -> usize {
+        let commas = requests.len();
+        let json = |one| serde_json::to_string(one).expect("plain data").len();
+        requests.iter().map(json).sum::<usize>() + commas
+    }
+
+    /// The engine's figure is never too small, and not so large that requests go half empty.
+    fn holds(what: &str, figure: usize, requests: &[Request]) {
+        let bytes = bytes(requests);
+        assert!(
+            (bytes..=bytes * 5 / 4).contains(&figure),
+            "{what}: counted as {figure}, takes {bytes}"
+        );
+    }
+
+    #[test]
+    fn requests_take_what_the_engine_counts() {
+        let [tag, guard] = crate::sheet::of_a_row(ID, ID, ROW);
+        holds("a guard", cost::GUARD, &guard);
+        holds("a tag", cost::TAG, &tag);
+        holds("dropping", cost::DROP, &guard[2..]);
+        let block = |rows: Range<u32>| GridRange::block(ID, rows, 18_000..18_278);
+        let copy = Request::CopyPaste {
+            source: block(ROW..ROW + 1),
+            destination: block(ROW..ROW + 1),
+            paste_type: "PASTE_VALUES",
+        };
+        holds("images", cost::IMAGES, &[copy.clone(), copy]);
+        holds("a block", cost::BLOCK, &[cells(Vec::new())]);
+    }
+
+    #[test]
+    fn cells_take_what_the_engine_counts() {
+        let texts = [
+            "",
+            "a",
+            "=1+1",
+            "tab\tnew\nline \"quoted\" \\ \u{1}",
+            "naïve 😀",
+        ];
+        let numbers = [
+            0.0,
+            1.0,
+            -17.0,
+            0.1,
+            1e21,
+            1e-7,
+            123_456_789.123_456,
+            f64::MAX,
+            f64::MIN_POSITIVE,
+        ];
+        let texts = texts.map(|text| Cell::Text(text.into()));
+        let numbers = numbers.map(Cell::Number);
+        let others = [Cell::Bool(true), Cell::Bool(false), Cell::Empty];
+        for cell in texts.into_iter().chain(numbers).chain(others) {
+            let taken = bytes(&[cells(vec![RowData {
+                values: vec![CellData::value(&cell)],
+            }])])
+                - bytes(&[cells(Vec::new())]);
+            let counted = cost::ROW + cost::cell(&cell);
+            assert!(
+                (taken..=taken + 24).contains(&counted),
+                "{cell:?}: counted as {counted}, takes {taken}"
+            );
+        }
+    }
+
+    fn cells(rows: Vec<RowData>) -> Request {
+        Request::UpdateCells {
+            rows,
+            fields: "userEnteredValue",
+            start: GridCoordinate {
+                sheet_id: ID,
+                row_index: ROW,
+                column_index: 18_277,
+            },
+        }
+    }
+}

@@ -61,6 +61,8 @@ pub struct Options {
     pub append_under_filter: AppendUnderFilter,
     /// Whether batchUpdate answers carry `commentUpdateState` (facts 11.A).
     pub comment_update_state: bool,
+    /// Whether batchUpdate answers carry the cells that `responseRanges` name: known by analogy only (facts 11.I).
+    pub cells_in_batch_answers: bool,
     /// Delay before every answer.
     pub latency_ms: u64,
     pub quota: QuotaMode,
@@ -82,6 +84,7 @@ impl Default for Options {
             error_text: ErrorText::Code,
             append_under_filter: AppendUnderFilter::Added,
             comment_update_state: false,
+            cells_in_batch_answers: true,
             latency_ms: 0,
             quota: QuotaMode::Off,
             reads_per_minute_per_user: 60,

@@ -114,10 +114,7 @@ fn ten_thousand_changed_rows_take_a_handful_of_requests() {
     }
     let report = world.cycle(Scope::Dirty, &ids);
     assert_eq!(report.rows_pushed, 10_000);
-    assert_eq!(
-        world.requests(),
-        ["tag", "rows", "write"]
-    );
+    assert_eq!(world.requests(), ["tag", "rows", "write"]);
 }
 
 #[test]

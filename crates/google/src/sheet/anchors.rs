@@ -413,6 +413,14 @@ fn asserted_at_last(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request>
     requests
 }
 
+/// What putting an anchor on a row takes, and what it takes to make a batch depend on it and drop it, for those who count bytes.
+#[cfg(test)]
+pub(crate) fn of_a_row(sheet_id: i32, anchor: MetadataId, row: u32) -> [Vec<Request>; 2] {
+    let mut guard = asserted_at_last(sheet_id, anchor, row);
+    guard.push(super::tidy::deletion(anchor));
+    [vec![anchored(sheet_id, anchor, row)], guard]
+}
+
 /// Whether the first half of an [`asserted`] found its anchor.
 pub(super) fn found_and_deleted(reply: &answers::Reply) -> bool {
     reply

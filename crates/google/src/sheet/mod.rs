@@ -39,6 +39,8 @@ use crate::client::Client;
 use crate::error::{Context, Error, Purpose};
 use crate::requests::{BatchUpdate, GridProperties, Request, SheetProperties};
 
+#[cfg(test)]
+pub(crate) use anchors::of_a_row;
 pub use anchors::{ANCHOR_KEY, STAMP_KEY};
 pub use capability::{Answered, Capabilities, Missing};
 pub use columns::COLUMN_KEY;

@@ -89,7 +89,7 @@ pub fn batch_update(store: &Store, call: &mut Call) -> ApiResult<Answer> {
     out.insert("spreadsheetId".to_owned(), book.id.clone().into());
     out.insert("replies".to_owned(), replies.into());
     if call.body.get("includeSpreadsheetInResponse").and_then(Json::as_bool) == Some(true) {
-        out.insert("updatedSpreadsheet".to_owned(), updated(&book, call)?);
+        out.insert("updatedSpreadsheet".to_owned(), updated(store, &book, call)?);
     }
     if store.options().comment_update_state {
         out.insert("commentUpdateState".to_owned(), "NO_UPDATES_REQUESTED".into());
@@ -98,7 +98,7 @@ pub fn batch_update(store: &Store, call: &mut Call) -> ApiResult<Answer> {
 }
 
 /// The spreadsheet after the requests; `responseRanges` are read against it (facts 11.I).
-fn updated(book: &Workbook, call: &Call) -> ApiResult<Json> {
+fn updated(store: &Store, book: &Workbook, call: &Call) -> ApiResult<Json> {
     let ranges = call.body.get("responseRanges").and_then(Json::as_array);
     let areas =
         ranges.into_iter().flatten().filter_map(Json::as_str).map(|r| book.resolve(r)).collect::<ApiResult<_>>()?;
@@ -107,7 +107,7 @@ fn updated(book: &Workbook, call: &Call) -> ApiResult<Json> {
     let all = Mask::All;
     let request = Request {
         areas,
-        grid_data: Request::wants_grid(include, inner),
+        grid_data: store.options().cells_in_batch_answers && Request::wants_grid(include, inner),
         mask: inner.unwrap_or(&all),
         project: &super::token::project_of(&call.caller),
         caller: &call.caller,
