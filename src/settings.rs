@@ -80,7 +80,7 @@ pub fn define() {
         c"How large one request to Google may be.",
         c"Google recommends 2 MB and refuses more than 10 MB.",
         &MAX_REQUEST_BYTES,
-        10_000,
+        50_000,
         10_000_000,
         GucContext::Sighup,
         GucFlags::UNIT_BYTE,

@@ -8,7 +8,7 @@ const ROWS: usize = 6_000;
 #[test]
 fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
     // A chunk is a thousand rows here.
-    let mut world = World::configured(&[("sheet_sync.max_request_bytes", "300000")]);
+    let mut world = World::configured(&[("sheet_sync.max_request_bytes", "347000")]);
     // The first row of the large table changes the small one, and the last waits until it is told to go on, which is seen by its
     // lock. While the trigger sleeps, the worker's next look at its mappings becomes due.
     world.db.run(

@@ -48,7 +48,11 @@ impl Cycle {
             }
             let before = chunk.len();
             chunk = self.batch(chunk, snapshot, changed_at, rest).await?;
-            self.io.has_done(before - chunk.len());
+            let done = before - chunk.len();
+            match &mut self.flight {
+                Some(flight) => flight.rows = done,
+                None => self.io.has_done(done),
+            }
         }
     }
 

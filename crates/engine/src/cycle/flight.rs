@@ -18,6 +18,8 @@ pub(super) struct Flight {
     insertion: Insertion,
     effect: SheetEffect,
     keys: Vec<Key>,
+    /// How many of the rows that the cycle has to do went with it.
+    pub rows: usize,
 }
 
 impl Cycle {
@@ -29,6 +31,7 @@ impl Cycle {
         insertion: Insertion,
     ) -> Result<(), Stop> {
         let mut before = Vec::new();
+        let rows = self.flight.as_ref().map_or(0, |flight| flight.rows);
         let received = self.receive(&mut before).await;
         let sent = received.is_ok() && !self.is_closed();
         if sent {
@@ -41,7 +44,9 @@ impl Cycle {
         }
         let recorded = self.commit_after(&mut before).await;
         received?;
-        recorded
+        recorded?;
+        self.io.has_done(rows);
+        Ok(())
     }
 
     fn take_off(&mut self, items: Vec<Item>, insertion: Insertion) {
@@ -53,19 +58,23 @@ impl Cycle {
             insertion,
             effect,
             keys,
+            rows: 0,
         });
     }
 
     /// The sheet is free again: what is under way has its answer, and what came of it is recorded.
     pub(super) async fn land(&mut self) -> Result<(), Stop> {
         let mut items = Vec::new();
+        let rows = self.flight.as_ref().map_or(0, |flight| flight.rows);
         let received = self.receive(&mut items).await;
         let recorded = match items.is_empty() {
             true => Ok(()),
             false => self.commit_after(&mut items).await,
         };
         received?;
-        recorded
+        recorded?;
+        self.io.has_done(rows);
+        Ok(())
     }
 
     /// The items of the flight that was under way, with what became of them; still to be recorded.

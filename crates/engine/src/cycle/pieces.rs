@@ -13,8 +13,7 @@ use crate::effect::{AnchoredRow, NewRow, Stamp};
 use crate::reconcile::SheetChange;
 use crate::value::{Cell, Key};
 
-/// Keys that are loaded, applied and recorded together at most, where they have rows in the sheet; of those without one
-/// [`CHUNK`].
+/// Keys that are loaded, applied and recorded together at most.
 const LARGEST: usize = 2 * CHUNK;
 
 /// Part of a write that fits into one request, by rows.
@@ -61,23 +60,24 @@ impl Cycle {
         (self.room() / (cost::TAG + cost::DROP)).clamp(1, CHUNK)
     }
 
-    /// How many of these go through a batch together: their rows can be tagged in one request, and no crash costs more than they do.
+    /// How many of these go through a batch together: their rows can be tagged in one request, new ones about fill one, and no crash
+    /// costs more than they do.
     pub(super) fn batch_size<'a>(&self, sightings: impl Iterator<Item = &'a Sighting>) -> usize {
         let apart = self.mapping.anchors_apart.max(1) as usize;
         let sparse = self.memory.images_fit && apart > 1;
-        let mut room = self.room();
-        let (mut new_rows, mut before) = (0, None);
+        let (tag, cell) = (cost::TAG + cost::DROP, cost::cell(&Cell::Bool(true)));
+        let new_row = cost::ROW + self.mapping.columns.len() * cell;
+        let (mut room, mut before) = (self.room(), None);
         let takes = |sighting: &&Sighting| {
             let row = sighting.row;
             let follows = row.is_some() && row == before;
             before = row.and_then(|row| row.checked_add(1));
             let bytes = match row {
-                None => 0,
-                Some(_) if follows && sparse => (cost::TAG + cost::DROP) / apart,
-                Some(_) => cost::TAG + cost::DROP,
+                None => new_row,
+                Some(_) if follows && sparse => tag / apart,
+                Some(_) => tag,
             };
-            new_rows += usize::from(row.is_none());
-            let fits = bytes <= room && new_rows <= CHUNK;
+            let fits = bytes <= room;
             room = room.saturating_sub(bytes);
             fits
         };

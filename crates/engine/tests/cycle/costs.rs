@@ -57,14 +57,14 @@ fn an_unmapped_column_is_nobodys_business() {
 
 #[test]
 fn a_first_load_goes_in_pieces() {
-    let mut world = first_load(12_000);
+    let mut world = first_load(24_000);
     let report = world.cycle(Scope::Everything, &[]);
     let inserts = world
         .requests()
         .iter()
         .filter(|name| **name == "insert")
         .count();
-    assert_eq!((report.rows, report.stopped, inserts), (12_000, None, 3));
+    assert_eq!((report.rows, report.stopped, inserts), (24_000, None, 3));
     assert_eq!(world.requests()[..4], ["tidy", "read", "header", "read"]);
     // Announced before, agreed after: two commits for each piece.
     assert_eq!(world.commits.len(), 6);
@@ -74,10 +74,10 @@ fn a_first_load_goes_in_pieces() {
 
 #[test]
 fn the_next_rows_are_made_ready_while_new_rows_travel() {
-    let mut world = first_load(12_000);
+    let mut world = first_load(24_000);
     world.slow = true;
     let report = world.cycle(Scope::Everything, &[]);
-    assert_eq!((report.rows, world.tab.len()), (12_000, 12_001));
+    assert_eq!((report.rows, world.tab.len()), (24_000, 24_001));
     let first = world.order.iter().position(|what| *what == "sent");
     assert_eq!(
         world.order[first.expect("rows are sent")..],
