@@ -36,7 +36,8 @@ pub(super) struct Cycle {
     pub ordinal_in_all: u64,
     /// Rows of the last snapshot that this cycle deleted, ascending.
     pub removed: Vec<u32>,
-    /// The first row below the data.
+    /// The first row below the data; what stands further down without being any (checkboxes, formulas, other people's columns) moves
+    /// down when rows are inserted. 0 before there is a reading.
     pub end: u32,
     pub window: (Option<Timestamp>, Timestamp),
     pub next_id: i32,

@@ -80,6 +80,7 @@ impl Cycle {
         }
         let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         let first = self.mapping.header_row as usize;
+        let mut end = self.mapping.header_row;
         for (at, raw_row) in snapshot.rows.iter().enumerate().skip(first) {
             let raw = hash_raw(raw_row.get().as_bytes());
             let index = by_position.get(at).copied().unwrap_or(usize::MAX);
@@ -89,6 +90,7 @@ impl Cycle {
                 && known.raw == raw
             {
                 hashes.push(known.cells);
+                end = at + 1;
                 seen.push((
                     index,
                     Row {
@@ -106,7 +108,11 @@ impl Cycle {
                 cells: hash_cells(&cells),
             };
             hashes.push(row.cells);
-            match typed_key(&self.mapping, &cells) {
+            let typed = typed_key(&self.mapping, &cells);
+            if !matches!(typed, Typed::Blank) {
+                end = at + 1;
+            }
+            match typed {
                 Typed::Blank => {}
                 Typed::Whole(typed) => match self.memory.canonical(&typed) {
                     Some(key) => seen.push((self.index_of(key), row)),
@@ -120,6 +126,7 @@ impl Cycle {
         }
         drop(by_position);
         self.note_rows(hashes.into_iter());
+        self.end = end;
         self.canonicalise(&mut diff, unknown, &mut seen).await?;
         self.classify(&mut diff, seen, trust);
         Ok(diff)

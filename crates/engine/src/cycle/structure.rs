@@ -27,8 +27,6 @@ impl Cycle {
         self.reading = hash_raw(header.as_bytes());
         self.ordinal = 0;
         self.removed.clear();
-        let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
-        self.end = rows.max(self.mapping.header_row);
     }
 
     /// What a plan is made from: the header, and the mapped cells of every row. Formulas beside them may show something else to

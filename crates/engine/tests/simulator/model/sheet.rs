@@ -621,7 +621,10 @@ impl Tab {
         for (column, text) in cells {
             let column = *column as usize;
             self.widen(column + 1);
-            if self.rows[row].cells[column] != Content::Value(Cell::Empty) {
+            // A person may have typed the very header in the same moment.
+            let same = Content::Value(Cell::Text(text.into()));
+            let there = &self.rows[row].cells[column];
+            if *there != Content::Value(Cell::Empty) && *there != same {
                 return broken(format!(
                     "the header {text} is written over {:?}",
                     self.rows[row].cells[column]
