@@ -31,6 +31,9 @@ pub(crate) struct Row<'a> {
     pub merged: Option<&'a [Datum]>,
     /// Columns (`None`: the row) that Postgres refused with these very cells, and whose time to try again has not come.
     pub refused: &'a [Option<usize>],
+    /// Columns with a known problem, and whether they may be tried now: a cell that did not take what was written is written
+    /// again, now and then.
+    pub troubled: &'a [(usize, bool)],
 }
 
 /// What has to be done for one key.

@@ -331,6 +331,13 @@ impl Cycle {
             .filter(|one| one.retry_at.is_none_or(|at| !self.is_due(at)))
             .map(|one| one.column)
             .collect();
+        let troubled: Vec<(usize, bool)> = known
+            .iter()
+            .filter_map(|one| {
+                let due = one.retry_at.is_none_or(|at| self.is_due(at));
+                Some((one.column?, due))
+            })
+            .collect();
         item.plan = reconcile(&Row {
             mapping: &self.mapping,
             key: &item.key,
@@ -344,6 +351,7 @@ impl Cycle {
             pending: &item.loaded.pending,
             merged: item.merged.as_deref(),
             refused: &refused,
+            troubled: &troubled,
         });
         item.found = std::mem::take(&mut item.plan.problems);
     }

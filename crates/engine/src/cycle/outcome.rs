@@ -294,11 +294,16 @@ impl Cycle {
                             continue;
                         }
                         let shown = cells.get(column).cloned().unwrap_or(Cell::Empty);
-                        lines.push((column, item.shown(&self.mapping, column), value.clone()));
+                        let before = item.cells.as_ref().and_then(|cells| cells.get(column));
+                        if shown == sent || before != Some(&shown) {
+                            lines.push((column, item.shown(&self.mapping, column), value.clone()));
+                        }
                         self.note_shown(item, column, value, &sent, shown);
                     }
-                    let line = item.line(Side::Sheet, Operation::Update, lines);
-                    item.history.push(line);
+                    if !lines.is_empty() {
+                        let line = item.line(Side::Sheet, Operation::Update, lines);
+                        item.history.push(line);
+                    }
                 }
                 Some(SheetChange::Clear) if item.dropped => continue,
                 Some(SheetChange::Clear) => {
@@ -329,8 +334,9 @@ impl Cycle {
                     "Look for a formula or a rule of the sheet that fills this cell.".into(),
                 ),
             };
-            item.found
-                .push(row_problem(&item.key, Some(column), Side::Sheet, refusal));
+            let mut problem = row_problem(&item.key, Some(column), Side::Sheet, refusal);
+            problem.retry_at = Some(self.io.now());
+            item.found.push(problem);
         }
         if let Some(base) = &mut item.base {
             base.set(column, value, shown.clone());

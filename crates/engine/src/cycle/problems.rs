@@ -101,6 +101,12 @@ impl Cycle {
                 commit.problems.push(problem);
             }
         }
+        if item.plan.push_left || item.plan.pull_left {
+            // Whether the others are over shows the cycle that goes that way.
+            let unseen = |one: &&KnownProblem| known.iter().all(|now| now.column != one.column);
+            let unseen: Vec<KnownProblem> = old.iter().filter(unseen).cloned().collect();
+            known.extend(unseen);
+        }
         let over = old
             .iter()
             .filter(|one| known.iter().all(|now| now.column != one.column));

@@ -138,7 +138,7 @@ impl Merge<'_> {
         let verdict = match (table_changed, sheet_changed) {
             (false, false) => {
                 self.settle(column);
-                return;
+                return self.write_again(column, value, &cell);
             }
             (true, false) if mapping.pushes(column) => Verdict::Push,
             (false, true) if mapping.pulls(column) => Verdict::Pull,
@@ -167,6 +167,21 @@ impl Merge<'_> {
             return;
         }
         self.carry_out(verdict, column, value, cell);
+    }
+
+    /// Both sides are what they were, and not the same: what was written last did not show.
+    fn write_again(&mut self, column: usize, value: Datum, cell: &Cell) {
+        let troubled = self.row.troubled.iter().find(|(one, _)| *one == column);
+        match troubled {
+            Some((_, due)) if self.row.mapping.pushes(column) => {
+                if *due && self.row.ways.push {
+                    self.push(column, value, cell);
+                } else {
+                    self.plan.problems.push(standing(self.row, Some(column)));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The cell means the value and shows it as it was shown before the column's type changed: a number as text, say.

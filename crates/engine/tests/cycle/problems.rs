@@ -84,6 +84,62 @@ fn what_the_sheet_refuses_is_tried_again_ever_more_seldom_and_written_once_it_ma
 }
 
 #[test]
+fn a_cell_that_does_not_take_what_is_written_stays_a_problem_until_it_does() {
+    let told = |world: &World| -> Vec<(String, bool)> {
+        let all = world.commits.iter().flat_map(|one| &one.problems);
+        all.map(|one| (one.code.clone(), one.retry_at.is_some()))
+            .collect()
+    };
+    let settled = |world: &World| {
+        let all = world.commits.iter().flat_map(|one| &one.settled_problems);
+        all.count()
+    };
+    let history = |world: &World| -> usize {
+        let all = world.commits.iter().flat_map(|one| &one.history);
+        all.map(|line| line.new.len()).sum()
+    };
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.fixed = Some((4, 1));
+    world.set(3, "unseen");
+    let report = world.cycle(Scope::Dirty, &[3]);
+    assert_eq!(report.problems, 1);
+    assert_eq!(told(&world), [("shown_otherwise".into(), true)]);
+    assert_eq!(history(&world), 0, "nothing has changed in the sheet");
+    // Neither time nor a change elsewhere in the row makes it a solved one.
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((world.requests(), world.commits.len()), (vec!["read"], 0));
+    world.table.get_mut(&key(3)).expect("the row")[2] = Some("2.50".into());
+    let report = world.cycle(Scope::Dirty, &[3]);
+    assert_eq!((report.rows_pushed, settled(&world)), (1, 0));
+    assert_eq!(
+        (world.tab[4][2].clone(), told(&world)),
+        (Cell::Number(2.5), vec![])
+    );
+    // A minute later it is tried again; a process that begins anew tries at once.
+    world.now += 61_000_000;
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(
+        (told(&world), settled(&world)),
+        (vec![("shown_otherwise".into(), true)], 0)
+    );
+    world.machine = Machine::new(world.mapping.clone());
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(
+        (told(&world), settled(&world)),
+        (vec![("shown_otherwise".into(), true)], 0)
+    );
+    assert_eq!(world.table[&key(3)][1].as_deref(), Some("unseen"));
+    world.fixed = None;
+    world.now += 1_000_000_000;
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!((report.rows_pushed, settled(&world)), (1, 1));
+    assert_eq!(world.tab[4][1], text("unseen"));
+    assert_eq!(history(&world), 1);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((world.requests(), world.commits.len()), (vec!["read"], 0));
+}
+
+#[test]
 fn what_backs_off_is_tried_at_once_when_somebody_waits() {
     let mut world = World::agreed(mapping(), 5).warm();
     world.fault = Some(protected);

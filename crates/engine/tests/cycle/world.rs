@@ -69,6 +69,8 @@ pub struct World {
     pub tags: BTreeMap<String, u32>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
+    /// Where one is stored.
+    pub problems: Vec<Place>,
     pub loads: usize,
     /// What the key's default gives next.
     pub next_key: usize,
@@ -78,6 +80,8 @@ pub struct World {
     pub refuse: Option<&'static str>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
+    /// A cell that shows what it shows, whatever is written into it.
+    pub fixed: Option<(usize, usize)>,
     /// New rows are answered only when the engine has nothing else to do, in this order.
     pub slow: bool,
     pub order: Vec<&'static str>,
@@ -102,12 +106,14 @@ impl World {
             tags: BTreeMap::new(),
             log: Vec::new(),
             commits: Vec::new(),
+            problems: Vec::new(),
             loads: 0,
             next_key: 7_000,
             now: 1_000,
             fault: None,
             refuse: None,
             wrong_row: false,
+            fixed: None,
             slow: false,
             order: Vec::new(),
         };
@@ -233,7 +239,7 @@ impl World {
                         sheet_hash: *hash,
                     })
                     .collect(),
-                problems: Vec::new(),
+                problems: self.problems.clone(),
                 writing: Vec::new(),
             }),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(
@@ -291,6 +297,14 @@ impl World {
                             .insert(write.key.clone(), (base.clone(), write.sheet_hash)),
                         None => self.bases.remove(&write.key),
                     };
+                }
+                let over = &commit.settled_problems;
+                self.problems.retain(|place| !over.contains(place));
+                let places = commit.problems.iter().map(|problem| problem.place.clone());
+                for place in places {
+                    if !self.problems.contains(&place) {
+                        self.problems.push(place);
+                    }
                 }
                 self.commits.push(commit);
                 DatabaseOutcome::Committed(applied)
@@ -388,6 +402,9 @@ impl World {
                         let at = self.anchors[&row.anchor];
                         let before = Some(self.tab[at].clone());
                         for (column, cell) in &row.cells {
+                            if self.fixed == Some((at, *column as usize)) {
+                                continue;
+                            }
                             let row = &mut self.tab[at];
                             row.resize(row.len().max(*column as usize + 1), Cell::Empty);
                             row[*column as usize] = cell.clone();
