@@ -91,7 +91,8 @@ fn a_header_that_stands_twice_is_not_guessed_at() {
     sheet.set("D1", "price");
     let said = stopped(&mut world, "header_doubled");
     assert!(
-        said.contains("\"price\"") && said.contains("Rename"),
+        said.contains("\"price\" stands over more than one column: in C1 and D1.")
+            && said.contains("Rename"),
         "{said}"
     );
     world.db.run("UPDATE products SET price = 10 WHERE id = 1");

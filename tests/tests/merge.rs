@@ -96,6 +96,31 @@ fn preview_says_what_a_cycle_would_do_and_changes_nothing() {
 }
 
 #[test]
+fn preview_says_why_and_where_a_guard_would_stop() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE products (id int PRIMARY KEY, name text);
+         INSERT INTO products SELECT i, 'Bolt ' || i FROM generate_series(1, 30) i",
+    );
+    let sheet = world.map_with("products", "poll_interval => '1 hour'");
+    world.quiet();
+    sheet.set("B2", "Screw");
+    sheet.delete_rows(30, 2);
+    world.shows(
+        "SELECT changes, operation, key[1], column_name, new_value, reason FROM sheet_sync.preview('products') ORDER BY key[1]::int",
+        "database | update | 1 | name | Screw | changed_in_sheet
+         database | delete | 29 |  |  | deleted_in_sheet
+         database | delete | 30 |  |  | deleted_in_sheet",
+    );
+    sheet.delete_rows(4, 26);
+    world.shows(
+        "SELECT changes, operation, key IS NULL, left(new_value, 22), reason, count(*) OVER () FROM sheet_sync.preview('products') LIMIT 1",
+        "database | delete | t | 28 of 30 rows are gone | mass_delete | 30",
+    );
+    world.shows("SELECT count(*) FROM products", "30");
+}
+
+#[test]
 fn only_rows_that_match_the_filter_are_in_the_sheet() {
     let mut world = World::start();
     world.db.run(

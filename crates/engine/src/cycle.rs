@@ -6,6 +6,7 @@
 mod apart;
 mod batch;
 mod columns;
+mod everything;
 mod flight;
 mod full;
 mod guard;
@@ -18,6 +19,7 @@ mod memory;
 mod notes;
 mod outcome;
 mod pieces;
+mod preview;
 mod problems;
 mod quick;
 mod rekey;

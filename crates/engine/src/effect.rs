@@ -617,13 +617,14 @@ pub struct Planned {
     /// The side that would be changed.
     pub side: Side,
     pub operation: Operation,
-    /// `None` where the sheet row has no usable key.
+    /// `None` where the sheet row has no usable key, or where a guard would stop the cycle.
     pub key: Option<Key>,
     /// `None` where the whole row is meant.
     pub column: Option<usize>,
     pub old: Datum,
+    /// Of a guard: its words.
     pub new: Datum,
-    /// A short stable word: `changed_in_table`, `changed_in_sheet`, `conflict`, `new_in_table`, `problem`, …
+    /// A short stable word: `changed_in_table`, `changed_in_sheet`, `conflict`, `new_in_table`, a problem's code, a guard's name, …
     pub reason: String,
 }
 

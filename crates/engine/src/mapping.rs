@@ -135,3 +135,18 @@ impl Mapping {
             .unwrap_or(self.policy)
     }
 }
+
+/// What people call a 0-based column of a sheet: A, B, …, Z, AA.
+pub fn column_letters(column: u32) -> String {
+    let mut letters = Vec::new();
+    let mut rest = u64::from(column) + 1;
+    while rest > 0 {
+        letters.push(b'A' + ((rest - 1) % 26) as u8);
+        rest = (rest - 1) / 26;
+    }
+    letters
+        .iter()
+        .rev()
+        .map(|letter| char::from(*letter))
+        .collect()
+}

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use engine::mapping::column_letters;
+
 /// A range as Google echoes it. Rows and columns are 0-based and half-open; an open end is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Echo {
@@ -19,7 +21,7 @@ pub fn rows(title: &str, first: u32, end: u32) -> String {
 
 /// Rows `rows` (0-based, half-open) of these columns, likewise.
 pub fn block(title: &str, rows: &Range<u32>, columns: &Range<u32>) -> String {
-    let corner = |column: u32, row: u32| format!("{}{}", column_name(column), row + 1);
+    let corner = |column: u32, row: u32| format!("{}{}", column_letters(column), row + 1);
     format!(
         "{}!{}:{}",
         quoted(title),
@@ -34,21 +36,6 @@ pub fn block(title: &str, rows: &Range<u32>, columns: &Range<u32>) -> String {
 /// A title in quotes. Always quoted: a bare `Q1` would be read as a cell [REC].
 pub fn quoted(title: &str) -> String {
     format!("'{}'", title.replace('\'', "''"))
-}
-
-/// The name of a 0-based column: A, B, …, Z, AA.
-pub fn column_name(column: u32) -> String {
-    let mut letters = Vec::new();
-    let mut rest = u64::from(column) + 1;
-    while rest > 0 {
-        letters.push(b'A' + ((rest - 1) % 26) as u8);
-        rest = (rest - 1) / 26;
-    }
-    letters
-        .iter()
-        .rev()
-        .map(|letter| char::from(*letter))
-        .collect()
 }
 
 /// Reads `Sheet1!A1:Z1000`, `'Bob''s'!B7` and `Sheet1!A:C`; `None` for anything else, `#REF!` among it.

@@ -190,6 +190,7 @@ impl Cycle {
         self.plan(&mut items, &read).await?;
         if self.start.dry_run {
             self.preview(&items);
+            self.count_deletes(&items);
             return Ok(HashSet::new());
         }
         let wanted = positions(&items, |item| {

@@ -11,7 +11,7 @@ use super::snapshot::{Sighting, Trust, parse};
 use crate::effect::{
     BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, SheetEffect, SheetOutcome, Snapshot,
 };
-use crate::mapping::{Column, Direction, Kind, Mapping};
+use crate::mapping::{Column, Direction, Kind, Mapping, Side};
 use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
 
 impl Cycle {
@@ -32,6 +32,9 @@ impl Cycle {
             return Err(Stop::Outdated);
         }
         self.follow_keys(&mut diff, &snapshot, &layout).await?;
+        if self.start.dry_run {
+            self.foresee_missing(&mut diff);
+        }
         let changed_at: HashMap<Key, Option<Timestamp>> = self
             .dirty
             .iter()
@@ -82,8 +85,8 @@ impl Cycle {
         diff.problems.extend(closed.map(|one| one.problem.clone()));
         self.keyless_problems(std::mem::take(&mut diff.problems));
         self.record_leftovers().await?;
-        self.guard_everything(&sightings, &snapshot, &layout)
-            .await?;
+        let guarded = self.guard_everything(&sightings, &snapshot, &layout).await;
+        self.guarded(Side::Database, guarded)?;
         self.guard_deletes(&sightings).await?;
         self.io.has_to_do(sightings.len() + diff.keyless.len());
         let done = self.batches(&sightings, Some(&snapshot), &changed_at).await;
@@ -225,8 +228,8 @@ impl Cycle {
                     self.reformat(header_row, &layout).await?;
                     return Ok((snapshot, layout));
                 }
-                Found::Doubled(column) => {
-                    return Err(header::doubled_guard(&self.mapping, column).into());
+                Found::Doubled(column, places) => {
+                    return Err(header::doubled_guard(&self.mapping, column, &places).into());
                 }
                 Found::Blank if !fresh || below || established => {
                     return Err(header::blank_guard(&self.mapping).into());

@@ -1,19 +1,13 @@
-//! Checks that stop a mapping before it does harm.
+//! The guard against deletions in masses.
 
 use super::batch::CHUNK;
 use super::io::Stop;
 use super::item::Item;
-
-use super::header::Layout;
-use super::memory::{NOWHERE, State};
 use super::run::Cycle;
-use super::snapshot::{Sighting, parse};
-use crate::effect::{Snapshot, Stopped};
+use super::snapshot::Sighting;
+use crate::effect::Stopped;
 use crate::mapping::{Direction, OnSheetDelete};
 use crate::reconcile::{SheetChange, TableChange};
-
-/// Below so many rows a person may well change all of them.
-const EVERYTHING: usize = 20;
 
 impl Cycle {
     /// Counts, before anything is applied, how many rows this cycle would delete on either side.
@@ -64,58 +58,13 @@ impl Cycle {
         self.weigh_deletes(from_table, from_sheet)
     }
 
-    /// Nearly every row changed, and in most of its columns: a sort of some columns only, a paste in the wrong place, an
-    /// import over the tab. One column filled down, or cleared, is a person's everyday work.
-    pub(super) async fn guard_everything(
-        &mut self,
-        sightings: &[Sighting],
-        snapshot: &Snapshot,
-        layout: &Layout,
-    ) -> Result<(), Stop> {
-        let mapping = self.mapping.clone();
-        let pulled: Vec<usize> = (0..mapping.columns.len())
-            .filter(|column| {
-                mapping.pulls(*column) && mapping.pushes(*column) && !mapping.key.contains(column)
-            })
-            .collect();
-        let limit = EVERYTHING.max(mapping.max_delete_rows as usize);
-        let is_changed = |sighting: &&Sighting| {
-            let known = self.memory.rows.get(&sighting.key);
-            sighting.row.is_some() && known.is_some_and(|known| known.state == State::Based)
-        };
-        let changed: Vec<&Sighting> = sightings.iter().filter(is_changed).collect();
-        let seen = self
-            .memory
-            .rows
-            .values()
-            .filter(|known| known.state == State::Based && known.row != NOWHERE)
-            .count();
-        let confirmed = self.start.deletes_confirmed || self.start.dry_run;
-        if pulled.len() < 2 || confirmed || changed.len() < limit || changed.len() * 10 < seen * 9 {
-            return Ok(());
-        }
-        let mut damaged = 0usize;
-        for chunk in changed.chunks(CHUNK) {
-            let loaded = self
-                .load(chunk.iter().map(|sighting| sighting.key.clone()).collect())
-                .await?;
-            for (row, sighting) in loaded.iter().zip(chunk) {
-                let (Some(base), Some(at)) = (&row.base, sighting.row) else {
-                    continue;
-                };
-                let cells = layout.mapped(&parse(snapshot, at)?);
-                let differs = |column: &&usize| base.sheet.get(**column) != cells.get(**column);
-                damaged += usize::from(pulled.iter().filter(differs).count() * 2 > pulled.len());
-            }
-        }
-        if damaged >= limit && damaged * 10 >= seen * 9 {
-            return Err(everything_changed(damaged, seen).into());
-        }
-        Ok(())
-    }
-
     /// What a batch is about to delete, added to what this cycle deleted already.
     pub(super) fn guard_batch(&mut self, items: &[Item]) -> Result<(), Stop> {
+        self.count_deletes(items);
+        self.weigh_deletes(self.from_table, self.from_sheet)
+    }
+
+    pub(super) fn count_deletes(&mut self, items: &[Item]) {
         let planned = items.iter().filter(|item| !item.dropped);
         for item in planned {
             self.from_table += usize::from(item.plan.table == Some(TableChange::Delete));
@@ -125,13 +74,13 @@ impl Cycle {
             );
             self.from_sheet += usize::from(leaves);
         }
+    }
+
+    /// `from_table`: rows that are to go from the table because the sheet lost them; `from_sheet`: the other way round.
+    pub(super) fn weigh_deletes(&self, from_table: usize, from_sheet: usize) -> Result<(), Stop> {
         if self.start.deletes_confirmed {
             return Ok(());
         }
-        self.weigh_deletes(self.from_table, self.from_sheet)
-    }
-
-    fn weigh_deletes(&self, from_table: usize, from_sheet: usize) -> Result<(), Stop> {
         let limit = (self.mapping.max_delete_rows as usize).max(1);
         let total = self.rows_at_start;
         for (count, gone, kept) in [
@@ -145,16 +94,6 @@ impl Cycle {
             }
         }
         Ok(())
-    }
-}
-
-fn everything_changed(count: usize, total: usize) -> Stopped {
-    Stopped::Guard {
-        reason: "everything_changed".into(),
-        message: format!("{count} of {total} rows of the sheet changed at once, most of their cells; the table was left as it is."),
-        hint: "If that was meant, call sheet_sync.confirm_deletes() for the table; otherwise undo it in the sheet (Edit > Undo, or \
-               File > Version history)."
-            .into(),
     }
 }
 

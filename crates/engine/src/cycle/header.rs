@@ -1,7 +1,7 @@
 //! Which sheet column belongs to which mapped column: by header text, wherever people move it.
 
 use crate::effect::Stopped;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, column_letters};
 use crate::value::Cell;
 
 /// Sheet column of each mapped column.
@@ -30,7 +30,8 @@ pub(super) enum Found {
     Whole(Layout),
     /// These mapped columns have no header; the others stand where the layout says (missing ones as 0).
     Missing(Vec<usize>, Layout),
-    Doubled(usize),
+    /// This mapped column's header stands over several columns of the sheet.
+    Doubled(usize, Vec<u32>),
     Blank,
 }
 
@@ -67,7 +68,7 @@ pub(super) fn find(mapping: &Mapping, header: &[Cell]) -> Found {
                 missing.push(index);
                 columns.push(0);
             }
-            _ => return Found::Doubled(index),
+            ([], several) | (several, _) => return Found::Doubled(index, several.to_vec()),
         }
     }
     let layout = Layout { columns };
@@ -175,12 +176,18 @@ pub(super) fn blank_guard(mapping: &Mapping) -> Stopped {
     }
 }
 
-pub(super) fn doubled_guard(mapping: &Mapping, column: usize) -> Stopped {
+pub(super) fn doubled_guard(mapping: &Mapping, column: usize, places: &[u32]) -> Stopped {
+    let row = mapping.header_row;
+    let cells: Vec<String> = places
+        .iter()
+        .map(|place| format!("{}{row}", column_letters(*place)))
+        .collect();
     Stopped::Guard {
         reason: "header_doubled".into(),
         message: format!(
-            "The header \"{}\" stands over more than one column.",
-            name(mapping, column)
+            "The header \"{}\" stands over more than one column: in {}.",
+            name(mapping, column),
+            cells.join(" and ")
         ),
         hint: "Rename all but one of these headers; the sync goes on by itself.".into(),
     }

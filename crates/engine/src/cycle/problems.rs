@@ -8,7 +8,6 @@ use super::memory::KnownProblem;
 use super::run::Cycle;
 use crate::effect::{Commit, Operation, Place, Planned, Problem};
 use crate::mapping::Side;
-use crate::reconcile::{SheetChange, TableChange};
 use crate::value::Timestamp;
 
 const FIRST_RETRY_MICROS: i64 = 60_000_000;
@@ -121,121 +120,6 @@ impl Cycle {
         }
         if !known.is_empty() {
             self.memory.problems.insert(item.key.clone(), known);
-        }
-    }
-
-    pub(super) fn preview(&mut self, items: &[Item]) {
-        for item in items {
-            let conflict = |column: usize| {
-                item.plan
-                    .conflicts
-                    .iter()
-                    .any(|one| one.column == Some(column))
-            };
-            let mut line = |side, operation, column: Option<usize>, old, new, reason: &str| {
-                let reason = if column.is_some_and(conflict) {
-                    "conflict"
-                } else {
-                    reason
-                };
-                let key = Some(item.key.clone());
-                self.report.planned.push(Planned {
-                    side,
-                    operation,
-                    key,
-                    column,
-                    old,
-                    new,
-                    reason: reason.into(),
-                });
-            };
-            match &item.plan.table {
-                Some(TableChange::Insert(values)) => {
-                    for (column, new) in values {
-                        line(
-                            Side::Database,
-                            Operation::Insert,
-                            Some(*column),
-                            None,
-                            new.clone(),
-                            "new_in_sheet",
-                        );
-                    }
-                }
-                Some(TableChange::Update(values)) => {
-                    for (column, new) in values {
-                        let old = item.table_value(*column);
-                        line(
-                            Side::Database,
-                            Operation::Update,
-                            Some(*column),
-                            old,
-                            new.clone(),
-                            "changed_in_sheet",
-                        );
-                    }
-                }
-                Some(TableChange::Delete) => {
-                    line(
-                        Side::Database,
-                        Operation::Delete,
-                        None,
-                        None,
-                        None,
-                        "deleted_in_sheet",
-                    );
-                }
-                None => {}
-            }
-            match &item.plan.sheet {
-                Some(SheetChange::Insert(cells)) => {
-                    for column in 0..cells.len() {
-                        let new = item.table_value(column);
-                        line(
-                            Side::Sheet,
-                            Operation::Insert,
-                            Some(column),
-                            None,
-                            new,
-                            "new_in_table",
-                        );
-                    }
-                }
-                Some(SheetChange::Update(writes)) => {
-                    for (column, _, new) in writes {
-                        let old = item.shown(&self.mapping, *column);
-                        line(
-                            Side::Sheet,
-                            Operation::Update,
-                            Some(*column),
-                            old,
-                            new.clone(),
-                            "changed_in_table",
-                        );
-                    }
-                }
-                Some(SheetChange::Delete | SheetChange::Clear) => {
-                    line(
-                        Side::Sheet,
-                        Operation::Delete,
-                        None,
-                        None,
-                        None,
-                        "deleted_in_table",
-                    );
-                }
-                None => {}
-            }
-            for problem in item.found.iter().filter(|problem| !problem.code.is_empty()) {
-                line(
-                    problem.side,
-                    Operation::Update,
-                    problem.place.column,
-                    None,
-                    None,
-                    &problem.code,
-                );
-            }
         }
     }
 }

@@ -14,7 +14,8 @@ use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Diff, Sighting, parse};
 use crate::effect::{
-    Applied, Apply, BaseWrite, Change, Commit, LoadedRow, Operation, Place, Refusal, Snapshot,
+    Applied, Apply, BaseWrite, Change, Commit, LoadedRow, Operation, Place, Planned, Refusal,
+    Snapshot,
 };
 use crate::mapping::{Direction, Side};
 use crate::value::{ABSENT, Base, Cell, Datum, Key, Text};
@@ -42,9 +43,37 @@ impl Cycle {
         layout: &Layout,
     ) -> Result<(), Stop> {
         let pulls = self.start.ways.pull && self.mapping.direction != Direction::ToSheet;
-        if self.start.dry_run || !pulls {
+        if !pulls {
             return Ok(());
         }
+        let pairs = self.edited_keys(diff, snapshot, layout).await?;
+        if self.start.dry_run {
+            self.preview_keys(pairs);
+            return Ok(());
+        }
+        // One reading that misses the old key may be a partial one: then both wait for the next.
+        let (seen_once, confirmed): (Vec<Pair>, Vec<Pair>) = pairs
+            .into_iter()
+            .partition(|pair| diff.unconfirmed.contains(&pair.old.key));
+        for pair in &seen_once {
+            diff.changed.retain(|sighting| sighting.key != pair.new);
+            diff.unconfirmed.insert(pair.new.clone());
+            self.held_back = true;
+        }
+        for pair in &confirmed {
+            // Held until the table has taken the key.
+            diff.missing.retain(|sighting| sighting.key != pair.old.key);
+            diff.unconfirmed.insert(pair.old.key.clone());
+        }
+        self.change_keys(diff, confirmed).await
+    }
+
+    async fn edited_keys(
+        &mut self,
+        diff: &Diff,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<Vec<Pair>, Stop> {
         let is_gone = |key: &&Key| {
             self.memory
                 .rows
@@ -74,7 +103,7 @@ impl Cycle {
             })
             .collect();
         if gone.is_empty() || new.is_empty() || gone.len() > BY_HAND || new.len() > BY_HAND {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let keys: Vec<Key> = gone
             .iter()
@@ -83,22 +112,22 @@ impl Cycle {
             .collect();
         let mut loaded = self.load(keys).await?;
         let fresh = loaded.split_off(gone.len());
-        let pairs = self.pairs(loaded, fresh, &new, snapshot, layout)?;
-        // One reading that misses the old key may be a partial one: then both wait for the next.
-        let (seen_once, confirmed): (Vec<Pair>, Vec<Pair>) = pairs
-            .into_iter()
-            .partition(|pair| diff.unconfirmed.contains(&pair.old.key));
-        for pair in &seen_once {
-            diff.changed.retain(|sighting| sighting.key != pair.new);
-            diff.unconfirmed.insert(pair.new.clone());
-            self.held_back = true;
+        self.pairs(loaded, fresh, &new, snapshot, layout)
+    }
+
+    fn preview_keys(&mut self, pairs: Vec<Pair>) {
+        for pair in pairs {
+            self.report.planned.push(Planned {
+                side: Side::Database,
+                operation: Operation::Update,
+                key: Some(pair.old.key.clone()),
+                column: Some(pair.column),
+                old: pair.row.get(pair.column).cloned().flatten(),
+                new: Some(pair.text),
+                reason: "changed_in_sheet".into(),
+            });
+            self.followed.extend([pair.old.key, pair.new]);
         }
-        for pair in &confirmed {
-            // Held until the table has taken the key.
-            diff.missing.retain(|sighting| sighting.key != pair.old.key);
-            diff.unconfirmed.insert(pair.old.key.clone());
-        }
-        self.change_keys(diff, confirmed).await
     }
 
     fn pairs(

@@ -11,7 +11,7 @@ use crate::effect::{
     Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place,
     Problem, Report, Scope, SheetEffect, Start, Stopped,
 };
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Side};
 use crate::value::{Key, Timestamp};
 
 /// Readings that one cycle makes because rows moved under it, before it leaves the rest to the next.
@@ -165,7 +165,8 @@ impl Cycle {
                 other => other?,
             }
             if self.start.dry_run {
-                return Ok(());
+                self.guarded(Side::Sheet, self.weigh_deletes(0, self.from_sheet))?;
+                return self.guarded(Side::Database, self.weigh_deletes(self.from_table, 0));
             }
             quick = !self.stale && !self.follow_up.is_empty();
             if quick {

@@ -89,6 +89,64 @@ fn a_column_filled_down_is_everyday_work() {
 }
 
 #[test]
+fn a_column_sorted_without_the_rest_is_asked_about() {
+    // Names turned round; and the same with a table that has one column besides its key.
+    for columns in [3, 2] {
+        let mut mapping = mapping();
+        mapping.columns.truncate(columns);
+        let mut world = World::agreed(mapping, 60).warm();
+        let names: Vec<Cell> = world.tab[1..].iter().map(|row| row[1].clone()).collect();
+        for (row, name) in world.tab[1..].iter_mut().zip(names.into_iter().rev()) {
+            row[1] = name;
+        }
+        let report = world.cycle(Scope::Full, &[]);
+        let Some(Stopped::Guard {
+            reason, message, ..
+        }) = report.stopped
+        else {
+            panic!("no guard")
+        };
+        assert_eq!(reason, "everything_changed");
+        assert!(message.contains("\"name\""), "{message}");
+        assert!(world.commits.is_empty());
+        let report = world.start(Start {
+            deletes_confirmed: true,
+            ..world.plain()
+        });
+        assert_eq!((report.stopped, report.rows_pulled), (None, 60));
+    }
+}
+
+#[test]
+fn rows_that_are_numbered_anew_and_boxes_ticked_the_other_way_are_meant() {
+    let mut world = World::agreed(mapping(), 60).warm();
+    for (at, row) in world.tab[1..].iter_mut().enumerate() {
+        row[1] = Cell::Bool(at % 2 == 0);
+        row[2] = Cell::Number(at as f64);
+    }
+    world.start(Start {
+        deletes_confirmed: true,
+        ..world.plain()
+    });
+    for row in &mut world.tab[1..] {
+        row[2] = match row[2] {
+            Cell::Number(place) => Cell::Number((place + 59.0) % 60.0),
+            _ => panic!("a number"),
+        };
+    }
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!((report.stopped, report.rows_pulled), (None, 60));
+    for row in &mut world.tab[1..] {
+        row[1] = match row[1] {
+            Cell::Bool(ticked) => Cell::Bool(!ticked),
+            _ => panic!("a box"),
+        };
+    }
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!((report.stopped, report.rows_pulled), (None, 60));
+}
+
+#[test]
 fn a_row_that_went_by_mistake_is_put_back() {
     let mut world = World::agreed(mapping(), 6).warm();
     world.wrong_row = true;

@@ -1,0 +1,146 @@
+//! The guard against a sheet whose rows no longer are what their keys say: a sort of some columns only, a paste in the wrong
+//! place, an import over the tab.
+
+use std::collections::HashSet;
+
+use super::batch::CHUNK;
+use super::header::Layout;
+use super::io::Stop;
+use super::memory::{NOWHERE, State};
+use super::run::Cycle;
+use super::snapshot::{Sighting, parse};
+use crate::codec::hash_cells;
+use crate::effect::{Snapshot, Stopped};
+use crate::mapping::Mapping;
+use crate::value::Cell;
+
+/// Below so many rows a person may well change all of them.
+const EVERYTHING: usize = 20;
+
+impl Cycle {
+    /// Stops where nearly every row changed: either in most of its columns, or in one whose values all stand in other rows now.
+    /// A column filled down, or cleared, is a person's everyday work.
+    pub(super) async fn guard_everything(
+        &mut self,
+        sightings: &[Sighting],
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<(), Stop> {
+        let mapping = self.mapping.clone();
+        let pulled: Vec<usize> = (0..mapping.columns.len())
+            .filter(|column| {
+                mapping.pulls(*column) && mapping.pushes(*column) && !mapping.key.contains(column)
+            })
+            .collect();
+        let is_changed = |sighting: &&Sighting| {
+            let known = self.memory.rows.get(&sighting.key);
+            sighting.row.is_some() && known.is_some_and(|known| known.state == State::Based)
+        };
+        let changed: Vec<&Sighting> = sightings.iter().filter(is_changed).collect();
+        let rows = self.memory.rows.values();
+        let seen = rows
+            .filter(|known| known.state == State::Based && known.row != NOWHERE)
+            .count();
+        let limit = EVERYTHING.max(mapping.max_delete_rows as usize);
+        let is_all = |count: usize| count >= limit && count * 10 >= seen * 9;
+        if pulled.is_empty() || self.start.deletes_confirmed || !is_all(changed.len()) {
+            return Ok(());
+        }
+        let mut damaged = 0;
+        let mut shuffles = vec![Shuffle::default(); pulled.len()];
+        for chunk in changed.chunks(CHUNK) {
+            let keys = chunk.iter().map(|sighting| sighting.key.clone()).collect();
+            for (row, sighting) in self.load(keys).await?.iter().zip(chunk) {
+                let (Some(base), Some(at)) = (&row.base, sighting.row) else {
+                    continue;
+                };
+                let cells = layout.mapped(&parse(snapshot, at)?);
+                let mut differ = 0;
+                for (column, shuffle) in pulled.iter().zip(&mut shuffles) {
+                    let (before, after) = (base.sheet.get(*column), cells.get(*column));
+                    if let (Some(before), Some(after)) = (before, after)
+                        && before != after
+                    {
+                        differ += 1;
+                        shuffle.count(before, after);
+                    }
+                }
+                damaged += usize::from(pulled.len() > 1 && differ * 2 > pulled.len());
+            }
+        }
+        if is_all(damaged) {
+            return Err(everything_changed(damaged, seen).into());
+        }
+        for (column, shuffle) in pulled.iter().zip(shuffles) {
+            if is_all(shuffle.rows) && shuffle.mixed_up(seen) {
+                return Err(column_mixed_up(&mapping, *column, shuffle.rows, seen).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The changed cells of a column.
+#[derive(Clone, Default)]
+struct Shuffle {
+    rows: usize,
+    /// Hashes of what they showed less those of what they show: nothing, where these are the very same values.
+    balance: i64,
+    values: HashSet<i64>,
+    /// The least and the greatest, while all are whole numbers.
+    numbers: Option<(f64, f64)>,
+    others: bool,
+}
+
+impl Shuffle {
+    fn count(&mut self, before: &Cell, after: &Cell) {
+        self.rows += 1;
+        let (lost, new) = (hash_of(before), hash_of(after));
+        self.balance = self.balance.wrapping_add(lost).wrapping_sub(new);
+        self.values.insert(new);
+        match after {
+            Cell::Number(number) if number.fract() == 0.0 => {
+                let (least, most) = self.numbers.unwrap_or((*number, *number));
+                self.numbers = Some((least.min(*number), most.max(*number)));
+            }
+            _ => self.others = true,
+        }
+    }
+
+    /// All values are old ones in other rows. Where they are few, as `done` and `open` are, or numbers that count the rows, a
+    /// person may have meant just that.
+    fn mixed_up(&self, rows: usize) -> bool {
+        let counts_rows = self
+            .numbers
+            .is_some_and(|(least, most)| !self.others && most - least < rows as f64);
+        self.balance == 0 && self.values.len() * 2 > self.rows && !counts_rows
+    }
+}
+
+fn hash_of(cell: &Cell) -> i64 {
+    hash_cells(std::slice::from_ref(cell))
+}
+
+fn everything_changed(count: usize, total: usize) -> Stopped {
+    guard(format!(
+        "{count} of {total} rows of the sheet changed at once, most of their cells; the table was left as it is."
+    ))
+}
+
+fn column_mixed_up(mapping: &Mapping, column: usize, count: usize, total: usize) -> Stopped {
+    let header = mapping.columns.get(column).map_or("", |one| &one.header);
+    guard(format!(
+        "The values of column \"{header}\" stand in other rows than before, {count} of {total}, as if it had been sorted without the \
+         rest; the table was left as it is."
+    ))
+}
+
+fn guard(message: String) -> Stopped {
+    Stopped::Guard {
+        reason: "everything_changed".into(),
+        message,
+        hint: "If that was meant, call sheet_sync.confirm_deletes() for the table; otherwise undo it in the sheet (Edit > Undo, or \
+               File > Version history)."
+            .into(),
+    }
+}

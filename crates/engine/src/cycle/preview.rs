@@ -1,0 +1,168 @@
+//! A dry run: what would be done, said and not done.
+
+use super::io::Stop;
+use super::item::Item;
+use super::memory::NOWHERE;
+use super::run::Cycle;
+use super::snapshot::{Diff, Sighting};
+use crate::effect::{Operation, Planned, Stopped};
+use crate::mapping::Side;
+use crate::reconcile::{SheetChange, TableChange};
+use crate::value::Key;
+
+impl Cycle {
+    /// There is no second reading to wait for: what is missing would be gone when the next one misses it too.
+    pub(super) fn foresee_missing(&self, diff: &mut Diff) {
+        let rows = &self.memory.rows;
+        let is_missing = |key: &Key| {
+            let known = rows.get(key);
+            known.is_some_and(|known| known.row == NOWHERE && known.state.is_based())
+        };
+        let missing = diff.unconfirmed.extract_if(|key| is_missing(key));
+        diff.missing.extend(missing.map(|key| Sighting {
+            key,
+            row: None,
+            raw: 0,
+        }));
+    }
+
+    /// A dry run says where a guard would stop it, and goes on: what would happen once it is let through is wanted, too.
+    pub(super) fn guarded(&mut self, side: Side, guard: Result<(), Stop>) -> Result<(), Stop> {
+        match guard {
+            Err(Stop::Stopped(Stopped::Guard {
+                reason, message, ..
+            })) if self.start.dry_run => {
+                let line = Planned {
+                    side,
+                    operation: match reason.as_str() {
+                        "mass_delete" => Operation::Delete,
+                        _ => Operation::Update,
+                    },
+                    key: None,
+                    column: None,
+                    old: None,
+                    new: Some(message.into()),
+                    reason,
+                };
+                self.report.planned.insert(0, line);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    pub(super) fn preview(&mut self, items: &[Item]) {
+        for item in items {
+            let conflict = |column: usize| {
+                item.plan
+                    .conflicts
+                    .iter()
+                    .any(|one| one.column == Some(column))
+            };
+            let mut line = |side, operation, column: Option<usize>, old, new, reason: &str| {
+                let reason = if column.is_some_and(conflict) {
+                    "conflict"
+                } else {
+                    reason
+                };
+                let key = Some(item.key.clone());
+                self.report.planned.push(Planned {
+                    side,
+                    operation,
+                    key,
+                    column,
+                    old,
+                    new,
+                    reason: reason.into(),
+                });
+            };
+            match &item.plan.table {
+                Some(TableChange::Insert(values)) => {
+                    for (column, new) in values {
+                        line(
+                            Side::Database,
+                            Operation::Insert,
+                            Some(*column),
+                            None,
+                            new.clone(),
+                            "new_in_sheet",
+                        );
+                    }
+                }
+                Some(TableChange::Update(values)) => {
+                    for (column, new) in values {
+                        let old = item.table_value(*column);
+                        line(
+                            Side::Database,
+                            Operation::Update,
+                            Some(*column),
+                            old,
+                            new.clone(),
+                            "changed_in_sheet",
+                        );
+                    }
+                }
+                Some(TableChange::Delete) => {
+                    line(
+                        Side::Database,
+                        Operation::Delete,
+                        None,
+                        None,
+                        None,
+                        "deleted_in_sheet",
+                    );
+                }
+                None => {}
+            }
+            match &item.plan.sheet {
+                Some(SheetChange::Insert(cells)) => {
+                    for column in 0..cells.len() {
+                        let new = item.table_value(column);
+                        line(
+                            Side::Sheet,
+                            Operation::Insert,
+                            Some(column),
+                            None,
+                            new,
+                            "new_in_table",
+                        );
+                    }
+                }
+                Some(SheetChange::Update(writes)) => {
+                    for (column, _, new) in writes {
+                        let old = item.shown(&self.mapping, *column);
+                        line(
+                            Side::Sheet,
+                            Operation::Update,
+                            Some(*column),
+                            old,
+                            new.clone(),
+                            "changed_in_table",
+                        );
+                    }
+                }
+                Some(SheetChange::Delete | SheetChange::Clear) => {
+                    line(
+                        Side::Sheet,
+                        Operation::Delete,
+                        None,
+                        None,
+                        None,
+                        "deleted_in_table",
+                    );
+                }
+                None => {}
+            }
+            for problem in item.found.iter().filter(|problem| !problem.code.is_empty()) {
+                line(
+                    problem.side,
+                    Operation::Update,
+                    problem.place.column,
+                    None,
+                    None,
+                    &problem.code,
+                );
+            }
+        }
+    }
+}
