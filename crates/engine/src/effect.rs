@@ -329,12 +329,20 @@ pub enum SheetEffect {
         sentinel: MetadataId,
         tidy: Vec<MetadataId>,
     },
+    /// Where these anchors stand now and what stands there, together with the header row: one look at a single moment.
+    Look {
+        header: u32,
+        anchors: Vec<MetadataId>,
+    },
     /// What stands in these rows: those of a mass that was tagged by one request are read part by part, when their turn comes.
     ReadRows { rows: Vec<u32> },
-    /// Write cells of tagged rows, in one atomic batch under a stamp that drops their anchors; cells not named stay as they
-    /// are. What the rows held right before is kept in the images and answered.
+    /// Write cells of tagged rows, in one atomic batch under a stamp; cells not named stay as they are. What the rows held right
+    /// before is kept in the images and answered.
     Write {
         rows: Arc<[AnchoredRow]>,
+        /// The anchors stay on their rows and are named in the images, so that what was written over can be given back to its row
+        /// wherever that stands. Otherwise the batch drops them.
+        keeps: bool,
         /// That of the request which tagged the rows.
         sentinel: MetadataId,
         images: Images,
@@ -453,6 +461,7 @@ pub enum SheetOutcome {
     /// One entry per anchor: the row's cells from column 0, as they stood when it was tagged; trailing empty cells may be
     /// absent. An anchor that is missing could not be placed. Empty where they were not to be read.
     Tagged(Vec<(MetadataId, Vec<Cell>)>),
+    Seen(Look),
     /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be absent.
     Rows(Vec<Vec<Cell>>),
     /// One entry per anchor; one that is missing has lost its row.
@@ -483,6 +492,14 @@ pub struct WrittenRow {
     pub after: Vec<Cell>,
 }
 
+/// Cells from column 0; trailing empty cells may be absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Look {
+    pub header: Vec<Cell>,
+    /// An anchor that is missing has lost its row.
+    pub rows: Vec<(MetadataId, u32, Vec<Cell>)>,
+}
+
 /// A row as it was right before a batch of ours changed it, and right after; from column 0, trailing empty cells may be absent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
@@ -490,6 +507,8 @@ pub struct Image {
     pub stamp: String,
     /// As in [`Images::layout`].
     pub layout: Vec<u32>,
+    /// The row's own, where the batch left it there.
+    pub anchor: Option<MetadataId>,
     pub before: Vec<Cell>,
     /// Empty where the row was deleted.
     pub after: Vec<Cell>,

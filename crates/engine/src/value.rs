@@ -26,6 +26,10 @@ pub(crate) const TO_LOOK_AT: i64 = -TO_INSERT;
 /// doing.
 pub(crate) const UNDERWAY: i64 = TO_INSERT - 1;
 
+/// An edit of the row in the sheet lost, and is being overwritten with what both sides had agreed on: that this has happened cannot
+/// be told from the base, which stays as it is.
+pub(crate) const OVERRULED: i64 = -UNDERWAY;
+
 /// From this magnitude on [`crate::effect::BaseWrite::sheet_hash`] is a mark and no hash.
 pub(crate) const FIRST_MARK: u64 = 1 << 62;
 

@@ -26,6 +26,7 @@ fn write() -> SheetEffect {
 
 fn write_of(cell: Cell) -> SheetEffect {
     SheetEffect::Write {
+        keeps: false,
         rows: vec![AnchoredRow {
             bare: false,
             anchor: 5,

@@ -42,6 +42,7 @@ fn raised(stamp: i32) -> SheetEffect {
         cells: vec![(1, text(&format!("raised {row}")))],
     });
     SheetEffect::Write {
+        keeps: false,
         rows: rows.collect(),
         sentinel: sentinel(),
         images: images(),

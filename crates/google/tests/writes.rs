@@ -4,7 +4,7 @@ mod support {
     pub mod world;
 }
 
-use engine::effect::{Class, Image, Images, SheetEffect, SheetOutcome, WrittenRow};
+use engine::effect::{Class, Image, Images, Look, SheetEffect, SheetOutcome, WrittenRow};
 use engine::value::Cell;
 use google::sent_by_this_thread;
 use google::sheet::{Answered, Capabilities, IMAGES_TITLE, Missing};
@@ -151,6 +151,69 @@ fn a_deleted_row_leaves_its_whole_image() {
     assert_eq!(kept[1].after, []);
 }
 
+/// The same write, with anchors that stay.
+fn keeping(effect: SheetEffect) -> SheetEffect {
+    match effect {
+        SheetEffect::Write {
+            rows,
+            sentinel,
+            images,
+            stamp,
+            ..
+        } => SheetEffect::Write {
+            rows,
+            keeps: true,
+            sentinel,
+            images,
+            stamp,
+        },
+        other => other,
+    }
+}
+
+fn look(world: &World, anchors: &[i32]) -> Look {
+    let anchors = anchors.to_vec();
+    match world
+        .perform(&SheetEffect::Look { header: 0, anchors })
+        .unwrap()
+    {
+        SheetOutcome::Seen(look) => look,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn anchors_that_stay_are_named_in_the_images_and_lead_back_to_their_rows() {
+    let world = World::new(table(3));
+    world.tag(&[(1, 11), (3, 13)]);
+    let first = write(
+        &[(1, 11, &[(1, text("x"))]), (3, 13, &[(1, text("y"))])],
+        100,
+    );
+    world.perform(&keeping(first)).unwrap();
+    let named: Vec<Option<i32>> = kept(&world).iter().map(|image| image.anchor).collect();
+    assert_eq!(named, [Some(11), Some(13)]);
+
+    // A copy of the row stands where it stood, and the row somewhere else.
+    world.person(json!({"insert_rows": {"at": 2, "count": 1, "values": [["k1", "x", 1]]}}));
+    world.person(json!({"delete_rows": {"at": 5}}));
+    let seen = look(&world, &[11, 13, 99]);
+    assert_eq!(seen.header.first(), Some(&text("id")));
+    let rows: Vec<(i32, u32, &Cell)> = seen
+        .rows
+        .iter()
+        .map(|(anchor, row, cells)| (*anchor, *row, &cells[1]))
+        .collect();
+    assert_eq!(rows, [(11, 2, &text("x"))]);
+
+    // They are written through once more.
+    let back = write(&[(2, 11, &[(1, text("name 1"))])], 101);
+    let rows = written(world.perform(&back).unwrap());
+    assert_eq!((rows[0].row, &rows[0].after[1]), (2, &text("name 1")));
+    let seen = look(&world, &[11]);
+    assert!(seen.rows.is_empty(), "dropped by then: {seen:?}");
+}
+
 #[test]
 fn images_stay_until_a_batch_begins_anew() {
     let world = World::new(table(150));
@@ -165,11 +228,13 @@ fn images_stay_until_a_batch_begins_anew() {
     let more = |effect: SheetEffect, at| match effect {
         SheetEffect::Write {
             rows,
+            keeps,
             sentinel,
             images,
             stamp,
         } => SheetEffect::Write {
             rows,
+            keeps,
             sentinel,
             images: Images { at, ..images },
             stamp,

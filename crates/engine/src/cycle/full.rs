@@ -31,6 +31,7 @@ impl Cycle {
         if self.give_back_by(&snapshot).await? {
             return Err(Stop::Outdated);
         }
+        self.tidy_leftovers().await?;
         self.follow_keys(&mut diff, &snapshot, &layout).await?;
         if self.start.dry_run {
             self.foresee_missing(&mut diff);

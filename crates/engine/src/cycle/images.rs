@@ -5,18 +5,21 @@
 //! batch had been refused there, and the row goes its ordinary way: conflict, policy and all. Until everything is recorded and
 //! given back the batch stands announced with the mapping, so that whoever comes after a crash reads the images and does the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexSet;
 
 use super::header::Layout;
-use super::io::Stop;
+use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{NOWHERE, State, UNSETTLED};
 use super::pieces::Insertion;
 use super::run::Cycle;
 use super::snapshot::{Typed, parse, typed_key};
-use crate::effect::{AnchoredRow, BaseWrite, Commit, MetadataId, NewRow, Snapshot, WrittenRow};
+use crate::effect::{
+    AnchoredRow, BaseWrite, Commit, Conflict, MetadataId, NewRow, SheetEffect, SheetOutcome,
+    Snapshot, Winner, WrittenRow,
+};
 use crate::reconcile::SheetChange;
 use crate::value::{Cell, Key, TO_LOOK_AT, Timestamp};
 
@@ -26,10 +29,13 @@ const ATTEMPTS: usize = 3;
 /// A row where a write of ours went over an edit.
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
+    /// Still on its row, where the write left it there.
+    pub anchor: Option<MetadataId>,
+    /// Without an anchor, where it stands as far as anybody knows; or [`NOWHERE`].
     pub row: u32,
     /// What the row is called by now; `None` where it has no key.
     pub key: Option<Key>,
-    /// Its key cells, by which it is told from others.
+    /// Its key cells, by which it is told from others without an anchor.
     pub name: Vec<Cell>,
     /// Mapped column, what we wrote, what had stood there.
     pub cells: Vec<(usize, Cell, Cell)>,
@@ -48,6 +54,8 @@ pub(super) struct Fallen {
     pub layout: Layout,
     /// A batch that put rows back was sent, and it is not known whether this was one of them.
     pub maybe_back: bool,
+    /// That it went is known from the answer of the batch with which it went, not from images that were found after a crash.
+    pub seen: bool,
 }
 
 impl Fallen {
@@ -55,29 +63,36 @@ impl Fallen {
         self.layout.mapped(&self.cells)
     }
 
-    /// Its filled cells where their columns are now: mapped columns may have been moved among the others, which keep their order.
+    /// Its filled cells where their columns are now. Where columns were moved or inserted since, nobody can tell which of those that
+    /// are not mapped is which: then the row has its mapped cells only.
     fn row(&self, now: &Layout) -> Vec<(u32, Cell)> {
-        let place =
-            |layout: &Layout, column: &u32| layout.columns.iter().position(|one| one == column);
-        let mut others = (0..).filter(|column| place(now, column).is_none());
-        let cells = (0..).zip(&self.cells).filter_map(|(column, cell)| {
-            let column = match place(&self.layout, &column) {
-                Some(mapped) => now.column(mapped),
-                None => others.next()?,
-            };
-            Some((column, cell.clone()))
-        });
-        cells.filter(|(_, cell)| *cell != Cell::Empty).collect()
+        let mapped = || {
+            let cells = self.mapped().into_iter().enumerate();
+            let cells = cells.map(|(column, cell)| (now.column(column), cell));
+            cells.collect()
+        };
+        let all = || (0..).zip(self.cells.iter().cloned()).collect();
+        let cells: Vec<(u32, Cell)> = if self.layout == *now { all() } else { mapped() };
+        let filled = cells.into_iter().filter(|(_, cell)| *cell != Cell::Empty);
+        filled.collect()
     }
 }
 
 impl Taken {
-    /// Giving back went over what we had written ourselves, in a row that got another key at that moment: nobody misses that.
-    fn without_ours(mut self, before: &Taken) -> Option<Taken> {
-        self.cells.retain(|(column, _, theirs)| {
+    fn has_place(&self) -> bool {
+        self.anchor.is_some() || self.row != NOWHERE
+    }
+
+    /// Giving back went over what we had written ourselves, in a row that got another key at that moment: nobody misses that, but
+    /// for the parts of the key that this one shares with ours.
+    fn without_ours(mut self, before: &Taken, key: &[usize]) -> Option<Taken> {
+        let is_ours = |(column, _, theirs): &(usize, Cell, Cell)| {
             let mut known = before.cells.iter();
-            !known.any(|(at, ours, _)| at == column && ours == theirs)
-        });
+            known.any(|(at, ours, _)| at == column && ours == theirs)
+        };
+        let is_key = |cell: &(usize, Cell, Cell)| key.contains(&cell.0);
+        let retyped = (self.cells.iter()).any(|cell| is_key(cell) && !is_ours(cell));
+        (self.cells).retain(|cell| !is_ours(cell) || retyped && is_key(cell));
         (!self.cells.is_empty()).then_some(self)
     }
 }
@@ -106,6 +121,7 @@ impl Cycle {
             })
             .collect();
         (!cells.is_empty()).then(|| Taken {
+            anchor: self.kept(sent.anchor),
             row: written.row,
             key: self.key_of(&after),
             name: self.name_of(&after),
@@ -178,6 +194,7 @@ impl Cycle {
             cells,
             layout,
             maybe_back: false,
+            seen: true,
         }));
     }
 
@@ -245,36 +262,42 @@ impl Cycle {
         }
     }
 
+    /// The anchor, if the write left it on its row.
+    fn kept(&self, anchor: MetadataId) -> Option<MetadataId> {
+        let mut stand = self.live.iter().chain(&self.memory.anchors);
+        stand.any(|one| *one == anchor).then_some(anchor)
+    }
+
     /// What our writes went over stands in its cells again, where nobody has typed since.
     pub(super) async fn give_back(&mut self) -> Result<(), Stop> {
         for _ in 0..ATTEMPTS {
-            let ready = |taken: &Taken| taken.row != NOWHERE;
-            let (ready, waiting): (Vec<Taken>, Vec<Taken>) =
-                self.memory.taken.iter().cloned().partition(ready);
+            let taken = self.memory.taken.iter().cloned();
+            let (ready, mut left): (Vec<Taken>, Vec<Taken>) = taken.partition(Taken::has_place);
             if ready.is_empty() {
                 break;
             }
-            let mut rows: Vec<u32> = ready.iter().map(|taken| taken.row).collect();
-            rows.sort_unstable();
-            rows.dedup();
-            let tagged = self.tag_rows(&rows).await?;
-            let mut left = waiting;
+            let places = self.places(&ready).await?;
             let (mut sent, mut going) = (Vec::new(), Vec::new());
-            for mut taken in ready {
-                let at = rows.binary_search(&taken.row).ok();
-                let Some((anchor, Some(cells))) = at.and_then(|at| tagged.get(at)) else {
-                    self.wait_for_reading(taken, &mut left);
+            let mut rows = HashSet::new();
+            let mut overwritten = Vec::new();
+            for (mut taken, place) in ready.into_iter().zip(places) {
+                let Some((anchor, row, cells)) = place else {
+                    match taken.anchor {
+                        Some(_) => overwritten.extend(self.overwritten(&taken)),
+                        None => self.wait_for_reading(taken, &mut left),
+                    }
                     continue;
                 };
-                if self.name_of(cells) != taken.name {
-                    self.wait_for_reading(taken, &mut left);
-                    continue;
-                }
+                let adopted = self.is_adopted(&taken, &cells);
                 taken
                     .cells
-                    .retain(|(column, ours, _)| cells.get(*column) == Some(ours));
+                    .retain(|(column, ours, _)| !adopted && cells.get(*column) == Some(ours));
                 if taken.cells.is_empty() {
                     self.note_given_back(&taken);
+                    continue;
+                }
+                if !rows.insert(row) {
+                    left.push(taken);
                     continue;
                 }
                 let layout = self.memory.layout.as_ref();
@@ -283,12 +306,13 @@ impl Cycle {
                 });
                 sent.push(AnchoredRow {
                     bare: false,
-                    anchor: *anchor,
-                    row: taken.row,
+                    anchor,
+                    row,
                     cells: back.collect(),
                 });
-                going.push((taken, cells.clone()));
+                going.push((taken, cells));
             }
+            self.note_overwritten(overwritten).await?;
             let mut written: HashMap<MetadataId, WrittenRow> = HashMap::new();
             if !sent.is_empty() {
                 let answer = self.write(sent.clone()).await?;
@@ -296,14 +320,118 @@ impl Cycle {
             }
             for ((taken, seen), sent) in going.into_iter().zip(&sent) {
                 let Some(written) = written.remove(&sent.anchor) else {
-                    self.wait_for_reading(taken, &mut left);
+                    match taken.anchor {
+                        // The next look tells whether its row is gone.
+                        Some(_) => left.push(taken),
+                        None => self.wait_for_reading(taken, &mut left),
+                    }
                     continue;
                 };
                 self.note_given_back(&taken);
                 let again = self.taken(&seen, sent, &written);
-                left.extend(again.and_then(|again| again.without_ours(&taken)));
+                left.extend(again.and_then(|again| again.without_ours(&taken, &self.mapping.key)));
             }
             self.memory.taken = left;
+        }
+        Ok(())
+    }
+
+    /// What is given back after a crash may be no edit at all, and whoever gave the row another key since has seen what stands in it.
+    fn is_adopted(&self, taken: &Taken, cells: &[Cell]) -> bool {
+        let mut columns = taken.cells.iter().map(|(column, ..)| column);
+        taken.window.is_none()
+            && self.name_of(cells) != taken.name
+            && !columns.any(|column| self.mapping.key.contains(column))
+    }
+
+    /// Where these rows stand, under which anchor, and what they hold; none where the row is not found, or is another by now.
+    async fn places(
+        &mut self,
+        ready: &[Taken],
+    ) -> Result<Vec<Option<(MetadataId, u32, Vec<Cell>)>>, Stop> {
+        let without = ready.iter().filter(|taken| taken.anchor.is_none());
+        let mut rows: Vec<u32> = without.map(|taken| taken.row).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let tagged = match rows.is_empty() {
+            true => Vec::new(),
+            false => self.tag_rows(&rows).await?,
+        };
+        let anchors = ready.iter().filter_map(|taken| taken.anchor);
+        let looked = self.look(anchors.collect()).await?;
+        let place = |taken: &Taken| match taken.anchor {
+            Some(anchor) => {
+                let (row, cells) = looked.get(&anchor)?;
+                Some((anchor, *row, cells.clone()))
+            }
+            None => {
+                let (anchor, cells) = tagged.get(rows.binary_search(&taken.row).ok()?)?;
+                let cells = cells.clone()?;
+                (self.name_of(&cells) == taken.name).then_some((*anchor, taken.row, cells))
+            }
+        };
+        Ok(ready.iter().map(place).collect())
+    }
+
+    /// The rows on which these anchors stand, and their mapped cells. A header that moved outdates the plan.
+    pub(super) async fn look(
+        &mut self,
+        anchors: Vec<MetadataId>,
+    ) -> Result<HashMap<MetadataId, (u32, Vec<Cell>)>, Stop> {
+        if anchors.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let effect = SheetEffect::Look {
+            header: self.mapping.header_row.saturating_sub(1),
+            anchors,
+        };
+        self.land().await?;
+        self.tagged_at = self.io.now();
+        let seen = match self.io.sheet(effect).await? {
+            SheetOutcome::Seen(seen) => seen,
+            _ => return Err(mismatch().into()),
+        };
+        let layout = self.same_layout(Some(seen.header))?;
+        for (anchor, ..) in &seen.rows {
+            if self.kept(*anchor).is_none() {
+                self.memory.anchors.push(*anchor);
+            }
+        }
+        let rows = seen.rows.into_iter();
+        Ok(rows
+            .map(|(anchor, row, cells)| (anchor, (row, layout.mapped(&cells))))
+            .collect())
+    }
+
+    /// The row is gone to which an edit is to be given back: what is left to do is to say so.
+    fn overwritten(&self, taken: &Taken) -> Vec<Conflict> {
+        let Some(key) = &taken.key else {
+            return Vec::new();
+        };
+        let line = |(column, ours, theirs): &(usize, Cell, Cell)| Conflict {
+            key: key.clone(),
+            column: Some(*column),
+            base: None,
+            database: Some(self.mapping.decode(*column, ours)),
+            sheet: Some(theirs.clone()),
+            rows: None,
+            database_time: None,
+            sheet_time: taken
+                .window
+                .map_or((None, self.io.now()), |(since, until)| (Some(since), until)),
+            winner: Winner::Database,
+            settled: true,
+        };
+        taken.cells.iter().map(line).collect()
+    }
+
+    async fn note_overwritten(&mut self, conflicts: Vec<Conflict>) -> Result<(), Stop> {
+        if !conflicts.is_empty() {
+            self.commit(Commit {
+                conflicts,
+                ..Commit::default()
+            })
+            .await?;
         }
         Ok(())
     }
@@ -338,7 +466,7 @@ impl Cycle {
             return Ok(false);
         }
         self.find_taken(snapshot)?;
-        let mut outdated = self.memory.taken.iter().any(|taken| taken.row != NOWHERE);
+        let mut outdated = self.memory.taken.iter().any(Taken::has_place);
         outdated |= self.put_back(snapshot).await?;
         self.give_back().await?;
         Ok(outdated)
@@ -366,7 +494,7 @@ impl Cycle {
                         None => ours.all(shown),
                     }
                 };
-                let unfound = |one: &&mut Taken| one.row == NOWHERE;
+                let unfound = |one: &&mut Taken| !one.has_place();
                 if let Some(one) = taken
                     .iter_mut()
                     .filter(unfound)
@@ -377,7 +505,7 @@ impl Cycle {
             }
         }
         for one in &mut taken {
-            one.missed += u32::from(one.row == NOWHERE);
+            one.missed += u32::from(!one.has_place());
             self.soon |= one.missed == 1;
         }
         taken.retain(|one| one.missed < 2);
@@ -435,7 +563,13 @@ impl Cycle {
         let keys = self.memory.fallen.iter().filter_map(|row| row.key.clone());
         let keys: IndexSet<Key> = keys.collect();
         let loaded = self.load(keys.into_iter().collect()).await?;
-        let stand = loaded.into_iter().filter(|row| row.base.is_some());
+        // What is stored of a row that is only to be inserted is a plan, and stays one.
+        let is_based = |key: &Key| {
+            let known = self.memory.rows.get(key);
+            known.is_some_and(|known| known.state.is_based())
+        };
+        let stand = loaded.into_iter();
+        let stand = stand.filter(|row| row.base.is_some() && is_based(&row.key));
         let bases: Vec<BaseWrite> = stand
             .map(|row| BaseWrite {
                 key: row.key,
@@ -458,8 +592,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// Nothing is lost of a row that stands elsewhere just as it was. That a row of its key stands there says less: it may be a
-    /// copy that a person made before the edit.
+    /// Rows that may be back already, and stand there; and those of which nobody knows whether they were meant to go, where nothing is
+    /// lost of them because another row is just like it. Otherwise such a row is a copy that a person made.
     fn forget_standing(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
         let mut fallen = std::mem::take(&mut self.memory.fallen);
         let end = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
@@ -470,8 +604,9 @@ impl Cycle {
             let cells = self.mapped(&parse(snapshot, row)?);
             let key = self.key_of(&cells);
             fallen.retain(|fallen| {
-                let is_back = fallen.maybe_back && key.is_some() && key == fallen.key;
-                !is_back && fallen.mapped() != cells
+                let same_key = fallen.maybe_back && key.is_some() && key == fallen.key;
+                let alike = || (fallen.maybe_back || !fallen.seen) && fallen.mapped() == cells;
+                !(same_key || alike())
             });
         }
         self.memory.fallen = fallen;

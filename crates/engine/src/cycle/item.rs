@@ -1,9 +1,9 @@
 //! One key on its way through a batch.
 
 use crate::codec::hash_cells;
-use crate::effect::{Conflict, HistoryLine, LoadedRow, MetadataId, Operation, Problem};
+use crate::effect::{Conflict, HistoryLine, LoadedRow, MetadataId, Operation, Problem, Winner};
 use crate::mapping::{Mapping, Side};
-use crate::reconcile::Plan;
+use crate::reconcile::{Plan, SheetChange};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Item {
     pub cells: Option<Vec<Cell>>,
     /// The raw bytes' hash in the snapshot, while the sheet still holds them.
     pub raw: u64,
+    /// Stands for its mapped cells before a write changed them.
+    pub before: Option<i64>,
     /// Its name in the request that tagged it.
     pub anchor: Option<MetadataId>,
     /// It has no anchor but its neighbours'.
@@ -44,6 +46,7 @@ impl Item {
             row: None,
             cells: None,
             raw: 0,
+            before: None,
             anchor: None,
             bare: false,
             changed_at: loaded.changed_at,
@@ -68,6 +71,17 @@ impl Item {
             && self.cells.is_some()
             && self.loaded.row.is_some()
             && self.loaded.in_filter
+    }
+
+    /// Edits of the sheet's lose to what both sides had agreed on, and nothing else is to be recorded before they are overwritten.
+    pub(super) fn overrules(&self) -> bool {
+        let reverts = |conflict: &Conflict| {
+            conflict.winner == Winner::Database
+                && conflict.base.is_some()
+                && conflict.database == conflict.base
+        };
+        matches!(self.plan.sheet, Some(SheetChange::Update(_)))
+            && self.conflicts.iter().any(reverts)
     }
 
     /// Stands for everything that a refusal depends on.

@@ -64,6 +64,10 @@ pub(super) struct Memory {
     pub fallen: Vec<Fallen>,
     /// Old and new keys of rows that were about to get the key that the table gave them.
     pub underway: HashSet<Key>,
+    /// Old keys of rows that got their new one in a batch whose answer nobody saw.
+    pub renamed: HashSet<Key>,
+    /// Rows of which an edit that lost was about to be overwritten with what both sides had agreed on.
+    pub overruled: HashSet<Key>,
     /// Of batches whose images are to be weighed, one that put rows back has arrived.
     pub may_be_back: bool,
     /// What a write whose answer was lost may have put into cells.
@@ -171,7 +175,7 @@ impl Memory {
         for entry in index.rows {
             let kind = stored(entry.sheet_hash);
             let state = match &kind {
-                Stored::Hash => State::Based,
+                Stored::Hash | Stored::Overruled => State::Based,
                 Stored::Absent => State::Absent,
                 Stored::ToInsert => State::Announced,
                 Stored::Underway => State::Left,
@@ -190,6 +194,9 @@ impl Memory {
             };
             if kind == Stored::Underway {
                 self.underway.insert(entry.key.clone());
+            }
+            if kind == Stored::Overruled {
+                self.overruled.insert(entry.key.clone());
             }
             if let Stored::Batch { stamp, deletes } = kind {
                 let id = stamp.id;

@@ -10,13 +10,14 @@ use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::pieces::{Insertion, Piece};
 use super::run::Cycle;
 use super::stamp::mark;
+use crate::codec::hash_cells;
 use crate::effect::{
     Announcement, Applied, Apply, BaseWrite, Change, Commit, Failure, MetadataId, Operation,
     Refusal, Stamp, Winner, WrittenRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
-use crate::value::{ABSENT, Base, Cell, Datum, TO_INSERT, TO_LOOK_AT, UNDERWAY};
+use crate::value::{ABSENT, Base, Cell, Datum, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
 
 impl Cycle {
     /// The table's changes, and everything that must be known before the sheet's cells are overwritten: who loses a conflict,
@@ -46,6 +47,13 @@ impl Cycle {
                 Some(change) => {
                     commit.apply.push(self.apply(item, change));
                     applied_items.push(index);
+                }
+                None if item.overrules() && item.anchor.is_some() => {
+                    commit.bases.push(BaseWrite {
+                        sheet_hash: OVERRULED,
+                        ..base_write(item)
+                    });
+                    self.memory.overruled.insert(item.key.clone());
                 }
                 None if item.plan.sheet.is_none() && item.base_owed => {
                     commit.bases.push(base_write(item));
@@ -144,6 +152,7 @@ impl Cycle {
         if over {
             self.memory.announced = false;
             self.memory.image_rows = 0;
+            self.memory.overruled.clear();
             let answered = std::mem::take(&mut self.memory.answered);
             self.memory.anchors.extend(answered);
         }
@@ -273,6 +282,7 @@ impl Cycle {
             let Some(item) = items.get_mut(*index) else {
                 continue;
             };
+            item.before = item.cells.as_deref().map(hash_cells);
             let written = written.remove(&row.anchor);
             let taken = match &written {
                 Some(written) => self.note_taken(item, row, written),
@@ -347,6 +357,9 @@ impl Cycle {
     }
 
     fn pushed(&mut self, item: &mut Item) {
+        if !item.dropped {
+            self.memory.overruled.remove(&item.key);
+        }
         item.pushed = true;
         item.base_owed = true;
         item.raw = 0;
@@ -454,7 +467,11 @@ impl Cycle {
             item.dropped |= item.plan.sheet.is_some();
             item.base_owed |= item.awaits() && item.loaded.base.is_none();
             if item.base_owed && (item.pushed || !item.dropped) {
-                commit.bases.push(base_write(item));
+                let mut write = base_write(item);
+                if self.memory.overruled.contains(&item.key) && item.base.is_some() {
+                    write.sheet_hash = OVERRULED;
+                }
+                commit.bases.push(write);
             }
             commit.history.append(&mut item.history);
             if item.dropped {
@@ -557,10 +574,10 @@ impl Cycle {
                 let raw = if owed { 0 } else { item.raw };
                 let row = item.row.unwrap_or(NOWHERE);
                 let known = self.memory.known(&item.key);
-                let before = if known.cells == cells {
-                    known.before
-                } else {
-                    known.cells
+                let before = match known.cells {
+                    known_cells if known_cells == cells => known.before,
+                    UNSETTLED => item.before.unwrap_or(UNSETTLED),
+                    known_cells => known_cells,
                 };
                 *known = Known {
                     row,

@@ -49,6 +49,7 @@ impl Cycle {
             return Ok(rows);
         }
         self.hold_unseen(&mut rows);
+        self.let_go(&mut rows);
         let mut renames = self.renames(&rows, snapshot).await?;
         for rename in &renames {
             self.followed.insert(rename.from.key.clone());
@@ -82,6 +83,22 @@ impl Cycle {
         if rows.len() < before {
             self.soon = true;
             self.keep_dirty = true;
+        }
+    }
+
+    /// Of a row that got its new key in a batch without an answer, what both sides agreed on is known under that key by now. What
+    /// stands under the old one is another row: a copy, or one that took the key over.
+    fn let_go(&self, rows: &mut [(Sighting, LoadedRow)]) {
+        let stands = |key: &Key| {
+            let known = self.memory.rows.get(key);
+            known.is_some_and(|known| known.row != NOWHERE)
+        };
+        for (sighting, row) in rows {
+            let renamed = row.row.is_none() && self.memory.renamed.contains(&row.key);
+            let arrived = row.moved.as_ref().is_some_and(stands);
+            if renamed && arrived && sighting.row.is_some() {
+                row.base = None;
+            }
         }
     }
 
@@ -182,9 +199,10 @@ impl Cycle {
         }))
     }
 
-    /// Returns those whose row has its new key now. The base is stored under the new key before that key is written, and goes
-    /// from the old one after it: whoever comes after a crash finds the row agreed on under whichever key the sheet has it. Both
-    /// carry a mark meanwhile: should a new row of the table take the old key over, nobody deleted it from the sheet.
+    /// Returns those whose row has its new key now. The base is stored under the new key, as it is, before that key is written,
+    /// and goes from the old one after it: whoever comes after a crash finds the row agreed on under whichever key the sheet has
+    /// it, and where it has it no more, that the table changed its key. Both carry a mark meanwhile: should a new row of the table
+    /// take the old key over, nobody deleted it from the sheet.
     async fn give_new_keys(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Stop> {
         let rows: Vec<u32> = renames.iter().map(|rename| rename.row).collect();
         let tagged = self.tag_rows(&rows).await?;
@@ -213,9 +231,10 @@ impl Cycle {
             return Ok(ready);
         }
         let marked = ready.iter().flat_map(|rename| {
-            [rename.base_write(), rename.old_base_write()].map(|write| BaseWrite {
+            [&rename.to.key, &rename.from.key].map(|key| BaseWrite {
+                key: key.clone(),
+                base: rename.from.base.clone(),
                 sheet_hash: UNDERWAY,
-                ..write
             })
         });
         self.commit(Commit {
@@ -300,8 +319,11 @@ impl Cycle {
             self.memory.underway.remove(&rename.from.key);
             self.memory.underway.remove(&rename.to.key);
             // Where an attempt went over an edit and its row is lost from sight, this is another row.
-            let is_lost =
-                |taken: &Taken| taken.row == NOWHERE && taken.key.as_ref() == Some(&rename.to.key);
+            let is_lost = |taken: &Taken| {
+                taken.anchor.is_none()
+                    && taken.row == NOWHERE
+                    && taken.key.as_ref() == Some(&rename.to.key)
+            };
             self.memory.taken.retain(|taken| !is_lost(taken));
             *self.memory.known(&rename.to.key) = Known {
                 row: rename.row,
@@ -348,14 +370,6 @@ impl Rename {
             key: self.to.key.clone(),
             base: Some(self.base.clone()),
             sheet_hash: stored_hash(Some(&self.base)),
-        }
-    }
-
-    fn old_base_write(&self) -> BaseWrite {
-        BaseWrite {
-            key: self.from.key.clone(),
-            base: self.from.base.clone(),
-            sheet_hash: stored_hash(self.from.base.as_ref()),
         }
     }
 

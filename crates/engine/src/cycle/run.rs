@@ -189,12 +189,14 @@ impl Cycle {
     /// is closed before the anchors go by which it would notice that its rows have moved.
     async fn end_of_yesterday(&mut self) -> Result<(), Stop> {
         self.close_lost_batches().await?;
-        self.tidy_leftovers().await?;
-        self.read_images().await
+        self.read_images().await?;
+        self.tidy_leftovers().await
     }
 
-    async fn tidy_leftovers(&mut self) -> Result<(), Stop> {
-        if !self.memory.tidied && !self.start.dry_run {
+    /// Anchors of an earlier process, once nothing is to be given back through them.
+    pub(super) async fn tidy_leftovers(&mut self) -> Result<(), Stop> {
+        let needed = !self.memory.images.is_empty() || !self.memory.taken.is_empty();
+        if !self.memory.tidied && !needed && !self.start.dry_run {
             self.io.sheet(SheetEffect::TidyAll).await?;
             self.memory.tidied = true;
             self.memory.anchors.clear();

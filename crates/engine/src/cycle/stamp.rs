@@ -8,7 +8,7 @@ use super::memory::State;
 use super::run::Cycle;
 use crate::codec::hash_raw;
 use crate::effect::{SheetEffect, SheetOutcome, Stamp};
-use crate::value::{ABSENT, FIRST_MARK, Key, TO_INSERT, TO_LOOK_AT, UNDERWAY};
+use crate::value::{ABSENT, FIRST_MARK, Key, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
 
 /// The largest stamp id; above it a mark could be taken for another one.
 const LAST_ID: u64 = 0x7FFF_FFF0;
@@ -29,6 +29,7 @@ pub(super) enum Stored {
     ToInsert,
     ToLookAt,
     Underway,
+    Overruled,
     Batch { stamp: Stamp, deletes: bool },
 }
 
@@ -45,6 +46,7 @@ pub(super) fn stored(hash: i64) -> Stored {
         TO_INSERT => Stored::ToInsert,
         TO_LOOK_AT => Stored::ToLookAt,
         UNDERWAY => Stored::Underway,
+        OVERRULED => Stored::Overruled,
         _ if hash.unsigned_abs() < FIRST_MARK => Stored::Hash,
         _ => {
             let bits = hash.unsigned_abs() & !FIRST_MARK;
@@ -99,7 +101,8 @@ impl Cycle {
         while let Some(lost) = self.memory.lost.values().next().cloned() {
             let id = lost.stamp.id;
             let arrived = self.has_arrived(&lost.stamp).await?;
-            if arrived {
+            // New rows of the table's leave no images.
+            if arrived && (lost.deletes || lost.keys.is_empty()) {
                 self.memory.unread.insert(lost.stamp.value.clone());
             }
             for key in &lost.keys {

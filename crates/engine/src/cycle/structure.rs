@@ -17,6 +17,10 @@ use crate::value::{Cell, Key};
 /// How often one cycle sends a batch whose answer is lost.
 const ATTEMPTS: u32 = 3;
 
+/// Rows in one write whose anchors stay on them until the next rows are tagged, for what it went over to be given back through
+/// them. Anchors are bytes, when they are dropped too, so in a mass of rows the row is told by its cells instead.
+const FEW: usize = 100;
+
 /// Stamps that stay in the spreadsheet: those of batches that may still be on their way.
 const KEPT_STAMPS: usize = 16;
 
@@ -45,12 +49,17 @@ impl Cycle {
 
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {
         let old = self.memory.stamps.len().saturating_sub(KEPT_STAMPS);
-        self.memory
-            .anchors
-            .iter()
-            .chain(self.memory.stamps.iter().take(old))
-            .copied()
-            .collect()
+        let anchors = self.memory.anchors.iter();
+        let spent = anchors.filter(|anchor| !self.is_needed(**anchor));
+        let old = self.memory.stamps.iter().take(old);
+        spent.chain(old).copied().collect()
+    }
+
+    /// Something is to be given back to the row on which this anchor stands.
+    pub(super) fn is_needed(&self, anchor: MetadataId) -> bool {
+        let taken = self.memory.taken.iter().map(|taken| taken.anchor);
+        let images = self.memory.images.iter().map(|(_, image)| image.anchor);
+        taken.chain(images).any(|one| one == Some(anchor))
     }
 
     fn tidied(&mut self, tidy: &[MetadataId]) {
@@ -90,7 +99,9 @@ impl Cycle {
             match self.io.answered().await {
                 Ok(SheetOutcome::Stamped { ours }) => {
                     if ours {
-                        self.memory.unread.insert(stamp.value);
+                        if deletes || keys.is_empty() {
+                            self.memory.unread.insert(stamp.value);
+                        }
                         self.memory.stamps.push(stamp.id);
                         self.sent(keys, landed);
                     } else {
@@ -211,15 +222,22 @@ impl Cycle {
         let stamp = self.stamp();
         self.announce(&stamp).await?;
         let anchors: HashSet<MetadataId> = rows.iter().map(|row| row.anchor).collect();
+        let keeps = rows.len() <= FEW && rows.iter().all(|row| !row.bare);
         let effect = SheetEffect::Write {
             images: self.images(rows.len()),
             rows: rows.into(),
+            keeps,
             sentinel: self.sentinel,
             stamp: stamp.clone(),
         };
         match self.structural(effect, stamp, &[]).await? {
             SheetOutcome::Written(written) => {
-                self.live.retain(|anchor| !anchors.contains(anchor));
+                if !keeps {
+                    self.live.retain(|anchor| !anchors.contains(anchor));
+                    self.memory
+                        .anchors
+                        .retain(|anchor| !anchors.contains(anchor));
+                }
                 Ok(written)
             }
             _ => Err(mismatch().into()),

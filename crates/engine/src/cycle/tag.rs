@@ -75,7 +75,7 @@ impl Cycle {
     }
 
     /// The header is read with every look at rows: their cells are told apart by it.
-    fn same_layout(&mut self, header: Option<Vec<Cell>>) -> Result<Layout, Stop> {
+    pub(super) fn same_layout(&mut self, header: Option<Vec<Cell>>) -> Result<Layout, Stop> {
         match header::find(&self.mapping, &header.unwrap_or_default()) {
             Found::Whole(layout) if self.memory.layout.as_ref() == Some(&layout) => Ok(layout),
             _ => {
@@ -120,7 +120,8 @@ impl Cycle {
 
     fn old_anchors(&self) -> Vec<MetadataId> {
         let old = self.memory.anchors.iter().chain(&self.live);
-        old.copied().collect()
+        let spent = old.filter(|anchor| !self.is_needed(**anchor));
+        spent.copied().collect()
     }
 
     /// Rows that are tagged already, as they stand now.

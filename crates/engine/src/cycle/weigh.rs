@@ -8,8 +8,32 @@ use super::io::{Stop, mismatch};
 use super::memory::{NOWHERE, State};
 use super::run::Cycle;
 use super::snapshot::parse;
-use crate::effect::{Announcement, Commit, LoadedRow, SheetEffect, SheetOutcome, Snapshot};
+use crate::effect::{
+    Announcement, Commit, LoadedRow, MetadataId, SheetEffect, SheetOutcome, Snapshot,
+};
 use crate::value::{Cell, Key};
+
+/// An image that is being compared with what is known.
+struct Weighed {
+    /// What the row is called now, or was before.
+    key: Option<Key>,
+    /// It has that key now.
+    stands: bool,
+    unread: bool,
+    anchor: Option<MetadataId>,
+    before: Vec<Cell>,
+    after: Vec<Cell>,
+    /// All its cells before.
+    row: Vec<Cell>,
+    layout: Layout,
+}
+
+/// By what a row is known from one image to the next.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Named {
+    Key(Key),
+    Row(u32),
+}
 
 impl Cycle {
     /// The images of batches that arrived without an answer.
@@ -45,111 +69,111 @@ impl Cycle {
         if self.memory.images.is_empty() || self.start.dry_run {
             return Ok(());
         }
-        struct Named {
-            key: Key,
-            /// It stands in the sheet under this key.
-            stands: bool,
-            unread: bool,
-            before: Vec<Cell>,
-            after: Vec<Cell>,
-            row: Vec<Cell>,
-            layout: Layout,
-        }
-        let mut named: Vec<Named> = Vec::new();
-        for (unread, image) in std::mem::take(&mut self.memory.images) {
+        let mut weighed: Vec<Weighed> = Vec::new();
+        for (unread, image) in self.memory.images.clone() {
             let columns = Layout {
                 columns: image.layout,
             };
             let (before, after) = (columns.mapped(&image.before), columns.mapped(&image.after));
             let stands = self.key_of(&after);
-            let key = stands.clone().or_else(|| self.key_of(&before));
-            named.extend(key.map(|key| Named {
-                key,
+            weighed.push(Weighed {
+                key: stands.clone().or_else(|| self.key_of(&before)),
                 stands: stands.is_some(),
                 unread,
+                anchor: image.anchor,
                 before,
                 after,
                 row: image.before,
                 layout: columns,
-            }));
+            });
         }
-        let of_image: HashSet<&Key> = named.iter().map(|one| &one.key).collect();
+        let anchors = weighed.iter().filter_map(|one| one.anchor);
+        let looked = self.look(anchors.collect()).await?;
+        let of_image: HashSet<&Key> = weighed.iter().filter_map(|one| one.key.as_ref()).collect();
         let mut rows = self.memory.rows.iter();
         let renamed_before = rows.any(|(key, known)| {
             known.state == State::Left && known.row == NOWHERE && !of_image.contains(key)
         });
-        let mut ours: HashMap<(Key, usize), Vec<Cell>> = HashMap::new();
-        let mut found: HashMap<Key, Taken> = HashMap::new();
-        let keys: Vec<Key> = named.iter().map(|one| one.key.clone()).collect();
+        let keys = weighed.iter().filter_map(|one| one.key.clone());
+        let keys: Vec<Key> = keys.collect();
         let mut loaded = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(self.chunk()) {
             loaded.extend(self.load(chunk.to_vec()).await?);
         }
-        for (one, loaded) in named.into_iter().zip(loaded) {
-            let Named {
-                key, before, after, ..
-            } = one;
-            if !one.stands {
-                if one.unread {
+        let mut loaded = loaded.into_iter();
+        let mut ours: HashMap<(Named, usize), Vec<Cell>> = HashMap::new();
+        let mut found: HashMap<u32, Taken> = HashMap::new();
+        for one in weighed {
+            let loaded = one.key.as_ref().and_then(|_| loaded.next());
+            let by_anchor = one.anchor.and_then(|anchor| looked.get(&anchor).cloned());
+            let filled = |(column, cell): (usize, &Cell)| {
+                *cell != Cell::Empty && self.mapping.pushes(column)
+            };
+            let partly = one.after.iter().enumerate().any(filled);
+            if !one.stands && !(partly && by_anchor.is_some()) {
+                if let (true, Some(loaded)) = (one.unread, loaded) {
                     let fallen = Fallen {
-                        key: Some(key),
+                        key: one.key,
                         cells: one.row,
                         layout: one.layout,
                         maybe_back: self.memory.may_be_back,
+                        seen: false,
                     };
                     self.weigh_fallen(fallen, &loaded, renamed_before);
                 }
                 continue;
             }
-            let at = self.memory.rows.get(&key).map(|known| known.row);
-            let at = at.filter(|row| *row != NOWHERE);
-            let shown = match at {
-                Some(row) => layout.mapped(&parse(snapshot, row)?),
-                None => Vec::new(),
+            let (at, shown) = match (by_anchor, one.key.as_ref()) {
+                (Some((row, cells)), _) => (Some(row), cells),
+                (None, Some(key)) => {
+                    let at = self.memory.rows.get(key).map(|known| known.row);
+                    let at = at.filter(|row| *row != NOWHERE);
+                    match at {
+                        Some(row) => (at, layout.mapped(&parse(snapshot, row)?)),
+                        None => (None, Vec::new()),
+                    }
+                }
+                (None, None) => (None, Vec::new()),
             };
             let mut taken = at.map(|row| {
-                found.entry(key.clone()).or_insert_with(|| Taken {
+                found.entry(row).or_insert_with(|| Taken {
+                    anchor: one.anchor.filter(|anchor| looked.contains_key(anchor)),
                     row,
-                    key: Some(key.clone()),
+                    key: one.key.clone(),
                     name: self.name_of(&shown),
                     cells: Vec::new(),
                     window: None,
                     missed: 0,
                 })
             });
-            // A key that the table gave stands in the base before it is written. Where it went over another one than the row's old
-            // key, that was a person's.
-            let old = self.key_of(&before);
-            let underway = |key: &Key| self.memory.underway.contains(key);
-            let moved = loaded.moved.as_ref().filter(|_| loaded.row.is_some());
-            let has_new_key = underway(&key) || moved.is_some();
-            let is_old = |old: &Key| underway(old) || moved == Some(old);
-            let key_typed = has_new_key && !old.as_ref().is_some_and(is_old);
-            let written =
-                (0..before.len()).filter(|column| before.get(*column) != after.get(*column));
+            let old = self.key_of(&one.before);
+            let names = [one.key.clone(), old.clone()].into_iter().flatten();
+            let names = names.map(Named::Key).chain(at.map(Named::Row));
+            let names: Vec<Named> = names.collect();
+            self.note_arrived(one.key.as_ref(), old.as_ref());
+            let key_typed = self.is_key_typed(one.key.as_ref(), old.as_ref(), loaded.as_ref());
+            // Whoever has given the row another key since has seen what stands in it.
+            let same_row = !one.stands || self.is_same_row(&one.after, &shown);
+            let written = (0..one.before.len())
+                .filter(|column| one.before.get(*column) != one.after.get(*column));
             for column in written {
-                let (Some(was), Some(is)) = (before.get(column), after.get(column)) else {
+                let (Some(was), Some(is)) = (one.before.get(column), one.after.get(column)) else {
                     continue;
                 };
                 // The newest word on a cell counts, and what it went over may be an older one of ours.
-                let earlier = |key: &Key| {
-                    let words = ours.get(&(key.clone(), column));
+                let is_ours = names.iter().any(|name| {
+                    let words = ours.get(&(name.clone(), column));
                     words.is_some_and(|words| words.contains(was))
-                };
-                let is_ours = earlier(&key) || old.as_ref().is_some_and(earlier);
-                ours.entry((key.clone(), column))
-                    .or_default()
-                    .push(is.clone());
-                let agreed = loaded.base.as_ref().and_then(|base| base.sheet.get(column));
-                // What stands there is recorded; or what stood there was no news, and what stands there is the table's: written into
-                // another row, or taken back by the table since, it would pass for a person's.
+                });
+                for name in &names {
+                    let words = ours.entry((name.clone(), column)).or_default();
+                    words.push(is.clone());
+                }
                 let is_key = self.mapping.key.contains(&column);
-                let value = loaded.row.as_ref().and_then(|row| row.get(column));
-                let held = value.is_some_and(|value| self.mapping.agreed(column, value, is));
-                let no_news = agreed.unwrap_or(&Cell::Empty) == was && (is_key || held);
-                let is_agreed = (agreed == Some(is) || no_news) && !(key_typed && is_key);
-                let ours_to_write =
-                    self.mapping.pushes(column) || self.mapping.key.contains(&column);
+                let is_agreed = !(key_typed && is_key)
+                    && loaded
+                        .as_ref()
+                        .is_some_and(|loaded| self.is_no_news(loaded, column, was, is));
                 let Some(taken) = &mut taken else {
                     continue;
                 };
@@ -157,7 +181,8 @@ impl Cycle {
                 if one.unread
                     && !is_ours
                     && !is_agreed
-                    && ours_to_write
+                    && same_row
+                    && (self.mapping.pushes(column) || is_key)
                     && shown.get(column) == Some(is)
                 {
                     taken.cells.push((column, is.clone(), was.clone()));
@@ -166,8 +191,59 @@ impl Cycle {
         }
         let found = found.into_values().filter(|taken| !taken.cells.is_empty());
         self.memory.taken.extend(found);
+        self.memory.images.clear();
         self.memory.may_be_back = false;
+        for (row, cells) in looked.values() {
+            // The look is younger than the reading.
+            if layout.mapped(&parse(snapshot, *row)?) != *cells {
+                return Err(Stop::Outdated);
+            }
+        }
         Ok(())
+    }
+
+    fn note_arrived(&mut self, key: Option<&Key>, old: Option<&Key>) {
+        if let (Some(key), Some(old)) = (key, old)
+            && key != old
+            && [key, old]
+                .iter()
+                .all(|key| self.memory.underway.contains(*key))
+        {
+            self.memory.renamed.insert(old.clone());
+        }
+    }
+
+    /// A key that the table gave stands in the base before it is written. Where it went over another one than the row's old key,
+    /// that was a person's; and where it went over one that both sides have, the batch hit another row than it was meant for.
+    fn is_key_typed(
+        &self,
+        key: Option<&Key>,
+        old: Option<&Key>,
+        loaded: Option<&LoadedRow>,
+    ) -> bool {
+        let (Some(key), Some(loaded)) = (key, loaded) else {
+            return true;
+        };
+        let underway = |key: &Key| self.memory.underway.contains(key);
+        let moved = loaded.moved.as_ref().filter(|_| loaded.row.is_some());
+        let is_old = |old: &Key| underway(old) || moved == Some(old);
+        let is_others = |old: &Key| {
+            let known = self.memory.rows.get(old);
+            old != key && !is_old(old) && known.is_some_and(|known| known.state.is_based())
+        };
+        let has_new_key = underway(key) || moved.is_some();
+        has_new_key && !old.is_some_and(is_old) || old.is_some_and(is_others)
+    }
+
+    /// What stands in the cell is recorded; or what stood there was no news, and what stands there is the table's: written into
+    /// another row, or taken back by the table since, it would pass for a person's.
+    fn is_no_news(&self, loaded: &LoadedRow, column: usize, was: &Cell, is: &Cell) -> bool {
+        let agreed = loaded.base.as_ref().and_then(|base| base.sheet.get(column));
+        let value = loaded.row.as_ref().and_then(|row| row.get(column));
+        let held = value.is_some_and(|value| self.mapping.agreed(column, value, is));
+        let is_key = self.mapping.key.contains(&column);
+        let recorded = agreed == Some(is) && !self.memory.overruled.contains(&loaded.key);
+        recorded || agreed.unwrap_or(&Cell::Empty) == was && (is_key || held)
     }
 
     /// `renamed`: of a row that was to go there is no image, so that it may have gone under a key which a person gave it in that

@@ -385,6 +385,16 @@ impl World {
                 let rows = rows.iter().map(|row| self.tab.get(*row as usize).cloned());
                 SheetOutcome::Rows(rows.map(Option::unwrap_or_default).collect())
             }
+            SheetEffect::Look { header, anchors } => {
+                let row = |anchor: &MetadataId| {
+                    let at = *self.anchors.get(anchor)?;
+                    Some((*anchor, at as u32, self.tab[at].clone()))
+                };
+                SheetOutcome::Seen(Look {
+                    header: self.tab[header as usize].clone(),
+                    rows: anchors.iter().filter_map(row).collect(),
+                })
+            }
             SheetEffect::Tag { rows, .. } => SheetOutcome::Tagged(
                 rows.into_iter()
                     .map(|tag| {
@@ -485,6 +495,7 @@ impl World {
             .map(|effect| match effect {
                 SheetEffect::Read => "read",
                 SheetEffect::ReadRows { .. } => "rows",
+                SheetEffect::Look { .. } => "look",
                 SheetEffect::Tag { .. } => "tag",
                 SheetEffect::Write { .. } => "write",
                 SheetEffect::Insert { .. } => "insert",

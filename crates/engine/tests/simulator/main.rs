@@ -16,6 +16,7 @@ use model::database::DriverBugs;
 use model::sheet::Rules;
 use model::world::genuine;
 use schedule::Schedule;
+use std::collections::BTreeMap;
 
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
@@ -28,25 +29,33 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn random_schedules_keep_every_promise() {
-    let (count, first) = (setting("SIMULATE_N", 20_000), setting("SIMULATE_SEED", 1));
-    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
-    let failing = std::thread::scope(|scope| {
-        let worker = |thread| {
-            scope.spawn(move || {
-                (first + thread..first + count)
-                    .step_by(threads as usize)
-                    .find(|seed| fails(*seed))
-            })
-        };
-        let workers: Vec<_> = (0..threads).map(worker).collect();
-        workers
-            .into_iter()
-            .filter_map(|worker| worker.join().expect("a schedule does not panic"))
-            .min()
-    });
-    if let Some(seed) = failing {
+    let first_failing = |mut seeds: Seeds| seeds.find(|seed| fails(*seed));
+    if let Some(seed) = on_all_cores(20_000, first_failing)
+        .into_iter()
+        .flatten()
+        .min()
+    {
         report(seed);
     }
+}
+
+type Seeds = std::iter::StepBy<std::ops::Range<u64>>;
+
+/// The seeds that were asked for, dealt out to as many threads as there are cores.
+fn on_all_cores<T: Send>(count: u64, play: impl Fn(Seeds) -> T + Sync) -> Vec<T> {
+    let (count, first) = (setting("SIMULATE_N", count), setting("SIMULATE_SEED", 1));
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    let play = &play;
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| (first + thread as u64..first + count).step_by(threads))
+            .map(|seeds| scope.spawn(move || play(seeds)))
+            .collect();
+        let joined = workers
+            .into_iter()
+            .map(|worker| worker.join().expect("a schedule does not panic"));
+        joined.collect()
+    })
 }
 
 fn fails(seed: u64) -> bool {
@@ -65,27 +74,30 @@ fn report(seed: u64) {
 /// No schedule fails; where some do, this prints every way in which they do, how often, and the smallest example of each.
 #[test]
 fn survey() {
-    let (count, first) = (setting("SIMULATE_N", 2_000), setting("SIMULATE_SEED", 1));
-    let mut kinds: std::collections::BTreeMap<String, (u32, Schedule)> = Default::default();
-    for seed in first..first + count {
-        let schedule = Schedule::random(seed);
-        if let Err(violation) = schedule.run(genuine, DriverBugs::default(), Rules::default()) {
-            let kind = violation.kind();
-            let known = kinds.entry(kind).or_insert((0, schedule.clone()));
-            known.0 += 1;
-            if schedule.ops.len() < known.1.ops.len() {
-                known.1 = schedule;
-            }
-        }
+    let failing = on_all_cores(2_000, |seeds| {
+        seeds.filter_map(violation).collect::<Vec<_>>()
+    });
+    let mut kinds: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (seed, kind) in failing.into_iter().flatten() {
+        kinds.entry(kind).or_default().push(seed);
     }
     let found = kinds.len();
-    for (kind, (times, schedule)) in kinds {
-        let (small, violation) = schedule.shrink(genuine, DriverBugs::default(), Rules::default());
+    for (kind, mut seeds) in kinds {
+        seeds.sort_by_key(|seed| Schedule::random(*seed).ops.len());
+        let shortest = Schedule::random(seeds[0]);
+        let (small, violation) = shortest.shrink(genuine, DriverBugs::default(), Rules::default());
         println!(
-            "==== {times} of {count}: {kind}\n{}\n{small}\n{}\n",
+            "==== {kind}: seeds {seeds:?}\n{}\n{small}\n{}\n",
             violation.0,
             small.trace(genuine, DriverBugs::default(), Rules::default())
         );
     }
     assert_eq!(found, 0, "kinds of failure, printed above");
+}
+
+fn violation(seed: u64) -> Option<(u64, String)> {
+    let run = Schedule::random(seed).run(genuine, DriverBugs::default(), Rules::default());
+    let violation = run.err()?;
+    println!("seed {seed}: {}", violation.0);
+    Some((seed, violation.kind()))
 }

@@ -1,12 +1,15 @@
 //! Schedules that once broke a promise, as the simulator printed them: paste the next one here, and give it a name.
 
+mod anchors;
 mod images;
 mod kept;
 mod readings;
 mod windows;
 
 use crate::model::database::DriverBugs;
-use crate::model::database::TableEdit::{Delete, Insert, Rekey, Relist, Truncate, Update};
+use crate::model::database::TableEdit::{
+    Delete, Insert, Rekey, Relist, Truncate, Update, UpdateAll,
+};
 use crate::model::setup::Value::{Bad, Illegal, Nothing, Num, Odd};
 use crate::model::setup::{Filter, Setup};
 use crate::model::sheet::{Rules, SheetEdit};

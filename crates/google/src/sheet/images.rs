@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use engine::effect::{Image, Images, SheetOutcome, Stamp};
+use engine::effect::{Image, Images, MetadataId, SheetOutcome, Stamp};
 use engine::value::Cell;
 
 use super::room::Growth;
@@ -15,7 +15,8 @@ use super::structure::{Applied, joined};
 use super::{Session, Tab, Target};
 use crate::error::Error;
 use crate::requests::{
-    CellData, Dimension, ExtendedValue, GridProperties, GridRange, Request, SheetProperties,
+    CellData, Dimension, ExtendedValue, GridCoordinate, GridProperties, GridRange, Request,
+    RowData, SheetProperties,
 };
 
 /// What the titles of these tabs begin with.
@@ -189,25 +190,45 @@ impl Place {
         rows.into_iter().chain(columns).chain([cleared]).collect()
     }
 
-    /// Copies these rows (ascending) as they are when the batch comes to it.
-    pub(super) fn before(&self, sheet_id: i32, rows: &[u32], stamp: &Stamp) -> Vec<Request> {
-        let images = self.rows.start..self.rows.start + rows.len() as u32;
-        let stamped = Request::RepeatCell {
+    /// What the images of so many rows begin with.
+    pub(super) fn stamped(&self, stamp: &Stamp, rows: usize) -> Option<Request> {
+        let images = self.rows.start..self.rows.start + rows as u32;
+        Some(Request::RepeatCell {
             range: GridRange::block(self.tab.sheet_id, images, 0..1),
-            cell: CellData {
-                user_entered_value: Some(ExtendedValue::StringValue(self.head(stamp).into())),
-                ..CellData::default()
-            },
+            cell: headed(self.head(stamp)),
             fields: "userEnteredValue",
-        };
-        let copies = self.copies(sheet_id, rows, 1);
-        [stamped].into_iter().chain(copies).collect()
+        })
     }
 
-    /// What the images of a batch begin with.
+    /// The same for rows whose anchors stay; in the rows' order.
+    pub(super) fn named(
+        &self,
+        stamp: &Stamp,
+        anchors: impl Iterator<Item = MetadataId>,
+    ) -> Option<Request> {
+        let head = self.head(stamp);
+        let row = |anchor| RowData {
+            values: vec![headed(format!("{head} {anchor}"))],
+        };
+        Some(Request::UpdateCells {
+            rows: anchors.map(row).collect(),
+            fields: "userEnteredValue",
+            start: GridCoordinate {
+                sheet_id: self.tab.sheet_id,
+                row_index: self.rows.start,
+                column_index: 0,
+            },
+        })
+    }
+
     fn head(&self, stamp: &Stamp) -> String {
         let layout: Vec<String> = self.layout.iter().map(u32::to_string).collect();
         format!("{} {} {}", stamp.value, self.width, layout.join(","))
+    }
+
+    /// Copies these rows (ascending) as they are when the batch comes to it.
+    pub(super) fn before(&self, sheet_id: i32, rows: &[u32]) -> Vec<Request> {
+        self.copies(sheet_id, rows, 1).collect()
     }
 
     pub(super) fn after(&self, sheet_id: i32, rows: &[u32]) -> Vec<Request> {
@@ -244,12 +265,20 @@ impl Place {
     }
 }
 
+fn headed(head: String) -> CellData {
+    CellData {
+        user_entered_value: Some(ExtendedValue::StringValue(head.into())),
+        ..CellData::default()
+    }
+}
+
 fn image(cells: Vec<Cell>) -> Option<Image> {
     let Some(Cell::Text(head)) = cells.first() else {
         return None;
     };
     let mut head = head.split(' ');
     let (stamp, width, layout) = (head.next()?, head.next()?, head.next()?);
+    let anchor = head.next().and_then(|anchor| anchor.parse().ok());
     let width: usize = width.parse().ok()?;
     let layout = layout.split(',').map(|column| column.parse().ok());
     let layout = layout.collect::<Option<Vec<u32>>>()?;
@@ -258,6 +287,7 @@ fn image(cells: Vec<Cell>) -> Option<Image> {
     Some(Image {
         stamp: stamp.to_owned(),
         layout,
+        anchor,
         before,
         after: trimmed(rest),
     })

@@ -33,6 +33,7 @@ use engine::effect::{Failure, SheetEffect, SheetOutcome};
 
 use anchors::{Sentinel, Tagged};
 use images::images_id;
+use write::Written;
 
 use crate::answers;
 use crate::client::Client;
@@ -139,16 +140,24 @@ impl Session {
                 Purpose::Write,
                 self.tag(target, rows, *read, *sentinel, tidy),
             ),
+            SheetEffect::Look { header, anchors } => {
+                (Purpose::Read, self.look(target, *header, anchors))
+            }
             SheetEffect::ReadRows { rows } => (Purpose::Read, self.read_rows(target, rows)),
             SheetEffect::Write {
                 rows,
+                keeps,
                 sentinel,
                 images,
                 stamp,
-            } => (
-                Purpose::Write,
-                self.write(target, rows, *sentinel, images, stamp),
-            ),
+            } => {
+                let what = Written {
+                    rows,
+                    keeps: *keeps,
+                    sentinel: *sentinel,
+                };
+                (Purpose::Write, self.write(target, what, images, stamp))
+            }
             SheetEffect::Images => (Purpose::Read, self.read_images(target)),
             SheetEffect::Insert {
                 at,

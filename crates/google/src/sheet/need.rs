@@ -29,7 +29,9 @@ impl Session {
             SheetEffect::TagColumns { .. } => batches(2 + unseen, 1),
             SheetEffect::Tag { .. } | SheetEffect::Insert { .. } => batches(unseen, 1),
             SheetEffect::Write { .. } | SheetEffect::Delete { .. } => batches(0, 1 + unmade),
-            SheetEffect::ReadRows { .. } | SheetEffect::Images => Need::READ,
+            SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } | SheetEffect::Images => {
+                Need::READ
+            }
             SheetEffect::WriteHeader { .. } => batches(1, 1),
             SheetEffect::Annotate { .. } => batches(3 + unseen, 2),
             SheetEffect::Claim { .. } => batches(0, 1),

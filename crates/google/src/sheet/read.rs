@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use engine::effect::{Failure, MetadataId, SheetOutcome, Snapshot};
+use engine::effect::{Failure, Look, MetadataId, SheetOutcome, Snapshot};
 use engine::value::{Cell, Timestamp};
 
 use super::structure::runs;
@@ -13,9 +13,13 @@ use crate::error::{Error, Purpose};
 use crate::range::{self, Echo};
 use crate::requests::{DataFilter, GridRange, ReadValues};
 
+/// Ids begin at 1.
+const NO_ANCHOR: MetadataId = 0;
+
 /// A row found through its anchor.
 pub(super) struct AnchoredCells {
     pub anchor: MetadataId,
+    pub row: u32,
     pub cells: Vec<Cell>,
 }
 
@@ -122,6 +126,30 @@ impl Session {
         Ok(tab.clone())
     }
 
+    /// The header row and the rows on which these anchors stand, by one request; an anchor without a row has no entry.
+    pub(super) fn look(
+        &self,
+        target: &Target,
+        header: u32,
+        anchors: &[MetadataId],
+    ) -> Result<SheetOutcome, Error> {
+        let header_row = DataFilter::GridRange(GridRange {
+            sheet_id: target.sheet_id,
+            start_row_index: Some(header),
+            end_row_index: Some(header + 1),
+            ..GridRange::default()
+        });
+        let rows = self.read_by(target, anchors, Some(header_row))?;
+        let (headers, rows): (Vec<AnchoredCells>, Vec<AnchoredCells>) =
+            rows.into_iter().partition(|row| row.anchor == NO_ANCHOR);
+        let header = headers.into_iter().next().ok_or_else(missing)?;
+        let rows = rows.into_iter().map(|row| (row.anchor, row.row, row.cells));
+        Ok(SheetOutcome::Seen(Look {
+            header: header.cells,
+            rows: rows.collect(),
+        }))
+    }
+
     /// The rows on which these anchors stand; an anchor without a row has no entry.
     pub(super) fn read_anchored(
         &self,
@@ -131,8 +159,19 @@ impl Session {
         if anchors.is_empty() {
             return Ok(Vec::new());
         }
-        let body = ReadValues::new(anchors.iter().map(|id| DataFilter::metadata(*id)).collect());
-        let fields = "valueRanges(valueRange(range,values),dataFilters(developerMetadataLookup(metadataId)))";
+        self.read_by(target, anchors, None)
+    }
+
+    /// What is read by another filter has [`NO_ANCHOR`].
+    fn read_by(
+        &self,
+        target: &Target,
+        anchors: &[MetadataId],
+        other: Option<DataFilter>,
+    ) -> Result<Vec<AnchoredCells>, Error> {
+        let filters = anchors.iter().map(|id| DataFilter::metadata(*id));
+        let body = ReadValues::new(filters.chain(other).collect());
+        let fields = "valueRanges(valueRange(range,values),dataFilters(developerMetadataLookup(metadataId),gridRange(sheetId)))";
         let answer: answers::ReadValues<Vec<Cell>> = self.client.post(
             Purpose::Read,
             &target.spreadsheet_id,
@@ -142,16 +181,14 @@ impl Session {
         )?;
         let mut rows = Vec::new();
         for matched in answer.value_ranges {
-            let cells = matched
-                .value_range
-                .values
-                .into_iter()
-                .next()
-                .unwrap_or_default();
-            let cells: Vec<Cell> = cells.into_iter().map(answers::cell).collect();
+            let range = range::parse(&matched.value_range.range).ok_or_else(missing)?;
+            let cells = matched.value_range.values.into_iter().next();
+            let cells = cells.unwrap_or_default().into_iter().map(answers::cell);
+            let cells: Vec<Cell> = cells.collect();
             for filter in matched.data_filters {
                 rows.push(AnchoredCells {
                     anchor: filter.developer_metadata_lookup.metadata_id,
+                    row: range.first_row,
                     cells: cells.clone(),
                 });
             }

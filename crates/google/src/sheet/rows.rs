@@ -118,7 +118,8 @@ impl Session {
                 let mut requests = Vec::new();
                 if let Some(place) = place {
                     requests.extend(place.cleared());
-                    requests.extend(place.before(target.sheet_id, &places, stamp));
+                    requests.extend(place.stamped(stamp, places.len()));
+                    requests.extend(place.before(target.sheet_id, &places));
                 }
                 // Google refuses to delete all rows that are not frozen [CODE].
                 if places.len() as u64 + u64::from(tab.frozen_rows) >= u64::from(tab.rows) {

@@ -16,15 +16,29 @@ use super::{Session, Target};
 use crate::error::Error;
 use crate::requests::{CellData, GridCoordinate, Request, RowData};
 
+/// What is to be written.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub rows: &'a [AnchoredRow],
+    /// Their anchors stay.
+    pub keeps: bool,
+    /// That of the request which tagged the rows.
+    pub sentinel: MetadataId,
+}
+
 impl Session {
     pub(super) fn write(
         &self,
         target: &Target,
-        rows: &[AnchoredRow],
-        sentinel: MetadataId,
+        what: Written,
         images: &Images,
         stamp: &Stamp,
     ) -> Result<SheetOutcome, Error> {
+        let Written {
+            rows,
+            keeps,
+            sentinel,
+        } = what;
         sendable(rows.iter().flat_map(|row| &row.cells))?;
         let tags: Vec<TagRow> = rows
             .iter()
@@ -47,7 +61,7 @@ impl Session {
                 // An image shows the whole row; that it is this row's is told by the key.
                 columns: place.and_then(|_| span(&images.key)),
                 images: place.map(|place| place.rows.clone()),
-                drops: true,
+                drops: !keeps,
             };
             let settled = self.at_anchors(target, &what, |anchors| {
                 let placed = placed(rows, anchors);
@@ -56,7 +70,11 @@ impl Session {
                 let mut requests = Vec::new();
                 if let Some(place) = place {
                     requests.extend(place.cleared());
-                    requests.extend(place.before(target.sheet_id, &at, stamp));
+                    requests.extend(match keeps {
+                        true => place.named(stamp, placed.values().map(|row| row.anchor)),
+                        false => place.stamped(stamp, at.len()),
+                    });
+                    requests.extend(place.before(target.sheet_id, &at));
                 }
                 requests.extend(cell_blocks(target.sheet_id, &cells.collect::<Vec<_>>()));
                 if let Some(place) = place {

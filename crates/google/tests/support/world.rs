@@ -240,6 +240,7 @@ pub fn write(rows: &[Sent], stamp: MetadataId) -> SheetEffect {
         cells: cells.to_vec(),
     });
     SheetEffect::Write {
+        keeps: false,
         rows: rows.collect(),
         sentinel: sentinel(),
         images: images(),

@@ -66,6 +66,8 @@ pub struct Ledger {
     pub fallen: BTreeMap<Key, Vec<(usize, Cell)>>,
     /// The rows that the engine put into the sheet.
     inserted: BTreeMap<Uid, Key>,
+    /// The keys that they had then, as long as they have a base.
+    arrived: BTreeSet<Key>,
     /// Keys in the newest snapshot that the engine has.
     known: BTreeSet<Key>,
     /// Keys under which a row stood before the engine carried a retyped key over.
@@ -105,6 +107,7 @@ impl Ledger {
             snapshot: BTreeMap::new(),
             loads: BTreeMap::new(),
             inserted: BTreeMap::new(),
+            arrived: BTreeSet::new(),
             former: BTreeMap::new(),
             had: BTreeMap::new(),
             moves: BTreeMap::new(),
@@ -133,6 +136,7 @@ impl Ledger {
             return;
         }
         let before = std::mem::replace(&mut self.bases, sides.table.bases.clone());
+        self.arrived.retain(|key| self.bases.contains_key(key));
         let standing = keys_in_sheet(&self.mapping, sides);
         for (key, stored @ (base, hash)) in &sides.table.bases {
             if hash.unsigned_abs() >= FIRST_MARK as u64 || before.get(key) == Some(stored) {
@@ -285,11 +289,8 @@ impl Ledger {
     fn base_of<'a>(&self, sides: Sides<'a>, key: &Key) -> Option<&'a Base> {
         let (base, hash) = sides.table.bases.get(key)?;
         let said = base.database.iter().any(Option::is_some) || base.database.is_empty();
-        let arrived = self
-            .inserted
-            .iter()
-            .any(|(uid, inserted)| inserted == key && self.sheet.contains_key(uid));
-        (said && (*hash < FIRST_MARK || *hash == UNDERWAY || arrived)).then_some(base)
+        let arrived = || self.arrived.contains(key);
+        (said && (*hash < FIRST_MARK || *hash == UNDERWAY || arrived())).then_some(base)
     }
 
     /// Whether the table's row under one key is the row that it once had under another.

@@ -3,6 +3,7 @@
 use super::database::Table;
 use super::ledger::{Ledger, Sides, keys_in_sheet, sheet_named, table_named};
 use super::setup::{Setup, key_of_cells};
+use super::sheet::Uid;
 use super::{Verdict, broken};
 use engine::effect::{Conflict, Problem, Winner};
 use engine::mapping::{Direction, OnSheetDelete, OnTableDelete, Side};
@@ -168,11 +169,20 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
             ));
         }
     }
+    let standing = keys_in_sheet(&sides.table.mapping, sides);
     for (key, edits) in &ledger.fallen {
         let row = sides.table.rows.get(key);
+        let shows = |uid: &Uid, column: usize, cell: &Cell| {
+            let mut rows = 0..sides.tab.rows.len();
+            let at = rows.find(|at| sides.tab.rows[*at].uid == *uid);
+            at.is_some_and(|at| sides.tab.mapped_cell(at, column, sides.now) == *cell)
+        };
+        // In the table, or in another row of the sheet that a person gave the same key.
         let stands = |column: usize, cell: &Cell| {
             let value = row.map(|row| ledger.stored(column, &row.values[column]));
+            let mut alike = standing.get(key).into_iter().flatten();
             value.is_some() && value == ledger.meant(column, cell)
+                || alike.any(|uid| shows(uid, column, cell))
         };
         let lost = |(column, cell): &&(usize, Cell)| {
             !stands(*column, cell) && !sheet_named(sides, &ledger.names(key), *column, cell)
@@ -183,7 +193,6 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
             ));
         }
     }
-    let standing = keys_in_sheet(&sides.table.mapping, sides);
     let mut uids = standing.values().flatten();
     let gone = ledger.taken.iter().find(|((uid, column), _)| {
         sides.table.mapping.key.contains(column) && uids.any(|other| other == uid)

@@ -4,7 +4,7 @@ mod people;
 
 use super::{Verdict, broken};
 use engine::effect::{
-    AnchoredRow, ColumnTag, Deleted, Image, Images, MetadataId, SheetEffect, SheetOutcome,
+    AnchoredRow, ColumnTag, Deleted, Image, Images, Look, MetadataId, SheetEffect, SheetOutcome,
     Snapshot, Stamp, TagRow, WrittenRow,
 };
 use engine::mapping::Mapping;
@@ -232,8 +232,12 @@ impl Tab {
                 }
             }
             SheetEffect::ReadRows { rows } => SheetOutcome::Rows(self.read_rows(rows, now)),
+            SheetEffect::Look { header, anchors } => {
+                SheetOutcome::Seen(self.look(*header as usize, anchors, cycle, now))
+            }
             SheetEffect::Write {
                 rows,
+                keeps,
                 sentinel,
                 images,
                 stamp,
@@ -242,7 +246,15 @@ impl Tab {
                     return Ok(Some(taken));
                 }
                 match self.write_all(rows, *sentinel, images, stamp, cycle, now)? {
-                    Some(written) => SheetOutcome::Written(written),
+                    Some(written) => {
+                        if !keeps {
+                            let anchors: Vec<_> = rows.iter().map(|row| row.anchor).collect();
+                            self.tidy(&anchors);
+                            let images = self.images.iter_mut().skip(images.at as usize);
+                            images.for_each(|image| image.anchor = None);
+                        }
+                        SheetOutcome::Written(written)
+                    }
                     None => {
                         self.stamps.remove(&stamp.id);
                         return Ok(None);
@@ -400,6 +412,24 @@ impl Tab {
         there.map(cells).collect()
     }
 
+    /// From here on these anchors are as good as if they had just been put.
+    fn look(&mut self, header: usize, anchors: &[MetadataId], cycle: u32, now: Timestamp) -> Look {
+        let mut rows = Vec::new();
+        for id in anchors {
+            let place = self.anchors.get(id).and_then(|known| self.place_of(known));
+            let (Some(place), Some(known)) = (place, self.anchors.get_mut(id)) else {
+                continue;
+            };
+            (known.place, known.cycle) = (place, cycle);
+            self.seen.insert(*id, self.mapped(place, now));
+            rows.push((*id, place as u32, self.whole(place, now)));
+        }
+        Look {
+            header: self.whole(header, now),
+            rows,
+        }
+    }
+
     fn tidy(&mut self, ids: &[MetadataId]) {
         for id in ids {
             self.anchors.remove(id);
@@ -479,9 +509,13 @@ impl Tab {
             self.note_unseen(place, anchor, now);
             self.write(place, cells, now)?;
             let after = self.whole(place, now);
+            // Checking an anchor puts it where it should be, on another row too where its own is gone.
+            let uid = self.rows[place].uid;
+            self.anchors.insert(anchor, Anchor { uid, place, cycle });
             self.images.push(Image {
                 stamp: stamp.value.clone(),
                 layout: images.layout.clone(),
+                anchor: Some(anchor),
                 before: before.clone(),
                 after: after.clone(),
             });
@@ -491,9 +525,6 @@ impl Tab {
                 before: Some(before),
                 after,
             });
-        }
-        for row in rows {
-            self.anchors.remove(&row.anchor);
         }
         answers.reverse();
         Ok(Some(answers))
@@ -599,6 +630,7 @@ impl Tab {
             self.images.push(Image {
                 stamp: stamp.value.clone(),
                 layout: images.layout.clone(),
+                anchor: None,
                 before: before.clone(),
                 after: Vec::new(),
             });

@@ -536,7 +536,10 @@ impl World {
                 Some(outcome) => {
                     let looked = matches!(
                         effect,
-                        SheetEffect::Read | SheetEffect::ReadRows { .. } | SheetEffect::Tag { .. }
+                        SheetEffect::Read
+                            | SheetEffect::ReadRows { .. }
+                            | SheetEffect::Look { .. }
+                            | SheetEffect::Tag { .. }
                     );
                     self.looks += u32::from(looked);
                     if let SheetOutcome::Snapshot(snapshot) = &outcome {

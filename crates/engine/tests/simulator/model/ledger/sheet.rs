@@ -59,8 +59,17 @@ impl Ledger {
             // Whatever we put there, it is a person's row now.
             self.inserted.remove(&uid);
             let standing = keys_in_sheet(&self.mapping, sides);
-            if let Some(key) = old_key.as_ref().filter(|key| !standing.contains_key(key)) {
-                self.sheet_deleted.insert(key.clone(), false);
+            // The row may have had another key, as far as people know.
+            let typed = |(column, cell): (usize, &Cell)| {
+                let taken = self.taken.get(&(uid, column));
+                taken.unwrap_or(cell).clone()
+            };
+            let known: Vec<Cell> = old.iter().enumerate().map(typed).collect();
+            let known = key_of_cells(&self.mapping, &known);
+            for key in old_key.iter().chain(&known) {
+                if !standing.contains_key(key) {
+                    self.sheet_deleted.insert(key.clone(), false);
+                }
             }
             self.agreed_in_sheet.retain(|_, agreed| *agreed != uid);
             if let Some(key) = &new_key {
@@ -133,6 +142,7 @@ impl Ledger {
             .unwrap_or_default();
         // A row that is put back stands as if it had never gone, be it beside another of its key.
         if back.is_none()
+            && !went(sides, new)
             && others.iter().any(|other| {
                 *other != uid
                     && (self.inserted.get(other) == Some(&key) || self.known.contains(&key))
@@ -143,6 +153,7 @@ impl Ledger {
             ));
         }
         if !everything
+            && back.is_none()
             && self.sheet_deleted.get(&key) == Some(&false)
             && self.is_agreed_in_table(&key)
             && self.setup.on_sheet_delete != OnSheetDelete::Keep
@@ -155,6 +166,8 @@ impl Ledger {
         self.sheet_deleted.remove(&key);
         self.known.insert(key.clone());
         self.inserted.insert(uid, key.clone());
+        self.arrived.insert(key.clone());
+        self.settle_shown(&key, new);
         let edits = self.fallen.remove(&key).unwrap_or_default().into_iter();
         self.sheet_edits
             .extend(edits.map(|(column, cell)| ((uid, column), cell)));
@@ -162,6 +175,24 @@ impl Ledger {
             return Ok(());
         }
         self.cells_explained(&key, new, &vec![Cell::Empty; new.len()], sides)
+    }
+
+    /// To the sheet a row that takes over this key is a new one: by what it has empty it says nothing.
+    fn is_new_from_here(&mut self, key: &Key) {
+        self.table_edits
+            .retain(|(owed, _), datum| owed != key || datum.is_some());
+    }
+
+    /// What was given to a row of the table stands in the sheet, be it under a key that the row has no longer.
+    fn settle_shown(&mut self, key: &Key, cells: &[Cell]) {
+        let mut edits = std::mem::take(&mut self.table_edits);
+        edits.retain(|(other, column), datum| {
+            let row = self.table.get(other);
+            let had = row.is_some_and(|row| self.had[&row.identity].contains(key));
+            let shown = self.meant(*column, &cells[*column]);
+            !(had && shown == Some(self.stored(*column, datum)))
+        });
+        self.table_edits = edits;
     }
 
     fn is_agreed_in_table(&self, key: &Key) -> bool {
@@ -175,7 +206,7 @@ impl Ledger {
         rows.is_some_and(|rows| rows.iter().any(|uid| Some(uid) == agreed))
     }
 
-    fn cells_explained(&self, key: &Key, new: &[Cell], old: &[Cell], sides: Sides) -> Verdict {
+    fn cells_explained(&mut self, key: &Key, new: &[Cell], old: &[Cell], sides: Sides) -> Verdict {
         for (column, cell) in new
             .iter()
             .enumerate()
@@ -185,15 +216,15 @@ impl Ledger {
                 let row = sides.table.rows.get(key);
                 row.is_some_and(|row| self.stored(column, &row.values[column]) == *datum)
             };
-            // After a crash what a batch went over is put back as the images show it.
-            let is_back = sides.tab.position(column).is_some_and(|at| {
-                let mut images = sides.tab.images.iter();
-                images.any(|image| image.before.get(at) == Some(cell))
-            });
             let meant = self.meant(column, cell);
-            if !is_back
-                && meant.is_none_or(|datum| !self.explained(key, column, &datum) && !held(&datum))
-            {
+            // After a crash what a batch went over is put back as the images show it.
+            if is_back(sides, column, cell) {
+                if let Some(datum) = &meant {
+                    self.allow(key, column, datum);
+                }
+                continue;
+            }
+            if meant.is_none_or(|datum| !self.explained(key, column, &datum) && !held(&datum)) {
                 return broken(format!(
                     "row {key:?}, column {column} of the sheet gets {cell:?}, which nobody gave it"
                 ));
@@ -209,8 +240,14 @@ impl Ledger {
             self.gone.push(old.to_vec());
             return Ok(());
         }
+        // What both sides had agreed on says nothing, be it in a copy that a person made of the row.
+        let stored = key.as_ref().and_then(|key| sides.table.bases.get(key));
+        let is_agreed = |column: usize, cell: &Cell| {
+            stored.is_some_and(|(base, _)| base.sheet.get(column) == Some(cell))
+        };
         let owed: Vec<(usize, Cell)> = (0..old.len())
             .filter_map(|column| Some((column, self.sheet_edits.remove(&(uid, column))?)))
+            .filter(|(column, cell)| !is_agreed(*column, cell))
             .collect();
         let Some(key) = key else {
             return broken(format!(
@@ -229,6 +266,7 @@ impl Ledger {
             None => row_named(sides, &self.names(&key)) || self.base_of(sides, &key).is_some(),
         };
         let deleted = self.table_deleted.remove(&key).is_some();
+        self.is_new_from_here(&key);
         if !deleted && !decided {
             return broken(format!(
                 "row {key:?} is deleted from the sheet, and nobody deleted it in the table"
@@ -269,6 +307,10 @@ impl Ledger {
         let restored = changed
             .iter()
             .all(|column| self.taken.get(&(uid, *column)) == Some(&new[*column]));
+        // After a crash it is not known whether somebody had typed what a batch went over.
+        let undone = changed
+            .iter()
+            .all(|column| undoes(sides, *column, &old[*column], &new[*column]));
         let renamed = old_key.as_ref().zip(new_key.as_ref());
         let renamed = renamed.is_some_and(|(old, new)| self.moves.get(new) == Some(old));
         for column in &changed {
@@ -284,7 +326,7 @@ impl Ledger {
             .all(|column| new[column] == Cell::Empty || self.pulled(column) || unseen(column));
         let key = match (&old_key, &new_key) {
             // Given back.
-            _ if restored => {
+            _ if restored || undone && old_key != new_key => {
                 for column in &changed {
                     let place = (uid, *column);
                     if self.sheet_edits.get(&place) == Some(&old[*column]) {
@@ -297,7 +339,9 @@ impl Ledger {
                     }
                 }
                 let lost = old_key.filter(|key| new_key.as_ref() != Some(key));
-                self.sheet_deleted.extend(lost.map(|key| (key, false)));
+                if let Some(key) = lost {
+                    self.sheet_deleted.entry(key).or_insert(true);
+                }
                 return Ok(());
             }
             // The row became another one between the look and the write.
@@ -306,17 +350,28 @@ impl Ledger {
                     self.note_fallen(uid, old_key);
                     self.gone.push(old.to_vec());
                 }
+                for &column in &changed {
+                    let datum = self.meant(column, &new[column]);
+                    let key = new_key
+                        .as_ref()
+                        .filter(|_| is_back(sides, column, &new[column]));
+                    if let (Some(key), Some(datum)) = (key, datum) {
+                        self.allow(key, column, &datum);
+                    }
+                }
                 return Ok(());
             }
             // So it did once more while an edit was given back.
             (None, None) if (0..new.len()).any(unseen) => return Ok(()),
+            // After a crash what a batch went over is put back as the images show it, though the row has lost its key since.
+            (None, None) if changed.iter().all(|at| is_back(sides, *at, &new[*at])) => {
+                return Ok(());
+            }
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
-            // The row was emptied while it was given a key.
+            // The row was emptied while it was given a key: it has none then, whatever is typed into it since.
             (Some(old), None)
-                if sides.table.generated.contains(old)
-                    && !sides.table.rows.contains_key(old)
-                    && new.iter().all(|cell| *cell == Cell::Empty) =>
+                if sides.table.generated.contains(old) && !sides.table.rows.contains_key(old) =>
             {
                 return Ok(());
             }
@@ -337,6 +392,7 @@ impl Ledger {
                         "row {old:?} is cleared in the sheet, and nobody deleted it in the table"
                     ));
                 }
+                self.is_new_from_here(old);
                 old.clone()
             }
             _ => {
@@ -421,4 +477,38 @@ impl Ledger {
             self.fallen.insert(key, edits);
         }
     }
+}
+
+/// An image's cell of a mapped column.
+fn shown(sides: Sides, column: usize, cells: &[Cell]) -> Cell {
+    let at = sides.tab.position(column);
+    let cell = at.and_then(|at| cells.get(at));
+    cell.cloned().unwrap_or(Cell::Empty)
+}
+
+/// Whether an image shows that a cell held this right before a batch wrote into it.
+fn is_back(sides: Sides, column: usize, cell: &Cell) -> bool {
+    let mut images = sides.tab.images.iter();
+    images.any(|image| shown(sides, column, &image.before) == *cell)
+}
+
+/// Whether a cell gets again what a batch of ours went over.
+fn undoes(sides: Sides, column: usize, old: &Cell, new: &Cell) -> bool {
+    let mut images = sides.tab.images.iter();
+    images.any(|image| {
+        shown(sides, column, &image.before) == *new && shown(sides, column, &image.after) == *old
+    })
+}
+
+/// Whether an image shows that such a row was deleted by a batch of ours.
+fn went(sides: Sides, row: &[Cell]) -> bool {
+    let mut images = sides
+        .tab
+        .images
+        .iter()
+        .filter(|image| image.after.is_empty());
+    images.any(|image| {
+        let mut cells = row.iter().enumerate();
+        cells.all(|(column, cell)| shown(sides, column, &image.before) == *cell)
+    })
 }

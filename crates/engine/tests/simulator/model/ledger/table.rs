@@ -218,8 +218,12 @@ impl Ledger {
                     continue;
                 }
                 let base = self.base_of(sides, key);
-                let agreed = base.is_some_and(|base| base.database.get(column) == Some(after));
-                let agreed = agreed || self.shown_lately(key, column, after);
+                let mut had = self.had[&row.identity].iter();
+                let holds = |key: &Key| {
+                    let base = self.base_of(sides, key);
+                    base.is_some_and(|base| base.database.get(column) == Some(after))
+                };
+                let agreed = had.any(holds) || self.shown_lately(key, column, after);
                 match agreed || (base.is_none() && after.is_none()) {
                     true => drop(self.table_edits.remove(&place)),
                     false => drop(self.table_edits.insert(place, after.clone())),
