@@ -6,6 +6,7 @@ use super::io::Stop;
 use super::memory::NOWHERE;
 use super::run::Cycle;
 use crate::effect::{Class, Note, Place, Problem, SheetEffect};
+use crate::mapping::Direction;
 
 /// One note in the sheet, at its place by row and column.
 struct Due {
@@ -16,6 +17,26 @@ struct Due {
 }
 
 impl Cycle {
+    /// Notes may have been switched off while some stood: those on the problems that are stored go. Whose they are is looked at
+    /// before any is taken away.
+    pub(super) fn take_notes_off(&mut self) {
+        if self.mapping.notes_on_problems {
+            return;
+        }
+        let keyed = self.memory.problems.iter().flat_map(|(key, problems)| {
+            problems.iter().map(|problem| Place {
+                key: Some(key.clone()),
+                sheet_row: None,
+                column: problem.column,
+            })
+        });
+        let keyless = self.memory.keyless.iter().cloned();
+        let off: Vec<Place> = keyed.chain(keyless).collect();
+        self.memory
+            .notes
+            .extend(off.into_iter().map(|place| (place, None)));
+    }
+
     pub(super) fn note_problem(&mut self, problem: &Problem) {
         if self.mapping.notes_on_problems {
             self.memory
@@ -32,6 +53,9 @@ impl Cycle {
 
     /// At the end of a cycle: the notes that have to change.
     pub(super) async fn annotate(&mut self) {
+        if self.mapping.direction == Direction::FromSheet {
+            self.memory.notes.clear();
+        }
         if self.memory.notes.is_empty() || self.start.dry_run {
             return;
         }

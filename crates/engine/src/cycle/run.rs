@@ -213,6 +213,7 @@ impl Cycle {
             DatabaseOutcome::Index(index) => self.memory.warm_up(index),
             _ => return Err(mismatch().into()),
         }
+        self.take_notes_off();
         Ok(())
     }
 

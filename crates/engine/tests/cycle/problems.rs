@@ -225,6 +225,41 @@ fn a_bad_cell_gets_a_note_in_a_persons_words_and_loses_it_when_mended() {
 }
 
 #[test]
+fn notes_that_are_switched_off_are_taken_away() {
+    let mut mapping = mapping();
+    mapping.notes_on_problems = true;
+    let mut world = World::agreed(mapping, 5).warm();
+    world.refuse = Some("forbidden");
+    world.tab[2][1] = text("forbidden");
+    world.tab.push(vec![Cell::Empty, text("new"), text("1.50")]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.problems.len(), 2);
+    world.mapping.notes_on_problems = false;
+    world.machine = Machine::new(world.mapping.clone());
+    world.cycle(Scope::Full, &[]);
+    let Some(SheetEffect::Annotate { notes }) = world.log.last() else {
+        panic!("the notes stay: {:?}", world.requests())
+    };
+    let texts: Vec<&Option<String>> = notes.iter().map(|note| &note.text).collect();
+    assert_eq!(texts, [&None, &None]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.requests(), ["read"]);
+}
+
+#[test]
+fn a_mapping_that_only_reads_puts_no_notes() {
+    let mut mapping = mapping();
+    mapping.notes_on_problems = true;
+    mapping.direction = Direction::FromSheet;
+    let mut world = World::agreed(mapping, 3);
+    world.refuse = Some("forbidden");
+    world.tab[2][1] = text("forbidden");
+    let report = world.cycle(Scope::Full, &[]);
+    assert_eq!(report.problems, 1);
+    assert_eq!(world.requests(), ["tidy", "read"]);
+}
+
+#[test]
 fn two_rows_with_one_key_are_a_problem_on_both_and_touch_nothing() {
     let mut world = World::agreed(mapping(), 3).warm();
     let copy = world.tab[1].clone();
