@@ -315,6 +315,27 @@ pub enum Operation {
 
 // ------------------------------------------------------------------------------------------------------------------- sheet
 
+/// The number format that a column is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnFormat {
+    /// 0-based, of the sheet.
+    pub at: u32,
+    /// Of the mapping.
+    pub column: usize,
+    pub kind: Kind,
+    pub give: Give,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Give {
+    /// The column is new in the sheet.
+    First,
+    /// The one that it has is left from another kind, or from another wish of its owner's.
+    Anew,
+    /// The column is a person's: only cells that have none get one.
+    WhereNone,
+}
+
 /// Each is one request to Google (`Read` may be two: values, and properties when they are not known yet).
 #[derive(Clone, Debug, PartialEq)]
 pub enum SheetEffect {
@@ -366,13 +387,12 @@ pub enum SheetEffect {
     },
     /// What the images hold: asked for where a batch arrived whose answer nobody saw.
     Images,
-    /// Make the header: the tab grows to hold it, the cells are written, and the columns in `kinds` get the number format of
-    /// their kind below the header row (0-based). A kind without a format of its own takes away that of a column whose header
-    /// is not written: it is left from another kind.
+    /// Make the header: the tab grows to hold it, the cells are written, and the columns in `formats` get their number format
+    /// below the header row (0-based).
     WriteHeader {
         row: u32,
         cells: Vec<(u32, String)>,
-        kinds: Vec<(u32, Kind)>,
+        formats: Vec<ColumnFormat>,
         stamp: Stamp,
     },
     /// Put tags on columns and read the header row back, atomically. A tag goes with its column wherever people move it, and

@@ -66,6 +66,20 @@ pub struct RowData {
 pub struct CellData {
     pub effective_value: Option<ExtendedValue>,
     pub note: String,
+    pub user_entered_format: CellFormat,
+}
+
+impl CellData {
+    /// Somebody gave it one; what a cell shows by itself has none.
+    pub fn has_number_format(&self) -> bool {
+        self.user_entered_format.number_format.is_some()
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CellFormat {
+    pub number_format: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]

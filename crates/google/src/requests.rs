@@ -251,7 +251,7 @@ pub struct CellFormat {
 pub struct NumberFormat {
     #[serde(rename = "type")]
     pub kind: &'static str,
-    pub pattern: &'static str,
+    pub pattern: String,
 }
 
 #[derive(Clone, Debug, serde::Serialize)]

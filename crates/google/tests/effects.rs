@@ -4,7 +4,7 @@ mod support {
     pub mod world;
 }
 
-use engine::effect::{Class, ColumnTag, Note, SheetEffect, SheetOutcome};
+use engine::effect::{Class, ColumnFormat, ColumnTag, Give, Note, SheetEffect, SheetOutcome};
 use engine::mapping;
 use engine::value::Cell;
 use google::governor::{self, Exhausted, Need};
@@ -177,10 +177,10 @@ fn a_header_makes_room_and_formats_its_columns() {
     let effect = SheetEffect::WriteHeader {
         row: 0,
         cells: vec![(0, "id".into()), (1, "=name".into()), (4, "when".into())],
-        kinds: vec![
-            (0, mapping::Kind::Text),
-            (1, mapping::Kind::Integer),
-            (4, mapping::Kind::Timestamp),
+        formats: vec![
+            format(0, mapping::Kind::Text, Give::First),
+            format(1, mapping::Kind::Integer, Give::First),
+            format(4, mapping::Kind::Timestamp, Give::First),
         ],
         stamp: stamped(100),
     };
@@ -212,6 +212,52 @@ fn a_header_makes_room_and_formats_its_columns() {
     assert_eq!(look["formatted"][1][4], json!("2025-12-09 12:00:00"));
 }
 
+fn format(at: u32, kind: mapping::Kind, give: Give) -> ColumnFormat {
+    ColumnFormat {
+        at,
+        column: at as usize,
+        kind,
+        give,
+    }
+}
+
+fn formatting(formats: Vec<ColumnFormat>, stamp: i32) -> SheetEffect {
+    SheetEffect::WriteHeader {
+        row: 0,
+        cells: Vec::new(),
+        formats,
+        stamp: stamped(stamp),
+    }
+}
+
+#[test]
+fn a_column_of_dates_is_formatted_where_nobody_has_done_so() {
+    let serials = json!([["id", "made"], ["a", 45000], ["b", 45001], ["c", 45002]]);
+    let mut world = World::with(serials, 6, 3, false);
+    let theirs =
+        json!({"userEnteredFormat": {"numberFormat": {"type": "DATE", "pattern": "dd.mm.yy"}}});
+    let by_menu = json!([{"repeatCell": {
+        "range": {"sheetId": world.target.sheet_id, "startRowIndex": 2, "endRowIndex": 3, "startColumnIndex": 1, "endColumnIndex": 2},
+        "cell": theirs, "fields": "userEnteredFormat.numberFormat"}}]);
+    world.person(json!({"batch": by_menu}));
+    let shown = |world: &World| -> Vec<serde_json::Value> {
+        (1..4)
+            .map(|row| world.look()["formatted"][row][1].clone())
+            .collect()
+    };
+    let dates = vec![format(1, mapping::Kind::Date, Give::WhereNone)];
+    world.perform(&formatting(dates.clone(), 200)).unwrap();
+    assert_eq!(shown(&world), ["2023-03-15", "16.03.23", "2023-03-17"]);
+    let before = sent_by_this_thread().writes;
+    world.perform(&formatting(dates, 201)).unwrap();
+    assert_eq!(sent_by_this_thread().writes, before, "nothing to do");
+    // What the owner wishes counts for the whole column.
+    world.target.number_formats.insert(1, "d.m.yyyy".into());
+    let anew = vec![format(1, mapping::Kind::Date, Give::Anew)];
+    world.perform(&formatting(anew, 202)).unwrap();
+    assert_eq!(shown(&world), ["15.3.2023", "16.3.2023", "17.3.2023"]);
+}
+
 #[test]
 fn an_effect_takes_the_requests_it_says() {
     for unmatched in ["ok", "400"] {
@@ -234,7 +280,7 @@ fn an_effect_takes_the_requests_it_says() {
             SheetEffect::WriteHeader {
                 row: 0,
                 cells: vec![(7, "h".into())],
-                kinds: vec![],
+                formats: vec![format(1, mapping::Kind::Date, Give::WhereNone)],
                 stamp: stamped(102),
             },
             SheetEffect::Claim {

@@ -3,7 +3,7 @@
 #[path = "support/world.rs"]
 mod support;
 
-use engine::effect::{Class, Failure, SheetEffect, SheetOutcome};
+use engine::effect::{Class, ColumnFormat, Failure, Give, SheetEffect, SheetOutcome};
 use engine::mapping::Kind;
 use engine::value::Cell;
 use google::sheet::{MOST_CELLS, MOST_COLUMNS};
@@ -46,7 +46,12 @@ fn header_at(column: u32) -> SheetEffect {
     SheetEffect::WriteHeader {
         row: 0,
         cells: vec![(column, "name".into())],
-        kinds: vec![(column, Kind::Text)],
+        formats: vec![ColumnFormat {
+            at: column,
+            column: 0,
+            kind: Kind::Text,
+            give: Give::First,
+        }],
         stamp: stamped(900),
     }
 }

@@ -140,6 +140,7 @@ impl Runner {
             sheet_id: tab.sheet_id,
             header_row: mapping.engine.header_row,
             checkbox_columns: Vec::new(),
+            number_formats: Default::default(),
         };
         let zone: Tz = overview.time_zone.parse().unwrap_or(chrono_tz::UTC);
         if opened.machine.mapping().time_zone != zone {

@@ -9,9 +9,10 @@ use super::memory::{NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::snapshot::{Sighting, Trust, parse};
 use crate::effect::{
-    BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, SheetEffect, SheetOutcome, Snapshot,
+    BaseWrite, ColumnFormat, Commit, DatabaseEffect, DatabaseOutcome, Give, SheetEffect,
+    SheetOutcome, Snapshot,
 };
-use crate::mapping::{Column, Direction, Kind, Mapping, Side};
+use crate::mapping::{Direction, Kind, Mapping, Side};
 use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
 
 impl Cycle {
@@ -181,7 +182,7 @@ impl Cycle {
     }
 
     async fn read(&mut self) -> Result<(Snapshot, Layout), Stop> {
-        let (mut written, mut tags) = (false, None);
+        let (mut written, mut tags) = (Vec::new(), None);
         let mut least = self.expected_rows();
         loop {
             let snapshot = match self.io.sheet(SheetEffect::Read).await? {
@@ -204,7 +205,7 @@ impl Cycle {
                     .rows
                     .values()
                     .all(|known| known.state == State::Unbased)
-                && !written;
+                && written.is_empty();
             let below = snapshot
                 .rows
                 .iter()
@@ -226,7 +227,7 @@ impl Cycle {
             }
             let write = match found {
                 Found::Whole(layout) => {
-                    self.reformat(header_row, &layout).await?;
+                    self.format_columns(header_row, &layout, &written).await?;
                     return Ok((snapshot, layout));
                 }
                 Found::Doubled(column, places) => {
@@ -262,7 +263,7 @@ impl Cycle {
                 return Ok((snapshot, planned_layout(&self.mapping, &header, &write)));
             }
             self.write_header(header_row, &write).await?;
-            written = true;
+            written.extend(write.iter().map(|(_, column)| *column));
         }
     }
 
@@ -273,20 +274,44 @@ impl Cycle {
             .max(self.mapping.header_row.saturating_add(based))
     }
 
-    /// Columns whose kind has changed: their cells get its number format before any value of it.
-    async fn reformat(&mut self, row: u32, layout: &Layout) -> Result<(), Stop> {
-        let due = |(column, at): (&Column, &u32)| column.reformat.then_some((*at, column.kind));
-        let columns = self.mapping.columns.iter().zip(&layout.columns);
-        let kinds: Vec<(u32, Kind)> = columns.filter_map(due).collect();
-        let reads_only = self.mapping.direction == Direction::FromSheet || self.start.dry_run;
-        if kinds.is_empty() || reads_only {
+    /// Columns whose kind has changed get its number format before any value of it; dates in columns that people headed need one
+    /// where there is none, or they show as serial numbers.
+    async fn format_columns(
+        &mut self,
+        row: u32,
+        layout: &Layout,
+        written: &[usize],
+    ) -> Result<(), Stop> {
+        if self.mapping.direction == Direction::FromSheet || self.start.dry_run {
+            return Ok(());
+        }
+        let columns = self.mapping.columns.iter().zip(&layout.columns).enumerate();
+        let formats: Vec<ColumnFormat> = columns
+            .filter_map(|(number, (column, at))| {
+                let found = !column.header_known && !written.contains(&number);
+                let give = match () {
+                    () if column.reformat => Give::Anew,
+                    () if found && is_of_time(column.kind) && self.mapping.pushes(number) => {
+                        Give::WhereNone
+                    }
+                    () => return None,
+                };
+                Some(ColumnFormat {
+                    at: *at,
+                    column: number,
+                    kind: column.kind,
+                    give,
+                })
+            })
+            .collect();
+        if formats.is_empty() {
             return Ok(());
         }
         let stamp = self.stamp();
         let effect = SheetEffect::WriteHeader {
             row,
             cells: Vec::new(),
-            kinds,
+            formats,
             stamp: stamp.clone(),
         };
         self.structural(effect, stamp, &[]).await?;
@@ -306,10 +331,15 @@ impl Cycle {
             .iter()
             .filter_map(|(at_column, column)| Some((at(*at_column), named(*column)?)))
             .collect();
-        let kinds: Vec<(u32, Kind)> = write
+        let formats: Vec<ColumnFormat> = write
             .iter()
             .filter_map(|(at_column, column)| {
-                Some((at(*at_column), mapping.columns.get(*column)?.kind))
+                Some(ColumnFormat {
+                    at: at(*at_column),
+                    column: *column,
+                    kind: mapping.columns.get(*column)?.kind,
+                    give: Give::First,
+                })
             })
             .collect();
         let stamp = self.stamp();
@@ -317,7 +347,7 @@ impl Cycle {
             SheetEffect::WriteHeader {
                 row,
                 cells,
-                kinds,
+                formats,
                 stamp: stamp.clone(),
             },
             stamp,
@@ -341,6 +371,14 @@ fn planned_layout(mapping: &Mapping, header: &[Cell], write: &[(usize, usize)]) 
         }
     }
     layout
+}
+
+/// Travels as a serial number.
+fn is_of_time(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz
+    )
 }
 
 fn is_blank(raw: &str) -> bool {

@@ -121,12 +121,63 @@ fn a_column_of_another_kind_gets_its_format_and_its_values_their_form() {
     }
     world.cycle(Scope::Everything, &[]);
     let format = world.log.iter().find_map(|effect| match effect {
-        SheetEffect::WriteHeader { cells, kinds, .. } => Some((cells.len(), kinds.clone())),
+        SheetEffect::WriteHeader { cells, formats, .. } => Some((cells.len(), formats.clone())),
         _ => None,
     });
-    assert_eq!(format, Some((0, vec![(2, Kind::Numeric)])));
+    let expected = ColumnFormat {
+        at: 2,
+        column: 2,
+        kind: Kind::Numeric,
+        give: Give::Anew,
+    };
+    assert_eq!(format, Some((0, vec![expected])));
     assert_eq!(world.tab[2][2], Cell::Number(1.5));
     world.machine.headers_are_known();
     world.cycle(Scope::Full, &[]);
     assert_eq!(world.requests(), ["read"]);
+}
+
+#[test]
+fn dates_under_a_header_that_a_person_typed_get_a_format_where_there_is_none() {
+    let mut mapping = mapping();
+    for column in &mut mapping.columns {
+        column.header_known = false;
+    }
+    mapping.columns[2].kind = Kind::Date;
+    let mut world = World::agreed(mapping.clone(), 0);
+    world.cycle(Scope::Everything, &[]);
+    let formats: Vec<ColumnFormat> = world
+        .log
+        .iter()
+        .filter_map(|effect| match effect {
+            SheetEffect::WriteHeader { cells, formats, .. } => {
+                assert!(cells.is_empty(), "the headers are there");
+                Some(formats.clone())
+            }
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let expected = ColumnFormat {
+        at: 2,
+        column: 2,
+        kind: Kind::Date,
+        give: Give::WhereNone,
+    };
+    assert_eq!(formats, [expected]);
+    world.machine.headers_are_known();
+    world.cycle(Scope::Full, &[]);
+    assert!(!world.requests().contains(&"header"));
+
+    // One that the sheet fills, or that fills the table only, is formatted by whoever fills it.
+    for one_way in [true, false] {
+        let mut mapping = mapping.clone();
+        match one_way {
+            true => mapping.direction = Direction::FromSheet,
+            false => mapping.columns[2].direction = Direction::FromSheet,
+        }
+        let mut world = World::agreed(mapping, 0);
+        world.cycle(Scope::Everything, &[]);
+        assert!(!world.requests().contains(&"header"));
+    }
 }

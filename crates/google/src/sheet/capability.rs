@@ -1,5 +1,7 @@
 //! What is known of the service's behaviour where the documentation says nothing ([UNVERIFIED] in our facts).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Found out by [`super::Session::probe`]; what writes show otherwise corrects it. Store it; give it back with
@@ -34,6 +36,31 @@ pub enum Answered {
     Unknown,
     Yes,
     No,
+}
+
+/// What was seen, for whoever looks after it.
+impl fmt::Display for Capabilities {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let missing = match self.missing_metadata {
+            Missing::Unknown => "unknown",
+            Missing::Ignored => "ignored",
+            Missing::Refused => "refused, so it is looked up first",
+        };
+        let cells = match self.cells_in_answer {
+            Answered::Unknown => "unknown",
+            Answered::Yes => "yes",
+            Answered::No => "no, so they are read afterwards",
+        };
+        let checks = match self.anchor_checks {
+            Answered::Unknown => "unknown",
+            Answered::Yes => "yes",
+            Answered::No => "no, so what a write went over is told by its images only",
+        };
+        write!(
+            formatter,
+            "deleting metadata that is not there: {missing}; cells in the answer of a batch: {cells}; a batch can depend on an anchor's place: {checks}"
+        )
+    }
 }
 
 impl super::Session {

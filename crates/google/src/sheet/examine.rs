@@ -138,6 +138,7 @@ impl Session {
             sheet_id,
             header_row: patient.header_row,
             checkbox_columns: Vec::new(),
+            number_formats: Default::default(),
         };
         let first = patient.header_row.saturating_sub(1);
         let read = self.read_span(&target, first, patient.header_row);

@@ -1,6 +1,8 @@
 //! The header of a new mapping, and the number formats of its columns.
 
-use engine::effect::{SheetOutcome, Stamp};
+use std::ops::Range;
+
+use engine::effect::{ColumnFormat, Give, SheetOutcome, Stamp};
 use engine::mapping::Kind;
 use engine::value::Cell;
 
@@ -8,8 +10,11 @@ use super::room::Growth;
 use super::structure::{Batch, Sent};
 use super::write::cell_blocks;
 use super::{Session, Tab, Target};
-use crate::error::Error;
-use crate::requests::{CellData, CellFormat, Dimension, GridRange, NumberFormat, Request};
+use crate::answers;
+use crate::error::{Error, Purpose};
+use crate::requests::{
+    CellData, CellFormat, DataFilter, Dimension, GridRange, NumberFormat, Request, Search,
+};
 
 impl Session {
     pub(super) fn write_header(
@@ -17,14 +22,14 @@ impl Session {
         target: &Target,
         row: u32,
         written: &[(u32, String)],
-        kinds: &[(u32, Kind)],
+        formats: &[ColumnFormat],
         stamp: &Stamp,
     ) -> Result<SheetOutcome, Error> {
         let tab = self.fresh_tab(target)?;
         let columns = written
             .iter()
             .map(|(column, _)| *column)
-            .chain(kinds.iter().map(|(column, _)| *column));
+            .chain(formats.iter().map(|format| format.at));
         let last = columns.max().unwrap_or(0);
         let growth = Growth {
             rows: (row + 2).saturating_sub(tab.rows),
@@ -37,12 +42,25 @@ impl Session {
             .map(|(column, text)| (*column, Cell::Text(text.into())))
             .collect();
         body.extend(cell_blocks(target.sheet_id, &[(row, &cells)]));
-        let headed = |column: &u32| written.iter().any(|(written, _)| written == column);
-        for (column, kind) in kinds {
-            let format = number_format(*kind);
-            if format.is_some() || !headed(column) {
-                body.push(formatted(target.sheet_id, row + 1, *column, format));
+        for column in formats {
+            let format = number_format(target, column);
+            match (column.give, &format) {
+                // It has none yet.
+                (Give::First | Give::WhereNone, None) => {}
+                (Give::First | Give::Anew, _) => {
+                    body.push(formatted(target, column.at, row + 1..u32::MAX, format));
+                }
+                (Give::WhereNone, Some(_)) => {
+                    let free = self.unformatted(target, row + 1..tab.rows, column.at)?;
+                    let parts = free
+                        .into_iter()
+                        .map(|rows| formatted(target, column.at, rows, format.clone()));
+                    body.extend(parts);
+                }
             }
+        }
+        if body.is_empty() {
+            return Ok(SheetOutcome::Done);
         }
         match self.send(
             target,
@@ -56,6 +74,60 @@ impl Session {
             Sent::Stamped => self.stamped_outcome(target, stamp),
             Sent::Refused { error, .. } => Err(self.for_want_of_room(target, growth, error)),
         }
+    }
+}
+
+/// A column that is formatted in more pieces than this is somebody's work; only what lies below it is given a format.
+const MOST_PIECES: usize = 100;
+
+impl Session {
+    /// Where a column has no number format in these rows, the last of the tab, and below them.
+    fn unformatted(
+        &self,
+        target: &Target,
+        rows: Range<u32>,
+        column: u32,
+    ) -> Result<Vec<Range<u32>>, Error> {
+        if rows.is_empty() {
+            return Ok(between(&rows, &[]));
+        }
+        let place = DataFilter::GridRange(GridRange {
+            sheet_id: target.sheet_id,
+            start_row_index: Some(rows.start),
+            start_column_index: Some(column),
+            end_column_index: Some(column + 1),
+            ..GridRange::default()
+        });
+        let spreadsheet: answers::Spreadsheet = self.client.post(
+            Purpose::Read,
+            &target.spreadsheet_id,
+            ":getByDataFilter",
+            "sheets(properties(sheetId),data(startRow,rowData(values(userEnteredFormat(numberFormat(type))))))",
+            &Search(vec![place]),
+        )?;
+        let mut taken = Vec::new();
+        let ours = |sheet: &answers::Sheet| sheet.properties.sheet_id == target.sheet_id;
+        for block in spreadsheet
+            .sheets
+            .into_iter()
+            .filter(ours)
+            .flat_map(|sheet| sheet.data)
+        {
+            for (row, data) in (block.start_row..).zip(block.row_data) {
+                if data
+                    .values
+                    .first()
+                    .is_some_and(answers::CellData::has_number_format)
+                {
+                    taken.push(row);
+                }
+            }
+        }
+        let mut free = between(&rows, &taken);
+        if free.len() > MOST_PIECES {
+            free.retain(|piece| piece.end == u32::MAX);
+        }
+        Ok(free)
     }
 }
 
@@ -75,30 +147,38 @@ fn grown(tab: &Tab, growth: Growth) -> Vec<Request> {
 }
 
 /// Text columns are shown as they are typed, so that a person's 007 stays 007; dates need a format, or their serial number shows.
-fn number_format(kind: Kind) -> Option<NumberFormat> {
-    let (kind, pattern) = match kind {
-        Kind::Text => ("TEXT", "@"),
-        Kind::Date => ("DATE", "yyyy-mm-dd"),
-        Kind::Time => ("TIME", "hh:mm:ss"),
-        Kind::Timestamp | Kind::TimestampTz => ("DATE_TIME", "yyyy-mm-dd hh:mm:ss"),
-        Kind::Boolean | Kind::Integer | Kind::Float4 | Kind::Float8 | Kind::Numeric => return None,
+fn number_format(target: &Target, column: &ColumnFormat) -> Option<NumberFormat> {
+    let wished = target.number_formats.get(&column.column);
+    let (kind, usual) = match column.kind {
+        Kind::Text => ("TEXT", Some("@")),
+        Kind::Date => ("DATE", Some("yyyy-mm-dd")),
+        Kind::Time => ("TIME", Some("hh:mm:ss")),
+        Kind::Timestamp | Kind::TimestampTz => ("DATE_TIME", Some("yyyy-mm-dd hh:mm:ss")),
+        Kind::Boolean | Kind::Integer | Kind::Float4 | Kind::Float8 | Kind::Numeric => {
+            ("NUMBER", None)
+        }
     };
-    Some(NumberFormat { kind, pattern })
+    let pattern = wished.map(String::as_str).or(usual)?;
+    Some(NumberFormat {
+        kind,
+        pattern: pattern.to_owned(),
+    })
 }
 
+/// `u32::MAX`: to the end of the tab.
 fn formatted(
-    sheet_id: i32,
-    first_row: u32,
+    target: &Target,
     column: u32,
+    rows: Range<u32>,
     number_format: Option<NumberFormat>,
 ) -> Request {
     Request::RepeatCell {
         range: GridRange {
-            sheet_id,
-            start_row_index: Some(first_row),
+            sheet_id: target.sheet_id,
+            start_row_index: Some(rows.start),
             start_column_index: Some(column),
             end_column_index: Some(column + 1),
-            end_row_index: None,
+            end_row_index: (rows.end != u32::MAX).then_some(rows.end),
         },
         cell: CellData {
             user_entered_format: Some(CellFormat { number_format }),
@@ -106,4 +186,20 @@ fn formatted(
         },
         fields: "userEnteredFormat.numberFormat",
     }
+}
+
+/// The stretches between those in `taken`; the last one reaches to the end of the tab, which may be about to get its first row there.
+fn between(rows: &Range<u32>, taken: &[u32]) -> Vec<Range<u32>> {
+    let mut from = rows.start;
+    let mut free = Vec::new();
+    for row in taken {
+        if *row > from {
+            free.push(from..*row);
+        }
+        from = row.saturating_add(1);
+    }
+    if from < rows.end || taken.is_empty() {
+        free.push(from..u32::MAX);
+    }
+    free
 }

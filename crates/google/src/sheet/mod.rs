@@ -26,7 +26,7 @@ mod tag;
 mod tidy;
 mod write;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine::effect::{Failure, SheetEffect, SheetOutcome};
@@ -60,6 +60,8 @@ pub struct Target {
     /// Columns whose cells get a checkbox in rows that we insert. Blank rows get none: Google counts a row with a checkbox as
     /// used (n8n#9950).
     pub checkbox_columns: Vec<u32>,
+    /// Patterns that the owner wishes instead of the usual ones, by the mapping's columns.
+    pub number_formats: BTreeMap<usize, String>,
 }
 
 /// A spreadsheet as [`Session::open`] sees it.
@@ -182,11 +184,11 @@ impl Session {
             SheetEffect::WriteHeader {
                 row,
                 cells,
-                kinds,
+                formats,
                 stamp,
             } => (
                 Purpose::Write,
-                self.write_header(target, *row, cells, kinds, stamp),
+                self.write_header(target, *row, cells, formats, stamp),
             ),
             SheetEffect::TagColumns { header, tags } => {
                 (Purpose::Write, self.tag_columns(target, *header, tags))

@@ -1,6 +1,6 @@
 //! What an effect takes of the quota.
 
-use engine::effect::SheetEffect;
+use engine::effect::{Give, SheetEffect};
 
 use super::images::images_id;
 use super::{Missing, Session, Target};
@@ -32,7 +32,11 @@ impl Session {
             SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } | SheetEffect::Images => {
                 Need::READ
             }
-            SheetEffect::WriteHeader { .. } => batches(1, 1),
+            SheetEffect::WriteHeader { formats, .. } => {
+                let looked_at = formats.iter().filter(|one| one.give == Give::WhereNone);
+                let reads = u32::try_from(looked_at.count()).unwrap_or(u32::MAX);
+                batches(reads.saturating_add(1), 1)
+            }
             SheetEffect::Annotate { .. } => batches(3 + unseen, 2),
             SheetEffect::Claim { .. } => batches(0, 1),
             SheetEffect::TidyAll => Need {

@@ -56,6 +56,7 @@ impl Session {
             sheet_id: tab.sheet_id,
             header_row: 1,
             checkbox_columns: Vec::new(),
+            number_formats: Default::default(),
         };
         let found = self.try_all(&target);
         // Also after a failure: nothing of ours is to be left behind.
