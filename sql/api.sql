@@ -146,7 +146,7 @@ BEGIN
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
     END LOOP;
     -- Checks that run as whoever edits a mapping, and what the views read.
-    GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure), sheet_sync._live() TO PUBLIC;
+    GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure, text), sheet_sync._qualified(regprocedure), sheet_sync._live() TO PUBLIC;
     -- Postgres wants this of whoever attaches a partition to a registered table; the functions check where they are called.
     GRANT EXECUTE ON FUNCTION sheet_sync._capture_row(), sheet_sync._capture_truncate() TO PUBLIC;
 END

@@ -25,7 +25,7 @@ CREATE TABLE sheet_sync.mapping (
     spreadsheet_id     text NOT NULL CHECK (spreadsheet_id <> ''),
     sheet_id           bigint,
     sheet_title        text,
-    header_row         integer NOT NULL DEFAULT 1 CHECK (header_row >= 1),
+    header_row         integer NOT NULL DEFAULT 1 CHECK (header_row BETWEEN 1 AND 1000),
     key_columns        text[] NOT NULL,
     all_columns        boolean NOT NULL DEFAULT true,
     direction          text NOT NULL DEFAULT 'both' CHECK (direction IN ('both', 'to_sheet', 'from_sheet')),
@@ -55,6 +55,7 @@ CREATE UNIQUE INDEX mapping_table_spreadsheet ON sheet_sync.mapping (table_name,
 COMMENT ON TABLE sheet_sync.mapping IS 'One table tied to one tab of one spreadsheet. Options may be changed here with UPDATE; use register_table() and unregister_table() to add and remove.';
 COMMENT ON COLUMN sheet_sync.mapping.sheet_id IS 'The tab''s stable id (gid in the browser''s address); null until the worker has opened the spreadsheet.';
 COMMENT ON COLUMN sheet_sync.mapping.sheet_title IS 'The tab''s title: what to look for or make at first, later only shown.';
+COMMENT ON COLUMN sheet_sync.mapping.header_row IS 'The row of the sheet that holds the headers; the data stand below it.';
 COMMENT ON COLUMN sheet_sync.mapping.key_columns IS 'The primary-key or chosen unique columns that name a row on both sides.';
 COMMENT ON COLUMN sheet_sync.mapping.all_columns IS 'True where no columns were named: columns added to the table later join the mapping.';
 COMMENT ON COLUMN sheet_sync.mapping.conflict_function IS 'Name and argument types; text, because pg_upgrade refuses tables with regprocedure.';
@@ -86,7 +87,8 @@ COMMENT ON TABLE sheet_sync.mapping_column IS 'The mapped columns of each mappin
 COMMENT ON COLUMN sheet_sync.mapping_column.direction IS 'from_sheet: a formula column, pulled and never overwritten. to_sheet: shown in the sheet, edits there are put back.';
 COMMENT ON COLUMN sheet_sync.mapping_column.conflict_policy IS 'Overrides the mapping''s policy for this column.';
 COMMENT ON COLUMN sheet_sync.mapping_column.header_known IS 'The header was seen in the sheet: from then on the mapping stops where it is missing.';
-COMMENT ON COLUMN sheet_sync.mapping_column.reformat IS 'The kind has changed: the sheet''s cells still have the number format of the one before.';
+COMMENT ON COLUMN sheet_sync.mapping_column.number_format IS 'A pattern as Format > Number in Google Sheets takes it, such as #,##0.00 or dd.mm.yyyy. Null: texts as they are typed, dates and times as Postgres writes them, numbers as the sheet shows them.';
+COMMENT ON COLUMN sheet_sync.mapping_column.reformat IS 'The kind or number_format has changed: the sheet''s cells still have the number format of before.';
 COMMENT ON COLUMN sheet_sync.mapping_column.previous_header IS 'What the header read before a person renamed it in the sheet, at header_changed_at; the column was known by its tag.';
 COMMENT ON COLUMN sheet_sync.mapping_column.kind IS 'How values travel; everything without a form of its own travels as text.';
 
@@ -106,7 +108,7 @@ CREATE TABLE sheet_sync.conflict (
     database_time   timestamptz,
     sheet_time_from timestamptz,
     sheet_time_to   timestamptz,
-    winner          text NOT NULL CHECK (winner IN ('database', 'sheet', 'function', 'pending')),
+    winner          text NOT NULL CHECK (winner IN ('database', 'sheet', 'function', 'value', 'pending', 'superseded')),
     decision        text CHECK (decision IN ('database', 'sheet', 'value')),
     decided_value   text,
     resolved_by     text,
@@ -117,7 +119,8 @@ CREATE TABLE sheet_sync.conflict (
 CREATE INDEX conflict_open ON sheet_sync.conflict (mapping_id, key) WHERE NOT settled;
 COMMENT ON TABLE sheet_sync.conflict IS 'Every conflict: both sides changed the same cell, or one deleted what the other changed. Keeps both values and the base, whoever won.';
 COMMENT ON COLUMN sheet_sync.conflict.column_name IS 'Null where the whole row is in conflict (deleted on one side, changed on the other).';
-COMMENT ON COLUMN sheet_sync.conflict.winner IS 'pending: policy manual, waits for resolve().';
+COMMENT ON COLUMN sheet_sync.conflict.winner IS 'database, sheet: that side. function: what the conflict_function gave. value: what resolve() was given. pending: policy manual, waits for resolve(). superseded: the cell or its row changed before anybody decided; what still differs has a newer line.';
+COMMENT ON COLUMN sheet_sync.conflict.decision IS 'What resolve() was told; the next cycle carries it out, and sets winner and settled.';
 COMMENT ON COLUMN sheet_sync.conflict.sheet_time_from IS 'The sheet''s edit happened between sheet_time_from and sheet_time_to: the two reads between which it appeared.';
 COMMENT ON COLUMN sheet_sync.conflict.settled IS 'True once both sides hold the outcome.';
 
@@ -259,5 +262,5 @@ END
 $$;
 GRANT SELECT ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, conflict_function, tie, on_table_delete, on_sheet_delete, max_delete_percent,
-              max_delete_rows, row_filter, poll_interval, notes_on_problems) ON sheet_sync.mapping TO PUBLIC;
+              max_delete_rows, row_filter, poll_interval, notes_on_problems, header_row) ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, number_format) ON sheet_sync.mapping_column TO PUBLIC;

@@ -88,6 +88,10 @@ BEGIN
         END IF;
         RETURN primary_key;
     END IF;
+    IF cardinality(asked) = 0 OR EXISTS (SELECT FROM unnest(asked) c GROUP BY c HAVING count(*) > 1) THEN
+        RAISE EXCEPTION 'key_columns names % column', CASE cardinality(asked) WHEN 0 THEN 'no' ELSE 'more than once the same' END
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name each column of a unique index once, or leave the argument out for the primary key.';
+    END IF;
     SELECT c INTO unknown FROM unnest(asked) c
     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = table_name AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped)
     LIMIT 1;
@@ -116,6 +120,18 @@ BEGIN
     END IF;
     RETURN asked;
 END
+$$;
+
+-- Whether the table keeps the key unique and never null: only then does a key name one row.
+CREATE FUNCTION sheet_sync._key_holds(target oid, key_columns text[]) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_index i
+        WHERE i.indrelid = target AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND i.indnkeyatts = cardinality(key_columns)
+          AND NOT EXISTS (SELECT FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
+                          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                          WHERE k.ord <= i.indnkeyatts AND (a.attname <> ALL (key_columns) OR NOT a.attnotnull)))
 $$;
 
 -- (Re)make the capture triggers of a mapping, for its columns as they are now. Nothing in them may depend on a column of the table:
@@ -167,19 +183,30 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION sheet_sync._check_conflict_function(conflict_function regprocedure) RETURNS void
+-- A function's name as it is found whatever the search_path.
+CREATE FUNCTION sheet_sync._qualified(function regprocedure) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT function::text
+$$;
+
+-- `name` is what the function is called by, in case there is none.
+CREATE FUNCTION sheet_sync._check_conflict_function(conflict_function regprocedure, name text) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     f pg_proc;
 BEGIN
     SELECT p.* INTO f FROM pg_proc p WHERE p.oid = conflict_function;
-    IF f.prokind <> 'f' OR f.proretset OR f.prorettype <> 'jsonb'::regtype OR oidvectortypes(f.proargtypes) <> 'jsonb, jsonb, jsonb, jsonb' THEN
-        RAISE EXCEPTION 'conflict function % does not have the right signature', conflict_function
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no conflict function %', name
+            USING ERRCODE = 'undefined_function',
+                  HINT = 'Create it, or name another: UPDATE sheet_sync.mapping SET conflict_function = ''my_merge(jsonb, jsonb, jsonb, jsonb)''.';
+    ELSIF f.prokind <> 'f' OR f.proretset OR f.prorettype <> 'jsonb'::regtype OR oidvectortypes(f.proargtypes) <> 'jsonb, jsonb, jsonb, jsonb' THEN
+        RAISE EXCEPTION 'conflict function % does not have the right signature', name
             USING ERRCODE = 'invalid_function_definition',
                   DETAIL = 'It must be (key jsonb, base jsonb, database jsonb, sheet jsonb) returns jsonb.',
-                  HINT = 'Each argument is the row as an object of column names and texts; the result is the merged row.';
+                  HINT = 'Each argument is the row as an object of column names and texts; the result is the merged row, as jsonb too.';
     ELSIF f.provolatile = 'v' THEN
-        RAISE EXCEPTION 'conflict function % is VOLATILE', conflict_function
+        RAISE EXCEPTION 'conflict function % is VOLATILE', name
             USING ERRCODE = 'invalid_function_definition',
                   DETAIL = 'A merge that is repeated after a crash must come to the same result.',
                   HINT = format('ALTER FUNCTION %s STABLE; (or IMMUTABLE)', conflict_function);
@@ -252,7 +279,7 @@ BEGIN
                   HINT = 'Rename one of them, or leave one out with the argument columns.';
     END IF;
     IF conflict_function IS NOT NULL THEN
-        PERFORM sheet_sync._check_conflict_function(conflict_function);
+        PERFORM sheet_sync._check_conflict_function(conflict_function, conflict_function::text);
     END IF;
     IF credential <> 'default' AND NOT EXISTS (SELECT FROM sheet_sync._credential c WHERE c.name = credential) THEN
         RAISE EXCEPTION 'there is no credential "%"', credential
@@ -353,9 +380,12 @@ DECLARE
     one integer;
 BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
-        UPDATE sheet_sync.mapping
-        SET deletes_confirmed = true, state = CASE state WHEN 'failed' THEN 'active' ELSE state END, reason = NULL, hint = NULL, retry_at = NULL
-        WHERE id = one;
+        UPDATE sheet_sync.mapping SET deletes_confirmed = true WHERE id = one;
+        -- A paused mapping stays so, and goes on saying what lets it go on.
+        UPDATE sheet_sync.mapping m
+        SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
+        FROM sheet_sync._cycle c
+        WHERE c.mapping_id = m.id AND m.id = one AND m.state <> 'paused';
     END LOOP;
 END
 $$;
@@ -372,7 +402,14 @@ BEGIN
             USING ERRCODE = 'no_data_found', HINT = 'SELECT * FROM sheet_sync.conflict WHERE winner = ''pending'' lists those that wait.';
     END IF;
     PERFORM sheet_sync._require_owner(caller, (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = line.mapping_id));
-    IF line.winner <> 'pending' OR line.settled THEN
+    IF line.winner = 'superseded' THEN
+        RAISE EXCEPTION 'conflict % is superseded: its cell or row has changed since', conflict_id
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('It was about %s in the table and %s in the sheet.', COALESCE(quote_literal(line.database_value), 'nothing'),
+                                  COALESCE(quote_literal(line.sheet_value #>> '{}'), 'nothing')),
+                  HINT = format('SELECT * FROM sheet_sync.conflict WHERE mapping_id = %s AND key = %L AND winner = ''pending'' shows what waits there now, if anything does.',
+                                line.mapping_id, line.key);
+    ELSIF line.winner <> 'pending' OR line.settled THEN
         RAISE EXCEPTION 'conflict % was decided already', conflict_id
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Winner: %s.', line.winner),
                   HINT = 'Edit the cell on either side to change it now; the line keeps what was there.';
@@ -385,6 +422,11 @@ BEGIN
     ELSIF winner <> 'value' AND value IS NOT NULL THEN
         RAISE EXCEPTION 'a value goes with winner ''value'' only' USING ERRCODE = 'invalid_parameter_value',
             HINT = format('sheet_sync.resolve(%s, ''value'', %L)', conflict_id, value);
+    ELSIF winner = 'value' AND value IS NULL
+          AND EXISTS (SELECT FROM sheet_sync.mapping m JOIN pg_attribute a ON a.attrelid = m.table_name
+                      WHERE m.id = line.mapping_id AND a.attname = line.column_name AND a.attnotnull) THEN
+        RAISE EXCEPTION 'column "%" must not be NULL', line.column_name
+            USING ERRCODE = 'not_null_violation', HINT = format('Give a value: sheet_sync.resolve(%s, ''value'', ''…'')', conflict_id);
     END IF;
     UPDATE sheet_sync.conflict c
     SET decision = winner, decided_value = value, resolved_by = pg_get_userbyid(caller), resolved_at = clock_timestamp()
@@ -416,8 +458,68 @@ BEGIN
 END
 $$;
 
--- Edits of a mapping are checked here, so that a bad one never reaches the worker.
-CREATE FUNCTION sheet_sync._check_mapping() RETURNS trigger
+-- Edits of a mapping are checked here, so that a bad one never reaches the worker. Triggers fire in the order of their names.
+
+-- Values that an option does not have, told with a hint, which a CHECK cannot give.
+CREATE FUNCTION sheet_sync._check_options() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    bad record;
+BEGIN
+    SELECT o.* INTO bad FROM (VALUES
+        ('direction', NEW.direction, '{both,to_sheet,from_sheet}'::text[]),
+        ('conflict_policy', NEW.conflict_policy, '{last_write_wins,database_wins,sheet_wins,manual,conflict_function}'),
+        ('tie', NEW.tie, '{database,sheet}'),
+        ('on_table_delete', NEW.on_table_delete, '{delete_row,clear,keep}'),
+        ('on_sheet_delete', NEW.on_sheet_delete, '{delete,keep}')) o(name, value, choices)
+    WHERE o.value = ANY (o.choices) IS NOT TRUE LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% cannot be %', bad.name, quote_nullable(bad.value)
+            USING ERRCODE = 'invalid_parameter_value', HINT = format('Choose one of: %s.', array_to_string(bad.choices, ', '));
+    END IF;
+    SELECT o.* INTO bad FROM (VALUES
+        ('max_delete_percent', NEW.max_delete_percent::text, NEW.max_delete_percent BETWEEN 0 AND 100, 'Give a share between 0 and 100.'),
+        ('max_delete_rows', NEW.max_delete_rows::text, NEW.max_delete_rows >= 0, 'Give a number of rows, or 0 to let max_delete_percent always count.'),
+        ('header_row', NEW.header_row::text, NEW.header_row BETWEEN 1 AND 1000, 'Give the number of the row as the sheet shows it, 1 to 1000.'),
+        ('poll_interval', NEW.poll_interval::text, COALESCE(NEW.poll_interval >= interval '100 milliseconds', true),
+         'Give at least 100 ms, or NULL for sheet_sync.poll_interval_ms.')) o(name, value, ok, hint)
+    WHERE o.ok IS NOT TRUE LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% cannot be %', bad.name, COALESCE(bad.value, 'NULL') USING ERRCODE = 'invalid_parameter_value', HINT = bad.hint;
+    END IF;
+    IF NEW.conflict_policy = 'conflict_function' AND NEW.conflict_function IS NULL THEN
+        RAISE EXCEPTION 'conflict_policy ''conflict_function'' needs a conflict_function'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Set conflict_function = ''my_merge(jsonb, jsonb, jsonb, jsonb)'' too, or choose another policy.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER check_options BEFORE INSERT OR UPDATE ON sheet_sync.mapping FOR EACH ROW EXECUTE FUNCTION sheet_sync._check_options();
+
+-- What an edit names is looked up as whoever wrote it would look it up, so without a search_path of its own: all else is qualified.
+CREATE FUNCTION sheet_sync._check_names() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    named pg_catalog.text;
+BEGIN
+    IF NEW.conflict_function IS DISTINCT FROM OLD.conflict_function AND NEW.conflict_function IS NOT NULL THEN
+        named := NEW.conflict_function;
+        IF pg_catalog.strpos(named, '(') OPERATOR(pg_catalog.=) 0 THEN
+            named := pg_catalog.concat(named, '(jsonb,jsonb,jsonb,jsonb)');
+        END IF;
+        PERFORM sheet_sync._check_conflict_function(pg_catalog.to_regprocedure(named), named);
+        NEW.conflict_function := sheet_sync._qualified(pg_catalog.to_regprocedure(named));
+    END IF;
+    NEW.row_filter := NULLIF(pg_catalog.btrim(NEW.row_filter), '');
+    IF NEW.row_filter IS DISTINCT FROM OLD.row_filter AND NEW.row_filter IS NOT NULL THEN
+        EXECUTE pg_catalog.format(E'SELECT FROM %s AS t WHERE (%s\n) LIMIT 0', NEW.table_name, NEW.row_filter);
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER check_names BEFORE UPDATE OF conflict_function, row_filter ON sheet_sync.mapping
+    FOR EACH ROW EXECUTE FUNCTION sheet_sync._check_names();
+
+CREATE FUNCTION sheet_sync._edit_mapping() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF NEW.id <> OLD.id OR NEW.table_name <> OLD.table_name OR NEW.spreadsheet_id <> OLD.spreadsheet_id
@@ -425,13 +527,14 @@ BEGIN
         RAISE EXCEPTION 'id, table_name, spreadsheet_id and key_columns of a mapping cannot change'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'End the mapping with sheet_sync.unregister_table() and register it anew.';
     END IF;
-    IF NEW.conflict_function IS DISTINCT FROM OLD.conflict_function AND NEW.conflict_function IS NOT NULL THEN
-        PERFORM sheet_sync._check_conflict_function(NEW.conflict_function::regprocedure);
-        -- Qualified, whatever the search_path of whoever wrote it.
-        NEW.conflict_function := NEW.conflict_function::regprocedure::text;
+    IF NEW.credential <> OLD.credential AND NEW.credential <> 'default' AND NOT EXISTS (SELECT FROM sheet_sync._credential c WHERE c.name = NEW.credential) THEN
+        RAISE EXCEPTION 'there is no credential "%"', NEW.credential
+            USING ERRCODE = 'undefined_object', HINT = format('SELECT sheet_sync.set_credential(%L, pg_read_file(''/path/key.json'')::jsonb);', NEW.credential);
     END IF;
-    IF NEW.row_filter IS DISTINCT FROM OLD.row_filter AND NEW.row_filter IS NOT NULL THEN
-        EXECUTE format('SELECT FROM %s AS t WHERE (%s) LIMIT 0', NEW.table_name, NEW.row_filter);
+    IF NEW.conflict_function IS NULL AND OLD.conflict_function IS NOT NULL
+       AND EXISTS (SELECT FROM sheet_sync.mapping_column c WHERE c.mapping_id = NEW.id AND c.conflict_policy = 'conflict_function') THEN
+        RAISE EXCEPTION 'a column of the mapping has conflict_policy ''conflict_function'' and needs the function'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give the column another policy in sheet_sync.mapping_column first.';
     END IF;
     IF (NEW.direction, NEW.conflict_policy, NEW.conflict_function, NEW.tie, NEW.on_table_delete, NEW.on_sheet_delete, NEW.max_delete_percent,
         NEW.max_delete_rows, NEW.row_filter, NEW.poll_interval, NEW.notes_on_problems, NEW.credential, NEW.run_as, NEW.header_row)
@@ -443,7 +546,42 @@ BEGIN
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER check_mapping BEFORE UPDATE ON sheet_sync.mapping FOR EACH ROW EXECUTE FUNCTION sheet_sync._check_mapping();
+CREATE TRIGGER edit_mapping BEFORE UPDATE ON sheet_sync.mapping FOR EACH ROW EXECUTE FUNCTION sheet_sync._edit_mapping();
+
+CREATE FUNCTION sheet_sync._check_column() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    m sheet_sync.mapping;
+BEGIN
+    IF NEW.direction IN ('both', 'to_sheet', 'from_sheet') IS NOT TRUE THEN
+        RAISE EXCEPTION 'direction cannot be %', quote_nullable(NEW.direction)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose one of: both, to_sheet, from_sheet.';
+    ELSIF NEW.conflict_policy NOT IN ('last_write_wins', 'database_wins', 'sheet_wins', 'manual', 'conflict_function') THEN
+        RAISE EXCEPTION 'conflict_policy cannot be %', quote_literal(NEW.conflict_policy)
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Choose one of: last_write_wins, database_wins, sheet_wins, manual, conflict_function; or NULL for the mapping''s.';
+    END IF;
+    SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = NEW.mapping_id;
+    IF NEW.conflict_policy = 'conflict_function' AND m.conflict_function IS NULL THEN
+        RAISE EXCEPTION 'conflict_policy ''conflict_function'' needs a conflict_function'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('First: UPDATE sheet_sync.mapping SET conflict_function = ''my_merge(jsonb, jsonb, jsonb, jsonb)'' WHERE id = %s;', NEW.mapping_id);
+    ELSIF NEW.direction <> OLD.direction AND NEW.direction = 'from_sheet'
+          AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.table_name AND a.attnum = NEW.attnum AND a.attgenerated <> '') THEN
+        RAISE EXCEPTION 'column "%" is generated by the table and takes nothing from the sheet', NEW.column_name
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave its direction as it is, to_sheet.';
+    END IF;
+    NEW.number_format := NULLIF(btrim(NEW.number_format), '');
+    IF length(NEW.number_format) > 200 THEN
+        RAISE EXCEPTION 'number_format is longer than 200 characters'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a pattern such as #,##0.00 or dd.mm.yy.';
+    END IF;
+    NEW.reformat := NEW.reformat OR NEW.number_format IS DISTINCT FROM OLD.number_format;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER check_column BEFORE UPDATE OF direction, conflict_policy, number_format ON sheet_sync.mapping_column
+    FOR EACH ROW EXECUTE FUNCTION sheet_sync._check_column();
 
 -- Other rows belong in the sheet, or other changes are owed, than those that anybody has noted: the whole table is compared.
 CREATE FUNCTION sheet_sync._look_at_everything() RETURNS trigger

@@ -84,7 +84,7 @@ mod tests {
             // What the views, the checks of an edit and new partitions need of whoever uses them.
             assert_eq!(
                 functions,
-                "_capture_row, _capture_truncate, _check_conflict_function, _live"
+                "_capture_row, _capture_truncate, _check_conflict_function, _live, _qualified"
             );
         });
     }
@@ -269,6 +269,69 @@ mod tests {
             assert_eq!(
                 text(client, "SELECT conflict_policy FROM sheet_sync.mapping"),
                 "conflict_function"
+            );
+        });
+    }
+
+    #[pg_test]
+    fn an_edit_names_a_function_as_its_writer_finds_it() {
+        Spi::connect_mut(|client| {
+            run(
+                client,
+                "CREATE TABLE merged (id int PRIMARY KEY);
+                 CREATE SCHEMA team; SET LOCAL search_path = team, public;
+                 CREATE FUNCTION team.\"Ours\"(jsonb, jsonb, jsonb, jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS 'SELECT $3'",
+            );
+            register(client, "merged", "");
+            for name in ["\"Ours\"(jsonb,jsonb,jsonb,jsonb)", "\"Ours\""] {
+                run(
+                    client,
+                    &format!(
+                        "UPDATE sheet_sync.mapping SET conflict_function = '{name}', conflict_policy = 'conflict_function', row_filter = ' id > 3 -- large'"
+                    ),
+                );
+                assert_eq!(
+                    text(client, "SELECT conflict_function FROM sheet_sync.mapping"),
+                    "team.\"Ours\"(jsonb,jsonb,jsonb,jsonb)"
+                );
+                run(
+                    client,
+                    "UPDATE sheet_sync.mapping SET conflict_policy = 'manual', conflict_function = NULL, row_filter = ''",
+                );
+            }
+            assert_eq!(
+                text(client, "SELECT row_filter FROM sheet_sync.mapping"),
+                "NULL"
+            );
+            // One that a column still needs stays.
+            run(
+                client,
+                "UPDATE sheet_sync.mapping SET conflict_function = '\"Ours\"'; UPDATE sheet_sync.mapping_column SET conflict_policy = 'conflict_function'",
+            );
+            let (state, hint) = refusal(
+                client,
+                "UPDATE sheet_sync.mapping SET conflict_function = NULL",
+            );
+            assert_eq!(state, "55000");
+            assert!(hint.contains("mapping_column"), "{hint}");
+        });
+    }
+
+    #[pg_test]
+    fn confirming_does_not_resume() {
+        Spi::connect_mut(|client| {
+            run(client, "CREATE TABLE resting (id int PRIMARY KEY)");
+            register(client, "resting", "");
+            run(
+                client,
+                "SELECT sheet_sync.pause('resting'); SELECT sheet_sync.confirm_deletes('resting')",
+            );
+            assert_eq!(
+                text(
+                    client,
+                    "SELECT concat_ws(' ', state, reason, hint IS NOT NULL) FROM sheet_sync.mapping"
+                ),
+                "paused paused t"
             );
         });
     }
@@ -488,13 +551,40 @@ mod tests {
             run(client, "CREATE TABLE edited (id int PRIMARY KEY)");
             register(client, "edited", "");
             for (edit, expected) in [
-                ("direction = 'up'", "23514"),
+                ("direction = 'up'", "22023"),
+                ("tie = NULL", "22023"),
+                ("on_sheet_delete = ''", "22023"),
                 ("row_filter = 'nothing'", "42703"),
                 ("spreadsheet_id = 'x'", "55000"),
-                ("poll_interval = '1 ms'", "23514"),
+                ("poll_interval = '1 ms'", "22023"),
+                ("max_delete_percent = 'NaN'", "22023"),
+                ("max_delete_rows = -1", "22023"),
+                ("header_row = 0", "22023"),
+                ("header_row = 1000000", "22023"),
+                ("conflict_policy = 'conflict_function'", "22023"),
+                (
+                    "conflict_function = 'nobody(jsonb,jsonb,jsonb,jsonb)'",
+                    "42883",
+                ),
+                ("conflict_function = 'nobody'", "42883"),
+                ("conflict_function = 'jsonb_typeof(jsonb)'", "42P13"),
             ] {
-                let (state, _) = refusal(client, &format!("UPDATE sheet_sync.mapping SET {edit}"));
+                let (state, hint) =
+                    refusal(client, &format!("UPDATE sheet_sync.mapping SET {edit}"));
                 assert_eq!(state, expected, "{edit}");
+                assert!(!hint.is_empty() || state == "42703", "{edit} has no hint");
+            }
+            for edit in [
+                "direction = 'up'",
+                "conflict_policy = 'whoever'",
+                "conflict_policy = 'conflict_function'",
+            ] {
+                let (state, hint) = refusal(
+                    client,
+                    &format!("UPDATE sheet_sync.mapping_column SET {edit}"),
+                );
+                assert_eq!(state, "22023", "{edit}");
+                assert!(!hint.is_empty(), "{edit} has no hint");
             }
             run(
                 client,

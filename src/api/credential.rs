@@ -7,6 +7,14 @@ use super::{as_owner, required};
 
 #[pg_extern(sql = false)]
 fn set_credential(name: Option<String>, key: Option<JsonB>) {
+    let name = required(name, "name");
+    if name.trim().is_empty() {
+        refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "a credential needs a name",
+            "Name it 'default' to have it used where no other is named.",
+        );
+    }
     let key = required(key, "key");
     let parsed = match ServiceAccountKey::from_value(&key.0) {
         Ok(parsed) => parsed,
@@ -18,11 +26,7 @@ fn set_credential(name: Option<String>, key: Option<JsonB>) {
     };
     as_owner(
         "SELECT sheet_sync._set_credential($2, $3, $4) FROM (SELECT $1::pg_catalog.oid) caller",
-        vec![
-            required(name, "name").into(),
-            key.into(),
-            parsed.client_email.clone().into(),
-        ],
+        vec![name.into(), key.into(), parsed.client_email.clone().into()],
     );
 }
 

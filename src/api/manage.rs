@@ -2,6 +2,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::{as_owner, required, table};
+use crate::postgres::fields::Fields;
+use crate::postgres::types::ColumnType;
 
 fn run(function: &str, table_name: Option<pg_sys::Oid>) {
     as_owner(
@@ -37,8 +39,30 @@ fn resolve(conflict_id: Option<i64>, winner: Option<String>, value: Option<Strin
         vec![
             required(conflict_id, "conflict_id").into(),
             required(winner, "winner").into(),
-            value.into(),
+            value.clone().into(),
         ],
     );
+    if let (Some(id), Some(value)) = (conflict_id, value) {
+        check_value(id, &value);
+    }
     super::wake::wake_at_commit();
+}
+
+/// What the column's type does not take is refused now, in the caller's name, and not by the next cycle.
+fn check_value(conflict_id: i64, value: &str) {
+    let rows = as_owner(
+        "SELECT a.atttypid, a.atttypmod \
+         FROM (SELECT $1::pg_catalog.oid) caller, sheet_sync.conflict c JOIN sheet_sync.mapping m ON m.id = c.mapping_id \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = m.table_name AND a.attname = c.column_name AND NOT a.attisdropped \
+         WHERE c.id = $2",
+        vec![conflict_id.into()],
+    );
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let column = ColumnType {
+            oid: pg_sys::Oid::from(fields.number() as u32),
+            modifier: fields.number() as i32,
+        };
+        column.argument(Some(value));
+    }
 }

@@ -12,8 +12,8 @@ fn register_table(
     table_name: Option<pg_sys::Oid>,
     spreadsheet: Option<String>,
     sheet: Option<String>,
-    key_columns: Option<Vec<String>>,
-    columns: Option<Vec<String>>,
+    key_columns: Option<Vec<Option<String>>>,
+    columns: Option<Vec<Option<String>>>,
     direction: Option<String>,
     conflict_policy: Option<String>,
     conflict_function: Option<pg_sys::Oid>,
@@ -35,6 +35,13 @@ fn register_table(
             "Give the spreadsheet's id, or copy its whole address from the browser: https://docs.google.com/spreadsheets/d/…/edit#gid=0",
         ),
     };
+    if sheet.as_ref().is_some_and(|title| title.trim().is_empty()) {
+        refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "argument sheet is empty",
+            "Give the tab's title, or leave the argument out.",
+        );
+    }
     check_choice("direction", &direction, &["both", "to_sheet", "from_sheet"]);
     check_choice(
         "conflict_policy",
@@ -72,8 +79,8 @@ fn register_table(
             spreadsheet.id.into(),
             spreadsheet.gid.into(),
             sheet.into(),
-            key_columns.into(),
-            columns.into(),
+            names("key_columns", key_columns).into(),
+            names("columns", columns).into(),
             required(direction, "direction").into(),
             required(conflict_policy, "conflict_policy").into(),
             conflict_function.into(),
@@ -99,6 +106,17 @@ fn register_table(
         Some(id) => id,
         None => pgrx::error!("sheet_sync: the catalog answered no mapping id"),
     }
+}
+
+fn names(argument: &str, names: Option<Vec<Option<String>>>) -> Option<Vec<String>> {
+    let given = names?.into_iter().collect::<Option<Vec<String>>>();
+    given.or_else(|| {
+        refuse(
+            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            format!("argument {argument} must not contain NULL"),
+            "Give the names of columns, or leave the argument out.",
+        )
+    })
 }
 
 fn check_choice(name: &str, value: &Option<String>, choices: &[&str]) {

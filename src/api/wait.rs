@@ -146,7 +146,7 @@ pub fn ask_worker(timeout: Interval, kind: RequestKind) -> u64 {
         refuse_more();
     };
     shared::wake_worker(database);
-    wait("the sync worker's answer", &ticket, Instant::now(), timeout);
+    wait("the examination", &ticket, Instant::now(), timeout);
     ticket.id()
 }
 

@@ -174,22 +174,19 @@ fn generate_keys(session: &mut Session, mapping: &Loaded, count: usize) -> Vec<K
     keys
 }
 
+const MEND_FUNCTION: &str = "Mend the conflict function, or give both sides the same value.";
+
 fn merge_by_function(
     session: &mut Session,
     mapping: &Loaded,
     calls: &[FunctionCall],
 ) -> Vec<Result<Vec<Datum>, Refusal>> {
-    let Some(function) = mapping.conflict_function.as_deref() else {
-        let missing = Refusal {
-            sqlstate: "42883".to_owned(),
-            message: "the mapping has no conflict_function".to_owned(),
-            hint: None,
-        };
-        return calls.iter().map(|_| Err(missing.clone())).collect();
+    let sql = match conflict_function(session, mapping) {
+        Ok(function) => format!(
+            "SELECT {function}($1::pg_catalog.jsonb, $2::pg_catalog.jsonb, $3::pg_catalog.jsonb, $4::pg_catalog.jsonb)"
+        ),
+        Err(refusal) => return calls.iter().map(|_| Err(refusal.clone())).collect(),
     };
-    let sql = format!(
-        "SELECT {function}($1::pg_catalog.jsonb, $2::pg_catalog.jsonb, $3::pg_catalog.jsonb, $4::pg_catalog.jsonb)"
-    );
     calls
         .iter()
         .map(|call| {
@@ -211,11 +208,37 @@ fn merge_by_function(
                         ],
                     )
                 })
+            })
+            .map_err(|refusal| Refusal {
+                hint: refusal.hint.or_else(|| Some(MEND_FUNCTION.to_owned())),
+                ..refusal
             })?;
             let answer = rows.into_iter().flatten().next().flatten();
             merged(mapping, call, answer.as_deref())
         })
         .collect()
+}
+
+/// How it is called. It may have been dropped, renamed or altered since it was named.
+fn conflict_function(session: &mut Session, mapping: &Loaded) -> Result<String, Refusal> {
+    let named = mapping.conflict_function.as_deref().unwrap_or_default();
+    let rows = subtransaction(|| {
+        session.execute(
+            "SELECT sheet_sync._check_conflict_function(pg_catalog.to_regprocedure($1), $1)",
+            &[named.into()],
+        );
+        session.execute(
+            "SELECT pg_catalog.to_regprocedure($1)::pg_catalog.oid::pg_catalog.regproc::text",
+            &[named.into()],
+        )
+    })?;
+    Ok(rows
+        .into_iter()
+        .flatten()
+        .flatten()
+        .next()
+        .map(String::from)
+        .unwrap_or_default())
 }
 
 /// A row as JSON object text: column names and texts.
@@ -242,42 +265,69 @@ fn merged(
     call: &FunctionCall,
     answer: Option<&str>,
 ) -> Result<Vec<Datum>, Refusal> {
-    let refuse = |message: String| Refusal {
+    let refuse = |message: String, hint: &str| Refusal {
         sqlstate: "22023".to_owned(),
         message,
-        hint: Some(
-            "The conflict function must return an object of column names and values.".to_owned(),
-        ),
+        hint: Some(hint.to_owned()),
     };
+    const AN_OBJECT: &str =
+        "The conflict function must return an object of names of mapped columns and their values.";
     let value: serde_json::Value = answer
         .and_then(|text| serde_json::from_str(text).ok())
-        .ok_or_else(|| refuse("the conflict function returned NULL".to_owned()))?;
+        .ok_or_else(|| refuse("the conflict function returned NULL".to_owned(), AN_OBJECT))?;
     let serde_json::Value::Object(object) = value else {
         return Err(refuse(
             "the conflict function did not return an object".to_owned(),
+            AN_OBJECT,
         ));
     };
     if let Some(unknown) = object
         .keys()
         .find(|name| column_number(mapping, name).is_none())
     {
-        return Err(refuse(format!(
-            "the conflict function returned a column \"{unknown}\" that is not mapped"
-        )));
+        return Err(refuse(
+            format!("the conflict function returned a column \"{unknown}\" that is not mapped"),
+            AN_OBJECT,
+        ));
     }
-    Ok(mapping
-        .engine
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(number, column)| match object.get(&column.name) {
+    let mut row: Vec<Datum> = Vec::with_capacity(mapping.columns.len());
+    for (number, column) in mapping.engine.columns.iter().enumerate() {
+        row.push(match object.get(&column.name) {
             Some(serde_json::Value::Null) => None,
-            Some(serde_json::Value::String(text)) => Some(text.into()),
-            Some(other) => Some(other.to_string().into()),
+            Some(serde_json::Value::String(text)) => Some(as_printed(mapping, number, text)?),
+            Some(other) => Some(as_printed(mapping, number, &other.to_string())?),
             None => call
                 .database
                 .as_ref()
                 .and_then(|row| row.get(number).cloned().flatten()),
-        })
-        .collect())
+        });
+    }
+    let is_same = |(place, text): (&usize, &Text)| row.get(*place) == Some(&Some(text.clone()));
+    if !mapping.engine.key.iter().zip(&call.key.0).all(is_same) {
+        return Err(refuse(
+            "the conflict function changed the row's key".to_owned(),
+            "Return the key columns as they were given, or leave them out.",
+        ));
+    }
+    Ok(row)
+}
+
+/// As the table will print it, so that both sides are compared with what the table will have.
+fn as_printed(mapping: &Loaded, column: usize, text: &str) -> Result<Text, Refusal> {
+    let (Some(typed), Some(named)) = (
+        mapping.columns.get(column),
+        mapping.engine.columns.get(column),
+    ) else {
+        return Ok(text.into());
+    };
+    subtransaction(|| as_reader(mapping.run_as, || typed.value.canonical(text).into())).map_err(
+        |refusal| Refusal {
+            message: format!(
+                "the conflict function's value for column \"{}\" is none: {}",
+                named.name, refusal.message
+            ),
+            hint: Some(MEND_FUNCTION.to_owned()),
+            ..refusal
+        },
+    )
 }

@@ -4,7 +4,7 @@
 use engine::effect::Refusal;
 use google::Session as GoogleSession;
 use google::governor::Need;
-use google::sheet::{Capabilities, Finding, Patient};
+use google::sheet::{Finding, Patient};
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -223,11 +223,9 @@ fn quota_left(used: Need) -> Finding {
 }
 
 fn capabilities(session: &Arc<GoogleSession>) -> Finding {
-    let known = super::capabilities::are_known(session);
-    let detail = match known {
-        true if session.capabilities() == Capabilities::default() => "as expected",
-        true => "probed: see the view sheet_sync.capability",
-        false => "to be probed before the first write",
+    let detail = match super::capabilities::are_known(session) {
+        true => format!("as probed: {}", session.capabilities()),
+        false => "to be probed before the first write".to_owned(),
     };
     Finding::good("capabilities", detail)
 }

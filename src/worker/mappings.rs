@@ -4,6 +4,7 @@ use engine::mapping::{
     Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
 use pgrx::pg_sys;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::postgres::fields::Fields;
@@ -56,7 +57,7 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
          LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id \
          LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
          LEFT JOIN LATERAL ( \
-             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
+             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
              FROM pg_catalog.pg_class r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
              WHERE r.oid = m.table_name GROUP BY r.oid, r.relowner, r.relname, r.relnamespace) t ON true \
          ORDER BY m.id",
@@ -104,6 +105,15 @@ pub struct Loaded {
     pub engine: Mapping,
 }
 
+impl Loaded {
+    pub fn number_formats(&self) -> BTreeMap<usize, String> {
+        let columns = self.columns.iter().enumerate();
+        columns
+            .filter_map(|(number, column)| Some((number, column.number_format.clone()?)))
+            .collect()
+    }
+}
+
 /// The table's side of a mapped column, in the order of `engine.columns`.
 #[derive(Debug)]
 pub struct TableColumn {
@@ -112,21 +122,30 @@ pub struct TableColumn {
     pub value: ColumnType,
     /// The type's qualified name, without modifier.
     pub type_name: String,
+    /// Its owner's wish, instead of the usual one of its kind.
+    pub number_format: Option<String>,
     pub identity: bool,
     pub identity_always: bool,
     /// The SQL of a new value, where the column has a default.
     pub default_sql: Option<String>,
 }
 
+/// Why a mapping cannot be loaded: its table has the key no more.
+#[derive(Debug)]
+pub struct KeyGone {
+    pub message: String,
+    pub hint: String,
+}
+
 /// Load one mapping; first bring its columns up to the table's. `None` where it is gone.
-pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
+pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
     follow_columns(session, id);
     let row = session
         .execute(
-            "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function::pg_catalog.regprocedure::pg_catalog.oid::pg_catalog.regproc::text, \
+            "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function, \
                     m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
                     (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, \
-                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
+                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), sheet_sync._key_holds(c.oid, m.key_columns) \
              FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE m.id = $1",
             &[id.into()],
@@ -168,14 +187,15 @@ pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
     let credential = fields.text();
     let run_as = pg_sys::Oid::from(fields.number() as u32);
     let table = fields.text();
+    let key_holds = fields.flag();
 
     let (names, columns, engine_columns) = load_columns(session, id);
     let key: Vec<usize> = key_columns
         .iter()
         .filter_map(|key| names.iter().position(|name| name == key))
         .collect();
-    if key.len() != key_columns.len() {
-        return None;
+    if key.len() != key_columns.len() || !key_holds {
+        return Some(Err(key_gone(&table, &key_columns, &names, &columns)));
     }
     let engine = Mapping {
         key_generated: key
@@ -197,7 +217,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
         max_request_bytes: settings::max_request_bytes(),
         anchors_apart: ANCHORS_APART,
     };
-    Some(Loaded {
+    Some(Ok(Loaded {
         id,
         spreadsheet_id,
         sheet_id,
@@ -210,12 +230,35 @@ pub fn load(session: &mut Session, id: i32) -> Option<Loaded> {
         conflict_function,
         columns,
         engine,
-    })
+    }))
+}
+
+/// Without it a row of the sheet may be several of the table, or none.
+fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColumn]) -> KeyGone {
+    match key.iter().find(|name| !names.contains(name)) {
+        Some(gone) => KeyGone {
+            message: format!("key column \"{gone}\" of table {table} is gone"),
+            hint: "End the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now.".to_owned(),
+        },
+        None => {
+            let quoted: Vec<&str> = names
+                .iter()
+                .zip(columns)
+                .filter(|(name, _)| key.contains(name))
+                .map(|(_, column)| column.name.as_str())
+                .collect();
+            let quoted = quoted.join(", ");
+            KeyGone {
+                message: format!("({quoted}) is no key of table {table} any more: no unique index covers just these columns, or one of them may be NULL"),
+                hint: format!("ALTER TABLE {table} ADD PRIMARY KEY ({quoted}) lets it go on. Or end the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now."),
+            }
+        }
+    }
 }
 
 fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn>, Vec<Column>) {
     let rows = session.execute(
-        "SELECT k.column_name, pg_catalog.quote_ident(k.column_name), k.header, k.direction, k.conflict_policy, k.kind, k.header_known, k.reformat, a.atttypid, a.atttypmod, \
+        "SELECT k.column_name, pg_catalog.quote_ident(k.column_name), k.header, k.direction, k.conflict_policy, k.kind, k.header_known, k.reformat, k.number_format, a.atttypid, a.atttypmod, \
                 pg_catalog.format_type(a.atttypid, -1), a.attnotnull, a.attidentity, a.attgenerated, \
                 CASE WHEN a.attidentity <> '' THEN pg_catalog.format('pg_catalog.nextval(%L::pg_catalog.regclass)', pg_catalog.pg_get_serial_sequence(m.table_name::text, a.attname)) \
                      WHEN a.atthasdef AND a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END \
@@ -238,6 +281,7 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
         let kind = kind(&fields.text());
         let header_known = fields.flag();
         let reformat = fields.flag();
+        let number_format = fields.optional();
         let value = ColumnType {
             oid: pg_sys::Oid::from(fields.number() as u32),
             modifier: fields.number() as i32,
@@ -263,6 +307,7 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
             name,
             value,
             type_name,
+            number_format,
             identity: !identity_kind.is_empty(),
             identity_always: identity_kind == "a",
             default_sql,

@@ -95,6 +95,59 @@ fn manual_may_be_settled_with_a_value_that_neither_side_has() {
         "products",
         "id | name | price\n 1 | Bolt M4 | 15\n 2 | Nut | 2",
     );
+    world.shows(
+        "SELECT winner, decided_value, settled FROM sheet_sync.conflict",
+        "value | 15 | t",
+    );
+    world.quiet();
+}
+
+#[test]
+fn a_conflict_whose_cell_has_changed_since_is_superseded_and_not_decided() {
+    let (mut world, sheet) = clash("manual");
+    world.shows(CONFLICTS, "1 | price | 1 | 10 | 20 | pending");
+    sheet.set("C2", "21");
+    world.shows(
+        CONFLICTS,
+        "1 | price | 1 | 10 | 20 | superseded
+         1 | price | 1 | 10 | 21 | pending",
+    );
+    let refusal = world
+        .db
+        .refused("SELECT sheet_sync.resolve(min(id), 'sheet') FROM sheet_sync.conflict");
+    assert_eq!(refusal.sqlstate, "55000");
+    assert!(refusal.message.contains("superseded"), "{refusal}");
+    let hint = refusal.hint.expect("a way on");
+    let query = hint.split(" shows").next().expect("a query");
+    assert_eq!(world.db.rows(query).len(), 1, "{hint}");
+    // Made equal by people, nothing waits.
+    sheet.set("C2", "10");
+    world.shows(
+        "SELECT count(*) FROM sheet_sync.conflict WHERE winner = 'pending'",
+        "0",
+    );
+    world.shows("SELECT pending_conflicts FROM sheet_sync.status", "0");
+}
+
+#[test]
+fn a_value_that_the_column_does_not_take_is_refused_by_resolve() {
+    let (mut world, sheet) = clash("manual");
+    world.shows(CONFLICTS, "1 | price | 1 | 10 | 20 | pending");
+    let refusal = world
+        .db
+        .refused("SELECT sheet_sync.resolve(id, 'value', 'cheap') FROM sheet_sync.conflict");
+    assert_eq!(refusal.sqlstate, "22P02", "{refusal}");
+    world.shows(
+        "SELECT winner, decision FROM sheet_sync.conflict",
+        "pending |",
+    );
+    // Written otherwise than the table prints it.
+    world
+        .db
+        .run("SELECT sheet_sync.resolve(id, 'value', '  1.5e1 ') FROM sheet_sync.conflict");
+    sheet.shows("id | name | price\n 1 | Bolt M4 | 15\n 2 | Nut | 2");
+    world.shows("SELECT price FROM products WHERE id = 1", "15");
+    world.quiet();
 }
 
 #[test]

@@ -54,6 +54,18 @@ fn a_healthy_mapping_is_examined_from_worker_to_header() {
         ["server", "worker"],
     ];
     assert_eq!(checked(&mut world), expected);
+    // What was found out at the service, and what the view says of it.
+    let seen = world
+        .db
+        .one("SELECT detail FROM sheet_sync.doctor() WHERE \"check\" = 'capabilities'");
+    assert!(
+        seen.starts_with("as probed: ") && seen.contains("ignored") && !seen.contains("unknown"),
+        "{seen}"
+    );
+    world.shows(
+        "SELECT question, answer FROM sheet_sync.capability ORDER BY question",
+        "anchor_checks | yes\n cells_in_answer | yes\n missing_metadata | ignored",
+    );
     assert_eq!(
         world.db.count("SELECT count(*) FROM sheet_sync._finding"),
         0

@@ -86,6 +86,76 @@ fn a_tab_that_is_gone_deletes_nothing_and_says_what_to_do() {
 }
 
 #[test]
+fn a_tab_that_another_table_has_is_left_to_it() {
+    let (mut world, sheet) = World::with_products();
+    world.db.run(
+        "CREATE TABLE goods (id int PRIMARY KEY, name text); INSERT INTO goods VALUES (7, 'Other')",
+    );
+    let by_gid = world.db.refused(&format!(
+        "SELECT sheet_sync.register_table('goods', '{}')",
+        sheet.address()
+    ));
+    assert_eq!(by_gid.sqlstate, "42710", "{by_gid}");
+    // Under a title that it had when it was registered nobody can tell.
+    sheet.rename_tab("Goods");
+    world.db.run(&format!(
+        "UPDATE sheet_sync.mapping SET sheet_title = 'old'; SELECT sheet_sync.register_table('goods', '{}', sheet => 'Goods')",
+        sheet.id()
+    ));
+    let said = wait_until("the second mapping to stop", || {
+        let seen = world.db.table("SELECT state, reason, hint FROM sheet_sync.mapping WHERE table_name = 'goods'::regclass");
+        match seen[0][1].starts_with("tab_taken") {
+            true => Ok(seen[0].join(" ")),
+            false => Err(seen),
+        }
+    });
+    assert!(
+        said.contains("failed") && said.contains("products") && said.contains("unregister_table"),
+        "{said}"
+    );
+    world.db.run("UPDATE products SET price = 10 WHERE id = 1");
+    sheet.shows("id | name | price\n 1 | Bolt | 10\n 2 | Nut | 2\n 3 | Gear | 3");
+    world.db.run("SELECT sheet_sync.unregister_table('goods')");
+}
+
+#[test]
+fn a_table_that_loses_its_key_stops_and_goes_on_with_it() {
+    let (mut world, sheet) = World::with_products();
+    world
+        .db
+        .run("ALTER TABLE products DROP CONSTRAINT products_pkey");
+    let said = stopped(&mut world, "key_gone");
+    assert!(
+        said.contains("ADD PRIMARY KEY (id)") && said.contains("unregister_table"),
+        "{said}"
+    );
+    // The table is its owner's as ever.
+    world.db.run(
+        "INSERT INTO products VALUES (4, 'Cog', 4); UPDATE products SET price = 10 WHERE id = 1",
+    );
+    let refused = world
+        .db
+        .refused("SELECT * FROM sheet_sync.sync('products')");
+    assert!(refused.message.contains("no key"), "{refused}");
+    world.db.run("ALTER TABLE products ADD PRIMARY KEY (id)");
+    sheet.shows("id | name | price\n 1 | Bolt | 10\n 2 | Nut | 2\n 3 | Gear | 3\n 4 | Cog | 4");
+    goes_on(&mut world);
+
+    world.db.run("ALTER TABLE products DROP COLUMN id");
+    let said = stopped(&mut world, "key_gone");
+    assert!(
+        said.contains("\"id\"") && said.contains("register the table again"),
+        "{said}"
+    );
+    world.db.run("UPDATE products SET price = 11 WHERE name = 'Bolt'; INSERT INTO products VALUES ('Pin', 5)");
+    assert_eq!(sheet.rows().len(), 5);
+    // The way on that it names.
+    world.db.run("SELECT sheet_sync.unregister_table('products'); ALTER TABLE products ADD PRIMARY KEY (name)");
+    let sheet = world.map("products");
+    e2e::wait_for("all rows", 6, || sheet.rows().len());
+}
+
+#[test]
 fn a_header_that_stands_twice_is_not_guessed_at() {
     let (mut world, sheet) = World::with_products();
     sheet.set("D1", "price");

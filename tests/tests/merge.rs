@@ -71,6 +71,115 @@ fn a_conflict_function_that_fails_is_a_problem_of_its_row_only() {
     assert_eq!(sheet.cell("C2"), "20");
 }
 
+/// Both sides change the price of row 1, and the function is what it is.
+fn merged_by(function: &str) -> (World, Sheet) {
+    let mut world = World::start();
+    world.db.run(&format!(
+        "CREATE TABLE products (id int PRIMARY KEY, name text, price numeric, live boolean);
+         INSERT INTO products VALUES (1, 'Bolt', 1, true), (2, 'Nut', 2, true);
+         CREATE FUNCTION merge(key jsonb, base jsonb, database jsonb, sheet jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$ {function} $$"
+    ));
+    let sheet = world.map_with(
+        "products",
+        "conflict_function => 'merge(jsonb,jsonb,jsonb,jsonb)'",
+    );
+    (world, sheet)
+}
+
+fn both_change(world: &mut World, sheet: &Sheet) {
+    world.at_once("products", |world| {
+        world
+            .db
+            .run("UPDATE products SET price = 10, live = false WHERE id = 1");
+        sheet.set("C2", "20");
+    });
+}
+
+const PROBLEM: &str = "SELECT key[1], code, message FROM sheet_sync.problem";
+
+#[test]
+fn what_a_conflict_function_gives_must_be_a_row_of_the_table() {
+    for (function, code, words) in [
+        ("SELECT NULL::jsonb", "22023", "NULL"),
+        ("SELECT '[1]'::jsonb", "22023", "object"),
+        ("SELECT database || '{\"colour\": 1}'", "22023", "colour"),
+        ("SELECT database || '{\"id\": 7}'", "22023", "key"),
+        (
+            "SELECT database || '{\"price\": \"cheap\"}'",
+            "22P02",
+            "price",
+        ),
+    ] {
+        let (mut world, sheet) = merged_by(function);
+        both_change(&mut world, &sheet);
+        let seen = e2e::wait_until(function, || match world.db.table(PROBLEM) {
+            seen if seen.is_empty() => Err(seen),
+            seen => Ok(seen),
+        });
+        assert_eq!(
+            (seen[0][0].as_str(), seen[0][1].as_str()),
+            ("1", code),
+            "{seen:?}"
+        );
+        assert!(seen[0][2].contains(words), "{seen:?}");
+        let hint = world.db.one("SELECT hint FROM sheet_sync.problem");
+        assert!(
+            hint.contains("function") || hint.contains("Return"),
+            "{hint}"
+        );
+        // Nothing of it has reached either side, and everybody else goes on.
+        assert_eq!(sheet.cell("C2"), "20");
+        world.shows("SELECT price FROM products ORDER BY id", "10\n 2");
+        world.shows("SELECT state FROM sheet_sync.mapping", "active");
+        sheet.set("B3", "Nut M4");
+        world.shows("SELECT name FROM products WHERE id = 2", "Nut M4");
+    }
+}
+
+#[test]
+fn a_conflict_function_may_answer_in_json_of_any_kind() {
+    let (mut world, sheet) = merged_by("SELECT sheet || '{\"price\": 15.0, \"live\": true}'");
+    both_change(&mut world, &sheet);
+    sheet.shows("id | name | price | live\n 1 | Bolt | 15 | FALSE\n 2 | Nut | 2 | TRUE");
+    world.shows("SELECT price, live FROM products WHERE id = 1", "15.0 | f");
+    world.quiet();
+}
+
+#[test]
+fn a_conflict_function_that_is_gone_or_altered_holds_up_its_row_until_it_is_back() {
+    let (mut world, sheet) = merged_by("SELECT sheet");
+    world
+        .db
+        .run("DROP FUNCTION merge(jsonb, jsonb, jsonb, jsonb)");
+    both_change(&mut world, &sheet);
+    world.shows("SELECT key[1], code FROM sheet_sync.problem", "1 | 42883");
+    let said = world
+        .db
+        .one("SELECT message || ' ' || hint FROM sheet_sync.problem");
+    assert!(
+        said.contains("merge(") && said.contains("Create it"),
+        "{said}"
+    );
+    world.shows("SELECT state FROM sheet_sync.mapping", "active");
+    // So it stays for a worker that begins anew.
+    world.terminate_worker();
+    sheet.set("B3", "Nut M4");
+    world.shows("SELECT name FROM products WHERE id = 2", "Nut M4");
+    let create = "CREATE OR REPLACE FUNCTION merge(key jsonb, base jsonb, database jsonb, sheet jsonb) RETURNS jsonb LANGUAGE sql";
+    world
+        .db
+        .run(&format!("{create} VOLATILE AS $$ SELECT sheet $$"));
+    world.db.run("SELECT sheet_sync.sync('products')");
+    world.shows("SELECT code FROM sheet_sync.problem", "42P13");
+    world
+        .db
+        .run(&format!("{create} IMMUTABLE AS $$ SELECT sheet $$"));
+    world.db.run("SELECT sheet_sync.sync('products')");
+    world.shows("SELECT price FROM products WHERE id = 1", "20");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+    world.quiet();
+}
+
 #[test]
 fn preview_says_what_a_cycle_would_do_and_changes_nothing() {
     // The worker looks at the sheet only when it is asked.

@@ -108,4 +108,94 @@ fn notes_on_problems_may_be_switched_off_and_peoples_stay() {
     world.shows("SELECT count(*) FROM sheet_sync.problem", "1");
     world.quiet();
     assert_eq!(sheet.note("C3"), "ask Ann before you change this");
+
+    // The problem that stood before they were switched on has its note by now; off again, ours goes.
+    e2e::wait_for("our note", true, || {
+        sheet.note("C2").starts_with("sheet_sync: ")
+    });
+    world
+        .db
+        .run("UPDATE sheet_sync.mapping SET notes_on_problems = false");
+    e2e::wait_for("our note to go", String::new(), || sheet.note("C2"));
+    assert_eq!(sheet.note("C3"), "ask Ann before you change this");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "1");
+}
+
+#[test]
+fn the_header_may_stand_below_other_rows() {
+    let (mut world, sheet) = World::with_products();
+    sheet.insert_row(1);
+    sheet.insert_row(1);
+    sheet.set("A1", "Our products");
+    world.shows(
+        "SELECT state, split_part(reason, ':', 1) FROM sheet_sync.mapping",
+        "failed | header_missing",
+    );
+    world.db.run("UPDATE sheet_sync.mapping SET header_row = 3");
+    world.shows("SELECT state FROM sheet_sync.mapping", "active");
+    world.db.run(
+        "INSERT INTO products VALUES (4, 'Cog', 4); UPDATE products SET price = 10 WHERE id = 1",
+    );
+    e2e::wait_for("both changes", ("10".to_owned(), "Cog".to_owned()), || {
+        (sheet.cell("C4"), sheet.cell("B7"))
+    });
+    assert_eq!(
+        (sheet.cell("A1"), sheet.cell("A3")),
+        ("Our products".into(), "id".into())
+    );
+    sheet.set("B5", "Mutter");
+    world.shows("SELECT name FROM products WHERE id = 2", "Mutter");
+    world.quiet();
+}
+
+#[test]
+fn dates_are_shown_as_dates_also_below_headers_that_people_typed() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, day date, at timestamp, note text);
+         INSERT INTO visits VALUES (1, '2024-02-01', '2024-02-01 10:30', 'a')",
+    );
+    let book = world.google.spreadsheet("Visits");
+    let sheet = book.tab("visits", "id | day | at | note");
+    world.register("visits", &sheet, "");
+    e2e::wait_for("the day", "2024-02-01".to_owned(), || sheet.shown("B2"));
+    assert_eq!(sheet.shown("C2"), "2024-02-01 10:30:00");
+    // As the owner wishes, in rows that are there and in new ones.
+    world.merged("visits");
+    world.db.run(
+        "UPDATE sheet_sync.mapping_column SET number_format = 'dd.mm.yy' WHERE column_name = 'day'",
+    );
+    e2e::wait_for("the wished format", "01.02.24".to_owned(), || {
+        sheet.shown("B2")
+    });
+    world
+        .db
+        .run("INSERT INTO visits VALUES (2, '2024-02-02', NULL, 'b')");
+    e2e::wait_for("the new row", "02.02.24".to_owned(), || sheet.shown("B3"));
+    world.quiet();
+    world.table_shows(
+        "visits",
+        "id | day | note\n 1 | 2024-02-01 | a\n 2 | 2024-02-02 | b",
+    );
+}
+
+#[test]
+fn a_format_that_a_person_chose_stays() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, day date);
+         INSERT INTO visits VALUES (1, '2024-02-01'), (2, '2024-02-02')",
+    );
+    let book = world.google.spreadsheet("Visits");
+    let sheet = book.tab("visits", "id | day");
+    sheet.by_menu(serde_json::json!([{"repeatCell": {
+        "range": {"sheetId": sheet.gid(), "startRowIndex": 1, "startColumnIndex": 1, "endColumnIndex": 2},
+        "cell": {"userEnteredFormat": {"numberFormat": {"type": "DATE", "pattern": "d/m/yyyy"}}},
+        "fields": "userEnteredFormat.numberFormat"}}]));
+    world.register("visits", &sheet, "");
+    e2e::wait_for(
+        "both days",
+        ("1/2/2024".to_owned(), "2/2/2024".to_owned()),
+        || (sheet.shown("B2"), sheet.shown("B3")),
+    );
 }

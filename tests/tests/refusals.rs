@@ -102,6 +102,14 @@ fn an_option_that_does_not_exist() {
     let (mut world, id) = world();
     let id = literal(&id);
     for option in [
+        "sheet => ' '",
+        "key_columns => '{}'",
+        "key_columns => '{id,id}'",
+        "key_columns => '{NULL}'",
+        "columns => '{id,NULL}'",
+        "max_delete_percent => NULL",
+        "poll_interval => '1 ms'",
+        "direction => ''",
         "direction => 'sideways'",
         "conflict_policy => 'whoever shouts'",
         "on_table_delete => 'explode'",
@@ -119,6 +127,11 @@ fn an_option_that_does_not_exist() {
         ));
         assert!(!refusal.sqlstate.starts_with("XX"), "{option}: {refusal}");
         assert!(!refusal.to_string().contains(".rs"), "{option}: {refusal}");
+        // What is wrong with a condition says Postgres itself.
+        assert!(
+            refusal.hint.is_some() || option.starts_with("row_filter"),
+            "{option}: {refusal}"
+        );
     }
     world.shows("SELECT count(*) FROM sheet_sync.mapping", "0");
 }

@@ -10,6 +10,7 @@ use super::{column_number, key_literal};
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Arg, Session};
+use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
 pub fn rows(
@@ -36,6 +37,15 @@ pub fn rows(
     add_moved(session, mapping, &mut loaded);
     add_conflicts(session, mapping, &literals, &mut loaded);
     loaded
+}
+
+/// As the table will print what a person decided; what its type does not take is left to the table to refuse.
+fn printed(mapping: &Loaded, column: Option<usize>, value: Text) -> Text {
+    let Some(typed) = column.and_then(|number| mapping.columns.get(number)) else {
+        return value;
+    };
+    let read = || typed.value.canonical(&value).into();
+    subtransaction(|| as_reader(mapping.run_as, read)).unwrap_or(value)
 }
 
 /// Which of the rows that stand on one side only are one row, by the changes of keys that wait in the queue.
@@ -175,7 +185,9 @@ fn add_conflicts(
         let decision = match fields.optional().as_deref() {
             Some("database") => Some(Decision::Side(Side::Database)),
             Some("sheet") => Some(Decision::Side(Side::Sheet)),
-            Some("value") => Some(Decision::Value(fields.datum())),
+            Some("value") => Some(Decision::Value(
+                fields.datum().map(|value| printed(mapping, column, value)),
+            )),
             _ => None,
         };
         // A conflict about a column that has since left the mapping concerns nobody.

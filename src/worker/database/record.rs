@@ -37,7 +37,7 @@ pub fn commit(
     }
     if !commit.settled_conflicts.is_empty() {
         session.execute(
-            "UPDATE sheet_sync.conflict SET settled = true, winner = CASE decision WHEN 'sheet' THEN 'sheet' WHEN 'database' THEN 'database' ELSE winner END WHERE id = ANY ($1)",
+            "UPDATE sheet_sync.conflict SET settled = true, winner = CASE WHEN winner = 'pending' THEN COALESCE(decision, 'superseded') ELSE winner END WHERE id = ANY ($1)",
             &[commit.settled_conflicts.clone().into()],
         );
     }

@@ -2,14 +2,14 @@
 
 use chrono_tz::Tz;
 use engine::cycle::Machine;
-use engine::effect::{Class, Failure, Outcome, Stopped};
+use engine::effect::{Failure, Outcome, Stopped};
 use engine::mapping::{Direction, Side};
 use google::Target;
 use google::governor::Need;
 use google::sheet::{Capabilities, Overview, Tab};
 use std::time::{Duration, Instant};
 
-use super::trouble::needs_human;
+use super::trouble::{failure, needs_human};
 use super::{Job, Opened, Runner};
 use crate::postgres::transaction::transaction;
 use crate::quota;
@@ -94,8 +94,8 @@ impl Runner {
                 None => {
                     return self.fail(needs_human(
                         "tab_gone",
-                        "the spreadsheet has no such tab any more",
-                        "Undo its deletion in Google Sheets, or end the mapping with sheet_sync.unregister_table() and register the table again.",
+                        &format!("the spreadsheet has no tab with gid {id}, or no more"),
+                        "Undo its deletion in Google Sheets, or see that the address is right: end the mapping with sheet_sync.unregister_table() and register the table again.",
                     ));
                 }
             },
@@ -120,8 +120,8 @@ impl Runner {
         if !tab.has_cells {
             return self.fail(needs_human(
                 "not_a_grid",
-                "this tab is a chart and has no cells",
-                "Name another tab with the argument sheet.",
+                "this tab is a chart or a connected sheet and has no cells of its own",
+                "End the mapping with sheet_sync.unregister_table() and register the table again, with another tab in the argument sheet.",
             ));
         }
         let sheet_id = i64::from(tab.sheet_id);
@@ -140,7 +140,7 @@ impl Runner {
             sheet_id: tab.sheet_id,
             header_row: mapping.engine.header_row,
             checkbox_columns: Vec::new(),
-            number_formats: Default::default(),
+            number_formats: mapping.number_formats(),
         };
         let zone: Tz = overview.time_zone.parse().unwrap_or(chrono_tz::UTC);
         if opened.machine.mapping().time_zone != zone {
@@ -156,15 +156,13 @@ impl Runner {
     pub(super) fn load(&mut self, shared: &mut Shared, glance: &Glance) -> Result<(), Failure> {
         let mapping =
             transaction(|session| mappings::load(session, self.id)).map_err(database::failure)?;
-        let Some(mapping) = mapping else {
-            return Err(Failure {
-                class: Class::NeedsHuman,
-                reason: "key_gone".to_owned(),
-                message: "a key column of the table is gone".to_owned(),
-                hint: "End the mapping with sheet_sync.unregister_table() and register the table again.".to_owned(),
-                retry_after_ms: None,
-                may_have_applied: false,
-            });
+        let mapping = match mapping {
+            Some(Ok(mapping)) => mapping,
+            Some(Err(gone)) => return Err(failure("key_gone", &gone.message, &gone.hint)),
+            None => {
+                let hint = "The table was unregistered or dropped.";
+                return Err(failure("mapping_gone", "the mapping was ended", hint));
+            }
         };
         let google = shared.sessions.get(&mapping.credential)?;
         let machine = Machine::new(mapping.engine.clone());

@@ -108,14 +108,19 @@ pub(super) fn truncated() -> Stopped {
 }
 
 pub(super) fn needs_human(reason: &str, message: &str, hint: &str) -> Stopped {
-    Stopped::Failure(Failure {
+    Stopped::Failure(failure(reason, message, hint))
+}
+
+/// What only a person can mend.
+pub(super) fn failure(reason: &str, message: &str, hint: &str) -> Failure {
+    Failure {
         class: Class::NeedsHuman,
         reason: reason.to_owned(),
         message: message.to_owned(),
         hint: hint.to_owned(),
         retry_after_ms: None,
         may_have_applied: false,
-    })
+    }
 }
 
 pub(super) fn retries_by_itself(stopped: &Stopped) -> bool {

@@ -311,7 +311,11 @@ impl Cycle {
                 }
                 Err(refusal) => {
                     item.plan = Plan::default();
-                    item.found = vec![row_problem(&item.key, None, Side::Database, refusal)];
+                    // Mended, the function shows on neither side: only trying it tells.
+                    item.found = vec![Problem {
+                        retry_at: Some(self.io.now()),
+                        ..row_problem(&item.key, None, Side::Database, refusal)
+                    }];
                 }
             }
         }
