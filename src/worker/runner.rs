@@ -36,6 +36,8 @@ pub struct Runner {
     not_before: Option<Instant>,
     pause: Duration,
     trouble_shown: bool,
+    /// Whether it put notes on problems when it was last loaded.
+    notes_on: bool,
     requests: Vec<(u64, RequestKind)>,
     sent: VecDeque<Instant>,
     live: LiveMapping,
@@ -126,6 +128,7 @@ impl Runner {
             not_before: None,
             pause: FIRST_PAUSE,
             trouble_shown: true,
+            notes_on: false,
             requests: Vec::new(),
             sent: VecDeque::new(),
             live: LiveMapping {

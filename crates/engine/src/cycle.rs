@@ -55,6 +55,7 @@ pub struct Machine {
     mapping: Arc<Mapping>,
     memory: Memory,
     io: Io,
+    notes_off: bool,
     running: Option<Running>,
 }
 
@@ -65,8 +66,22 @@ impl Machine {
             mapping: Arc::new(mapping),
             memory: Memory::default(),
             io: Io::default(),
+            notes_off: false,
             running: None,
         }
+    }
+
+    /// One that knows as little as a new one, for a mapping of which more is known.
+    pub fn renewed(&self, mapping: Mapping) -> Self {
+        Self {
+            notes_off: self.notes_off,
+            ..Self::new(mapping)
+        }
+    }
+
+    /// Notes were switched off, and some may stand from before: the next cycle takes ours away.
+    pub fn take_notes_off(&mut self) {
+        self.notes_off = true;
     }
 
     /// The driver has stored that a finished cycle saw every column's header and gave its cells their format.
@@ -92,11 +107,13 @@ impl Machine {
         self.io = Io::default();
         self.io.set_now(start.now);
         let memory = std::mem::take(&mut self.memory);
+        let notes_off = !start.dry_run && std::mem::take(&mut self.notes_off);
         self.running = Some(Box::pin(run::run(
             self.io.clone(),
             self.mapping.clone(),
             memory,
             start,
+            notes_off,
         )));
         self.step()
     }

@@ -147,7 +147,7 @@ impl Runner {
             let mut engine = opened.machine.mapping().clone();
             engine.time_zone = zone;
             opened.mapping.engine = engine.clone();
-            opened.machine = Machine::new(engine);
+            opened.machine = opened.machine.renewed(engine);
         }
         opened.target = Some((target, Instant::now()));
         self.begin(shared);
@@ -165,7 +165,11 @@ impl Runner {
             }
         };
         let google = shared.sessions.get(&mapping.credential)?;
-        let machine = Machine::new(mapping.engine.clone());
+        let mut machine = Machine::new(mapping.engine.clone());
+        let notes_on = mapping.engine.notes_on_problems;
+        if std::mem::replace(&mut self.notes_on, notes_on) && !notes_on {
+            machine.take_notes_off();
+        }
         let identity = google.client().identity();
         let project = identity.key().project_id.as_deref().unwrap_or_default();
         let caller = quota::caller(identity.email(), project, self.database, self.id);

@@ -17,12 +17,8 @@ struct Due {
 }
 
 impl Cycle {
-    /// Notes may have been switched off while some stood: those on the problems that are stored go. Whose they are is looked at
-    /// before any is taken away.
+    /// The notes on the problems that are stored go. Whose they are is looked at before any is taken away.
     pub(super) fn take_notes_off(&mut self) {
-        if self.mapping.notes_on_problems {
-            return;
-        }
         let keyed = self.memory.problems.iter().flat_map(|(key, problems)| {
             problems.iter().map(|problem| Place {
                 key: Some(key.clone()),

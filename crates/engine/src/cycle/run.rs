@@ -24,6 +24,8 @@ pub(super) struct Cycle {
     pub start: Start,
     pub dirty: Vec<DirtyKey>,
     pub report: Report,
+    /// Our notes are to go from the sheet.
+    pub notes_off: bool,
     /// Something was seen that a new reading has to clear up.
     pub stale: bool,
     /// A first sighting waits to be confirmed.
@@ -76,7 +78,13 @@ pub(super) struct Ended {
     pub mapping: Arc<Mapping>,
 }
 
-pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: Start) -> Ended {
+pub(super) async fn run(
+    io: Io,
+    mapping: Arc<Mapping>,
+    memory: Memory,
+    start: Start,
+    notes_off: bool,
+) -> Ended {
     // Anchors are numbered from a random place on: with the sheet's few leftovers they collide once in a million cycles, and
     // then the request is refused as a whole and the next cycle takes other numbers.
     let first = i32::try_from(start.seed % 0x7000_0000).unwrap_or(1).max(1);
@@ -90,6 +98,7 @@ pub(super) async fn run(io: Io, mapping: Arc<Mapping>, memory: Memory, start: St
         memory,
         start,
         report: Report::default(),
+        notes_off,
         stale: false,
         soon: false,
         keep_dirty: false,
@@ -213,7 +222,9 @@ impl Cycle {
             DatabaseOutcome::Index(index) => self.memory.warm_up(index),
             _ => return Err(mismatch().into()),
         }
-        self.take_notes_off();
+        if self.notes_off {
+            self.take_notes_off();
+        }
         Ok(())
     }
 

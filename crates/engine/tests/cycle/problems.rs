@@ -236,6 +236,7 @@ fn notes_that_are_switched_off_are_taken_away() {
     assert_eq!(world.problems.len(), 2);
     world.mapping.notes_on_problems = false;
     world.machine = Machine::new(world.mapping.clone());
+    world.machine.take_notes_off();
     world.cycle(Scope::Full, &[]);
     let Some(SheetEffect::Annotate { notes }) = world.log.last() else {
         panic!("the notes stay: {:?}", world.requests())
