@@ -77,6 +77,7 @@ fn setup(scenario: &Scenario) -> Told<Setup> {
             ("max_delete_rows", _) => setup.max_delete_rows = number()?,
             ("row_filter", "live") => setup.filter = Filter::Live,
             ("key_generated", "yes") => setup.generated = true,
+            ("qty", "required") => setup.qty_required = true,
             ("code_trigger", "upper") => setup.upper = true,
             ("header_row", "3") => setup.layout = 2,
             _ => return Err(format!("unknown setting: {name} {value}")),

@@ -262,6 +262,7 @@ fn random_setup(rng: &mut Rng) -> Setup {
         pinned: rng.u8(..4) == 0,
         // What a trigger makes of a value could not go back to the sheet.
         upper: rng.u8(..4) == 0 && one_way != Some(Direction::FromSheet),
+        qty_required: false,
         insert_leaves_out: rng.bool(),
         common_rows: rng.u8(..6),
         table_rows: rng.u8(..3) * u8::from(rng.u8(..3) == 0),

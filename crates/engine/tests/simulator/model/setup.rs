@@ -41,6 +41,8 @@ pub struct Setup {
     pub pinned: bool,
     /// A trigger puts `code` in upper case.
     pub upper: bool,
+    /// `qty` is NOT NULL: only in scenarios.
+    pub qty_required: bool,
     /// A new row with a cell that Postgres refuses is inserted without the cell, not refused.
     pub insert_leaves_out: bool,
     /// Rows that stand on both sides before the first cycle; rows only in the table; rows only in the sheet.
@@ -74,6 +76,7 @@ impl Setup {
         filter: Filter::None,
         pinned: false,
         upper: false,
+        qty_required: false,
         insert_leaves_out: false,
         common_rows: 2,
         table_rows: 0,
@@ -115,7 +118,7 @@ impl Setup {
             ..column("name", Kind::Text, false, both)
         });
         let optional = [
-            column("qty", Kind::Integer, true, both),
+            column("qty", Kind::Integer, !self.qty_required, both),
             column("price", Kind::Numeric, true, both),
             column("live", Kind::Boolean, true, both),
             column("day", Kind::Date, true, both),
@@ -192,7 +195,7 @@ impl fmt::Display for Setup {
         }
         field!(
             tie "Side::", on_table_delete "OnTableDelete::", on_sheet_delete "OnSheetDelete::",
-            max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", upper "", insert_leaves_out "",
+            max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", upper "", qty_required "", insert_leaves_out "",
             common_rows "", table_rows "", sheet_rows "", differing "", header "", request_rows "", anchors_apart "",
         );
         write!(out, "..Setup::PLAIN }}")
