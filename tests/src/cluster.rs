@@ -161,17 +161,25 @@ impl Cluster {
         assert!(self.server.is_none(), "the server runs already");
         let started = Instant::now();
         loop {
+            let before = self.log().len();
             self.server = Some(self.spawn());
             if self.wait_ready() {
                 return;
             }
-            // Somebody else took the port between our look and the server's.
-            let log = self.log();
+            let log = self.log().split_off(before);
+            // Somebody else took the port between our look and the server's; or the kernel has not yet taken the shared memory from
+            // a process that is gone.
+            let passes = if log.contains("could not bind") {
+                self.port = free_port();
+                true
+            } else {
+                log.contains("pre-existing shared memory block")
+            };
             assert!(
-                log.contains("could not bind") && started.elapsed() < PATIENCE,
+                passes && started.elapsed() < PATIENCE,
                 "the server did not start:\n{log}"
             );
-            self.port = free_port();
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -2,8 +2,8 @@
 
 use e2e::{Book, When, World};
 
-/// So small here that a few thousand rows take several requests, of about a thousand rows each.
-const REQUEST_BYTES: usize = 120_000;
+/// As small as may be: about 360 rows go into one request, and all of them into about fourteen.
+const REQUEST_BYTES: usize = 50_000;
 const ROWS: i64 = 5_000;
 
 /// A table, and a spreadsheet that has nothing of it yet.
@@ -53,13 +53,40 @@ fn progress_rises_chunk_by_chunk_and_is_empty_afterwards() {
         .iter()
         .map(|shown| done(shown).expect("rows of 5000"))
         .collect();
-    assert!(done.len() > 4 && done.is_sorted(), "{done:?}");
-    let steps = done.windows(2).map(|two| two[1] - two[0]);
-    assert!(done[0] == 0 && steps.max() < Some(2_500), "{done:?}");
+    assert!(done.is_sorted(), "{done:?}");
+    // A batch is recorded while the next one is on its way, so a look at that finds it or does not, and the look after a miss
+    // finds two. More than two never become visible between one request and the next.
+    let steps = done.iter().zip(std::iter::once(&0).chain(&done));
+    let largest = steps.map(|(after, before)| after - before).max();
+    assert!(largest < Some(ROWS / 5), "{done:?}");
+    let half_way = done.iter().filter(|rows| (1..ROWS).contains(*rows));
+    assert!(half_way.count() >= 4, "{done:?}");
     assert_eq!(
         world.db.count("SELECT count(*) FROM sheet_sync.progress"),
         0
     );
+}
+
+#[test]
+fn registering_waits_for_nobody_and_sync_waits_for_the_first_merge() {
+    let (mut world, book) = readings();
+    let held = world.google.hold(1, When::Before);
+    world.db.run("SET statement_timeout = '60 s'");
+    world.register_at("readings", book.id(), "");
+    held.wait();
+    let mut caller = world.connect();
+    let waiting = std::thread::spawn(move || {
+        caller.run("SELECT * FROM sheet_sync.sync('readings', timeout => '10 min')");
+    });
+    world.shows(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT * FROM sheet_sync.sync(%'",
+        "1",
+    );
+    held.release();
+    waiting.join().expect("the call ends");
+    assert!(is_merged(&mut world));
+    let sheet = book.wait_for_tab("readings");
+    assert_eq!(world.differences("readings", &sheet), Ok(()));
 }
 
 /// Rows on which both sides agree by now: no mark stands in their hash's place.
@@ -96,7 +123,8 @@ fn killed_at_every_chunk(when: When, mut kill: impl FnMut(&mut World)) {
         held = next;
     }
     held.release();
-    assert!(kills >= 4, "killed {kills} times only");
+    // What a process had under way when it was killed is recorded by the next one in a single step: about three batches.
+    assert!(kills >= 3, "killed {kills} times only");
     world.both_equal("readings", &book.wait_for_tab("readings"));
     world.shows(
         "SELECT count(*) FROM sheet_sync.history GROUP BY key HAVING count(*) > 1",
