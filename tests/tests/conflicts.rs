@@ -1,6 +1,6 @@
 //! Both sides change the same cell, or one deletes what the other changes: a stated rule decides, and the loser is kept.
 
-use e2e::World;
+use e2e::{Fault, Kind, World};
 
 const CONFLICTS: &str = "SELECT key[1], column_name, base_value, database_value, sheet_value #>> '{}', winner FROM sheet_sync.conflict ORDER BY id";
 
@@ -53,6 +53,57 @@ fn last_write_wins_is_the_databases_when_nobody_can_tell() {
         "1 | database",
     );
     world.shows("SELECT price FROM products WHERE id = 1", "10");
+}
+
+/// A reading lies between the two changes, and showed that the sheet's was still to come.
+#[test]
+fn last_write_wins_is_the_sheets_when_it_was_edited_later() {
+    let (mut world, sheet) = World::with_products();
+    // What the table changes cannot get into the sheet, which is read all the same.
+    let gate = world.google.gate();
+    gate.fault_on(Kind::Tag, Fault::status(503), usize::MAX);
+    world.db.run("UPDATE products SET price = 10 WHERE id = 1");
+    world.db.run("SELECT * FROM sheet_sync.pull('products')");
+    sheet.set("C2", "20");
+    world.google.mend();
+    world.db.run("SELECT * FROM sheet_sync.sync('products')");
+    world.shows(CONFLICTS, "1 | price | 1 | 10 | 20 | sheet");
+    world.both_equal("products", &sheet);
+    world.shows("SELECT price FROM products WHERE id = 1", "20");
+}
+
+/// The reading showed the sheet's edit, and the table's change came after it, before the edit reached the table.
+#[test]
+fn last_write_wins_is_the_databases_when_it_changed_later() {
+    const ROWS: usize = 400;
+    let mut world = World::configured(&[("sheet_sync.max_request_bytes", "50000")]);
+    // Edits of that many rows reach the table in several transactions. In the first of them the last row changes, too.
+    world.db.run(&format!(
+        "CREATE TABLE products (id int PRIMARY KEY, price numeric);
+         INSERT INTO products SELECT n, n FROM generate_series(1, {ROWS}) n;
+         CREATE FUNCTION reprice() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN UPDATE public.products SET price = 10 WHERE id = {ROWS}; RETURN NULL; END $$;
+         CREATE TRIGGER reprice AFTER UPDATE ON products FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION reprice()"
+    ));
+    let sheet = world.map_with("products", "max_delete_percent => 100");
+    world.both_equal("products", &sheet);
+    world.at_once("products", |world| {
+        world.db.run("UPDATE sheet_sync.mapping SET tie = 'sheet'");
+        let prices: Vec<Vec<String>> = (0..ROWS)
+            .map(|row| vec![(5_000 + row).to_string()])
+            .collect();
+        sheet.type_at("B2", &prices[..ROWS / 2]);
+        sheet.set(&format!("B{}", ROWS + 1), "20");
+    });
+    world.shows(
+        CONFLICTS,
+        &format!("{ROWS} | price | {ROWS} | 10 | 20 | database"),
+    );
+    world.both_equal("products", &sheet);
+    world.shows(
+        &format!("SELECT price FROM products WHERE id = {ROWS}"),
+        "10",
+    );
 }
 
 #[test]

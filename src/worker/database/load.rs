@@ -35,6 +35,7 @@ pub fn rows(
     let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
     add_bases(session, mapping, &literals, &mut loaded);
     add_moved(session, mapping, &mut loaded);
+    add_times(session, mapping, &literals, &mut loaded);
     add_conflicts(session, mapping, &literals, &mut loaded);
     loaded
 }
@@ -151,6 +152,32 @@ fn add_bases(
         let sheet: Vec<Cell> = serde_json::from_str(&fields.text()).unwrap_or_default();
         if let Some(target) = loaded.get_mut(place) {
             target.base = Some(Base { database, sheet });
+        }
+    }
+}
+
+/// When rows changed that changed after the cycle began. Where a tie is the database's they win with or without a time.
+fn add_times(
+    session: &mut Session,
+    mapping: &Loaded,
+    literals: &[String],
+    loaded: &mut [LoadedRow],
+) {
+    if mapping.engine.tie == Side::Database {
+        return;
+    }
+    let rows = session.select(
+        "SELECT k.place, (EXTRACT(epoch FROM pg_catalog.max(d.changed_at)) * 1000000)::bigint \
+         FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
+         JOIN sheet_sync._dirty_key d ON d.mapping_id = $1 AND d.key = k.key::text[] GROUP BY k.place",
+        &[mapping.id.into(), literals.to_vec().into()],
+    );
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let place = fields.number() as usize - 1;
+        let at = Timestamp(fields.number());
+        if let Some(target) = loaded.get_mut(place) {
+            target.changed_at = target.changed_at.max(Some(at));
         }
     }
 }
