@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Which side of a request's effect: before sheetd hears of it, or when its answer is ready to go back.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +68,8 @@ impl Fault {
 /// One request as it passed.
 #[derive(Clone, Debug)]
 pub struct Passed {
+    /// When it had come to the gate.
+    pub at: Instant,
     pub method: String,
     pub path: String,
     pub request_bytes: usize,
@@ -241,6 +243,13 @@ impl Gate {
         Held(latch)
     }
 
+    /// Holds the next request of this kind.
+    pub fn hold_on(&self, kind: Kind, when: When) -> Held {
+        let latch = Arc::new(Latch::default());
+        self.plan(Some(kind), 0, 1, Doing::Hold(when, Arc::clone(&latch)));
+        Held(latch)
+    }
+
     /// The next `times` requests meet this fault.
     pub fn fault(&self, fault: Fault, times: usize) {
         self.plan(None, 0, times, Doing::Fault(fault));
@@ -327,11 +336,13 @@ fn serve(mut client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) ->
             words.next().unwrap_or_default(),
             words.next().unwrap_or_default(),
         );
+        let at = Instant::now();
         let doing = next_plan(&mut lock(shared), &path, &request.body);
         if let Some(Doing::Hold(When::Before, latch)) = &doing {
             latch.arrive_and_wait();
         }
         let mut passed = Passed {
+            at,
             method,
             path,
             request_bytes: request.len(),

@@ -214,6 +214,15 @@ impl Google {
         self.key["client_email"].as_str().expect("a key has one")
     }
 
+    /// The key file of another service account of the same project.
+    pub fn another_account(&self, name: &str) -> Value {
+        let (_, domain) = self.email().split_once('@').expect("an address");
+        let email = format!("{name}@{domain}");
+        let mut key = self.office.post("accounts", &json!({"email": email}));
+        key["token_uri"] = self.key["token_uri"].clone();
+        key
+    }
+
     /// A new spreadsheet, shared with the service account.
     pub fn spreadsheet(&self, title: &str) -> Book {
         Book::new(Arc::clone(&self.office), title)

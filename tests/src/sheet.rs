@@ -93,7 +93,6 @@ impl Book {
         self.office.delete(&format!("spreadsheets/{}", self.id));
     }
 
-    /// Shares the spreadsheet with the service account, or no longer.
     /// Puts the spreadsheet into the bin of Drive, or takes it out.
     pub fn throw_away(&self, thrown: bool) {
         self.office.post(
@@ -102,10 +101,19 @@ impl Book {
         );
     }
 
+    /// Shares the spreadsheet with the service account, or no longer.
     pub fn share(&self, shared: bool) {
         self.office.post(
             &format!("spreadsheets/{}/share", self.id),
             &json!({"shared": shared}),
+        );
+    }
+
+    /// Shares it with somebody else, too, as a writer.
+    pub fn share_with(&self, email: &str) {
+        self.office.post(
+            &format!("spreadsheets/{}/share", self.id),
+            &json!({"shared": true, "email": email, "role": "writer"}),
         );
     }
 
@@ -350,13 +358,34 @@ impl Sheet {
 
     /// What the tab has besides values, as the API shows it to its owner: filters, merges, protected ranges, hidden rows, …
     pub fn structure(&self) -> Value {
-        let fields = "sheets(properties,merges,basicFilter,filterViews,protectedRanges,tables,data(rowMetadata,rowData(values(dataValidation))))";
+        let fields = "sheets(properties,merges,basicFilter,filterViews,protectedRanges,tables,data(rowMetadata,columnMetadata,rowData(values(dataValidation))))";
+        self.fields(fields)
+    }
+
+    fn fields(&self, fields: &str) -> Value {
         let book = self
             .office
             .get(&format!("spreadsheets/{}?fields={fields}", self.id));
         let tabs = book["sheets"].as_array().cloned().unwrap_or_default();
         let own = |tab: &Value| tab["properties"]["sheetId"] == self.gid;
         tabs.into_iter().find(own).expect("the tab is there")
+    }
+
+    /// The keys of what programs have put on its rows besides cells: row (from 1) and key of the developer metadata.
+    pub fn row_metadata(&self) -> Vec<(usize, String)> {
+        let fields = "sheets(properties(sheetId),data(rowMetadata(developerMetadata)))";
+        let rows = self.fields(fields)["data"][0]["rowMetadata"].clone();
+        let rows = rows.as_array().cloned().unwrap_or_default();
+        let keys = |row: Value| {
+            let all = row["developerMetadata"].as_array().cloned();
+            all.unwrap_or_default()
+                .into_iter()
+                .map(|one| text(&one["metadataKey"]))
+        };
+        (1..)
+            .zip(rows)
+            .flat_map(|(number, row)| keys(row).map(move |key| (number, key)))
+            .collect()
     }
 
     /// A person's own note on a cell.

@@ -1,6 +1,7 @@
 //! Killed anywhere, nothing is lost, doubled or misplaced.
 
-use e2e::{When, World};
+use e2e::{Kind, When, World};
+use serde_json::json;
 
 /// Both sides change in every way, while the worker is held at one request after the other and killed there.
 fn killed_at_every_step(steps: usize, when: When, mut kill: impl FnMut(&mut World)) {
@@ -69,6 +70,32 @@ fn the_server_killed_and_started_again_at_any_request() {
         world.cluster.start_again();
         world.reconnect();
     });
+}
+
+#[test]
+fn anchors_that_a_killed_worker_left_are_removed_and_other_peoples_metadata_stays() {
+    let (mut world, sheet) = World::with_products();
+    let row = json!({"sheetId": sheet.gid(), "dimension": "ROWS", "startIndex": 1, "endIndex": 2});
+    sheet.by_menu(json!([{"createDeveloperMetadata": {"developerMetadata": {
+        "metadataKey": "theirs", "visibility": "DOCUMENT", "location": {"dimensionRange": row}}}}]));
+    // Of the rows of data: an anchor beside them, by which a write sees whether rows have moved, goes with the next request.
+    let of_the_rows = || {
+        let mut all = sheet.row_metadata();
+        all.retain(|(row, _)| (2..=4).contains(row));
+        all
+    };
+    let theirs = vec![(2, "theirs".to_owned())];
+    world.quiet();
+    assert_eq!(of_the_rows(), theirs);
+    let held = world.google.gate().hold_on(Kind::Tag, When::After);
+    world.db.run("UPDATE products SET price = price + 10");
+    held.wait();
+    assert_eq!(of_the_rows().len(), 4, "the rows are tagged");
+    world.kill_worker();
+    held.release();
+    world.both_equal("products", &sheet);
+    world.quiet();
+    assert_eq!(of_the_rows(), theirs);
 }
 
 #[test]
