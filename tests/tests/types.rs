@@ -235,3 +235,210 @@ fn texts_of_a_length_times_with_a_zone_and_other_rare_types_come_back_as_they_we
         "2 | word | 22001",
     );
 }
+
+/// What a person types into a cell of a column of this type, and what the table makes of it: its text, or the code of a problem.
+/// An apostrophe before it is how a person types text.
+const TYPED: &[(&str, &[(&str, &str)])] = &[
+    (
+        "int",
+        &[
+            ("42", "42"),
+            ("-7", "-7"),
+            ("4.0", "4"),
+            ("1,234", "1234"),
+            ("'0042", "42"),
+            ("4.5", "22P02"),
+            ("many", "22P02"),
+            ("2147483648", "22003"),
+        ],
+    ),
+    (
+        "numeric",
+        &[
+            ("1.5", "1.5"),
+            ("'1.50", "1.50"),
+            ("1e3", "1000"),
+            ("12%", "0.12"),
+            ("'NaN", "NaN"),
+            (
+                "'12345678901234567890.123456789",
+                "12345678901234567890.123456789",
+            ),
+            ("1.2.3", "22P02"),
+        ],
+    ),
+    (
+        "float8",
+        &[
+            ("0.1", "0.1"),
+            ("1e300", "1e+300"),
+            ("'Infinity", "Infinity"),
+            ("'-Infinity", "-Infinity"),
+            ("'NaN", "NaN"),
+        ],
+    ),
+    (
+        "boolean",
+        &[
+            ("TRUE", "true"),
+            ("false", "false"),
+            ("'yes", "true"),
+            ("'off", "false"),
+            ("maybe", "22P02"),
+        ],
+    ),
+    (
+        "date",
+        &[
+            ("2024-02-29", "2024-02-29"),
+            ("'2024-02-29", "2024-02-29"),
+            ("1900-01-01", "1900-01-01"),
+            ("2", "1900-01-01"),
+            ("60", "1900-02-28"),
+            ("61", "1900-03-01"),
+            ("0", "1899-12-30"),
+            ("'1899-12-29", "1899-12-29"),
+            ("'0044-03-15 BC", "0044-03-15 BC"),
+            ("'infinity", "infinity"),
+            ("'2023-02-29", "22008"),
+            ("soon", "22007"),
+        ],
+    ),
+    (
+        "time",
+        &[
+            ("12:34:56", "12:34:56"),
+            ("0.5", "12:00:00"),
+            ("'23:59:59.999999", "23:59:59.999999"),
+            ("'24:00", "24:00:00"),
+            ("noonish", "22007"),
+        ],
+    ),
+    (
+        "timestamp",
+        &[
+            ("2024-02-29 12:34:56", "2024-02-29 12:34:56"),
+            ("45351.5", "2024-02-29 12:00:00"),
+            ("'2024-02-29 12:34:56.789012", "2024-02-29 12:34:56.789012"),
+            ("'0044-03-15 12:00 BC", "0044-03-15 12:00:00 BC"),
+            ("'-infinity", "-infinity"),
+        ],
+    ),
+    // The spreadsheet is in Vienna, the session in UTC.
+    (
+        "timestamptz",
+        &[
+            ("2024-07-01 12:00:00", "2024-07-01 10:00:00+00"),
+            ("2024-01-01 12:00:00", "2024-01-01 11:00:00+00"),
+            (
+                "'2024-07-01 12:00:00.000001+00",
+                "2024-07-01 12:00:00.000001+00",
+            ),
+        ],
+    ),
+    (
+        "text",
+        &[
+            ("007", "007"),
+            ("1.0", "1.0"),
+            ("1e5", "1e5"),
+            ("2024-01-02", "2024-01-02"),
+            ("'=1+1", "=1+1"),
+            ("+49 30", "+49 30"),
+            ("@home", "@home"),
+            ("''quoted", "'quoted"),
+            ("two\nlines", "two\nlines"),
+            (" blanks ", " blanks "),
+        ],
+    ),
+];
+
+#[test]
+fn whatever_a_person_types_is_read_by_the_columns_type_or_is_a_problem_of_its_cell() {
+    let mut world = World::start();
+    let book = world
+        .google
+        .spreadsheet_in("Wien", "en_US", "Europe/Vienna");
+    let mut sheets = Vec::new();
+    for (kind, cases) in TYPED {
+        let table = format!("typed_{kind}");
+        world.db.run(&format!(
+            "CREATE TABLE {table} (id int PRIMARY KEY, value {kind});
+             INSERT INTO {table} SELECT n FROM generate_series(1, {}) n",
+            cases.len()
+        ));
+        // All of a small table changes at once.
+        world.register_at(&table, book.id(), "max_delete_percent => 100");
+        world.merged(&table);
+        let sheet = book.wait_for_tab(&table);
+        for (row, (typed, _)) in cases.iter().enumerate() {
+            sheet.set(&format!("B{}", row + 2), typed);
+        }
+        sheets.push((table, sheet));
+    }
+    for ((table, sheet), (_, cases)) in sheets.iter().zip(TYPED) {
+        let expected: Vec<Vec<String>> = (1..)
+            .zip(*cases)
+            .map(|(id, (_, value))| vec![id.to_string(), (*value).to_owned()])
+            .collect();
+        let found = format!(
+            "SELECT t.id, coalesce(t.value::text, p.code) FROM {table} t LEFT JOIN sheet_sync.problem p ON p.key = ARRAY[t.id::text]
+             AND p.mapping_id = (SELECT m.id FROM sheet_sync.mapping m WHERE m.table_name = '{table}'::regclass) ORDER BY t.id"
+        );
+        e2e::wait_for(table, expected.clone(), || world.db.table(&found));
+        // Emptied cells are NULL again, and their problems are over.
+        for row in 0..cases.len() {
+            sheet.set(&format!("B{}", row + 2), "");
+        }
+        world.shows(&format!("SELECT count(value) FROM {table}"), "0");
+    }
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+}
+
+#[test]
+fn an_emptied_cell_is_null_and_where_null_is_not_allowed_an_empty_text() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE texts (id int PRIMARY KEY, maybe text, must text NOT NULL, amount int NOT NULL);
+         INSERT INTO texts VALUES (1, 'a', 'b', 1), (2, '', '', 2)",
+    );
+    let sheet = world.map("texts");
+    world.both_equal("texts", &sheet);
+    for cell in ["B2", "C2", "D2"] {
+        sheet.set(cell, "");
+    }
+    world.shows(
+        "SELECT key[1], column_name, code FROM sheet_sync.problem",
+        "1 | amount | 23502",
+    );
+    world.shows(
+        "SELECT maybe IS NULL, must = '', amount FROM texts WHERE id = 1",
+        "t | t | 1",
+    );
+    // What was '' in the table is not made NULL by a cell that nobody touched.
+    sheet.set("D3", "3");
+    world.shows(
+        "SELECT maybe = '', must = '', amount FROM texts WHERE id = 2",
+        "t | t | 3",
+    );
+}
+
+#[test]
+fn the_longest_text_that_a_cell_holds_may_be_typed() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE notes (id int PRIMARY KEY, body text); INSERT INTO notes VALUES (1, 'short')",
+    );
+    let sheet = world.map("notes");
+    world.both_equal("notes", &sheet);
+    sheet.set("B2", &"x".repeat(50_000));
+    world.shows("SELECT length(body) FROM notes", "50000");
+    world.quiet();
+    world.db.run("UPDATE notes SET body = body || 'y'");
+    world.shows(
+        "SELECT key[1], column_name, side FROM sheet_sync.problem",
+        "1 | body | sheet",
+    );
+    assert_eq!(sheet.cell("B2").len(), 50_000);
+    assert_eq!(world.db.count("SELECT length(body) FROM notes"), 50_001);
+}
