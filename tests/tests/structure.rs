@@ -99,6 +99,96 @@ fn filters_and_hidden_rows() {
         "properties": {"hiddenByUser": true}, "fields": "hiddenByUser"}}]));
     changes_arrive(&mut world, "hidden", &sheet);
     assert_eq!(hidden_rows(&sheet, "hiddenByUser"), [2, 3]);
+
+    let sheet = parts(&mut world, "narrow");
+    // The key and the price.
+    for column in [0, 2] {
+        sheet.by_menu(json!([{"updateDimensionProperties": {
+            "range": {"sheetId": sheet.gid(), "dimension": "COLUMNS", "startIndex": column, "endIndex": column + 1},
+            "properties": {"hiddenByUser": true}, "fields": "hiddenByUser"}}]));
+    }
+    changes_arrive(&mut world, "narrow", &sheet);
+    let columns = &sheet.structure()["data"][0]["columnMetadata"];
+    let hidden = [0, 1, 2, 3].map(|column| columns[column]["hiddenByUser"] == true);
+    assert_eq!(hidden, [true, false, true, false]);
+}
+
+/// A merge keeps the cell at its upper left and hides the others, which from then on are empty and take nothing.
+#[test]
+fn cells_hidden_by_a_merge_are_a_problem_once_the_table_writes_them() {
+    let mut world = World::start();
+    let sheet = parts(&mut world, "covered");
+    // The names of Bolt and Nut.
+    sheet.by_menu(
+        json!([{"mergeCells": {"range": range(&sheet, [1, 3], [1, 2]), "mergeType": "MERGE_ALL"}}]),
+    );
+    world.shows("SELECT count(*) FROM covered WHERE name IS NULL", "1");
+    // What the merge took from the sheet is not lost.
+    world.shows(
+        "SELECT key[1], old_values ->> 'name' FROM sheet_sync.history WHERE side = 'database'",
+        "2 | Nut",
+    );
+    world.db.run(
+        "UPDATE covered SET name = 'Screw', price = 10 WHERE id = 1;
+         UPDATE covered SET name = 'Mother', price = 20 WHERE id = 2",
+    );
+    world.shows(
+        "SELECT key[1], column_name, side FROM sheet_sync.problem",
+        "2 | name | sheet",
+    );
+    // Everything else goes on, and the hidden cell takes nothing away from the table.
+    sheet.set("C4", "30");
+    let table =
+        "id | name | price\n 1 | Screw | 10\n 2 | Mother | 20\n 3 | Gear | 30\n 4 | Cog | 4";
+    world.table_shows("covered", table);
+    world.quiet();
+    world.table_shows("covered", table);
+    sheet.shows(
+        "id | name  | price | stocked | remark
+         1  | Screw | 10    | TRUE    | of 1
+         2  |       | 20    | FALSE   | of 2
+         3  | Gear  | 30    | TRUE    | of 3
+         4  | Cog   | 4     | FALSE   | of 4",
+    );
+    sheet.by_menu(json!([{"unmergeCells": {"range": range(&sheet, [1, 3], [1, 2])}}]));
+    world.db.run("SELECT * FROM sheet_sync.sync('covered')");
+    assert_eq!(sheet.cell("B3"), "Mother");
+    assert_eq!(world.db.count("SELECT count(*) FROM sheet_sync.problem"), 0);
+    world.table_shows("covered", table);
+}
+
+/// For the table such a row is gone; its cells wait in the sheet, as a problem, until they have a key again.
+#[test]
+fn a_row_whose_key_is_hidden_by_a_merge_comes_back_when_the_key_is_typed_again() {
+    let mut world = World::start();
+    let sheet = parts(&mut world, "headless");
+    // The keys of Gear and Cog.
+    sheet.by_menu(
+        json!([{"mergeCells": {"range": range(&sheet, [3, 5], [0, 1]), "mergeType": "MERGE_ALL"}}]),
+    );
+    world.shows(
+        "SELECT code, sheet_row FROM sheet_sync.problem",
+        "missing_key | 5",
+    );
+    world.shows(
+        "SELECT key[1], operation, old_values ->> 'name' FROM sheet_sync.history WHERE side = 'database'",
+        "4 | delete | Cog",
+    );
+    world.quiet();
+    sheet.shows(
+        "id | name | price | stocked | remark
+         1  | Bolt | 1     | TRUE    | of 1
+         2  | Nut  | 2     | FALSE   | of 2
+         3  | Gear | 3     | TRUE    | of 3
+            | Cog  | 4     | FALSE   | of 4",
+    );
+    sheet.by_menu(json!([{"unmergeCells": {"range": range(&sheet, [3, 5], [0, 1])}}]));
+    sheet.set("A5", "4");
+    world.table_shows(
+        "headless",
+        "id | name | price | stocked\n 1 | Bolt | 1 | t\n 2 | Nut | 2 | f\n 3 | Gear | 3 | t\n 4 | Cog | 4 | f",
+    );
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }
 
 #[test]

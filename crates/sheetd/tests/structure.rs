@@ -119,6 +119,20 @@ fn a_sort_leaves_hidden_rows_in_place() {
 }
 
 #[test]
+fn cells_that_a_merge_hides_take_no_value() {
+    let client = Client::start();
+    let id = client.seed(json!([["a"], ["b"], ["c"]]));
+    let both = json!({ "startRowIndex": 0, "endRowIndex": 2, "startColumnIndex": 0, "endColumnIndex": 1 });
+    client.batch(&id, json!([{ "mergeCells": { "range": both, "mergeType": "MERGE_ALL" } }]));
+    let text = |text: &str| json!({ "values": [{ "userEnteredValue": { "stringValue": text } }] });
+    client.batch(
+        &id,
+        json!([{ "updateCells": { "start": { "sheetId": 0 }, "rows": [text("x"), text("y"), text("z")], "fields": "userEnteredValue" } }]),
+    );
+    assert_eq!(client.typed(&id, "A:A"), json!([["x"], [""], ["z"]]));
+}
+
+#[test]
 fn protected_cells_are_refused_to_strangers() {
     let client = Client::start();
     let id = client.seed(json!([["a", "b"]]));

@@ -10,7 +10,7 @@ use crate::model::formats;
 use crate::model::mask::Mask;
 use crate::model::sheet::Sheet;
 use crate::model::structure::Shift;
-use crate::model::values::{MAX_CHARS, too_long};
+use crate::model::values::{MAX_CHARS, hidden_by_merge, too_long};
 use crate::model::workbook::Workbook;
 
 pub fn update(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
@@ -77,6 +77,9 @@ fn write(sheet: &mut Sheet, rect: &Rect, rows: &[Json], mask: &Mask, whole: bool
                 continue;
             }
             set_cell(sheet.cell_mut(r, c), data, mask)?;
+            if hidden_by_merge(sheet, r, c) {
+                sheet.cell_mut(r, c).entered = Entered::Empty;
+            }
         }
         sheet.trim_row(r);
     }

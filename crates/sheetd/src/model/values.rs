@@ -193,7 +193,7 @@ impl Writer<'_> {
 }
 
 /// A merge keeps only its upper left cell (facts 9).
-fn hidden_by_merge(sheet: &Sheet, row: u32, column: u32) -> bool {
+pub fn hidden_by_merge(sheet: &Sheet, row: u32, column: u32) -> bool {
     sheet.merges.iter().any(|m| m.contains(row, column) && (m.r0, m.c0) != (row, column))
 }
 
