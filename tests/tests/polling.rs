@@ -92,3 +92,23 @@ fn polling_leaves_half_of_the_quota_for_everything_else() {
         }
     });
 }
+
+#[test]
+fn a_sheet_where_nothing_happens_is_read_less_often_until_something_does() {
+    let mut world = World::configured(&[("sheet_sync.poll_interval_ms", "2000")]);
+    world.db.run(
+        "CREATE TABLE parts (id int PRIMARY KEY, name text); INSERT INTO parts VALUES (1, 'Bolt')",
+    );
+    let sheet = world.map("parts");
+    sheet.shows("id | name\n 1 | Bolt");
+    wait_for_interval(&mut world, "the interval asked for", |interval| {
+        interval == 2_000
+    });
+    // A minute without a change goes by first.
+    wait_for_interval(&mut world, "a slower pace", |interval| interval > 2_200);
+    sheet.set("B2", "Nut");
+    world.shows("SELECT name FROM parts", "Nut");
+    wait_for_interval(&mut world, "the first pace again", |interval| {
+        interval == 2_000
+    });
+}
