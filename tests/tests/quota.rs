@@ -1,7 +1,8 @@
 //! What the extension takes of Google's quota: tabs of one spreadsheet cost one read, and the quota never runs out at Google's side.
 
-use e2e::{Book, Sheet, When, World};
+use e2e::{Book, Passed, Sheet, When, World};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 /// Tables `a`, `b` and `c` in three tabs of one spreadsheet.
 fn three_tabs() -> (World, Book, [Sheet; 3]) {
@@ -70,6 +71,20 @@ fn a_tab_that_is_gone_takes_no_other_with_it() {
     );
 }
 
+/// Some seconds less than Google's minute: a request that a busy machine sends late counts with those after it. What is told
+/// apart by this, a quota that refills at full minutes, lets twice as many through within an instant.
+const NEARLY_A_MINUTE: Duration = Duration::from_secs(55);
+
+/// The most requests of a kind that passed within any span of that length.
+fn most_at_once(passed: &[Passed], writes: bool) -> usize {
+    let of_kind = |one: &&Passed| one.path.contains("/v4/") && one.is_write() == writes;
+    let mut times: Vec<Instant> = passed.iter().filter(of_kind).map(|one| one.at).collect();
+    times.sort_unstable();
+    let within =
+        |first: usize| times[first..].partition_point(|at| *at < times[first] + NEARLY_A_MINUTE);
+    (0..times.len()).map(within).max().unwrap_or(0)
+}
+
 /// Google's quota at sheetd, with limits that ten mappings reach: whatever they do, Google has never to refuse.
 #[test]
 fn ten_busy_mappings_never_meet_a_429() {
@@ -117,9 +132,14 @@ fn ten_busy_mappings_never_meet_a_429() {
     for (table, book) in tables.iter().zip(&books) {
         world.both_equal(table, &book.wait_for_tab(table));
     }
-    let refused = world.google.gate().passed();
-    let refused: Vec<_> = refused.iter().filter(|one| one.status == 429).collect();
+    let passed = world.google.gate().passed();
+    let refused: Vec<_> = passed.iter().filter(|one| one.status == 429).collect();
     assert!(refused.is_empty(), "{refused:?}");
+    let most = [false, true].map(|writes| most_at_once(&passed, writes));
+    assert!(
+        most.into_iter().all(|most| most <= 120),
+        "{most:?} reads and writes within {NEARLY_A_MINUTE:?}"
+    );
 }
 
 /// One account, two databases: what one has spent the other has not.
@@ -157,4 +177,121 @@ fn databases_of_one_cluster_share_an_accounts_quota() {
     let passed = world.google.gate().passed();
     let refused: Vec<_> = passed.iter().filter(|one| one.status == 429).collect();
     assert!(refused.is_empty(), "{refused:?}");
+}
+
+/// Two accounts, one project.
+#[test]
+fn two_accounts_of_one_project_share_its_quota() {
+    let mut world = World::configured(&[("sheet_sync.project_writes_per_minute", "60")]);
+    world.google.set_options(json!({
+        "quota": "google",
+        "reads_per_minute_per_user": 100_000,
+        "writes_per_minute_per_user": 100_000,
+        "reads_per_minute_per_project": 100_000,
+        "writes_per_minute_per_project": 60,
+    }));
+    let second = world.google.another_account("second");
+    world.db.run(&format!(
+        "SELECT sheet_sync.set_credential('second', {})",
+        e2e::literal(&second.to_string())
+    ));
+    let books = ["default", "second"].map(|credential| {
+        let table = format!("of_{credential}");
+        world.db.run(&format!(
+            "CREATE TABLE {table} (id int PRIMARY KEY, value int); INSERT INTO {table} VALUES (1, 0)"
+        ));
+        let book = world.google.spreadsheet(&table);
+        book.share_with(second["client_email"].as_str().expect("a key has one"));
+        world.register_at(&table, book.id(), &format!("credential => '{credential}'"));
+        world.merged(&table);
+        book
+    });
+    let before = world.google.gate().count();
+    let mut value = 0;
+    e2e::wait_until("the project's quota to be used up", || {
+        value += 1;
+        world.db.run(&format!(
+            "UPDATE of_default SET value = {value}; UPDATE of_second SET value = {value}"
+        ));
+        let limited = "SELECT count(*) FROM sheet_sync.status WHERE rate_limited_until > now()";
+        match world.db.count(limited) {
+            2 => Ok(()),
+            others => Err(others),
+        }
+    });
+    let passed = world.google.gate().passed();
+    let refused: Vec<_> = passed.iter().filter(|one| one.status == 429).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    for book in &books {
+        let written = |one: &Passed| one.is_write() && one.path.contains(book.id());
+        assert!(
+            passed[before..].iter().any(written),
+            "neither account goes without"
+        );
+    }
+}
+
+/// A change that nobody has a token for waits, and with it whatever changes after it.
+#[test]
+fn changes_that_pile_up_while_the_quota_is_used_up_are_written_together() {
+    let mut world = World::configured(&[("sheet_sync.writes_per_minute", "30")]);
+    world
+        .db
+        .run("CREATE TABLE busy (id int PRIMARY KEY, value int); INSERT INTO busy VALUES (1, 0)");
+    let sheet = world.map("busy");
+    let mut value = 0;
+    e2e::wait_until("the quota to be used up", || {
+        value += 1;
+        world.db.run(&format!("UPDATE busy SET value = {value}"));
+        let limited = "SELECT count(*) FROM sheet_sync.status WHERE rate_limited_until > now()";
+        match world.db.count(limited) {
+            0 => Err(value),
+            _ => Ok(()),
+        }
+    });
+    let before = world.google.gate().count();
+    for _ in 0..100 {
+        value += 1;
+        world.db.run(&format!("UPDATE busy SET value = {value}"));
+    }
+    e2e::wait_for("the last value", value.to_string(), || sheet.cell("B2"));
+    let passed = world.google.gate().passed_since(before);
+    let writes = passed.iter().filter(|one| one.is_write()).count();
+    assert!(writes < 20, "{writes} writes of a hundred changes");
+}
+
+/// The load takes ten minutes with what the quota allows it.
+#[test]
+fn a_big_load_starves_neither_calls_nor_other_mappings() {
+    let mut world = World::configured(&[
+        ("sheet_sync.writes_per_minute", "60"),
+        ("sheet_sync.max_request_bytes", "50000"),
+    ]);
+    // Each row is so wide that it takes a request of its own.
+    world.db.run(
+        "CREATE TABLE small (id int PRIMARY KEY, value int); INSERT INTO small VALUES (1, 0);
+         CREATE TABLE load (id int PRIMARY KEY, body text);
+         INSERT INTO load SELECT n, repeat('x', 36000) FROM generate_series(1, 500) n",
+    );
+    let small = world.map_with("small", "poll_interval => '1 hour'");
+    let book = world.google.spreadsheet("Load");
+    world.register_at("load", book.id(), "");
+    world.shows(
+        "SELECT rate_limited_until > now() + interval '5 s' FROM sheet_sync.status WHERE table_name = 'load'::regclass",
+        "t",
+    );
+    world.db.run("UPDATE small SET value = 1");
+    world.db.run("SELECT * FROM sheet_sync.sync('small')");
+    assert_eq!(small.cell("B2"), "1");
+    small.set("B2", "2");
+    world.db.run("SELECT * FROM sheet_sync.sync('small')");
+    assert_eq!(world.db.one("SELECT value FROM small"), "2");
+    // Nobody waits for this one.
+    world.db.run("UPDATE small SET value = 3");
+    e2e::wait_for("the change", "3".to_owned(), || small.cell("B2"));
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM sheet_sync.progress"),
+        1,
+        "the load was over first"
+    );
 }

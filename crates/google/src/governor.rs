@@ -288,8 +288,12 @@ impl Governor {
                 }
                 Priority::Background => reserve,
             };
-            // Who wants more than there is gets all there is.
-            let below = |limit: u32| limit.saturating_sub(kept_back + wanted - 1).max(1);
+            // Who wants more than there is gets all there is. Of a project that has less than its account no more is kept back than
+            // of any other.
+            let below = |limit: u32| {
+                let kept_back = kept_back.min(limit / 6);
+                limit.saturating_sub(kept_back + wanted - 1).max(1)
+            };
             let account = owner_of(&mut self.accounts, now, caller.account).window(kind);
             free_at = free_at.max(account.free_at(now, below(account_limit)));
             let project = owner_of(&mut self.projects, now, caller.project).window(kind);

@@ -144,6 +144,21 @@ fn an_interactive_call_finds_a_token_when_the_background_has_used_its_own() {
 }
 
 #[test]
+fn a_project_with_less_than_its_account_serves_the_background_too() {
+    let limits = Limits {
+        account_writes: 3_000,
+        ..Limits::default()
+    };
+    let mut governor = Governor::new();
+    let mut ask = |priority| governor.ask(0, caller("a", 1), Need::WRITE, priority, &limits);
+    let granted = (0..)
+        .take_while(|_| ask(Priority::Background) == Decision::Granted)
+        .count();
+    assert_eq!(granted, 250);
+    assert_eq!(ask(Priority::Interactive), Decision::Granted);
+}
+
+#[test]
 fn a_429_closes_the_quota_for_the_time_given() {
     let limits = Limits::default();
     let mut governor = Governor::new();
