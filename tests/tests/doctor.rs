@@ -1,6 +1,7 @@
 //! doctor() finds what is wrong and says what to do.
 
 use e2e::World;
+use serde_json::json;
 
 /// What it finds amiss: subject, check, detail and hint.
 fn amiss(world: &mut World) -> Vec<String> {
@@ -99,6 +100,22 @@ fn what_is_wrong_is_named_with_what_to_do() {
 
     sheet.delete_tab();
     finds(&mut world, &["public.products · tab", "unregister_table"]);
+}
+
+#[test]
+fn a_spreadsheet_without_room_for_what_is_overwritten_is_named() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE parts (id int PRIMARY KEY, name text); INSERT INTO parts VALUES (1, 'Bolt')",
+    );
+    let book = world.google.spreadsheet_of(json!([
+        {"title": "parts", "rows": [["id", "name"], [1, "Bolt"]], "rowCount": 100, "columnCount": 2},
+        {"title": "vast", "rowCount": 4_999_000, "columnCount": 2}]));
+    world.register("parts", &book.first_tab(), "");
+    world.merged("parts");
+    finds(&mut world, &["public.parts · overwritten", "10,000,000"]);
+    book.wait_for_tab("vast").delete_tab();
+    finds_nothing(&mut world);
 }
 
 #[test]

@@ -58,6 +58,18 @@ pub struct Patient {
     pub writes: bool,
 }
 
+impl Patient {
+    fn target(&self, sheet_id: i32) -> Target {
+        Target {
+            spreadsheet_id: self.spreadsheet_id.clone(),
+            sheet_id,
+            header_row: self.header_row,
+            checkbox_columns: Vec::new(),
+            number_formats: Default::default(),
+        }
+    }
+}
+
 impl Session {
     /// Whether Google gives a token, for what it may be used, and whether our clock agrees with Google's.
     pub fn examine_account(&self) -> Vec<Finding> {
@@ -105,7 +117,25 @@ impl Session {
         };
         findings.push(Finding::good("tab", format!("\"{}\"", tab.title)));
         findings.push(self.header(patient, sheet_id));
+        findings.extend(self.images(patient, sheet_id));
         findings
+    }
+
+    /// Nothing where the tab that keeps what is overwritten is there, or will be made with the first write.
+    fn images(&self, patient: &Patient, sheet_id: i32) -> Option<Finding> {
+        let target = patient.target(sheet_id);
+        if !patient.writes || self.may_keep_images(&target) {
+            return None;
+        }
+        let email = self.client.identity().email();
+        Some(Finding::bad(
+            "overwritten",
+            "the spreadsheet takes no further tab, so there is none that keeps what is overwritten: an edit of a cell in the very \
+             moment in which it is written is lost",
+            format!(
+                "Make room for a tab (a spreadsheet holds at most 10,000,000 cells, blank ones among them), or let {email} add one."
+            ),
+        ))
     }
 
     /// Only Drive tells what we may do without doing it; where its API is switched off, that we can read is all that is known.
@@ -133,13 +163,7 @@ impl Session {
     }
 
     fn header(&self, patient: &Patient, sheet_id: i32) -> Finding {
-        let target = Target {
-            spreadsheet_id: patient.spreadsheet_id.clone(),
-            sheet_id,
-            header_row: patient.header_row,
-            checkbox_columns: Vec::new(),
-            number_formats: Default::default(),
-        };
+        let target = patient.target(sheet_id);
         let first = patient.header_row.saturating_sub(1);
         let read = self.read_span(&target, first, patient.header_row);
         let cells = match self.judged(Purpose::Read, &patient.spreadsheet_id, read) {

@@ -98,6 +98,14 @@ impl Session {
         }
     }
 
+    /// Whether there is such a tab, or nothing is known that speaks against making one.
+    pub(super) fn may_keep_images(&self, target: &Target) -> bool {
+        let place = (target.spreadsheet_id.clone(), target.sheet_id);
+        let refused = self.state().without_images.contains(&place);
+        self.images_tab(target).is_some()
+            || !refused && self.has_room_for_tab(target, ROOM, COLUMNS)
+    }
+
     fn made_images_tab(&self, target: &Target) -> Result<Option<Tab>, Error> {
         let place = (target.spreadsheet_id.clone(), target.sheet_id);
         let known = self.images_tab(target);
