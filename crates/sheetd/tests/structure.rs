@@ -129,7 +129,7 @@ fn cells_that_a_merge_hides_take_no_value() {
         &id,
         json!([{ "updateCells": { "start": { "sheetId": 0 }, "rows": [text("x"), text("y"), text("z")], "fields": "userEnteredValue" } }]),
     );
-    assert_eq!(client.typed(&id, "A:A"), json!([["x"], [""], ["z"]]));
+    assert_eq!(client.typed(&id, "A:A"), json!([["x"], [], ["z"]]));
 }
 
 #[test]
