@@ -27,6 +27,28 @@ fn a_first_merge_sends_no_request_larger_than_allowed() {
     );
 }
 
+/// Rows that stand apart, of which each takes an anchor, an image and a request of its own.
+#[test]
+fn scattered_changes_and_deletions_send_no_request_larger_than_allowed() {
+    let (mut world, sheet) = readings();
+    let before = world.google.gate().passed().len();
+    world
+        .db
+        .run("UPDATE readings SET value = -value WHERE id % 3 = 0");
+    world.both_equal("readings", &sheet);
+    world
+        .db
+        .run("UPDATE sheet_sync.mapping SET max_delete_percent = 100");
+    world.db.run("DELETE FROM readings WHERE id % 4 = 0");
+    world.both_equal("readings", &sheet);
+    let passed = world.google.gate().passed();
+    let largest = passed[before..].iter().max_by_key(|one| one.request_bytes);
+    assert!(
+        largest.is_some_and(|one| one.request_bytes <= REQUEST_BYTES),
+        "{largest:?}"
+    );
+}
+
 fn readings() -> (World, Sheet) {
     let mut world = configured();
     world.db.run(

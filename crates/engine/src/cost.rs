@@ -17,6 +17,11 @@ pub const TAG: usize = 235;
 pub const GUARD: usize = 520;
 /// Keeping the images of a run of rows, before and after.
 pub const IMAGES: usize = 600;
+/// Deleting a row and keeping its image, made to depend on where its anchor stands.
+pub const DELETION: usize = 1_000;
+/// Naming the anchor that stays on a row, in its image; and the place of each mapped column.
+pub const NAME: usize = 90;
+pub const PLACE: usize = 6;
 /// Beginning to write cells somewhere.
 pub const BLOCK: usize = 130;
 /// A row of cells, without the cells.

@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn requests_take_what_the_engine_counts() {
-        let [tag, guard] = crate::sheet::of_a_row(ID, ID, ROW);
+        let [tag, guard, kept] = crate::sheet::of_a_row(ID, ID, ROW);
         holds("a guard", cost::GUARD, &guard);
         holds("a tag", cost::TAG, &tag);
         holds("dropping", cost::DROP, &guard[2..]);
@@ -359,7 +359,13 @@ mod tests {
             destination: block(ROW..ROW + 1),
             paste_type: "PASTE_VALUES",
         };
-        holds("images", cost::IMAGES, &[copy.clone(), copy]);
+        holds("images", cost::IMAGES, &[copy.clone(), copy.clone()]);
+        assert!(bytes(&kept) <= cost::GUARD);
+        let gone = Request::DeleteDimension {
+            range: DimensionRange::rows(ID, ROW, ROW + 1),
+        };
+        let deletion: Vec<Request> = kept.into_iter().chain([copy, gone]).collect();
+        holds("a deletion", cost::DELETION, &deletion);
         holds("a block", cost::BLOCK, &[cells(Vec::new())]);
     }
 

@@ -460,7 +460,16 @@ impl Cycle {
                 && item.anchor.is_some()
                 && matches!(item.plan.sheet, Some(SheetChange::Delete))
         });
-        let mut parts = vec![(doomed, stamp)];
+        let mut parts = match doomed.len() <= self.deletions() {
+            true => vec![(doomed, stamp)],
+            false => {
+                let parts = doomed.chunks(self.deletions());
+                let parts = parts.map(|part| (part.to_vec(), self.stamp()));
+                let parts: Vec<(Vec<usize>, Stamp)> = parts.collect();
+                self.announce_deletions(items, &parts).await?;
+                parts
+            }
+        };
         while let Some((part, stamp)) = parts.pop() {
             let id = stamp.id;
             match self.delete_together(items, &part, stamp).await {

@@ -8,6 +8,7 @@ use super::header::Layout;
 use super::item::Item;
 use super::run::Cycle;
 use super::snapshot::Sighting;
+use super::structure::FEW;
 use crate::cost;
 use crate::effect::{AnchoredRow, NewRow, Stamp};
 use crate::reconcile::SheetChange;
@@ -122,8 +123,10 @@ impl Cycle {
             .collect();
         rows.sort_by_key(|(row, _)| row.row);
         let mut pieces: Vec<Piece> = Vec::new();
+        let name = cost::NAME + cost::PLACE * self.mapping.columns.len();
+        let names = rows.len().min(FEW) * name;
         let mut room = Room {
-            whole: self.room(),
+            whole: self.room().saturating_sub(names),
             left: 0,
         };
         for (row, index) in rows {
@@ -179,6 +182,12 @@ impl Cycle {
             row: item.row?,
             cells,
         })
+    }
+
+    /// As many rows as can be deleted in one request.
+    pub(super) fn deletions(&self) -> usize {
+        let old = self.old_marks().len() * cost::DROP;
+        (self.room().saturating_sub(old) / cost::DELETION).max(1)
     }
 
     /// The new rows, in pieces that fit into one request.

@@ -19,7 +19,7 @@ const ATTEMPTS: u32 = 3;
 
 /// Rows in one write whose anchors stay on them until the next rows are tagged, for what it went over to be given back through
 /// them. Anchors are bytes, when they are dropped too, so in a mass of rows the row is told by its cells instead.
-const FEW: usize = 100;
+pub(super) const FEW: usize = 100;
 
 /// Stamps that stay in the spreadsheet: those of batches that may still be on their way.
 const KEPT_STAMPS: usize = 16;

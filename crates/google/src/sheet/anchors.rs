@@ -125,6 +125,17 @@ impl Session {
         }
     }
 
+    /// Rows were deleted by ourselves: the sentinels below moved up.
+    pub(super) fn sentinels_rose(&self, target: &Target, deleted: &[u32]) {
+        let of_tab = |one: &&mut Sentinel| {
+            one.sheet_id == target.sheet_id && one.spreadsheet_id == target.spreadsheet_id
+        };
+        for sentinel in self.state().sentinels.iter_mut().filter(of_tab) {
+            let above = deleted.iter().filter(|row| **row < sentinel.row).count();
+            sentinel.row -= u32::try_from(above).unwrap_or_default();
+        }
+    }
+
     /// Metadata that any of these filters names; `fields` is the answer's mask.
     pub(super) fn search(
         &self,
@@ -413,12 +424,14 @@ fn asserted_at_last(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request>
     requests
 }
 
-/// What putting an anchor on a row takes, and what it takes to make a batch depend on it and drop it, for those who count bytes.
+/// What putting an anchor on a row takes, and what it takes to make a batch depend on it and drop it, or leave it there; for those
+/// who count bytes.
 #[cfg(test)]
-pub(crate) fn of_a_row(sheet_id: i32, anchor: MetadataId, row: u32) -> [Vec<Request>; 2] {
+pub(crate) fn of_a_row(sheet_id: i32, anchor: MetadataId, row: u32) -> [Vec<Request>; 3] {
     let mut guard = asserted_at_last(sheet_id, anchor, row);
     guard.push(super::tidy::deletion(anchor));
-    [vec![anchored(sheet_id, anchor, row)], guard]
+    let kept = asserted(sheet_id, anchor, row);
+    [vec![anchored(sheet_id, anchor, row)], guard, kept]
 }
 
 /// Whether the first half of an [`asserted`] found its anchor.

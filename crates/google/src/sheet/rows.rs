@@ -148,8 +148,10 @@ impl Session {
                     rows,
                     mut applied,
                 } => {
+                    let places = ascending(&rows);
+                    self.sentinels_rose(target, &places);
                     let mut before = place
-                        .map(|place| place.shown(&mut applied, &ascending(&rows)))
+                        .map(|place| place.shown(&mut applied, &places))
                         .unwrap_or_default();
                     let before = rows
                         .into_iter()
