@@ -81,6 +81,8 @@ pub(super) struct Memory {
     pub anchors: Vec<MetadataId>,
     /// Stamps that still stand in the spreadsheet, oldest first.
     pub stamps: Vec<MetadataId>,
+    /// Those of them of whose batches a copy may still arrive.
+    pub guarding: Vec<MetadataId>,
     /// Structural batches that may still arrive.
     pub lost: BTreeMap<MetadataId, Lost>,
     /// Told apart from earlier plans made from an equal reading, and that reading.

@@ -76,7 +76,8 @@ impl Cycle {
         let id = loop {
             let text = format!("{}.{}.{salt}", self.reading, self.ordinal);
             let id = i32::try_from(hash_raw(text.as_bytes()) % LAST_ID).unwrap_or(0) + 1;
-            if !self.memory.stamps.contains(&id) {
+            let mut standing = self.memory.stamps.iter().chain(&self.memory.guarding);
+            if standing.all(|one| *one != id) {
                 break id;
             }
             salt = salt.wrapping_add(1);
@@ -115,7 +116,7 @@ impl Cycle {
                 }
             }
             self.memory.lost.remove(&id);
-            self.memory.stamps.push(id);
+            self.memory.guarding.push(id);
             self.sheet_unsure = true;
         }
         Ok(())

@@ -24,6 +24,9 @@ pub(super) const FEW: usize = 100;
 /// Stamps that stay in the spreadsheet: those of batches that may still be on their way.
 const KEPT_STAMPS: usize = 16;
 
+/// The same of those of which a copy is known to be on its way, or may be: it is refused as long as its stamp stands.
+const KEPT_GUARDS: usize = 200;
+
 impl Cycle {
     pub(super) fn note_reading(&mut self, snapshot: &Snapshot) {
         let header = self.mapping.header_row.saturating_sub(1) as usize;
@@ -52,7 +55,9 @@ impl Cycle {
         let anchors = self.memory.anchors.iter();
         let spent = anchors.filter(|anchor| !self.is_needed(**anchor));
         let old = self.memory.stamps.iter().take(old);
-        spent.chain(old).copied().collect()
+        let passed = self.memory.guarding.len().saturating_sub(KEPT_GUARDS);
+        let passed = self.memory.guarding.iter().take(passed);
+        spent.chain(old).chain(passed).copied().collect()
     }
 
     /// Something is to be given back to the row on which this anchor stands.
@@ -66,6 +71,7 @@ impl Cycle {
         let gone: HashSet<MetadataId> = tidy.iter().copied().collect();
         self.memory.anchors.retain(|anchor| !gone.contains(anchor));
         self.memory.stamps.retain(|stamp| !gone.contains(stamp));
+        self.memory.guarding.retain(|stamp| !gone.contains(stamp));
     }
 
     /// Sends a batch with a stamp, once the sheet is free.
@@ -102,7 +108,7 @@ impl Cycle {
                         if deletes || keys.is_empty() {
                             self.memory.unread.insert(stamp.value);
                         }
-                        self.memory.stamps.push(stamp.id);
+                        self.memory.guarding.push(stamp.id);
                         self.sent(keys, landed);
                     } else {
                         self.memory.salt = self.memory.salt.wrapping_add(1);
@@ -115,7 +121,10 @@ impl Cycle {
                         self.memory.answered.push(stamp.id);
                     }
                     self.tidied(&tidy);
-                    self.memory.stamps.push(stamp.id);
+                    match unsure {
+                        true => self.memory.guarding.push(stamp.id),
+                        false => self.memory.stamps.push(stamp.id),
+                    }
                     if !deletes {
                         self.sent(keys, State::Marked);
                     }

@@ -330,7 +330,12 @@ impl Ledger {
                 for column in &changed {
                     let place = (uid, *column);
                     if self.sheet_edits.get(&place) == Some(&old[*column]) {
-                        self.sheet_edits.insert(place, new[*column].clone());
+                        let base = new_key.as_ref().and_then(|key| self.base_of(sides, key));
+                        // A new row says nothing by what it has empty.
+                        match base.is_none() && new[*column] == Cell::Empty {
+                            true => self.sheet_edits.remove(&place),
+                            false => self.sheet_edits.insert(place, new[*column].clone()),
+                        };
                     }
                 }
                 for (column, cell) in new.iter().enumerate() {

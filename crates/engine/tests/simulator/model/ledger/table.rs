@@ -218,7 +218,8 @@ impl Ledger {
                     continue;
                 }
                 let base = self.base_of(sides, key);
-                let mut had = self.had[&row.identity].iter();
+                let moved = sides.table.moved(key);
+                let mut had = self.had[&row.identity].iter().chain(&moved);
                 let holds = |key: &Key| {
                     let base = self.base_of(sides, key);
                     base.is_some_and(|base| base.database.get(column) == Some(after))
