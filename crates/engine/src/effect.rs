@@ -7,10 +7,13 @@
 //! Sheet rows and columns are 0-based here, as in Google's GridRange; anchors and stamps are developer-metadata ids that the
 //! engine chooses.
 
+mod report;
+
 use std::sync::Arc;
 
 use crate::mapping::{Kind, Mapping, Side};
 use crate::value::{Base, Cell, Datum, Key, Text, Timestamp};
+pub use report::*;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -557,134 +560,6 @@ pub struct Snapshot {
     pub grid_columns: u32,
     /// Row 0 first, each a JSON array in Google's bytes; trailing empty rows are absent.
     pub rows: Vec<Box<serde_json::value::RawValue>>,
-}
-
-// ---------------------------------------------------------------------------------------------------------------- failures
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Passing: try again in the same cycle or the next.
-    RetryNow,
-    /// Passing, but not before `retry_after_ms`.
-    RetryLater,
-    /// A person must act; looked at again now and then so that it goes on by itself when mended.
-    NeedsHuman,
-    /// We sent something wrong.
-    OurBug,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
-    pub class: Class,
-    /// A short stable word: `quota`, `not_shared`, `not_found`, `tab_gone`, `api_disabled`, `key_refused`, `network`, `timeout`,
-    /// `protected`, `grid_limit`, `database`, …
-    pub reason: String,
-    pub message: String,
-    pub hint: String,
-    pub retry_after_ms: Option<u64>,
-    /// Whether the effect may have taken place all the same.
-    pub may_have_applied: bool,
-}
-
-/// What a cycle was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Dirty keys only, at remembered positions: no snapshot unless it turns out to be needed.
-    Dirty,
-    /// A snapshot of the sheet and the dirty keys.
-    Full,
-    /// Trust nothing that is stored: compare every row of both sides (first merge, resync, after TRUNCATE).
-    Everything,
-}
-
-/// Which ways changes may travel in this cycle (`push()`, `pull()`, `sync()`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ways {
-    pub push: bool,
-    pub pull: bool,
-}
-
-/// What the driver starts a cycle with.
-#[derive(Clone, Debug)]
-pub struct Start {
-    pub scope: Scope,
-    pub ways: Ways,
-    pub dirty: Vec<DirtyKey>,
-    pub now: Timestamp,
-    /// `confirm_deletes()` was called: the mass-delete guard lets this cycle pass.
-    pub deletes_confirmed: bool,
-    /// Somebody waits for this cycle: what was refused is tried again at once.
-    pub insists: bool,
-    /// Fresh randomness for anchors and stamps.
-    pub seed: u64,
-    /// `preview()`: only `Read`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise` and `MergeByFunction` are asked for, and the
-    /// report says what a real cycle would have done.
-    pub dry_run: bool,
-}
-
-/// What the cycle asks for next.
-#[derive(Debug)]
-pub enum Step {
-    /// Begin this, besides what is under way on the other side.
-    Do(Effect),
-    /// Nothing before what is under way has an answer.
-    Wait,
-    Done(Report),
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    pub rows_pushed: u64,
-    pub rows_pulled: u64,
-    pub conflicts: u64,
-    pub problems: u64,
-    /// Rows on which both sides agree now.
-    pub rows: u64,
-    /// The cycle ended early; everything that was done is recorded.
-    pub stopped: Option<Stopped>,
-    /// Another cycle is wanted at once (stale positions) or soon (a delete to confirm).
-    pub again: Option<Again>,
-    /// The dirty keys that the driver gave with `Start` were dealt with and may be forgotten. False: keep them all.
-    pub dirty_done: bool,
-    /// What a dry run found, line by line.
-    pub planned: Vec<Planned>,
-}
-
-/// One line of `preview()`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Planned {
-    /// The side that would be changed.
-    pub side: Side,
-    pub operation: Operation,
-    /// `None` where the sheet row has no usable key, or where a guard would stop the cycle.
-    pub key: Option<Key>,
-    /// `None` where the whole row is meant.
-    pub column: Option<usize>,
-    pub old: Datum,
-    /// Of a guard: its words.
-    pub new: Datum,
-    /// A short stable word: `changed_in_table`, `changed_in_sheet`, `conflict`, `new_in_table`, a problem's code, a guard's name, …
-    pub reason: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// A full cycle at once.
-    Now,
-    /// A full cycle after a moment: it confirms what this one saw.
-    Soon,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stopped {
-    /// A guard: state `failed`, nothing applied.
-    Guard {
-        reason: String,
-        message: String,
-        hint: String,
-    },
-    /// An effect failed; the driver retries by class.
-    Failure(Failure),
 }
 
 /// The mapping as the engine needs it while an [`Apply`] is carried out.

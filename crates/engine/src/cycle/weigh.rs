@@ -110,7 +110,7 @@ impl Cycle {
                 *cell != Cell::Empty && self.mapping.pushes(column)
             };
             let partly = one.after.iter().enumerate().any(filled);
-            if !one.stands && !(partly && by_anchor.is_some()) {
+            if !(one.stands || partly && by_anchor.is_some()) {
                 if let (true, Some(loaded)) = (one.unread, loaded) {
                     let fallen = Fallen {
                         key: one.key,
