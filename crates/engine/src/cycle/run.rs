@@ -147,6 +147,8 @@ pub(super) async fn run(
 impl Cycle {
     async fn rounds(&mut self) -> Result<(), Stop> {
         self.warm_up().await?;
+        // Keys that rows had once may be other rows' by now.
+        self.memory.renamed.clear();
         self.end_of_yesterday().await?;
         self.rows_at_start = self.memory.based();
         // After a lost batch positions are not what is remembered.
