@@ -161,16 +161,18 @@ CREATE INDEX history_mapping_key ON sheet_sync.history (mapping_id, key);
 COMMENT ON TABLE sheet_sync.history IS 'One line per change that reached its side, kept for sheet_sync.history_retention.';
 COMMENT ON COLUMN sheet_sync.history.side IS 'The side that was changed.';
 
--- Every new row is written twice, before it is sent and when it has arrived: room on the page lets the second write stay there.
+-- A new row is stored before it is sent, with the batch that it goes in. Until that batch has arrived the row counts as marked, whatever
+-- its hash; that it has arrived is said once for the batch (_cycle.inserting) and not once a row.
 CREATE TABLE sheet_sync._base_row (
     mapping_id      integer NOT NULL,
     key             text[] COLLATE "C" NOT NULL,
     database_values text[] NOT NULL,
     sheet_values    jsonb NOT NULL,
     sheet_hash      bigint NOT NULL,
+    mark            bigint,
     extra           jsonb,
     PRIMARY KEY (mapping_id, key)
-) WITH (fillfactor = 50);
+) WITH (fillfactor = 90);
 COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
 
 -- Append-only: an upsert would make committing transactions wait for one another. Deleted in batches by the one worker.
@@ -208,13 +210,14 @@ CREATE TABLE sheet_sync._cycle (
     merged       boolean NOT NULL DEFAULT false,
     layout       text,
     writing      text[] NOT NULL DEFAULT '{}',
+    inserting    bigint[] NOT NULL DEFAULT '{}',
     started_at   timestamptz,
     ended_at     timestamptz,
     rows         bigint NOT NULL DEFAULT 0,
     rows_pushed  bigint NOT NULL DEFAULT 0,
     rows_pulled  bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout when it last looked, and the stamps of batches under way to the sheet.';
+COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout when it last looked, and the stamps and marks of batches under way to the sheet.';
 
 -- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping, nor large cycles ask
 -- for it once a line) go with it.

@@ -363,8 +363,10 @@ DECLARE
 BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
         -- Rows of a batch whose answer is still owed keep their mark (the engine's FIRST_MARK, 2^62): it may yet arrive.
-        DELETE FROM sheet_sync._base_row
-        WHERE mapping_id = one AND sheet_hash > -4611686018427387904 AND sheet_hash < 4611686018427387904;
+        DELETE FROM sheet_sync._base_row b
+        USING sheet_sync._cycle c
+        WHERE c.mapping_id = one AND b.mapping_id = one AND b.sheet_hash > -4611686018427387904 AND b.sheet_hash < 4611686018427387904
+          AND (b.mark = ANY (c.inserting)) IS NOT TRUE;
         DELETE FROM sheet_sync._dirty_key WHERE mapping_id = one;
         UPDATE sheet_sync._cycle SET merged = false WHERE mapping_id = one;
         UPDATE sheet_sync.mapping SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL, deletes_confirmed = false,

@@ -79,7 +79,8 @@ pub fn failure(refusal: Refusal) -> Failure {
 fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
     let mut rows = Vec::new();
     session.select_each(
-        "SELECT key::text, sheet_hash FROM sheet_sync._base_row WHERE mapping_id = $1",
+        "SELECT b.key::text, CASE WHEN b.mark = ANY (c.inserting) THEN b.mark ELSE b.sheet_hash END \
+         FROM sheet_sync._base_row b LEFT JOIN sheet_sync._cycle c USING (mapping_id) WHERE b.mapping_id = $1",
         &[mapping.id.into()],
         |row| {
             let mut fields = Fields::of(row);

@@ -92,7 +92,8 @@ fn registering_waits_for_nobody_and_sync_waits_for_the_first_merge() {
 /// Rows on which both sides agree by now: no mark stands in their hash's place.
 fn agreed(world: &mut World) -> i64 {
     world.db.count(
-        "SELECT count(*) FROM sheet_sync._base_row WHERE sheet_hash <> 0 AND abs(sheet_hash::numeric) < 2::numeric ^ 62",
+        "SELECT count(*) FROM sheet_sync._base_row JOIN sheet_sync._cycle USING (mapping_id) \
+         WHERE (mark = ANY (inserting)) IS NOT TRUE AND sheet_hash <> 0 AND abs(sheet_hash::numeric) < 2::numeric ^ 62",
     )
 }
 
@@ -151,4 +152,19 @@ fn the_server_killed_goes_on_where_it_was() {
         world.cluster.start_again();
         world.reconnect();
     });
+}
+
+#[test]
+fn marks_of_batches_that_never_arrived_do_not_pile_up() {
+    let (mut world, book) = readings();
+    world.register_at("readings", book.id(), "");
+    let sheet = book.wait_for_tab("readings");
+    world.both_equal("readings", &sheet);
+    world.db.run(
+        "UPDATE sheet_sync._cycle SET inserting = ARRAY(SELECT pg_catalog.generate_series(1::bigint, 200));
+         UPDATE sheet_sync._base_row SET mark = 7 WHERE key = '{7}';
+         INSERT INTO readings VALUES (0, 0)",
+    );
+    world.both_equal("readings", &sheet);
+    world.shows("SELECT inserting FROM sheet_sync._cycle", "{7}");
 }

@@ -145,6 +145,11 @@ pub struct FunctionCall {
 pub struct Commit {
     pub apply: Vec<Apply>,
     pub bases: Vec<BaseWrite>,
+    /// New rows that are about to be sent.
+    pub inserting: Vec<Inserting>,
+    /// The marks of batches of new rows that have arrived: what was stored of their rows holds from now on, unless `bases` says
+    /// otherwise.
+    pub inserted: Vec<i64>,
     pub conflicts: Vec<Conflict>,
     /// Conflicts whose decision both sides now hold.
     pub settled_conflicts: Vec<i64>,
@@ -237,6 +242,15 @@ pub struct BaseWrite {
     pub base: Option<Base>,
     /// What the engine wants to be told of this row by `ReadIndex`: a hash of the base's sheet half, or a mark; opaque to the driver.
     pub sheet_hash: i64,
+}
+
+/// A batch of new rows, stored before it is sent as they will stand when it has arrived: then nothing of them need be written again.
+/// Until [`Commit::inserted`] names its mark, [`Index::rows`] has the mark in the place of each row's hash. A later [`BaseWrite`]
+/// takes its row out of the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inserting {
+    pub mark: i64,
+    pub rows: Vec<BaseWrite>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! `Commit`: changes to the table and what follows from them, in one transaction.
 
 use engine::effect::{
-    Announcement, Applied, Apply, BaseWrite, Commit, Conflict, HistoryLine, Operation, Place,
-    Problem, Stamp, Winner,
+    Announcement, Applied, Apply, BaseWrite, Commit, Conflict, HistoryLine, Inserting, Operation,
+    Place, Problem, Stamp, Winner,
 };
 use engine::mapping::Side;
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::{Cycle, apply, column_name, key_literal, object};
 use crate::postgres::fields::array_literal;
 use crate::postgres::statement::{Arg, Session};
+use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
 pub fn commit(
@@ -28,6 +29,15 @@ pub fn commit(
             applied_bases.push(apply.base_after(&mapping.engine, row.as_deref(), &refused));
             applied_lines.push(without(apply.history.clone(), &refused));
         }
+    }
+    for batch in &commit.inserting {
+        write_inserting(session, mapping, batch);
+    }
+    if !commit.inserted.is_empty() {
+        session.execute(
+            "UPDATE sheet_sync._cycle SET inserting = ARRAY(SELECT pg_catalog.unnest(inserting) EXCEPT SELECT pg_catalog.unnest($2)) WHERE mapping_id = $1",
+            &[mapping.id.into(), commit.inserted.clone().into()],
+        );
     }
     write_bases(session, mapping, commit.bases.iter().chain(&applied_bases));
     let lines = commit.history.iter().chain(&applied_lines);
@@ -132,11 +142,28 @@ fn write_bases<'a>(
             &[mapping.id.into(), keys.into()],
         );
     }
-    if kept.is_empty() {
-        return;
+    if !kept.is_empty() {
+        session.execute(
+            &format!("{STORE_BASES} {OVER_THE_OLD}"),
+            &stored(mapping, None, kept),
+        );
     }
+}
+
+const STORE_BASES: &str = "INSERT INTO sheet_sync._base_row (mapping_id, mark, key, database_values, sheet_values, sheet_hash) \
+    SELECT $1, $2, k::text[], d::text[], s::pg_catalog.jsonb, h \
+    FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) u(k, d, s, h)";
+const OVER_THE_OLD: &str = "ON CONFLICT (mapping_id, key) DO UPDATE \
+    SET mark = EXCLUDED.mark, database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash";
+
+/// What [`STORE_BASES`] is given.
+fn stored<'a>(
+    mapping: &Loaded,
+    mark: Option<i64>,
+    writes: impl IntoIterator<Item = &'a BaseWrite>,
+) -> [Arg; 6] {
     let mut columns: (Vec<String>, Vec<String>, Vec<String>, Vec<i64>) = Default::default();
-    for write in kept {
+    for write in writes {
         if let Some(Base { database, sheet }) = &write.base {
             columns.0.push(key_literal(&write.key));
             columns
@@ -146,14 +173,34 @@ fn write_bases<'a>(
             columns.3.push(write.sheet_hash);
         }
     }
+    let (keys, database, sheet, hashes) = columns;
+    [
+        mapping.id.into(),
+        mark.into(),
+        keys.into(),
+        database.into(),
+        sheet.into(),
+        hashes.into(),
+    ]
+}
+
+/// From so many on, marks are looked through for those that no row bears any more: of batches that never arrived.
+const MANY_MARKS: i32 = 100;
+
+fn write_inserting(session: &mut Session, mapping: &Loaded, batch: &Inserting) {
     session.execute(
-        "INSERT INTO sheet_sync._base_row (mapping_id, key, database_values, sheet_values, sheet_hash) \
-         SELECT $1, k::text[], d::text[], s::pg_catalog.jsonb, h \
-         FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5)) u(k, d, s, h) \
-         ON CONFLICT (mapping_id, key) DO UPDATE \
-         SET database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash",
-        &[mapping.id.into(), columns.0.into(), columns.1.into(), columns.2.into(), columns.3.into()],
+        "UPDATE sheet_sync._cycle SET inserting = $2 || CASE WHEN pg_catalog.cardinality(inserting) < $3 THEN inserting \
+             ELSE ARRAY(SELECT DISTINCT b.mark FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.mark = ANY (inserting)) END \
+         WHERE mapping_id = $1",
+        &[mapping.id.into(), batch.mark.into(), MANY_MARKS.into()],
     );
+    // In the index's order, which costs it least.
+    let rows: BTreeMap<&Key, &BaseWrite> = batch.rows.iter().map(|row| (&row.key, row)).collect();
+    let args = stored(mapping, Some(batch.mark), rows.into_values());
+    // Rows of a first merge are stored for the first time, and then to look for each of them first would cost as much as to store it.
+    if subtransaction(|| session.execute(STORE_BASES, &args)).is_err() {
+        session.execute(&format!("{STORE_BASES} {OVER_THE_OLD}"), &args);
+    }
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {

@@ -8,6 +8,7 @@ use super::memory::{NOWHERE, State};
 use super::pieces::{Halves, Insertion, halve};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
+use super::stamp::mark;
 use crate::codec::hash_cells;
 use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId, Place, Problem,
@@ -437,6 +438,7 @@ impl Cycle {
         };
         let (first, shown) = self.inserted(answer, insertion.items.len())?;
         self.opened();
+        self.inserted.push(mark(&insertion.stamp, false));
         for ((index, cells), row) in insertion.items.into_iter().zip(shown).zip(first..) {
             let cells = self.mapped(&cells);
             if let Some(item) = items.get_mut(index) {

@@ -12,8 +12,8 @@ use super::run::Cycle;
 use super::stamp::mark;
 use crate::codec::hash_cells;
 use crate::effect::{
-    Announcement, Applied, Apply, BaseWrite, Change, Commit, Failure, MetadataId, Operation,
-    Refusal, Stamp, Winner, WrittenRow,
+    Announcement, Applied, Apply, BaseWrite, Change, Commit, Failure, Inserting, MetadataId,
+    Operation, Refusal, Stamp, Winner, WrittenRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
@@ -75,9 +75,10 @@ impl Cycle {
         }
         for insertion in insertions {
             let items = insertion.items.iter().filter_map(|index| items.get(*index));
-            commit
-                .bases
-                .extend(items.map(|item| inserting(item, &insertion.stamp)));
+            commit.inserting.push(Inserting {
+                mark: mark(&insertion.stamp, false),
+                rows: items.map(inserting).collect(),
+            });
         }
         if commit == Commit::default() {
             return Ok(());
@@ -380,6 +381,7 @@ impl Cycle {
     }
 
     pub(super) fn note_inserted(&mut self, item: &mut Item, row: u32, cells: Vec<Cell>) {
+        let planned = planned(item);
         let Some(SheetChange::Insert(sent)) = item.plan.sheet.take() else {
             return;
         };
@@ -411,6 +413,8 @@ impl Cycle {
         let line = item.line(Side::Sheet, Operation::Insert, lines);
         item.history.push(line);
         self.pushed(item);
+        let left = item.plan.push_left || item.plan.pull_left;
+        item.base_owed = left || item.base.as_ref() != Some(&planned);
     }
 
     pub(super) fn note_deleted(&mut self, item: &mut Item) {
@@ -461,6 +465,7 @@ impl Cycle {
             ..Commit::default()
         };
         commit.settled_problems = std::mem::take(&mut self.settled);
+        commit.inserted = std::mem::take(&mut self.inserted);
         commit.bases.append(&mut self.held);
         for item in items.iter_mut() {
             // A change of the sheet that is still in the plan was not carried out.
@@ -616,7 +621,17 @@ fn base_write(item: &Item) -> BaseWrite {
 }
 
 /// Said before the row is inserted: should its answer be lost, the row that then stands in the sheet is no person's.
-fn inserting(item: &Item, stamp: &Stamp) -> BaseWrite {
+fn inserting(item: &Item) -> BaseWrite {
+    let base = planned(item);
+    BaseWrite {
+        key: item.key.clone(),
+        sheet_hash: stored_hash(Some(&base)),
+        base: Some(base),
+    }
+}
+
+/// What both sides will have agreed on if the sheet shows the new row as it is sent.
+fn planned(item: &Item) -> Base {
     let cells = match &item.plan.sheet {
         Some(SheetChange::Insert(cells)) => cells.as_slice(),
         _ => &[],
@@ -627,9 +642,5 @@ fn inserting(item: &Item, stamp: &Stamp) -> BaseWrite {
             base.set(column, item.table_value(column), cell.clone());
         }
     }
-    BaseWrite {
-        key: item.key.clone(),
-        base: Some(base),
-        sheet_hash: mark(stamp, false),
-    }
+    base
 }

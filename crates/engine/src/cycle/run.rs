@@ -66,6 +66,8 @@ pub(super) struct Cycle {
     pub settled: Vec<Place>,
     /// Rows to be stored as ones whose insertion is put off.
     pub held: Vec<BaseWrite>,
+    /// Marks of batches of new rows that have arrived, which is still to be recorded.
+    pub inserted: Vec<i64>,
     /// New rows that are on their way to the sheet.
     pub flight: Option<Flight>,
     pub ahead: Ahead,
@@ -123,6 +125,7 @@ pub(super) async fn run(
         problems: Vec::new(),
         settled: Vec::new(),
         held: Vec::new(),
+        inserted: Vec::new(),
         flight: None,
         ahead: Ahead::new(),
     };

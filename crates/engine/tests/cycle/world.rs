@@ -64,6 +64,7 @@ pub struct World {
     pub machine: Machine,
     pub table: BTreeMap<Key, Vec<Datum>>,
     pub bases: BTreeMap<Key, (Base, i64)>,
+    arriving: BTreeMap<Key, i64>,
     pub tab: Vec<Vec<Cell>>,
     pub anchors: BTreeMap<MetadataId, usize>,
     pub tags: BTreeMap<String, u32>,
@@ -102,6 +103,7 @@ impl World {
             mapping,
             table: BTreeMap::new(),
             bases: BTreeMap::new(),
+            arriving: BTreeMap::new(),
             anchors: BTreeMap::new(),
             tags: BTreeMap::new(),
             log: Vec::new(),
@@ -290,6 +292,18 @@ impl World {
             ),
             DatabaseEffect::Commit(commit) => {
                 let applied = commit.apply.iter().map(|apply| self.apply(apply)).collect();
+                for batch in &commit.inserting {
+                    for row in &batch.rows {
+                        let base = row.base.clone().expect("a new row has a base");
+                        self.bases.insert(row.key.clone(), (base, batch.mark));
+                        self.arriving.insert(row.key.clone(), row.sheet_hash);
+                    }
+                }
+                for (key, (_, hash)) in &mut self.bases {
+                    if commit.inserted.contains(hash) {
+                        *hash = self.arriving[key];
+                    }
+                }
                 for write in &commit.bases {
                     match &write.base {
                         Some(base) => self

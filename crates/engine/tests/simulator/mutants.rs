@@ -353,6 +353,17 @@ fn an_echo_that_is_not_recognised() {
 }
 
 #[test]
+fn a_new_row_taken_for_arrived_before_it_is_sent() {
+    driver_bug(
+        DriverBugs {
+            arrived_ahead: true,
+            ..DriverBugs::default()
+        },
+        &["nobody deleted it in the sheet"],
+    );
+}
+
+#[test]
 fn a_short_read_taken_for_deletion() {
     engine_bug(
         |mapping| behind(Bug::DeleteNotConfirmed, mapping),

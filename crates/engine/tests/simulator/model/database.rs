@@ -35,6 +35,8 @@ pub struct DriverBugs {
     pub unconditional: bool,
     /// One refused row rolls back the whole commit.
     pub all_or_nothing: bool,
+    /// New rows that are about to be sent are stored as if they had arrived.
+    pub arrived_ahead: bool,
 }
 
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub struct Table {
     pub bugs: DriverBugs,
     pub rows: BTreeMap<Key, TableRow>,
     pub bases: BTreeMap<Key, (Base, i64)>,
+    /// What stands in the place of the mark of a row that is being inserted, once it has arrived.
+    arriving: BTreeMap<Key, i64>,
     /// Append-only; the number tells what a cycle was given.
     pub dirty: Vec<(u64, Key, Timestamp)>,
     /// Keys that were changed: the old and the new one, queued with the dirty keys.
@@ -69,6 +73,7 @@ impl Table {
             bugs: DriverBugs::default(),
             rows: BTreeMap::new(),
             bases: BTreeMap::new(),
+            arriving: BTreeMap::new(),
             dirty: Vec::new(),
             renamed: Vec::new(),
             conflicts: Vec::new(),

@@ -157,6 +157,22 @@ impl Table {
         for (column, text) in &commit.headers {
             self.mapping.columns[*column].header.clone_from(text);
         }
+        for batch in &commit.inserting {
+            for row in &batch.rows {
+                let base = row.base.clone().expect("a new row has a base");
+                let mark = match self.bugs.arrived_ahead {
+                    true => row.sheet_hash,
+                    false => batch.mark,
+                };
+                self.bases.insert(row.key.clone(), (base, mark));
+                self.arriving.insert(row.key.clone(), row.sheet_hash);
+            }
+        }
+        for (key, (_, hash)) in &mut self.bases {
+            if commit.inserted.contains(hash) {
+                *hash = self.arriving[key];
+            }
+        }
         for write in &commit.bases {
             match &write.base {
                 Some(base) => self
