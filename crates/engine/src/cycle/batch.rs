@@ -104,6 +104,16 @@ impl Cycle {
         if snapshot.is_some() && self.is_unconfirmed(&item) {
             return Ok(None);
         }
+        // What stands in its row is ours, where an edit belongs that is still to be given back.
+        if self
+            .memory
+            .taken
+            .iter()
+            .any(|taken| taken.key.as_ref() == Some(&item.key))
+        {
+            self.stale = true;
+            return Ok(None);
+        }
         match (snapshot, sighting.row, &self.memory.layout) {
             (Some(snapshot), Some(row), Some(layout)) => {
                 item.cells = Some(layout.mapped(&parse(snapshot, row)?))

@@ -546,7 +546,9 @@ impl Cycle {
                 Ok(true)
             }
             Err(stop) => {
-                let unsure = matches!(stop, Stop::Outdated) || self.memory.lost.contains_key(&id);
+                // What is refused in the sheet's own words was not applied.
+                let applied = self.memory.guarding.contains(&id);
+                let unsure = applied || self.memory.lost.contains_key(&id);
                 for fallen in &mut self.memory.fallen {
                     fallen.maybe_back |= unsure;
                 }

@@ -31,6 +31,12 @@ struct SeenRow {
     in_filter: bool,
 }
 
+/// Edits of a row that went, or lost its key, before anybody had seen them.
+pub struct Fallen {
+    uid: Uid,
+    pub edits: Vec<(usize, Cell)>,
+}
+
 /// From here on what is stored beside a base is the mark of an insertion, not a hash.
 const FIRST_MARK: i64 = 1 << 62;
 
@@ -63,7 +69,7 @@ pub struct Ledger {
     /// Rows that went although nobody had seen them as they were: they may be put back as they were.
     gone: Vec<Vec<Cell>>,
     /// Edits of rows that went with them unseen.
-    pub fallen: BTreeMap<Key, Vec<(usize, Cell)>>,
+    pub fallen: BTreeMap<Key, Fallen>,
     /// The rows that the engine put into the sheet.
     inserted: BTreeMap<Uid, Key>,
     /// The keys that they had then, as long as they have a base.
@@ -152,6 +158,11 @@ impl Ledger {
                 self.agreed_in_sheet.insert(key.clone(), *uid);
             }
         }
+    }
+
+    /// A fresh engine knows of rows in the sheet what is stored.
+    pub fn restarted(&mut self, table: &Table) {
+        self.known.retain(|key| table.bases.contains_key(key));
     }
 
     /// The engine was given a whole snapshot.
@@ -302,7 +313,7 @@ impl Ledger {
 
     /// Whether what is said of one key is said of the row that has the other: the same, or one that it had before and no other row
     /// has now.
-    fn stands_for(&self, other: &Key, key: &Key) -> bool {
+    pub fn stands_for(&self, other: &Key, key: &Key) -> bool {
         other == key || self.is_renamed(other, key)
     }
 

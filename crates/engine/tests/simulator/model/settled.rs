@@ -1,7 +1,7 @@
 //! How both sides must stand when people have stopped and the engine has had its time.
 
 use super::database::Table;
-use super::ledger::{Ledger, Sides, keys_in_sheet, sheet_named, table_named};
+use super::ledger::{Fallen, Ledger, Sides, keys_in_sheet, sheet_named, table_named};
 use super::setup::{Setup, key_of_cells};
 use super::sheet::Uid;
 use super::{Verdict, broken};
@@ -80,8 +80,13 @@ fn is_pending_anywhere(table: &Table, key: &Key) -> bool {
 }
 
 fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> Verdict {
+    // Deleted in the sheet, be it under a key that the row of the table has no longer.
+    let deleted = || {
+        let mut gone = ledger.sheet_deleted.keys();
+        gone.any(|gone| ledger.stands_for(gone, key))
+    };
     let kept = setup.direction == Direction::FromSheet
-        || (setup.on_sheet_delete == OnSheetDelete::Keep && ledger.sheet_deleted.contains_key(key));
+        || (setup.on_sheet_delete == OnSheetDelete::Keep && deleted());
     if kept || has_row_problem(sides.table, key) || is_pending(sides.table, key, None) {
         return Ok(());
     }
@@ -170,7 +175,7 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
         }
     }
     let standing = keys_in_sheet(&sides.table.mapping, sides);
-    for (key, edits) in &ledger.fallen {
+    for (key, Fallen { edits, .. }) in &ledger.fallen {
         let row = sides.table.rows.get(key);
         let shows = |uid: &Uid, column: usize, cell: &Cell| {
             let mut rows = 0..sides.tab.rows.len();

@@ -340,6 +340,7 @@ impl World {
             .iter()
             .all(|column| column.header_known);
         self.engine = (self.maker)(self.table.mapping.clone());
+        self.ledger.restarted(&self.table);
     }
 
     /// Half a step: begin a cycle, carry out an effect, or report its outcome.
@@ -480,8 +481,8 @@ impl World {
         if cycle.header_broken && report.stopped.is_none() {
             return broken("the header does not hold, and the cycle went on");
         }
-        self.initialised |= cycle.scope == Scope::Everything && report.stopped.is_none() && whole;
         let ended = report.stopped.is_none() && report.again.is_none();
+        self.initialised |= cycle.scope == Scope::Everything && ended && whole;
         if ended && cycle.scope != Scope::Dirty && !cycle.dry_run {
             let columns = self.table.mapping.columns.iter_mut();
             columns.for_each(|column| column.header_known = true);

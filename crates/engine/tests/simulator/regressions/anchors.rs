@@ -377,3 +377,97 @@ fn a_row_that_is_put_back_beside_one_that_is_only_to_be_inserted() {
         ],
     );
 }
+
+#[test]
+fn a_row_that_could_not_be_put_back_is_not_taken_for_back_because_another_has_its_key() {
+    replay(
+        Setup {
+            columns: 0,
+            common_rows: 4,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::TypeRow {
+                key: Some(1),
+                value: Num(400),
+            }),
+            Table(Delete { row: 0 }),
+            Step(4),
+            Sheet(SheetEdit::Key { row: 0, key: 1 }),
+            Step(3),
+            Sheet(SheetEdit::Cell {
+                row: 5,
+                column: 1,
+                value: Num(300),
+            }),
+            Step(2),
+            Step(1),
+            Sheet(SheetEdit::Delete { row: 0 }),
+        ],
+    );
+}
+
+#[test]
+fn a_row_to_which_something_is_owed_and_that_was_moved_is_not_looked_at_before_it_has_it() {
+    replay(
+        Setup {
+            columns: 16,
+            max_delete_rows: 2,
+            common_rows: 9,
+            request_rows: 2,
+            anchors_apart: 2,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Move { from: 6, to: 9 }),
+            Table(UpdateAll {
+                column: 4,
+                value: Num(361),
+            }),
+            Step(6),
+            Table(UpdateAll {
+                column: 5,
+                value: Num(3),
+            }),
+            Step(11),
+            Step(4),
+            Step(7),
+            Step(10),
+            Sheet(SheetEdit::Delete { row: 6 }),
+            Step(7),
+            Sheet(SheetEdit::Move { from: 1, to: 3 }),
+            Table(UpdateAll {
+                column: 5,
+                value: Odd(5),
+            }),
+            Step(7),
+            Sheet(SheetEdit::Move { from: 5, to: 8 }),
+        ],
+    );
+}
+
+#[test]
+fn a_copy_of_a_row_that_was_just_written_and_that_goes_itself() {
+    replay(
+        Setup {
+            generated: true,
+            columns: 0,
+            common_rows: 1,
+            differing: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(3),
+            Step(3),
+            Step(5),
+            Step(4),
+            Sheet(SheetEdit::ClearKey { row: 0 }),
+            Step(5),
+            Sheet(SheetEdit::Duplicate { row: 0 }),
+            Step(2),
+            Sheet(SheetEdit::Delete { row: 0 }),
+        ],
+    );
+}

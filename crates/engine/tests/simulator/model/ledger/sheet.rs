@@ -3,7 +3,7 @@
 use super::super::setup::key_of_cells;
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
-use super::{Author, Ledger, Sides, keys_in_sheet, row_named, sheet_named};
+use super::{Author, Fallen, Ledger, Sides, keys_in_sheet, row_named, sheet_named};
 use engine::mapping::{OnSheetDelete, OnTableDelete};
 use engine::value::{Cell, Datum, Key};
 use std::collections::BTreeMap;
@@ -55,6 +55,10 @@ impl Ledger {
             key_of_cells(&self.mapping, new),
         );
         let retyped = old_key != new_key;
+        // Whatever we took from it, it is a person's row now, or was.
+        if retyped || new.iter().all(|cell| *cell == Cell::Empty) {
+            self.fallen.retain(|_, fallen| fallen.uid != uid);
+        }
         if retyped {
             // Whatever we put there, it is a person's row now.
             self.inserted.remove(&uid);
@@ -83,6 +87,17 @@ impl Ledger {
         if let Some(key) = &new_key {
             self.fallen.remove(key);
         }
+        let is_like =
+            |(other, cells): &(&Uid, &Vec<Cell>)| **other != uid && cells.as_slice() == new;
+        let like: Vec<Uid> = match old.iter().all(|cell| *cell == Cell::Empty) {
+            true => self
+                .sheet
+                .iter()
+                .filter(is_like)
+                .map(|(other, _)| *other)
+                .collect(),
+            false => Vec::new(),
+        };
         for (column, cell) in new.iter().enumerate() {
             if *cell != old[column] {
                 self.taken.remove(&(uid, column));
@@ -108,7 +123,11 @@ impl Ledger {
             let former = old_key.as_ref().and_then(|key| self.base_of(sides, key));
             let former = former.and_then(|base| base.sheet.get(column));
             let untouched = *cell == old[column] && former == Some(cell);
-            let agreed = agreed == Some(cell) || held || untouched;
+            // What stands in a copy of a row that we had just written over is our word.
+            let ours = like
+                .iter()
+                .any(|other| self.taken.contains_key(&(*other, column)));
+            let agreed = agreed == Some(cell) || held || untouched || ours;
             if self.mapping.key.contains(&column) || nothing || agreed {
                 self.sheet_edits.remove(&(uid, column));
             } else {
@@ -168,9 +187,7 @@ impl Ledger {
         self.inserted.insert(uid, key.clone());
         self.arrived.insert(key.clone());
         self.settle_shown(&key, new);
-        let edits = self.fallen.remove(&key).unwrap_or_default().into_iter();
-        self.sheet_edits
-            .extend(edits.map(|(column, cell)| ((uid, column), cell)));
+        self.stand_up(uid, &key);
         if back.is_some() {
             return Ok(());
         }
@@ -327,6 +344,9 @@ impl Ledger {
         let key = match (&old_key, &new_key) {
             // Given back.
             _ if restored || undone && old_key != new_key => {
+                if let Some(key) = &new_key {
+                    self.stand_up(uid, key);
+                }
                 for column in &changed {
                     let place = (uid, *column);
                     if self.sheet_edits.get(&place) == Some(&old[*column]) {
@@ -467,6 +487,15 @@ impl Ledger {
         self.former.insert(new, old);
     }
 
+    /// A row that fell stands again, with what was typed into it.
+    fn stand_up(&mut self, uid: Uid, key: &Key) {
+        if let Some(fallen) = self.fallen.remove(key) {
+            let edits = fallen.edits.into_iter();
+            self.sheet_edits
+                .extend(edits.map(|(column, cell)| ((uid, column), cell)));
+        }
+    }
+
     /// A row is gone or blank by our own hand that held something which nobody had seen.
     fn note_fallen(&mut self, uid: Uid, key: Option<Key>) {
         let of_row: Vec<(Uid, usize)> = self
@@ -479,7 +508,7 @@ impl Ledger {
             .filter_map(|place| Some((place.1, self.sheet_edits.remove(&place)?)))
             .collect();
         if let Some(key) = key.filter(|_| !edits.is_empty()) {
-            self.fallen.insert(key, edits);
+            self.fallen.insert(key, Fallen { uid, edits });
         }
     }
 }
