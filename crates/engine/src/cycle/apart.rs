@@ -23,7 +23,8 @@ impl Cycle {
         let items = (0..rows.len()).collect();
         let mut parts = vec![Piece { rows, items }];
         while let Some(part) = parts.pop().filter(|part| !part.rows.is_empty()) {
-            match self.write(part.rows.clone()).await {
+            let stamp = self.stamp();
+            match self.write(part.rows.clone(), stamp).await {
                 Ok(written) => {
                     let by_anchor = written.into_iter().map(|row| (row.anchor, row));
                     sent.written.extend(by_anchor);

@@ -182,10 +182,10 @@ impl Cycle {
             return;
         }
         let columns = self.mapping.columns.len();
-        for (column, cell, value) in written {
-            if cells.get(*column) == Some(cell) {
+        for written in written {
+            if cells.get(written.column) == Some(&written.cell) {
                 let base = item.base.get_or_insert_with(|| Base::empty(columns));
-                base.set(*column, value.clone(), cell.clone());
+                base.set(written.column, written.value.clone(), written.cell.clone());
                 item.base_owed = true;
             }
         }
@@ -392,7 +392,9 @@ impl Cycle {
         for piece in self.pieces(items) {
             let mut parts = vec![piece];
             while let Some(part) = parts.pop() {
-                match self.write(part.rows.clone()).await {
+                let stamp = self.stamp();
+                let id = stamp.id;
+                match self.write(part.rows.clone(), stamp).await {
                     Ok(written) => self.note_written(items, &part, written),
                     Err(Stop::Stopped(Stopped::Failure(failure))) if is_about_cells(&failure) => {
                         match halve(part) {
@@ -401,7 +403,7 @@ impl Cycle {
                         }
                     }
                     Err(stop) => {
-                        self.note_lost(items, &part);
+                        self.note_lost(items, &part, id);
                         return Err(stop);
                     }
                 }

@@ -315,7 +315,8 @@ impl Cycle {
             self.note_overwritten(overwritten).await?;
             let mut written: HashMap<MetadataId, WrittenRow> = HashMap::new();
             if !sent.is_empty() {
-                let answer = self.write(sent.clone()).await?;
+                let stamp = self.stamp();
+                let answer = self.write(sent.clone(), stamp).await?;
                 written.extend(answer.into_iter().map(|row| (row.anchor, row)));
             }
             for ((taken, seen), sent) in going.into_iter().zip(&sent) {
@@ -546,11 +547,9 @@ impl Cycle {
                 Ok(true)
             }
             Err(stop) => {
-                // What is refused in the sheet's own words was not applied.
-                let applied = self.memory.guarding.contains(&id);
-                let unsure = applied || self.memory.lost.contains_key(&id);
+                let may_stand = self.may_stand(id);
                 for fallen in &mut self.memory.fallen {
-                    fallen.maybe_back |= unsure;
+                    fallen.maybe_back |= may_stand;
                 }
                 Err(stop)
             }

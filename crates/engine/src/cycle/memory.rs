@@ -71,7 +71,7 @@ pub(super) struct Memory {
     /// Of batches whose images are to be weighed, one that put rows back has arrived.
     pub may_be_back: bool,
     /// What a write whose answer was lost may have put into cells.
-    pub in_flight: HashMap<Key, Vec<(usize, Cell, Datum)>>,
+    pub in_flight: HashMap<Key, Vec<InFlight>>,
     /// When the last snapshot was asked for of which everything was dealt with.
     pub settled_at: Option<Timestamp>,
     pub snapshots: u32,
@@ -138,6 +138,15 @@ impl State {
             State::Announced | State::Inserting | State::Marked | State::Left
         )
     }
+}
+
+/// A cell of a batch without an answer.
+#[derive(Clone, Debug)]
+pub(super) struct InFlight {
+    pub stamp: MetadataId,
+    pub column: usize,
+    pub cell: Cell,
+    pub value: Datum,
 }
 
 #[derive(Clone, Debug)]

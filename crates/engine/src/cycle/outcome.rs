@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::batch::{row_problem, settled_hash};
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::{Known, NOWHERE, State, UNSETTLED};
+use super::memory::{InFlight, Known, NOWHERE, State, UNSETTLED};
 use super::pieces::{Insertion, Piece};
 use super::run::Cycle;
 use super::stamp::mark;
@@ -424,13 +424,19 @@ impl Cycle {
         self.pushed(item);
     }
 
-    /// Nobody knows whether these cells were written: should they show up, they are ours.
-    pub(super) fn note_lost(&mut self, items: &mut [Item], part: &Piece) {
+    /// Where nobody knows whether these cells were written: should they show up, they are ours.
+    pub(super) fn note_lost(&mut self, items: &mut [Item], part: &Piece, stamp: MetadataId) {
+        if !self.may_stand(stamp) {
+            return;
+        }
         for item in part.items.iter().filter_map(|index| items.get(*index)) {
             if let Some(SheetChange::Update(writes)) = &item.plan.sheet {
-                let writes = writes
-                    .iter()
-                    .map(|(column, cell, value)| (*column, cell.clone(), value.clone()));
+                let writes = writes.iter().map(|(column, cell, value)| InFlight {
+                    stamp,
+                    column: *column,
+                    cell: cell.clone(),
+                    value: value.clone(),
+                });
                 self.memory
                     .in_flight
                     .entry(item.key.clone())

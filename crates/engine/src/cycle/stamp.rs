@@ -115,6 +115,11 @@ impl Cycle {
                     };
                 }
             }
+            if !arrived {
+                for written in self.memory.in_flight.values_mut() {
+                    written.retain(|written| written.stamp != id);
+                }
+            }
             self.memory.lost.remove(&id);
             self.memory.guarding.push(id);
             self.sheet_unsure = true;

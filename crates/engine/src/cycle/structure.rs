@@ -226,9 +226,18 @@ impl Cycle {
         }
     }
 
+    /// Of a batch that ended without an answer of its own: whether it was applied, or may be. What is refused in the sheet's own words
+    /// was not.
+    pub(super) fn may_stand(&self, stamp: MetadataId) -> bool {
+        self.memory.lost.contains_key(&stamp) || self.memory.guarding.contains(&stamp)
+    }
+
     /// Cells of tagged rows.
-    pub(super) async fn write(&mut self, rows: Vec<AnchoredRow>) -> Result<Vec<WrittenRow>, Stop> {
-        let stamp = self.stamp();
+    pub(super) async fn write(
+        &mut self,
+        rows: Vec<AnchoredRow>,
+        stamp: Stamp,
+    ) -> Result<Vec<WrittenRow>, Stop> {
         self.announce(&stamp).await?;
         let anchors: HashSet<MetadataId> = rows.iter().map(|row| row.anchor).collect();
         let keeps = rows.len() <= FEW && rows.iter().all(|row| !row.bare);

@@ -471,3 +471,42 @@ fn a_copy_of_a_row_that_was_just_written_and_that_goes_itself() {
         ],
     );
 }
+
+#[test]
+fn what_a_refused_write_would_have_put_into_a_cell_is_typed_by_a_person() {
+    replay(
+        Setup {
+            columns: 4,
+            common_rows: 6,
+            differing: 1,
+            anchors_apart: 2,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Delete { row: 0 }),
+            Table(UpdateAll {
+                column: 4,
+                value: Odd(1),
+            }),
+            Step(4),
+            Step(4),
+            Table(UpdateAll {
+                column: 2,
+                value: Illegal,
+            }),
+            Step(5),
+            Sheet(SheetEdit::Move { from: 0, to: 1 }),
+            Table(UpdateAll {
+                column: 8,
+                value: Num(561),
+            }),
+            Step(11),
+            Sheet(SheetEdit::Cell {
+                row: 7,
+                column: 5,
+                value: Num(300),
+            }),
+        ],
+    );
+}
