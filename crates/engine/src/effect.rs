@@ -523,6 +523,8 @@ pub struct WrittenRow {
     pub anchor: MetadataId,
     /// Where it stood when it was written.
     pub row: u32,
+    /// False where the anchor was gone by then: its row was deleted, and what was written is another one in its place.
+    pub stood: bool,
     /// The row's cells from column 0 right before the write; `None` where there is no image of it.
     pub before: Option<Vec<Cell>>,
     /// What it shows now, from column 0, as far as columns are mapped.

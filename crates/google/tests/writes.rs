@@ -54,6 +54,7 @@ fn a_write_follows_its_row_and_touches_nothing_else() {
         WrittenRow {
             anchor,
             row: at,
+            stood: true,
             before: Some(before[..3].to_vec()),
             after: row(&key, name, number)[..3].to_vec(),
         }
@@ -75,6 +76,26 @@ fn a_write_follows_its_row_and_touches_nothing_else() {
     // A text that looks like a formula is one only where a person typed it.
     assert_eq!(world.look()["unformatted"][1][1], json!("=1+1"));
     assert_eq!(world.anchors(), 1, "only the sentinel is left");
+}
+
+/// The one change that no check of places notices, because the sentinel is where it was: the answer tells it.
+#[test]
+fn a_row_in_the_place_of_a_deleted_one_is_told_from_it() {
+    let world = World::new(table(3));
+    world.tag(&[(1, 1), (2, 2), (3, 3)]);
+    world.person(json!({"delete_rows": {"at": 3}}));
+    world.person(json!({"insert_rows": {"at": 3, "count": 1, "values": [["new", "kept"]]}}));
+    let answer = world.perform(&write(
+        &[(1, 1, &[(1, text("x"))]), (2, 2, &[(1, text("y"))])],
+        100,
+    ));
+    let rows = written(answer.unwrap());
+    let stood = rows.iter().map(|row| (row.anchor, row.row, row.stood));
+    assert_eq!(stood.collect::<Vec<_>>(), [(1, 1, true), (2, 2, false)]);
+    assert_eq!(
+        rows[1].before.as_deref(),
+        Some(&[text("new"), text("kept")][..])
+    );
 }
 
 #[test]

@@ -330,7 +330,11 @@ impl Cycle {
                 };
                 self.note_given_back(&taken);
                 let again = self.taken(&seen, sent, &written);
-                left.extend(again.and_then(|again| again.without_ours(&taken, &self.mapping.key)));
+                left.extend(match written.stood {
+                    true => again.and_then(|again| again.without_ours(&taken, &self.mapping.key)),
+                    // Nothing in this row was ever ours.
+                    false => again,
+                });
             }
             self.memory.taken = left;
         }

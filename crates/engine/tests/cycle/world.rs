@@ -436,6 +436,7 @@ impl World {
                         WrittenRow {
                             anchor: row.anchor,
                             row: at as u32,
+                            stood: true,
                             before,
                             after: self.tab[at].clone(),
                         }

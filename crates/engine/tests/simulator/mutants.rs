@@ -114,6 +114,7 @@ impl Mutant {
         WrittenRow {
             anchor: row.anchor,
             row: row.row,
+            stood: true,
             before: None,
             after,
         }

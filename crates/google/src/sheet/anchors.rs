@@ -1,6 +1,6 @@
 //! Anchors: putting them on rows, finding them again, and changing rows only while they stand there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use engine::effect::{MetadataId, Stamp, TagRow};
@@ -95,6 +95,8 @@ pub(super) enum Settled {
         applied: Applied,
         /// An anchor was gone when its row was to be checked, and so was the sentinel: another row may have been changed.
         suspect: bool,
+        /// Those that were gone.
+        gone: BTreeSet<MetadataId>,
     },
     /// Not one of the anchors has a row any more; nothing was sent.
     NoneLeft,
@@ -328,10 +330,15 @@ impl Session {
                 let replies = applied.replies.get(..checks).unwrap_or_default();
                 let missing = |reply| !found_and_deleted(reply);
                 let suspect = !checked || replies.iter().step_by(2).any(missing);
+                // The first check is the sentinel's.
+                let checked = replies.iter().step_by(2).skip(1).zip(rows.keys());
+                let gone = checked.filter(|(reply, _)| missing(reply));
+                let gone = gone.map(|(_, anchor)| *anchor).collect();
                 Ok(Some(Settled::Applied {
                     rows,
                     applied,
                     suspect,
+                    gone,
                 }))
             }
             Sent::Stamped => Ok(Some(Settled::Stamped)),

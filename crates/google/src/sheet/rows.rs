@@ -147,6 +147,7 @@ impl Session {
                     suspect,
                     rows,
                     mut applied,
+                    ..
                 } => {
                     let places = ascending(&rows);
                     self.sentinels_rose(target, &places);

@@ -88,11 +88,15 @@ impl Session {
                 Settled::Applied {
                     rows: anchors,
                     applied,
+                    gone,
                     ..
                 } => {
                     let placed = placed(rows, &anchors);
-                    self.written(target, &placed, applied, place, images)
-                        .map(Some)
+                    let mut written = self.written(target, &placed, applied, place, images)?;
+                    for row in &mut written {
+                        row.stood = !gone.contains(&row.anchor);
+                    }
+                    Ok(Some(written))
                 }
                 Settled::NoneLeft => Ok(Some(Vec::new())),
                 Settled::Stamped => Ok(None),
@@ -147,6 +151,7 @@ impl Session {
         let rows = placed.iter().map(|(row, sent)| WrittenRow {
             anchor: sent.anchor,
             row: *row,
+            stood: true,
             before: kept.remove(row).map(|image| image.before),
             after: after.remove(row).unwrap_or_default(),
         });

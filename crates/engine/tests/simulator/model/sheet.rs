@@ -504,13 +504,15 @@ impl Tab {
         let mut answers = Vec::new();
         for (anchor, place) in places {
             let row = rows.iter().find(|row| row.anchor == anchor);
-            let cells = &row.expect("it was asked for").cells;
+            let row = row.expect("it was asked for");
+            let cells = &row.cells;
             let before = self.whole(place, now);
             self.note_unseen(place, anchor, now);
             self.write(place, cells, now)?;
             let after = self.whole(place, now);
             // Checking an anchor puts it where it should be, on another row too where its own is gone.
             let uid = self.rows[place].uid;
+            let stood = row.bare || self.anchors.contains_key(&anchor);
             self.anchors.insert(anchor, Anchor { uid, place, cycle });
             self.images.push(Image {
                 stamp: stamp.value.clone(),
@@ -522,6 +524,7 @@ impl Tab {
             answers.push(WrittenRow {
                 anchor,
                 row: place as u32,
+                stood,
                 before: Some(before),
                 after,
             });

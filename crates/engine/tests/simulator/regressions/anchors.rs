@@ -510,3 +510,33 @@ fn what_a_refused_write_would_have_put_into_a_cell_is_typed_by_a_person() {
         ],
     );
 }
+
+#[test]
+fn half_of_a_key_given_back_where_another_row_stands_in_the_place_of_the_deleted_one() {
+    replay(
+        Setup {
+            composite: true,
+            columns: 0,
+            common_rows: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(Insert {
+                key: 11,
+                value: Num(200),
+            }),
+            Table(Rekey { row: 2, key: 0 }),
+            Finish,
+            Table(Rekey { row: 0, key: 2 }),
+            Step(4),
+            Step(3),
+            Sheet(SheetEdit::Key { row: 0, key: 5 }),
+            Step(5),
+            Sheet(SheetEdit::Delete { row: 1 }),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(2),
+                value: Num(400),
+            }),
+        ],
+    );
+}
