@@ -186,7 +186,8 @@ impl Session {
     /// The check is made of what Google does check: metadata ids are unique. Deleting an anchor *at the row expected* and creating
     /// it there again changes nothing when it stands there; when it stands elsewhere nothing is deleted, and the creation is
     /// refused as a duplicate. An anchor that is gone altogether, with its row, would pass. So one more anchor, the sentinel, is
-    /// put on the last row of the tab: whatever row goes above it moves it, and its own check fails.
+    /// put on the last row of the tab: whatever row goes above it moves it, and its own check fails. Where one row goes and another
+    /// comes at once it stands where it did: then the answer tells whose anchors were gone.
     pub(super) fn at_anchors(
         &self,
         target: &Target,
