@@ -66,6 +66,11 @@ fn is_escaped(c: char) -> bool {
 
 impl<F: Formatter> Formatter for Escaping<F> {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly all are, and looking at bytes is far cheaper than at characters.
+        let is_plain = |byte: u8| byte < 0x7f && !matches!(byte, b'<' | b'>');
+        if fragment.bytes().all(is_plain) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(is_escaped) {
             writer.write_all(&rest.as_bytes()[..at])?;

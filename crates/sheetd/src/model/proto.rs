@@ -9,19 +9,78 @@ use super::mask::Mask;
 use crate::errors::{ApiError, ApiResult};
 
 /// The part of the discovery document that checks need.
-pub struct Schemas(Map<String, Json>);
+pub struct Schemas(HashMap<String, Message>);
 
 pub static SHEETS: LazyLock<Schemas> = LazyLock::new(|| Schemas::read(include_str!("../../data/sheets.v4.json")));
+
+#[derive(Default)]
+struct Message {
+    members: HashMap<String, Type>,
+    /// Of these only one may be set.
+    one_of: &'static [&'static str],
+}
+
+/// What a member of a message may hold.
+enum Type {
+    /// By its name.
+    Message(String),
+    List(Box<Type>),
+    ListOfLists,
+    Map,
+    Any,
+    Scalar(Scalar),
+}
+
+/// Its JSON kind; an enum has names.
+struct Scalar {
+    kind: String,
+    names: Vec<Json>,
+    is_float: bool,
+}
+
+impl Type {
+    fn read(property: &Json) -> Self {
+        if let Some(schema) = property["$ref"].as_str() {
+            return Self::Message(schema.to_owned());
+        }
+        match property["type"].as_str() {
+            Some("array") if property["items"]["type"] == "array" => Self::ListOfLists,
+            Some("array") => Self::List(Box::new(Self::read(&property["items"]))),
+            Some("object") => Self::Map,
+            Some(kind) if kind != "any" => Self::Scalar(Scalar {
+                kind: kind.to_owned(),
+                names: property["enum"].as_array().cloned().unwrap_or_default(),
+                is_float: property["format"] == "float",
+            }),
+            _ => Self::Any,
+        }
+    }
+
+    /// The message that it is, or is a list of.
+    fn message(&self) -> Option<&str> {
+        match self {
+            Self::Message(schema) => Some(schema),
+            Self::List(items) => items.message(),
+            _ => None,
+        }
+    }
+}
 
 impl Schemas {
     fn read(document: &str) -> Self {
         let document: Json = serde_json::from_str(document).expect("the discovery document is JSON");
-        Self(document["schemas"].as_object().expect("it has schemas").clone())
+        let schemas = document["schemas"].as_object().expect("it has schemas");
+        let message = |(name, schema): (&String, &Json)| {
+            let properties = schema["properties"].as_object();
+            let members = properties.into_iter().flatten().map(|(name, property)| (name.clone(), Type::read(property)));
+            (name.clone(), Message { members: members.collect(), one_of: one_of(name) })
+        };
+        Self(schemas.iter().map(message).collect())
     }
 
-    fn properties(&self, schema: &str) -> &Map<String, Json> {
-        static NONE: LazyLock<Map<String, Json>> = LazyLock::new(Map::new);
-        self.0.get(schema).and_then(|s| s["properties"].as_object()).unwrap_or(&NONE)
+    fn message(&self, schema: &str) -> &Message {
+        static NONE: LazyLock<Message> = LazyLock::new(Message::default);
+        self.0.get(schema).unwrap_or(&NONE)
     }
 
     /// A body in its canonical form: camelCase names, typed numbers, nulls left out; or every refusal in one answer.
@@ -56,22 +115,21 @@ impl Schemas {
             if name == "*" {
                 return None;
             }
-            let Some(property) = self.property(schema, name) else {
+            let Some(member) = self.member(schema, name) else {
                 return Some(name.clone());
             };
-            let target = property.get("$ref").or_else(|| property.pointer("/items/$ref")).and_then(Json::as_str);
-            match target {
+            match member.message() {
                 Some(target) => self.unknown_path(target, inner),
-                None if inner.is_all() || property.get("additionalProperties").is_some() => None,
+                None if inner.is_all() || matches!(member, Type::Map) => None,
                 None => first_name(inner),
             }
             .map(|path| format!("{name}.{path}"))
         })
     }
 
-    fn property(&self, schema: &str, name: &str) -> Option<&Json> {
-        let properties = self.properties(schema);
-        properties.get(name).or_else(|| properties.get(&camel(name)))
+    fn member(&self, schema: &str, name: &str) -> Option<&Type> {
+        let members = &self.message(schema).members;
+        members.get(name).or_else(|| members.get(&camel(name)))
     }
 }
 
@@ -125,12 +183,23 @@ impl Check<'_> {
         self.violations.push((path.to_owned(), description));
     }
 
-    fn message(&mut self, schema: &str, members: Map<String, Json>, path: &Path) -> Json {
-        let properties = self.schemas.properties(schema);
+    fn message(&mut self, schema: &str, mut members: Map<String, Json>, path: &Path) -> Json {
+        let message = self.schemas.message(schema);
+        let is_canonical = |(name, value): (&String, &Json)| message.members.contains_key(name) && !value.is_null();
+        let alternatives = members.keys().filter(|name| message.one_of.contains(&name.as_str())).count();
+        // As most clients write it: nothing is renamed, left out or refused here, so a large body stays where it is.
+        if alternatives <= 1 && members.iter().all(is_canonical) {
+            for (name, value) in &mut members {
+                if let Some(member) = message.members.get(name) {
+                    *value = self.value(member, value.take(), &Path::Member(path, name)).unwrap_or_default();
+                }
+            }
+            return Json::Object(members);
+        }
         let mut out = Map::with_capacity(members.len());
         for (name, value) in members {
-            let canonical = if properties.contains_key(&name) { name.clone() } else { camel(&name) };
-            let Some(property) = properties.get(&canonical) else {
+            let canonical = if message.members.contains_key(&name) { name.clone() } else { camel(&name) };
+            let Some(member) = message.members.get(&canonical) else {
                 let path = path.to_string();
                 let place = if path.is_empty() { String::new() } else { format!(" at '{path}'") };
                 self.refuse(
@@ -142,10 +211,9 @@ impl Check<'_> {
             if value.is_null() {
                 continue;
             }
-            if let Some(other) = one_of(schema).iter().find(|o| **o != canonical && out.contains_key(**o))
-                && one_of(schema).contains(&canonical.as_str())
+            if message.one_of.contains(&canonical.as_str())
+                && message.one_of.iter().any(|other| **other != canonical && out.contains_key(*other))
             {
-                let _ = other;
                 self.refuse(
                     &path.to_string(),
                     format!(
@@ -155,64 +223,57 @@ impl Check<'_> {
                 );
                 continue;
             }
-            if let Some(value) = self.value(property, value, &Path::Member(path, &canonical)) {
+            if let Some(value) = self.value(member, value, &Path::Member(path, &canonical)) {
                 out.insert(canonical, value);
             }
         }
         Json::Object(out)
     }
 
-    fn value(&mut self, property: &Json, value: Json, path: &Path) -> Option<Json> {
-        if let Some(schema) = property.get("$ref").and_then(Json::as_str) {
-            return match value {
-                Json::Object(members) => Some(self.message(schema, members, path)),
-                Json::Array(_) => {
-                    let path = path.to_string();
-                    let text = format!(
-                        "Invalid JSON payload received. Unknown name \"{}\" at '{}': Proto field is not repeating, cannot start list.",
-                        last(&path),
-                        parent(&path)
-                    );
-                    self.refuse(parent(&path), text);
-                    None
-                }
-                scalar => {
-                    let text = format!(
-                        "Invalid value at '{path}' (type.googleapis.com/google.apps.sheets.v4.{schema}), {}",
-                        shown(&scalar)
-                    );
-                    self.refuse(&path.to_string(), text);
-                    None
-                }
-            };
+    fn value(&mut self, member: &Type, value: Json, path: &Path) -> Option<Json> {
+        match member {
+            Type::Message(schema) => self.message_value(schema, value, path),
+            Type::List(items) => Some(self.list(value, path, |check, value, path| check.value(items, value, path))),
+            Type::ListOfLists => Some(self.list(value, path, Self::list_value)),
+            Type::Scalar(scalar) => self.scalar(scalar, value, path),
+            Type::Map | Type::Any => Some(value),
         }
-        match property.get("type").and_then(Json::as_str) {
-            Some("array") => Some(self.list(&property["items"], value, path)),
-            Some("object") => Some(value),
-            Some("any") => Some(value),
-            Some(kind) => self.scalar(kind, property, value, path),
-            None => Some(value),
+    }
+
+    fn message_value(&mut self, schema: &str, value: Json, path: &Path) -> Option<Json> {
+        match value {
+            Json::Object(members) => Some(self.message(schema, members, path)),
+            Json::Array(_) => {
+                let path = path.to_string();
+                let text = format!(
+                    "Invalid JSON payload received. Unknown name \"{}\" at '{}': Proto field is not repeating, cannot start list.",
+                    last(&path),
+                    parent(&path)
+                );
+                self.refuse(parent(&path), text);
+                None
+            }
+            scalar => {
+                let text = format!(
+                    "Invalid value at '{path}' (type.googleapis.com/google.apps.sheets.v4.{schema}), {}",
+                    shown(&scalar)
+                );
+                self.refuse(&path.to_string(), text);
+                None
+            }
         }
     }
 
     /// One object where a list belongs is a list of one.
-    fn list(&mut self, items: &Json, value: Json, path: &Path) -> Json {
-        let list_of_lists = items.get("type").and_then(Json::as_str) == Some("array");
-        match value {
+    fn list(&mut self, value: Json, path: &Path, item: impl Fn(&mut Self, Json, &Path) -> Option<Json>) -> Json {
+        let checked = match value {
             Json::Array(values) => {
-                let checked: Vec<Json> = values
-                    .into_iter()
-                    .enumerate()
-                    .filter_map(|(i, v)| {
-                        let path = Path::Item(path, i);
-                        if list_of_lists { self.list_value(v, &path) } else { self.value(items, v, &path) }
-                    })
-                    .collect();
-                Json::Array(checked)
+                let values = values.into_iter().enumerate();
+                values.filter_map(|(i, value)| item(self, value, &Path::Item(path, i))).collect()
             }
-            single if list_of_lists => Json::Array(self.list_value(single, path).into_iter().collect()),
-            single => Json::Array(self.value(items, single, path).into_iter().collect()),
-        }
+            single => item(self, single, path).into_iter().collect(),
+        };
+        Json::Array(checked)
     }
 
     fn list_value(&mut self, value: Json, path: &Path) -> Option<Json> {
@@ -225,7 +286,7 @@ impl Check<'_> {
         None
     }
 
-    fn scalar(&mut self, kind: &str, property: &Json, value: Json, path: &Path) -> Option<Json> {
+    fn scalar(&mut self, scalar: &Scalar, value: Json, path: &Path) -> Option<Json> {
         if value.is_object() || value.is_array() {
             let path = path.to_string();
             let what = if value.is_array() {
@@ -241,17 +302,17 @@ impl Check<'_> {
             self.refuse(parent(&path), text);
             return None;
         }
-        let checked = match (kind, property.get("enum").and_then(Json::as_array)) {
-            ("integer", _) => integer(&value),
-            ("number", _) => number(&value),
-            ("boolean", _) => boolean(&value),
-            (_, Some(names)) => member(names, &value),
-            (_, None) if value.is_string() => return Some(value),
-            (_, None) => None,
+        let checked = match scalar.kind.as_str() {
+            "integer" => integer(&value),
+            "number" => number(&value),
+            "boolean" => boolean(&value),
+            _ if !scalar.names.is_empty() => member(&scalar.names, &value),
+            _ if value.is_string() => return Some(value),
+            _ => None,
         };
         if checked.is_none() {
             let path = path.to_string();
-            let kind = type_name(kind, property, &path);
+            let kind = scalar.type_name(&path);
             self.refuse(&path, format!("Invalid value at '{path}' ({kind}), {}", shown(&value)));
         }
         checked
@@ -303,15 +364,17 @@ pub fn member(names: &[Json], value: &Json) -> Option<Json> {
     }
 }
 
-fn type_name(kind: &str, property: &Json, path: &str) -> String {
-    match kind {
-        "integer" => "TYPE_INT32".to_owned(),
-        "number" => if property["format"] == "float" { "TYPE_FLOAT" } else { "TYPE_DOUBLE" }.to_owned(),
-        "boolean" => "TYPE_BOOL".to_owned(),
-        _ if property.get("enum").is_some() => {
-            format!("type.googleapis.com/google.apps.sheets.v4.{}", enum_name(last(path)))
+impl Scalar {
+    fn type_name(&self, path: &str) -> String {
+        match self.kind.as_str() {
+            "integer" => "TYPE_INT32".to_owned(),
+            "number" => if self.is_float { "TYPE_FLOAT" } else { "TYPE_DOUBLE" }.to_owned(),
+            "boolean" => "TYPE_BOOL".to_owned(),
+            _ if !self.names.is_empty() => {
+                format!("type.googleapis.com/google.apps.sheets.v4.{}", enum_name(last(path)))
+            }
+            _ => "TYPE_STRING".to_owned(),
         }
-        _ => "TYPE_STRING".to_owned(),
     }
 }
 
