@@ -6,6 +6,9 @@ mod tests {
     use pgrx::prelude::*;
     use pgrx::spi::SpiClient;
 
+    use crate::postgres::fields::array_literal;
+    use crate::postgres::statement::Session;
+
     const SPREADSHEET: &str = "1AbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcdefg";
 
     fn text(client: &mut SpiClient, sql: &str) -> String {
@@ -51,6 +54,28 @@ mod tests {
             client,
             "SELECT COALESCE(string_agg(COALESCE(key::text, 'everything'), ' ' ORDER BY key::text), '') FROM sheet_sync._dirty_key",
         )
+    }
+
+    #[pg_test]
+    fn keys_are_written_as_postgres_prints_arrays() {
+        let hostile = [
+            "7", "", "null", "NULL", "nullify", "a b", " ", "a,b", "{", "}", "\"", "\\", "\t",
+            "\n", "\r", "\u{b}", "\u{c}", "\u{a0}", "'", "$1", "é", "🙂",
+        ];
+        let all: Vec<Option<&str>> = hostile.into_iter().map(Some).chain([None]).collect();
+        Spi::connect_mut(|client| {
+            let mut session = Session::new(client);
+            for texts in [all, vec![Some("7"), None], vec![None], Vec::new()] {
+                let ours = array_literal(texts.iter().copied());
+                let rows = session.select(
+                    "SELECT $1::text, $1 = $2::text[]",
+                    &[texts.into(), ours.as_str().into()],
+                );
+                let printed: Vec<Option<&str>> =
+                    rows.iter().flatten().map(Option::as_deref).collect();
+                assert_eq!(printed, [Some(ours.as_str()), Some("t")]);
+            }
+        });
     }
 
     #[pg_test]

@@ -53,7 +53,7 @@ impl Fields {
     }
 }
 
-/// A one-dimensional array in Postgres's text form, to be cast to `text[]`.
+/// A one-dimensional `text[]` just as Postgres prints it (`array_out`), so that equal arrays are equal texts.
 pub fn array_literal<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> String {
     let mut literal = String::from("{");
     for (place, value) in values.into_iter().enumerate() {
@@ -62,6 +62,7 @@ pub fn array_literal<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> S
         }
         match value {
             None => literal.push_str("NULL"),
+            Some(text) if stands_bare(text) => literal.push_str(text),
             Some(text) => {
                 literal.push('"');
                 let mut rest = text;
@@ -79,6 +80,14 @@ pub fn array_literal<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> S
     }
     literal.push('}');
     literal
+}
+
+/// Whether `array_out` leaves an element without quotes.
+fn stands_bare(text: &str) -> bool {
+    const SPECIAL: &[u8] = b"\"\\{}, \t\n\r\x0b\x0c";
+    !text.is_empty()
+        && !text.eq_ignore_ascii_case("NULL")
+        && !text.bytes().any(|byte| SPECIAL.contains(&byte))
 }
 
 /// The elements of a one-dimensional `text[]` in Postgres's text form.

@@ -4,7 +4,7 @@
 use engine::value::{Datum, Text};
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
-use pgrx::{AnyNumeric, IntoDatum};
+use pgrx::{AnyNumeric, IntoDatum, PgMemoryContexts};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -60,16 +60,86 @@ arg_from!(
     Vec<i32>,
     Vec<i64>,
     Vec<bool>,
-    Vec<String>,
-    Vec<&str>,
-    Vec<Option<&str>>,
-    Vec<Option<String>>,
     Vec<Option<i64>>,
     pg_sys::Oid,
     AnyNumeric,
     pgrx::JsonB,
     pgrx::datum::Interval
 );
+
+impl From<Vec<String>> for Arg {
+    fn from(texts: Vec<String>) -> Self {
+        text_array(texts.iter().map(|text| Some(text.as_str())))
+    }
+}
+
+impl From<Option<Vec<String>>> for Arg {
+    fn from(texts: Option<Vec<String>>) -> Self {
+        texts.map_or(Self::typed(pg_sys::TEXTARRAYOID, None), Self::from)
+    }
+}
+
+impl From<Vec<&str>> for Arg {
+    fn from(texts: Vec<&str>) -> Self {
+        text_array(texts.into_iter().map(Some))
+    }
+}
+
+impl From<Vec<Option<&str>>> for Arg {
+    fn from(texts: Vec<Option<&str>>) -> Self {
+        text_array(texts.into_iter())
+    }
+}
+
+impl From<Vec<Option<String>>> for Arg {
+    fn from(texts: Vec<Option<String>>) -> Self {
+        text_array(texts.iter().map(Option::as_deref))
+    }
+}
+
+/// A `text[]` in one call to Postgres; with one or more for each element a first merge spends a measurable part of its time in them.
+fn text_array<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> Arg {
+    const HEADER: usize = pg_sys::VARHDRSZ;
+    // The elements as varlenas: a header of four bytes and the text, at multiples of four.
+    let mut words: Vec<u32> = Vec::new();
+    let starts: Vec<Option<usize>> = texts
+        .map(|text| {
+            let text = text?;
+            let start = words.len();
+            let size = HEADER + text.len();
+            words.resize(start + size.div_ceil(HEADER), 0);
+            // SAFETY: the words from `start` on were just made, and are enough for header and text.
+            unsafe {
+                let element = words.as_mut_ptr().add(start);
+                pgrx::set_varsize_4b(element.cast(), size as i32);
+                std::ptr::copy_nonoverlapping(text.as_ptr(), element.add(1).cast(), text.len());
+            }
+            Some(start)
+        })
+        .collect();
+    let element = |start: &Option<usize>| match start {
+        Some(start) => (pg_sys::Datum::from(words[*start..].as_ptr()), false),
+        None => (pg_sys::Datum::from(0usize), true),
+    };
+    let (mut elements, mut nulls): (Vec<pg_sys::Datum>, Vec<bool>) =
+        starts.iter().map(element).unzip();
+    let (mut length, mut first) = (elements.len() as i32, 1);
+    // SAFETY: copies the elements, which live until it returns; length and alignment are those of text.
+    let array = unsafe {
+        pg_sys::construct_md_array(
+            elements.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+            1,
+            &mut length,
+            &mut first,
+            pg_sys::TEXTOID,
+            -1,
+            false,
+            pg_sys::TYPALIGN_INT as std::ffi::c_char,
+        )
+    };
+    Arg::typed(pg_sys::TEXTARRAYOID, Some(array.into()))
+}
 
 impl From<&str> for Arg {
     fn from(value: &str) -> Self {
@@ -224,30 +294,47 @@ unsafe fn take_rows() -> Vec<Row> {
         if table.is_null() {
             return Vec::new();
         }
-        let description = (*table).tupdesc;
-        // Looked up once and not, as SPI_getvalue does, for each value.
-        let mut outputs: Vec<pg_sys::FmgrInfo> = (1..=(*description).natts)
-            .map(|column| output_function(pg_sys::SPI_gettypeid(description, column)))
-            .collect();
-        let rows = (0..pg_sys::SPI_processed as usize)
-            .map(|row| {
-                let tuple = *(*table).vals.add(row);
-                let columns = (1..).zip(&mut outputs);
-                columns
-                    .map(|(column, output)| {
-                        let mut null = false;
-                        let value = pg_sys::SPI_getbinval(tuple, description, column, &mut null);
-                        match null {
-                            true => None,
-                            false => copy_text(pg_sys::OutputFunctionCall(output, value)),
-                        }
-                    })
-                    .collect()
-            })
-            .collect();
+        // Freed as a whole: what output functions leave behind, and millions of texts of a large result.
+        let mut printed = PgMemoryContexts::new("sheet_sync printed values");
+        let rows = printed.switch_to(|_| print_rows(table));
+        drop(printed);
         pg_sys::SPI_freetuptable(table);
         pg_sys::SPI_tuptable = std::ptr::null_mut();
         rows
+    }
+}
+
+/// # Safety
+/// `table` is what SPI has just returned.
+unsafe fn print_rows(table: *mut pg_sys::SPITupleTable) -> Vec<Row> {
+    // SAFETY: by contract; the tuples are of this description.
+    unsafe {
+        let description = (*table).tupdesc;
+        let width = (*description).natts;
+        // Looked up once and not, as SPI_getvalue does, for each value.
+        let mut outputs: Vec<pg_sys::FmgrInfo> = (1..=width)
+            .map(|column| output_function(pg_sys::SPI_gettypeid(description, column)))
+            .collect();
+        let mut values = vec![pg_sys::Datum::from(0usize); width as usize];
+        let mut nulls = vec![false; width as usize];
+        (0..pg_sys::SPI_processed as usize)
+            .map(|row| {
+                let tuple = *(*table).vals.add(row);
+                pg_sys::heap_deform_tuple(
+                    tuple,
+                    description,
+                    values.as_mut_ptr(),
+                    nulls.as_mut_ptr(),
+                );
+                let columns = outputs.iter_mut().zip(values.iter().zip(&nulls));
+                columns
+                    .map(|(output, (value, null))| match null {
+                        true => None,
+                        false => copy_text(pg_sys::OutputFunctionCall(output, *value)),
+                    })
+                    .collect()
+            })
+            .collect()
     }
 }
 
@@ -266,17 +353,14 @@ unsafe fn output_function(value_type: pg_sys::Oid) -> pg_sys::FmgrInfo {
 }
 
 /// # Safety
-/// `text` is null or a NUL-terminated string allocated by Postgres, which is freed here.
-unsafe fn copy_text(text: *mut std::ffi::c_char) -> Datum {
+/// `text` is null or a NUL-terminated string.
+unsafe fn copy_text(text: *const std::ffi::c_char) -> Datum {
     if text.is_null() {
         return None;
     }
     // SAFETY: by contract; the database is UTF-8, so nothing is replaced.
-    unsafe {
-        let copy = Text::from(CStr::from_ptr(text).to_string_lossy());
-        pg_sys::pfree(text.cast());
-        Some(copy)
-    }
+    let text = unsafe { CStr::from_ptr(text) };
+    Some(Text::from(text.to_string_lossy()))
 }
 
 /// Forget kept plans; for when a mapping is reloaded and its statements change.

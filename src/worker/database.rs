@@ -7,7 +7,7 @@ use engine::effect::{
 use engine::mapping::Side;
 use engine::value::{Datum, Key, Text, Timestamp};
 use serde::Serializer;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::mappings::Loaded;
 use crate::postgres::fields::{Fields, array_literal};
@@ -25,16 +25,21 @@ pub struct Cycle<'a> {
     pub id: i64,
     /// When the capture trigger saw each dirty key change.
     pub changed_at: &'a HashMap<Key, Timestamp>,
+    /// Keys that the comparison of the whole table found without a base. Nobody else stores bases: until this cycle does they need
+    /// not be looked for, which in a first merge is as much work as to store them.
+    pub without_base: &'a mut HashSet<Key>,
 }
 
 /// An error makes the cycle fail; what other effects committed stays.
-pub fn perform(mapping: &Loaded, cycle: &Cycle, effect: DatabaseEffect) -> Outcome {
+pub fn perform(mapping: &Loaded, cycle: &mut Cycle, effect: DatabaseEffect) -> Outcome {
     // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
     let outcome = transaction_committed_as(mapping.run_as, |session| match effect {
         DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
-        DatabaseEffect::FindChanged => DatabaseOutcome::Changed(changed::find(session, mapping)),
+        DatabaseEffect::FindChanged => {
+            DatabaseOutcome::Changed(changed::find(session, mapping, cycle))
+        }
         DatabaseEffect::Load { keys } => {
-            DatabaseOutcome::Rows(load::rows(session, mapping, keys, cycle.changed_at))
+            DatabaseOutcome::Rows(load::rows(session, mapping, cycle, keys))
         }
         DatabaseEffect::Canonicalise { cells } => {
             DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
@@ -79,7 +84,7 @@ pub fn failure(refusal: Refusal) -> Failure {
 fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
     let mut rows = Vec::new();
     session.select_each(
-        "SELECT b.key::text, CASE WHEN b.mark = ANY (c.inserting) THEN b.mark ELSE b.sheet_hash END \
+        "SELECT b.key, CASE WHEN b.mark = ANY (c.inserting) THEN b.mark ELSE b.sheet_hash END \
          FROM sheet_sync._base_row b LEFT JOIN sheet_sync._cycle c USING (mapping_id) WHERE b.mapping_id = $1",
         &[mapping.id.into()],
         |row| {

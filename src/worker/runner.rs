@@ -7,7 +7,7 @@ use engine::value::{Key, Timestamp};
 use google::governor::{Caller, Need};
 use google::{Session as GoogleSession, Target};
 use pgrx::pg_sys;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -78,6 +78,7 @@ struct Running {
     ways: Ways,
     dirty_ids: Vec<i64>,
     changed_at: HashMap<Key, Timestamp>,
+    without_base: HashSet<Key>,
     deletes_confirmed: bool,
     started: Instant,
     /// Calls that wait for the end of the chain.

@@ -5,39 +5,46 @@ use engine::value::Key;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use super::Cycle;
 use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Row, Session};
 use crate::worker::mappings::Loaded;
 
-pub fn find(session: &mut Session, mapping: &Loaded) -> Vec<DirtyKey> {
+pub fn find(session: &mut Session, mapping: &Loaded, cycle: &mut Cycle) -> Vec<DirtyKey> {
     let hasher = RandomState::new();
     // `None`: the base says that the table has no such row.
     let mut bases: HashMap<String, Option<u64>> = HashMap::new();
     session.select_each(
-        "SELECT key::text, database_values::text FROM sheet_sync._base_row WHERE mapping_id = $1",
+        "SELECT key, database_values::text FROM sheet_sync._base_row WHERE mapping_id = $1",
         &[mapping.id.into()],
         |row| {
             let mut fields = Fields::of(row);
-            let key = canonical_literal(&fields.text());
+            let key = fields.text();
             let values = fields.array();
             bases.insert(key, (!values.is_empty()).then(|| hasher.hash_one(&values)));
         },
     );
 
+    // Where nothing is agreed on yet, every row is new whatever it holds.
+    let columns: Vec<usize> = match bases.is_empty() {
+        true => mapping.engine.key.clone(),
+        false => (0..mapping.columns.len()).collect(),
+    };
+    let in_key = |place: &usize| columns.iter().position(|column| column == place);
+    let key_places: Vec<usize> = mapping.engine.key.iter().filter_map(in_key).collect();
+    cycle.without_base.clear();
     let mut changed = Vec::new();
     as_reader(mapping.run_as, || {
-        session.select_each(&select_all(mapping), &[], |row| {
-            let key: Vec<Option<&str>> = mapping
-                .engine
-                .key
-                .iter()
-                .map(|place| row[*place].as_deref())
-                .collect();
-            let literal = array_literal(key.iter().copied());
-            let base = bases.remove(&literal);
+        session.select_each(&select(mapping, &columns), &[], |row| {
+            let key = || key_places.iter().map(|place| row[*place].as_deref());
+            let base = bases.remove(&array_literal(key()));
             if base.flatten() != Some(hash(&hasher, &row)) {
-                changed.push(key.into_iter().map(Option::unwrap_or_default).collect());
+                let key: Key = key().map(Option::unwrap_or_default).collect();
+                if base.is_none() {
+                    cycle.without_base.insert(key.clone());
+                }
+                changed.push(key);
             }
         });
     });
@@ -62,24 +69,11 @@ fn hash(hasher: &RandomState, row: &Row) -> u64 {
     hasher.hash_one(row)
 }
 
-/// Our own form of the literal: Postgres quotes only where it must.
-fn canonical_literal(literal: &str) -> String {
-    let elements = parse_array(literal);
-    array_literal(elements.iter().map(|element| element.as_deref()))
-}
-
-fn select_all(mapping: &Loaded) -> String {
-    let names: Vec<String> = mapping
-        .columns
-        .iter()
-        .map(|column| format!("t.{}", column.name))
-        .collect();
-    let keys: Vec<&str> = mapping
-        .engine
-        .key
-        .iter()
-        .map(|place| names[*place].as_str())
-        .collect();
+/// All rows of the table in the order of their keys.
+fn select(mapping: &Loaded, columns: &[usize]) -> String {
+    let name = |place: &usize| format!("t.{}", mapping.columns[*place].name);
+    let names: Vec<String> = columns.iter().map(name).collect();
+    let keys: Vec<String> = mapping.engine.key.iter().map(name).collect();
     let filter = mapping
         .row_filter
         .as_deref()

@@ -4,9 +4,8 @@ use engine::effect::{Decision, LoadedRow, PendingConflict};
 use engine::mapping::Side;
 use engine::renames::Renames;
 use engine::value::{Base, Cell, Datum, Key, Text, Timestamp};
-use std::collections::HashMap;
 
-use super::{column_number, key_literal};
+use super::{Cycle, column_number, key_literal};
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Arg, Session};
@@ -16,13 +15,13 @@ use crate::worker::mappings::Loaded;
 pub fn rows(
     session: &mut Session,
     mapping: &Loaded,
+    cycle: &Cycle,
     keys: Vec<Key>,
-    changed_at: &HashMap<Key, Timestamp>,
 ) -> Vec<LoadedRow> {
     let mut loaded: Vec<LoadedRow> = keys
         .into_iter()
         .map(|key| LoadedRow {
-            changed_at: changed_at.get(&key).copied(),
+            changed_at: cycle.changed_at.get(&key).copied(),
             key,
             row: None,
             in_filter: true,
@@ -33,7 +32,7 @@ pub fn rows(
         .collect();
     add_table_rows(session, mapping, &mut loaded);
     let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
-    add_bases(session, mapping, &literals, &mut loaded);
+    add_bases(session, mapping, cycle, &literals, &mut loaded);
     add_moved(session, mapping, &mut loaded);
     add_times(session, mapping, &literals, &mut loaded);
     add_conflicts(session, mapping, &literals, &mut loaded);
@@ -62,8 +61,8 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
     let pairs = session.select(
         "SELECT d.renamed_from::text, d.key::text FROM sheet_sync._dirty_key d
          WHERE d.mapping_id = $1 AND d.renamed_from IS NOT NULL
-           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key)
-                OR EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.renamed_from))
+           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key::text)
+                OR EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.renamed_from::text))
          ORDER BY d.id",
         &[mapping.id.into()],
     );
@@ -136,21 +135,31 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
 fn add_bases(
     session: &mut Session,
     mapping: &Loaded,
+    cycle: &Cycle,
     literals: &[String],
     loaded: &mut [LoadedRow],
 ) {
+    let (sought, mut based): (Vec<&str>, Vec<&mut LoadedRow>) = literals
+        .iter()
+        .map(String::as_str)
+        .zip(loaded)
+        .filter(|(_, row)| !cycle.without_base.contains(&row.key))
+        .unzip();
+    if sought.is_empty() {
+        return;
+    }
     let rows = session.select(
         "SELECT k.place, b.database_values::text, b.sheet_values \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
-         JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key::text[]",
-        &[mapping.id.into(), literals.to_vec().into()],
+         JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key",
+        &[mapping.id.into(), sought.into()],
     );
     for row in rows {
         let mut fields = Fields::of(row);
         let place = fields.number() as usize - 1;
         let database: Vec<Datum> = fields.array();
         let sheet: Vec<Cell> = serde_json::from_str(&fields.text()).unwrap_or_default();
-        if let Some(target) = loaded.get_mut(place) {
+        if let Some(target) = based.get_mut(place) {
             target.base = Some(Base { database, sheet });
         }
     }
@@ -192,6 +201,7 @@ fn add_conflicts(
         "SELECT k.place, c.id, c.column_name, c.database_absent, c.database_value, c.sheet_absent, c.sheet_value, c.decision, c.decided_value \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
          JOIN sheet_sync.conflict c ON c.mapping_id = $1 AND c.key = k.key::text[] AND NOT c.settled AND c.winner = 'pending' \
+         WHERE EXISTS (SELECT FROM sheet_sync.conflict c WHERE c.mapping_id = $1 AND NOT c.settled AND c.winner = 'pending') \
          ORDER BY c.id",
         &[mapping.id.into(), literals.to_vec().into()],
     );

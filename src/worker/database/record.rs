@@ -17,7 +17,7 @@ use crate::worker::mappings::Loaded;
 pub fn commit(
     session: &mut Session,
     mapping: &Loaded,
-    cycle: &Cycle,
+    cycle: &mut Cycle,
     commit: &Commit,
 ) -> Vec<Applied> {
     let applied = apply_all(session, mapping, &commit.apply);
@@ -29,6 +29,10 @@ pub fn commit(
             applied_bases.push(apply.base_after(&mapping.engine, row.as_deref(), &refused));
             applied_lines.push(without(apply.history.clone(), &refused));
         }
+    }
+    let inserting = commit.inserting.iter().flat_map(|batch| &batch.rows);
+    for write in commit.bases.iter().chain(&applied_bases).chain(inserting) {
+        cycle.without_base.remove(&write.key);
     }
     for batch in &commit.inserting {
         write_inserting(session, mapping, batch);
@@ -138,7 +142,7 @@ fn write_bases<'a>(
             .map(|write| key_literal(&write.key))
             .collect();
         session.execute(
-            "DELETE FROM sheet_sync._base_row b USING pg_catalog.unnest($2) k(key) WHERE b.mapping_id = $1 AND b.key = k.key::text[]",
+            "DELETE FROM sheet_sync._base_row b USING pg_catalog.unnest($2) k(key) WHERE b.mapping_id = $1 AND b.key = k.key",
             &[mapping.id.into(), keys.into()],
         );
     }
@@ -151,7 +155,7 @@ fn write_bases<'a>(
 }
 
 const STORE_BASES: &str = "INSERT INTO sheet_sync._base_row (mapping_id, mark, key, database_values, sheet_values, sheet_hash) \
-    SELECT $1, $2, k::text[], d::text[], s::pg_catalog.jsonb, h \
+    SELECT $1, $2, k, d::text[], s::pg_catalog.jsonb, h \
     FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) u(k, d, s, h)";
 const OVER_THE_OLD: &str = "ON CONFLICT (mapping_id, key) DO UPDATE \
     SET mark = EXCLUDED.mark, database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash";
@@ -217,6 +221,15 @@ fn write_history<'a>(
     if crate::settings::history_retention() == 0 {
         return;
     }
+    // jsonb keeps an object's members by the length of their names and then by bytes: given so, it has nothing to sort.
+    let jsonb_order = |(column, _): &(usize, &Datum)| {
+        let name = mapping
+            .engine
+            .columns
+            .get(*column)
+            .map(|column| &column.name);
+        name.map(|name| (name.len(), name.as_str()))
+    };
     let mut columns: [Vec<String>; 5] = Default::default();
     for line in lines {
         columns[0].push(side(line.side).to_owned());
@@ -230,10 +243,12 @@ fn write_history<'a>(
             .to_owned(),
         );
         let named = |values: &[(usize, Datum)]| {
-            object(
-                mapping,
-                values.iter().map(|(column, value)| (*column, value)),
-            )
+            let mut values: Vec<(usize, &Datum)> = values
+                .iter()
+                .map(|(column, value)| (*column, value))
+                .collect();
+            values.sort_unstable_by(|one, other| jsonb_order(one).cmp(&jsonb_order(other)));
+            object(mapping, values.into_iter())
         };
         columns[3].push(named(&line.old));
         columns[4].push(named(&line.new));

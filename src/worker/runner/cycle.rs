@@ -5,7 +5,7 @@ use engine::effect::{
 };
 use engine::value::Cell;
 use google::Target;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use super::trouble::{failed_answer, retries_by_itself, truncated};
@@ -91,6 +91,7 @@ impl Runner {
             ways,
             dirty_ids: dirty.ids,
             changed_at,
+            without_base: HashSet::new(),
             deletes_confirmed: confirmed,
             started: Instant::now(),
             requests: mine.iter().map(|(id, _)| *id).collect(),
@@ -161,7 +162,7 @@ impl Runner {
     fn step(
         &mut self,
         shared: &mut Shared,
-        running: Box<Running>,
+        mut running: Box<Running>,
         mut sheet: Option<Asked>,
         mut step: Step,
     ) {
@@ -172,11 +173,12 @@ impl Runner {
             match step {
                 Step::Do(Effect::Database(effect)) => {
                     let takes_in = matches!(&effect, DatabaseEffect::Commit(commit) if !commit.apply.is_empty());
-                    let cycle = Cycle {
+                    let mut cycle = Cycle {
                         id: self.cycle_id,
                         changed_at: &running.changed_at,
+                        without_base: &mut running.without_base,
                     };
-                    let outcome = database::perform(&opened.mapping, &cycle, effect);
+                    let outcome = database::perform(&opened.mapping, &mut cycle, effect);
                     step = opened.machine.resume(outcome, now());
                     self.show_progress();
                     if takes_in && matches!(step, Step::Do(Effect::Database(_))) {
