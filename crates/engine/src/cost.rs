@@ -50,6 +50,12 @@ fn escaped(byte: u8) -> usize {
 
 /// At most 24, as a double is written.
 fn digits(number: f64) -> usize {
+    // Most numbers are whole, and then counting is cheaper than writing.
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        let whole = number.abs() as u64;
+        let sign = usize::from(number.is_sign_negative());
+        return sign + 1 + whole.checked_ilog10().unwrap_or(0) as usize + ".0".len();
+    }
     struct Count(usize);
     impl Write for Count {
         fn write_str(&mut self, text: &str) -> fmt::Result {

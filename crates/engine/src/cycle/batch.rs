@@ -18,6 +18,9 @@ use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
+/// Of many new rows the first request takes this share of one, so that the sheet soon has something to do.
+const FIRST_SHARE: usize = 4;
+
 /// Keys that are loaded, applied and recorded together: what a crash in an initial load costs.
 pub(super) const CHUNK: usize = 5_000;
 
@@ -39,8 +42,14 @@ impl Cycle {
     ) -> Result<(), Stop> {
         let mut rest = sightings;
         let mut chunk: Vec<Sighting> = Vec::new();
+        let mut share = FIRST_SHARE;
         loop {
-            let size = self.batch_size(chunk.iter().chain(rest));
+            let mut size = self.batch_size(chunk.iter().chain(rest));
+            let goes_ahead = |sightings: &[Sighting]| sightings.iter().all(|one| one.row.is_none());
+            if size < rest.len() && rest.get(..size).is_some_and(goes_ahead) {
+                size = size.div_ceil(share);
+            }
+            share = 1;
             let (next, after) = rest.split_at(size.saturating_sub(chunk.len()).min(rest.len()));
             rest = after;
             chunk.extend_from_slice(next);
@@ -334,16 +343,16 @@ impl Cycle {
     }
 
     fn decide(&self, item: &mut Item) {
-        let state = item.state();
         let known = self
             .memory
             .problems
             .get(&item.key)
             .map(Vec::as_slice)
             .unwrap_or_default();
+        let state = (!known.is_empty()).then(|| item.state());
         let refused: Vec<Option<usize>> = known
             .iter()
-            .filter(|one| one.refused == Some(state))
+            .filter(|one| one.refused.is_some() && one.refused == state)
             .filter(|one| one.retry_at.is_none_or(|at| !self.is_due(at)))
             .map(|one| one.column)
             .collect();

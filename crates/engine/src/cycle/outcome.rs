@@ -386,15 +386,19 @@ impl Cycle {
             return;
         };
         item.row = Some(row);
-        item.base = Some(Base::empty(self.mapping.columns.len()));
+        item.base = Some(planned);
         item.cells = Some(cells.clone());
-        let mut lines = Vec::new();
+        let mut as_planned = true;
+        let mut lines = Vec::with_capacity(sent.len());
         for (column, (sent, shown)) in sent.into_iter().zip(cells).enumerate() {
             let value = item.table_value(column);
             match sent {
                 Some(sent) => {
                     lines.push((column, None, value.clone()));
-                    self.note_shown(item, column, value, &sent, shown);
+                    if sent != shown {
+                        as_planned = false;
+                        self.note_shown(item, column, value, &sent, shown);
+                    }
                 }
                 // The sheet is the master of such a column: what it shows is pulled.
                 None if !self.mapping.pushes(column)
@@ -403,6 +407,7 @@ impl Cycle {
                     self.follow_up.insert(item.key.clone());
                 }
                 None if !self.mapping.pushes(column) => {
+                    as_planned &= value.is_none() && shown == Cell::Empty;
                     if let Some(base) = &mut item.base {
                         base.set(column, value, shown);
                     }
@@ -414,7 +419,7 @@ impl Cycle {
         item.history.push(line);
         self.pushed(item);
         let left = item.plan.push_left || item.plan.pull_left;
-        item.base_owed = left || item.base.as_ref() != Some(&planned);
+        item.base_owed = left || !as_planned;
     }
 
     pub(super) fn note_deleted(&mut self, item: &mut Item) {

@@ -99,9 +99,8 @@ impl Cycle {
             [.., last] => last.clone(),
         };
         let pieces = self.pieces(items).into_iter().map(|piece| piece.items);
-        let new_rows = self.new_rows(items).into_iter().map(|(items, _)| items);
         let mut left = last_of_several(pieces.collect());
-        left.extend(last_of_several(new_rows.collect()));
+        left.extend(last_of_several(self.new_rows(items)));
         let mut keys = HashSet::with_capacity(left.len());
         for index in left {
             if let Some(item) = items.get_mut(index) {
@@ -193,19 +192,31 @@ impl Cycle {
     /// The new rows, in pieces that fit into one request.
     pub(super) fn insertions(&mut self, items: &[Item]) -> Vec<Insertion> {
         let parts = self.new_rows(items).into_iter();
-        let insertion = |(items, rows): (_, Vec<NewRow>)| Insertion {
-            items,
-            rows: rows.into(),
+        let insertion = |part: Vec<usize>| Insertion {
+            rows: self.rows_of(items, &part),
+            items: part,
             stamp: self.stamp(),
         };
         parts.map(insertion).collect()
     }
 
-    fn new_rows(&self, items: &[Item]) -> Vec<(Vec<usize>, Vec<NewRow>)> {
+    fn rows_of(&self, items: &[Item], part: &[usize]) -> Arc<[NewRow]> {
+        let Some(layout) = &self.memory.layout else {
+            return Arc::default();
+        };
+        let rows = part.iter().filter_map(|index| items.get(*index));
+        rows.map(|item| {
+            let cells = filled(item, layout).into_iter().flatten();
+            cells.map(|(column, cell)| (column, cell.clone())).collect()
+        })
+        .collect()
+    }
+
+    fn new_rows(&self, items: &[Item]) -> Vec<Vec<usize>> {
         let Some(layout) = &self.memory.layout else {
             return Vec::new();
         };
-        let mut parts: Vec<(Vec<usize>, Vec<NewRow>)> = Vec::new();
+        let mut parts: Vec<Vec<usize>> = Vec::new();
         let mut room = Room {
             whole: self
                 .room()
@@ -213,31 +224,35 @@ impl Cycle {
             left: 0,
         };
         for (index, item) in items.iter().enumerate().filter(|(_, item)| !item.dropped) {
-            let Some(SheetChange::Insert(cells)) = &item.plan.sheet else {
+            let Some(cells) = filled(item, layout) else {
                 continue;
             };
-            let row: NewRow = cells
-                .iter()
-                .enumerate()
-                .filter_map(|(column, cell)| Some((layout.column(column), cell.clone()?)))
-                .filter(|(_, cell)| *cell != Cell::Empty)
-                .collect();
             // Columns between those that are filled are written as blanks.
-            let width = row.iter().map(|(column, _)| *column as usize + 1).max();
-            let blanks = width.map_or(0, |width| width.saturating_sub(row.len()));
-            let filled: usize = row.iter().map(|(_, cell)| cost::cell(cell)).sum();
-            let bytes = cost::ROW + filled + blanks * cost::cell(&Cell::Empty);
+            let (mut width, mut count, mut bytes) = (0, 0, cost::ROW);
+            for (column, cell) in cells {
+                width = width.max(column as usize + 1);
+                count += 1;
+                bytes += cost::cell(cell);
+            }
+            bytes += width.saturating_sub(count) * cost::cell(&Cell::Empty);
             let fits = room.takes(bytes, bytes);
             match parts.last_mut() {
-                Some((items, rows)) if fits => {
-                    items.push(index);
-                    rows.push(row);
-                }
-                _ => parts.push((vec![index], vec![row])),
+                Some(part) if fits => part.push(index),
+                _ => parts.push(vec![index]),
             }
         }
         parts
     }
+}
+
+/// The cells of a new row that hold something; `None` where it is no new row.
+fn filled<'a>(item: &'a Item, layout: &'a Layout) -> Option<impl Iterator<Item = (u32, &'a Cell)>> {
+    let Some(SheetChange::Insert(cells)) = &item.plan.sheet else {
+        return None;
+    };
+    let cells = cells.iter().enumerate();
+    let cells = cells.filter_map(|(column, cell)| Some((layout.column(column), cell.as_ref()?)));
+    Some(cells.filter(|(_, cell)| **cell != Cell::Empty))
 }
 
 fn same_columns(one: &AnchoredRow, other: &AnchoredRow) -> bool {

@@ -64,10 +64,18 @@ fn a_first_load_goes_in_pieces() {
         .iter()
         .filter(|name| **name == "insert")
         .count();
-    assert_eq!((report.rows, report.stopped, inserts), (24_000, None, 3));
+    assert_eq!((report.rows, report.stopped, inserts), (24_000, None, 4));
     assert_eq!(world.requests()[..4], ["tidy", "read", "header", "read"]);
     // Announced before, agreed after: two commits for each piece.
-    assert_eq!(world.commits.len(), 6);
+    assert_eq!(world.commits.len(), 8);
+    let sizes: Vec<usize> = world
+        .commits
+        .iter()
+        .flat_map(|commit| &commit.inserting)
+        .map(|batch| batch.rows.len())
+        .collect();
+    // The sheet is not to wait until a whole piece is made ready.
+    assert_eq!(sizes, [2_500, 10_000, 10_000, 1_500]);
     world.cycle(Scope::Full, &[]);
     assert_eq!((world.requests(), world.loads), (vec!["read"], 0));
 }
@@ -84,7 +92,7 @@ fn the_next_rows_are_made_ready_while_new_rows_travel() {
         [
             "sent", "load", "commit", "answered", // the first, and the second is announced
             "sent", "commit", "load", "commit", "answered", // the first is recorded
-            "sent", "commit", "answered", "commit"
+            "sent", "commit", "load", "commit", "answered", "sent", "commit", "answered", "commit"
         ]
     );
 }
