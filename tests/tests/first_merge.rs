@@ -172,3 +172,24 @@ fn marks_of_batches_that_never_arrived_do_not_pile_up() {
     world.shows("SELECT key FROM sheet_sync._base_row", "{7}");
     world.db.run("ROLLBACK");
 }
+
+#[test]
+fn what_a_trigger_makes_of_a_merged_value_goes_back_and_is_no_conflict() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE parts (id int PRIMARY KEY, name text);
+         INSERT INTO parts VALUES (1, 'BOLT');
+         CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.name = upper(NEW.name); RETURN NEW; END';
+         CREATE TRIGGER shout BEFORE UPDATE ON parts FOR EACH ROW EXECUTE FUNCTION shout()",
+    );
+    let book = world.google.spreadsheet("Parts");
+    let sheet = book.tab("parts", "id | name\n 1 | nut");
+    world.register("parts", &sheet, "conflict_policy => 'sheet_wins'");
+    // The row is looked at again in the cycle in which both sides agreed on it for the first time.
+    sheet.shows("id | name\n 1 | NUT");
+    world.shows("SELECT name FROM parts", "NUT");
+    world.shows(
+        "SELECT database_value, sheet_value, winner FROM sheet_sync.conflict",
+        "BOLT | \"nut\" | sheet",
+    );
+}
