@@ -174,7 +174,7 @@ CREATE TABLE sheet_sync._base_row (
     PRIMARY KEY (mapping_id, key)
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
-COMMENT ON COLUMN sheet_sync._base_row.key IS 'As Postgres prints the text[] of the other tables: to compare arrays in the index would take half of the time of storing a row.';
+COMMENT ON COLUMN sheet_sync._base_row.key IS 'As Postgres prints the text[] of the other tables: to compare arrays in the index would take a third of the time of storing a row.';
 
 -- Append-only: an upsert would make committing transactions wait for one another. Deleted in batches by the one worker.
 CREATE TABLE sheet_sync._dirty_key (

@@ -26,7 +26,7 @@ pub struct Cycle<'a> {
     /// When the capture trigger saw each dirty key change.
     pub changed_at: &'a HashMap<Key, Timestamp>,
     /// Keys that the comparison of the whole table found without a base. Nobody else stores bases: until this cycle does they need
-    /// not be looked for, which in a first merge is as much work as to store them.
+    /// not be looked for, which took a twentieth of the worker's time in a first merge.
     pub without_base: &'a mut HashSet<Key>,
 }
 

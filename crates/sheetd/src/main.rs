@@ -18,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 /// What one large request has used the next one uses: giving it back to the system between them, which then has to clear it,
-/// took a third of the time of a first merge.
+/// took a quarter of the server's time in a first merge.
 fn keep_freed_memory() {
     // SAFETY: not thread-safe, and there is one thread yet; a number that the allocator does not know changes nothing.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
