@@ -14,16 +14,6 @@ use sheetd::{Options, Server};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long freed memory is kept, in ms; -1: for good. The crate has no name for it (mimalloc.h: `mi_option_purge_delay`).
-const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-
-/// What one large request has used the next one uses: giving it back to the system between them, which then has to clear it,
-/// took a quarter of the server's time in a first merge.
-fn keep_freed_memory() {
-    // SAFETY: not thread-safe, and there is one thread yet; a number that the allocator does not know changes nothing.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
-}
-
 /// A local Google Sheets.
 ///
 /// Without a command it serves the Sheets v4, Drive v3 and token endpoints; with one it edits a running server.
@@ -53,7 +43,6 @@ enum Quota {
 }
 
 fn main() -> ExitCode {
-    keep_freed_memory();
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Some(command) => cli::run(command),

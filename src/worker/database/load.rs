@@ -197,6 +197,7 @@ fn add_conflicts(
     literals: &[String],
     loaded: &mut [LoadedRow],
 ) {
+    // Asked once first: mostly there is none at all, and then none of thousands of keys has to be turned into an array.
     let rows = session.select(
         "SELECT k.place, c.id, c.column_name, c.database_absent, c.database_value, c.sheet_absent, c.sheet_value, c.decision, c.decided_value \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
