@@ -2,7 +2,7 @@
 
 use engine::effect::{
     Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, IndexEntry, Outcome,
-    Place, Refusal, TypedText,
+    Place, Refusal, StoredProblem, TypedText,
 };
 use engine::mapping::Side;
 use engine::value::{Datum, Key, Text, Timestamp};
@@ -96,15 +96,19 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         },
     );
     let problems = session
-        .select("SELECT key::text, sheet_row, column_name FROM sheet_sync.problem WHERE mapping_id = $1", &[mapping.id.into()])
+        .select("SELECT key::text, sheet_row, column_name, message FROM sheet_sync.problem WHERE mapping_id = $1", &[mapping.id.into()])
         .into_iter()
         .map(|row| {
             let mut fields = Fields::of(row);
             let key = fields.key();
-            Place {
+            let place = Place {
                 key: (!key.0.is_empty()).then_some(key),
                 sheet_row: fields.optional().and_then(|text| text.parse().ok()),
                 column: fields.optional().and_then(|name| column_number(mapping, &name)),
+            };
+            StoredProblem {
+                place,
+                message: fields.optional().unwrap_or_default().to_string(),
             }
         })
         .collect();

@@ -115,7 +115,10 @@ fn a_row_is_deleted_beside_one_with_an_error_that_is_another() {
     sheet.set("A2", "=1/0");
     errors(&mut world, 1);
     sheet.delete_row(3);
-    world.shows("SELECT string_agg(sku, ' ' ORDER BY sku) FROM parts", "A-1 A-3");
+    world.shows(
+        "SELECT string_agg(sku, ' ' ORDER BY sku) FROM parts",
+        "A-1 A-3",
+    );
 }
 
 #[test]
@@ -246,7 +249,9 @@ fn a_key_that_is_changed_while_sql_changes_the_row_takes_it_along() {
     let (mut world, sheet) = tasks();
     world.at_once("tasks", |world| {
         sheet.set("A3", "22");
-        world.db.run("UPDATE tasks SET title = 'from sql' WHERE id = 2");
+        world
+            .db
+            .run("UPDATE tasks SET title = 'from sql' WHERE id = 2");
     });
     world.table_shows(
         "tasks",
@@ -262,5 +267,8 @@ fn a_row_that_was_unreadable_before_holds_up_no_deletion() {
     sheet.type_row(&["Section", "b", "open"]);
     world.shows("SELECT code FROM sheet_sync.problem", "22P02");
     sheet.delete_row(3);
-    world.shows("SELECT string_agg(id::text, ' ' ORDER BY id) FROM tasks", "1 3");
+    world.shows(
+        "SELECT string_agg(id::text, ' ' ORDER BY id) FROM tasks",
+        "1 3",
+    );
 }

@@ -69,10 +69,18 @@ pub enum DatabaseOutcome {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     pub rows: Vec<IndexEntry>,
-    /// Places of the problems that stand, so that a fresh engine can report when they are over.
-    pub problems: Vec<Place>,
+    /// The problems that stand, so that a fresh engine can report when they are over, or say now
+    /// something else.
+    pub problems: Vec<StoredProblem>,
     /// Batches that were announced ([`Announcement::Begins`]) and not declared over, oldest first.
     pub writing: Vec<Stamp>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredProblem {
+    pub place: Place,
+    /// [`Problem::message`].
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -9,7 +9,7 @@ use super::images::{Fallen, Taken};
 use super::likeness::{self, Neighbours};
 use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
-use crate::effect::{Image, Index, MetadataId, Place, Problem};
+use crate::effect::{Image, Index, MetadataId, Place, Problem, StoredProblem};
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// No position known.
@@ -37,7 +37,7 @@ pub(super) struct Memory {
     pub problems: HashMap<Key, Vec<KnownProblem>>,
     /// Problems of rows without a usable key.
     pub keyless: HashSet<Place>,
-    /// What their problems say, as far as this process has said it.
+    /// What their problems say.
     pub said: HashMap<Place, String>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
     pub refused_keys: HashMap<i64, RefusedKey>,
@@ -284,7 +284,8 @@ impl Memory {
             };
             self.lost.entry(id).or_insert(lost);
         }
-        for place in index.problems {
+        self.said.clear();
+        for StoredProblem { place, message } in index.problems {
             match &place.key {
                 Some(key) if place.sheet_row.is_none() => {
                     // Looked at again, so that a problem that is over is reported as over.
@@ -310,6 +311,7 @@ impl Memory {
                     if let Some(known) = key.as_ref().and_then(|key| self.rows.get_mut(key)) {
                         known.raw = SOMEWHERE;
                     }
+                    self.said.insert(place.clone(), message);
                     self.keyless.insert(place);
                 }
             }

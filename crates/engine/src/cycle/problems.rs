@@ -49,11 +49,7 @@ impl Cycle {
         }
         let before = std::mem::take(&mut self.memory.said);
         for problem in problems {
-            let said = before.get(&problem.place);
-            let is_news = match said {
-                Some(said) => *said != problem.message,
-                None => !known.contains(&problem.place),
-            };
+            let is_news = before.get(&problem.place) != Some(&problem.message);
             let place = problem.place.clone();
             self.memory.said.insert(place, problem.message.clone());
             if is_news {

@@ -66,6 +66,7 @@ impl Cycle {
         };
         self.problems.push(problem.clone());
         self.memory.keyless.insert(WHOLE);
+        self.memory.said.insert(WHOLE, problem.message.clone());
         self.memory.closed = Some(Closed {
             problem,
             refused_at,

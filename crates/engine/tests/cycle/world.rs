@@ -71,7 +71,7 @@ pub struct World {
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
-    pub problems: Vec<Place>,
+    pub problems: Vec<StoredProblem>,
     pub loads: usize,
     /// What the key's default gives next.
     pub next_key: usize,
@@ -313,13 +313,16 @@ impl World {
                     };
                 }
                 let over = &commit.settled_problems;
-                self.problems.retain(|place| !over.contains(place));
-                let places = commit.problems.iter().map(|problem| problem.place.clone());
-                for place in places {
-                    if !self.problems.contains(&place) {
-                        self.problems.push(place);
-                    }
-                }
+                self.problems.retain(|stored| !over.contains(&stored.place));
+                self.problems.retain(|stored| {
+                    let again = |problem: &Problem| problem.place == stored.place;
+                    !commit.problems.iter().any(again)
+                });
+                let stored = commit.problems.iter().map(|problem| StoredProblem {
+                    place: problem.place.clone(),
+                    message: problem.message.clone(),
+                });
+                self.problems.extend(stored);
                 self.commits.push(commit);
                 DatabaseOutcome::Committed(applied)
             }

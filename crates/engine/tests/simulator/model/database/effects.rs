@@ -6,8 +6,8 @@ use super::super::{Verdict, broken};
 use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome,
-    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, Refusal, TypedText,
-    Winner,
+    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, Refusal, StoredProblem,
+    TypedText, Winner,
 };
 use engine::value::{Datum, Key, Timestamp};
 
@@ -30,7 +30,10 @@ impl Table {
                 problems: self
                     .problems
                     .iter()
-                    .map(|problem| problem.place.clone())
+                    .map(|problem| StoredProblem {
+                        place: problem.place.clone(),
+                        message: problem.message.clone(),
+                    })
                     .collect(),
                 writing: self.writing.clone(),
             }),
