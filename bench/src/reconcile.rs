@@ -150,7 +150,7 @@ impl Driver {
                 Effect::Sheet(SheetEffect::Read) => {
                     Outcome::Sheet(SheetOutcome::Snapshot(self.read(body)))
                 }
-                Effect::Sheet(SheetEffect::TidyAll) => Outcome::Sheet(SheetOutcome::Done),
+                Effect::Sheet(SheetEffect::TidyAll) => Outcome::Sheet(SheetOutcome::Tidied(Vec::new())),
                 // Every column has its tag already.
                 Effect::Sheet(SheetEffect::FindColumns { names }) => {
                     Outcome::Sheet(SheetOutcome::Columns(names.into_iter().zip(0..).collect()))
@@ -324,5 +324,6 @@ fn mapping() -> Mapping {
         time_zone: chrono_tz::UTC,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
+        sheet_id: Some(0),
     }
 }

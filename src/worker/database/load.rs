@@ -1,9 +1,13 @@
 //! Rows of the table with their base rows and pending conflicts, all from one snapshot.
 
-use engine::effect::{Decision, LoadedRow, PendingConflict};
+use std::collections::HashMap;
+
+use engine::effect::{Decision, LoadedRow, PendingConflict, PendingRows};
 use engine::mapping::Side;
 use engine::renames::Renames;
 use engine::value::{Base, Cell, Datum, Key, Text, Timestamp};
+
+use serde::de::DeserializeOwned;
 
 use super::{Cycle, column_number, key_literal};
 use crate::postgres::fields::Fields;
@@ -165,16 +169,13 @@ fn add_bases(
     }
 }
 
-/// When rows changed that changed after the cycle began. Where a tie is the database's they win with or without a time.
+/// When rows changed last: what the cycle was told when it began may be older than what they hold now.
 fn add_times(
     session: &mut Session,
     mapping: &Loaded,
     literals: &[String],
     loaded: &mut [LoadedRow],
 ) {
-    if mapping.engine.tie == Side::Database {
-        return;
-    }
     let rows = session.select(
         "SELECT k.place, (EXTRACT(epoch FROM pg_catalog.max(d.changed_at)) * 1000000)::bigint \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
@@ -199,7 +200,7 @@ fn add_conflicts(
 ) {
     // Asked once first: mostly there is none at all, and then none of thousands of keys has to be turned into an array.
     let rows = session.select(
-        "SELECT k.place, c.id, c.column_name, c.database_absent, c.database_value, c.sheet_absent, c.sheet_value, c.decision, c.decided_value \
+        "SELECT k.place, c.id, c.column_name, c.database_absent, c.database_value, c.sheet_absent, c.sheet_value, c.database_row, c.sheet_row, c.decision, c.decided_value \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
          JOIN sheet_sync.conflict c ON c.mapping_id = $1 AND c.key = k.key::text[] AND NOT c.settled AND c.winner = 'pending' \
          WHERE EXISTS (SELECT FROM sheet_sync.conflict c WHERE c.mapping_id = $1 AND NOT c.settled AND c.winner = 'pending') \
@@ -220,6 +221,10 @@ fn add_conflicts(
         let sheet = fields
             .optional()
             .and_then(|json| serde_json::from_str(&json).ok());
+        let rows = PendingRows {
+            database: numbered(mapping, fields.optional()),
+            sheet: numbered(mapping, fields.optional()),
+        };
         let decision = match fields.optional().as_deref() {
             Some("database") => Some(Decision::Side(Side::Database)),
             Some("sheet") => Some(Decision::Side(Side::Sheet)),
@@ -242,8 +247,21 @@ fn add_conflicts(
                 } else {
                     Some(sheet.unwrap_or(Cell::Empty))
                 },
+                rows: column.is_none().then(|| Box::new(rows)),
                 decision,
             });
         }
     }
+}
+
+/// A row as it is kept in a conflict's line, by the columns that are mapped now.
+fn numbered<T: DeserializeOwned>(
+    mapping: &Loaded,
+    row: Option<String>,
+) -> Option<Vec<(usize, T)>> {
+    let named: HashMap<String, T> = serde_json::from_str(&row?).ok()?;
+    let known = named
+        .into_iter()
+        .filter_map(|(name, cell)| Some((column_number(mapping, &name)?, cell)));
+    Some(known.collect())
 }

@@ -455,7 +455,10 @@ impl Cycle {
             return;
         };
         if let Some((since, until)) = taken.window {
-            self.edited.insert(key.clone(), (Some(since), until));
+            let edits = self.memory.edits.entry(key.clone()).or_default();
+            for (column, _, theirs) in &taken.cells {
+                edits.set(*column, theirs.clone(), (Some(since), until));
+            }
         }
         let known = self.memory.known(key);
         known.cells = UNSETTLED;

@@ -494,9 +494,12 @@ impl Cycle {
                 continue;
             }
             let refused = |column: Option<usize>| {
-                item.found
-                    .iter()
-                    .any(|problem| problem.place.column == column || problem.place.column.is_none())
+                let mut found = item.found.iter().map(|problem| problem.place.column);
+                match column {
+                    Some(_) => found.any(|at| at == column || at.is_none()),
+                    // A row that neither side took as it is has not gone its way, whichever of its cells is to blame.
+                    None => !item.found.is_empty() && !item.pulled && !item.pushed,
+                }
             };
             for mut conflict in std::mem::take(&mut item.conflicts) {
                 if conflict.winner != Winner::Pending && !refused(conflict.column) {
@@ -550,6 +553,7 @@ impl Cycle {
             return;
         }
         self.memory.in_flight.remove(&item.key);
+        self.forget_edits(item);
         match (&item.cells, &item.base) {
             // Its insertion is still to come.
             (None, None)
@@ -601,6 +605,7 @@ impl Cycle {
                     cells,
                     before,
                     missing: 0,
+                    seen_at: known.seen_at,
                     state,
                 };
             }

@@ -14,6 +14,7 @@ use super::item::Item;
 use super::memory::{Known, NOWHERE, State};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
+use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
     AnchoredRow, BaseWrite, Commit, LoadedRow, Operation, Place, Planned, Snapshot, WrittenRow,
@@ -31,6 +32,7 @@ struct Rename {
     /// Where the sheet has it.
     row: u32,
     cells: Vec<Cell>,
+    look: Look,
 }
 
 impl Cycle {
@@ -196,6 +198,7 @@ impl Cycle {
             base,
             row,
             cells,
+            look: self.look_of_tagging(),
         }))
     }
 
@@ -206,6 +209,7 @@ impl Cycle {
     async fn give_new_keys(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Stop> {
         let rows: Vec<u32> = renames.iter().map(|rename| rename.row).collect();
         let tagged = self.tag_rows(&rows).await?;
+        let look = self.look_of_tagging();
         let mut ready = Vec::new();
         let mut writes = Vec::new();
         for (mut rename, (anchor, cells)) in renames.into_iter().zip(tagged) {
@@ -225,6 +229,7 @@ impl Cycle {
                 cells: sent.map(cell).collect(),
             });
             rename.cells = cells;
+            rename.look = look;
             ready.push(rename);
         }
         if ready.is_empty() {
@@ -314,7 +319,15 @@ impl Cycle {
         }
         self.commit(commit).await?;
         for rename in renamed {
-            self.memory.rows.swap_remove(&rename.from.key);
+            let old = self.memory.rows.swap_remove(&rename.from.key);
+            if let Some(edits) = self.memory.edits.remove(&rename.from.key) {
+                self.memory.edits.insert(rename.to.key.clone(), edits);
+            }
+            // What a write without an answer may have put into the row is in it still.
+            if let Some(written) = self.memory.in_flight.remove(&rename.from.key) {
+                let known = self.memory.in_flight.entry(rename.to.key.clone());
+                known.or_default().extend(written);
+            }
             self.memory.bury(&rename.from.key);
             self.memory.underway.remove(&rename.from.key);
             self.memory.underway.remove(&rename.to.key);
@@ -328,6 +341,7 @@ impl Cycle {
             *self.memory.known(&rename.to.key) = Known {
                 row: rename.row,
                 cells: hash_cells(&rename.base.sheet),
+                seen_at: old.and_then(|old| old.seen_at),
                 ..Known::new(State::Based)
             };
             self.report.rows_pushed += 1;
@@ -383,6 +397,7 @@ impl Rename {
         item.changed_at = item.changed_at.or(changed_at);
         item.row = Some(self.row);
         item.cells = Some(self.cells);
+        item.look = Some(self.look);
         item
     }
 }

@@ -47,6 +47,7 @@ pub fn mapping() -> Mapping {
         time_zone: chrono_tz::UTC,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
+        sheet_id: Some(0),
     }
 }
 
@@ -497,9 +498,8 @@ impl World {
                 let tags = self.tags.clone().into_iter();
                 SheetOutcome::Columns(tags.filter(|(name, _)| names.contains(name)).collect())
             }
-            SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } | SheetEffect::TidyAll => {
-                SheetOutcome::Done
-            }
+            SheetEffect::TidyAll => SheetOutcome::Tidied(Vec::new()),
+            SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } => SheetOutcome::Done,
         }
     }
 

@@ -6,7 +6,7 @@ use super::super::{Verdict, broken};
 use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome,
-    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, Refusal, TypedText,
+    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, PendingRows, Refusal, TypedText,
     Winner,
 };
 use engine::value::{Datum, Key, Timestamp};
@@ -109,6 +109,7 @@ impl Table {
                     column: line.conflict.column,
                     database: line.conflict.database.clone(),
                     sheet: line.conflict.sheet.clone(),
+                    rows: pending_rows(&line.conflict),
                     decision: line.decision.clone(),
                 })
                 .collect(),
@@ -211,6 +212,7 @@ impl Table {
                 && known.column == conflict.column
                 && known.database == conflict.database
                 && known.sheet == conflict.sheet
+                && known.rows == conflict.rows
         };
         match self.conflicts.iter_mut().find(same) {
             Some(line) => line.conflict = conflict.clone(),
@@ -331,4 +333,15 @@ impl Table {
             },
         })
     }
+}
+
+fn pending_rows(conflict: &Conflict) -> Option<Box<PendingRows>> {
+    fn numbered<T: Clone>(row: Option<&Vec<T>>) -> Option<Vec<(usize, T)>> {
+        row.map(|cells| cells.iter().cloned().enumerate().collect())
+    }
+    let rows = conflict.rows.as_deref()?;
+    Some(Box::new(PendingRows {
+        database: numbered(rows.database.as_ref()),
+        sheet: numbered(rows.sheet.as_ref()),
+    }))
 }
