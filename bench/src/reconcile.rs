@@ -150,7 +150,9 @@ impl Driver {
                 Effect::Sheet(SheetEffect::Read) => {
                     Outcome::Sheet(SheetOutcome::Snapshot(self.read(body)))
                 }
-                Effect::Sheet(SheetEffect::TidyAll) => Outcome::Sheet(SheetOutcome::Tidied(Vec::new())),
+                Effect::Sheet(SheetEffect::TidyAll) => {
+                    Outcome::Sheet(SheetOutcome::Tidied(Vec::new()))
+                }
                 // Every column has its tag already.
                 Effect::Sheet(SheetEffect::FindColumns { names }) => {
                     Outcome::Sheet(SheetOutcome::Columns(names.into_iter().zip(0..).collect()))
@@ -201,6 +203,7 @@ impl Driver {
             changed_at: None,
             moved: None,
             pending: Vec::new(),
+            unsettled: Vec::new(),
             key,
         }
     }

@@ -73,6 +73,8 @@ pub struct Index {
     pub problems: Vec<Place>,
     /// Batches that were announced ([`Announcement::Begins`]) and not declared over, oldest first.
     pub writing: Vec<Stamp>,
+    /// Keys of conflicts that a policy has decided and of which nobody has recorded that both sides hold the outcome.
+    pub unsettled: Vec<Key>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +112,8 @@ pub struct LoadedRow {
     pub moved: Option<Key>,
     /// Conflicts of this row that wait for a person, or that a person has just resolved.
     pub pending: Vec<PendingConflict>,
+    /// Those that a policy has decided, and that are not settled.
+    pub unsettled: Vec<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -275,6 +275,10 @@ impl Memory {
                 }
             }
         }
+        // Looked at once more: what was decided may have been carried out by a process that did not live to say so.
+        for key in index.unsettled {
+            self.known(&key).cells = UNSETTLED;
+        }
         self.warm = true;
     }
 

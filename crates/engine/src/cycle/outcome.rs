@@ -519,6 +519,11 @@ impl Cycle {
                     .settled_conflicts
                     .extend(item.plan.settles.iter().filter(|id| !refused(column(id))));
             }
+            let left = item.plan.push_left || item.plan.pull_left;
+            if item.found.is_empty() && !left {
+                // Whatever was decided about the row before, both sides hold it by now, or something newer.
+                commit.settled_conflicts.extend(&item.loaded.unsettled);
+            }
             self.sort_problems(item, &mut commit);
         }
         commit.writing = self.over();
@@ -546,7 +551,9 @@ impl Cycle {
                     known.state,
                     State::Unbased | State::Announced | State::Inserting
                 );
-                if (item.pulled || item.pushed) && item.base.is_some() && waits {
+                // A mark was stored with it, which is to go when that is done.
+                let left = item.plan.push_left || item.plan.pull_left;
+                if (item.pulled || item.pushed) && item.base.is_some() && (waits || left) {
                     known.state = State::Marked;
                 }
             }
@@ -573,8 +580,13 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 if absent {
                     *known = Known::new(State::Absent);
-                } else if matches!(known.state, State::Marked | State::Left) {
-                    known.state = State::Based;
+                } else {
+                    if matches!(known.state, State::Marked | State::Left) {
+                        known.state = State::Based;
+                    }
+                    // Should it come back as it was, something may have been decided about it.
+                    known.cells = UNSETTLED;
+                    known.raw = 0;
                 }
             }
             (Some(_), base) => {
@@ -596,6 +608,8 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 let before = match known.cells {
                     known_cells if known_cells == cells => known.before,
+                    // No reading has shown what came of our last write, and an old one may still show what stood there before it.
+                    _ if known.raw == 0 && known.before != UNSETTLED => known.before,
                     UNSETTLED => item.before.unwrap_or(UNSETTLED),
                     known_cells => known_cells,
                 };

@@ -6,12 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use indexmap::IndexMap;
+use indexmap::IndexSet;
 
 use super::images::Taken;
 use super::io::Stop;
 use super::item::Item;
-use super::memory::{Known, NOWHERE, State};
+use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
 use super::windows::Look;
@@ -21,7 +21,7 @@ use crate::effect::{
 };
 use crate::mapping::{Direction, Side};
 use crate::reconcile::stored_hash;
-use crate::value::{ABSENT, Base, Cell, Key, Timestamp, UNDERWAY};
+use crate::value::{ABSENT, Base, Cell, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
 
 /// One row under its old and its new key.
 struct Rename {
@@ -44,13 +44,15 @@ impl Cycle {
         changed_at: &HashMap<Key, Option<Timestamp>>,
     ) -> Result<Vec<(Sighting, LoadedRow)>, Stop> {
         let mapping = self.mapping.clone();
-        let pushes = self.start.ways.push
-            && mapping.direction != Direction::FromSheet
+        let pushes = mapping.direction != Direction::FromSheet
             && mapping.key.iter().all(|column| mapping.pushes(*column));
         if !pushes || rows.iter().all(|(_, row)| row.moved.is_none()) {
             return Ok(rows);
         }
         self.hold_unseen(&mut rows);
+        if !self.start.ways.push {
+            return self.hold_renames(rows, snapshot).await;
+        }
         self.let_go(&mut rows);
         let mut renames = self.renames(&rows, snapshot).await?;
         for rename in &renames {
@@ -88,6 +90,26 @@ impl Cycle {
         }
     }
 
+    /// What goes the other way only cannot give rows their new keys. Under the old one such a row would pass for one that was deleted
+    /// from the table, and under the new one for one that is new: both wait.
+    async fn hold_renames(
+        &mut self,
+        mut rows: Vec<(Sighting, LoadedRow)>,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Vec<(Sighting, LoadedRow)>, Stop> {
+        let renames = self.renames(&rows, snapshot).await?;
+        let keys = renames
+            .into_iter()
+            .flat_map(|rename| [rename.from.key, rename.to.key]);
+        let held: HashSet<Key> = keys.collect();
+        rows.retain(|(_, row)| !held.contains(&row.key));
+        if !held.is_empty() {
+            self.keep_dirty = true;
+            self.held_back = true;
+        }
+        Ok(rows)
+    }
+
     /// Of a row that got its new key in a batch without an answer, what both sides agreed on is known under that key by now. What
     /// stands under the old one is another row: a copy, or one that took the key over.
     fn let_go(&self, rows: &mut [(Sighting, LoadedRow)]) {
@@ -109,7 +131,8 @@ impl Cycle {
         rows: &[(Sighting, LoadedRow)],
         snapshot: Option<&Snapshot>,
     ) -> Result<Vec<Rename>, Stop> {
-        let mut pairs: IndexMap<Key, Key> = IndexMap::new();
+        // A key that was handed on has more than one row that says it comes from there: which it is, both of them say.
+        let mut pairs: IndexSet<(Key, Key)> = IndexSet::new();
         for (_, row) in rows {
             let Some(other) = row.moved.clone() else {
                 continue;
@@ -120,13 +143,11 @@ impl Cycle {
                 (row.key.clone(), other)
             };
             if self.stands_under_old_key(&from, &to) {
-                pairs.insert(from, to);
+                pairs.insert((from, to));
             }
         }
-        let mut loaded: HashMap<Key, LoadedRow> = rows
-            .iter()
-            .map(|(_, row)| (row.key.clone(), row.clone()))
-            .collect();
+        let loaded_here = rows.iter().map(|(_, row)| (row.key.clone(), row.clone()));
+        let mut loaded: HashMap<Key, LoadedRow> = loaded_here.collect();
         let unread: HashSet<&Key> = pairs
             .iter()
             .flat_map(|(from, to)| [from, to])
@@ -138,10 +159,10 @@ impl Cycle {
         }
         let mut renames = Vec::new();
         for (from, to) in pairs {
-            let (Some(from), Some(to)) = (loaded.remove(&from), loaded.remove(&to)) else {
+            let (Some(from), Some(to)) = (loaded.get(&from), loaded.get(&to)) else {
                 continue;
             };
-            if let Some(rename) = self.one_row(from, to, snapshot)? {
+            if let Some(rename) = self.one_row(from.clone(), to.clone(), snapshot)? {
                 renames.push(rename);
             }
         }
@@ -262,7 +283,7 @@ impl Cycle {
             }
         }
         let refused: HashSet<usize> = sent.refused.iter().map(|(index, _)| *index).collect();
-        let mut renamed = Vec::new();
+        let (mut renamed, mut failed) = (Vec::new(), Vec::new());
         for (index, (mut rename, row)) in ready.into_iter().zip(&writes).enumerate() {
             let written = sent.written.get(&row.anchor);
             let taken = written.and_then(|one| self.taken(&rename.cells, row, one));
@@ -279,11 +300,45 @@ impl Cycle {
                     renamed.push(rename);
                 }
                 // The row is gone, or a person gave it a key of theirs.
-                None => self.stale |= !refused.contains(&index),
+                None => {
+                    self.stale |= !refused.contains(&index);
+                    failed.push(rename);
+                }
             }
         }
+        self.note_not_renamed(failed).await?;
         self.note_renamed(&renamed).await?;
         Ok(renamed)
+    }
+
+    /// Nothing is agreed on under a key that its row did not get: a row that has it, or gets it from a person, is another one.
+    async fn note_not_renamed(&mut self, failed: Vec<Rename>) -> Result<(), Stop> {
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let mut commit = Commit::default();
+        for rename in failed {
+            let (from, to) = (rename.from, rename.to.key);
+            self.memory.rows.swap_remove(&to);
+            let known = self.memory.known(&from.key);
+            known.state = State::Marked;
+            known.cells = UNSETTLED;
+            known.raw = 0;
+            self.memory.underway.remove(&from.key);
+            self.memory.underway.remove(&to);
+            commit.bases.push(BaseWrite {
+                key: to,
+                base: None,
+                sheet_hash: ABSENT,
+            });
+            commit.bases.push(BaseWrite {
+                key: from.key,
+                base: from.base,
+                sheet_hash: TO_LOOK_AT,
+            });
+        }
+        self.commit(commit).await?;
+        Ok(())
     }
 
     fn shows(&self, written: &WrittenRow, base: &Base) -> bool {

@@ -75,9 +75,7 @@ impl Session {
         };
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataValue,location(dimensionRange(startIndex))))";
         let found = self.metadata_by_either(target, [anchors, stamps], fields)?;
-        let found = found
-            .into_iter()
-            .map(|matched| matched.developer_metadata);
+        let found = found.into_iter().map(|matched| matched.developer_metadata);
         let (spent, standing): (Vec<_>, Vec<_>) = found.partition(is_spent);
         let ids: Vec<MetadataId> = spent.iter().map(|metadata| metadata.metadata_id).collect();
         for ids in ids.chunks(MOST_AT_ONCE) {

@@ -6,8 +6,8 @@ use super::super::{Verdict, broken};
 use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome,
-    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, PendingRows, Refusal, TypedText,
-    Winner,
+    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, PendingRows, Refusal,
+    TypedText, Winner,
 };
 use engine::value::{Datum, Key, Timestamp};
 
@@ -33,6 +33,7 @@ impl Table {
                     .map(|problem| problem.place.clone())
                     .collect(),
                 writing: self.writing.clone(),
+                unsettled: self.unsettled().map(|(key, _)| key.clone()).collect(),
             }),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(self.find_changed()),
             DatabaseEffect::Load { keys } => {
@@ -113,7 +114,21 @@ impl Table {
                     decision: line.decision.clone(),
                 })
                 .collect(),
+            unsettled: self
+                .unsettled()
+                .filter(|(other, _)| *other == key)
+                .map(|(_, id)| id)
+                .collect(),
         }
+    }
+
+    /// Conflicts that were decided by a policy and not carried out, as far as anybody has said.
+    fn unsettled(&self) -> impl Iterator<Item = (&Key, i64)> {
+        let decided = self
+            .conflicts
+            .iter()
+            .filter(|line| line.conflict.winner != Winner::Pending && !line.conflict.settled);
+        decided.map(|line| (&line.conflict.key, line.id))
     }
 
     /// The conflict function of the model: the longer text wins, the greater of equals; it fails on 13.
