@@ -197,7 +197,7 @@ impl Cycle {
             let old = self.key_of(&one.before);
             let names = names_of(one.key.as_ref(), old.as_ref(), at);
             self.note_arrived(one.key.as_ref(), old.as_ref());
-            let key_typed = self.is_key_typed(one.key.as_ref(), old.as_ref(), loaded.as_ref());
+            let key_typed = self.is_key_typed(&one, old.as_ref(), loaded.as_ref());
             // Whoever has given the row another key since has seen what stands in it.
             let same_row = !one.stands || self.is_same_row(&one.after, &shown);
             for (column, was, is) in one.written() {
@@ -251,21 +251,32 @@ impl Cycle {
 
     /// A key that the table gave stands in the base before it is written. Where it went over another one than the row's old key,
     /// that was a person's, or the batch hit another row than it was meant for; whatever row the two keys together make of it.
-    fn is_key_typed(
-        &self,
-        key: Option<&Key>,
-        old: Option<&Key>,
-        loaded: Option<&LoadedRow>,
-    ) -> bool {
-        let (Some(key), Some(loaded)) = (key, loaded) else {
+    fn is_key_typed(&self, image: &Weighed, old: Option<&Key>, loaded: Option<&LoadedRow>) -> bool {
+        let (Some(key), Some(loaded)) = (image.key.as_ref(), loaded) else {
             return true;
         };
         let underway = |key: &Key| self.memory.underway.contains(key);
         let moved = loaded.moved.as_ref().filter(|_| loaded.row.is_some());
         let is_old = |old: &Key| underway(old) || moved == Some(old);
-        let is_another = |old: &Key| old != key && !is_old(old);
+        let is_others = |old: &Key| {
+            let known = self.memory.rows.get(old);
+            old != key && !is_old(old) && known.is_some_and(|known| known.state.is_based())
+        };
         let has_new_key = underway(key) || moved.is_some();
-        has_new_key && !old.is_some_and(is_old) || old.is_some_and(is_another)
+        has_new_key && !old.is_some_and(is_old)
+            || old.is_some_and(is_others)
+            || old.is_some_and(|old| !is_old(old)) && self.is_part_of_another(image, key)
+    }
+
+    /// Parts of a key that the table gave stand in a row which is not called by that key: its other parts are a person's.
+    fn is_part_of_another(&self, image: &Weighed, key: &Key) -> bool {
+        let parts = || self.mapping.key.iter().enumerate();
+        let mut written = parts().filter(|(_, column)| image.writes(**column));
+        let shares = |given: &Key| {
+            let mut written = parts().filter(|(_, column)| image.writes(**column));
+            given != key && written.all(|(part, _)| given.0.get(part) == key.0.get(part))
+        };
+        written.next().is_some() && self.memory.underway.iter().any(shares)
     }
 
     /// What stands in the cell is recorded; or what stood there was no news, and what stands there is the table's: written into

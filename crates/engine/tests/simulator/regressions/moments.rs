@@ -199,31 +199,6 @@ fn a_key_that_was_handed_on_is_followed_to_the_row_that_says_so_too() {
 fn a_row_that_waits_to_be_inserted_has_not_been_followed() {
     replay(
         Setup {
-            columns: 0,
-            max_delete_rows: 1,
-            common_rows: 3,
-            table_rows: 2,
-            header: false,
-            request_rows: 3,
-            ..Setup::PLAIN
-        },
-        &[
-            Step(3),
-            Step(6),
-            Step(3),
-            Step(3),
-            Step(3),
-            Sheet(SheetEdit::Delete { row: 1 }),
-            Poll,
-            Table(Delete { row: 2 }),
-            Table(Delete { row: 0 }),
-            Table(Rekey { row: 0, key: 2 }),
-            Table(Rekey { row: 0, key: 3 }),
-            Table(Delete { row: 1 }),
-        ],
-    );
-    replay(
-        Setup {
             columns: 9,
             max_delete_percent: 20,
             max_delete_rows: 0,
@@ -509,44 +484,6 @@ fn what_a_row_has_empty_under_the_key_of_one_that_is_gone_is_no_edit() {
     replay(
         Setup {
             composite: true,
-            columns: 4,
-            on_table_delete: OnTableDelete::Clear,
-            common_rows: 0,
-            sheet_rows: 1,
-            ..Setup::PLAIN
-        },
-        &[
-            Sheet(SheetEdit::ClearKey { row: 1 }),
-            Table(Insert {
-                key: 4,
-                value: Nothing,
-            }),
-            Table(Insert {
-                key: 1,
-                value: Nothing,
-            }),
-            Finish,
-            Table(Delete { row: 2 }),
-            Table(Update {
-                row: 5,
-                column: 6,
-                value: Num(100),
-            }),
-            Step(4),
-            Sheet(SheetEdit::ClearKey { row: 2 }),
-            Sheet(SheetEdit::Key { row: 1, key: 3 }),
-            Sheet(SheetEdit::Duplicate { row: 1 }),
-            Step(6),
-            Table(Insert {
-                key: 4,
-                value: Num(200),
-            }),
-            Sheet(SheetEdit::Key { row: 2, key: 4 }),
-        ],
-    );
-    replay(
-        Setup {
-            composite: true,
             columns: 32,
             common_rows: 0,
             ..Setup::PLAIN
@@ -725,44 +662,6 @@ fn a_row_that_was_emptied_under_an_edit_is_put_back_beside_another_of_its_key() 
             Step(3),
             Step(6),
             Fault(AnswerLost),
-        ],
-    );
-}
-
-#[test]
-fn our_own_word_in_a_row_that_got_another_key_is_nobody_s_edit() {
-    replay(
-        Setup {
-            composite: true,
-            columns: 32,
-            common_rows: 3,
-            table_rows: 2,
-            differing: 1,
-            request_rows: 1,
-            ..Setup::PLAIN
-        },
-        &[
-            Table(Delete { row: 1 }),
-            Step(6),
-            Step(1),
-            Step(4),
-            Table(Update {
-                row: 2,
-                column: 6,
-                value: Num(100),
-            }),
-            Table(Delete { row: 3 }),
-            Step(3),
-            Step(1),
-            Table(Rekey { row: 6, key: 11 }),
-            Step(7),
-            Step(1),
-            Step(2),
-            Fault(AnswerLost),
-            Step(2),
-            Step(5),
-            Step(7),
-            Sheet(SheetEdit::Key { row: 4, key: 11 }),
         ],
     );
 }

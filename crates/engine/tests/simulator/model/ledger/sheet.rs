@@ -461,11 +461,6 @@ impl Ledger {
                 continue;
             }
             self.sheet_edits.remove(&(uid, column));
-            if undoes(sides, column, &old[column], &new[column]) {
-                // What stood there was our own word, which a batch without an answer had put over this one.
-                self.sheet_edits.insert((uid, column), new[column].clone());
-                continue;
-            }
             let same = self.meant(column, &edit).is_some()
                 && self.meant(column, &edit) == self.meant(column, &new[column]);
             if !same && !sheet_named(sides, &self.names(&key), column, &edit) {
