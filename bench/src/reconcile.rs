@@ -150,7 +150,9 @@ impl Driver {
                 Effect::Sheet(SheetEffect::Read) => {
                     Outcome::Sheet(SheetOutcome::Snapshot(self.read(body)))
                 }
-                Effect::Sheet(SheetEffect::TidyAll) => Outcome::Sheet(SheetOutcome::Done),
+                Effect::Sheet(SheetEffect::TidyAll) => {
+                    Outcome::Sheet(SheetOutcome::Tidied(Vec::new()))
+                }
                 // Every column has its tag already.
                 Effect::Sheet(SheetEffect::FindColumns { names }) => {
                     Outcome::Sheet(SheetOutcome::Columns(names.into_iter().zip(0..).collect()))
@@ -201,6 +203,7 @@ impl Driver {
             changed_at: None,
             moved: None,
             pending: Vec::new(),
+            unsettled: Vec::new(),
             key,
         }
     }
@@ -324,5 +327,6 @@ fn mapping() -> Mapping {
         time_zone: chrono_tz::UTC,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
+        sheet_id: Some(0),
     }
 }

@@ -25,6 +25,8 @@ pub struct Cycle<'a> {
     pub id: i64,
     /// When the capture trigger saw each dirty key change.
     pub changed_at: &'a HashMap<Key, Timestamp>,
+    /// The last line of `_dirty_key` that the cycle was given, or 0.
+    pub last_line: i64,
     /// Keys that the comparison of the whole table found without a base. Nobody else stores bases: until this cycle does they need
     /// not be looked for, which took a twentieth of the worker's time in a first merge.
     pub without_base: &'a mut HashSet<Key>,
@@ -120,10 +122,19 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         .into_iter()
         .filter_map(|row| record::stamp_of(&Fields::of(row).text()))
         .collect();
+    let unsettled = session
+        .select(
+            "SELECT DISTINCT key::text FROM sheet_sync.conflict WHERE mapping_id = $1 AND NOT settled AND winner <> 'pending'",
+            &[mapping.id.into()],
+        )
+        .into_iter()
+        .map(|row| Fields::of(row).key())
+        .collect();
     Index {
         rows,
         problems,
         writing,
+        unsettled,
     }
 }
 

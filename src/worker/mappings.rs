@@ -198,6 +198,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         return Some(Err(key_gone(&table, &key_columns, &names, &columns)));
     }
     let engine = Mapping {
+        sheet_id,
         key_generated: key
             .iter()
             .all(|place| columns[*place].default_sql.is_some()),

@@ -77,6 +77,7 @@ struct Running {
     scope: Scope,
     ways: Ways,
     dirty_ids: Vec<i64>,
+    last_line: i64,
     changed_at: HashMap<Key, Timestamp>,
     without_base: HashSet<Key>,
     deletes_confirmed: bool,

@@ -33,6 +33,7 @@ mod stamp;
 mod structure;
 mod tag;
 mod weigh;
+mod windows;
 
 use std::fmt;
 use std::future::Future;

@@ -74,6 +74,8 @@ pub struct Index {
     pub problems: Vec<StoredProblem>,
     /// Batches that were announced ([`Announcement::Begins`]) and not declared over, oldest first.
     pub writing: Vec<Stamp>,
+    /// Keys of conflicts that a policy has decided and of which nobody has recorded that both sides hold the outcome.
+    pub unsettled: Vec<Key>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +120,8 @@ pub struct LoadedRow {
     pub moved: Option<Key>,
     /// Conflicts of this row that wait for a person, or that a person has just resolved.
     pub pending: Vec<PendingConflict>,
+    /// Those that a policy has decided, and that are not settled.
+    pub unsettled: Vec<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -128,8 +132,35 @@ pub struct PendingConflict {
     /// The values the two sides had when the conflict was recorded.
     pub database: Option<Datum>,
     pub sheet: Option<Cell>,
+    /// The same of a whole-row conflict.
+    pub rows: Option<Box<PendingRows>>,
     /// Set by `resolve()`.
     pub decision: Option<Decision>,
+}
+
+/// The rows that the two sides had, by column as far as these are still mapped; `None` where a side had none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingRows {
+    pub database: Option<Vec<(usize, Datum)>>,
+    pub sheet: Option<Vec<(usize, Cell)>>,
+}
+
+impl PendingRows {
+    /// Nothing has happened to either row since.
+    pub fn are(&self, database: Option<&[Datum]>, sheet: Option<&[Cell]>) -> bool {
+        is_row(self.database.as_deref(), database) && is_row(self.sheet.as_deref(), sheet)
+    }
+}
+
+fn is_row<T: PartialEq>(before: Option<&[(usize, T)]>, now: Option<&[T]>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            let mut cells = before.iter();
+            cells.all(|(column, cell)| now.get(*column) == Some(cell))
+        }
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -285,12 +316,15 @@ pub struct Conflict {
     /// The whole rows, for whole-row conflicts.
     pub rows: Option<Box<ConflictRows>>,
     pub database_time: Option<Timestamp>,
-    /// The snapshots between which the sheet's edit happened.
-    pub sheet_time: (Option<Timestamp>, Timestamp),
+    /// The looks at the sheet between which its edit happened.
+    pub sheet_time: Window,
     pub winner: Winner,
     /// Both values and the winner stand; nothing is left to do.
     pub settled: bool,
 }
+
+/// Between which two moments something happened; without a first one it is not known since when it may have.
+pub type Window = (Option<Timestamp>, Timestamp);
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConflictRows {
@@ -431,7 +465,7 @@ pub enum SheetEffect {
     /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still arrive late is either seen
     /// (`Stamped { ours: false }`) or can no longer apply (`Done`, or `Stamped { ours: true }` where it was closed before).
     Claim { stamp: Stamp },
-    /// Remove every anchor of ours, by key: leftovers of a crash.
+    /// Remove every anchor of ours, by key: leftovers of a crash. Answered with the stamps that stand.
     TidyAll,
 }
 
@@ -523,6 +557,8 @@ pub enum SheetOutcome {
     /// The tags found, by name, with the columns they stand on.
     Columns(Vec<(String, u32)>),
     Images(Vec<Image>),
+    /// The ids of stamps that stand in the spreadsheet, whoever put them there.
+    Tidied(Vec<MetadataId>),
     Done,
 }
 

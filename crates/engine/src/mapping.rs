@@ -83,6 +83,8 @@ pub struct Column {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
+    /// The tab's id, where it is known: stamps are of the whole spreadsheet, of which other mappings may have other tabs.
+    pub sheet_id: Option<i64>,
     pub columns: Vec<Column>,
     /// Indexes into `columns`, in key order; never empty.
     pub key: Vec<usize>,

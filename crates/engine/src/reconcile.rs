@@ -7,7 +7,7 @@ mod row;
 pub(crate) use base::{base_after, differs, stored_hash};
 pub(crate) use row::reconcile;
 
-use crate::effect::{Conflict, PendingConflict, Problem, Ways};
+use crate::effect::{Conflict, PendingConflict, Problem, Ways, Window};
 use crate::mapping::Mapping;
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
@@ -24,8 +24,8 @@ pub(crate) struct Row<'a> {
     pub sheet: Option<&'a [Cell]>,
     pub ways: Ways,
     pub changed_at: Option<Timestamp>,
-    /// Between which two moments the sheet's edit happened.
-    pub window: (Option<Timestamp>, Timestamp),
+    /// Between which two moments each cell of the sheet was edited, where it was.
+    pub windows: &'a [Window],
     pub pending: &'a [PendingConflict],
     /// What `conflict_function` made of the row, once it was asked.
     pub merged: Option<&'a [Datum]>,
@@ -34,6 +34,26 @@ pub(crate) struct Row<'a> {
     /// Columns with a known problem, and whether they may be tried now: a cell that did not take what was written is written
     /// again, now and then.
     pub troubled: &'a [(usize, bool)],
+}
+
+impl Row<'_> {
+    fn window_of(&self, column: usize) -> Window {
+        let never = (None, Timestamp(i64::MAX));
+        self.windows.get(column).copied().unwrap_or(never)
+    }
+
+    /// Of all edits of the row, or of its deletion.
+    fn window(&self) -> Window {
+        let edited = |column: &usize| {
+            let before = self.base.and_then(|base| base.sheet.get(*column));
+            self.sheet.and_then(|sheet| sheet.get(*column)) != before
+        };
+        let columns = 0..self.windows.len();
+        let edited = columns.filter(edited).map(|column| self.window_of(column));
+        edited
+            .reduce(|(since, until), (from, to)| (since.min(from), until.max(to)))
+            .unwrap_or_else(|| self.window_of(0))
+    }
 }
 
 /// What has to be done for one key.

@@ -17,7 +17,7 @@ pub type Datum = Option<Text>;
 pub const ABSENT: i64 = 0;
 
 /// The row waits to be inserted into the sheet; its base says nothing.
-pub(crate) const TO_INSERT: i64 = i64::MAX;
+pub const TO_INSERT: i64 = i64::MAX;
 
 /// The row is to be looked at whatever it shows.
 pub(crate) const TO_LOOK_AT: i64 = -TO_INSERT;

@@ -281,6 +281,13 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
         Winner::Pending => "pending",
     };
     let micros = |time: Option<Timestamp>| time.map(|time| time.0);
+    let rows = conflict.rows.as_deref();
+    let row = |values: Option<&Vec<Datum>>| {
+        values.map(|values| object(mapping, values.iter().enumerate()))
+    };
+    let sheet_row = rows
+        .and_then(|rows| rows.sheet.as_ref())
+        .map(|cells| object(mapping, cells.iter().enumerate()));
     let args = || -> Vec<Arg> {
         vec![
             mapping.id.into(),
@@ -292,25 +299,21 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
             conflict.sheet.is_none().into(),
             winner.into(),
             conflict.settled.into(),
+            row(rows.and_then(|rows| rows.database.as_ref())).into(),
+            sheet_row.clone().into(),
         ]
     };
     let same = session.execute(
         "UPDATE sheet_sync.conflict SET winner = $8, settled = $9 \
          WHERE mapping_id = $1 AND key = $2::text[] AND column_name IS NOT DISTINCT FROM $3 AND NOT settled \
            AND database_value IS NOT DISTINCT FROM $4 AND database_absent = $5 AND sheet_value IS NOT DISTINCT FROM $6::pg_catalog.jsonb AND sheet_absent = $7 \
+           AND database_row IS NOT DISTINCT FROM $10::pg_catalog.jsonb AND sheet_row IS NOT DISTINCT FROM $11::pg_catalog.jsonb \
          RETURNING id",
         &args(),
     );
     if !same.is_empty() {
         return;
     }
-    let rows = conflict.rows.as_deref();
-    let row = |values: Option<&Vec<Datum>>| {
-        values.map(|values| object(mapping, values.iter().enumerate()))
-    };
-    let sheet_row = rows
-        .and_then(|rows| rows.sheet.as_ref())
-        .map(|cells| object(mapping, cells.iter().enumerate()));
     let mut all = args();
     all.extend([
         conflict.base.as_ref().and_then(Option::as_deref).into(),
@@ -318,16 +321,14 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
             .and_then(|rows| rows.base.as_ref())
             .map(|base| &base.database))
         .into(),
-        row(rows.and_then(|rows| rows.database.as_ref())).into(),
-        sheet_row.into(),
         micros(conflict.database_time).into(),
         micros(conflict.sheet_time.0).into(),
         conflict.sheet_time.1.0.into(),
     ]);
     session.execute(
         "INSERT INTO sheet_sync.conflict (mapping_id, key, column_name, database_value, database_absent, sheet_value, sheet_absent, winner, settled, \
-                                          base_value, base_row, database_row, sheet_row, database_time, sheet_time_from, sheet_time_to) \
-         VALUES ($1, $2::text[], $3, $4, $5, $6::pg_catalog.jsonb, $7, $8, $9, $10, $11::pg_catalog.jsonb, $12::pg_catalog.jsonb, $13::pg_catalog.jsonb, \
+                                          database_row, sheet_row, base_value, base_row, database_time, sheet_time_from, sheet_time_to) \
+         VALUES ($1, $2::text[], $3, $4, $5, $6::pg_catalog.jsonb, $7, $8, $9, $10::pg_catalog.jsonb, $11::pg_catalog.jsonb, $12, $13::pg_catalog.jsonb, \
                  pg_catalog.to_timestamp($14 / 1000000.0), pg_catalog.to_timestamp($15 / 1000000.0), pg_catalog.to_timestamp($16 / 1000000.0))",
         &all,
     );

@@ -89,6 +89,7 @@ impl Runner {
         let running = Running {
             scope,
             ways,
+            last_line: dirty.ids.iter().copied().max().unwrap_or(0),
             dirty_ids: dirty.ids,
             changed_at,
             without_base: HashSet::new(),
@@ -176,6 +177,7 @@ impl Runner {
                     let mut cycle = Cycle {
                         id: self.cycle_id,
                         changed_at: &running.changed_at,
+                        last_line: running.last_line,
                         without_base: &mut running.without_base,
                     };
                     let outcome = database::perform(&opened.mapping, &mut cycle, effect);

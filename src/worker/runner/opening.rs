@@ -143,9 +143,11 @@ impl Runner {
             number_formats: mapping.number_formats(),
         };
         let zone: Tz = overview.time_zone.parse().unwrap_or(chrono_tz::UTC);
-        if opened.machine.mapping().time_zone != zone {
-            let mut engine = opened.machine.mapping().clone();
+        let known = opened.machine.mapping();
+        if (known.time_zone, known.sheet_id) != (zone, Some(sheet_id)) {
+            let mut engine = known.clone();
             engine.time_zone = zone;
+            engine.sheet_id = Some(sheet_id);
             opened.mapping.engine = engine.clone();
             opened.machine = opened.machine.renewed(engine);
         }

@@ -9,6 +9,7 @@ use super::pieces::{Halves, Insertion, halve};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
 use super::stamp::mark;
+use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId, Place, Problem,
@@ -125,7 +126,11 @@ impl Cycle {
         }
         match (snapshot, sighting.row, &self.memory.layout) {
             (Some(snapshot), Some(row), Some(layout)) => {
-                item.cells = Some(layout.mapped(&parse(snapshot, row)?))
+                item.cells = Some(layout.mapped(&parse(snapshot, row)?));
+                item.look = Some(Look {
+                    sent: snapshot.sent_at,
+                    read: snapshot.read_at,
+                });
             }
             (Some(_), _, _) => {}
             (None, row, _) => {
@@ -206,6 +211,9 @@ impl Cycle {
         mut items: Vec<Item>,
         rest: &[Sighting],
     ) -> Result<HashSet<Key>, Stop> {
+        for item in &items {
+            self.note_look(item);
+        }
         let read: Vec<usize> = positions(&items, |item| item.cells.is_some() || item.row.is_none());
         self.plan(&mut items, &read).await?;
         if self.start.dry_run {
@@ -225,6 +233,7 @@ impl Cycle {
         for index in &changed {
             if let Some(item) = items.get_mut(*index) {
                 self.own_writes(item);
+                self.note_look(item);
             }
         }
         self.plan(&mut items, &changed).await?;
@@ -364,6 +373,7 @@ impl Cycle {
                 Some((one.column?, due))
             })
             .collect();
+        let windows = self.windows(item);
         item.plan = reconcile(&Row {
             mapping: &self.mapping,
             key: &item.key,
@@ -373,7 +383,7 @@ impl Cycle {
             sheet: item.cells.as_deref(),
             ways: self.start.ways,
             changed_at: item.changed_at,
-            window: self.edited.get(&item.key).copied().unwrap_or(self.window),
+            windows: &windows,
             pending: &item.loaded.pending,
             merged: item.merged.as_deref(),
             refused: &refused,

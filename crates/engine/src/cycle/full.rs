@@ -23,7 +23,7 @@ impl Cycle {
             cells: !everything,
         };
         self.memory.layout = Some(layout.clone());
-        self.window = (self.memory.settled_at, snapshot.read_at);
+        self.last_look = snapshot.read_at;
         let mut diff = self.diff(&snapshot, &layout, trust).await?;
         if everything {
             self.find_changed().await?;

@@ -1,5 +1,6 @@
 //! One key on its way through a batch.
 
+use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{Conflict, HistoryLine, LoadedRow, MetadataId, Operation, Problem, Winner};
 use crate::mapping::{Mapping, Side};
@@ -13,6 +14,8 @@ pub(super) struct Item {
     pub row: Option<u32>,
     /// Its mapped cells; `None` while they are unread, or where the sheet does not have it.
     pub cells: Option<Vec<Cell>>,
+    /// The look that showed them.
+    pub look: Option<Look>,
     /// The raw bytes' hash in the snapshot, while the sheet still holds them.
     pub raw: u64,
     /// Stands for its mapped cells before a write changed them.
@@ -45,6 +48,7 @@ impl Item {
             key,
             row: None,
             cells: None,
+            look: None,
             raw: 0,
             before: None,
             anchor: None,

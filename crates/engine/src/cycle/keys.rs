@@ -65,6 +65,7 @@ impl Cycle {
         };
         let now: Vec<u32> = rows.iter().map(|row| self.moved(*row)).collect();
         let tagged = self.tag_rows(&now).await?;
+        let look = self.look_of_tagging();
         let mut writes = Vec::new();
         let mut named = Vec::new();
         for (((anchor, cells), key), (at, row)) in
@@ -147,6 +148,7 @@ impl Cycle {
                 .or(changed_at.get(&item.key).copied().flatten());
             item.row = Some(named.row);
             item.cells = Some(named.cells);
+            item.look = Some(look);
             items.push(item);
         }
         self.carry_out(items, &[]).await?;

@@ -9,6 +9,7 @@ use super::images::{Fallen, Taken};
 use super::likeness::{self, Neighbours};
 use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
+use super::windows::Edits;
 use crate::effect::{Image, Index, MetadataId, Place, Problem, StoredProblem};
 use crate::value::{Cell, Datum, Key, Timestamp};
 
@@ -84,7 +85,9 @@ pub(super) struct Memory {
     pub may_be_back: bool,
     /// What a write whose answer was lost may have put into cells.
     pub in_flight: HashMap<Key, Vec<InFlight>>,
-    /// When the last snapshot was asked for of which everything was dealt with.
+    /// What differs from the base in rows of the sheet, and since when.
+    pub edits: HashMap<Key, Edits>,
+    /// When the last snapshot was asked for of which everything was dealt with: what it did not have came later.
     pub settled_at: Option<Timestamp>,
     pub snapshots: u32,
     /// The row below the last one that the sheet had.
@@ -97,9 +100,11 @@ pub(super) struct Memory {
     pub guarding: Vec<MetadataId>,
     /// Structural batches that may still arrive.
     pub lost: BTreeMap<MetadataId, Lost>,
-    /// Told apart from earlier plans made from an equal reading, and that reading.
-    pub salt: u64,
-    pub salted: u64,
+    /// Stamps that an earlier process, or somebody else, had put into the spreadsheet before this one began.
+    pub found_stamps: Vec<MetadataId>,
+    /// How often another writer was first with a plan made from this reading.
+    pub refused_reading: u64,
+    pub refusals: u64,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.
@@ -118,6 +123,8 @@ pub(super) struct Known {
     pub before: i64,
     /// The snapshot that first missed it, or 0.
     pub missing: u32,
+    /// When the last look at it was asked for, where that showed what it had shown before or was dealt with.
+    pub seen_at: Option<Timestamp>,
     pub state: State,
 }
 
@@ -220,6 +227,7 @@ impl Known {
             cells: UNSETTLED,
             before: UNSETTLED,
             missing: 0,
+            seen_at: None,
             state,
         }
     }
@@ -315,6 +323,10 @@ impl Memory {
                     self.keyless.insert(place);
                 }
             }
+        }
+        // Looked at once more: what was decided may have been carried out by a process that did not live to say so.
+        for key in index.unsettled {
+            self.known(&key).cells = UNSETTLED;
         }
         self.warm = true;
     }

@@ -494,9 +494,12 @@ impl Cycle {
                 continue;
             }
             let refused = |column: Option<usize>| {
-                item.found
-                    .iter()
-                    .any(|problem| problem.place.column == column || problem.place.column.is_none())
+                let mut found = item.found.iter().map(|problem| problem.place.column);
+                match column {
+                    Some(_) => found.any(|at| at == column || at.is_none()),
+                    // A row that neither side took as it is has not gone its way, whichever of its cells is to blame.
+                    None => !item.found.is_empty() && !item.pulled && !item.pushed,
+                }
             };
             for mut conflict in std::mem::take(&mut item.conflicts) {
                 if conflict.winner != Winner::Pending && !refused(conflict.column) {
@@ -515,6 +518,11 @@ impl Cycle {
                 commit
                     .settled_conflicts
                     .extend(item.plan.settles.iter().filter(|id| !refused(column(id))));
+            }
+            let left = item.plan.push_left || item.plan.pull_left;
+            if item.found.is_empty() && !left {
+                // Whatever was decided about the row before, both sides hold it by now, or something newer.
+                commit.settled_conflicts.extend(&item.loaded.unsettled);
             }
             self.sort_problems(item, &mut commit);
         }
@@ -543,13 +551,16 @@ impl Cycle {
                     known.state,
                     State::Unbased | State::Announced | State::Inserting
                 );
-                if (item.pulled || item.pushed) && item.base.is_some() && waits {
+                // A mark was stored with it, which is to go when that is done.
+                let left = item.plan.push_left || item.plan.pull_left;
+                if (item.pulled || item.pushed) && item.base.is_some() && (waits || left) {
                     known.state = State::Marked;
                 }
             }
             return;
         }
         self.memory.in_flight.remove(&item.key);
+        self.forget_edits(item);
         match (&item.cells, &item.base) {
             // Its insertion is still to come.
             (None, None)
@@ -569,8 +580,13 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 if absent {
                     *known = Known::new(State::Absent);
-                } else if matches!(known.state, State::Marked | State::Left) {
-                    known.state = State::Based;
+                } else {
+                    if matches!(known.state, State::Marked | State::Left) {
+                        known.state = State::Based;
+                    }
+                    // Should it come back as it was, something may have been decided about it.
+                    known.cells = UNSETTLED;
+                    known.raw = 0;
                 }
             }
             (Some(_), base) => {
@@ -592,6 +608,8 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 let before = match known.cells {
                     known_cells if known_cells == cells => known.before,
+                    // No reading has shown what came of our last write, and an old one may still show what stood there before it.
+                    _ if known.raw == 0 && known.before != UNSETTLED => known.before,
                     UNSETTLED => item.before.unwrap_or(UNSETTLED),
                     known_cells => known_cells,
                 };
@@ -601,6 +619,7 @@ impl Cycle {
                     cells,
                     before,
                     missing: 0,
+                    seen_at: known.seen_at,
                     state,
                 };
             }

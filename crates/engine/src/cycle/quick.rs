@@ -10,7 +10,7 @@ use super::snapshot::Sighting;
 impl Cycle {
     /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the remembered one.
     pub(super) async fn quick(&mut self) -> Result<(), Stop> {
-        self.window = (self.memory.settled_at, self.io.now());
+        self.last_look = self.io.now();
         let changed_at: HashMap<_, _> = self
             .dirty
             .iter()

@@ -6,21 +6,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use indexmap::IndexMap;
+use indexmap::IndexSet;
 
 use super::images::Taken;
 use super::io::Stop;
 use super::item::Item;
-use super::memory::{Known, NOWHERE, State};
+use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
+use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
     AnchoredRow, BaseWrite, Commit, LoadedRow, Operation, Place, Planned, Snapshot, WrittenRow,
 };
 use crate::mapping::{Direction, Side};
 use crate::reconcile::stored_hash;
-use crate::value::{ABSENT, Base, Cell, Key, Timestamp, UNDERWAY};
+use crate::value::{ABSENT, Base, Cell, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
 
 /// One row under its old and its new key.
 struct Rename {
@@ -31,6 +32,7 @@ struct Rename {
     /// Where the sheet has it.
     row: u32,
     cells: Vec<Cell>,
+    look: Look,
 }
 
 impl Cycle {
@@ -42,13 +44,15 @@ impl Cycle {
         changed_at: &HashMap<Key, Option<Timestamp>>,
     ) -> Result<Vec<(Sighting, LoadedRow)>, Stop> {
         let mapping = self.mapping.clone();
-        let pushes = self.start.ways.push
-            && mapping.direction != Direction::FromSheet
+        let pushes = mapping.direction != Direction::FromSheet
             && mapping.key.iter().all(|column| mapping.pushes(*column));
         if !pushes || rows.iter().all(|(_, row)| row.moved.is_none()) {
             return Ok(rows);
         }
         self.hold_unseen(&mut rows);
+        if !self.start.ways.push {
+            return self.hold_renames(rows, snapshot).await;
+        }
         self.let_go(&mut rows);
         let mut renames = self.renames(&rows, snapshot).await?;
         for rename in &renames {
@@ -86,6 +90,26 @@ impl Cycle {
         }
     }
 
+    /// What goes the other way only cannot give rows their new keys. Under the old one such a row would pass for one that was deleted
+    /// from the table, and under the new one for one that is new: both wait.
+    async fn hold_renames(
+        &mut self,
+        mut rows: Vec<(Sighting, LoadedRow)>,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Vec<(Sighting, LoadedRow)>, Stop> {
+        let renames = self.renames(&rows, snapshot).await?;
+        let keys = renames
+            .into_iter()
+            .flat_map(|rename| [rename.from.key, rename.to.key]);
+        let held: HashSet<Key> = keys.collect();
+        rows.retain(|(_, row)| !held.contains(&row.key));
+        if !held.is_empty() {
+            self.keep_dirty = true;
+            self.held_back = true;
+        }
+        Ok(rows)
+    }
+
     /// Of a row that got its new key in a batch without an answer, what both sides agreed on is known under that key by now. What
     /// stands under the old one is another row: a copy, or one that took the key over.
     fn let_go(&self, rows: &mut [(Sighting, LoadedRow)]) {
@@ -107,7 +131,8 @@ impl Cycle {
         rows: &[(Sighting, LoadedRow)],
         snapshot: Option<&Snapshot>,
     ) -> Result<Vec<Rename>, Stop> {
-        let mut pairs: IndexMap<Key, Key> = IndexMap::new();
+        // A key that was handed on has more than one row that says it comes from there: which it is, both of them say.
+        let mut pairs: IndexSet<(Key, Key)> = IndexSet::new();
         for (_, row) in rows {
             let Some(other) = row.moved.clone() else {
                 continue;
@@ -118,13 +143,11 @@ impl Cycle {
                 (row.key.clone(), other)
             };
             if self.stands_under_old_key(&from, &to) {
-                pairs.insert(from, to);
+                pairs.insert((from, to));
             }
         }
-        let mut loaded: HashMap<Key, LoadedRow> = rows
-            .iter()
-            .map(|(_, row)| (row.key.clone(), row.clone()))
-            .collect();
+        let loaded_here = rows.iter().map(|(_, row)| (row.key.clone(), row.clone()));
+        let mut loaded: HashMap<Key, LoadedRow> = loaded_here.collect();
         let unread: HashSet<&Key> = pairs
             .iter()
             .flat_map(|(from, to)| [from, to])
@@ -136,10 +159,10 @@ impl Cycle {
         }
         let mut renames = Vec::new();
         for (from, to) in pairs {
-            let (Some(from), Some(to)) = (loaded.remove(&from), loaded.remove(&to)) else {
+            let (Some(from), Some(to)) = (loaded.get(&from), loaded.get(&to)) else {
                 continue;
             };
-            if let Some(rename) = self.one_row(from, to, snapshot)? {
+            if let Some(rename) = self.one_row(from.clone(), to.clone(), snapshot)? {
                 renames.push(rename);
             }
         }
@@ -196,6 +219,7 @@ impl Cycle {
             base,
             row,
             cells,
+            look: self.look_of_tagging(),
         }))
     }
 
@@ -206,6 +230,7 @@ impl Cycle {
     async fn give_new_keys(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Stop> {
         let rows: Vec<u32> = renames.iter().map(|rename| rename.row).collect();
         let tagged = self.tag_rows(&rows).await?;
+        let look = self.look_of_tagging();
         let mut ready = Vec::new();
         let mut writes = Vec::new();
         for (mut rename, (anchor, cells)) in renames.into_iter().zip(tagged) {
@@ -225,6 +250,7 @@ impl Cycle {
                 cells: sent.map(cell).collect(),
             });
             rename.cells = cells;
+            rename.look = look;
             ready.push(rename);
         }
         if ready.is_empty() {
@@ -257,7 +283,7 @@ impl Cycle {
             }
         }
         let refused: HashSet<usize> = sent.refused.iter().map(|(index, _)| *index).collect();
-        let mut renamed = Vec::new();
+        let (mut renamed, mut failed) = (Vec::new(), Vec::new());
         for (index, (mut rename, row)) in ready.into_iter().zip(&writes).enumerate() {
             let written = sent.written.get(&row.anchor);
             let taken = written.and_then(|one| self.taken(&rename.cells, row, one));
@@ -274,11 +300,45 @@ impl Cycle {
                     renamed.push(rename);
                 }
                 // The row is gone, or a person gave it a key of theirs.
-                None => self.stale |= !refused.contains(&index),
+                None => {
+                    self.stale |= !refused.contains(&index);
+                    failed.push(rename);
+                }
             }
         }
+        self.note_not_renamed(failed).await?;
         self.note_renamed(&renamed).await?;
         Ok(renamed)
+    }
+
+    /// Nothing is agreed on under a key that its row did not get: a row that has it, or gets it from a person, is another one.
+    async fn note_not_renamed(&mut self, failed: Vec<Rename>) -> Result<(), Stop> {
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let mut commit = Commit::default();
+        for rename in failed {
+            let (from, to) = (rename.from, rename.to.key);
+            self.memory.rows.swap_remove(&to);
+            let known = self.memory.known(&from.key);
+            known.state = State::Marked;
+            known.cells = UNSETTLED;
+            known.raw = 0;
+            self.memory.underway.remove(&from.key);
+            self.memory.underway.remove(&to);
+            commit.bases.push(BaseWrite {
+                key: to,
+                base: None,
+                sheet_hash: ABSENT,
+            });
+            commit.bases.push(BaseWrite {
+                key: from.key,
+                base: from.base,
+                sheet_hash: TO_LOOK_AT,
+            });
+        }
+        self.commit(commit).await?;
+        Ok(())
     }
 
     fn shows(&self, written: &WrittenRow, base: &Base) -> bool {
@@ -314,7 +374,15 @@ impl Cycle {
         }
         self.commit(commit).await?;
         for rename in renamed {
-            self.memory.rows.swap_remove(&rename.from.key);
+            let old = self.memory.rows.swap_remove(&rename.from.key);
+            if let Some(edits) = self.memory.edits.remove(&rename.from.key) {
+                self.memory.edits.insert(rename.to.key.clone(), edits);
+            }
+            // What a write without an answer may have put into the row is in it still.
+            if let Some(written) = self.memory.in_flight.remove(&rename.from.key) {
+                let known = self.memory.in_flight.entry(rename.to.key.clone());
+                known.or_default().extend(written);
+            }
             self.memory.bury(&rename.from.key);
             self.memory.underway.remove(&rename.from.key);
             self.memory.underway.remove(&rename.to.key);
@@ -328,6 +396,7 @@ impl Cycle {
             *self.memory.known(&rename.to.key) = Known {
                 row: rename.row,
                 cells: hash_cells(&rename.base.sheet),
+                seen_at: old.and_then(|old| old.seen_at),
                 ..Known::new(State::Based)
             };
             self.report.rows_pushed += 1;
@@ -383,6 +452,7 @@ impl Rename {
         item.changed_at = item.changed_at.or(changed_at);
         item.row = Some(self.row);
         item.cells = Some(self.cells);
+        item.look = Some(self.look);
         item
     }
 }

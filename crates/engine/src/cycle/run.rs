@@ -1,6 +1,6 @@
 //! A cycle from its start to its report.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::flight::Flight;
@@ -10,7 +10,7 @@ use super::memory::{Memory, UNSETTLED};
 use super::tag::Ahead;
 use crate::effect::{
     Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place,
-    Problem, Report, Scope, SheetEffect, Start, Stopped,
+    Problem, Report, Scope, SheetEffect, SheetOutcome, Start, Stopped,
 };
 use crate::mapping::{Mapping, Side};
 use crate::value::{Key, Timestamp};
@@ -42,7 +42,8 @@ pub(super) struct Cycle {
     /// The first row below the data; what stands further down without being any (checkboxes, formulas, other people's columns) moves
     /// down when rows are inserted. 0 before there is a reading.
     pub end: u32,
-    pub window: (Option<Timestamp>, Timestamp),
+    /// When the last reading was whole, or this cycle began.
+    pub last_look: Timestamp,
     pub next_id: i32,
     pub sheet_unsure: bool,
     /// An edit that was seen is dealt with later only.
@@ -56,8 +57,6 @@ pub(super) struct Cycle {
     /// What the last request that tagged rows put on the tab's last row, and when it was sent.
     pub sentinel: MetadataId,
     pub tagged_at: Timestamp,
-    /// Between which moments an edit was made that a write went over, where that is known better than from readings.
-    pub edited: HashMap<Key, (Option<Timestamp>, Timestamp)>,
     /// Rows that the table changed while it took them.
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
@@ -94,7 +93,7 @@ pub(super) async fn run(
     // Anchors are numbered from a random place on: with the sheet's few leftovers they collide once in a million cycles, and
     // then the request is refused as a whole and the next cycle takes other numbers.
     let first = i32::try_from(start.seed % 0x7000_0000).unwrap_or(1).max(1);
-    let window = (memory.settled_at, start.now);
+    let now = start.now;
     // A dry run leaves no trace.
     let kept = start.dry_run.then(|| (memory.clone(), mapping.clone()));
     let mut cycle = Cycle {
@@ -113,7 +112,7 @@ pub(super) async fn run(
         ordinal_in_all: 0,
         removed: Vec::new(),
         end: 0,
-        window,
+        last_look: now,
         next_id: first,
         sheet_unsure: false,
         held_back: false,
@@ -123,7 +122,6 @@ pub(super) async fn run(
         live: Vec::new(),
         sentinel: first,
         tagged_at: Timestamp(0),
-        edited: HashMap::new(),
         follow_up: BTreeSet::new(),
         followed: HashSet::new(),
         problems: Vec::new(),
@@ -216,7 +214,10 @@ impl Cycle {
     pub(super) async fn tidy_leftovers(&mut self) -> Result<(), Stop> {
         let needed = !self.memory.images.is_empty() || !self.memory.taken.is_empty();
         if !self.memory.tidied && !needed && !self.start.dry_run {
-            self.io.sheet(SheetEffect::TidyAll).await?;
+            match self.io.sheet(SheetEffect::TidyAll).await? {
+                SheetOutcome::Tidied(stamps) => self.memory.found_stamps = stamps,
+                _ => return Err(mismatch().into()),
+            }
             self.memory.tidied = true;
             self.memory.anchors.clear();
             self.live.clear();

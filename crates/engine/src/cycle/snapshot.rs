@@ -12,7 +12,7 @@ use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, Place, Problem, Refusal, Snapshot, TypedText,
 };
 use crate::mapping::{Direction, Mapping, Side};
-use crate::value::{Cell, Key, Text};
+use crate::value::{Cell, Key, Text, Timestamp};
 
 /// Texts that one `Canonicalise` asks about.
 const CANONICALISE: usize = 10_000;
@@ -151,7 +151,7 @@ impl Cycle {
         self.note_rows(hashes.into_iter());
         self.end = end;
         self.canonicalise(&mut diff, unknown, &mut seen).await?;
-        self.classify(&mut diff, seen, trust);
+        self.classify(&mut diff, seen, trust, snapshot.sent_at);
         Ok(diff)
     }
 
@@ -323,7 +323,13 @@ impl Cycle {
         }
     }
 
-    fn classify(&mut self, diff: &mut Diff, seen: Vec<(usize, Row)>, trust: Trust) {
+    fn classify(
+        &mut self,
+        diff: &mut Diff,
+        seen: Vec<(usize, Row)>,
+        trust: Trust,
+        sent_at: Timestamp,
+    ) {
         let mut rows_of: Vec<u32> = vec![NOWHERE; self.memory.rows.len()];
         let mut doubled: HashMap<usize, Vec<u32>> = HashMap::new();
         for (index, row) in &seen {
@@ -371,6 +377,7 @@ impl Cycle {
             let settled = trust.cells && row.cells != UNSETTLED && known.cells == row.cells;
             if settled {
                 known.raw = row.raw;
+                known.seen_at = known.seen_at.max(Some(sent_at));
             } else {
                 known.raw = 0;
                 diff.changed.push(Sighting {

@@ -7,7 +7,7 @@ use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::run::Cycle;
 use super::snapshot::{Sighting, Typed, typed_key};
-use crate::codec::hash_cells;
+use super::windows::Look;
 use crate::cost;
 use crate::effect::{MetadataId, Place, SheetEffect, SheetOutcome, TagRow};
 use crate::reconcile::SheetChange;
@@ -51,10 +51,20 @@ impl Cycle {
         bare: &HashSet<u32>,
     ) -> Result<Vec<TaggedRow>, Stop> {
         let tags = self.tags(rows, bare);
-        if tags.len() >= MANY {
-            self.put(tags.clone(), false).await?;
-            return self.read_tagged(tags).await;
+        let tagged = match tags.len() >= MANY {
+            true => {
+                self.put(tags.clone(), false).await?;
+                self.read_tagged(tags).await?
+            }
+            false => self.put_reading(tags).await?,
+        };
+        for (row, (_, cells)) in rows.iter().zip(&tagged) {
+            self.note_tagged(*row, cells.as_deref().unwrap_or_default());
         }
+        Ok(tagged)
+    }
+
+    async fn put_reading(&mut self, tags: Vec<TagRow>) -> Result<Vec<TaggedRow>, Stop> {
         let header = self.header_tag();
         let all = std::iter::once(header.clone()).chain(tags.iter().cloned());
         let mut cells = self.put(all.collect(), true).await?;
@@ -64,6 +74,14 @@ impl Cycle {
             (tag.anchor, cells.map(|cells| layout.mapped(&cells)))
         };
         Ok(tags.into_iter().map(row).collect())
+    }
+
+    /// The last request that tagged rows and read them.
+    pub(super) fn look_of_tagging(&self) -> Look {
+        Look {
+            sent: self.tagged_at,
+            read: self.io.now(),
+        }
     }
 
     fn header_tag(&mut self) -> TagRow {
@@ -218,7 +236,7 @@ impl Cycle {
                 (bare, tagged)
             }
         };
-        let mut reading = self.reading;
+        let look = self.look_of_tagging();
         let mut changed = Vec::new();
         for (index, (anchor, cells)) in wanted.iter().zip(tagged) {
             let Some(item) = items.get_mut(*index) else {
@@ -232,16 +250,12 @@ impl Cycle {
             item.anchor = Some(anchor);
             item.bare = item.row.is_some_and(|row| bare.contains(&row));
             if item.cells.as_ref() != Some(&cells) {
-                if self.end == 0 {
-                    // Without a reading of all rows, what the plan is made from.
-                    reading = reading.rotate_left(5) ^ hash_cells(&cells) as u64;
-                }
                 item.cells = Some(cells);
+                item.look = Some(look);
                 item.raw = 0;
                 changed.push(*index);
             }
         }
-        self.reading = reading;
         Ok(changed)
     }
 

@@ -209,7 +209,7 @@ impl Merge<'_> {
             },
             // A broken formula is no value that could be the last.
             Policy::LastWriteWins if is_error(cell) => Verdict::Push,
-            Policy::LastWriteWins => match self.last_writer() {
+            Policy::LastWriteWins => match self.last_writer(column) {
                 Side::Database => Verdict::Push,
                 Side::Sheet => Verdict::Pull,
             },
@@ -218,8 +218,8 @@ impl Merge<'_> {
 
     /// The table's change before the earlier snapshot is the older one, after the later snapshot the newer one; in between
     /// nobody can know.
-    fn last_writer(&self) -> Side {
-        let (earlier, later) = self.row.window;
+    fn last_writer(&self, column: usize) -> Side {
+        let (earlier, later) = self.row.window_of(column);
         match self.row.changed_at {
             Some(at) if earlier.is_some_and(|earlier| at < earlier) => Side::Sheet,
             Some(at) if at > later => Side::Database,
@@ -305,7 +305,7 @@ impl Merge<'_> {
             sheet: Some(cell.clone()),
             rows: None,
             database_time: self.row.changed_at,
-            sheet_time: self.row.window,
+            sheet_time: self.row.window_of(column),
             winner,
             settled: false,
         });

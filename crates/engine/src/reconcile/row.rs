@@ -274,16 +274,24 @@ fn row_verdict(row: &Row<'_>, changed: Side) -> Option<Side> {
 fn record(row: &Row<'_>, plan: &mut Plan, verdict: Option<Side>) {
     // What is left for another cycle, or cannot be done, decides nothing yet.
     let acts = plan.table.is_some() || plan.sheet.is_some() || plan.base_moved;
-    let known = row.pending.iter().any(|one| one.column.is_none());
     if acts {
         plan.settles.extend(all_pending(row));
     }
+    let waiting = row.pending.iter().filter(|one| one.column.is_none());
+    // A line that says something else has been outrun by an edit: what there is now gets a line of its own.
+    let (as_it_is, outrun): (Vec<_>, Vec<_>) = waiting.partition(|one| {
+        let rows = one.rows.as_deref();
+        rows.is_some_and(|rows| rows.are(row.database, row.sheet))
+    });
     let winner = match verdict {
-        Some(_) if known || !acts => return,
+        _ if !as_it_is.is_empty() => return,
+        Some(_) if !acts => return,
         Some(Side::Database) => Winner::Database,
         Some(Side::Sheet) => Winner::Sheet,
-        None if known => return,
-        None => Winner::Pending,
+        None => {
+            plan.settles.extend(outrun.iter().map(|one| one.id));
+            Winner::Pending
+        }
     };
     plan.conflicts.push(Conflict {
         key: row.key.clone(),
@@ -297,7 +305,7 @@ fn record(row: &Row<'_>, plan: &mut Plan, verdict: Option<Side>) {
             sheet: row.sheet.map(<[_]>::to_vec),
         })),
         database_time: row.changed_at,
-        sheet_time: row.window,
+        sheet_time: row.window(),
         winner,
         settled: false,
     });

@@ -47,6 +47,7 @@ pub fn mapping() -> Mapping {
         time_zone: chrono_tz::UTC,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
+        sheet_id: Some(0),
     }
 }
 
@@ -68,6 +69,8 @@ pub struct World {
     pub tab: Vec<Vec<Cell>>,
     pub anchors: BTreeMap<MetadataId, usize>,
     pub tags: BTreeMap<String, u32>,
+    /// Stamps of earlier processes.
+    pub standing: Vec<MetadataId>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
@@ -106,6 +109,7 @@ impl World {
             arriving: BTreeMap::new(),
             anchors: BTreeMap::new(),
             tags: BTreeMap::new(),
+            standing: Vec::new(),
             log: Vec::new(),
             commits: Vec::new(),
             problems: Vec::new(),
@@ -243,6 +247,7 @@ impl World {
                     .collect(),
                 problems: self.problems.clone(),
                 writing: Vec::new(),
+                unsettled: Vec::new(),
             }),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(
                 self.table
@@ -269,6 +274,7 @@ impl World {
                             changed_at: None,
                             moved: None,
                             pending: Vec::new(),
+                            unsettled: Vec::new(),
                             key,
                         })
                         .collect(),
@@ -500,9 +506,8 @@ impl World {
                 let tags = self.tags.clone().into_iter();
                 SheetOutcome::Columns(tags.filter(|(name, _)| names.contains(name)).collect())
             }
-            SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } | SheetEffect::TidyAll => {
-                SheetOutcome::Done
-            }
+            SheetEffect::TidyAll => SheetOutcome::Tidied(self.standing.clone()),
+            SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } => SheetOutcome::Done,
         }
     }
 

@@ -165,7 +165,7 @@ impl Session {
     fn header(&self, patient: &Patient, sheet_id: i32) -> Finding {
         let target = patient.target(sheet_id);
         let first = patient.header_row.saturating_sub(1);
-        let read = self.read_span(&target, first, patient.header_row);
+        let read = self.read_span(&target, first, Some(patient.header_row));
         let cells = match self.judged(Purpose::Read, &patient.spreadsheet_id, read) {
             Ok(rows) => rows.into_iter().next().unwrap_or_default(),
             Err(failure) => return Finding::failed("header", &failure),

@@ -5,7 +5,8 @@
 //! structural batch, where the engine checks keys.
 //!
 //! Nobody has measured these, so none of them is taken for granted: deleting metadata that is not there, cells in a structural
-//! answer, checking an anchor inside a batch ([`Capabilities`] says what the service does, each has another way); whether copying
+//! answer, checking an anchor inside a batch ([`Capabilities`] says what the service does, each has another way); a filter that matches
+//! nothing (where it is refused, what is there is looked up first); whether copying
 //! cells leaves out rows that a filter hides (an image whose key is not the row's is none); the range echoed for a whole tab (the tab's properties are asked for); a batch whose
 //! answer names a title that is gone (it is sent again under its stamp).
 
@@ -15,6 +16,7 @@ mod columns;
 mod examine;
 mod header;
 mod images;
+mod lookup;
 mod need;
 mod notes;
 mod probe;
@@ -342,6 +344,30 @@ impl Session {
         tabs.into_iter()
             .find(|tab| tab.sheet_id == target.sheet_id)
             .ok_or(Error::TabGone(target.sheet_id))
+    }
+
+    /// Why something was refused that names these rows: they may be beyond the tab's end by now, which is looked up and not told
+    /// by the refusal's words.
+    fn outdated_rows(
+        &self,
+        target: &Target,
+        mut rows: impl Iterator<Item = u32>,
+        error: Error,
+    ) -> Error {
+        if error
+            .refusal()
+            .is_none_or(|refusal| refusal.http_status != 400)
+        {
+            return error;
+        }
+        match self.fresh_tab(target) {
+            Ok(tab) if rows.any(|row| row >= tab.rows) => {
+                Error::Unsettled("rows were deleted from it".into())
+            }
+            Ok(_) => error,
+            Err(gone @ Error::TabGone(_)) => gone,
+            Err(_) => error,
+        }
     }
 
     fn remember(&self, spreadsheet_id: &str, tab: Tab) {

@@ -29,9 +29,8 @@ impl Session {
             SheetEffect::TagColumns { .. } => batches(2 + unseen, 1),
             SheetEffect::Tag { .. } | SheetEffect::Insert { .. } => batches(unseen, 1),
             SheetEffect::Write { .. } | SheetEffect::Delete { .. } => batches(0, 1 + unmade),
-            SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } | SheetEffect::Images => {
-                Need::READ
-            }
+            SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } => Need::READ,
+            SheetEffect::Images => batches(2, 0),
             SheetEffect::WriteHeader { formats, .. } => {
                 let looked_at = formats.iter().filter(|one| one.give == Give::WhereNone);
                 let reads = u32::try_from(looked_at.count()).unwrap_or(u32::MAX);

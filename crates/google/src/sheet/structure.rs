@@ -12,7 +12,7 @@ use super::{Missing, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Part, Purpose, Refusal};
 use crate::range;
-use crate::requests::{BatchUpdate, DataFilter, DeveloperMetadata, Location, Request, Visibility};
+use crate::requests::{BatchUpdate, DeveloperMetadata, Location, Request, Visibility};
 
 /// Asked of every structural answer: what was deleted, how large the tab is now, and the cells of the rows named.
 const FIELDS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))))";
@@ -299,11 +299,9 @@ impl Session {
     }
 
     fn is_ours(&self, target: &Target, stamp: &Stamp) -> Result<bool, Error> {
-        let filters = vec![DataFilter::metadata(stamp.id)];
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataValue))";
-        let found = self.search(target, filters, fields)?;
+        let found = self.metadata_of(target, &[stamp.id], fields)?;
         let mut values = found
-            .matched_developer_metadata
             .iter()
             .map(|matched| &matched.developer_metadata.metadata_value);
         Ok(values.any(|value| tidy::stamp_value(value) == stamp.value))

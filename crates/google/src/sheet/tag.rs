@@ -20,6 +20,7 @@ impl Session {
         tidy: &[MetadataId],
     ) -> Result<SheetOutcome, Error> {
         let last = self.tab(target)?.rows.saturating_sub(1);
+        let named = || rows.iter().map(|tag| tag.row).chain([last]);
         let mut body = vec![anchored(target.sheet_id, sentinel, last)];
         let tags = rows.iter().filter(|tag| !tag.bare);
         body.extend(tags.map(|tag| anchored(target.sheet_id, tag.anchor, tag.row)));
@@ -42,12 +43,12 @@ impl Session {
                 return Ok(SheetOutcome::Tagged(self.tagged(target, rows)?));
             }
             Ok(Sent::Refused { error, .. }) => error,
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.outdated_rows(target, named(), error)),
         };
         // The anchors may stand all the same: an earlier answer was lost, and ids are unique.
         let tagged = self.tagged(target, rows)?;
         match tagged.is_empty() {
-            true => Err(error),
+            true => Err(self.outdated_rows(target, named(), error)),
             false => Ok(SheetOutcome::Tagged(tagged)),
         }
     }

@@ -7,7 +7,7 @@ use super::values::{normal, refusal};
 use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Stamp, Winner};
 use engine::mapping::Mapping;
 use engine::renames::Renames;
-use engine::value::{Base, Datum, Key, Timestamp};
+use engine::value::{Base, Datum, Key, TO_INSERT, Timestamp};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -190,8 +190,11 @@ impl Table {
 
     /// Where the queue says that a row's key was changed: the other key.
     pub fn moved(&self, key: &Key) -> Option<Key> {
-        let is_followed =
-            |from: &Key, to: &Key| self.bases.contains_key(to) && !self.bases.contains_key(from);
+        // A row that only waits to be inserted has no base that says anything.
+        let is_based = |(_, hash): &(Base, i64)| *hash != TO_INSERT;
+        let is_followed = |from: &Key, to: &Key| {
+            self.bases.get(to).is_some_and(is_based) && !self.bases.contains_key(from)
+        };
         let pairs = self.renamed.iter();
         let pairs = pairs.filter(|(_, from, to)| !is_followed(from, to));
         let renames = Renames::new(pairs.map(|(_, from, to)| (from.clone(), to.clone())));

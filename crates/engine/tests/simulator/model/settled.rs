@@ -39,7 +39,24 @@ pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
     for row in sides.tab.header() + 1..sides.tab.rows.len() {
         sheet_row_has_its_place(setup, ledger, sides, row)?;
     }
+    lines_are_settled(sides.table)?;
     edits_are_settled(setup, ledger, sides)
+}
+
+/// What was decided is said to be carried out.
+fn lines_are_settled(table: &Table) -> Verdict {
+    let mut lines = table.conflicts.iter().map(|line| &line.conflict);
+    let open = lines.find(|line| {
+        let decided = line.winner != Winner::Pending && !line.settled;
+        decided && table.rows.contains_key(&line.key) && !has_problem(table, &line.key, None)
+    });
+    match open {
+        Some(line) => broken(format!(
+            "the conflict of row {:?}, column {:?} is decided for {:?}, and nobody says that it is over",
+            line.key, line.column, line.winner
+        )),
+        None => Ok(()),
+    }
 }
 
 fn has_problem(table: &Table, key: &Key, column: Option<usize>) -> bool {

@@ -146,6 +146,7 @@ impl Setup {
             notes_on_problems: false,
             time_zone: chrono_tz::Tz::UTC,
             anchors_apart: self.anchors_apart.into(),
+            sheet_id: Some(0),
             max_request_bytes: match self.request_rows {
                 0 => 2_000_000,
                 rows => cost::ENVELOPE + usize::from(rows) * (cost::TAG + cost::DROP),

@@ -331,7 +331,7 @@ impl Tab {
             SheetEffect::Annotate { .. } => SheetOutcome::Done,
             SheetEffect::TidyAll => {
                 self.anchors.clear();
-                SheetOutcome::Done
+                SheetOutcome::Tidied(self.stamps.keys().copied().collect())
             }
         }))
     }

@@ -6,8 +6,8 @@ use super::super::{Verdict, broken};
 use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome,
-    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, Refusal, StoredProblem,
-    TypedText, Winner,
+    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, PendingRows, Refusal,
+    StoredProblem, TypedText, Winner,
 };
 use engine::value::{Datum, Key, Timestamp};
 
@@ -36,6 +36,7 @@ impl Table {
                     })
                     .collect(),
                 writing: self.writing.clone(),
+                unsettled: self.unsettled().map(|(key, _)| key.clone()).collect(),
             }),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(self.find_changed()),
             DatabaseEffect::Load { keys } => {
@@ -112,10 +113,25 @@ impl Table {
                     column: line.conflict.column,
                     database: line.conflict.database.clone(),
                     sheet: line.conflict.sheet.clone(),
+                    rows: pending_rows(&line.conflict),
                     decision: line.decision.clone(),
                 })
                 .collect(),
+            unsettled: self
+                .unsettled()
+                .filter(|(other, _)| *other == key)
+                .map(|(_, id)| id)
+                .collect(),
         }
+    }
+
+    /// Conflicts that were decided by a policy and not carried out, as far as anybody has said.
+    fn unsettled(&self) -> impl Iterator<Item = (&Key, i64)> {
+        let decided = self
+            .conflicts
+            .iter()
+            .filter(|line| line.conflict.winner != Winner::Pending && !line.conflict.settled);
+        decided.map(|line| (&line.conflict.key, line.id))
     }
 
     /// The conflict function of the model: the longer text wins, the greater of equals; it fails on 13.
@@ -214,6 +230,7 @@ impl Table {
                 && known.column == conflict.column
                 && known.database == conflict.database
                 && known.sheet == conflict.sheet
+                && known.rows == conflict.rows
         };
         match self.conflicts.iter_mut().find(same) {
             Some(line) => line.conflict = conflict.clone(),
@@ -337,4 +354,15 @@ impl Table {
             },
         })
     }
+}
+
+fn pending_rows(conflict: &Conflict) -> Option<Box<PendingRows>> {
+    fn numbered<T: Clone>(row: Option<&Vec<T>>) -> Option<Vec<(usize, T)>> {
+        row.map(|cells| cells.iter().cloned().enumerate().collect())
+    }
+    let rows = conflict.rows.as_deref()?;
+    Some(Box::new(PendingRows {
+        database: numbered(rows.database.as_ref()),
+        sheet: numbered(rows.sheet.as_ref()),
+    }))
 }

@@ -4,7 +4,8 @@ use super::super::setup::key_of_cells;
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
 use super::{Author, Fallen, Ledger, Sides, keys_in_sheet, row_named, sheet_named};
-use engine::mapping::{OnSheetDelete, OnTableDelete};
+use engine::effect::Image;
+use engine::mapping::{Direction, OnSheetDelete, OnTableDelete};
 use engine::value::{Cell, Datum, Key};
 use std::collections::BTreeMap;
 
@@ -538,13 +539,18 @@ fn undoes(sides: Sides, column: usize, old: &Cell, new: &Cell) -> bool {
     })
 }
 
-/// Whether an image shows that such a row was deleted by a batch of ours.
+/// Whether an image shows that such a row was deleted or emptied by a batch of ours.
 fn went(sides: Sides, row: &[Cell]) -> bool {
-    let mut images = sides
-        .tab
-        .images
-        .iter()
-        .filter(|image| image.after.is_empty());
+    let columns = sides.tab.mapping.columns.iter().enumerate();
+    let written: Vec<usize> = columns
+        .filter(|(_, column)| column.direction != Direction::FromSheet)
+        .map(|(column, _)| column)
+        .collect();
+    let is_blank = |image: &&Image| {
+        let mut columns = written.iter();
+        columns.all(|column| shown(sides, *column, &image.after) == Cell::Empty)
+    };
+    let mut images = sides.tab.images.iter().filter(is_blank);
     images.any(|image| {
         let mut cells = row.iter().enumerate();
         cells.all(|(column, cell)| shown(sides, column, &image.before) == *cell)
