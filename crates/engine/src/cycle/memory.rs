@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use super::guard::Allowed;
 use super::header::Layout;
 use super::images::{Fallen, Taken};
 use super::room::Closed;
@@ -74,7 +75,11 @@ pub(super) struct Memory {
     pub in_flight: HashMap<Key, Vec<InFlight>>,
     /// When the last snapshot was asked for of which everything was dealt with.
     pub settled_at: Option<Timestamp>,
-    pub snapshots: u32,
+    pub looked: Option<Looked>,
+    /// So many rows are missing that nothing may be done before another snapshot tells whether they are gone.
+    pub held: bool,
+    /// What `confirm_deletes()` allowed, while it is carried out.
+    pub allowed: Option<Allowed>,
     /// The row below the last one that the sheet had.
     pub end: u32,
     /// Anchors that still stand in the sheet, without those of the batch under way.
@@ -94,6 +99,15 @@ pub(super) struct Memory {
     pub owes_everything: bool,
 }
 
+/// The last snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looked {
+    /// When it was asked for.
+    pub asked: Timestamp,
+    /// When its answer was whole.
+    pub arrived: Timestamp,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
     /// 0-based row in the sheet, or [`NOWHERE`].
@@ -104,8 +118,8 @@ pub(super) struct Known {
     pub cells: i64,
     /// Its mapped cells before that: a reading that shows them again is either a person's undo or an old one.
     pub before: i64,
-    /// The snapshot that first missed it, or 0.
-    pub missing: u32,
+    /// When the snapshot had arrived that first missed it.
+    pub missing: Option<Timestamp>,
     pub state: State,
 }
 
@@ -129,6 +143,11 @@ pub(super) enum State {
 impl State {
     pub(super) fn is_based(self) -> bool {
         matches!(self, State::Based | State::Marked | State::Left)
+    }
+
+    /// That the sheet lacks such a row means that a person deleted it.
+    pub(super) fn is_agreed(self) -> bool {
+        matches!(self, State::Based | State::Marked)
     }
 
     /// Something else than a hash is stored with it.
@@ -172,7 +191,7 @@ impl Known {
             raw: 0,
             cells: UNSETTLED,
             before: UNSETTLED,
-            missing: 0,
+            missing: None,
             state,
         }
     }
@@ -290,6 +309,14 @@ impl Memory {
             .values()
             .filter(|known| known.state.is_based())
             .count()
+    }
+
+    pub(super) fn typed(&self) -> HashSet<Key> {
+        let stands = |known: &Known| known.row != NOWHERE || known.raw == SOMEWHERE;
+        let rows = self.rows.iter();
+        rows.filter(|(_, known)| known.state == State::Unbased && stands(known))
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     pub(super) fn known(&mut self, key: &Key) -> &mut Known {

@@ -24,7 +24,7 @@ use crate::value::{ABSENT, Base, Cell, Datum, Key, Text};
 const BY_HAND: usize = 200;
 
 /// One row under its old and its new key.
-struct Pair {
+pub(super) struct Pair {
     old: LoadedRow,
     base: Base,
     row: Vec<Datum>,
@@ -36,20 +36,23 @@ struct Pair {
 }
 
 impl Cycle {
+    /// Those that are ready to be carried out; the others wait.
     pub(super) async fn follow_keys(
         &mut self,
         diff: &mut Diff,
         snapshot: &Snapshot,
         layout: &Layout,
-    ) -> Result<(), Stop> {
+    ) -> Result<Vec<Pair>, Stop> {
         let pulls = self.start.ways.pull && self.mapping.direction != Direction::ToSheet;
         if !pulls {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let pairs = self.edited_keys(diff, snapshot, layout).await?;
+        let old = pairs.iter().map(|pair| pair.old.key.clone());
+        diff.renamed.extend(old);
         if self.start.dry_run {
             self.preview_keys(pairs);
-            return Ok(());
+            return Ok(Vec::new());
         }
         // One reading that misses the old key may be a partial one: then both wait for the next.
         let (seen_once, confirmed): (Vec<Pair>, Vec<Pair>) = pairs
@@ -65,7 +68,7 @@ impl Cycle {
             diff.missing.retain(|sighting| sighting.key != pair.old.key);
             diff.unconfirmed.insert(pair.old.key.clone());
         }
-        self.change_keys(diff, confirmed).await
+        Ok(confirmed)
     }
 
     async fn edited_keys(
@@ -78,7 +81,7 @@ impl Cycle {
             self.memory
                 .rows
                 .get(*key)
-                .is_some_and(|known| known.state == State::Based && known.missing != 0)
+                .is_some_and(|known| known.state == State::Based && known.missing.is_some())
         };
         let missing = diff.missing.iter().map(|sighting| &sighting.key);
         let gone: Vec<Key> = diff
@@ -195,7 +198,12 @@ impl Cycle {
         Ok(found)
     }
 
-    async fn change_keys(&mut self, diff: &mut Diff, mut pairs: Vec<Pair>) -> Result<(), Stop> {
+    /// After the guards have looked at the whole reading.
+    pub(super) async fn change_keys(
+        &mut self,
+        diff: &mut Diff,
+        mut pairs: Vec<Pair>,
+    ) -> Result<(), Stop> {
         let waits = |pair: &Pair| {
             let known = self.memory.problems.get(&pair.new).into_iter().flatten();
             known.into_iter().any(|problem| {
