@@ -10,6 +10,7 @@ use serde::Serializer;
 use std::collections::{HashMap, HashSet};
 
 use super::mappings::Loaded;
+use super::tabs::Tabs;
 use crate::postgres::fields::{Fields, array_literal};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
@@ -30,6 +31,7 @@ pub struct Cycle<'a> {
     /// Keys that the comparison of the whole table found without a base. Nobody else stores bases: until this cycle does they need
     /// not be looked for, which took a twentieth of the worker's time in a first merge.
     pub without_base: &'a mut HashSet<Key>,
+    pub tabs: &'a Tabs,
 }
 
 /// An error makes the cycle fail; what other effects committed stays.
@@ -51,6 +53,9 @@ pub fn perform(mapping: &Loaded, cycle: &mut Cycle, effect: DatabaseEffect) -> O
         }
         DatabaseEffect::MergeByFunction { rows } => {
             DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
+        }
+        DatabaseEffect::AskOtherTabs { keys } => {
+            DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
         }
         DatabaseEffect::Commit(commit) => {
             DatabaseOutcome::Committed(record::commit(session, mapping, cycle, &commit))

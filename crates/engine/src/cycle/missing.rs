@@ -20,7 +20,7 @@ use super::snapshot::{Diff, parse, sheet_problem};
 use crate::codec::hash_cells;
 use crate::effect::{Failure, LoadedRow, Snapshot};
 use crate::mapping::Direction;
-use crate::value::{Base, Cell, Datum, Key};
+use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 /// So many comparisons of a missing row with another row are made by a reading; above that only
 /// rows whose other cells are all equal are told.
@@ -65,7 +65,8 @@ struct Lost {
 /// A row of the sheet that may be a missing one.
 struct Suspect {
     at: u32,
-    since: u32,
+    /// When the snapshot had arrived that first had it.
+    since: Option<Timestamp>,
     cells: Vec<Cell>,
     rest: Rest,
     stands: Neighbours,
@@ -126,12 +127,9 @@ impl Cycle {
                 continue;
             };
             let one = match known.row {
-                NOWHERE => Gone {
-                    since: 0,
-                    stood: None,
-                },
+                NOWHERE => Gone::before_anybody_looked(),
                 row => Gone {
-                    since: memory.snapshots,
+                    since: memory.looked.map(|looked| looked.arrived),
                     stood: Some(neighbours(&standing, row)),
                 },
             };
@@ -140,14 +138,14 @@ impl Cycle {
         memory.gone.extend(gone);
     }
 
-    /// Tells what became of missing rows: holds back what cannot be told apart, and lets the table
-    /// follow keys that a person changed by hand.
+    /// Tells what became of missing rows: holds back what cannot be told apart. The answer is the
+    /// keys that a person changed by hand, for the table to follow.
     pub(super) async fn explain_missing(
         &mut self,
         diff: &mut Diff,
         snapshot: &Snapshot,
         layout: &Layout,
-    ) -> Result<(), Stop> {
+    ) -> Result<Vec<Pair>, Stop> {
         let new = self.new_keys(diff);
         let known = self.meet_strangers(&diff.unreadable, &new);
         self.unplaced = self.error_rows(diff, snapshot, layout)?;
@@ -157,7 +155,7 @@ impl Cycle {
         if !pulls || gone.is_empty() || !suspects {
             self.memory.renaming.clear();
             self.look_again(diff);
-            return Ok(());
+            return Ok(Vec::new());
         }
         if gone.len() > CHUNK {
             // Too many to compare: the guards ask about so many deletions, and while the key of any
@@ -166,7 +164,7 @@ impl Cycle {
                 self.hide(diff, gone);
             }
             self.look_again(diff);
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut lost = self.load_lost(gone).await?;
         let places = self.standing_keys();
@@ -179,7 +177,7 @@ impl Cycle {
             .told_by_hand(diff, lost, new, &known, &places, (snapshot, layout))
             .await?;
         self.look_again(diff);
-        self.follow_keys(diff, pairs).await
+        Ok(self.follow_keys(diff, pairs))
     }
 
     /// What stands beside keys that show errors.
@@ -203,10 +201,7 @@ impl Cycle {
     /// Whether a row that is to be inserted with these cells may stand in the sheet already.
     pub(super) fn may_be_unplaced(&self, cells: &[Cell]) -> bool {
         let new = Rest::of(&self.mapping, cells);
-        let nowhere = Gone {
-            since: 0,
-            stood: None,
-        };
+        let nowhere = Gone::before_anybody_looked();
         let first_merge = self.rows_at_start == 0;
         self.unplaced.iter().any(|row| {
             let likeness = Likeness::new(&new, &nowhere, row, &Neighbours::default());
@@ -216,10 +211,15 @@ impl Cycle {
 
     /// A first reading that misses rows is followed by another soon.
     fn look_again(&mut self, diff: &Diff) {
-        let snapshots = self.memory.snapshots;
-        let rows = &self.memory.rows;
-        let is_first = |key: &Key| rows.get(key).is_some_and(|one| one.missing == snapshots);
-        self.soon |= diff.unconfirmed.iter().any(is_first);
+        let known = diff
+            .unconfirmed
+            .iter()
+            .filter_map(|key| self.memory.rows.get(key));
+        let agreed = known.filter(|known| known.state.is_agreed());
+        let from = agreed.filter_map(|known| self.confirmed_from(known)).min();
+        if let Some(from) = from {
+            self.confirm_from(from);
+        }
     }
 
     /// Keys without a base that stand in the sheet once.
@@ -232,16 +232,17 @@ impl Cycle {
         .collect()
     }
 
-    /// Since which snapshot each of the rows that belong to none with a base has been seen.
+    /// When a snapshot first had of the rows that belong to none with a base.
     fn meet_strangers(
         &mut self,
         unreadable: &[UnreadableRow],
         new: &[(Key, u32)],
-    ) -> HashMap<u32, u32> {
+    ) -> HashMap<u32, Option<Timestamp>> {
         let mut times: HashMap<i64, usize> = HashMap::new();
         let mut met = HashMap::with_capacity(unreadable.len() + new.len());
         let mut since = HashMap::with_capacity(unreadable.len() + new.len());
         let before = std::mem::take(&mut self.memory.strangers);
+        let now = self.memory.looked.map(|looked| looked.arrived);
         let unreadable = unreadable.iter().map(|row| {
             let above = times.entry(row.cells).or_default();
             *above += 1;
@@ -251,8 +252,7 @@ impl Cycle {
             .iter()
             .map(|(key, at)| (*at, Stranger::New(key.clone())));
         for (at, stranger) in unreadable.chain(new) {
-            let first = before.get(&stranger).copied();
-            let first = first.unwrap_or(self.memory.snapshots);
+            let first = before.get(&stranger).copied().unwrap_or(now);
             since.insert(at, first);
             met.insert(stranger, first);
         }
@@ -327,7 +327,7 @@ impl Cycle {
     fn suspect(
         &self,
         at: u32,
-        known: &HashMap<u32, u32>,
+        known: &HashMap<u32, Option<Timestamp>>,
         places: &[(u32, Key)],
         (snapshot, layout): (&Snapshot, &Layout),
     ) -> Result<Suspect, Failure> {
@@ -335,7 +335,7 @@ impl Cycle {
         let places: Vec<(u32, &Key)> = near(places, at);
         Ok(Suspect {
             at,
-            since: known.get(&at).copied().unwrap_or(self.memory.snapshots),
+            since: known.get(&at).copied().flatten(),
             rest: Rest::of(&self.mapping, &cells),
             stands: neighbours(&places, at),
             cells,
@@ -348,7 +348,7 @@ impl Cycle {
         &mut self,
         diff: &mut Diff,
         lost: &[Lost],
-        known: &HashMap<u32, u32>,
+        known: &HashMap<u32, Option<Timestamp>>,
         doubled: &HashMap<Key, Rest>,
         places: &[(u32, Key)],
         reading: (&Snapshot, &Layout),
@@ -433,7 +433,7 @@ impl Cycle {
             known.row = NOWHERE;
             known.raw = SOMEWHERE;
             known.cells = UNSETTLED;
-            known.missing = 0;
+            known.missing = None;
             diff.unconfirmed.remove(key);
             self.memory.renaming.remove(key);
         }
@@ -452,7 +452,7 @@ impl Cycle {
         diff: &mut Diff,
         lost: Vec<Lost>,
         new: Vec<(Key, u32)>,
-        known: &HashMap<u32, u32>,
+        known: &HashMap<u32, Option<Timestamp>>,
         places: &[(u32, Key)],
         reading: (&Snapshot, &Layout),
     ) -> Result<Vec<Pair>, Stop> {

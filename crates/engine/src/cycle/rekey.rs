@@ -39,15 +39,13 @@ impl Pair {
 }
 
 impl Cycle {
-    /// Lets the table follow keys that a person changed by hand.
-    pub(super) async fn follow_keys(
-        &mut self,
-        diff: &mut Diff,
-        pairs: Vec<Pair>,
-    ) -> Result<(), Stop> {
+    /// Keys that a person changed by hand: those that the table can follow now; the others wait.
+    pub(super) fn follow_keys(&mut self, diff: &mut Diff, pairs: Vec<Pair>) -> Vec<Pair> {
+        let old = pairs.iter().map(|pair| pair.old.key.clone());
+        diff.renamed.extend(old);
         if self.start.dry_run {
             self.preview_keys(pairs);
-            return Ok(());
+            return Vec::new();
         }
         // One reading that misses the old key may be a partial one: then both wait for the next.
         let (seen_once, confirmed): (Vec<Pair>, Vec<Pair>) = pairs
@@ -65,7 +63,7 @@ impl Cycle {
             diff.missing.retain(|sighting| sighting.key != pair.old.key);
             diff.unconfirmed.insert(pair.old.key.clone());
         }
-        self.change_keys(diff, confirmed).await
+        confirmed
     }
 
     fn preview_keys(&mut self, pairs: Vec<Pair>) {
@@ -86,7 +84,12 @@ impl Cycle {
         }
     }
 
-    async fn change_keys(&mut self, diff: &mut Diff, mut pairs: Vec<Pair>) -> Result<(), Stop> {
+    /// After the guards have looked at the whole reading.
+    pub(super) async fn change_keys(
+        &mut self,
+        diff: &mut Diff,
+        mut pairs: Vec<Pair>,
+    ) -> Result<(), Stop> {
         let mapping = self.mapping.clone();
         let waits = |pair: &Pair| {
             let known = self.memory.problems.get(&pair.new).into_iter().flatten();

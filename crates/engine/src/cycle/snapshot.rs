@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::header::Layout;
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
+use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
 use super::missing::{Unreadable, UnreadableRow};
 use super::run::{Cycle, bad_answer};
 use crate::codec::{hash_cells, hash_raw, is_error};
@@ -44,8 +44,10 @@ pub(super) struct Diff {
     pub hidden: HashSet<Key>,
     /// Rows without a key that names them.
     pub unreadable: Vec<UnreadableRow>,
-    /// Keys that are missing for the first time.
+    /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
+    /// Of missing keys, those whose row stands under another key now.
+    pub renamed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
     pub keyless: Vec<u32>,
     pub problems: Vec<Problem>,
@@ -347,7 +349,7 @@ impl Cycle {
             let Some((key, known)) = self.memory.rows.get_index_mut(index) else {
                 continue;
             };
-            known.missing = 0;
+            known.missing = None;
             if doubled.contains_key(&index) {
                 diff.unreadable.push(UnreadableRow {
                     at: row.at,
@@ -399,24 +401,35 @@ impl Cycle {
 
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
         let suspect = std::mem::take(&mut self.memory.suspect);
-        let snapshot = self.memory.snapshots;
+        let Some(looked) = self.memory.looked else {
+            return;
+        };
+        let wait = self.start.confirm_after_ms;
         let closed = self.is_closed();
         for ((key, known), row) in self.memory.rows.iter_mut().zip(rows_of) {
             if *row != NOWHERE {
                 continue;
             }
             let was_seen = known.row != NOWHERE || known.raw == SOMEWHERE;
+            // The clock may have been set back.
+            let since = known.missing.map(|since| since.min(looked.arrived));
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {
-                State::Based | State::Marked if known.missing == 0 && suspect => {
+                State::Based | State::Marked if since.is_none() && suspect => {
                     known.state = State::Left;
-                    known.missing = snapshot;
+                    known.missing = Some(looked.arrived);
                     diff.missing.push(Sighting {
                         key: key.clone(),
                         row: None,
                         raw: 0,
                     });
+                }
+                // What a person takes back within a moment was no deletion.
+                State::Based | State::Marked
+                    if since.is_some_and(|since| looked.asked < since.after(wait)) =>
+                {
+                    diff.unconfirmed.insert(key.clone());
                 }
                 // One reading that misses a row may be a partial or an old one.
                 State::Unbased
@@ -425,9 +438,10 @@ impl Cycle {
                 | State::Based
                 | State::Marked
                 | State::Left
-                    if known.missing == 0 && (was_seen || known.state.is_based()) =>
+                    if since.is_none() && (was_seen || known.state.is_based()) =>
                 {
-                    known.missing = snapshot;
+                    known.missing = Some(looked.arrived);
+                    self.soon |= !known.state.is_agreed();
                     diff.unconfirmed.insert(key.clone());
                 }
                 State::Absent => {}
@@ -445,6 +459,27 @@ impl Cycle {
                 }),
             }
         }
+    }
+
+    /// From when on a reading that misses the row too tells that it is gone; `None` where the last one has told that, or has the row.
+    pub(super) fn confirmed_from(&self, known: &Known) -> Option<Timestamp> {
+        let wait = match known.state.is_agreed() {
+            true => self.start.confirm_after_ms,
+            false => 0,
+        };
+        let from = known.missing?.after(wait);
+        let looked = self.memory.looked?;
+        (looked.asked < from).then_some(from)
+    }
+
+    /// The readings so far tell that the row is gone.
+    pub(super) fn is_believed(&self, known: &Known) -> bool {
+        known.missing.is_some() && self.confirmed_from(known).is_none()
+    }
+
+    /// A reading is wanted from then on.
+    pub(super) fn confirm_from(&mut self, from: Timestamp) {
+        self.confirm_from = Some(self.confirm_from.map_or(from, |one| one.min(from)));
     }
 }
 

@@ -67,6 +67,9 @@ impl Table {
                 }
                 DatabaseOutcome::Merged(merged)
             }
+            DatabaseEffect::AskOtherTabs { keys } => {
+                DatabaseOutcome::OtherTabs(vec![Vec::new(); keys.len()])
+            }
             DatabaseEffect::Commit(commit) => DatabaseOutcome::Committed(self.commit(commit, now)?),
         })
     }
@@ -264,7 +267,9 @@ impl Table {
         };
         let result = match (&apply.change, current) {
             (Change::Insert { .. }, Some(_))
-            | (Change::Update { .. } | Change::Delete { .. }, None) => return Ok(Applied::Stale),
+            | (Change::Update { .. } | Change::Enter { .. } | Change::Delete { .. }, None) => {
+                return Ok(Applied::Stale);
+            }
             (Change::Insert { values }, None) => {
                 let mut row = vec![None; self.mapping.columns.len()];
                 take(&mut row, values);
@@ -291,7 +296,10 @@ impl Table {
                     ))
                 }
             }
-            (Change::Update { values, expected }, Some(old)) => {
+            (
+                Change::Update { values, expected } | Change::Enter { values, expected },
+                Some(old),
+            ) => {
                 if old != *expected && !self.bugs.unconditional {
                     return Ok(Applied::Stale);
                 }
