@@ -64,9 +64,12 @@ pub struct RowData {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct CellData {
+    pub user_entered_value: Option<EnteredValue>,
     pub effective_value: Option<ExtendedValue>,
+    pub formatted_value: Text,
     pub note: String,
     pub user_entered_format: CellFormat,
+    pub effective_format: EffectiveFormat,
 }
 
 impl CellData {
@@ -80,6 +83,27 @@ impl CellData {
 #[serde(default, rename_all = "camelCase")]
 pub struct CellFormat {
     pub number_format: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EffectiveFormat {
+    pub number_format: Option<NumberFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NumberFormat {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub pattern: Text,
+}
+
+/// What was entered, as far as it is told from what shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnteredValue {
+    pub formula_value: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -68,6 +68,8 @@ pub struct World {
     pub tab: Vec<Vec<Cell>>,
     pub anchors: BTreeMap<MetadataId, usize>,
     pub tags: BTreeMap<String, u32>,
+    /// The format of a cell, by row and column, and what people see in it.
+    pub formats: BTreeMap<(u32, u32), (NumberFormat, String)>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
@@ -106,6 +108,7 @@ impl World {
             arriving: BTreeMap::new(),
             anchors: BTreeMap::new(),
             tags: BTreeMap::new(),
+            formats: BTreeMap::new(),
             log: Vec::new(),
             commits: Vec::new(),
             problems: Vec::new(),
@@ -399,6 +402,22 @@ impl World {
                 let rows = rows.iter().map(|row| self.tab.get(*row as usize).cloned());
                 SheetOutcome::Rows(rows.map(Option::unwrap_or_default).collect())
             }
+            SheetEffect::Inspect { cells } => {
+                let detail = |place: &(u32, u32)| {
+                    let row = self.tab.get(place.0 as usize);
+                    let cell = row.and_then(|row| row.get(place.1 as usize)).cloned();
+                    let plain = CellDetail::plain(cell.unwrap_or(Cell::Empty));
+                    match self.formats.get(place) {
+                        Some((format, shown)) => CellDetail {
+                            format: format.clone(),
+                            shown: shown.as_str().into(),
+                            ..plain
+                        },
+                        None => plain,
+                    }
+                };
+                SheetOutcome::Inspected(cells.iter().map(detail).collect())
+            }
             SheetEffect::Look { header, anchors } => {
                 let row = |anchor: &MetadataId| {
                     let at = *self.anchors.get(anchor)?;
@@ -511,6 +530,7 @@ impl World {
                 SheetEffect::Read => "read",
                 SheetEffect::ReadRows { .. } => "rows",
                 SheetEffect::Look { .. } => "look",
+                SheetEffect::Inspect { .. } => "inspect",
                 SheetEffect::Tag { .. } => "tag",
                 SheetEffect::Write { .. } => "write",
                 SheetEffect::Insert { .. } => "insert",

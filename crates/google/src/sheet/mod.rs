@@ -15,6 +15,7 @@ mod columns;
 mod examine;
 mod header;
 mod images;
+mod inspect;
 mod need;
 mod notes;
 mod probe;
@@ -146,6 +147,7 @@ impl Session {
                 (Purpose::Read, self.look(target, *header, anchors))
             }
             SheetEffect::ReadRows { rows } => (Purpose::Read, self.read_rows(target, rows)),
+            SheetEffect::Inspect { cells } => (Purpose::Read, self.inspect(target, cells)),
             SheetEffect::Write {
                 rows,
                 keeps,
