@@ -1,7 +1,7 @@
 //! The mappings of this database as the catalog describes them.
 
 use engine::mapping::{
-    Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
@@ -214,6 +214,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         has_row_filter: row_filter.is_some(),
         notes_on_problems,
         time_zone: chrono_tz::UTC,
+        date_order: DateOrder::MonthFirst,
         max_request_bytes: settings::max_request_bytes(),
         anchors_apart: ANCHORS_APART,
     };
@@ -355,6 +356,10 @@ fn kind(text: &str) -> Kind {
         "time" => Kind::Time,
         "timestamp" => Kind::Timestamp,
         "timestamptz" => Kind::TimestampTz,
+        "interval" => Kind::Interval,
+        "json" => Kind::Json,
+        "array" => Kind::Array,
+        "printed" => Kind::Printed,
         _ => Kind::Text,
     }
 }

@@ -1,6 +1,7 @@
 //! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false and empty [REC], and so
 //! `sheetId` is missing for tab 0.
 
+use crate::sheet::Conventions;
 use engine::value::{Cell, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +19,15 @@ pub struct SpreadsheetProperties {
     pub title: String,
     pub locale: String,
     pub time_zone: String,
+}
+
+impl SpreadsheetProperties {
+    pub fn conventions(self) -> Conventions {
+        Conventions {
+            time_zone: self.time_zone,
+            locale: self.locale,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

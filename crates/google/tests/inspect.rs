@@ -73,7 +73,7 @@ fn what_was_typed_tells_its_format_and_what_people_see() {
         (
             "2024-01-02 10:30",
             detail(
-                Cell::Number(45_293.4375),
+                Cell::Number(45_293.437_5),
                 Shows::DateTime,
                 "yyyy-mm-dd h:mm",
                 "2024-01-02 10:30",

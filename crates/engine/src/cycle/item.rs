@@ -3,7 +3,7 @@
 use crate::codec::hash_cells;
 use crate::effect::{Conflict, HistoryLine, LoadedRow, MetadataId, Operation, Problem, Winner};
 use crate::mapping::{Mapping, Side};
-use crate::reconcile::{Plan, SheetChange};
+use crate::reconcile::{Meanings, Plan, SheetChange};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Item {
     pub row: Option<u32>,
     /// Its mapped cells; `None` while they are unread, or where the sheet does not have it.
     pub cells: Option<Vec<Cell>>,
+    /// What its cells mean, where their values alone do not tell.
+    pub meanings: Meanings,
     /// The raw bytes' hash in the snapshot, while the sheet still holds them.
     pub raw: u64,
     /// Stands for its mapped cells before a write changed them.
@@ -45,6 +47,7 @@ impl Item {
             key,
             row: None,
             cells: None,
+            meanings: Meanings::default(),
             raw: 0,
             before: None,
             anchor: None,

@@ -45,6 +45,7 @@ pub fn mapping() -> Mapping {
         has_row_filter: false,
         notes_on_problems: false,
         time_zone: chrono_tz::UTC,
+        date_order: DateOrder::MonthFirst,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
     }

@@ -18,7 +18,7 @@ const MOST_RANGES: usize = 500;
 /// Cells that one request asks about. One takes some 250 bytes of the answer, apart from its texts.
 const MOST_CELLS: usize = 4_000;
 
-const FIELDS: &str = "sheets(properties(sheetId),data(startRow,startColumn,rowData(values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat(numberFormat)))))";
+const FIELDS: &str = "properties(timeZone,locale),sheets(properties(sheetId),data(startRow,startColumn,rowData(values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat(numberFormat)))))";
 
 /// Neighbouring cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,15 @@ impl Session {
             FIELDS,
             &Search(filters.collect()),
         )?;
+        // In another time zone or locale cells mean something else than whoever asks takes them for.
+        let conventions = spreadsheet.properties.conventions();
+        if target
+            .conventions
+            .as_ref()
+            .is_some_and(|known| *known != conventions)
+        {
+            return Err(Error::OtherConventions);
+        }
         let ours = |sheet: &answers::Sheet| sheet.properties.sheet_id == target.sheet_id;
         let sheet = spreadsheet.sheets.into_iter().find(ours);
         // An answer without the tab does not say that its cells are empty.

@@ -5,9 +5,9 @@ mod people;
 use super::{Verdict, broken};
 use engine::effect::{
     AnchoredRow, CellDetail, ColumnTag, Deleted, Entered, Image, Images, Look, MetadataId,
-    SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow, WrittenRow,
+    NumberFormat, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow, WrittenRow,
 };
-use engine::mapping::Mapping;
+use engine::mapping::{Kind, Mapping};
 use engine::value::{Cell, Timestamp};
 use std::collections::BTreeMap;
 
@@ -341,7 +341,7 @@ impl Tab {
         }))
     }
 
-    /// The cells of this model have no formats.
+    /// Columns of dates are formatted as such; other cells have no format.
     fn detail(&self, row: usize, column: usize, now: Timestamp) -> CellDetail {
         let content = self.rows.get(row).and_then(|row| row.cells.get(column));
         let Some(content) = content else {
@@ -353,7 +353,12 @@ impl Tab {
             Content::Row => Some("=ROW()"),
             Content::Length => Some("=LEN(name)"),
         };
-        let plain = CellDetail::plain(self.shown(row, column, now));
+        let mut plain = CellDetail::plain(self.shown(row, column, now));
+        if let ColumnUse::Mapped(mapped) = self.columns[column]
+            && self.mapping.columns[mapped].kind == Kind::Date
+        {
+            plain.format = NumberFormat::new("DATE", "yyyy-mm-dd".into());
+        }
         match formula {
             Some(formula) => CellDetail {
                 entered: Entered::Formula(formula.into()),
