@@ -304,7 +304,7 @@ fn another_notation_stays_as_it_was_typed() {
     sheet.type_at("B2", &[typed.map(str::to_owned).to_vec()]);
     world.shows(
         "SELECT yes, tags, doc, code, span, price, shouted FROM things",
-        r#"true | {a,b} | {"a": 1, "b": 2} | a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 | 24:00:00 | 1.50 | LOUD"#,
+        r#"t | {a,b} | {"a": 1, "b": 2} | a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 | 24:00:00 | 1.50 | LOUD"#,
     );
     e2e::wait_for("what the trigger made", "LOUD".to_owned(), || {
         sheet.cell("H2")

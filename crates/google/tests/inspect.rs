@@ -167,3 +167,23 @@ fn a_pattern_tells_more_than_its_type() {
         );
     }
 }
+
+#[test]
+fn in_another_time_zone_or_locale_nothing_is_told() {
+    let world = World::new(json!([["id", "at"], [1, 45_293.5]]));
+    let mut target = world.target.clone();
+    target.conventions = Some(world.session.open(support::world::ID).unwrap().conventions);
+    let effect = SheetEffect::Inspect {
+        cells: vec![(1, 1)],
+    };
+    assert!(world.session.perform(&target, &effect).is_ok());
+    for (name, value) in [("timeZone", "Asia/Tokyo"), ("locale", "de_DE")] {
+        let mut properties = json!({});
+        properties[name] = json!(value);
+        world.person(json!({"batch": [{"updateSpreadsheetProperties": {"properties": properties, "fields": name}}]}));
+        let failure = world.session.perform(&target, &effect).unwrap_err();
+        assert_eq!(failure.reason, "other_conventions", "{name}");
+        target.conventions = Some(world.session.open(support::world::ID).unwrap().conventions);
+        assert!(world.session.perform(&target, &effect).is_ok());
+    }
+}
