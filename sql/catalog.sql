@@ -72,7 +72,7 @@ CREATE TABLE sheet_sync.mapping_column (
     header          text NOT NULL CHECK (header <> ''),
     direction       text NOT NULL DEFAULT 'both' CHECK (direction IN ('both', 'to_sheet', 'from_sheet')),
     conflict_policy text CHECK (conflict_policy IN ('last_write_wins', 'database_wins', 'sheet_wins', 'manual', 'conflict_function')),
-    kind            text NOT NULL CHECK (kind IN ('boolean', 'integer', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz', 'text')),
+    kind            text NOT NULL CHECK (kind IN ('boolean', 'integer', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz', 'interval', 'json', 'array', 'printed', 'text')),
     number_format   text,
     header_known    boolean NOT NULL DEFAULT false,
     reformat        boolean NOT NULL DEFAULT false,
@@ -89,7 +89,7 @@ COMMENT ON COLUMN sheet_sync.mapping_column.header_known IS 'The header was seen
 COMMENT ON COLUMN sheet_sync.mapping_column.number_format IS 'A pattern as Format > Number in Google Sheets takes it, such as #,##0.00 or dd.mm.yyyy. Null: texts as they are typed, dates and times as Postgres writes them, numbers as the sheet shows them.';
 COMMENT ON COLUMN sheet_sync.mapping_column.reformat IS 'The kind or number_format has changed: the sheet''s cells still have the number format of before.';
 COMMENT ON COLUMN sheet_sync.mapping_column.previous_header IS 'What the header read before a person renamed it in the sheet, at header_changed_at; the column was known by its tag.';
-COMMENT ON COLUMN sheet_sync.mapping_column.kind IS 'How values travel; everything without a form of its own travels as text.';
+COMMENT ON COLUMN sheet_sync.mapping_column.kind IS 'How values travel; everything without a form of its own travels as text. printed: as text in the one form that Postgres prints.';
 
 CREATE TABLE sheet_sync.conflict (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -219,6 +219,7 @@ CREATE TABLE sheet_sync._cycle (
     cycle_id     bigint NOT NULL DEFAULT 0,
     merged       boolean NOT NULL DEFAULT false,
     layout       text,
+    time_zone    text,
     writing      text[] NOT NULL DEFAULT '{}',
     inserting    bigint[] NOT NULL DEFAULT '{}',
     started_at   timestamptz,
@@ -227,7 +228,7 @@ CREATE TABLE sheet_sync._cycle (
     rows_pushed  bigint NOT NULL DEFAULT 0,
     rows_pulled  bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout when it last looked, and the stamps and marks of batches under way to the sheet.';
+COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout and the spreadsheet''s time zone when it last looked, and the stamps and marks of batches under way to the sheet.';
 
 -- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping, nor large cycles ask
 -- for it once a line) go with it.

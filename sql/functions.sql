@@ -15,9 +15,11 @@ CREATE FUNCTION sheet_sync._kind(type oid) RETURNS text
                WHEN 'float4'::regtype THEN 'float4' WHEN 'float8'::regtype THEN 'float8' WHEN 'numeric'::regtype THEN 'numeric'
                WHEN 'date'::regtype THEN 'date' WHEN 'time'::regtype THEN 'time'
                WHEN 'timestamp'::regtype THEN 'timestamp' WHEN 'timestamptz'::regtype THEN 'timestamptz'
-               ELSE 'text'
+               WHEN 'interval'::regtype THEN 'interval' WHEN 'json'::regtype THEN 'json' WHEN 'jsonb'::regtype THEN 'json'
+               -- Ranges are printed with other bounds than were typed: that is to be seen.
+               ELSE CASE WHEN t.typcategory = 'A' THEN 'array' WHEN t.typcategory = 'S' OR t.typtype NOT IN ('b', 'e') THEN 'text' ELSE 'printed' END
            END
-    FROM base b WHERE b.typbasetype = 0
+    FROM base b JOIN pg_type t ON t.oid = b.oid WHERE b.typbasetype = 0
 $$;
 
 -- Headers match columns when they are equal but for case, blanks and underscores.

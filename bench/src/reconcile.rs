@@ -8,7 +8,7 @@ use engine::effect::{
     Scope, SheetEffect, SheetOutcome, Snapshot, Start, Step, Ways,
 };
 use engine::mapping::{
-    Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use serde::de::IgnoredAny;
@@ -328,6 +328,7 @@ fn mapping() -> Mapping {
         has_row_filter: false,
         notes_on_problems: true,
         time_zone: chrono_tz::UTC,
+        date_order: DateOrder::MonthFirst,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
         sheet_id: Some(0),

@@ -2,7 +2,7 @@
 
 use engine::effect::Question;
 use engine::mapping::{
-    Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
@@ -230,6 +230,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         has_row_filter: row_filter.is_some(),
         notes_on_problems,
         time_zone: chrono_tz::UTC,
+        date_order: DateOrder::MonthFirst,
         max_request_bytes: settings::max_request_bytes(),
         anchors_apart: ANCHORS_APART,
     };
@@ -371,6 +372,10 @@ fn kind(text: &str) -> Kind {
         "time" => Kind::Time,
         "timestamp" => Kind::Timestamp,
         "timestamptz" => Kind::TimestampTz,
+        "interval" => Kind::Interval,
+        "json" => Kind::Json,
+        "array" => Kind::Array,
+        "printed" => Kind::Printed,
         _ => Kind::Text,
     }
 }

@@ -23,8 +23,6 @@ mod trouble;
 
 /// The first pause after a failure; doubled from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The time zone and the tab's title are looked up again so often.
-const REOPEN_EVERY: Duration = Duration::from_secs(3600);
 
 pub struct Runner {
     database: pg_sys::Oid,
@@ -280,7 +278,7 @@ impl Runner {
         if opened
             .target
             .as_ref()
-            .is_none_or(|(_, at)| at.elapsed() > REOPEN_EVERY)
+            .is_none_or(|(_, at)| at.elapsed() > self.reopen_every())
         {
             let work = Work::Open {
                 spreadsheet_id: opened.mapping.spreadsheet_id.clone(),

@@ -100,6 +100,20 @@ pub fn show_tab(mapping: i32, sheet_id: i64, title: &str) {
     });
 }
 
+/// The time zone in which the sheet shows instants. Where it was another one before, all cells that show any are compared anew, also by
+/// whoever comes after a crash.
+pub fn show_time_zone(mapping: i32, time_zone: &str) {
+    store(|session| {
+        session.execute(
+            "WITH before AS (SELECT c.time_zone FROM sheet_sync._cycle c WHERE c.mapping_id = $1), \
+                  changed AS (UPDATE sheet_sync._cycle c SET time_zone = $2 WHERE c.mapping_id = $1 AND c.time_zone IS DISTINCT FROM $2 RETURNING c.mapping_id) \
+             INSERT INTO sheet_sync._dirty_key (mapping_id, changed_at) SELECT x.mapping_id, pg_catalog.clock_timestamp() FROM changed x, before b \
+             WHERE b.time_zone IS NOT NULL AND EXISTS (SELECT FROM sheet_sync.mapping_column k WHERE k.mapping_id = $1 AND k.kind = 'timestamptz')",
+            &[mapping.into(), time_zone.into()],
+        );
+    });
+}
+
 /// Another mapping of the same tab, if there is one.
 pub fn other_mapping_of_tab(mapping: i32, spreadsheet_id: &str, sheet_id: i64) -> Option<String> {
     transaction(|session| {

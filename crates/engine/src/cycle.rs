@@ -12,6 +12,7 @@ mod full;
 mod guard;
 mod header;
 mod images;
+mod inspect;
 mod io;
 mod item;
 mod keys;

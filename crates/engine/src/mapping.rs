@@ -56,7 +56,35 @@ pub enum Kind {
     Timestamp,
     /// Shown in the spreadsheet's time zone.
     TimestampTz,
+    /// Travels as text, and as a number in cells that hold durations.
+    Interval,
+    Json,
+    Array,
+    /// Text that Postgres reads and prints in a form of its own: uuid, enum, inet and their like.
+    Printed,
     Text,
+}
+
+/// In which order the spreadsheet's locale writes a date of digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOrder {
+    MonthFirst,
+    DayFirst,
+    YearFirst,
+}
+
+impl DateOrder {
+    /// Of a locale such as `de_DE`.
+    pub fn of_locale(locale: &str) -> Self {
+        let (language, country) = locale.split_once(['_', '-']).unwrap_or((locale, ""));
+        match (language, country) {
+            ("" | "en", "" | "US") | ("es", "PR") | ("fil", _) => Self::MonthFirst,
+            ("ja" | "zh" | "ko" | "hu" | "lt" | "sv" | "mn" | "eu" | "fa", _) | (_, "CA") => {
+                Self::YearFirst
+            }
+            _ => Self::DayFirst,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +133,8 @@ pub struct Mapping {
     pub notes_on_problems: bool,
     /// The spreadsheet's time zone.
     pub time_zone: Tz,
+    /// How its locale writes dates.
+    pub date_order: DateOrder,
     /// Bytes that one write request may have (Google recommends 2 MB).
     pub max_request_bytes: usize,
     /// In a long run of neighbouring rows one in so many has an anchor of its own, where before-images are kept; 1 for every row.

@@ -8,7 +8,9 @@ mod tabs;
 pub(crate) use base::{base_after, differs, stored_hash};
 pub(crate) use row::reconcile;
 
-use crate::effect::{Conflict, OtherTab, PendingConflict, Problem, Ways, Window};
+use std::collections::HashMap;
+
+use crate::effect::{Conflict, OtherTab, PendingConflict, Problem, Refusal, Ways, Window};
 use crate::mapping::Mapping;
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
@@ -30,6 +32,9 @@ pub(crate) struct Row<'a> {
     pub pending: &'a [PendingConflict],
     /// What `conflict_function` made of the row, once it was asked.
     pub merged: Option<&'a [Datum]>,
+    pub meanings: &'a Meanings,
+    /// Columns of intervals in which new rows show durations.
+    pub durations: &'a HashMap<usize, bool>,
     /// Columns (`None`: the row) that Postgres refused with these very cells, and whose time to try again has not come.
     pub refused: &'a [Option<usize>],
     /// Columns with a known problem, and whether they may be tried now: a cell that did not take what was written is written
@@ -58,6 +63,39 @@ impl Row<'_> {
         edited
             .reduce(|(since, until), (from, to)| (since.min(from), until.max(to)))
             .unwrap_or_else(|| self.window_of(0))
+    }
+}
+
+/// What a row's cells mean that do not tell it by their values alone.
+#[derive(Debug, Default)]
+pub(crate) struct Meanings(Vec<(usize, Cell, Result<Datum, Refusal>)>);
+
+impl Meanings {
+    pub(crate) fn note(&mut self, column: usize, cell: Cell, meaning: Result<Datum, Refusal>) {
+        self.0.retain(|(known, ..)| *known != column);
+        self.0.push((column, cell, meaning));
+    }
+
+    /// `None` where this was not found out of this very cell.
+    pub(crate) fn of(&self, column: usize, cell: &Cell) -> Option<&Result<Datum, Refusal>> {
+        let known = self.0.iter().find(|(known, ..)| *known == column)?;
+        (known.1 == *cell).then_some(&known.2)
+    }
+}
+
+impl Row<'_> {
+    /// What the table is given for a cell, or why nothing.
+    fn meaning(&self, column: usize, cell: &Cell) -> Result<Datum, Refusal> {
+        match self.meanings.of(column, cell) {
+            Some(meaning) => meaning.clone(),
+            None => Ok(self.mapping.decode(column, cell)),
+        }
+    }
+
+    /// Whether a value and a cell stand for the same.
+    fn agreed(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
+        self.mapping.agreed(column, value, cell)
+            || matches!(self.meanings.of(column, cell), Some(Ok(meant)) if self.mapping.means(column, value, meant))
     }
 }
 

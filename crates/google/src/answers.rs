@@ -1,6 +1,7 @@
 //! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false and empty [REC], and so
 //! `sheetId` is missing for tab 0.
 
+use crate::sheet::Conventions;
 use engine::value::{Cell, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +19,15 @@ pub struct SpreadsheetProperties {
     pub title: String,
     pub locale: String,
     pub time_zone: String,
+}
+
+impl SpreadsheetProperties {
+    pub fn conventions(self) -> Conventions {
+        Conventions {
+            time_zone: self.time_zone,
+            locale: self.locale,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -64,9 +74,12 @@ pub struct RowData {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct CellData {
+    pub user_entered_value: Option<EnteredValue>,
     pub effective_value: Option<ExtendedValue>,
+    pub formatted_value: Text,
     pub note: String,
     pub user_entered_format: CellFormat,
+    pub effective_format: EffectiveFormat,
 }
 
 impl CellData {
@@ -80,6 +93,27 @@ impl CellData {
 #[serde(default, rename_all = "camelCase")]
 pub struct CellFormat {
     pub number_format: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EffectiveFormat {
+    pub number_format: Option<NumberFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NumberFormat {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub pattern: Text,
+}
+
+/// What was entered, as far as it is told from what shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnteredValue {
+    pub formula_value: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -39,7 +39,10 @@ impl Runner {
                 if failure.reason == "quota" {
                     self.live.rate_limited_until = now().0 + pause.as_micros() as i64;
                 }
-                if failed && let Some(opened) = &mut self.loaded {
+                let other_conventions = failure.reason == "other_conventions";
+                if (failed || other_conventions)
+                    && let Some(opened) = &mut self.loaded
+                {
                     // Whatever was mended may have changed more than the cells.
                     opened.target = None;
                 }

@@ -305,6 +305,7 @@ impl Cycle {
     }
 
     async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
+        self.read_meanings(items, which).await?;
         self.decide_all(items, which, self.start.ways).await?;
         let mut ask = Vec::new();
         for index in which {
@@ -366,6 +367,10 @@ impl Cycle {
             let Some(item) = items.get_mut(*index) else {
                 continue;
             };
+            if item.dropped {
+                item.plan = Plan::default();
+                continue;
+            }
             item.merged = None;
             item.found.clear();
             self.decide(item, ways);
@@ -420,13 +425,7 @@ impl Cycle {
             .get(&item.key)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let state = (!known.is_empty()).then(|| item.state());
-        let refused: Vec<Option<usize>> = known
-            .iter()
-            .filter(|one| one.refused.is_some() && one.refused == state)
-            .filter(|one| one.retry_at.is_none_or(|at| !self.is_due(at)))
-            .map(|one| one.column)
-            .collect();
+        let refused = self.standing_refusals(item);
         let troubled: Vec<(usize, bool)> = known
             .iter()
             .filter_map(|one| {
@@ -447,6 +446,8 @@ impl Cycle {
             windows: &windows,
             pending: &item.loaded.pending,
             merged: item.merged.as_deref(),
+            meanings: &item.meanings,
+            durations: &self.memory.durations,
             refused: &refused,
             troubled: &troubled,
             others: match self.start.other_tabs {
@@ -462,14 +463,28 @@ impl Cycle {
         item.found = std::mem::take(&mut item.plan.problems);
     }
 
-    fn call(&self, item: &Item) -> FunctionCall {
-        let decoded = |cells: &Vec<Cell>| -> Vec<Datum> {
-            cells
-                .iter()
-                .enumerate()
-                .map(|(column, cell)| self.mapping.decode(column, cell))
-                .collect()
+    /// The columns of an item (`None`: the whole row) that were refused with these very cells, and whose time to try again has not
+    /// come.
+    pub(super) fn standing_refusals(&self, item: &Item) -> Vec<Option<usize>> {
+        let Some(known) = self.memory.problems.get(&item.key) else {
+            return Vec::new();
         };
+        let state = Some(item.state());
+        known
+            .iter()
+            .filter(|one| one.refused.is_some() && one.refused == state)
+            .filter(|one| one.retry_at.is_none_or(|at| !self.is_due(at)))
+            .map(|one| one.column)
+            .collect()
+    }
+
+    fn call(&self, item: &Item) -> FunctionCall {
+        let meant = |(column, cell): (usize, &Cell)| match item.meanings.of(column, cell) {
+            Some(Ok(datum)) => datum.clone(),
+            _ => self.mapping.decode(column, cell),
+        };
+        let decoded =
+            |cells: &Vec<Cell>| -> Vec<Datum> { cells.iter().enumerate().map(meant).collect() };
         FunctionCall {
             key: item.key.clone(),
             base: item.base.as_ref().map(|base| base.database.clone()),
@@ -698,6 +713,11 @@ fn is_echo(loaded: &LoadedRow) -> bool {
         (None, None) => true,
         (None, Some(_)) => false,
     }
+}
+
+/// Whether a column is among those refused, or its whole row is.
+pub(super) fn is_refused(refused: &[Option<usize>], column: usize) -> bool {
+    refused.contains(&None) || refused.contains(&Some(column))
 }
 
 /// The only one there is, or all.

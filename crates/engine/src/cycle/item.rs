@@ -6,7 +6,7 @@ use crate::effect::{
     Conflict, HistoryLine, LoadedRow, MetadataId, Operation, OtherTab, Problem, Winner,
 };
 use crate::mapping::{Mapping, Side};
-use crate::reconcile::{Plan, SheetChange};
+use crate::reconcile::{Meanings, Plan, SheetChange};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Item {
     pub cells: Option<Vec<Cell>>,
     /// The look that showed them.
     pub look: Option<Look>,
+    /// What its cells mean, where their values alone do not tell.
+    pub meanings: Meanings,
     /// The raw bytes' hash in the snapshot, while the sheet still holds them.
     pub raw: u64,
     /// Stands for its mapped cells before a write changed them.
@@ -53,6 +55,7 @@ impl Item {
             row: None,
             cells: None,
             look: None,
+            meanings: Meanings::default(),
             raw: 0,
             before: None,
             anchor: None,

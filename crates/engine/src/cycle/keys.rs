@@ -147,6 +147,11 @@ impl Cycle {
                 .changed_at
                 .or(changed_at.get(&item.key).copied().flatten());
             item.row = Some(named.row);
+            // Its key is ours, whatever it may be taken for.
+            for (column, text) in self.mapping.key.iter().zip(item.key.0.clone()) {
+                let cell = named.cells.get(*column).cloned().unwrap_or(Cell::Empty);
+                item.meanings.note(*column, cell, Ok(Some(text)));
+            }
             item.cells = Some(named.cells);
             item.look = Some(look);
             items.push(item);

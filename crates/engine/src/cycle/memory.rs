@@ -41,6 +41,8 @@ pub(super) struct Memory {
     pub keyless: HashSet<Place>,
     /// What their problems say.
     pub said: HashMap<Place, String>,
+    /// Columns of intervals, and whether the last row of the sheet shows a duration there: new rows take on its formats.
+    pub durations: HashMap<usize, bool>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
     pub refused_keys: HashMap<i64, RefusedKey>,
     /// The sheet takes no new rows at present.

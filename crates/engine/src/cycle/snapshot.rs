@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::header::Layout;
-use super::io::{Stop, mismatch};
+use super::inspect::is_same;
+use super::io::Stop;
 use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
 use super::missing::{Unreadable, UnreadableRow};
 use super::run::{Cycle, bad_answer};
-use crate::codec::{hash_cells, hash_raw, is_error};
-use crate::effect::{
-    DatabaseEffect, DatabaseOutcome, Failure, Place, Problem, Refusal, Snapshot, TypedText,
-};
+use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key};
+use crate::effect::{Failure, Place, Problem, Refusal, Snapshot, TypedText};
 use crate::mapping::{Direction, Mapping, Side};
 use crate::value::{Cell, Key, Text, Timestamp};
 
@@ -59,6 +58,15 @@ struct Row {
     cells: i64,
 }
 
+/// A row whose key was not met before.
+struct Unknown {
+    row: Row,
+    /// As its cells hold it.
+    typed: Key,
+    /// Cells of the key that are to be looked at more closely.
+    by_sight: Vec<(usize, Cell)>,
+}
+
 pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure> {
     match snapshot.rows.get(row as usize) {
         Some(raw) => serde_json::from_str(raw.get())
@@ -75,7 +83,7 @@ impl Cycle {
         trust: Trust,
     ) -> Result<Diff, Stop> {
         let mut diff = Diff::default();
-        let mut unknown: Vec<(Row, Key)> = Vec::new();
+        let mut unknown: Vec<Unknown> = Vec::new();
         let mut seen: Vec<(usize, Row)> = Vec::new();
         let mut hashes = Vec::with_capacity(snapshot.rows.len());
         let mut by_position = vec![usize::MAX; snapshot.rows.len()];
@@ -122,7 +130,11 @@ impl Cycle {
                 Typed::Blank => {}
                 Typed::Whole(typed) => match self.memory.canonical(&typed) {
                     Some(key) => seen.push((self.index_of(key), row)),
-                    None => unknown.push((row, typed)),
+                    None => unknown.push(Unknown {
+                        by_sight: self.keys_by_sight(&cells),
+                        row,
+                        typed,
+                    }),
                 },
                 Typed::Missing(column) => match refused_keys.get(&row.cells) {
                     Some(refused) => self.keyless_still(&mut diff, row.cells, at, refused),
@@ -152,6 +164,7 @@ impl Cycle {
         drop(by_position);
         self.note_rows(hashes.into_iter());
         self.end = end;
+        let unknown = self.look_at_keys(&mut diff, unknown, layout).await?;
         self.canonicalise(&mut diff, unknown, &mut seen).await?;
         self.classify(&mut diff, seen, trust, snapshot.sent_at);
         Ok(diff)
@@ -257,10 +270,74 @@ impl Cycle {
         Unreadable::Blank
     }
 
+    /// Key cells that hold a number where the key is a text, or one that no cell keeps.
+    fn keys_by_sight(&self, cells: &[Cell]) -> Vec<(usize, Cell)> {
+        let mapping = &self.mapping;
+        let unclear = |column: &usize| {
+            let (cell, column_of) = (cells.get(*column)?, mapping.columns.get(*column)?);
+            let unclear = is_key_by_sight(column_of, cell) || is_no_key(column_of, cell).is_some();
+            unclear.then(|| (*column, cell.clone()))
+        };
+        mapping.key.iter().filter_map(unclear).collect()
+    }
+
+    /// Each row with its key as its cells hold it and as people see it; rows whose key cannot be read are problems.
+    async fn look_at_keys(
+        &mut self,
+        diff: &mut Diff,
+        unknown: Vec<Unknown>,
+        layout: &Layout,
+    ) -> Result<Vec<(Row, Key, Key)>, Stop> {
+        let mapping = self.mapping.clone();
+        let by_sight = unknown.iter().flat_map(|one| {
+            let at = one.row.at;
+            let columns = one.by_sight.iter().map(|(column, _)| *column);
+            columns.map(move |column| (at, layout.column(column)))
+        });
+        let places: Vec<(u32, u32)> = by_sight.collect();
+        let mut details = self.inspect(places).await?.into_iter();
+        let mut known = Vec::with_capacity(unknown.len());
+        for one in unknown {
+            let mut read = one.typed.clone();
+            let mut refused = None;
+            for ((column, cell), detail) in one.by_sight.iter().zip(details.by_ref()) {
+                if !is_same(cell, &detail.value) {
+                    return Err(Stop::Outdated);
+                }
+                let meaning = match mapping.columns.get(*column) {
+                    Some(column_of) => match is_no_key(column_of, cell) {
+                        Some(refusal) => Err(refusal),
+                        None => mapping.read(*column, cell, Some(&detail)),
+                    },
+                    None => Ok(None),
+                };
+                let part = mapping.key.iter().position(|key| key == column);
+                match (meaning, part.and_then(|part| read.0.get_mut(part))) {
+                    (Ok(Some(text)), Some(part)) => *part = text,
+                    (Ok(_), _) => {}
+                    (Err(refusal), _) => refused = refused.or(Some((*column, refusal))),
+                }
+            }
+            match refused {
+                Some((column, refusal)) => {
+                    diff.unreadable.push(UnreadableRow {
+                        at: one.row.at,
+                        why: Unreadable::Refused,
+                        cells: one.row.cells,
+                    });
+                    diff.problems
+                        .push(unreadable_key(one.row.at, column, refusal));
+                }
+                None => known.push((one.row, one.typed, read)),
+            }
+        }
+        Ok(known)
+    }
+
     async fn canonicalise(
         &mut self,
         diff: &mut Diff,
-        unknown: Vec<(Row, Key)>,
+        unknown: Vec<(Row, Key, Key)>,
         seen: &mut Vec<(usize, Row)>,
     ) -> Result<(), Stop> {
         let width = self.mapping.key.len().max(1);
@@ -273,23 +350,14 @@ impl Cycle {
             let columns = &self.mapping.key;
             let cells: Vec<TypedText> = chunk
                 .iter()
-                .flat_map(|(_, typed)| columns.iter().zip(&typed.0))
+                .flat_map(|(_, _, read)| columns.iter().zip(&read.0))
                 .map(|(column, text)| TypedText {
                     column: *column,
                     text: text.clone(),
                 })
                 .collect();
-            let asked = cells.len();
-            let answers = match self
-                .io
-                .database(DatabaseEffect::Canonicalise { cells })
-                .await?
-            {
-                DatabaseOutcome::Canonical(answers) if answers.len() == asked => answers,
-                _ => return Err(mismatch().into()),
-            };
-            let mut answers = answers.into_iter();
-            for (row, typed) in chunk {
+            let mut answers = self.canonical(cells).await?.into_iter();
+            for (row, typed, _) in chunk {
                 let canonical: Vec<Result<Text, Refusal>> = answers.by_ref().take(width).collect();
                 let mut key = Key::default();
                 let mut refused = None;
@@ -306,13 +374,7 @@ impl Cycle {
                             why: Unreadable::Refused,
                             cells: row.cells,
                         });
-                        diff.problems.push(sheet_problem(
-                            row.at,
-                            Some(column),
-                            &refusal.sqlstate,
-                            refusal.message,
-                            refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
-                        ));
+                        diff.problems.push(unreadable_key(row.at, column, refusal));
                     }
                     None => {
                         if key != typed {
@@ -544,6 +606,11 @@ pub(super) fn sheet_problem(
         hint,
         retry_at: None,
     }
+}
+
+fn unreadable_key(at: u32, column: usize, refusal: Refusal) -> Problem {
+    let hint = refusal.hint.unwrap_or_else(|| "Correct the cell.".into());
+    sheet_problem(at, Some(column), &refusal.sqlstate, refusal.message, hint)
 }
 
 fn doubled_key(key: &Key, row: u32, rows: &[u32]) -> Problem {

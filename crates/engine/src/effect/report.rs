@@ -67,7 +67,7 @@ pub struct Start {
     pub insists: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
-    /// `preview()`: only `Read`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise`, `MergeByFunction` and
+    /// `preview()`: only `Read`, `Inspect`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise`, `MergeByFunction` and
     /// `AskOtherTabs` are asked for, and the report says what a real cycle would have done.
     pub dry_run: bool,
 }

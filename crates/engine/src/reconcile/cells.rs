@@ -2,8 +2,8 @@
 
 use super::{Plan, Row, SheetChange, TableChange};
 use crate::codec::{TooLong, is_error};
-use crate::effect::{Conflict, Decision, Place, Problem, Winner};
-use crate::mapping::{Policy, Side};
+use crate::effect::{Conflict, Decision, Place, Problem, Refusal, Winner};
+use crate::mapping::{Kind, Policy, Side};
 use crate::value::{Base, Cell, Datum};
 
 /// What becomes of one cell that is not the same on both sides.
@@ -132,7 +132,7 @@ impl Merge<'_> {
 
         // One key, whatever the cell looks like: it names the row on both sides.
         let is_key = mapping.key.contains(&column);
-        let agreed = is_key || mapping.agreed(column, &value, &cell);
+        let agreed = is_key || self.row.agreed(column, &value, &cell);
         let outdated = !is_key && table_changed && !sheet_changed;
         if agreed && !(outdated && self.is_in_an_old_form(column, &value, &cell)) {
             if table_changed || sheet_changed {
@@ -151,7 +151,10 @@ impl Merge<'_> {
         let verdict = match (table_changed, sheet_changed) {
             (false, false) => {
                 self.settle(column);
-                return self.write_again(column, value, &cell);
+                return match self.is_of_another_zone(column, &value, &cell) {
+                    true => self.push(column, value, &cell),
+                    false => self.write_again(column, value, &cell),
+                };
             }
             (true, false) if mapping.pushes(column) => Verdict::Push,
             (false, true) if mapping.pulls(column) => Verdict::Pull,
@@ -195,6 +198,18 @@ impl Merge<'_> {
             }
             _ => {}
         }
+    }
+
+    /// The cell shows an instant as it was before the spreadsheet's time zone changed.
+    fn is_of_another_zone(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
+        let mapping = self.row.mapping;
+        let kind = mapping.columns.get(column).map(|one| one.kind);
+        let troubled = self.row.troubled.iter().any(|(one, _)| *one == column);
+        kind == Some(Kind::TimestampTz)
+            && mapping.pushes(column)
+            && !troubled
+            && matches!(cell, Cell::Number(_))
+            && matches!(mapping.encode(column, value), Ok(Cell::Number(_)))
     }
 
     /// The cell means the value and shows it as it was shown before the column's type changed: a number as text, say.
@@ -343,12 +358,12 @@ impl Merge<'_> {
     fn carry_out(&mut self, verdict: Verdict, column: usize, value: Datum, cell: Cell) {
         match verdict {
             Verdict::Push => self.push(column, value, &cell),
-            Verdict::Pull => {
-                let typed = self.row.mapping.decode(column, &cell);
-                self.pull(column, typed, &cell);
-            }
+            Verdict::Pull => match self.row.meaning(column, &cell) {
+                Ok(typed) => self.pull(column, typed, &cell),
+                Err(refusal) => self.plan.problems.push(unread(self.row, column, refusal)),
+            },
             Verdict::Value(chosen) => {
-                let shown = self.row.mapping.agreed(column, &chosen, &cell);
+                let shown = self.row.agreed(column, &chosen, &cell);
                 if chosen != value {
                     self.pull(column, chosen.clone(), &Cell::Empty);
                     if !shown {
@@ -382,12 +397,18 @@ impl Merge<'_> {
     /// The cell cannot go into the table: an error, or refused as it is.
     fn is_blocked(&self, column: usize, cell: &Cell) -> bool {
         is_error(cell)
+            || self.row.meaning(column, cell).is_err()
             || self.row.refused.contains(&None)
             || self.row.refused.contains(&Some(column))
     }
 
     fn push(&mut self, column: usize, value: Datum, shown: &Cell) {
-        match self.row.mapping.encode(column, &value) {
+        let durations = match self.base.sheet.get(column) {
+            Some(Cell::Number(_)) => true,
+            Some(Cell::Empty) | None => self.row.durations.get(&column) == Some(&true),
+            _ => false,
+        };
+        match self.row.mapping.encode_over(column, &value, durations) {
             Ok(cell) if cell == *shown => self.agree(column, value, cell),
             Ok(_) if !self.row.ways.push => self.plan.push_left = true,
             Ok(cell) => self.writes.push((column, cell, value)),
@@ -462,6 +483,25 @@ pub(super) fn error_cell(row: &Row<'_>, column: usize, cell: &Cell) -> Problem {
         message: format!("The cell shows the error {shown}; the table keeps its value."),
         hint: "Mend the formula, or type a value.".into(),
         retry_at: None,
+    }
+}
+
+/// The cell does not tell in one way what it means.
+pub(super) fn unread(row: &Row<'_>, column: usize, refusal: Refusal) -> Problem {
+    Problem {
+        place: Place {
+            key: Some(row.key.clone()),
+            sheet_row: None,
+            column: Some(column),
+        },
+        side: Side::Database,
+        code: refusal.sqlstate,
+        message: refusal.message,
+        hint: refusal
+            .hint
+            .unwrap_or_else(|| "Correct the cell in the sheet.".into()),
+        // As with what Postgres refuses: looked at again after a while, or when somebody waits for it.
+        retry_at: Some(row.window_of(column).1),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The table of design §6, by what each side has of the row.
 
-use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long};
+use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long, unread};
 use super::{Plan, Row, SheetChange, TableChange, tabs};
 use crate::codec::is_error;
 use crate::effect::{Conflict, ConflictRows, Decision, Place, Problem, Ways, Winner};
@@ -60,7 +60,8 @@ fn insert_in_sheet(row: &Row<'_>, database: &[Datum]) -> Plan {
     }
     let mut cells = Vec::with_capacity(database.len());
     for (column, value) in database.iter().enumerate() {
-        let cell = match row.mapping.encode(column, value) {
+        let durations = row.durations.get(&column) == Some(&true);
+        let cell = match row.mapping.encode_over(column, value, durations) {
             _ if !row.mapping.pushes(column) && !row.mapping.key.contains(&column) => None,
             Ok(cell) => Some(cell),
             Err(long) => {
@@ -102,6 +103,14 @@ fn insert_in_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
     let mut values = Vec::new();
     for (column, cell) in sheet.iter().enumerate() {
         if let Some(at) = row.mapping.key.iter().position(|key| *key == column) {
+            if row.refused.contains(&Some(column)) {
+                plan.problems.push(standing(row, Some(column)));
+                return plan;
+            }
+            if let Some(Err(refusal)) = row.meanings.of(column, cell) {
+                plan.problems.push(unread(row, column, refusal.clone()));
+                return plan;
+            }
             values.push((column, row.key.0.get(at).cloned()));
         } else if !row.mapping.pulls(column) {
             continue;
@@ -110,7 +119,10 @@ fn insert_in_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
         } else if row.refused.contains(&Some(column)) {
             plan.problems.push(standing(row, Some(column)));
         } else if *cell != Cell::Empty || !takes_default(row, column) {
-            values.push((column, row.mapping.decode(column, cell)));
+            match row.meaning(column, cell) {
+                Ok(typed) => values.push((column, typed)),
+                Err(refusal) => plan.problems.push(unread(row, column, refusal)),
+            }
         }
     }
     plan.table = Some(TableChange::Insert(values));

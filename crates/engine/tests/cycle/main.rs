@@ -10,4 +10,5 @@ mod places;
 mod preview;
 mod problems;
 mod stamps;
+mod typed;
 mod world;

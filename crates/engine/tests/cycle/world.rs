@@ -45,6 +45,7 @@ pub fn mapping() -> Mapping {
         has_row_filter: false,
         notes_on_problems: false,
         time_zone: chrono_tz::UTC,
+        date_order: DateOrder::MonthFirst,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
         sheet_id: Some(0),
@@ -71,6 +72,8 @@ pub struct World {
     pub tags: BTreeMap<String, u32>,
     /// Stamps of earlier processes.
     pub standing: Vec<MetadataId>,
+    /// The format of a cell, by row and column, and what people see in it.
+    pub formats: BTreeMap<(u32, u32), (NumberFormat, String)>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
@@ -114,6 +117,7 @@ impl World {
             anchors: BTreeMap::new(),
             tags: BTreeMap::new(),
             standing: Vec::new(),
+            formats: BTreeMap::new(),
             log: Vec::new(),
             commits: Vec::new(),
             problems: Vec::new(),
@@ -439,6 +443,22 @@ impl World {
                 let rows = rows.iter().map(|row| self.tab.get(*row as usize).cloned());
                 SheetOutcome::Rows(rows.map(Option::unwrap_or_default).collect())
             }
+            SheetEffect::Inspect { cells } => {
+                let detail = |place: &(u32, u32)| {
+                    let row = self.tab.get(place.0 as usize);
+                    let cell = row.and_then(|row| row.get(place.1 as usize)).cloned();
+                    let plain = CellDetail::plain(cell.unwrap_or(Cell::Empty));
+                    match self.formats.get(place) {
+                        Some((format, shown)) => CellDetail {
+                            format: format.clone(),
+                            shown: shown.as_str().into(),
+                            ..plain
+                        },
+                        None => plain,
+                    }
+                };
+                SheetOutcome::Inspected(cells.iter().map(detail).collect())
+            }
             SheetEffect::Look { header, anchors } => {
                 let row = |anchor: &MetadataId| {
                     let at = *self.anchors.get(anchor)?;
@@ -550,6 +570,7 @@ impl World {
                 SheetEffect::Read => "read",
                 SheetEffect::ReadRows { .. } => "rows",
                 SheetEffect::Look { .. } => "look",
+                SheetEffect::Inspect { .. } => "inspect",
                 SheetEffect::Tag { .. } => "tag",
                 SheetEffect::Write { .. } => "write",
                 SheetEffect::Insert { .. } => "insert",

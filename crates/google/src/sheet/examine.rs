@@ -65,6 +65,7 @@ impl Patient {
             sheet_id,
             header_row: self.header_row,
             checkbox_columns: Vec::new(),
+            conventions: None,
             number_formats: Default::default(),
         }
     }

@@ -16,6 +16,7 @@ mod columns;
 mod examine;
 mod header;
 mod images;
+mod inspect;
 mod lookup;
 mod need;
 mod notes;
@@ -62,17 +63,25 @@ pub struct Target {
     /// Columns whose cells get a checkbox in rows that we insert. Blank rows get none: Google counts a row with a checkbox as
     /// used (n8n#9950).
     pub checkbox_columns: Vec<u32>,
+    /// As they were when the tab was opened: what cells mean depends on them. `None` where nobody asks what cells mean.
+    pub conventions: Option<Conventions>,
     /// Patterns that the owner wishes instead of the usual ones, by the mapping's columns.
     pub number_formats: BTreeMap<usize, String>,
+}
+
+/// How a spreadsheet reads and shows dates and numbers: its settings, which people may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conventions {
+    /// An IANA name.
+    pub time_zone: String,
+    pub locale: String,
 }
 
 /// A spreadsheet as [`Session::open`] sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overview {
     pub title: String,
-    /// An IANA name.
-    pub time_zone: String,
-    pub locale: String,
+    pub conventions: Conventions,
     /// In the order shown; without those in which we keep images.
     pub tabs: Vec<Tab>,
 }
@@ -148,6 +157,7 @@ impl Session {
                 (Purpose::Read, self.look(target, *header, anchors))
             }
             SheetEffect::ReadRows { rows } => (Purpose::Read, self.read_rows(target, rows)),
+            SheetEffect::Inspect { cells } => (Purpose::Read, self.inspect(target, cells)),
             SheetEffect::Write {
                 rows,
                 keeps,
@@ -299,9 +309,8 @@ impl Session {
         tabs.retain(|tab| !ids.contains(&tab.sheet_id));
         let properties = spreadsheet.properties;
         Ok(Overview {
-            title: properties.title,
-            time_zone: properties.time_zone,
-            locale: properties.locale,
+            title: properties.title.clone(),
+            conventions: properties.conventions(),
             tabs,
         })
     }

@@ -40,6 +40,7 @@ impl World {
                 sheet_id: 0,
                 header_row: 1,
                 checkbox_columns: vec![],
+                conventions: None,
                 number_formats: Default::default(),
             },
             server,

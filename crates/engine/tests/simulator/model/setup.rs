@@ -4,7 +4,7 @@
 use super::values::{canonical, shown};
 use engine::cost;
 use engine::mapping::{
-    Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
 use engine::value::{Cell, Datum, Key, Text};
 use std::fmt;
@@ -145,6 +145,7 @@ impl Setup {
             has_row_filter: self.filter != Filter::None,
             notes_on_problems: false,
             time_zone: chrono_tz::Tz::UTC,
+            date_order: DateOrder::MonthFirst,
             anchors_apart: self.anchors_apart.into(),
             sheet_id: Some(0),
             max_request_bytes: match self.request_rows {

@@ -4,10 +4,10 @@ mod people;
 
 use super::{Verdict, broken};
 use engine::effect::{
-    AnchoredRow, ColumnTag, Deleted, Image, Images, Look, MetadataId, SheetEffect, SheetOutcome,
-    Snapshot, Stamp, TagRow, WrittenRow,
+    AnchoredRow, CellDetail, ColumnTag, Deleted, Entered, Image, Images, Look, MetadataId,
+    NumberFormat, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow, WrittenRow,
 };
-use engine::mapping::Mapping;
+use engine::mapping::{Kind, Mapping};
 use engine::value::{Cell, Timestamp};
 use std::collections::BTreeMap;
 
@@ -232,6 +232,11 @@ impl Tab {
                 }
             }
             SheetEffect::ReadRows { rows } => SheetOutcome::Rows(self.read_rows(rows, now)),
+            SheetEffect::Inspect { cells } => {
+                let detail =
+                    |(row, column): &(u32, u32)| self.detail(*row as usize, *column as usize, now);
+                SheetOutcome::Inspected(cells.iter().map(detail).collect())
+            }
             SheetEffect::Look { header, anchors } => {
                 SheetOutcome::Seen(self.look(*header as usize, anchors, cycle, now))
             }
@@ -334,6 +339,33 @@ impl Tab {
                 SheetOutcome::Tidied(self.stamps.keys().copied().collect())
             }
         }))
+    }
+
+    /// Columns of dates are formatted as such; other cells have no format.
+    fn detail(&self, row: usize, column: usize, now: Timestamp) -> CellDetail {
+        let content = self.rows.get(row).and_then(|row| row.cells.get(column));
+        let Some(content) = content else {
+            return CellDetail::plain(Cell::Empty);
+        };
+        let formula = match content {
+            Content::Value(_) => None,
+            Content::Now => Some("=NOW()"),
+            Content::Row => Some("=ROW()"),
+            Content::Length => Some("=LEN(name)"),
+        };
+        let mut plain = CellDetail::plain(self.shown(row, column, now));
+        if let ColumnUse::Mapped(mapped) = self.columns[column]
+            && self.mapping.columns[mapped].kind == Kind::Date
+        {
+            plain.format = NumberFormat::new("DATE", "yyyy-mm-dd".into());
+        }
+        match formula {
+            Some(formula) => CellDetail {
+                entered: Entered::Formula(formula.into()),
+                ..plain
+            },
+            None => plain,
+        }
     }
 
     fn read(&self, now: Timestamp) -> Snapshot {

@@ -23,6 +23,7 @@ impl World {
                 SheetEffect::Read
                 | SheetEffect::FindColumns { .. }
                 | SheetEffect::ReadRows { .. }
+                | SheetEffect::Inspect { .. }
                 | SheetEffect::Look { .. }
                 | SheetEffect::Tag { .. }
                 | SheetEffect::TidyAll
