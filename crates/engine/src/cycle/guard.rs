@@ -145,9 +145,7 @@ impl Cycle {
                 Side::Database => self.counted.from_table.remove(&item.key),
                 Side::Sheet => self.counted.from_sheet.remove(&item.key),
             };
-            if item.loaded.moved.is_some() {
-                self.unfollowed.insert(item.key.clone());
-            }
+            self.uncounted.insert(item.key.clone());
             item.dropped = true;
             self.stale = true;
         }
@@ -201,6 +199,7 @@ impl Cycle {
             known.is_some_and(|known| known.row != NOWHERE && known.state.is_based())
         };
         let dirty = self.dirty.iter().map(|dirty| &dirty.key);
+        let dirty = dirty.chain(&self.uncounted);
         let dirty: Vec<Key> = match self.mapping.direction {
             Direction::FromSheet => Vec::new(),
             _ => dirty.filter(stands).cloned().collect(),
@@ -262,7 +261,7 @@ impl Cycle {
 
     /// A row whose key the table changed is not gone, unless this cycle has found that it cannot follow it.
     fn follows(&self, row: &LoadedRow) -> bool {
-        row.row.is_none() && row.moved.is_some() && !self.unfollowed.contains(&row.key)
+        row.row.is_none() && row.moved.is_some() && !self.uncounted.contains(&row.key)
     }
 
     fn count_gone(&mut self, rows: &[LoadedRow]) {

@@ -56,8 +56,8 @@ pub(super) struct Cycle {
     /// What it deletes, how many rows might have been among that so far, and whether this round's are counted.
     pub counted: Counted,
     pub candidates: usize,
-    /// Rows that the table has under another key now, and that are to be deleted all the same.
-    pub unfollowed: HashSet<Key>,
+    /// Rows whose deletion a round found too late to count it: their key could not be followed, or the table lost them since.
+    pub uncounted: HashSet<Key>,
     pub count: Count,
     /// Anchors of the batch under way.
     pub live: Vec<MetadataId>,
@@ -127,7 +127,7 @@ pub(super) async fn run(
         rows_at_start: 0,
         counted: Counted::default(),
         candidates: 0,
-        unfollowed: HashSet::new(),
+        uncounted: HashSet::new(),
         count: Count::Few,
         live: Vec::new(),
         sentinel: first,

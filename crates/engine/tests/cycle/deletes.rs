@@ -300,7 +300,8 @@ fn nothing_is_done_while_a_second_reading_has_to_tell_whether_most_rows_are_gone
     let report = world.cycle(Scope::Full, &[7]);
     assert!(matches!(report.again, Some(Again::Hold(_))));
     assert!(!report.dirty_done);
-    assert_eq!((world.commits.len(), world.requests()), (0, vec!["read"]));
+    assert!(world.requests().iter().all(|request| *request == "read"));
+    assert!(world.commits.is_empty());
     // Nor without a reading of its own.
     let report = world.cycle(Scope::Dirty, &[7]);
     assert_eq!(stopped_by(&report), "mass_delete");
