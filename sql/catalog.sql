@@ -46,7 +46,6 @@ CREATE TABLE sheet_sync.mapping (
     reason             text,
     hint               text,
     retry_at           timestamptz,
-    deletes_confirmed  boolean NOT NULL DEFAULT false,
     generation         bigint NOT NULL DEFAULT 1,
     created_at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
     CHECK (conflict_policy <> 'conflict_function' OR conflict_function IS NOT NULL)
@@ -187,6 +186,16 @@ CREATE TABLE sheet_sync._dirty_key (
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE sheet_sync._dirty_key IS 'Keys whose row changed since it was last looked at; a null key means: compare the whole table, an empty one that it was truncated. Where a row''s key was changed, the line of the new key names the old one.';
 CREATE INDEX _dirty_key_renamed ON sheet_sync._dirty_key (mapping_id, id) WHERE renamed_from IS NOT NULL;
+
+CREATE TABLE sheet_sync._stop (
+    mapping_id   integer PRIMARY KEY REFERENCES sheet_sync.mapping ON DELETE CASCADE,
+    question     bigint NOT NULL,
+    reason       text NOT NULL,
+    stopped_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    confirmed_by text,
+    confirmed_at timestamptz
+);
+COMMENT ON TABLE sheet_sync._stop IS 'What a guard has stopped and a person may confirm. question stands for the very rows: where others are to go, the line is another one, and unconfirmed.';
 
 CREATE TABLE sheet_sync._credential (
     name         text PRIMARY KEY,

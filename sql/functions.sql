@@ -368,27 +368,76 @@ BEGIN
         WHERE c.mapping_id = one AND b.mapping_id = one AND b.sheet_hash > -4611686018427387904 AND b.sheet_hash < 4611686018427387904
           AND (b.mark = ANY (c.inserting)) IS NOT TRUE;
         DELETE FROM sheet_sync._dirty_key WHERE mapping_id = one;
+        DELETE FROM sheet_sync._stop WHERE mapping_id = one;
         UPDATE sheet_sync._cycle SET merged = false WHERE mapping_id = one;
-        UPDATE sheet_sync.mapping SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL, deletes_confirmed = false,
+        UPDATE sheet_sync.mapping SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL,
                                       generation = generation + 1
         WHERE id = one;
     END LOOP;
 END
 $$;
 
+-- Answers the stop that stands, and no other: what nobody has been asked cannot be allowed.
+CREATE FUNCTION sheet_sync._confirm_stop(mapping_id integer, caller oid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    UPDATE sheet_sync._stop s SET confirmed_by = pg_get_userbyid(caller), confirmed_at = clock_timestamp()
+    WHERE s.mapping_id = mapping_id AND s.confirmed_at IS NULL;
+    -- A paused mapping stays so, and goes on saying what lets it go on.
+    UPDATE sheet_sync.mapping m
+    SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
+    FROM sheet_sync._cycle c
+    WHERE c.mapping_id = m.id AND m.id = mapping_id AND m.state <> 'paused';
+END
+$$;
+
+CREATE FUNCTION sheet_sync._refuse_confirmation(subject text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'nothing of % waits to be confirmed', subject
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              DETAIL = 'No guard has stopped a mass delete or a mass change there, or what it stopped has been undone.',
+              HINT = 'SELECT mapping_id, state, reason FROM sheet_sync.status shows what stands. Nothing can be confirmed before it was asked.';
+END
+$$;
+
 CREATE FUNCTION sheet_sync._confirm_deletes(caller oid, table_name regclass) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    one integer;
+    mappings integer[] := ARRAY(SELECT sheet_sync._mappings_of(caller, table_name));
+    open integer[] := ARRAY(SELECT s.mapping_id FROM sheet_sync._stop s
+                            WHERE s.mapping_id = ANY (mappings) AND s.confirmed_at IS NULL ORDER BY s.mapping_id);
 BEGIN
-    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
-        UPDATE sheet_sync.mapping SET deletes_confirmed = true WHERE id = one;
-        -- A paused mapping stays so, and goes on saying what lets it go on.
-        UPDATE sheet_sync.mapping m
-        SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
-        FROM sheet_sync._cycle c
-        WHERE c.mapping_id = m.id AND m.id = one AND m.state <> 'paused';
-    END LOOP;
+    IF cardinality(open) > 1 THEN
+        RAISE EXCEPTION '% mappings of table % have stopped, and each is a question of its own', cardinality(open), table_name
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = (SELECT string_agg(format('Mapping %s, sheet "%s": %s', m.id, m.sheet_title, s.reason), E'\n' ORDER BY m.id)
+                            FROM sheet_sync._stop s JOIN sheet_sync.mapping m ON m.id = s.mapping_id WHERE m.id = ANY (open)),
+                  HINT = format('Name the mapping: SELECT sheet_sync.confirm_deletes(%s);', open[1]);
+    ELSIF cardinality(open) = 1 THEN
+        PERFORM sheet_sync._confirm_stop(open[1], caller);
+    ELSIF NOT EXISTS (SELECT FROM sheet_sync._stop s WHERE s.mapping_id = ANY (mappings)) THEN
+        PERFORM sheet_sync._refuse_confirmation(format('table %s', table_name));
+    END IF;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._confirm_deletes_of(caller oid, mapping_id integer) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    target regclass := (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = mapping_id);
+BEGIN
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'there is no mapping %', mapping_id
+            USING ERRCODE = 'undefined_object', HINT = 'SELECT mapping_id, table_name, sheet FROM sheet_sync.status lists the mappings.';
+    END IF;
+    PERFORM sheet_sync._require_owner(caller, target);
+    IF NOT EXISTS (SELECT FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id) THEN
+        PERFORM sheet_sync._refuse_confirmation(format('mapping %s', mapping_id));
+    END IF;
+    PERFORM sheet_sync._confirm_stop(mapping_id, caller);
 END
 $$;
 

@@ -2,7 +2,7 @@
 
 use engine::effect::{
     Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, IndexEntry, Outcome,
-    Place, Refusal, TypedText,
+    Place, Refusal, StoredProblem, TypedText,
 };
 use engine::mapping::Side;
 use engine::value::{Datum, Key, Text, Timestamp};
@@ -10,6 +10,7 @@ use serde::Serializer;
 use std::collections::{HashMap, HashSet};
 
 use super::mappings::Loaded;
+use super::tabs::Tabs;
 use crate::postgres::fields::{Fields, array_literal};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
@@ -30,6 +31,7 @@ pub struct Cycle<'a> {
     /// Keys that the comparison of the whole table found without a base. Nobody else stores bases: until this cycle does they need
     /// not be looked for, which took a twentieth of the worker's time in a first merge.
     pub without_base: &'a mut HashSet<Key>,
+    pub tabs: &'a Tabs,
 }
 
 /// An error makes the cycle fail; what other effects committed stays.
@@ -51,6 +53,9 @@ pub fn perform(mapping: &Loaded, cycle: &mut Cycle, effect: DatabaseEffect) -> O
         }
         DatabaseEffect::MergeByFunction { rows } => {
             DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
+        }
+        DatabaseEffect::AskOtherTabs { keys } => {
+            DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
         }
         DatabaseEffect::Commit(commit) => {
             DatabaseOutcome::Committed(record::commit(session, mapping, cycle, &commit))
@@ -98,15 +103,19 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         },
     );
     let problems = session
-        .select("SELECT key::text, sheet_row, column_name FROM sheet_sync.problem WHERE mapping_id = $1", &[mapping.id.into()])
+        .select("SELECT key::text, sheet_row, column_name, message FROM sheet_sync.problem WHERE mapping_id = $1", &[mapping.id.into()])
         .into_iter()
         .map(|row| {
             let mut fields = Fields::of(row);
             let key = fields.key();
-            Place {
+            let place = Place {
                 key: (!key.0.is_empty()).then_some(key),
                 sheet_row: fields.optional().and_then(|text| text.parse().ok()),
                 column: fields.optional().and_then(|name| column_number(mapping, &name)),
+            };
+            StoredProblem {
+                place,
+                message: fields.optional().unwrap_or_default().to_string(),
             }
         })
         .collect();

@@ -1,5 +1,6 @@
 //! The mappings of this database as the catalog describes them.
 
+use engine::effect::Question;
 use engine::mapping::{
     Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
@@ -7,6 +8,7 @@ use pgrx::pg_sys;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::tabs::Tab;
 use crate::postgres::fields::Fields;
 use crate::postgres::statement::Session;
 use crate::postgres::types::ColumnType;
@@ -26,10 +28,12 @@ pub struct Glance {
     /// Milliseconds until a stored retry is due; zero or less where it is due.
     pub retry_in_ms: i64,
     pub has_retry: bool,
-    pub deletes_confirmed: bool,
+    /// What a person allowed by confirm_deletes().
+    pub confirmed: Option<Question>,
     pub has_dirty: bool,
     pub merged: bool,
     pub table_exists: bool,
+    pub tab: Tab,
 }
 
 impl Glance {
@@ -51,10 +55,12 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     let rows = session.select(
         "SELECT m.id, m.generation || ' ' || COALESCE(t.signature, '') || ' ' || m.credential || COALESCE(k.set_at::text, ''), m.state, \
                 CASE WHEN m.retry_at IS NOT NULL THEN (EXTRACT(epoch FROM m.retry_at - pg_catalog.clock_timestamp()) * 1000)::bigint END, \
-                m.deletes_confirmed, EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = m.id), COALESCE(c.merged, false), \
-                t.signature IS NOT NULL \
+                s.question, EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = m.id), COALESCE(c.merged, false), \
+                t.signature IS NOT NULL, m.table_name::pg_catalog.oid::text || m.key_columns::text, m.direction, m.row_filter IS NOT NULL, \
+                COALESCE(m.sheet_title, '') \
          FROM sheet_sync.mapping m \
          LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id \
+         LEFT JOIN sheet_sync._stop s ON s.mapping_id = m.id AND s.confirmed_at IS NOT NULL \
          LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
          LEFT JOIN LATERAL ( \
              SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
@@ -71,16 +77,25 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
                 let version = format!("{extension} {}", fields.text());
                 let state = fields.text();
                 let retry = fields.optional().and_then(|text| text.parse().ok());
+                let question = fields.optional().and_then(|text| text.parse().ok());
+                let rests = matches!(state.as_str(), "paused" | "failed");
                 Glance {
                     id,
                     version,
                     state,
                     retry_in_ms: retry.unwrap_or(0),
                     has_retry: retry.is_some(),
-                    deletes_confirmed: fields.flag(),
+                    confirmed: question.map(Question),
                     has_dirty: fields.flag(),
                     merged: fields.flag(),
                     table_exists: fields.flag(),
+                    tab: Tab {
+                        rows: fields.text(),
+                        gives_rows: fields.text() != "to_sheet",
+                        is_filtered: fields.flag(),
+                        title: fields.text(),
+                        rests,
+                    },
                 }
             })
             .collect(),

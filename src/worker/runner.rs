@@ -2,7 +2,7 @@
 //! to Google, and keeps the mapping's state.
 
 use engine::cycle::Machine;
-use engine::effect::{Scope, SheetEffect, Step, Stopped, Ways};
+use engine::effect::{Question, Scope, SheetEffect, Step, Stopped, Ways};
 use engine::value::{Key, Timestamp};
 use google::governor::{Caller, Need};
 use google::{Session as GoogleSession, Target};
@@ -39,6 +39,8 @@ pub struct Runner {
     /// Whether it put notes on problems when it was last loaded.
     notes_on: bool,
     requests: Vec<(u64, RequestKind)>,
+    /// What the calls wait for, a deletion to be confirmed, can be done from then on; no cycle before is for them.
+    served_from: Option<Instant>,
     sent: VecDeque<Instant>,
     live: LiveMapping,
     cycle_id: i64,
@@ -80,7 +82,10 @@ struct Running {
     last_line: i64,
     changed_at: HashMap<Key, Timestamp>,
     without_base: HashSet<Key>,
-    deletes_confirmed: bool,
+    truncated: bool,
+    confirmed: Option<Question>,
+    /// As [`engine::effect::Start`] has it.
+    confirm_after: Duration,
     started: Instant,
     /// Calls that wait for the end of the chain.
     requests: Vec<u64>,
@@ -132,6 +137,7 @@ impl Runner {
             trouble_shown: true,
             notes_on: false,
             requests: Vec::new(),
+            served_from: None,
             sent: VecDeque::new(),
             live: LiveMapping {
                 database: database.to_u32(),
@@ -156,11 +162,11 @@ impl Runner {
             .is_some_and(|before| before.version != glance.version);
         // resume() and its like clear the stored time of the next try.
         let resumed = self.not_before.is_some() && self.trouble_shown && !glance.has_retry;
-        let confirmed = glance.deletes_confirmed
+        let confirmed = glance.confirmed.is_some()
             && self
                 .glance
                 .as_ref()
-                .is_some_and(|before| !before.deletes_confirmed);
+                .is_some_and(|before| before.confirmed != glance.confirmed);
         let unpaused = glance.state != "paused"
             && self
                 .glance
@@ -209,6 +215,7 @@ impl Runner {
 
     pub fn request(&mut self, request: u64, kind: RequestKind) {
         self.requests.push((request, kind));
+        self.served_from = None;
         self.not_before = None;
         // A cycle that waits for quota asks again at once, now with somebody waiting for it.
         if let Job::Cycle(_, awaits) = &mut self.job
@@ -220,6 +227,9 @@ impl Runner {
 
     /// Start what is due; answers how long nothing will be.
     pub fn turn(&mut self, shared: &mut Shared) -> Duration {
+        if matches!(self.job, Job::Idle) && shared.tabs.take_wanted(self.id) {
+            self.next_poll = Instant::now();
+        }
         match &self.job {
             Job::Idle => self.begin(shared),
             Job::Cycle(_, awaits) if awaits.due().is_some_and(|due| due <= Instant::now()) => {

@@ -1,8 +1,9 @@
 //! What the catalog shows of a mapping's state. Written only when it changes: an idle mapping writes nothing.
 
 use engine::effect::Operation;
-use engine::effect::{Planned, Report};
+use engine::effect::{Planned, Question, Report};
 use engine::mapping::Side;
+use engine::value::Key;
 use std::time::Duration;
 
 use super::database::{column_name, key_literal};
@@ -19,6 +20,18 @@ pub struct Trouble {
     pub reason: String,
     pub hint: String,
     pub retry_in: Duration,
+    pub stop: Stop,
+}
+
+/// What becomes of what a person may confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// This is asked now. What was confirmed of another question is void.
+    Asks(Question),
+    /// Nothing is.
+    Over,
+    /// As before: it could not be looked at.
+    AsBefore,
 }
 
 pub fn show_trouble(mapping: i32, trouble: &Trouble) {
@@ -28,12 +41,48 @@ pub fn show_trouble(mapping: i32, trouble: &Trouble) {
                     retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1 AND state <> 'paused'",
             &[mapping.into(), trouble.failed.into(), trouble.reason.clone().into(), trouble.hint.clone().into(), (trouble.retry_in.as_millis() as i64).into()],
         );
+        match trouble.stop {
+            Stop::Asks(question) => {
+                session.execute(
+                    "INSERT INTO sheet_sync._stop AS s (mapping_id, question, reason) VALUES ($1, $2, $3) \
+                     ON CONFLICT (mapping_id) DO UPDATE SET question = EXCLUDED.question, reason = EXCLUDED.reason, stopped_at = EXCLUDED.stopped_at, \
+                     confirmed_by = NULL, confirmed_at = NULL WHERE s.question <> EXCLUDED.question",
+                    &[mapping.into(), question.0.into(), trouble.reason.clone().into()],
+                );
+            }
+            Stop::Over => forget_stop(session, mapping, None),
+            Stop::AsBefore => {}
+        }
     });
 }
 
-/// All is well again.
+/// A question is over: whichever stands, or only this one.
+fn forget_stop(session: &mut Session, mapping: i32, question: Option<Question>) {
+    session.execute(
+        "DELETE FROM sheet_sync._stop WHERE mapping_id = $1 AND question = COALESCE($2, question)",
+        &[mapping.into(), question.map(|question| question.0).into()],
+    );
+}
+
+/// Rows that may have come from another tab of the table are looked at again.
+pub fn look_again(rows: &[(i32, Key)]) {
+    store(|session| {
+        for (mapping, key) in rows {
+            session.execute(
+                "INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES ($1, $2::text[], pg_catalog.clock_timestamp())",
+                &[(*mapping).into(), key_literal(key).into()],
+            );
+        }
+    });
+}
+
+/// All is well again. What was confirmed stands until it is carried out.
 pub fn clear_trouble(mapping: i32) {
     store(|session| {
+        session.execute(
+            "DELETE FROM sheet_sync._stop WHERE mapping_id = $1 AND confirmed_at IS NULL",
+            &[mapping.into()],
+        );
         session.execute(
             "UPDATE sheet_sync.mapping m SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL \
              FROM sheet_sync._cycle c WHERE c.mapping_id = m.id AND m.id = $1 AND m.state <> 'paused'",
@@ -71,13 +120,13 @@ pub fn end_cycle(
     mapping: i32,
     cycle: i64,
     dealt_with: &[i64],
-    deletes_were_confirmed: bool,
+    confirmed: Option<Question>,
     merged: bool,
     report: &Report,
 ) {
     store(|session| {
         // Keys that are dirty once more cost a comparison; what a person allowed is not to be used twice.
-        if !deletes_were_confirmed {
+        if confirmed.is_none() {
             session.commit_may_be_late();
         }
         if !dealt_with.is_empty() {
@@ -86,11 +135,8 @@ pub fn end_cycle(
                 &[mapping.into(), dealt_with.to_vec().into()],
             );
         }
-        if deletes_were_confirmed {
-            session.execute(
-                "UPDATE sheet_sync.mapping SET deletes_confirmed = false WHERE id = $1",
-                &[mapping.into()],
-            );
+        if confirmed.is_some() {
+            forget_stop(session, mapping, confirmed);
         }
         session.execute(
             "UPDATE sheet_sync._cycle SET cycle_id = $2, ended_at = pg_catalog.clock_timestamp(), rows = $3, rows_pushed = rows_pushed + $4, \

@@ -15,7 +15,9 @@ mod images;
 mod io;
 mod item;
 mod keys;
+mod likeness;
 mod memory;
+mod missing;
 mod notes;
 mod outcome;
 mod pieces;
@@ -33,6 +35,7 @@ mod tag;
 mod weigh;
 mod windows;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -41,7 +44,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::effect::{Outcome, Report, Start, Step};
 use crate::mapping::Mapping;
-use crate::value::Timestamp;
+use crate::value::{Key, Timestamp};
 use io::Io;
 pub use io::Progress;
 use memory::Memory;
@@ -96,6 +99,11 @@ impl Machine {
     /// What it was made for, with the headers that people have renamed since.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// Keys of rows that the last snapshot had and that nothing is agreed about: typed, and not taken by the table.
+    pub fn typed(&self) -> HashSet<Key> {
+        self.memory.typed()
     }
 
     /// Of the cycle that is under way, or of the last one.

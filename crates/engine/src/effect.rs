@@ -46,6 +46,9 @@ pub enum DatabaseEffect {
     GenerateKeys { count: usize },
     /// The mapping's `conflict_function`, once per row.
     MergeByFunction { rows: Vec<FunctionCall> },
+    /// What the other tabs of the table have of these rows: asked only where [`Start::other_tabs`], of rows that may have moved
+    /// from one tab to another.
+    AskOtherTabs { keys: Vec<Key> },
     /// Apply changes to the table as the mapping's role and record what follows, in one transaction.
     Commit(Arc<Commit>),
 }
@@ -61,6 +64,8 @@ pub enum DatabaseOutcome {
     Keys(Vec<Key>),
     /// One entry per call, in that order: the merged row over all mapped columns.
     Merged(Vec<Result<Vec<Datum>, Refusal>>),
+    /// One entry per key asked, in that order: the tabs from which rows come into the table, without the one that asks.
+    OtherTabs(Vec<Vec<OtherTab>>),
     /// One entry per `Commit::apply`, in that order.
     Committed(Vec<Applied>),
 }
@@ -69,12 +74,20 @@ pub enum DatabaseOutcome {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     pub rows: Vec<IndexEntry>,
-    /// Places of the problems that stand, so that a fresh engine can report when they are over.
-    pub problems: Vec<Place>,
+    /// The problems that stand, so that a fresh engine can report when they are over, or say now
+    /// something else.
+    pub problems: Vec<StoredProblem>,
     /// Batches that were announced ([`Announcement::Begins`]) and not declared over, oldest first.
     pub writing: Vec<Stamp>,
     /// Keys of conflicts that a policy has decided and of which nobody has recorded that both sides hold the outcome.
     pub unsettled: Vec<Key>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredProblem {
+    pub place: Place,
+    /// [`Problem::message`].
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +127,31 @@ pub struct LoadedRow {
     pub pending: Vec<PendingConflict>,
     /// Those that a policy has decided, and that are not settled.
     pub unsettled: Vec<i64>,
+}
+
+/// What another tab of the table has of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherTab {
+    pub title: Text,
+    pub has: Has,
+    /// It has a row filter: a row that no longer matches leaves it.
+    pub is_filtered: bool,
+    /// When the reading was asked for that tells it; `None` before there is one.
+    pub read_at: Option<Timestamp>,
+    /// It is not read before a person acts: it is paused, or has stopped.
+    pub rests: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Has {
+    /// Neither the row nor anything of it that was agreed on.
+    Nothing,
+    /// A person typed a row with this key, and the table has not taken it from there.
+    Typed,
+    /// The row, as it was agreed on.
+    Row,
+    /// It had the row, and has lost it: [`Report::moving`] named it, or it was agreed that the row stays in the table only.
+    Lost,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -206,7 +244,8 @@ pub enum Announcement {
 
 /// One row's change to the table.
 ///
-/// An insert whose row does not satisfy `row_filter` is refused by the driver (SQLSTATE 44000); an update may make a row leave it.
+/// An insert or entry whose row does not satisfy `row_filter` is refused by the driver (SQLSTATE 44000); an update may make a row
+/// leave it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Apply {
     /// Names the row to change.
@@ -233,6 +272,12 @@ pub enum Change {
     },
     /// Refused as [`Applied::Stale`] where the row no longer equals `expected`.
     Update {
+        values: Vec<(usize, Datum)>,
+        expected: Vec<Datum>,
+    },
+    /// As an update of a row that does not satisfy `row_filter` and will: a person moved it here from another tab of the table.
+    /// As with an insert, a cell that the table does not take refuses the whole row.
+    Enter {
         values: Vec<(usize, Datum)>,
         expected: Vec<Datum>,
     },

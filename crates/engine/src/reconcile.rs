@@ -3,11 +3,12 @@
 mod base;
 mod cells;
 mod row;
+mod tabs;
 
 pub(crate) use base::{base_after, differs, stored_hash};
 pub(crate) use row::reconcile;
 
-use crate::effect::{Conflict, PendingConflict, Problem, Ways, Window};
+use crate::effect::{Conflict, OtherTab, PendingConflict, Problem, Ways, Window};
 use crate::mapping::Mapping;
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
@@ -34,6 +35,10 @@ pub(crate) struct Row<'a> {
     /// Columns with a known problem, and whether they may be tried now: a cell that did not take what was written is written
     /// again, now and then.
     pub troubled: &'a [(usize, bool)],
+    /// What the table's other tabs have of the row, once they were asked.
+    pub others: Option<&'a [OtherTab]>,
+    /// When the reading had arrived that first missed the row.
+    pub missed_at: Option<Timestamp>,
 }
 
 impl Row<'_> {
@@ -80,12 +85,19 @@ pub(crate) struct Plan {
     pub waits: bool,
     /// Nothing is decided before `conflict_function` was asked.
     pub asks_function: bool,
+    /// It depends on what the table's other tabs have of the row.
+    pub asks_tabs: bool,
+    /// The row was moved to another tab, which has yet to take it.
+    pub moving: bool,
+    /// The row may stand in another tab, which has yet to be read again.
+    pub awaits_tabs: bool,
 }
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum TableChange {
     Insert(Vec<(usize, Datum)>),
     Update(Vec<(usize, Datum)>),
+    Enter(Vec<(usize, Datum)>),
     Delete,
 }
 

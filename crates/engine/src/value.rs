@@ -57,6 +57,17 @@ impl<T: Into<Text>> FromIterator<T> for Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
 
+impl Timestamp {
+    /// The first moment that is so many milliseconds later.
+    pub fn after(self, milliseconds: u64) -> Self {
+        let microseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
+        Self(
+            self.0
+                .saturating_add(microseconds.saturating_mul(1_000).max(1)),
+        )
+    }
+}
+
 /// The last state on which both sides agreed, per mapped column in the mapping's order: what the database had and what
 /// the sheet showed. Change is judged on each side against its own half.
 ///

@@ -131,7 +131,7 @@ fn change(
     };
     match &apply.change {
         Change::Insert { values } => insert(session, apply, values, &mut args),
-        Change::Update { values, expected } => {
+        Change::Update { values, expected } | Change::Enter { values, expected } => {
             if !lock_unchanged(session, mapping, apply, expected) {
                 return Attempt::Stale;
             }
@@ -148,13 +148,19 @@ fn change(
                 })
                 .collect();
             let key = where_key(mapping, apply, &mut args);
+            let enters = matches!(apply.change, Change::Enter { .. });
+            let filter = match enters {
+                true => in_filter(mapping),
+                false => "true".to_owned(),
+            };
             let sql = format!(
-                "UPDATE {} AS t SET {} WHERE {key} RETURNING {}",
+                "UPDATE {} AS t SET {} WHERE {key} RETURNING {}, {filter}",
                 mapping.table,
                 sets.join(", "),
                 all_columns(mapping)
             );
-            Attempt::Done(Some(only_row(session.execute(&sql, &args.list))))
+            let row = only_row(session.execute(&sql, &args.list));
+            Attempt::Done(Some(matching(mapping, row)))
         }
         Change::Delete { expected } => {
             if !lock_unchanged(session, mapping, apply, expected) {
@@ -201,10 +207,7 @@ fn insert(
     } else {
         ""
     };
-    let filter = mapping.row_filter.as_deref().map_or_else(
-        || "true".to_owned(),
-        |filter| format!("COALESCE(({filter}\n), false)"),
-    );
+    let filter = in_filter(mapping);
     let sql = format!(
         "INSERT INTO {} AS t ({}){overriding} VALUES ({}) ON CONFLICT ({}) DO NOTHING RETURNING {}, {filter}",
         mapping.table,
@@ -213,9 +216,21 @@ fn insert(
         keys.join(", "),
         all_columns(mapping),
     );
-    let Some(mut row) = session.execute(&sql, &args.list).into_iter().next() else {
+    let Some(row) = session.execute(&sql, &args.list).into_iter().next() else {
         return not_inserted(session, mapping, apply);
     };
+    Attempt::Done(Some(matching(mapping, row)))
+}
+
+fn in_filter(mapping: &Loaded) -> String {
+    mapping.row_filter.as_deref().map_or_else(
+        || "true".to_owned(),
+        |filter| format!("COALESCE(({filter}\n), false)"),
+    )
+}
+
+/// A returned row without its last column, which says whether it belongs in this sheet; one that does not is refused.
+fn matching(mapping: &Loaded, mut row: Row) -> Row {
     if row.pop().flatten().as_deref() != Some("t") {
         refuse(
             PgSqlErrorCode::ERRCODE_WITH_CHECK_OPTION_VIOLATION,
@@ -226,7 +241,7 @@ fn insert(
             ),
         );
     }
-    Attempt::Done(Some(row))
+    row
 }
 
 /// Somebody inserted the same key a moment ago, whose own capture makes the key dirty; or the row was kept back.

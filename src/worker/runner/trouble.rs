@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Job, Runner, now};
 use crate::shared::{self, Answer as RequestAnswer, Phase};
-use crate::worker::states::{self, Trouble};
+use crate::worker::states::{self, Stop, Trouble};
 
 /// The longest pause: what a person has mended goes on by itself within a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -19,16 +19,18 @@ impl Runner {
             // What looks like a sheet that was emptied may be one that was thrown away.
             opened.bin_looked_at = None;
         }
-        let (failed, reason, hint, pause) = match &stopped {
+        let (failed, reason, hint, pause, stop) = match &stopped {
             Stopped::Guard {
                 reason,
                 message,
                 hint,
+                question,
             } => (
                 true,
                 format!("{reason}: {message}"),
                 hint.clone(),
                 self.next_pause(),
+                question.map_or(Stop::Over, Stop::Asks),
             ),
             Stopped::Failure(failure) => {
                 let asked = failure.retry_after_ms.map(Duration::from_millis);
@@ -46,6 +48,7 @@ impl Runner {
                     format!("{}: {}", failure.reason, failure.message),
                     failure.hint.clone(),
                     pause,
+                    Stop::AsBefore,
                 )
             }
         };
@@ -67,6 +70,7 @@ impl Runner {
                 reason,
                 hint,
                 retry_in: pause,
+                stop,
             },
         );
     }
@@ -95,15 +99,6 @@ impl Runner {
         for request in requests {
             shared::answer_request(*request, answer);
         }
-    }
-}
-
-/// TRUNCATE tells no keys and empties a table in one go: always asked about, however few the rows.
-pub(super) fn truncated() -> Stopped {
-    Stopped::Guard {
-        reason: "truncated".to_owned(),
-        message: "the table was truncated".to_owned(),
-        hint: "sheet_sync.confirm_deletes() empties the sheet too; sheet_sync.resync() brings the rows back from the sheet.".to_owned(),
     }
 }
 

@@ -12,8 +12,8 @@ use super::stamp::mark;
 use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
-    DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId, Place, Problem,
-    Refusal, SheetOutcome, Snapshot, Stamp, Stopped, TagRow,
+    DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId, OtherTab, Place,
+    Problem, Refusal, SheetOutcome, Snapshot, Stamp, Stopped, TagRow, Ways,
 };
 use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
@@ -84,7 +84,8 @@ impl Cycle {
             return Ok(Vec::new());
         }
         let loaded = self.load(keys).await?;
-        let rows = sightings.iter().cloned().zip(loaded).collect();
+        let rows: Vec<_> = sightings.iter().cloned().zip(loaded).collect();
+        self.guard_only_batch(&rows)?;
         let rows = self.follow_renames(rows, snapshot, changed_at).await?;
         let mut items = Vec::new();
         for (sighting, loaded) in rows {
@@ -174,17 +175,20 @@ impl Cycle {
         if item.row.is_some() || !agreed || !matches!(state, None | Some(State::Unbased)) {
             return false;
         }
-        let missing = self.memory.snapshots;
+        let since = self.io.now();
         let known = self.memory.known(&item.key);
         known.state = State::Marked;
-        known.missing = missing;
-        self.soon = true;
+        known.missing = Some(since);
+        let known = *known;
+        if let Some(from) = self.confirmed_from(&known) {
+            self.confirm_from(from);
+        }
         self.keep_dirty = true;
         true
     }
 
     /// What an earlier write whose answer was lost put into the sheet is no person's edit.
-    fn own_writes(&mut self, item: &mut Item) {
+    pub(super) fn own_writes(&mut self, item: &mut Item) {
         let Some(cells) = &item.cells else {
             return;
         };
@@ -218,7 +222,6 @@ impl Cycle {
         self.plan(&mut items, &read).await?;
         if self.start.dry_run {
             self.preview(&items);
-            self.count_deletes(&items);
             return Ok(HashSet::new());
         }
         let wanted = positions(&items, |item| {
@@ -252,6 +255,7 @@ impl Cycle {
                 self.stale = true;
             }
         }
+        self.hold_unplaced(&mut items);
         if self.is_closed() {
             self.hold_insertions(&mut items);
         }
@@ -259,7 +263,8 @@ impl Cycle {
             [] => HashSet::new(),
             _ => self.leave_the_rest(&mut items),
         };
-        self.guard_batch(&items)?;
+        self.guard_batch(&mut items);
+        self.note_moves(&items);
         // Stamps are chosen before anything is sent, so that they can be stored with the rows: whoever comes after a crash
         // closes them before it plans anew.
         let insertions = self.insertions(&items);
@@ -300,14 +305,12 @@ impl Cycle {
     }
 
     async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
+        self.decide_all(items, which, self.start.ways).await?;
         let mut ask = Vec::new();
         for index in which {
             let Some(item) = items.get_mut(*index) else {
                 continue;
             };
-            item.merged = None;
-            item.found.clear();
-            self.decide(item);
             if item.plan.asks_function {
                 ask.push(*index);
             }
@@ -336,7 +339,7 @@ impl Cycle {
             match answer {
                 Ok(merged) => {
                     item.merged = Some(merged);
-                    self.decide(item);
+                    self.decide(item, self.start.ways);
                 }
                 Err(refusal) => {
                     item.plan = Plan::default();
@@ -351,7 +354,66 @@ impl Cycle {
         Ok(())
     }
 
-    fn decide(&self, item: &mut Item) {
+    /// Those that may have moved from one tab of the table to another are decided once more when it is known what stands there.
+    pub(super) async fn decide_all(
+        &mut self,
+        items: &mut [Item],
+        which: &[usize],
+        ways: Ways,
+    ) -> Result<(), Stop> {
+        let mut ask = Vec::new();
+        for index in which {
+            let Some(item) = items.get_mut(*index) else {
+                continue;
+            };
+            item.merged = None;
+            item.found.clear();
+            self.decide(item, ways);
+            if item.plan.asks_tabs {
+                ask.push(*index);
+            }
+        }
+        let keys: Vec<Key> = ask
+            .iter()
+            .filter_map(|index| items.get(*index))
+            .map(|item| item.key.clone())
+            .collect();
+        for (index, others) in ask.into_iter().zip(self.ask_other_tabs(keys).await?) {
+            if let Some(item) = items.get_mut(index) {
+                item.others = Some(others);
+                self.decide(item, ways);
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_other_tabs(&mut self, keys: Vec<Key>) -> Result<Vec<Vec<OtherTab>>, Stop> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = keys.len();
+        match self
+            .io
+            .database(DatabaseEffect::AskOtherTabs { keys })
+            .await?
+        {
+            DatabaseOutcome::OtherTabs(answers) if answers.len() == asked => Ok(answers),
+            _ => Err(mismatch().into()),
+        }
+    }
+
+    /// What the driver has to know of rows that move between tabs.
+    fn note_moves(&mut self, items: &[Item]) {
+        for item in items.iter().filter(|item| !item.dropped) {
+            if item.plan.moving {
+                self.report.moving.push(item.key.clone());
+            }
+            self.report.awaits_tabs |= item.plan.awaits_tabs;
+        }
+        self.soon |= self.report.awaits_tabs;
+    }
+
+    pub(super) fn decide(&self, item: &mut Item, ways: Ways) {
         let known = self
             .memory
             .problems
@@ -380,13 +442,22 @@ impl Cycle {
             database: item.loaded.row.as_deref(),
             in_filter: item.loaded.in_filter,
             sheet: item.cells.as_deref(),
-            ways: self.start.ways,
+            ways,
             changed_at: item.changed_at,
             windows: &windows,
             pending: &item.loaded.pending,
             merged: item.merged.as_deref(),
             refused: &refused,
             troubled: &troubled,
+            others: match self.start.other_tabs {
+                true => item.others.as_deref(),
+                false => Some(&[]),
+            },
+            missed_at: self
+                .memory
+                .rows
+                .get(&item.key)
+                .and_then(|known| known.missing),
         });
         item.found = std::mem::take(&mut item.plan.problems);
     }

@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::columns::Followed;
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, State, UNSETTLED};
+use super::memory::{Looked, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::snapshot::{Sighting, Trust, parse};
 use crate::effect::{
     BaseWrite, ColumnFormat, Commit, DatabaseEffect, DatabaseOutcome, Give, SheetEffect,
     SheetOutcome, Snapshot,
 };
-use crate::mapping::{Direction, Kind, Mapping, Side};
+use crate::mapping::{Direction, Kind, Mapping};
 use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
 
 impl Cycle {
@@ -33,10 +33,12 @@ impl Cycle {
             return Err(Stop::Outdated);
         }
         self.tidy_leftovers().await?;
-        self.follow_keys(&mut diff, &snapshot, &layout).await?;
+        let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;
         if self.start.dry_run {
             self.foresee_missing(&mut diff);
         }
+        self.guard_reading(&diff, &snapshot, &layout).await?;
+        self.change_keys(&mut diff, renamed).await?;
         let changed_at: HashMap<Key, Option<Timestamp>> = self
             .dirty
             .iter()
@@ -45,22 +47,23 @@ impl Cycle {
         let mut sightings = std::mem::take(&mut diff.changed);
         sightings.append(&mut diff.missing);
         self.add_due(&mut sightings);
+        sightings.retain(|sighting| !diff.hidden.contains(&sighting.key));
         // Of rows that cannot be touched now, those about which something is owed that would be forgotten: the driver knows
         // nothing of what was found by comparison.
         let given: HashSet<&Key> = self.start.dirty.iter().map(|dirty| &dirty.key).collect();
+        self.memory.shelved.retain(|key| diff.hidden.contains(key));
         let marked = |key: &&Key| {
-            self.memory
-                .rows
-                .get(*key)
-                .is_some_and(|known| known.state.is_marked())
+            let known = self.memory.rows.get(*key);
+            known.is_some_and(|known| known.state.is_marked())
+                && !self.memory.shelved.contains(*key)
         };
-        let mut shelved: BTreeSet<Key> = diff.doubled.iter().filter(marked).cloned().collect();
+        let mut shelved: BTreeSet<Key> = diff.hidden.iter().filter(marked).cloned().collect();
         let mut listed: HashSet<Key> = sightings
             .iter()
             .map(|sighting| sighting.key.clone())
             .collect();
         for dirty in &self.dirty {
-            if diff.doubled.contains(&dirty.key) {
+            if diff.hidden.contains(&dirty.key) {
                 shelved.insert(dirty.key.clone());
             } else if diff.unconfirmed.contains(&dirty.key) {
                 self.keep_dirty = true;
@@ -87,9 +90,6 @@ impl Cycle {
         diff.problems.extend(closed.map(|one| one.problem.clone()));
         self.keyless_problems(std::mem::take(&mut diff.problems));
         self.record_leftovers().await?;
-        let guarded = self.guard_everything(&sightings, &snapshot, &layout).await;
-        self.guarded(Side::Database, guarded)?;
-        self.guard_deletes(&sightings).await?;
         self.io.has_to_do(sightings.len() + diff.keyless.len());
         let done = self.batches(&sightings, Some(&snapshot), &changed_at).await;
         let landed = self.land().await;
@@ -145,6 +145,7 @@ impl Cycle {
             let known = self.memory.known(&row.key);
             known.state = state;
             known.cells = UNSETTLED;
+            self.memory.shelved.insert(row.key.clone());
             commit.bases.push(BaseWrite {
                 key: row.key,
                 base,
@@ -195,7 +196,11 @@ impl Cycle {
                 // Rows were deleted, or the answer is not whole: one that shows no fewer tells.
                 continue;
             }
-            self.memory.snapshots = self.memory.snapshots.saturating_add(1);
+            self.memory.looked = Some(Looked {
+                asked: snapshot.sent_at,
+                arrived: snapshot.read_at,
+            });
+            self.report.read_at = Some(snapshot.sent_at);
             self.note_reading(&snapshot);
             let header_row = self.mapping.header_row.saturating_sub(1);
             let header = parse(&snapshot, header_row)?;

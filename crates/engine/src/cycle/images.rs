@@ -290,7 +290,7 @@ impl Cycle {
     pub(super) fn key_of(&self, cells: &[Cell]) -> Option<Key> {
         match typed_key(&self.mapping, cells) {
             Typed::Whole(typed) => Some(self.memory.canonical(&typed).unwrap_or(typed)),
-            Typed::Blank | Typed::Missing(_) => None,
+            Typed::Blank | Typed::Missing(_) | Typed::Error(_) => None,
         }
     }
 
@@ -560,7 +560,7 @@ impl Cycle {
         }
         let unsure = |key: &Key| {
             let known = self.memory.rows.get(key);
-            known.is_some_and(|known| known.missing == self.memory.snapshots)
+            known.is_some_and(|known| self.confirmed_from(known).is_some())
         };
         let mut keys = self.memory.fallen.iter().filter_map(|row| row.key.as_ref());
         if keys.any(unsure) {

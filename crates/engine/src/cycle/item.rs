@@ -2,7 +2,9 @@
 
 use super::windows::Look;
 use crate::codec::hash_cells;
-use crate::effect::{Conflict, HistoryLine, LoadedRow, MetadataId, Operation, Problem, Winner};
+use crate::effect::{
+    Conflict, HistoryLine, LoadedRow, MetadataId, Operation, OtherTab, Problem, Winner,
+};
 use crate::mapping::{Mapping, Side};
 use crate::reconcile::{Plan, SheetChange};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
@@ -27,6 +29,8 @@ pub(super) struct Item {
     pub loaded: LoadedRow,
     pub changed_at: Option<Timestamp>,
     pub merged: Option<Vec<Datum>>,
+    /// What the table's other tabs have of the row, once they were asked.
+    pub others: Option<Vec<OtherTab>>,
     pub plan: Plan,
     /// The base as it stands after what was done so far, and whether that is stored.
     pub base: Option<Base>,
@@ -55,6 +59,7 @@ impl Item {
             bare: false,
             changed_at: loaded.changed_at,
             merged: None,
+            others: None,
             plan: Plan::default(),
             base: loaded.base.clone(),
             base_owed: false,

@@ -172,6 +172,8 @@ impl Cycle {
                 failure.hint,
             )
         };
+        let said = (problem.place.clone(), problem.message.clone());
+        self.memory.said.extend([said]);
         if self.memory.keyless.insert(problem.place.clone()) {
             self.note_problem(&problem);
         }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use super::guard::Allowed;
 use super::header::Layout;
 use super::images::{Fallen, Taken};
+use super::likeness::{self, Neighbours};
 use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
 use super::windows::Edits;
-use crate::effect::{Image, Index, MetadataId, Place, Problem};
+use crate::effect::{Image, Index, MetadataId, Place, Problem, StoredProblem};
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// No position known.
@@ -37,12 +39,22 @@ pub(super) struct Memory {
     pub problems: HashMap<Key, Vec<KnownProblem>>,
     /// Problems of rows without a usable key.
     pub keyless: HashSet<Place>,
+    /// What their problems say.
+    pub said: HashMap<Place, String>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
     pub refused_keys: HashMap<i64, RefusedKey>,
     /// The sheet takes no new rows at present.
     pub closed: Option<Closed>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
+    /// Rows with a base whose keys the last reading missed.
+    pub gone: HashMap<Key, Gone>,
+    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had each: what stood there before a key went missing is not the row of that key.
+    pub strangers: HashMap<Stranger, Option<Timestamp>>,
+    /// Keys that are left alone, and with which it is stored that something is owed to their rows.
+    pub shelved: HashSet<Key>,
+    /// Keys that a person typed over, by the old one: seen once, and to be confirmed.
+    pub renaming: HashMap<Key, Key>,
     /// Keys that we took from the sheet: a reading that has one again may be an old one.
     pub buried: HashSet<Key>,
     /// A deletion may have hit another row: what the next reading misses for the first time is put back.
@@ -77,7 +89,11 @@ pub(super) struct Memory {
     pub edits: HashMap<Key, Edits>,
     /// When the last snapshot was asked for of which everything was dealt with: what it did not have came later.
     pub settled_at: Option<Timestamp>,
-    pub snapshots: u32,
+    pub looked: Option<Looked>,
+    /// So many rows are missing that nothing may be done before another snapshot tells whether they are gone.
+    pub held: bool,
+    /// What `confirm_deletes()` allowed, while it is carried out.
+    pub allowed: Option<Allowed>,
     /// The row below the last one that the sheet had.
     pub end: u32,
     /// Anchors that still stand in the sheet, without those of the batch under way.
@@ -99,6 +115,15 @@ pub(super) struct Memory {
     pub owes_everything: bool,
 }
 
+/// The last snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looked {
+    /// When it was asked for.
+    pub asked: Timestamp,
+    /// When its answer was whole.
+    pub arrived: Timestamp,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
     /// 0-based row in the sheet, or [`NOWHERE`].
@@ -109,11 +134,55 @@ pub(super) struct Known {
     pub cells: i64,
     /// Its mapped cells before that: a reading that shows them again is either a person's undo or an old one.
     pub before: i64,
-    /// The snapshot that first missed it, or 0.
-    pub missing: u32,
     /// When the last look at it was asked for, where that showed what it had shown before or was dealt with.
     pub seen_at: Option<Timestamp>,
+    /// When the snapshot had arrived that first missed it.
+    pub missing: Option<Timestamp>,
     pub state: State,
+}
+
+/// A row with a base whose key is missing from the sheet.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    /// When the snapshot had arrived that first missed it; `None` where an earlier process may have
+    /// missed it before.
+    pub since: Option<Timestamp>,
+    /// Between which rows it stood; `None` where nobody remembers.
+    pub stood: Option<Neighbours>,
+}
+
+impl Gone {
+    /// It was missing when this process looked for the first time.
+    pub(super) fn before_anybody_looked() -> Self {
+        Self {
+            since: None,
+            stood: None,
+        }
+    }
+
+    /// Whether a row between these neighbours stands in its place.
+    pub(super) fn place_of(&self, stands: &Neighbours) -> likeness::Place {
+        let Some(stood) = &self.stood else {
+            return likeness::Place::Unknown;
+        };
+        let beside = |one: &Option<Key>, other: &Option<Key>| one.is_some() && one == other;
+        let is_same = stood == stands
+            || beside(&stood.above, &stands.above)
+            || beside(&stood.below, &stands.below);
+        match is_same {
+            true => likeness::Place::Same,
+            false => likeness::Place::Other,
+        }
+    }
+}
+
+/// A row of the sheet that belongs to no row with a base.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stranger {
+    New(Key),
+    /// Its key cannot be read: the hash of its mapped cells, and how many rows above it have the
+    /// same.
+    Unreadable(i64, usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +205,11 @@ pub(super) enum State {
 impl State {
     pub(super) fn is_based(self) -> bool {
         matches!(self, State::Based | State::Marked | State::Left)
+    }
+
+    /// That the sheet lacks such a row means that a person deleted it.
+    pub(super) fn is_agreed(self) -> bool {
+        matches!(self, State::Based | State::Marked)
     }
 
     /// Something else than a hash is stored with it.
@@ -179,7 +253,7 @@ impl Known {
             raw: 0,
             cells: UNSETTLED,
             before: UNSETTLED,
-            missing: 0,
+            missing: None,
             seen_at: None,
             state,
         }
@@ -245,7 +319,8 @@ impl Memory {
             };
             self.lost.entry(id).or_insert(lost);
         }
-        for place in index.problems {
+        self.said.clear();
+        for StoredProblem { place, message } in index.problems {
             match &place.key {
                 Some(key) if place.sheet_row.is_none() => {
                     // Looked at again, so that a problem that is over is reported as over.
@@ -271,6 +346,7 @@ impl Memory {
                     if let Some(known) = key.as_ref().and_then(|key| self.rows.get_mut(key)) {
                         known.raw = SOMEWHERE;
                     }
+                    self.said.insert(place.clone(), message);
                     self.keyless.insert(place);
                 }
             }
@@ -302,6 +378,14 @@ impl Memory {
             .values()
             .filter(|known| known.state.is_based())
             .count()
+    }
+
+    pub(super) fn typed(&self) -> HashSet<Key> {
+        let stands = |known: &Known| known.row != NOWHERE || known.raw == SOMEWHERE;
+        let rows = self.rows.iter();
+        rows.filter(|(_, known)| known.state == State::Unbased && stands(known))
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     pub(super) fn known(&mut self, key: &Key) -> &mut Known {

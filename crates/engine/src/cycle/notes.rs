@@ -63,7 +63,7 @@ impl Cycle {
         match self.write_notes(&due).await {
             Ok(()) => {}
             // The rows moved, or the request failed in passing: what is left is tried again.
-            Err(Stop::Outdated) => return,
+            Err(Stop::Outdated | Stop::Held) => return,
             Err(Stop::Stopped(stopped)) => {
                 if let crate::effect::Stopped::Failure(failure) = stopped
                     && matches!(failure.class, Class::RetryNow | Class::RetryLater)

@@ -179,6 +179,10 @@ impl Cycle {
                 item.line(Side::Database, Operation::Update, with_old(&values)),
                 Change::Update { values, expected },
             ),
+            TableChange::Enter(values) => (
+                item.line(Side::Database, Operation::Update, with_old(&values)),
+                Change::Enter { values, expected },
+            ),
             TableChange::Delete => {
                 let old = expected
                     .iter()
@@ -228,15 +232,25 @@ impl Cycle {
                 );
             }
             Applied::Stale => {
+                self.forget_entry(item, apply);
                 item.dropped = true;
                 self.stale = true;
             }
             Applied::Refused { cells, row } => {
+                self.forget_entry(item, apply);
                 let cells = cells
                     .into_iter()
                     .map(|(column, refusal)| (Some(column), refusal));
                 self.refuse(item, cells.chain(row.map(|refusal| (None, refusal))));
             }
+        }
+    }
+
+    /// Nothing is agreed about a row that could not move here.
+    fn forget_entry(&self, item: &mut Item, apply: &Apply) {
+        if matches!(apply.change, Change::Enter { .. }) {
+            item.base = None;
+            item.base_owed = false;
         }
     }
 
@@ -618,7 +632,7 @@ impl Cycle {
                     raw,
                     cells,
                     before,
-                    missing: 0,
+                    missing: None,
                     seen_at: known.seen_at,
                     state,
                 };

@@ -33,7 +33,7 @@ impl Cycle {
                 }
             })
             .collect();
-        self.guard_deletes(&sightings).await?;
+        self.guard_dirty(&sightings).await?;
         let done = self.batches(&sightings, None, &changed_at).await;
         let landed = self.land().await;
         done?;

@@ -43,6 +43,7 @@ impl Cycle {
         snapshot: Option<&Snapshot>,
         changed_at: &HashMap<Key, Option<Timestamp>>,
     ) -> Result<Vec<(Sighting, LoadedRow)>, Stop> {
+        self.take_deletions_along(&mut rows).await?;
         let mapping = self.mapping.clone();
         let pushes = mapping.direction != Direction::FromSheet
             && mapping.key.iter().all(|column| mapping.pushes(*column));
@@ -74,20 +75,79 @@ impl Cycle {
         Ok(rows)
     }
 
+    /// A row that a person deleted from the sheet, and whose key the table changed before that was confirmed: it was deleted on one
+    /// side and changed on the other, which is decided under the key that it has now.
+    async fn take_deletions_along(
+        &mut self,
+        rows: &mut Vec<(Sighting, LoadedRow)>,
+    ) -> Result<(), Stop> {
+        let is_deleted = |old: &Key| {
+            let known = self.memory.rows.get(old);
+            known.is_some_and(|known| {
+                let agreed = matches!(known.state, State::Based | State::Marked);
+                agreed && known.row == NOWHERE && self.is_believed(known)
+            })
+        };
+        let pairs: Vec<(Key, Key)> = rows
+            .iter()
+            .filter(|(_, row)| row.row.is_some() && row.base.is_none())
+            .filter_map(|(_, row)| Some((row.moved.clone()?, row.key.clone())))
+            .filter(|(from, _)| is_deleted(from))
+            .collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let old = self.load(pairs.iter().map(|(from, _)| from.clone()).collect());
+        let mut commit = Commit::default();
+        let mut gone = HashSet::new();
+        for ((from, to), old) in pairs.into_iter().zip(old.await?) {
+            let agreed = |base: &Base| !base.is_absent_in_sheet() && !base.is_absent_in_table();
+            let one_row = old.row.is_none() && old.moved.as_ref() == Some(&to);
+            let Some(base) = old.base.filter(|base| one_row && agreed(base)) else {
+                continue;
+            };
+            commit.bases.push(BaseWrite {
+                key: to.clone(),
+                base: Some(base.clone()),
+                sheet_hash: stored_hash(Some(&base)),
+            });
+            commit.bases.push(BaseWrite {
+                key: from.clone(),
+                base: None,
+                sheet_hash: ABSENT,
+            });
+            if let Some(known) = self.memory.rows.swap_remove(&from) {
+                self.memory.rows.insert(to.clone(), known);
+            }
+            if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.key == to) {
+                row.base = Some(base);
+            }
+            gone.insert(from);
+        }
+        rows.retain(|(_, row)| !gone.contains(&row.key));
+        if !self.start.dry_run && !gone.is_empty() {
+            self.commit(commit).await?;
+        }
+        self.followed.extend(gone);
+        Ok(())
+    }
+
     /// While nobody knows whether the sheet still has the row under its old key, it is not inserted under the new one.
     fn hold_unseen(&mut self, rows: &mut Vec<(Sighting, LoadedRow)>) {
-        let snapshots = self.memory.snapshots;
         let unseen = |row: &LoadedRow| {
             let old = row.moved.as_ref().filter(|_| row.row.is_some());
             let known = old.and_then(|old| self.memory.rows.get(old));
-            known.is_some_and(|known| known.row == NOWHERE && known.missing == snapshots)
+            let known = known.filter(|known| known.row == NOWHERE);
+            known.and_then(|known| self.confirmed_from(known))
         };
-        let before = rows.len();
-        rows.retain(|(_, row)| row.base.is_some() || !unseen(row));
-        if rows.len() < before {
-            self.soon = true;
-            self.keep_dirty = true;
-        }
+        let waits = |row: &LoadedRow| unseen(row).filter(|_| row.base.is_none());
+        let until = rows.iter().filter_map(|(_, row)| waits(row)).min();
+        let Some(until) = until else {
+            return;
+        };
+        rows.retain(|(_, row)| waits(row).is_none());
+        self.confirm_from(until);
+        self.keep_dirty = true;
     }
 
     /// What goes the other way only cannot give rows their new keys. Under the old one such a row would pass for one that was deleted

@@ -4,14 +4,16 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::flight::Flight;
+use super::guard::{Count, Counted};
 use super::io::{Io, Stop, mismatch};
+use super::likeness::Rest;
 use super::memory::{Memory, UNSETTLED};
 use super::tag::Ahead;
 use crate::effect::{
     Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place,
     Problem, Report, Scope, SheetEffect, SheetOutcome, Start, Stopped,
 };
-use crate::mapping::{Mapping, Side};
+use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
 
 /// Readings that one cycle makes because rows moved under it, before it leaves the rest to the next.
@@ -30,6 +32,8 @@ pub(super) struct Cycle {
     pub stale: bool,
     /// A first sighting waits to be confirmed.
     pub soon: bool,
+    /// From when on a reading can confirm deletions that this one made likely.
+    pub confirm_from: Option<Timestamp>,
     /// The dirty keys are not all dealt with.
     pub keep_dirty: bool,
     /// What stands for the last reading of the sheet, and how many structural batches were planned from it.
@@ -47,10 +51,14 @@ pub(super) struct Cycle {
     pub sheet_unsure: bool,
     /// An edit that was seen is dealt with later only.
     pub held_back: bool,
-    /// Rows with a base when the cycle began, and how many of them it deletes from each side.
+    /// Rows with a base when the cycle began.
     pub rows_at_start: usize,
-    pub from_table: usize,
-    pub from_sheet: usize,
+    /// What it deletes, how many rows might have been among that so far, and whether this round's are counted.
+    pub counted: Counted,
+    pub candidates: usize,
+    /// Rows that the table has under another key now, and that are to be deleted all the same.
+    pub unfollowed: HashSet<Key>,
+    pub count: Count,
     /// Anchors of the batch under way.
     pub live: Vec<MetadataId>,
     /// What the last request that tagged rows put on the tab's last row, and when it was sent.
@@ -67,6 +75,9 @@ pub(super) struct Cycle {
     pub held: Vec<BaseWrite>,
     /// Marks of batches of new rows that have arrived, which is still to be recorded.
     pub inserted: Vec<i64>,
+    /// What rows of the last reading show of which nobody knows whose they are, because their keys
+    /// show errors.
+    pub unplaced: Vec<Rest>,
     /// New rows that are on their way to the sheet.
     pub flight: Option<Flight>,
     pub ahead: Ahead,
@@ -102,6 +113,7 @@ pub(super) async fn run(
         notes_off,
         stale: false,
         soon: false,
+        confirm_from: None,
         keep_dirty: false,
         reading: 0,
         ordinal: 0,
@@ -113,8 +125,10 @@ pub(super) async fn run(
         sheet_unsure: false,
         held_back: false,
         rows_at_start: 0,
-        from_table: 0,
-        from_sheet: 0,
+        counted: Counted::default(),
+        candidates: 0,
+        unfollowed: HashSet::new(),
+        count: Count::Few,
         live: Vec::new(),
         sentinel: first,
         tagged_at: Timestamp(0),
@@ -124,6 +138,7 @@ pub(super) async fn run(
         settled: Vec::new(),
         held: Vec::new(),
         inserted: Vec::new(),
+        unplaced: Vec::new(),
         flight: None,
         ahead: Ahead::new(),
     };
@@ -152,10 +167,14 @@ impl Cycle {
         self.memory.renamed.clear();
         self.end_of_yesterday().await?;
         self.rows_at_start = self.memory.based();
+        if self.start.confirmed.is_none() {
+            self.memory.allowed = None;
+        }
         // After a lost batch positions are not what is remembered.
         self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
         let certain = self.memory.layout.is_some()
             && !self.memory.owes_everything
+            && !self.memory.held
             && !self.sheet_unsure
             && !self.start.dry_run;
         let mut quick = self.start.scope == Scope::Dirty && certain;
@@ -177,8 +196,7 @@ impl Cycle {
                 other => other?,
             }
             if self.start.dry_run {
-                self.guarded(Side::Sheet, self.weigh_deletes(0, self.from_sheet))?;
-                return self.guarded(Side::Database, self.weigh_deletes(self.from_table, 0));
+                return Ok(());
             }
             quick = !self.stale && !self.follow_up.is_empty();
             if quick {
@@ -235,19 +253,23 @@ impl Cycle {
     }
 
     fn finish(mut self, ended: Result<(), Stop>) -> (Report, Memory) {
+        let mut held = false;
         match ended {
             Ok(()) => {}
             Err(Stop::Outdated) => self.stale = true,
+            Err(Stop::Held) => held = true,
             Err(Stop::Stopped(stopped)) => self.report.stopped = Some(stopped),
         }
         let stopped = self.report.stopped.is_some();
-        self.keep_dirty |= self.memory.owes_everything;
+        self.memory.held = held;
+        self.keep_dirty |= self.memory.owes_everything || held;
         self.stale |= self.memory.owes_everything;
-        self.report.again = match (stopped, self.stale, self.soon) {
-            (true, ..) => None,
-            (_, true, _) => Some(Again::Now),
-            (_, _, true) => Some(Again::Soon),
-            _ => None,
+        self.report.again = match self.confirm_from {
+            _ if stopped => None,
+            from if held => Some(Again::Hold(from.unwrap_or(self.io.now()))),
+            _ if self.stale => Some(Again::Now),
+            _ if self.soon => Some(Again::Soon),
+            from => from.map(Again::Confirm),
         };
         self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
         for key in std::mem::take(&mut self.follow_up) {

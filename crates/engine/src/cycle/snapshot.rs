@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::header::Layout;
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
+use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
+use super::missing::{Unreadable, UnreadableRow};
 use super::run::{Cycle, bad_answer};
-use crate::codec::{hash_cells, hash_raw};
+use crate::codec::{hash_cells, hash_raw, is_error};
 use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, Place, Problem, Refusal, Snapshot, TypedText,
 };
@@ -38,10 +39,15 @@ pub(super) struct Diff {
     pub changed: Vec<Sighting>,
     /// Known keys that this snapshot and an earlier one miss.
     pub missing: Vec<Sighting>,
-    /// Keys that more than one row has: they are left alone.
-    pub doubled: HashSet<Key>,
-    /// Keys that are missing for the first time.
+    /// Keys that are left alone: more than one row has them, or a row that may be theirs has
+    /// another key or none that can be read.
+    pub hidden: HashSet<Key>,
+    /// Rows without a key that names them.
+    pub unreadable: Vec<UnreadableRow>,
+    /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
+    /// Of missing keys, those whose row stands under another key now.
+    pub renamed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
     pub keyless: Vec<u32>,
     pub problems: Vec<Problem>,
@@ -120,7 +126,26 @@ impl Cycle {
                 },
                 Typed::Missing(column) => match refused_keys.get(&row.cells) {
                     Some(refused) => self.keyless_still(&mut diff, row.cells, at, refused),
-                    None => self.keyless_row(&mut diff, &cells, at, column),
+                    None => {
+                        let why = self.keyless_row(&mut diff, &cells, at, column);
+                        diff.unreadable.push(UnreadableRow {
+                            at,
+                            why,
+                            cells: row.cells,
+                        });
+                    }
+                },
+                Typed::Error(column) => match self.key_of_error(&cells) {
+                    // The table has a row whose key reads like an error.
+                    Some(key) => seen.push((self.index_of(key), row)),
+                    None => {
+                        diff.problems.push(self.error_key(&cells, at, column));
+                        diff.unreadable.push(UnreadableRow {
+                            at,
+                            why: Unreadable::Error,
+                            cells: row.cells,
+                        });
+                    }
                 },
             }
         }
@@ -149,11 +174,36 @@ impl Cycle {
         self.memory.refused_keys.insert(cells, refused);
     }
 
-    /// A row with content but without (all of) its key.
-    fn keyless_row(&self, diff: &mut Diff, cells: &[Cell], at: u32, column: usize) {
+    /// The key of cells that read like errors, where a row with a base has just that key.
+    fn key_of_error(&self, cells: &[Cell]) -> Option<Key> {
+        let parts = self.mapping.key.iter().map(|column| {
+            let cell = cells.get(*column).unwrap_or(&Cell::Empty);
+            self.mapping.decode(*column, cell)
+        });
+        let key = Key(parts.collect::<Option<_>>()?);
+        let known = self.memory.rows.get(&key)?;
+        known.state.is_based().then_some(key)
+    }
+
+    fn error_key(&self, cells: &[Cell], at: u32, column: usize) -> Problem {
+        let shown = match cells.get(column) {
+            Some(Cell::Text(text)) => text.as_str(),
+            _ => "an error",
+        };
+        sheet_problem(
+            at,
+            Some(column),
+            "error_cell",
+            format!("The key of this row shows {shown}, so nobody can tell which row it is."),
+            "Mend the formula, or type the key.".into(),
+        )
+    }
+
+    /// A row with content but without (all of) its key: whether it may be a new one.
+    fn keyless_row(&self, diff: &mut Diff, cells: &[Cell], at: u32, column: usize) -> Unreadable {
         let mapping = &self.mapping;
         if mapping.direction == Direction::ToSheet {
-            return;
+            return Unreadable::Blank;
         }
         let blank_key = mapping
             .key
@@ -174,7 +224,10 @@ impl Cycle {
                     && !mapping.key.contains(index)
             });
         match incomplete {
-            None if mapping.key_generated && blank_key => diff.keyless.push(at),
+            None if mapping.key_generated && blank_key => {
+                diff.keyless.push(at);
+                return Unreadable::New;
+            }
             Some((index, description)) if mapping.key_generated && blank_key => {
                 diff.problems.push(sheet_problem(
                     at,
@@ -201,6 +254,7 @@ impl Cycle {
                 ));
             }
         }
+        Unreadable::Blank
     }
 
     async fn canonicalise(
@@ -246,13 +300,20 @@ impl Cycle {
                     }
                 }
                 match refused {
-                    Some((column, refusal)) => diff.problems.push(sheet_problem(
-                        row.at,
-                        Some(column),
-                        &refusal.sqlstate,
-                        refusal.message,
-                        refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
-                    )),
+                    Some((column, refusal)) => {
+                        diff.unreadable.push(UnreadableRow {
+                            at: row.at,
+                            why: Unreadable::Refused,
+                            cells: row.cells,
+                        });
+                        diff.problems.push(sheet_problem(
+                            row.at,
+                            Some(column),
+                            &refusal.sqlstate,
+                            refusal.message,
+                            refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
+                        ));
+                    }
                     None => {
                         if key != typed {
                             self.memory.aliases.insert(typed, key.clone());
@@ -283,12 +344,18 @@ impl Cycle {
                 None => {}
             }
         }
+        self.note_gone(&rows_of);
         for (index, row) in seen {
             let Some((key, known)) = self.memory.rows.get_index_mut(index) else {
                 continue;
             };
-            known.missing = 0;
+            known.missing = None;
             if doubled.contains_key(&index) {
+                diff.unreadable.push(UnreadableRow {
+                    at: row.at,
+                    why: Unreadable::Doubled(key.clone()),
+                    cells: row.cells,
+                });
                 known.row = NOWHERE;
                 known.raw = SOMEWHERE;
                 known.cells = UNSETTLED;
@@ -326,7 +393,7 @@ impl Cycle {
             if let Some((key, _)) = self.memory.rows.get_index(*index) {
                 diff.problems
                     .extend(rows.iter().map(|row| doubled_key(key, *row, rows)));
-                diff.doubled.insert(key.clone());
+                diff.hidden.insert(key.clone());
             }
         }
         self.missing(diff, &rows_of);
@@ -334,24 +401,35 @@ impl Cycle {
 
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
         let suspect = std::mem::take(&mut self.memory.suspect);
-        let snapshot = self.memory.snapshots;
+        let Some(looked) = self.memory.looked else {
+            return;
+        };
+        let wait = self.start.confirm_after_ms;
         let closed = self.is_closed();
         for ((key, known), row) in self.memory.rows.iter_mut().zip(rows_of) {
             if *row != NOWHERE {
                 continue;
             }
             let was_seen = known.row != NOWHERE || known.raw == SOMEWHERE;
+            // The clock may have been set back.
+            let since = known.missing.map(|since| since.min(looked.arrived));
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {
-                State::Based | State::Marked if known.missing == 0 && suspect => {
+                State::Based | State::Marked if since.is_none() && suspect => {
                     known.state = State::Left;
-                    known.missing = snapshot;
+                    known.missing = Some(looked.arrived);
                     diff.missing.push(Sighting {
                         key: key.clone(),
                         row: None,
                         raw: 0,
                     });
+                }
+                // What a person takes back within a moment was no deletion.
+                State::Based | State::Marked
+                    if since.is_some_and(|since| looked.asked < since.after(wait)) =>
+                {
+                    diff.unconfirmed.insert(key.clone());
                 }
                 // One reading that misses a row may be a partial or an old one.
                 State::Unbased
@@ -360,10 +438,10 @@ impl Cycle {
                 | State::Based
                 | State::Marked
                 | State::Left
-                    if known.missing == 0 && (was_seen || known.state.is_based()) =>
+                    if since.is_none() && (was_seen || known.state.is_based()) =>
                 {
-                    known.missing = snapshot;
-                    self.soon = true;
+                    known.missing = Some(looked.arrived);
+                    self.soon |= !known.state.is_agreed();
                     diff.unconfirmed.insert(key.clone());
                 }
                 State::Absent => {}
@@ -382,6 +460,27 @@ impl Cycle {
             }
         }
     }
+
+    /// From when on a reading that misses the row too tells that it is gone; `None` where the last one has told that, or has the row.
+    pub(super) fn confirmed_from(&self, known: &Known) -> Option<Timestamp> {
+        let wait = match known.state.is_agreed() {
+            true => self.start.confirm_after_ms,
+            false => 0,
+        };
+        let from = known.missing?.after(wait);
+        let looked = self.memory.looked?;
+        (looked.asked < from).then_some(from)
+    }
+
+    /// The readings so far tell that the row is gone.
+    pub(super) fn is_believed(&self, known: &Known) -> bool {
+        known.missing.is_some() && self.confirmed_from(known).is_none()
+    }
+
+    /// A reading is wanted from then on.
+    pub(super) fn confirm_from(&mut self, from: Timestamp) {
+        self.confirm_from = Some(self.confirm_from.map_or(from, |one| one.min(from)));
+    }
 }
 
 pub(super) enum Typed {
@@ -389,16 +488,22 @@ pub(super) enum Typed {
     Whole(Key),
     /// The first key column without a value.
     Missing(usize),
+    /// The first key column that shows a formula's error.
+    Error(usize),
 }
 
 pub(super) fn typed_key(mapping: &Mapping, cells: &[Cell]) -> Typed {
     let mut key = Key::default();
-    let mut missing = None;
+    let (mut missing, mut error) = (None, None);
     for column in &mapping.key {
         match cells.get(*column) {
             None | Some(Cell::Empty) => missing = missing.or(Some(*column)),
+            Some(cell) if is_error(cell) => error = error.or(Some(*column)),
             Some(cell) => key.0.extend(mapping.decode(*column, cell)),
         }
+    }
+    if let Some(column) = error {
+        return Typed::Error(column);
     }
     let Some(column) = missing else {
         return Typed::Whole(key);

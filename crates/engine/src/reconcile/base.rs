@@ -47,7 +47,9 @@ pub(crate) fn base_after(
     let key = apply.new_key.clone().unwrap_or_else(|| apply.key.clone());
     let base = row.and_then(|row| match &apply.change {
         Change::Insert { values } => Some(after_insert(mapping, apply, values, row, refused)),
-        Change::Update { values, .. } => Some(after_update(mapping, apply, values, row, refused)),
+        Change::Update { values, .. } | Change::Enter { values, .. } => {
+            Some(after_update(mapping, apply, values, row, refused))
+        }
         Change::Delete { .. } => None,
     });
     let sheet_hash = if differs(base.as_ref(), row, apply, refused) {
@@ -124,7 +126,7 @@ pub(crate) fn differs(
     };
     match &apply.change {
         Change::Insert { .. } => base.database != row,
-        Change::Update { values, .. } => values
+        Change::Update { values, .. } | Change::Enter { values, .. } => values
             .iter()
             .filter(|(column, _)| !refused.contains(column) && !apply.owed.contains(column))
             .any(|(column, _)| base.database.get(*column) != row.get(*column)),

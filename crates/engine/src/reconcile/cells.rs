@@ -68,6 +68,19 @@ pub(super) fn merge_returned(
     run(row, base, database, sheet, true, false)
 }
 
+/// A row that a person moved here: what is typed is a change of the sheet's, what is left blank stays as the table has it.
+pub(super) fn merge_entered(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
+    let typed = |(column, value): (usize, &Datum)| {
+        let blank = sheet.get(column).is_none_or(|cell| *cell == Cell::Empty);
+        value.clone().filter(|_| !blank)
+    };
+    let base = Base {
+        database: database.iter().enumerate().map(typed).collect(),
+        sheet: Vec::new(),
+    };
+    run(row, base, database, sheet, true, false)
+}
+
 fn run(
     row: &Row<'_>,
     mut base: Base,

@@ -1,7 +1,7 @@
 //! The table of design §6, by what each side has of the row.
 
 use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long};
-use super::{Plan, Row, SheetChange, TableChange};
+use super::{Plan, Row, SheetChange, TableChange, tabs};
 use crate::codec::is_error;
 use crate::effect::{Conflict, ConflictRows, Decision, Place, Problem, Ways, Winner};
 use crate::mapping::{Direction, OnSheetDelete, OnTableDelete, Policy, Side};
@@ -186,9 +186,12 @@ fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
             problems: vec![standing(row, None)],
             ..Plan::default()
         },
-        Some(Side::Sheet) => Plan {
-            table: Some(TableChange::Delete),
-            ..Plan::default()
+        Some(Side::Sheet) => match tabs::stays(row) {
+            Some(plan) => return plan,
+            None => Plan {
+                table: Some(TableChange::Delete),
+                ..Plan::default()
+            },
         },
         None => Plan::default(),
     };
@@ -324,23 +327,7 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
         (Some(base), Some(sheet)) if base.is_absent_in_table() && base.sheet == sheet => {
             Plan::default()
         }
-        (_, Some(_)) => Plan {
-            problems: vec![Problem {
-                place: Place {
-                    key: Some(row.key.clone()),
-                    sheet_row: None,
-                    column: None,
-                },
-                side: Side::Database,
-                code: "row_filter".into(),
-                message: "The table has a row with this key that does not belong in this sheet."
-                    .into(),
-                hint: "Give the row another key, or change the table's row so that it matches the mapping's row_filter."
-                    .into(),
-                retry_at: None,
-            }],
-            ..Plan::default()
-        },
+        (_, Some(sheet)) => tabs::typed(row, database, sheet),
         (_, None) => gone(row),
     }
 }

@@ -1,6 +1,6 @@
 //! A small table, a small tab, and a driver that does as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::codec::hash_cells;
@@ -74,8 +74,12 @@ pub struct World {
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
-    pub problems: Vec<Place>,
+    pub problems: Vec<StoredProblem>,
     pub loads: usize,
+    /// What other tabs of the table have.
+    pub others: BTreeMap<Key, Vec<OtherTab>>,
+    /// Rows of the table that do not belong in the sheet.
+    pub outside: BTreeSet<Key>,
     /// What the key's default gives next.
     pub next_key: usize,
     pub now: i64,
@@ -114,6 +118,8 @@ impl World {
             commits: Vec::new(),
             problems: Vec::new(),
             loads: 0,
+            others: BTreeMap::new(),
+            outside: BTreeSet::new(),
             next_key: 7_000,
             now: 1_000,
             fault: None,
@@ -183,11 +189,26 @@ impl World {
             },
             dirty: Vec::new(),
             now: Timestamp(self.now),
-            deletes_confirmed: false,
+            truncated: false,
+            other_tabs: false,
+            confirmed: None,
+            confirm_after_ms: 0,
             insists: false,
             seed: self.now as u64,
             dry_run: false,
         }
+    }
+
+    /// What a guard stopped is allowed, and done.
+    pub fn confirm(&mut self, stopped: Option<Stopped>) -> Report {
+        let Some(Stopped::Guard { question, .. }) = stopped else {
+            panic!("no guard")
+        };
+        assert!(question.is_some());
+        self.start(Start {
+            confirmed: question,
+            ..self.plain()
+        })
     }
 
     pub fn start(&mut self, start: Start) -> Report {
@@ -269,7 +290,7 @@ impl World {
                     keys.into_iter()
                         .map(|key| LoadedRow {
                             row: self.table.get(&key).cloned(),
-                            in_filter: true,
+                            in_filter: !self.outside.contains(&key),
                             base: self.bases.get(&key).map(|(base, _)| base.clone()),
                             changed_at: None,
                             moved: None,
@@ -291,6 +312,11 @@ impl World {
                 self.next_key += count;
                 DatabaseOutcome::Keys((first..first + count).map(key).collect())
             }
+            DatabaseEffect::AskOtherTabs { keys } => DatabaseOutcome::OtherTabs(
+                keys.iter()
+                    .map(|key| self.others.get(key).cloned().unwrap_or_default())
+                    .collect(),
+            ),
             DatabaseEffect::MergeByFunction { rows } => DatabaseOutcome::Merged(
                 rows.into_iter()
                     .map(|call| Ok(call.database.unwrap_or_default()))
@@ -319,13 +345,16 @@ impl World {
                     };
                 }
                 let over = &commit.settled_problems;
-                self.problems.retain(|place| !over.contains(place));
-                let places = commit.problems.iter().map(|problem| problem.place.clone());
-                for place in places {
-                    if !self.problems.contains(&place) {
-                        self.problems.push(place);
-                    }
-                }
+                self.problems.retain(|stored| !over.contains(&stored.place));
+                self.problems.retain(|stored| {
+                    let again = |problem: &Problem| problem.place == stored.place;
+                    !commit.problems.iter().any(again)
+                });
+                let stored = commit.problems.iter().map(|problem| StoredProblem {
+                    place: problem.place.clone(),
+                    message: problem.message.clone(),
+                });
+                self.problems.extend(stored);
                 self.commits.push(commit);
                 DatabaseOutcome::Committed(applied)
             }
@@ -339,8 +368,13 @@ impl World {
             .cloned()
             .unwrap_or_else(|| vec![None; self.mapping.columns.len()]);
         let mut refused = Vec::new();
+        if matches!(apply.change, Change::Enter { .. }) {
+            self.outside.remove(&apply.key);
+        }
         match &apply.change {
-            Change::Insert { values } | Change::Update { values, .. } => {
+            Change::Insert { values }
+            | Change::Update { values, .. }
+            | Change::Enter { values, .. } => {
                 for (column, value) in values {
                     if value.as_deref() == self.refuse && self.refuse.is_some() {
                         let message =

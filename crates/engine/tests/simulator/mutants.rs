@@ -43,7 +43,10 @@ struct Mutant {
     stamps: i32,
 }
 
-fn behind(bug: Bug, mapping: Mapping) -> Box<dyn Engine> {
+fn behind(bug: Bug, mut mapping: Mapping) -> Box<dyn Engine> {
+    if bug == Bug::GuardOff {
+        mapping.max_delete_rows = u32::MAX;
+    }
     Box::new(Mutant {
         machine: Machine::new(mapping),
         bug,
@@ -59,11 +62,6 @@ fn behind(bug: Bug, mapping: Mapping) -> Box<dyn Engine> {
 
 impl Engine for Mutant {
     fn start(&mut self, start: Start) -> Step {
-        let deletes_confirmed = start.deletes_confirmed || self.bug == Bug::GuardOff;
-        let start = Start {
-            deletes_confirmed,
-            ..start
-        };
         self.start = Some(start.clone());
         self.replaying = false;
         let step = self.machine.start(start);
@@ -76,7 +74,8 @@ impl Engine for Mutant {
         match step {
             Step::Done(report)
                 if self.bug == Bug::DeleteNotConfirmed
-                    && report.again == Some(Again::Soon)
+                    && let Some(Again::Soon | Again::Confirm(_) | Again::Hold(_)) =
+                        report.again
                     && !self.replaying =>
             {
                 // What one snapshot says is believed at once.
@@ -84,6 +83,7 @@ impl Engine for Mutant {
                 self.replaying = true;
                 let step = self.machine.start(Start {
                     seed: start.seed ^ 0x5555,
+                    confirm_after_ms: 0,
                     now,
                     ..start
                 });
@@ -125,8 +125,8 @@ impl Mutant {
             (self.replaying, &step, &self.snapshot)
         {
             let again = Snapshot {
-                sent_at: now,
-                read_at: now,
+                sent_at: now.after(0),
+                read_at: now.after(0),
                 ..copy(snapshot)
             };
             return self

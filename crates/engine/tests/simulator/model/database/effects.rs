@@ -7,7 +7,7 @@ use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome,
     DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, PendingRows, Refusal,
-    TypedText, Winner,
+    StoredProblem, TypedText, Winner,
 };
 use engine::value::{Datum, Key, Timestamp};
 
@@ -30,7 +30,10 @@ impl Table {
                 problems: self
                     .problems
                     .iter()
-                    .map(|problem| problem.place.clone())
+                    .map(|problem| StoredProblem {
+                        place: problem.place.clone(),
+                        message: problem.message.clone(),
+                    })
                     .collect(),
                 writing: self.writing.clone(),
                 unsettled: self.unsettled().map(|(key, _)| key.clone()).collect(),
@@ -63,6 +66,9 @@ impl Table {
                         .extend(row.iter().map(|row| (call.key.clone(), row.clone())));
                 }
                 DatabaseOutcome::Merged(merged)
+            }
+            DatabaseEffect::AskOtherTabs { keys } => {
+                DatabaseOutcome::OtherTabs(vec![Vec::new(); keys.len()])
             }
             DatabaseEffect::Commit(commit) => DatabaseOutcome::Committed(self.commit(commit, now)?),
         })
@@ -261,7 +267,9 @@ impl Table {
         };
         let result = match (&apply.change, current) {
             (Change::Insert { .. }, Some(_))
-            | (Change::Update { .. } | Change::Delete { .. }, None) => return Ok(Applied::Stale),
+            | (Change::Update { .. } | Change::Enter { .. } | Change::Delete { .. }, None) => {
+                return Ok(Applied::Stale);
+            }
             (Change::Insert { values }, None) => {
                 let mut row = vec![None; self.mapping.columns.len()];
                 take(&mut row, values);
@@ -288,7 +296,10 @@ impl Table {
                     ))
                 }
             }
-            (Change::Update { values, expected }, Some(old)) => {
+            (
+                Change::Update { values, expected } | Change::Enter { values, expected },
+                Some(old),
+            ) => {
                 if old != *expected && !self.bugs.unconditional {
                     return Ok(Applied::Stale);
                 }
@@ -329,8 +340,11 @@ impl Table {
             Ok(row) => {
                 let left_out: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
                 let write = apply.base_after(&self.mapping, row.as_deref(), &left_out);
-                if apply.new_key.is_some() {
+                if let Some(new_key) = &apply.new_key {
                     self.bases.remove(key);
+                    let base = apply.base.clone();
+                    self.followed
+                        .extend(base.map(|base| (new_key.clone(), base)));
                 }
                 match write.base {
                     _ if self.bugs.base_forgotten => {}

@@ -46,7 +46,7 @@ impl World {
             if self.guarded && !confirming {
                 return Ok(());
             }
-            self.confirm |= self.guarded;
+            self.confirm_deletes();
             if scope != Scope::Dirty && self.due().is_none() && before == self.fingerprint() {
                 return Ok(());
             }
