@@ -417,6 +417,7 @@ impl Cycle {
             });
             let pending = rename.from.pending.iter().map(|one| one.id);
             commit.settled_conflicts.extend(pending);
+            commit.settled_conflicts.extend(&rename.from.unsettled);
             commit.history.push(self.renamed_line(rename));
             for problem in self.memory.problems.remove(from).into_iter().flatten() {
                 let place = |key: &Key| Place {
