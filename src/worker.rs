@@ -131,6 +131,7 @@ fn run(database: pg_sys::Oid) {
             sleep = sleep.min(runner.turn(&mut shared));
             pgrx::check_for_interrupts!();
         }
+        sleep = sleep.min(runner::tell_relatives(&mut runners));
         sleep = sleep.min(reads::send(&mut shared, &mut runners));
         if swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
             states::sweep();

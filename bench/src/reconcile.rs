@@ -133,6 +133,7 @@ impl Driver {
             now,
             deletes_confirmed: false,
             insists: false,
+            relatives_changed: false,
             seed,
             dry_run: false,
         });

@@ -64,6 +64,9 @@ impl Runner {
                 return self.fail(Stopped::Failure(database::failure(refusal)));
             }
         };
+        if !dirty.ids.is_empty() {
+            self.relatives.news = true;
+        }
         let Some(opened) = &mut self.loaded else {
             return;
         };
@@ -135,6 +138,7 @@ impl Runner {
             now: now(),
             deletes_confirmed: running.deletes_confirmed,
             insists: !running.requests.is_empty() && !running.preview,
+            relatives_changed: self.relatives.take_change(),
             seed: seed(),
             dry_run: running.preview,
         });
@@ -173,10 +177,13 @@ impl Runner {
             match step {
                 Step::Do(Effect::Database(effect)) => {
                     let takes_in = matches!(&effect, DatabaseEffect::Commit(commit) if !commit.apply.is_empty());
+                    let hurried = self.locks.are_about();
                     let mut cycle = Cycle {
                         id: self.cycle_id,
                         changed_at: &running.changed_at,
                         without_base: &mut running.without_base,
+                        locked: &mut self.locks.rows,
+                        hurried,
                     };
                     let outcome = database::perform(&opened.mapping, &mut cycle, effect);
                     step = opened.machine.resume(outcome, now());
@@ -271,6 +278,9 @@ impl Runner {
             return self.previewed(&running, &report);
         }
         let ended = report.stopped.is_none() && report.again.is_none();
+        if report.locked || running.scope != Scope::Dirty {
+            self.locks.cycle_ended(&report);
+        }
         let dealt_with = if report.dirty_done {
             std::mem::take(&mut running.dirty_ids)
         } else {
@@ -279,10 +289,13 @@ impl Runner {
         // A one-way cycle leaves the other way's work owed.
         let merged =
             ended && running.scope == Scope::Everything && running.ways.push && running.ways.pull;
-        let confirmed = ended && running.deletes_confirmed;
+        let confirmed = ended && !report.locked && running.deletes_confirmed;
         let moved = report.rows_pushed + report.rows_pulled > 0 || !dealt_with.is_empty();
         if moved {
             self.active_at = Instant::now();
+        }
+        if report.rows_pulled > 0 {
+            self.relatives.news = true;
         }
         if moved || merged || confirmed {
             states::end_cycle(
@@ -317,11 +330,15 @@ impl Runner {
         match report.again {
             None => {
                 self.agains = 0;
-                self.answer_requests(&running.requests, &RequestAnswer::Done(running.counts));
                 if running.scope != Scope::Dirty {
                     self.read_took = running.started.elapsed();
                     self.next_poll = Instant::now() + self.poll_interval();
+                    self.relatives.readings += 1;
                 }
+                if let Some(pause) = self.locks.pause() {
+                    self.next_poll = self.next_poll.min(Instant::now() + pause);
+                }
+                self.see_to_relatives(&running, report.awaits_rows);
             }
             Some(again) => {
                 self.take_back(&running);

@@ -353,15 +353,12 @@ impl Cycle {
         let refused: Vec<Option<usize>> = known
             .iter()
             .filter(|one| one.refused.is_some() && one.refused == state)
-            .filter(|one| one.retry_at.is_none_or(|at| !self.is_due(at)))
+            .filter(|one| one.retry_at.is_none() || !self.may_try(one))
             .map(|one| one.column)
             .collect();
         let troubled: Vec<(usize, bool)> = known
             .iter()
-            .filter_map(|one| {
-                let due = one.retry_at.is_none_or(|at| self.is_due(at));
-                Some((one.column?, due))
-            })
+            .filter_map(|one| Some((one.column?, self.may_try(one))))
             .collect();
         item.plan = reconcile(&Row {
             mapping: &self.mapping,

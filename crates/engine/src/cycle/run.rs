@@ -57,6 +57,8 @@ pub(super) struct Cycle {
     pub tagged_at: Timestamp,
     /// Between which moments an edit was made that a write went over, where that is known better than from readings.
     pub edited: HashMap<Key, (Option<Timestamp>, Timestamp)>,
+    /// Rows that wait for somebody else's transaction, or for what the next reading says of others.
+    pub put_off: BTreeSet<Key>,
     /// Rows that the table changed while it took them.
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
@@ -120,6 +122,7 @@ pub(super) async fn run(
         sentinel: first,
         tagged_at: Timestamp(0),
         edited: HashMap::new(),
+        put_off: BTreeSet::new(),
         follow_up: BTreeSet::new(),
         followed: HashSet::new(),
         problems: Vec::new(),
@@ -154,6 +157,9 @@ impl Cycle {
         self.memory.renamed.clear();
         self.end_of_yesterday().await?;
         self.rows_at_start = self.memory.based();
+        if self.start.relatives_changed || !self.start.dirty.is_empty() {
+            self.memory.arrivals += 1;
+        }
         // After a lost batch positions are not what is remembered.
         self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
         let certain = self.memory.layout.is_some()
@@ -181,6 +187,9 @@ impl Cycle {
             if self.start.dry_run {
                 self.guarded(Side::Sheet, self.weigh_deletes(0, self.from_sheet))?;
                 return self.guarded(Side::Database, self.weigh_deletes(self.from_table, 0));
+            }
+            if !self.stale {
+                self.try_those_that_waited();
             }
             quick = !self.stale && !self.follow_up.is_empty();
             if quick {
@@ -248,6 +257,7 @@ impl Cycle {
             (_, _, true) => Some(Again::Soon),
             _ => None,
         };
+        self.report.awaits_rows = self.awaits_rows();
         self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
         for key in std::mem::take(&mut self.follow_up) {
             let known = self.memory.known(&key);

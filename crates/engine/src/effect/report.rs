@@ -58,6 +58,9 @@ pub struct Start {
     pub deletes_confirmed: bool,
     /// Somebody waits for this cycle: what was refused is tried again at once.
     pub insists: bool,
+    /// Rows have come or gone in tables that this one refers to or is referred to by: what was refused because of other rows is
+    /// tried again.
+    pub relatives_changed: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
     /// `preview()`: only `Read`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise` and `MergeByFunction` are asked for, and the
@@ -87,6 +90,11 @@ pub struct Report {
     pub stopped: Option<Stopped>,
     /// Another cycle is wanted at once (stale positions) or soon (a delete to confirm).
     pub again: Option<Again>,
+    /// Rows were left as they are because somebody else holds them: another cycle is wanted in some seconds, and nobody need wait
+    /// for it.
+    pub locked: bool,
+    /// Rows are refused because of other rows.
+    pub awaits_rows: bool,
     /// The dirty keys that the driver gave with `Start` were dealt with and may be forgotten. False: keep them all.
     pub dirty_done: bool,
     /// What a dry run found, line by line.

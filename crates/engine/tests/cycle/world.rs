@@ -181,6 +181,7 @@ impl World {
             now: Timestamp(self.now),
             deletes_confirmed: false,
             insists: false,
+            relatives_changed: false,
             seed: self.now as u64,
             dry_run: false,
         }

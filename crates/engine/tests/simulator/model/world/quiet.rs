@@ -11,6 +11,7 @@ impl World {
     /// People stop, faults stop, and the worker goes on until nothing is left to do.
     pub fn settle(&mut self) -> Verdict {
         self.say(|| "quiet".into());
+        self.unlock();
         self.arrive()?;
         self.finish()?;
         (self.ways, self.preview) = (BOTH, false);
