@@ -138,7 +138,7 @@ impl Runner {
             now: now(),
             deletes_confirmed: running.deletes_confirmed,
             insists: !running.requests.is_empty() && !running.preview,
-            relatives_changed: self.relatives.take_change(),
+            relatives_changed: running.scope != Scope::Dirty && self.relatives.take_change(),
             seed: seed(),
             dry_run: running.preview,
         });

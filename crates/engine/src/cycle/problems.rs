@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::io::Stop;
 use super::item::Item;
-use super::memory::KnownProblem;
+use super::memory::{KnownProblem, NOWHERE};
 use super::run::Cycle;
 use crate::effect::{Commit, Operation, Place, Planned, Problem, is_about_other_rows};
 use crate::mapping::Side;
@@ -38,11 +38,17 @@ impl Cycle {
         known.any(|one| one.retry_at.is_some() && is_about_other_rows(&one.code))
     }
 
-    /// Rows that were refused because of other rows, where some have come or gone since.
+    /// Rows of the sheet that were refused because of other rows, where some have come or gone since. A deletion that was refused is
+    /// met by every reading.
     pub(super) fn waiting(&self) -> Vec<Key> {
+        let stands = |key: &Key| {
+            let known = self.memory.rows.get(key);
+            known.is_some_and(|known| known.row != NOWHERE)
+        };
         let problems = self.memory.problems.iter();
         let mut waiting: Vec<Key> = problems
             .filter(|(_, known)| known.iter().any(|one| self.has_waited(one)))
+            .filter(|(key, _)| stands(key))
             .map(|(key, _)| key.clone())
             .collect();
         waiting.sort();

@@ -467,7 +467,7 @@ impl World {
             now,
             deletes_confirmed: confirmed,
             insists: number.is_multiple_of(5),
-            relatives_changed: number.is_multiple_of(7),
+            relatives_changed: number.is_multiple_of(7) && scope != Scope::Dirty,
             seed: u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             dry_run,
         });
