@@ -9,4 +9,5 @@ mod keys;
 mod places;
 mod preview;
 mod problems;
+mod waiting;
 mod world;
