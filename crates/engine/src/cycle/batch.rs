@@ -243,6 +243,7 @@ impl Cycle {
                 self.stale = true;
             }
         }
+        self.hold_unplaced(&mut items);
         if self.is_closed() {
             self.hold_insertions(&mut items);
         }

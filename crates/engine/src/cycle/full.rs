@@ -33,7 +33,7 @@ impl Cycle {
             return Err(Stop::Outdated);
         }
         self.tidy_leftovers().await?;
-        self.follow_keys(&mut diff, &snapshot, &layout).await?;
+        self.explain_missing(&mut diff, &snapshot, &layout).await?;
         if self.start.dry_run {
             self.foresee_missing(&mut diff);
         }
@@ -45,22 +45,23 @@ impl Cycle {
         let mut sightings = std::mem::take(&mut diff.changed);
         sightings.append(&mut diff.missing);
         self.add_due(&mut sightings);
+        sightings.retain(|sighting| !diff.hidden.contains(&sighting.key));
         // Of rows that cannot be touched now, those about which something is owed that would be forgotten: the driver knows
         // nothing of what was found by comparison.
         let given: HashSet<&Key> = self.start.dirty.iter().map(|dirty| &dirty.key).collect();
+        self.memory.shelved.retain(|key| diff.hidden.contains(key));
         let marked = |key: &&Key| {
-            self.memory
-                .rows
-                .get(*key)
-                .is_some_and(|known| known.state.is_marked())
+            let known = self.memory.rows.get(*key);
+            known.is_some_and(|known| known.state.is_marked())
+                && !self.memory.shelved.contains(*key)
         };
-        let mut shelved: BTreeSet<Key> = diff.doubled.iter().filter(marked).cloned().collect();
+        let mut shelved: BTreeSet<Key> = diff.hidden.iter().filter(marked).cloned().collect();
         let mut listed: HashSet<Key> = sightings
             .iter()
             .map(|sighting| sighting.key.clone())
             .collect();
         for dirty in &self.dirty {
-            if diff.doubled.contains(&dirty.key) {
+            if diff.hidden.contains(&dirty.key) {
                 shelved.insert(dirty.key.clone());
             } else if diff.unconfirmed.contains(&dirty.key) {
                 self.keep_dirty = true;
@@ -146,6 +147,7 @@ impl Cycle {
             let known = self.memory.known(&row.key);
             known.state = state;
             known.cells = UNSETTLED;
+            self.memory.shelved.insert(row.key.clone());
             commit.bases.push(BaseWrite {
                 key: row.key,
                 base,

@@ -258,7 +258,7 @@ impl Cycle {
     pub(super) fn key_of(&self, cells: &[Cell]) -> Option<Key> {
         match typed_key(&self.mapping, cells) {
             Typed::Whole(typed) => Some(self.memory.canonical(&typed).unwrap_or(typed)),
-            Typed::Blank | Typed::Missing(_) => None,
+            Typed::Blank | Typed::Missing(_) | Typed::Error(_) => None,
         }
     }
 

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::header::Layout;
 use super::images::{Fallen, Taken};
+use super::likeness::{self, Neighbours};
 use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
 use crate::effect::{Image, Index, MetadataId, Place, Problem};
@@ -38,12 +39,23 @@ pub(super) struct Memory {
     pub arrivals: u64,
     /// Problems of rows without a usable key.
     pub keyless: HashSet<Place>,
+    /// What their problems say, as far as this process has said it.
+    pub said: HashMap<Place, String>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
     pub refused_keys: HashMap<i64, RefusedKey>,
     /// The sheet takes no new rows at present.
     pub closed: Option<Closed>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
+    /// Rows with a base whose keys the last reading missed.
+    pub gone: HashMap<Key, Gone>,
+    /// Rows of the last reading that belong to no row with a base, and the first snapshot that had
+    /// each: what stood there before a key went missing is not the row of that key.
+    pub strangers: HashMap<Stranger, u32>,
+    /// Keys that are left alone, and with which it is stored that something is owed to their rows.
+    pub shelved: HashSet<Key>,
+    /// Keys that a person typed over, by the old one: seen once, and to be confirmed.
+    pub renaming: HashMap<Key, Key>,
     /// Keys that we took from the sheet: a reading that has one again may be an old one.
     pub buried: HashSet<Key>,
     /// A deletion may have hit another row: what the next reading misses for the first time is put back.
@@ -109,6 +121,41 @@ pub(super) struct Known {
     /// The snapshot that first missed it, or 0.
     pub missing: u32,
     pub state: State,
+}
+
+/// A row with a base whose key is missing from the sheet.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    /// The snapshot that first missed it; 0 where an earlier process may have missed it before.
+    pub since: u32,
+    /// Between which rows it stood; `None` where nobody remembers.
+    pub stood: Option<Neighbours>,
+}
+
+impl Gone {
+    /// Whether a row between these neighbours stands in its place.
+    pub(super) fn place_of(&self, stands: &Neighbours) -> likeness::Place {
+        let Some(stood) = &self.stood else {
+            return likeness::Place::Unknown;
+        };
+        let beside = |one: &Option<Key>, other: &Option<Key>| one.is_some() && one == other;
+        let is_same = stood == stands
+            || beside(&stood.above, &stands.above)
+            || beside(&stood.below, &stands.below);
+        match is_same {
+            true => likeness::Place::Same,
+            false => likeness::Place::Other,
+        }
+    }
+}
+
+/// A row of the sheet that belongs to no row with a base.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stranger {
+    New(Key),
+    /// Its key cannot be read: the hash of its mapped cells, and how many rows above it have the
+    /// same.
+    Unreadable(i64, usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -96,12 +96,19 @@ impl Cycle {
             self.note_settled(&place);
             self.settled.push(place);
         }
-        for problem in problems
-            .into_iter()
-            .filter(|problem| !known.contains(&problem.place))
-        {
-            self.note_problem(&problem);
-            self.problems.push(problem);
+        let before = std::mem::take(&mut self.memory.said);
+        for problem in problems {
+            let said = before.get(&problem.place);
+            let is_news = match said {
+                Some(said) => *said != problem.message,
+                None => !known.contains(&problem.place),
+            };
+            let place = problem.place.clone();
+            self.memory.said.insert(place, problem.message.clone());
+            if is_news {
+                self.note_problem(&problem);
+                self.problems.push(problem);
+            }
         }
     }
 

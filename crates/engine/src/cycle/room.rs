@@ -11,7 +11,7 @@ use super::run::Cycle;
 use crate::effect::{BaseWrite, Failure, MetadataId, Place, Problem};
 use crate::mapping::Side;
 use crate::reconcile::SheetChange;
-use crate::value::{Base, TO_INSERT, Timestamp};
+use crate::value::{Base, Cell, TO_INSERT, Timestamp};
 
 /// The sheet has refused new rows.
 #[derive(Clone, Debug)]
@@ -81,6 +81,25 @@ impl Cycle {
         }
     }
 
+    /// A row of the table waits while a row of the sheet whose key shows an error may be it.
+    pub(super) fn hold_unplaced(&mut self, items: &mut [Item]) {
+        if self.unplaced.is_empty() {
+            return;
+        }
+        for item in items.iter_mut().filter(|item| !item.dropped) {
+            let Some(SheetChange::Insert(cells)) = &item.plan.sheet else {
+                continue;
+            };
+            let cells: Vec<Cell> = cells
+                .iter()
+                .map(|cell| cell.clone().unwrap_or(Cell::Empty))
+                .collect();
+            if self.may_be_unplaced(&cells) {
+                self.hold(item);
+            }
+        }
+    }
+
     /// Its insertion is put off: it stands in the base as a row to be inserted.
     fn hold(&mut self, item: &mut Item) {
         item.plan.sheet = None;
@@ -88,10 +107,13 @@ impl Cycle {
         item.base = None;
         item.base_owed = false;
         self.memory.known(&item.key).state = State::Announced;
-        self.held.push(BaseWrite {
-            key: item.key.clone(),
-            base: Some(Base::empty(self.mapping.columns.len())),
-            sheet_hash: TO_INSERT,
-        });
+        let base = Base::empty(self.mapping.columns.len());
+        if item.loaded.base.as_ref() != Some(&base) {
+            self.held.push(BaseWrite {
+                key: item.key.clone(),
+                base: Some(base),
+                sheet_hash: TO_INSERT,
+            });
+        }
     }
 }

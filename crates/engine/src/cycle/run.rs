@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::flight::Flight;
 use super::io::{Io, Stop, mismatch};
+use super::likeness::Rest;
 use super::memory::{Memory, UNSETTLED};
 use super::tag::Ahead;
 use crate::effect::{
@@ -70,6 +71,9 @@ pub(super) struct Cycle {
     pub held: Vec<BaseWrite>,
     /// Marks of batches of new rows that have arrived, which is still to be recorded.
     pub inserted: Vec<i64>,
+    /// What rows of the last reading show of which nobody knows whose they are, because their keys
+    /// show errors.
+    pub unplaced: Vec<Rest>,
     /// New rows that are on their way to the sheet.
     pub flight: Option<Flight>,
     pub ahead: Ahead,
@@ -129,6 +133,7 @@ pub(super) async fn run(
         settled: Vec::new(),
         held: Vec::new(),
         inserted: Vec::new(),
+        unplaced: Vec::new(),
         flight: None,
         ahead: Ahead::new(),
     };

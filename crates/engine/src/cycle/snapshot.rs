@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::header::Layout;
 use super::io::{Stop, mismatch};
 use super::memory::{NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
+use super::missing::{Unreadable, UnreadableRow};
 use super::run::{Cycle, bad_answer};
-use crate::codec::{hash_cells, hash_raw};
+use crate::codec::{hash_cells, hash_raw, is_error};
 use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, Place, Problem, Refusal, Snapshot, TypedText,
 };
@@ -38,8 +39,11 @@ pub(super) struct Diff {
     pub changed: Vec<Sighting>,
     /// Known keys that this snapshot and an earlier one miss.
     pub missing: Vec<Sighting>,
-    /// Keys that more than one row has: they are left alone.
-    pub doubled: HashSet<Key>,
+    /// Keys that are left alone: more than one row has them, or a row that may be theirs has
+    /// another key or none that can be read.
+    pub hidden: HashSet<Key>,
+    /// Rows without a key that names them.
+    pub unreadable: Vec<UnreadableRow>,
     /// Keys that are missing for the first time.
     pub unconfirmed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
@@ -120,7 +124,26 @@ impl Cycle {
                 },
                 Typed::Missing(column) => match refused_keys.get(&row.cells) {
                     Some(refused) => self.keyless_still(&mut diff, row.cells, at, refused),
-                    None => self.keyless_row(&mut diff, &cells, at, column),
+                    None => {
+                        let why = self.keyless_row(&mut diff, &cells, at, column);
+                        diff.unreadable.push(UnreadableRow {
+                            at,
+                            why,
+                            cells: row.cells,
+                        });
+                    }
+                },
+                Typed::Error(column) => match self.key_of_error(&cells) {
+                    // The table has a row whose key reads like an error.
+                    Some(key) => seen.push((self.index_of(key), row)),
+                    None => {
+                        diff.problems.push(self.error_key(&cells, at, column));
+                        diff.unreadable.push(UnreadableRow {
+                            at,
+                            why: Unreadable::Error,
+                            cells: row.cells,
+                        });
+                    }
                 },
             }
         }
@@ -149,11 +172,36 @@ impl Cycle {
         self.memory.refused_keys.insert(cells, refused);
     }
 
-    /// A row with content but without (all of) its key.
-    fn keyless_row(&self, diff: &mut Diff, cells: &[Cell], at: u32, column: usize) {
+    /// The key of cells that read like errors, where a row with a base has just that key.
+    fn key_of_error(&self, cells: &[Cell]) -> Option<Key> {
+        let parts = self.mapping.key.iter().map(|column| {
+            let cell = cells.get(*column).unwrap_or(&Cell::Empty);
+            self.mapping.decode(*column, cell)
+        });
+        let key = Key(parts.collect::<Option<_>>()?);
+        let known = self.memory.rows.get(&key)?;
+        known.state.is_based().then_some(key)
+    }
+
+    fn error_key(&self, cells: &[Cell], at: u32, column: usize) -> Problem {
+        let shown = match cells.get(column) {
+            Some(Cell::Text(text)) => text.as_str(),
+            _ => "an error",
+        };
+        sheet_problem(
+            at,
+            Some(column),
+            "error_cell",
+            format!("The key of this row shows {shown}, so nobody can tell which row it is."),
+            "Mend the formula, or type the key.".into(),
+        )
+    }
+
+    /// A row with content but without (all of) its key: whether it may be a new one.
+    fn keyless_row(&self, diff: &mut Diff, cells: &[Cell], at: u32, column: usize) -> Unreadable {
         let mapping = &self.mapping;
         if mapping.direction == Direction::ToSheet {
-            return;
+            return Unreadable::Blank;
         }
         let blank_key = mapping
             .key
@@ -174,7 +222,10 @@ impl Cycle {
                     && !mapping.key.contains(index)
             });
         match incomplete {
-            None if mapping.key_generated && blank_key => diff.keyless.push(at),
+            None if mapping.key_generated && blank_key => {
+                diff.keyless.push(at);
+                return Unreadable::New;
+            }
             Some((index, description)) if mapping.key_generated && blank_key => {
                 diff.problems.push(sheet_problem(
                     at,
@@ -201,6 +252,7 @@ impl Cycle {
                 ));
             }
         }
+        Unreadable::Blank
     }
 
     async fn canonicalise(
@@ -246,13 +298,20 @@ impl Cycle {
                     }
                 }
                 match refused {
-                    Some((column, refusal)) => diff.problems.push(sheet_problem(
-                        row.at,
-                        Some(column),
-                        &refusal.sqlstate,
-                        refusal.message,
-                        refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
-                    )),
+                    Some((column, refusal)) => {
+                        diff.unreadable.push(UnreadableRow {
+                            at: row.at,
+                            why: Unreadable::Refused,
+                            cells: row.cells,
+                        });
+                        diff.problems.push(sheet_problem(
+                            row.at,
+                            Some(column),
+                            &refusal.sqlstate,
+                            refusal.message,
+                            refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
+                        ));
+                    }
                     None => {
                         if key != typed {
                             self.memory.aliases.insert(typed, key.clone());
@@ -277,12 +336,18 @@ impl Cycle {
                 None => {}
             }
         }
+        self.note_gone(&rows_of);
         for (index, row) in seen {
             let Some((key, known)) = self.memory.rows.get_index_mut(index) else {
                 continue;
             };
             known.missing = 0;
             if doubled.contains_key(&index) {
+                diff.unreadable.push(UnreadableRow {
+                    at: row.at,
+                    why: Unreadable::Doubled(key.clone()),
+                    cells: row.cells,
+                });
                 known.row = NOWHERE;
                 known.raw = SOMEWHERE;
                 known.cells = UNSETTLED;
@@ -319,7 +384,7 @@ impl Cycle {
             if let Some((key, _)) = self.memory.rows.get_index(*index) {
                 diff.problems
                     .extend(rows.iter().map(|row| doubled_key(key, *row, rows)));
-                diff.doubled.insert(key.clone());
+                diff.hidden.insert(key.clone());
             }
         }
         self.missing(diff, &rows_of);
@@ -356,7 +421,6 @@ impl Cycle {
                     if known.missing == 0 && (was_seen || known.state.is_based()) =>
                 {
                     known.missing = snapshot;
-                    self.soon = true;
                     diff.unconfirmed.insert(key.clone());
                 }
                 State::Absent => {}
@@ -382,16 +446,22 @@ pub(super) enum Typed {
     Whole(Key),
     /// The first key column without a value.
     Missing(usize),
+    /// The first key column that shows a formula's error.
+    Error(usize),
 }
 
 pub(super) fn typed_key(mapping: &Mapping, cells: &[Cell]) -> Typed {
     let mut key = Key::default();
-    let mut missing = None;
+    let (mut missing, mut error) = (None, None);
     for column in &mapping.key {
         match cells.get(*column) {
             None | Some(Cell::Empty) => missing = missing.or(Some(*column)),
+            Some(cell) if is_error(cell) => error = error.or(Some(*column)),
             Some(cell) => key.0.extend(mapping.decode(*column, cell)),
         }
+    }
+    if let Some(column) = error {
+        return Typed::Error(column);
     }
     let Some(column) = missing else {
         return Typed::Whole(key);

@@ -66,6 +66,8 @@ pub struct Table {
     /// Keys that defaults have given, and rows that the conflict function has made: values that come from no person.
     pub generated: Vec<Key>,
     pub merged: Vec<(Key, Vec<Datum>)>,
+    /// Keys that a person changed in the sheet, and what both sides had agreed on of their rows.
+    pub followed: Vec<(Key, Base)>,
     next_key: u32,
     next_dirty: u64,
     next_identity: u32,
@@ -89,6 +91,7 @@ impl Table {
             writing: Vec::new(),
             generated: Vec::new(),
             merged: Vec::new(),
+            followed: Vec::new(),
             next_key: 1000,
             next_dirty: 1,
             next_identity: 1,

@@ -58,6 +58,34 @@ fn has_row_problem(table: &Table, key: &Key) -> bool {
     places.any(|place| place.key.as_ref() == Some(key) && place.column.is_none())
 }
 
+/// A problem of another row says that it may be this one under a key that nobody can read, or
+/// under a new one: until somebody tells, nothing of either travels.
+fn may_stand_elsewhere(table: &Table, key: &Key) -> bool {
+    let name = key.0.join(", ");
+    let names = |problem: &Problem| {
+        let Some((_, whose)) = problem.message.split_once("It may be ") else {
+            return false;
+        };
+        let listed = whose.split_once(", which stay").map(|(names, _)| names);
+        let listed = listed.and_then(|names| {
+            names
+                .strip_prefix("the row ")
+                .or(names.strip_prefix("one of the rows "))
+        });
+        listed.is_some_and(|names| names.split("; ").any(|one| one == name))
+            || whose.contains("rows that are missing here")
+    };
+    table.problems.iter().any(names)
+}
+
+/// A row of which nobody knows whether it is a new one or an old one under another key.
+fn is_unclear(table: &Table, row: usize) -> bool {
+    let mut problems = table.problems.iter();
+    problems.any(|problem| {
+        problem.code == "key_unclear" && problem.place.sheet_row == Some(row as u32 + 1)
+    })
+}
+
 fn is_pending(table: &Table, key: &Key, column: Option<usize>) -> bool {
     table
         .conflicts
@@ -87,7 +115,11 @@ fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> 
     };
     let kept = setup.direction == Direction::FromSheet
         || (setup.on_sheet_delete == OnSheetDelete::Keep && deleted());
-    if kept || has_row_problem(sides.table, key) || is_pending(sides.table, key, None) {
+    if kept
+        || has_row_problem(sides.table, key)
+        || may_stand_elsewhere(sides.table, key)
+        || is_pending(sides.table, key, None)
+    {
         return Ok(());
     }
     broken(format!(
@@ -149,6 +181,7 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
     let kept =
         setup.on_table_delete == OnTableDelete::Keep && ledger.table_deleted.contains_key(&key);
     if kept
+        || is_unclear(sides.table, row)
         || sides.table.rows.contains_key(&key)
         || has_problem(sides.table, &key, None)
         || is_pending(sides.table, &key, None)
@@ -166,6 +199,7 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
         let excused = setup.direction == Direction::FromSheet
             || stands.is_some_and(|row| !sides.table.in_filter(row))
             || has_problem(sides.table, key, Some(*column))
+            || may_stand_elsewhere(sides.table, key)
             || is_pending(sides.table, key, Some(*column))
             || table_named(sides, &ledger.names(key), *column, datum);
         if !excused {
@@ -216,6 +250,7 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
             continue;
         };
         if !has_problem(sides.table, &key, Some(*column))
+            && !is_unclear(sides.table, row)
             && !is_pending(sides.table, &key, Some(*column))
             && !sheet_named(sides, &ledger.names(&key), *column, cell)
         {
@@ -278,7 +313,14 @@ fn keyless_row_stands(sides: Sides, problem: &Problem) -> Verdict {
     let cells = (at < sides.tab.rows.len()).then(|| sides.tab.mapped(at, sides.now));
     let key = |cells: &Vec<Cell>| key_of_cells(&sides.table.mapping, cells);
     let filled = |cells: &Vec<Cell>| cells.iter().any(|cell| *cell != Cell::Empty);
-    match cells.is_some_and(|cells| filled(&cells) && key(&cells).is_none()) {
+    let stands = match problem.code.as_str() {
+        // The row has a key, and the table has it not yet.
+        "key_unclear" => cells.is_some_and(|cells| {
+            key(&cells).is_some_and(|key| !sides.table.rows.contains_key(&key))
+        }),
+        _ => cells.is_some_and(|cells| filled(&cells) && key(&cells).is_none()),
+    };
+    match stands {
         true => Ok(()),
         false => broken(format!(
             "no row without a key stands there, and this problem does: {problem:?}"

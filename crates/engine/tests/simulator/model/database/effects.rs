@@ -332,8 +332,11 @@ impl Table {
             Ok(row) => {
                 let left_out: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
                 let write = apply.base_after(&self.mapping, row.as_deref(), &left_out);
-                if apply.new_key.is_some() {
+                if let Some(new_key) = &apply.new_key {
                     self.bases.remove(key);
+                    let base = apply.base.clone();
+                    self.followed
+                        .extend(base.map(|base| (new_key.clone(), base)));
                 }
                 match write.base {
                     _ if self.bugs.base_forgotten => {}

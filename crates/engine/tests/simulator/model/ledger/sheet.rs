@@ -463,7 +463,11 @@ impl Ledger {
             self.sheet_edits.remove(&(uid, column));
             let same = self.meant(column, &edit).is_some()
                 && self.meant(column, &edit) == self.meant(column, &new[column]);
-            if !same && !sheet_named(sides, &self.names(&key), column, &edit) {
+            // Under a key that a person changed, what both sides had agreed on is no edit.
+            let mut followed = sides.table.followed.iter();
+            let agreed =
+                followed.any(|(new, base)| *new == key && base.sheet.get(column) == Some(&edit));
+            if !same && !agreed && !sheet_named(sides, &self.names(&key), column, &edit) {
                 return broken(format!(
                     "{edit:?} in row {key:?}, column {column} of the sheet is overwritten with {:?}, and no conflict line names it",
                     new[column]
