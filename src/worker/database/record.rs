@@ -117,10 +117,10 @@ fn record(
         None => {
             write_bases(session, mapping, follows.bases.iter());
             write_history(session, mapping, cycle, follows.lines.iter());
+            for conflict in follows.conflicts {
+                write_conflict(session, mapping, conflict);
+            }
         }
-    }
-    for conflict in follows.conflicts {
-        write_conflict(session, mapping, conflict);
     }
 }
 
@@ -149,7 +149,9 @@ fn record_all(
     let lines = commit.history.iter().chain(&follows.lines);
     write_history(session, mapping, cycle, lines);
     let others = commit.conflicts.iter();
-    for conflict in others.filter(|one| !of_applies.contains(&one.key)) {
+    let decided: HashSet<&Key> = follows.conflicts.iter().map(|one| &one.key).collect();
+    let is_due = |one: &&Conflict| !of_applies.contains(&one.key) || decided.contains(&one.key);
+    for conflict in others.filter(is_due) {
         write_conflict(session, mapping, conflict);
     }
     if !commit.settled_conflicts.is_empty() {
