@@ -220,6 +220,7 @@ CREATE TABLE sheet_sync._cycle (
     merged       boolean NOT NULL DEFAULT false,
     layout       text,
     time_zone    text,
+    labels       text[],
     writing      text[] NOT NULL DEFAULT '{}',
     inserting    bigint[] NOT NULL DEFAULT '{}',
     started_at   timestamptz,
@@ -228,7 +229,7 @@ CREATE TABLE sheet_sync._cycle (
     rows_pushed  bigint NOT NULL DEFAULT 0,
     rows_pulled  bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout and the spreadsheet''s time zone when it last looked, and the stamps and marks of batches under way to the sheet.';
+COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout, the labels of its enums and the spreadsheet''s time zone when it last looked, and the stamps and marks of batches under way to the sheet.';
 
 -- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping, nor large cycles ask
 -- for it once a line) go with it.

@@ -135,6 +135,7 @@ fn run(database: pg_sys::Oid) -> u32 {
             sleep = sleep.min(runner.turn(&mut shared));
             pgrx::check_for_interrupts!();
         }
+        sleep = sleep.min(runner::tell_relatives(&mut runners));
         sleep = sleep.min(reads::send(&mut shared, &mut runners));
         if shared.tabs.take_news() {
             sleep = Duration::ZERO;

@@ -136,6 +136,7 @@ impl Driver {
             confirmed: None,
             confirm_after_ms: 3_000,
             insists: false,
+            relatives_changed: false,
             seed,
             dry_run: false,
         });

@@ -14,12 +14,17 @@ use super::tabs::Tabs;
 use crate::postgres::fields::{Fields, array_literal};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
-use crate::postgres::transaction::{subtransaction, transaction_committed_as};
+use crate::postgres::transaction::{is_lock, subtransaction, transaction_committed_as};
 
-pub mod apply;
+mod apply;
+mod as_a_set;
 mod changed;
 mod load;
 pub mod record;
+mod together;
+
+/// The reason of a failure that a lock of somebody else's is to blame for.
+pub const LOCKED: &str = "locked";
 
 /// What the driver knows of the cycle that an effect belongs to.
 pub struct Cycle<'a> {
@@ -32,44 +37,75 @@ pub struct Cycle<'a> {
     /// not be looked for, which took a twentieth of the worker's time in a first merge.
     pub without_base: &'a mut HashSet<Key>,
     pub tabs: &'a Tabs,
+    /// Rows that somebody else held locked when they were last tried.
+    pub locked: &'a mut HashSet<Key>,
+    /// The last cycle met a lock: nobody is waited for, not even for a moment.
+    pub hurried: bool,
 }
 
 /// An error makes the cycle fail; what other effects committed stays.
 pub fn perform(mapping: &Loaded, cycle: &mut Cycle, effect: DatabaseEffect) -> Outcome {
-    // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
-    let outcome = transaction_committed_as(mapping.run_as, |session| match effect {
-        DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
-        DatabaseEffect::FindChanged => {
-            DatabaseOutcome::Changed(changed::find(session, mapping, cycle))
-        }
-        DatabaseEffect::Load { keys } => {
-            DatabaseOutcome::Rows(load::rows(session, mapping, cycle, keys))
-        }
-        DatabaseEffect::Canonicalise { cells } => {
-            DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
-        }
-        DatabaseEffect::GenerateKeys { count } => {
-            DatabaseOutcome::Keys(generate_keys(session, mapping, count))
-        }
-        DatabaseEffect::MergeByFunction { rows } => {
-            DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
-        }
-        DatabaseEffect::AskOtherTabs { keys } => {
-            DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
-        }
+    let outcome = match effect {
         DatabaseEffect::Commit(commit) => {
-            DatabaseOutcome::Committed(record::commit(session, mapping, cycle, &commit))
+            record::commit(mapping, cycle, &commit).map(DatabaseOutcome::Committed)
         }
-    });
+        effect => look(mapping, cycle, effect),
+    };
     match outcome {
         Ok(outcome) => Outcome::Database(outcome),
         Err(refusal) => Outcome::Failed(Side::Database, failure(refusal)),
     }
 }
 
+fn look(
+    mapping: &Loaded,
+    cycle: &mut Cycle,
+    effect: DatabaseEffect,
+) -> Result<DatabaseOutcome, Refusal> {
+    // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
+    let outcome = transaction_committed_as(mapping.run_as, |session| {
+        if cycle.hurried {
+            session.wait_for_no_lock();
+        }
+        Some(match effect {
+            DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
+            DatabaseEffect::FindChanged => {
+                DatabaseOutcome::Changed(changed::find(session, mapping, cycle))
+            }
+            DatabaseEffect::Load { keys } => {
+                DatabaseOutcome::Rows(load::rows(session, mapping, cycle, keys))
+            }
+            DatabaseEffect::Canonicalise { cells } => {
+                DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
+            }
+            DatabaseEffect::GenerateKeys { count } => {
+                DatabaseOutcome::Keys(generate_keys(session, mapping, count))
+            }
+            DatabaseEffect::MergeByFunction { rows } => {
+                DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
+            }
+            DatabaseEffect::AskOtherTabs { keys } => {
+                DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
+            }
+            DatabaseEffect::Commit(_) => return None,
+        })
+    });
+    outcome.map(|outcome| outcome.unwrap_or(DatabaseOutcome::Committed(Vec::new())))
+}
+
 /// An error of the table or its privileges is for a person; what passes by itself (locks, serialisation) is tried again.
 pub fn failure(refusal: Refusal) -> Failure {
-    let passing = ["40", "55P03", "57", "53"]
+    if is_lock(&refusal) {
+        return Failure {
+            class: Class::RetryLater,
+            reason: LOCKED.to_owned(),
+            message: format!("another session holds a lock that is in the way (SQLSTATE {})", refusal.sqlstate),
+            hint: "It goes on by itself when that session commits or rolls back; pg_locks and pg_stat_activity show which one it is.".to_owned(),
+            retry_after_ms: Some(1_000),
+            may_have_applied: false,
+        };
+    }
+    let passing = ["40", "57", "53"]
         .iter()
         .any(|class| refusal.sqlstate.starts_with(class));
     Failure {

@@ -63,7 +63,7 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
          LEFT JOIN sheet_sync._stop s ON s.mapping_id = m.id AND s.confirmed_at IS NOT NULL \
          LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
          LEFT JOIN LATERAL ( \
-             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
+             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || COALESCE((SELECT u.message FROM sheet_sync._unfit(r.oid, m.direction) u), '') || COALESCE(sheet_sync._labels(m.id)::text, '') || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
              FROM pg_catalog.pg_class r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
              WHERE r.oid = m.table_name GROUP BY r.oid, r.relowner, r.relname, r.relnamespace) t ON true \
          ORDER BY m.id",
@@ -114,6 +114,7 @@ pub struct Loaded {
     pub run_as: pg_sys::Oid,
     /// The table's name, quoted and qualified.
     pub table: String,
+    pub table_oid: u32,
     pub row_filter: Option<String>,
     pub conflict_function: Option<String>,
     pub columns: Vec<TableColumn>,
@@ -145,23 +146,26 @@ pub struct TableColumn {
     pub default_sql: Option<String>,
 }
 
-/// Why a mapping cannot be loaded: its table has the key no more.
+/// Why a mapping cannot be loaded: its table is no longer one that can be synced.
 #[derive(Debug)]
-pub struct KeyGone {
+pub struct Unfit {
+    pub reason: String,
     pub message: String,
     pub hint: String,
 }
 
 /// Load one mapping; first bring its columns up to the table's. `None` where it is gone.
-pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
+pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
     follow_columns(session, id);
     let row = session
         .execute(
             "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function, \
                     m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
                     (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, \
-                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), sheet_sync._key_holds(c.oid, m.key_columns) \
+                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.oid, sheet_sync._key_holds(c.oid, m.key_columns), \
+                    u.reason, u.message, u.hint \
              FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN LATERAL sheet_sync._unfit(c.oid, m.direction) u ON true \
              WHERE m.id = $1",
             &[id.into()],
         )
@@ -202,7 +206,15 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
     let credential = fields.text();
     let run_as = pg_sys::Oid::from(fields.number() as u32);
     let table = fields.text();
+    let table_oid = fields.number() as u32;
     let key_holds = fields.flag();
+    if let Some(reason) = fields.optional() {
+        return Some(Err(Unfit {
+            reason,
+            message: fields.text(),
+            hint: fields.text(),
+        }));
+    }
 
     let (names, columns, engine_columns) = load_columns(session, id);
     let key: Vec<usize> = key_columns
@@ -243,6 +255,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         credential,
         run_as,
         table,
+        table_oid,
         row_filter,
         conflict_function,
         columns,
@@ -251,9 +264,11 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
 }
 
 /// Without it a row of the sheet may be several of the table, or none.
-fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColumn]) -> KeyGone {
+fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColumn]) -> Unfit {
+    let reason = "key_gone".to_owned();
     match key.iter().find(|name| !names.contains(name)) {
-        Some(gone) => KeyGone {
+        Some(gone) => Unfit {
+            reason,
             message: format!("key column \"{gone}\" of table {table} is gone"),
             hint: "End the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now.".to_owned(),
         },
@@ -265,7 +280,8 @@ fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColum
                 .map(|(_, column)| column.name.as_str())
                 .collect();
             let quoted = quoted.join(", ");
-            KeyGone {
+            Unfit {
+                reason,
                 message: format!("({quoted}) is no key of table {table} any more: no unique index covers just these columns, or one of them may be NULL"),
                 hint: format!("ALTER TABLE {table} ADD PRIMARY KEY ({quoted}) lets it go on. Or end the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now."),
             }

@@ -17,9 +17,15 @@ use super::mappings::{Glance, Loaded};
 use crate::shared::{Counts, LiveMapping, RequestKind};
 
 mod cycle;
+mod locks;
 mod opening;
 mod pace;
+mod relatives;
 mod trouble;
+
+use locks::Locks;
+use relatives::Relatives;
+pub use relatives::tell_relatives;
 
 /// The first pause after a failure; doubled from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -52,6 +58,8 @@ pub struct Runner {
     books: u32,
     /// What earlier cycles of a chain did, for the calls that wait for its end.
     carried: Counts,
+    locks: Locks,
+    relatives: Relatives,
 }
 
 /// A mapping that is loaded, and as far as `target` is there, opened at Google.
@@ -148,6 +156,8 @@ impl Runner {
             read_took: Duration::ZERO,
             books: 1,
             carried: Counts::default(),
+            locks: Locks::default(),
+            relatives: Relatives::default(),
         }
     }
 

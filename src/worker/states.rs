@@ -4,6 +4,7 @@ use engine::effect::Operation;
 use engine::effect::{Planned, Question, Report};
 use engine::mapping::Side;
 use engine::value::Key;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::database::{column_name, key_literal};
@@ -249,4 +250,19 @@ pub fn store(body: impl FnOnce(&mut Session)) {
             refusal.message
         );
     }
+}
+
+/// The table itself (in another tab), those that it refers to, and those that refer to it.
+pub fn related_tables(mapping: i32) -> HashSet<u32> {
+    let read = transaction(|session| {
+        session.select(
+            "SELECT m.table_name::pg_catalog.oid FROM sheet_sync.mapping m WHERE m.id = $1 \
+             UNION SELECT r.oid FROM sheet_sync.mapping m \
+             JOIN pg_catalog.pg_constraint c ON c.contype = 'f' AND m.table_name::pg_catalog.oid IN (c.conrelid, c.confrelid) \
+             CROSS JOIN LATERAL (VALUES (c.conrelid), (c.confrelid)) r(oid) WHERE m.id = $1",
+            &[mapping.into()],
+        )
+    });
+    let tables = read.unwrap_or_default().into_iter();
+    tables.map(|row| Fields::of(row).number() as u32).collect()
 }

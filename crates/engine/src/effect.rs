@@ -211,7 +211,9 @@ pub struct FunctionCall {
     pub sheet: Option<Vec<Datum>>,
 }
 
-/// Everything in it takes effect together or not at all; a row that is refused takes nothing else with it.
+/// A row that is refused takes nothing else with it. What is not in `apply` takes effect together, and with or before the first of
+/// `apply`; these may follow in transactions of their own, each with its base and its line of `history`, so that nobody waits long
+/// for a row that a transaction of ours has changed. What is left of them when the driver dies is found again by comparison.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
     pub apply: Vec<Apply>,
@@ -298,6 +300,11 @@ pub enum Applied {
     },
     /// The row changed between load and apply; its key is dirty again and nothing was done.
     Stale,
+    /// A transaction of somebody else's holds the row, or something else that the change needs: nothing was done, and nobody waited.
+    Locked,
+    /// The row was to be deleted, and the table kept it: it stands there as `row`, with what the table's own triggers made of it.
+    /// The driver has stored [`Apply::base_kept`].
+    Kept { row: Vec<Datum> },
     /// Nothing of this row was applied: constraint, privilege, row-level security, trigger.
     Refused {
         cells: Vec<(usize, Refusal)>,
@@ -311,6 +318,18 @@ pub struct Refusal {
     pub sqlstate: String,
     pub message: String,
     pub hint: Option<String>,
+}
+
+impl Refusal {
+    /// Another row is in the way, or is still to come.
+    pub fn is_about_other_rows(&self) -> bool {
+        is_about_other_rows(&self.sqlstate)
+    }
+}
+
+/// Foreign key, unique, exclusion constraint: what the table does not take now it may take when another row has changed.
+pub fn is_about_other_rows(sqlstate: &str) -> bool {
+    matches!(sqlstate, "23503" | "23505" | "23P01")
 }
 
 /// A base row as it shall stand from now on; `base: None` removes it. A `BaseWrite` with a base is an upsert by key.
@@ -677,5 +696,14 @@ impl Apply {
         refused: &[usize],
     ) -> BaseWrite {
         crate::reconcile::base_after(mapping, self, row, refused)
+    }
+
+    /// What the driver stores in the transaction in which the table kept the row that was to be deleted: it comes back to the sheet.
+    pub fn base_kept(&self, mapping: &Mapping) -> BaseWrite {
+        BaseWrite {
+            key: self.key.clone(),
+            base: Some(Base::empty(mapping.columns.len())),
+            sheet_hash: crate::value::TO_INSERT,
+        }
     }
 }

@@ -7,12 +7,14 @@ use engine::mapping::Side;
 use engine::renames::Renames;
 use engine::value::{Base, Cell, Datum, Key, Text, Timestamp};
 
+use pgrx::PgSqlErrorCode;
 use serde::de::DeserializeOwned;
 
 use super::{Cycle, column_number, key_literal};
+use crate::postgres::errors::refuse;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
-use crate::postgres::statement::{Arg, Session};
+use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
@@ -35,10 +37,22 @@ pub fn rows(
             unsettled: Vec::new(),
         })
         .collect();
-    add_table_rows(session, mapping, &mut loaded);
+    let unreadable = add_table_rows(session, mapping, &mut loaded);
     let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
     add_bases(session, mapping, cycle, &literals, &mut loaded);
     add_moved(session, mapping, &mut loaded);
+    // That nothing has such a key says nothing of the row that had it, unless it is known to have another one now.
+    let lost = |place: &usize| {
+        let row = loaded.get(*place);
+        row.is_some_and(|row| row.base.is_some() && row.moved.is_none())
+    };
+    if unreadable.iter().any(lost) {
+        refuse(
+            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            "the type of a key column has changed",
+            "It is looked at anew in a moment.",
+        );
+    }
     add_times(session, mapping, cycle, &literals, &mut loaded);
     add_conflicts(session, mapping, &literals, &mut loaded);
     loaded
@@ -78,8 +92,51 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
     }
 }
 
+/// Answers the places of keys that are no values of their types any more, as when a label of an enum was renamed.
+fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) -> Vec<usize> {
+    let all: Vec<usize> = (0..loaded.len()).collect();
+    let (rows, places, unreadable) = match subtransaction(|| {
+        table_rows(session, mapping, loaded, &all)
+    }) {
+        Ok(rows) => (rows, all, Vec::new()),
+        Err(refusal) => {
+            let may_be_keys = refusal.sqlstate.starts_with("22");
+            let readable = |place: &usize| !may_be_keys || is_readable(mapping, loaded.get(*place));
+            let (places, unreadable): (Vec<usize>, Vec<usize>) =
+                all.into_iter().partition(readable);
+            // Where the keys are not to blame, it is raised again.
+            let rows = table_rows(session, mapping, loaded, &places);
+            (rows, places, unreadable)
+        }
+    };
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let place = places.get((fields.number() as usize).saturating_sub(1));
+        let in_filter = fields.flag();
+        if let Some(target) = place.and_then(|place| loaded.get_mut(*place)) {
+            target.in_filter = in_filter;
+            target.row = Some((0..mapping.columns.len()).map(|_| fields.datum()).collect());
+        }
+    }
+    unreadable
+}
+
+fn is_readable(mapping: &Loaded, row: Option<&LoadedRow>) -> bool {
+    let parts = row.map(|row| row.key.0.as_slice()).unwrap_or_default();
+    let mut parts = parts.iter().zip(&mapping.engine.key);
+    parts.all(|(text, column)| {
+        let read = || mapping.columns[*column].value.canonical(text);
+        subtransaction(|| as_reader(mapping.run_as, read)).is_ok()
+    })
+}
+
 /// The table is read as the mapping's role: what row-level security hides from it does not exist for the sheet.
-fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) {
+fn table_rows(
+    session: &mut Session,
+    mapping: &Loaded,
+    loaded: &[LoadedRow],
+    places: &[usize],
+) -> Vec<Row> {
     let names: Vec<String> = mapping
         .columns
         .iter()
@@ -117,22 +174,14 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
     );
     let args: Vec<Arg> = (0..keys.len())
         .map(|n| {
-            loaded
+            places
                 .iter()
-                .map(|row| row.key.0.get(n).map(Text::as_str))
+                .map(|place| loaded.get(*place)?.key.0.get(n).map(Text::as_str))
                 .collect::<Vec<Option<&str>>>()
                 .into()
         })
         .collect();
-    for row in as_reader(mapping.run_as, || session.select(&sql, &args)) {
-        let mut fields = Fields::of(row);
-        let place = fields.number() as usize - 1;
-        let in_filter = fields.flag();
-        if let Some(target) = loaded.get_mut(place) {
-            target.in_filter = in_filter;
-            target.row = Some((0..mapping.columns.len()).map(|_| fields.datum()).collect());
-        }
-    }
+    as_reader(mapping.run_as, || session.select(&sql, &args))
 }
 
 fn add_bases(

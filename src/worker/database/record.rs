@@ -1,37 +1,139 @@
-//! `Commit`: changes to the table and what follows from them, in one transaction.
+//! `Commit`: changes to the table and what follows from them.
 
 use engine::effect::{
-    Announcement, Applied, Apply, BaseWrite, Commit, Conflict, HistoryLine, Inserting, Operation,
-    Place, Problem, Stamp, Winner,
+    Announcement, Applied, BaseWrite, Commit, Conflict, HistoryLine, Inserting, Operation, Place,
+    Problem, Refusal, Stamp, Winner,
 };
 use engine::mapping::Side;
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::{Cycle, apply, column_name, key_literal, object};
+use super::together::Together;
+use super::{Cycle, column_name, key_literal, object};
 use crate::postgres::fields::array_literal;
 use crate::postgres::statement::{Arg, Session};
-use crate::postgres::transaction::subtransaction;
+use crate::postgres::transaction::{subtransaction, transaction_committed_as};
 use crate::worker::mappings::Loaded;
 
+/// In as many transactions as the changes to the table take. The first has all the rest as well, and each what follows from its own
+/// changes.
 pub fn commit(
+    mapping: &Loaded,
+    cycle: &mut Cycle,
+    commit: &Commit,
+) -> Result<Vec<Applied>, Refusal> {
+    let mut together = Together::new(&commit.apply, cycle.locked, cycle.hurried);
+    let of_applies: HashSet<&Key> = commit.apply.iter().map(|apply| &apply.key).collect();
+    let mut first = true;
+    loop {
+        let over = transaction_committed_as(mapping.run_as, |session| {
+            let dealt_with = together.go_on(session, mapping);
+            let over = together.is_over();
+            if !over {
+                // The last one brings it to the disk before anybody hears of it.
+                session.commit_may_be_late();
+            }
+            let follows = Follows::of(mapping, commit, &together, dealt_with);
+            record(
+                session,
+                mapping,
+                cycle,
+                first.then_some(commit),
+                &of_applies,
+                follows,
+            );
+            over
+        })?;
+        first = false;
+        if over {
+            break;
+        }
+    }
+    let applied = together.applied();
+    for (apply, applied) in commit.apply.iter().zip(&applied) {
+        match applied {
+            Applied::Locked => cycle.locked.insert(apply.key.clone()),
+            _ => cycle.locked.remove(&apply.key),
+        };
+    }
+    Ok(applied)
+}
+
+/// What is recorded of changes to the table in the transaction that makes them.
+#[derive(Default)]
+struct Follows<'a> {
+    bases: Vec<BaseWrite>,
+    lines: Vec<HistoryLine>,
+    conflicts: Vec<&'a Conflict>,
+}
+
+impl<'a> Follows<'a> {
+    fn of(
+        mapping: &Loaded,
+        commit: &'a Commit,
+        together: &Together,
+        dealt_with: Vec<usize>,
+    ) -> Self {
+        let mut follows = Self::default();
+        let mut decided: HashSet<&Key> = HashSet::new();
+        for index in dealt_with {
+            let (Some(apply), Some(applied)) = (commit.apply.get(index), together.outcome(index))
+            else {
+                continue;
+            };
+            match applied {
+                Applied::Done { row, refused } => {
+                    let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
+                    let base = apply.base_after(&mapping.engine, row.as_deref(), &refused);
+                    follows.bases.push(base);
+                    follows.lines.push(without(apply.history.clone(), &refused));
+                }
+                Applied::Kept { .. } => follows.bases.push(apply.base_kept(&mapping.engine)),
+                Applied::Refused { .. } => {}
+                // Nothing was decided about it.
+                Applied::Stale | Applied::Locked => continue,
+            }
+            decided.insert(&apply.key);
+        }
+        let conflicts = commit.conflicts.iter();
+        follows.conflicts = conflicts.filter(|one| decided.contains(&one.key)).collect();
+        follows
+    }
+}
+
+fn record(
+    session: &mut Session,
+    mapping: &Loaded,
+    cycle: &mut Cycle,
+    rest: Option<&Commit>,
+    of_applies: &HashSet<&Key>,
+    follows: Follows,
+) {
+    for write in &follows.bases {
+        cycle.without_base.remove(&write.key);
+    }
+    match rest {
+        Some(commit) => record_all(session, mapping, cycle, commit, of_applies, &follows),
+        None => {
+            write_bases(session, mapping, follows.bases.iter());
+            write_history(session, mapping, cycle, follows.lines.iter());
+            for conflict in follows.conflicts {
+                write_conflict(session, mapping, conflict);
+            }
+        }
+    }
+}
+
+fn record_all(
     session: &mut Session,
     mapping: &Loaded,
     cycle: &mut Cycle,
     commit: &Commit,
-) -> Vec<Applied> {
-    let applied = apply_all(session, mapping, &commit.apply);
-    let mut applied_bases = Vec::new();
-    let mut applied_lines = Vec::new();
-    for (apply, applied) in commit.apply.iter().zip(&applied) {
-        if let Applied::Done { row, refused } = applied {
-            let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
-            applied_bases.push(apply.base_after(&mapping.engine, row.as_deref(), &refused));
-            applied_lines.push(without(apply.history.clone(), &refused));
-        }
-    }
+    of_applies: &HashSet<&Key>,
+    follows: &Follows,
+) {
     let inserting = commit.inserting.iter().flat_map(|batch| &batch.rows);
-    for write in commit.bases.iter().chain(&applied_bases).chain(inserting) {
+    for write in commit.bases.iter().chain(inserting) {
         cycle.without_base.remove(&write.key);
     }
     for batch in &commit.inserting {
@@ -43,10 +145,13 @@ pub fn commit(
             &[mapping.id.into(), commit.inserted.clone().into()],
         );
     }
-    write_bases(session, mapping, commit.bases.iter().chain(&applied_bases));
-    let lines = commit.history.iter().chain(&applied_lines);
+    write_bases(session, mapping, commit.bases.iter().chain(&follows.bases));
+    let lines = commit.history.iter().chain(&follows.lines);
     write_history(session, mapping, cycle, lines);
-    for conflict in &commit.conflicts {
+    let others = commit.conflicts.iter();
+    let decided: HashSet<&Key> = follows.conflicts.iter().map(|one| &one.key).collect();
+    let is_due = |one: &&Conflict| !of_applies.contains(&one.key) || decided.contains(&one.key);
+    for conflict in others.filter(is_due) {
         write_conflict(session, mapping, conflict);
     }
     if !commit.settled_conflicts.is_empty() {
@@ -80,7 +185,6 @@ pub fn commit(
         }
         None => {}
     }
-    applied
 }
 
 /// Does not count as an edit of the mapping: the engine that found the new header goes on with it.
@@ -106,18 +210,6 @@ pub(super) fn stamp_of(text: &str) -> Option<Stamp> {
         id: id.parse().ok()?,
         value: value.to_owned(),
     })
-}
-
-fn apply_all(session: &mut Session, mapping: &Loaded, applies: &[Apply]) -> Vec<Applied> {
-    if applies.is_empty() {
-        return Vec::new();
-    }
-    // Deferred constraints speak up row by row.
-    session.execute("SET CONSTRAINTS ALL IMMEDIATE", &[]);
-    applies
-        .iter()
-        .map(|change| apply::apply(session, mapping, change))
-        .collect()
 }
 
 fn without(mut line: HistoryLine, refused: &[usize]) -> HistoryLine {

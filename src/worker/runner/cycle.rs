@@ -77,6 +77,9 @@ impl Runner {
                 return self.fail(Stopped::Failure(database::failure(refusal)));
             }
         };
+        if !dirty.ids.is_empty() {
+            self.relatives.news = true;
+        }
         let Some(opened) = &mut self.loaded else {
             return;
         };
@@ -151,6 +154,7 @@ impl Runner {
             confirm_after_ms: running.confirm_after.as_millis() as u64,
             other_tabs: shared.tabs.has_others(self.id),
             insists: !running.requests.is_empty() && !running.preview,
+            relatives_changed: running.scope != Scope::Dirty && self.relatives.take_change(),
             seed: seed(),
             dry_run: running.preview,
         });
@@ -189,12 +193,15 @@ impl Runner {
             match step {
                 Step::Do(Effect::Database(effect)) => {
                     let takes_in = matches!(&effect, DatabaseEffect::Commit(commit) if !commit.apply.is_empty());
+                    let hurried = self.locks.are_about();
                     let mut cycle = Cycle {
                         id: self.cycle_id,
                         changed_at: &running.changed_at,
                         last_line: running.last_line,
                         without_base: &mut running.without_base,
                         tabs: &shared.tabs,
+                        locked: &mut self.locks.rows,
+                        hurried,
                     };
                     let outcome = database::perform(&opened.mapping, &mut cycle, effect);
                     step = opened.machine.resume(outcome, now());
@@ -291,6 +298,9 @@ impl Runner {
         }
         self.tell_other_tabs(shared, &running, &mut report);
         let ended = report.stopped.is_none() && report.again.is_none();
+        if report.locked || running.scope != Scope::Dirty {
+            self.locks.cycle_ended(&report);
+        }
         let dealt_with = if report.dirty_done {
             std::mem::take(&mut running.dirty_ids)
         } else {
@@ -299,10 +309,13 @@ impl Runner {
         // A one-way cycle leaves the other way's work owed.
         let merged =
             ended && running.scope == Scope::Everything && running.ways.push && running.ways.pull;
-        let confirmed = running.confirmed.filter(|_| ended);
+        let confirmed = running.confirmed.filter(|_| ended && !report.locked);
         let moved = report.rows_pushed + report.rows_pulled > 0 || !dealt_with.is_empty();
         if moved {
             self.active_at = Instant::now();
+        }
+        if report.rows_pulled > 0 {
+            self.relatives.news = true;
         }
         if moved || merged || confirmed.is_some() {
             states::end_cycle(
@@ -340,11 +353,15 @@ impl Runner {
         match report.again {
             None => {
                 self.agains = 0;
-                self.answer_requests(&running.requests, &RequestAnswer::Done(running.counts));
                 if running.scope != Scope::Dirty {
                     self.read_took = running.started.elapsed();
                     self.next_poll = Instant::now() + self.poll_interval();
+                    self.relatives.readings += 1;
                 }
+                if let Some(pause) = self.locks.pause() {
+                    self.next_poll = self.next_poll.min(Instant::now() + pause);
+                }
+                self.see_to_relatives(&running, report.awaits_rows);
             }
             Some(again) => {
                 self.take_back(&running);

@@ -171,7 +171,7 @@ impl Runner {
             transaction(|session| mappings::load(session, self.id)).map_err(database::failure)?;
         let mapping = match mapping {
             Some(Ok(mapping)) => mapping,
-            Some(Err(gone)) => return Err(failure("key_gone", &gone.message, &gone.hint)),
+            Some(Err(unfit)) => return Err(failure(&unfit.reason, &unfit.message, &unfit.hint)),
             None => {
                 let hint = "The table was unregistered or dropped.";
                 return Err(failure("mapping_gone", "the mapping was ended", hint));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Job, Runner, now};
 use crate::shared::{self, Answer as RequestAnswer, Phase};
+use crate::worker::database::LOCKED;
 use crate::worker::states::{self, Stop, Trouble};
 
 /// The longest pause: what a person has mended goes on by itself within a minute.
@@ -33,6 +34,9 @@ impl Runner {
                 question.map_or(Stop::Over, Stop::Asks),
             ),
             Stopped::Failure(failure) => {
+                if failure.reason == LOCKED {
+                    self.locks.met = true;
+                }
                 let asked = failure.retry_after_ms.map(Duration::from_millis);
                 let pause = asked.unwrap_or_else(|| self.next_pause());
                 let failed = matches!(failure.class, Class::NeedsHuman | Class::OurBug);

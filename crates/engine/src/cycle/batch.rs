@@ -428,10 +428,7 @@ impl Cycle {
         let refused = self.standing_refusals(item);
         let troubled: Vec<(usize, bool)> = known
             .iter()
-            .filter_map(|one| {
-                let due = one.retry_at.is_none_or(|at| self.is_due(at));
-                Some((one.column?, due))
-            })
+            .filter_map(|one| Some((one.column?, self.may_try(one))))
             .collect();
         let windows = self.windows(item);
         item.plan = reconcile(&Row {
@@ -473,7 +470,7 @@ impl Cycle {
         known
             .iter()
             .filter(|one| one.refused.is_some() && one.refused == state)
-            .filter(|one| one.retry_at.is_none_or(|at| !self.is_due(at)))
+            .filter(|one| one.retry_at.is_none() || !self.may_try(one))
             .map(|one| one.column)
             .collect()
     }

@@ -100,6 +100,7 @@ impl Cycle {
             self.io.has_done(rows.len());
         }
         self.record_leftovers().await?;
+        self.shelve_put_off().await?;
         if !self.stale && !self.held_back && !self.start.dry_run {
             self.memory.settled_at = Some(snapshot.sent_at);
         }
@@ -156,6 +157,18 @@ impl Cycle {
         Ok(())
     }
 
+    /// What the sheet says of rows that are put off is found again by the next reading; what the table says of them is stored.
+    pub(super) async fn shelve_put_off(&mut self) -> Result<(), Stop> {
+        let put_off = std::mem::take(&mut self.put_off);
+        let owed = |key: &Key| {
+            let known = self.memory.rows.get(key);
+            let marked = known.is_some_and(|known| known.state.is_marked());
+            !marked && self.dirty.iter().any(|dirty| dirty.key == *key)
+        };
+        let owed = put_off.into_iter().filter(owed).collect();
+        self.shelve(owed).await
+    }
+
     /// Rows whose refusal is due to be tried again.
     fn add_due(&self, sightings: &mut Vec<Sighting>) {
         let listed: HashSet<&Key> = sightings.iter().map(|sighting| &sighting.key).collect();
@@ -163,7 +176,7 @@ impl Cycle {
         for (key, problems) in &self.memory.problems {
             let is_due = problems
                 .iter()
-                .any(|problem| problem.retry_at.is_some_and(|at| self.is_due(at)));
+                .any(|problem| problem.retry_at.is_some() && self.may_try(problem));
             let row = self
                 .memory
                 .rows

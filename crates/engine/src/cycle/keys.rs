@@ -168,7 +168,7 @@ impl Cycle {
         let attempts = known.map_or(0, |known| known.attempts) + 1;
         let problem = Problem {
             side: Side::Sheet,
-            retry_at: Some(retry_at(self.io.now(), attempts)),
+            retry_at: Some(retry_at(self.io.now(), &failure.reason, attempts)),
             ..sheet_problem(
                 named.at,
                 column,

@@ -37,6 +37,8 @@ pub(super) struct Memory {
     /// Keys as typed where the canonical text is another.
     pub aliases: HashMap<Key, Key>,
     pub problems: HashMap<Key, Vec<KnownProblem>>,
+    /// Counts the moments at which rows came, went or changed in the table or in one that is related to it.
+    pub arrivals: u64,
     /// Problems of rows without a usable key.
     pub keyless: HashSet<Place>,
     /// What their problems say.
@@ -240,6 +242,8 @@ pub(super) struct KnownProblem {
     pub refused: Option<i64>,
     pub attempts: u32,
     pub retry_at: Option<Timestamp>,
+    /// [`Memory::arrivals`] when it was last tried.
+    pub arrivals: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -342,6 +346,7 @@ impl Memory {
                             refused: None,
                             attempts: 0,
                             retry_at: None,
+                            arrivals: 0,
                         });
                 }
                 key => {

@@ -8,6 +8,7 @@ use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{InFlight, Known, NOWHERE, State, UNSETTLED};
 use super::pieces::{Insertion, Piece};
+use super::problems::kept_by_table;
 use super::run::Cycle;
 use super::stamp::mark;
 use crate::codec::hash_cells;
@@ -85,6 +86,9 @@ impl Cycle {
         }
         let commit = Arc::new(commit);
         let applied = self.commit(commit.clone()).await?;
+        let came =
+            |applied: &Applied| matches!(applied, Applied::Done { .. } | Applied::Kept { .. });
+        self.memory.arrivals += u64::from(applied.iter().any(came));
         if applied.len() != applied_items.len() {
             return Err(mismatch().into());
         }
@@ -235,6 +239,25 @@ impl Cycle {
                 self.forget_entry(item, apply);
                 item.dropped = true;
                 self.stale = true;
+            }
+            Applied::Locked => {
+                item.dropped = true;
+                self.report.locked = true;
+                self.hold_off(item.key.clone());
+            }
+            Applied::Kept { row } => {
+                item.base = None;
+                item.base_owed = false;
+                item.loaded.row = Some(row);
+                // As a row of the table's that is still to be inserted.
+                item.inserting = true;
+                item.found.push(kept_by_table(&item.key));
+                self.follow_up.insert(item.key.clone());
+            }
+            // What is in the way may be gone when the next reading confirms it.
+            Applied::Refused { cells, row } if self.soon && awaits_rows(&cells, &row) => {
+                item.dropped = true;
+                self.hold_off(item.key.clone());
             }
             Applied::Refused { cells, row } => {
                 self.forget_entry(item, apply);
@@ -639,6 +662,11 @@ impl Cycle {
             }
         }
     }
+}
+
+fn awaits_rows(cells: &[(usize, Refusal)], row: &Option<Refusal>) -> bool {
+    let mut refusals = cells.iter().map(|(_, refusal)| refusal).chain(row);
+    refusals.any(Refusal::is_about_other_rows)
 }
 
 fn base_write(item: &Item) -> BaseWrite {

@@ -95,7 +95,8 @@ impl Cycle {
             let known = self.memory.problems.get(&pair.new).into_iter().flatten();
             known.into_iter().any(|problem| {
                 problem.column == pair.first_column(&mapping)
-                    && problem.retry_at.is_some_and(|at| !self.is_due(at))
+                    && problem.retry_at.is_some()
+                    && !self.may_try(problem)
             })
         };
         let (waiting, ready): (Vec<Pair>, Vec<Pair>) = pairs.drain(..).partition(waits);
@@ -145,8 +146,13 @@ impl Cycle {
                         sheet_hash: ABSENT,
                     });
                 }
-                Applied::Stale => {
+                Applied::Stale | Applied::Kept { .. } => {
                     self.stale = true;
+                    leave(diff, &pair.new);
+                }
+                Applied::Locked => {
+                    self.report.locked = true;
+                    self.hold_off(pair.old.key);
                     leave(diff, &pair.new);
                 }
                 Applied::Refused { cells, row } => {
@@ -175,7 +181,7 @@ impl Cycle {
             .get(&pair.new)
             .and_then(|known| known.first())
             .map_or(0, |one| one.attempts);
-        problem.retry_at = Some(retry_at(self.io.now(), before + 1));
+        problem.retry_at = Some(retry_at(self.io.now(), &problem.code, before + 1));
         let known = self.memory.problems.insert(
             pair.new.clone(),
             vec![KnownProblem {
@@ -184,6 +190,7 @@ impl Cycle {
                 refused: None,
                 attempts: before + 1,
                 retry_at: problem.retry_at,
+                arrivals: self.memory.arrivals,
             }],
         );
         for other in known.into_iter().flatten() {

@@ -55,7 +55,7 @@ impl Cycle {
     pub(super) fn close(&mut self, failure: Failure) {
         let attempts = self.memory.closed.as_ref().map_or(0, |one| one.attempts) + 1;
         let refused_at = self.io.now();
-        let retry_at = retry_at(refused_at, attempts);
+        let retry_at = retry_at(refused_at, &failure.reason, attempts);
         let problem = Problem {
             place: WHOLE,
             side: Side::Sheet,

@@ -64,6 +64,8 @@ pub(super) struct Cycle {
     /// What the last request that tagged rows put on the tab's last row, and when it was sent.
     pub sentinel: MetadataId,
     pub tagged_at: Timestamp,
+    /// Rows that wait for somebody else's transaction, or for what the next reading says of others.
+    pub put_off: BTreeSet<Key>,
     /// Rows that the table changed while it took them.
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
@@ -132,6 +134,7 @@ pub(super) async fn run(
         live: Vec::new(),
         sentinel: first,
         tagged_at: Timestamp(0),
+        put_off: BTreeSet::new(),
         follow_up: BTreeSet::new(),
         followed: HashSet::new(),
         problems: Vec::new(),
@@ -170,6 +173,9 @@ impl Cycle {
         if self.start.confirmed.is_none() {
             self.memory.allowed = None;
         }
+        if self.start.relatives_changed || !self.start.dirty.is_empty() {
+            self.memory.arrivals += 1;
+        }
         // After a lost batch positions are not what is remembered.
         self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
         let certain = self.memory.layout.is_some()
@@ -197,6 +203,9 @@ impl Cycle {
             }
             if self.start.dry_run {
                 return Ok(());
+            }
+            if !self.stale {
+                self.try_those_that_waited();
             }
             quick = !self.stale && !self.follow_up.is_empty();
             if quick {
@@ -271,6 +280,7 @@ impl Cycle {
             _ if self.soon => Some(Again::Soon),
             from => from.map(Again::Confirm),
         };
+        self.report.awaits_rows = self.awaits_rows();
         self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
         for key in std::mem::take(&mut self.follow_up) {
             let known = self.memory.known(&key);

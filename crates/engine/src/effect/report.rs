@@ -65,6 +65,9 @@ pub struct Start {
     pub other_tabs: bool,
     /// Somebody waits for this cycle: what was refused is tried again at once.
     pub insists: bool,
+    /// Rows have come or gone in tables that this one refers to or is referred to by: what was refused because of other rows is
+    /// tried again.
+    pub relatives_changed: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
     /// `preview()`: only `Read`, `Inspect`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise`, `MergeByFunction` and
@@ -98,6 +101,11 @@ pub struct Report {
     pub stopped: Option<Stopped>,
     /// Another cycle is wanted: at once (stale positions), soon, or later (a deletion to confirm).
     pub again: Option<Again>,
+    /// Rows were left as they are because somebody else holds them: another cycle is wanted in some seconds, and nobody need wait
+    /// for it.
+    pub locked: bool,
+    /// Rows are refused because of other rows.
+    pub awaits_rows: bool,
     /// The dirty keys that the driver gave with `Start` were dealt with and may be forgotten. False: keep them all.
     pub dirty_done: bool,
     /// When the last reading was asked for, where there was one.

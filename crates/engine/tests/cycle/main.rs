@@ -11,4 +11,5 @@ mod preview;
 mod problems;
 mod stamps;
 mod typed;
+mod waiting;
 mod world;

@@ -89,6 +89,8 @@ pub struct World {
     /// Answers the next sheet effect of this kind instead.
     pub fault: Option<fn(&SheetEffect) -> Option<Failure>>,
     pub refuse: Option<&'static str>,
+    /// What the table answers to a change of this row.
+    pub answer: Option<(Key, Applied)>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
     /// A cell that shows what it shows, whatever is written into it.
@@ -128,6 +130,7 @@ impl World {
             now: 1_000,
             fault: None,
             refuse: None,
+            answer: None,
             wrong_row: false,
             fixed: None,
             slow: false,
@@ -198,6 +201,7 @@ impl World {
             confirmed: None,
             confirm_after_ms: 0,
             insists: false,
+            relatives_changed: false,
             seed: self.now as u64,
             dry_run: false,
         }
@@ -366,6 +370,11 @@ impl World {
     }
 
     pub fn apply(&mut self, apply: &Apply) -> Applied {
+        if let Some((key, answer)) = &self.answer
+            && *key == apply.key
+        {
+            return answer.clone();
+        }
         let mut row = self
             .table
             .get(&apply.key)

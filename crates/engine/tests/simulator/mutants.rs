@@ -395,3 +395,25 @@ fn a_bad_cell_that_stops_everything() {
         ],
     );
 }
+
+#[test]
+fn a_locked_row_taken_for_done() {
+    driver_bug(
+        DriverBugs {
+            locked_as_done: true,
+            ..DriverBugs::default()
+        },
+        LOST,
+    );
+}
+
+#[test]
+fn a_row_that_the_table_kept_taken_for_deleted() {
+    driver_bug(
+        DriverBugs {
+            kept_as_deleted: true,
+            ..DriverBugs::default()
+        },
+        &["stands in the table and not in the sheet"],
+    );
+}

@@ -8,7 +8,7 @@ use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Stamp, W
 use engine::mapping::Mapping;
 use engine::renames::Renames;
 use engine::value::{Base, Datum, Key, TO_INSERT, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableRow {
@@ -37,6 +37,10 @@ pub struct DriverBugs {
     pub all_or_nothing: bool,
     /// New rows that are about to be sent are stored as if they had arrived.
     pub arrived_ahead: bool,
+    /// A locked row counts as done.
+    pub locked_as_done: bool,
+    /// A row that the table kept counts as deleted.
+    pub kept_as_deleted: bool,
 }
 
 #[derive(Clone)]
@@ -45,6 +49,8 @@ pub struct Table {
     pub mapping: Mapping,
     pub bugs: DriverBugs,
     pub rows: BTreeMap<Key, TableRow>,
+    /// Somebody's transaction holds these.
+    pub locked: BTreeSet<Key>,
     pub bases: BTreeMap<Key, (Base, i64)>,
     /// What stands in the place of the mark of a row that is being inserted, once it has arrived.
     arriving: BTreeMap<Key, i64>,
@@ -74,6 +80,7 @@ impl Table {
             mapping: setup.mapping(),
             bugs: DriverBugs::default(),
             rows: BTreeMap::new(),
+            locked: BTreeSet::new(),
             bases: BTreeMap::new(),
             arriving: BTreeMap::new(),
             dirty: Vec::new(),
@@ -153,6 +160,9 @@ impl Table {
         let Some(row) = self.rows.get(key) else {
             return Ok(());
         };
+        if self.is_kept(key) {
+            return Ok(());
+        }
         if self.setup.pinned && row.identity.is_multiple_of(2) {
             return Err(refusal(
                 "23503",
@@ -162,6 +172,18 @@ impl Table {
         self.rows.remove(key);
         self.mark(key, now);
         Ok(())
+    }
+
+    /// A trigger keeps the row whatever anybody deletes.
+    pub fn is_kept(&self, key: &Key) -> bool {
+        let pinned = |row: &TableRow| self.setup.pinned && row.identity.is_multiple_of(2);
+        self.setup.keeps && self.rows.get(key).is_some_and(pinned)
+    }
+
+    /// Somebody begins a transaction that touches this row.
+    pub fn lock(&mut self, row: u8) {
+        let nth = usize::from(row) % self.rows.len().max(1);
+        self.locked.extend(self.rows.keys().nth(nth).cloned());
     }
 
     pub fn toggle_listed(&mut self, key: &Key, now: Timestamp) {

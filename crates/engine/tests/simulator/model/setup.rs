@@ -39,6 +39,8 @@ pub struct Setup {
     pub filter: Filter,
     /// Rows whose number is even are referred to from elsewhere: they cannot be deleted.
     pub pinned: bool,
+    /// And where somebody deletes one, a trigger keeps it instead of raising an error.
+    pub keeps: bool,
     /// A trigger puts `code` in upper case.
     pub upper: bool,
     /// `qty` is NOT NULL: only in scenarios.
@@ -75,6 +77,7 @@ impl Setup {
         max_delete_rows: 20,
         filter: Filter::None,
         pinned: false,
+        keeps: false,
         upper: false,
         qty_required: false,
         insert_leaves_out: false,
@@ -197,7 +200,7 @@ impl fmt::Display for Setup {
         }
         field!(
             tie "Side::", on_table_delete "OnTableDelete::", on_sheet_delete "OnSheetDelete::",
-            max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", upper "", qty_required "", insert_leaves_out "",
+            max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", keeps "", upper "", qty_required "", insert_leaves_out "",
             common_rows "", table_rows "", sheet_rows "", differing "", header "", request_rows "", anchors_apart "",
         );
         write!(out, "..Setup::PLAIN }}")

@@ -13,13 +13,15 @@ use super::sheet::{ColumnUse, Rules, SheetEdit, Tab};
 use super::{Verdict, broken};
 use engine::cycle::Machine;
 use engine::effect::{
-    Again, Class, DatabaseEffect, Decision, DirtyKey, Effect, Outcome, Question, Refusal, Report,
-    Scope, SheetEffect, SheetOutcome, Start, Step, Stopped, Ways, Winner,
+    Again, Apply, Class, Commit, Conflict, DatabaseEffect, Decision, DirtyKey, Effect, Outcome,
+    Question, Refusal, Report, Scope, SheetEffect, SheetOutcome, Start, Step, Stopped, Ways,
+    Winner,
 };
 use engine::mapping::{Kind, Mapping, Side};
 use engine::value::{Key, Timestamp};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use faults::Fault;
 use faults::failure;
@@ -281,6 +283,15 @@ impl World {
         self.book(Author::Person)
     }
 
+    /// Somebody's transaction begins to hold a row, or all of them end.
+    pub fn lock(&mut self, row: u8) {
+        self.table.lock(row);
+    }
+
+    pub fn unlock(&mut self) {
+        self.table.locked.clear();
+    }
+
     /// `resolve()` of the nth pending conflict.
     pub fn resolve(&mut self, nth: u8, decision: impl FnOnce(Kind) -> Decision) {
         let now = self.tick();
@@ -335,6 +346,26 @@ impl World {
     }
 
     // ------------------------------------------------------------------------------------------------------------ driver
+
+    /// The driver dies in the middle of a commit: some of its changes have been made, in transactions of their own.
+    pub fn die_halfway(&mut self) -> Verdict {
+        let Pending::Planned(Effect::Database(DatabaseEffect::Commit(commit))) = &self.database
+        else {
+            return Ok(());
+        };
+        let mut part = Commit::clone(commit);
+        part.apply.truncate(commit.apply.len() / 2);
+        let made = |conflict: &Conflict| {
+            let is_of = |apply: &Apply| apply.key == conflict.key;
+            part.apply.iter().any(is_of) || !commit.apply.iter().any(is_of)
+        };
+        let conflicts = commit.conflicts.iter().filter(|one| made(one)).cloned();
+        part.conflicts = conflicts.collect();
+        if !part.apply.is_empty() {
+            self.carry_out(&Effect::Database(DatabaseEffect::Commit(Arc::new(part))))?;
+        }
+        Ok(())
+    }
 
     /// The driver dies; what was committed and what Google has stays.
     pub fn crash(&mut self) {
@@ -456,6 +487,7 @@ impl World {
             confirmed,
             confirm_after_ms: CONFIRM_AFTER_MS,
             insists: number.is_multiple_of(5),
+            relatives_changed: number.is_multiple_of(7) && scope != Scope::Dirty,
             seed: u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             dry_run,
         });
@@ -510,7 +542,7 @@ impl World {
         }
         self.guarded = matches!(report.stopped, Some(Stopped::Guard { .. }));
         // The worker looks again by itself after a failure or a guard.
-        self.poll_due |= report.stopped.is_some();
+        self.poll_due |= report.stopped.is_some() || report.locked;
         match report.again {
             None => {}
             Some(Again::Now) => self.poll_due = true,

@@ -203,9 +203,13 @@ impl Table {
                 None => self.bases.remove(&write.key),
             };
         }
-        commit
-            .conflicts
-            .iter()
+        // Of rows that are left as they are nothing was decided.
+        let left = commit.apply.iter().zip(&answers);
+        let left = left.filter(|(_, one)| matches!(one, Applied::Stale | Applied::Locked));
+        let left: Vec<&Key> = left.map(|(apply, _)| &apply.key).collect();
+        let decided = commit.conflicts.iter();
+        decided
+            .filter(|conflict| !left.contains(&&conflict.key))
             .for_each(|conflict| self.record(conflict));
         for line in &mut self.conflicts {
             line.conflict.settled |= commit.settled_conflicts.contains(&line.id);
@@ -250,6 +254,16 @@ impl Table {
 
     fn apply(&mut self, apply: &Apply, now: Timestamp) -> Verdict<Applied> {
         let key = &apply.key;
+        let new_key = apply.new_key.as_ref();
+        if self.locked.contains(key) || new_key.is_some_and(|key| self.locked.contains(key)) {
+            return Ok(match self.bugs.locked_as_done {
+                true => Applied::Done {
+                    row: self.rows.get(key).map(|row| row.values.clone()),
+                    refused: Vec::new(),
+                },
+                false => Applied::Locked,
+            });
+        }
         let current = self.rows.get(key).map(|row| row.values.clone());
         let mut refused = Vec::new();
         let mut take = |row: &mut Vec<Datum>, values: &[(usize, Datum)]| {
@@ -332,6 +346,12 @@ impl Table {
             (Change::Delete { expected }, Some(row)) => {
                 if row != *expected && !self.bugs.unconditional {
                     return Ok(Applied::Stale);
+                }
+                if self.is_kept(key) && !self.bugs.kept_as_deleted {
+                    let write = apply.base_kept(&self.mapping);
+                    let base = write.base.expect("a row that comes back has one");
+                    self.bases.insert(write.key, (base, write.sheet_hash));
+                    return Ok(Applied::Kept { row });
                 }
                 self.delete(key, now).map(|()| None)
             }

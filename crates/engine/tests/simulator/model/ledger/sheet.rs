@@ -176,6 +176,7 @@ impl Ledger {
             && back.is_none()
             && self.sheet_deleted.get(&key) == Some(&false)
             && self.is_agreed_in_table(&key)
+            && !sides.table.is_kept(&key)
             && self.setup.on_sheet_delete != OnSheetDelete::Keep
             && !row_named(sides, &self.names(&key))
         {

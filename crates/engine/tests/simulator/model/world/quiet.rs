@@ -11,6 +11,7 @@ impl World {
     /// People stop, faults stop, and the worker goes on until nothing is left to do.
     pub fn settle(&mut self) -> Verdict {
         self.say(|| "quiet".into());
+        self.unlock();
         self.arrive()?;
         self.finish()?;
         (self.ways, self.preview) = (BOTH, false);
@@ -132,6 +133,9 @@ impl World {
         settled::problems_are_real(&self.ledger, sides)?;
         self.silent(Scope::Dirty)?;
         self.silent(Scope::Full)?;
+        // That the table kept a row is said until the row changes or the worker ends.
+        let problems = &mut self.table.problems;
+        problems.retain(|problem| problem.code != "kept_by_table");
         self.crash();
         self.silent(Scope::Full)
     }
