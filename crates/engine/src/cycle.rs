@@ -8,6 +8,7 @@ mod batch;
 mod columns;
 mod everything;
 mod flight;
+mod formulas;
 mod full;
 mod guard;
 mod header;

@@ -372,6 +372,8 @@ pub enum SheetEffect {
         header: u32,
         anchors: Vec<MetadataId>,
     },
+    /// Every cell of the tab that holds a formula. Asked where it matters and not with every reading.
+    Formulas,
     /// What stands in these rows: those of a mass that was tagged by one request are read part by part, when their turn comes.
     ReadRows { rows: Vec<u32> },
     /// Write cells of tagged rows, in one atomic batch under a stamp; cells not named stay as they are. What the rows held right
@@ -495,9 +497,9 @@ pub struct Note {
 #[derive(Debug)]
 pub enum SheetOutcome {
     Snapshot(Snapshot),
-    /// One entry per anchor: the row's cells from column 0, as they stood when it was tagged; trailing empty cells may be
-    /// absent. An anchor that is missing could not be placed. Empty where they were not to be read.
-    Tagged(Vec<(MetadataId, Vec<Cell>)>),
+    /// One entry per anchor. An anchor that is missing could not be placed. Empty where they were not to be read.
+    Tagged(Vec<SeenRow>),
+    Formulas(Vec<Formula>),
     Seen(Look),
     /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be absent.
     Rows(Vec<Vec<Cell>>),
@@ -516,6 +518,33 @@ pub enum SheetOutcome {
     Columns(Vec<(String, u32)>),
     Images(Vec<Image>),
     Done,
+}
+
+/// A row as it stood when it was tagged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeenRow {
+    pub anchor: MetadataId,
+    /// From column 0; trailing empty cells may be absent.
+    pub cells: Vec<Cell>,
+    /// Its cells that nobody typed, by their sheet columns.
+    pub computed: Vec<(u32, Computed)>,
+}
+
+/// Whose a cell's content is that nobody typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Computed {
+    /// The cell holds a formula.
+    Here,
+    /// A formula in another cell fills it: an array that spilled.
+    Elsewhere,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Formula {
+    pub row: u32,
+    pub column: u32,
+    /// As a person sees it, with its `=`.
+    pub text: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false and empty [REC], and so
 //! `sheetId` is missing for tab 0.
 
+use engine::effect::Computed;
 use engine::value::{Cell, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -65,6 +66,8 @@ pub struct RowData {
 #[serde(default, rename_all = "camelCase")]
 pub struct CellData {
     pub effective_value: Option<ExtendedValue>,
+    /// Asked only where it matters whether somebody typed what a cell shows.
+    pub user_entered_value: Option<EnteredValue>,
     pub note: String,
     pub user_entered_format: CellFormat,
 }
@@ -98,7 +101,22 @@ pub struct ErrorValue {
     pub kind: String,
 }
 
+/// What somebody typed: of values it is enough that there is one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnteredValue {
+    pub formula_value: Option<String>,
+}
+
 impl CellData {
+    /// Whose its content is, where nobody typed it. Cells that an array fills have a value and none that was entered [MEASURED].
+    pub fn computed(&self) -> Option<Computed> {
+        match &self.user_entered_value {
+            Some(entered) => entered.formula_value.as_ref().map(|_| Computed::Here),
+            None => self.effective_value.as_ref().map(|_| Computed::Elsewhere),
+        }
+    }
+
     /// The cell as the values methods would show it.
     pub fn cell(&self) -> Cell {
         let Some(value) = &self.effective_value else {

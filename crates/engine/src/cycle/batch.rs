@@ -227,7 +227,9 @@ impl Cycle {
                 self.own_writes(item);
             }
         }
+        self.note_computed(&mut items, &changed);
         self.plan(&mut items, &changed).await?;
+        self.trace_formulas(&mut items, &changed).await?;
         for item in &mut items {
             if item.cells.is_none() && item.row.is_some() {
                 item.dropped = true;
@@ -290,7 +292,7 @@ impl Cycle {
         Ok(left)
     }
 
-    async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
+    pub(super) async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
         let mut ask = Vec::new();
         for index in which {
             let Some(item) = items.get_mut(*index) else {
@@ -377,8 +379,15 @@ impl Cycle {
             merged: item.merged.as_deref(),
             refused: &refused,
             troubled: &troubled,
+            computed: &item.filled,
+            feeds: item.feeds.as_deref(),
         });
         item.found = std::mem::take(&mut item.plan.problems);
+        let withheld = std::mem::take(&mut item.plan.withheld).into_iter();
+        item.found.extend(withheld.map(|problem| Problem {
+            retry_at: Some(self.io.now()),
+            ..problem
+        }));
     }
 
     fn call(&self, item: &Item) -> FunctionCall {

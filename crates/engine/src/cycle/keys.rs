@@ -8,6 +8,7 @@ use super::memory::RefusedKey;
 use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Typed, parse, sheet_problem, typed_key};
+use super::tag::TaggedRow;
 use crate::codec::hash_cells;
 use crate::effect::{
     AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, MetadataId, Operation, Planned, Problem,
@@ -67,9 +68,8 @@ impl Cycle {
         let tagged = self.tag_rows(&now).await?;
         let mut writes = Vec::new();
         let mut named = Vec::new();
-        for (((anchor, cells), key), (at, row)) in
-            tagged.into_iter().zip(keys).zip(rows.iter().zip(now))
-        {
+        for ((tagged, key), (at, row)) in tagged.into_iter().zip(keys).zip(rows.iter().zip(now)) {
+            let TaggedRow { anchor, cells, .. } = tagged;
             let cells =
                 cells.filter(|cells| matches!(typed_key(&self.mapping, cells), Typed::Missing(_)));
             let (Some(mut cells), Some(layout)) = (cells, &self.memory.layout) else {

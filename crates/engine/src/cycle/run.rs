@@ -8,8 +8,8 @@ use super::io::{Io, Stop, mismatch};
 use super::memory::{Memory, UNSETTLED};
 use super::tag::Ahead;
 use crate::effect::{
-    Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place,
-    Problem, Report, Scope, SheetEffect, Start, Stopped,
+    Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Formula, MetadataId,
+    Place, Problem, Report, Scope, SheetEffect, Start, Stopped,
 };
 use crate::mapping::{Mapping, Side};
 use crate::value::{Key, Timestamp};
@@ -71,6 +71,8 @@ pub(super) struct Cycle {
     /// New rows that are on their way to the sheet.
     pub flight: Option<Flight>,
     pub ahead: Ahead,
+    /// The tab's formulas, once they were asked for.
+    pub formulas: Option<Arc<[Formula]>>,
 }
 
 /// What a cycle leaves to the next.
@@ -128,6 +130,7 @@ pub(super) async fn run(
         inserted: Vec::new(),
         flight: None,
         ahead: Ahead::new(),
+        formulas: None,
     };
     let mut ended = cycle.rounds().await;
     if ended.is_ok() {
@@ -165,6 +168,7 @@ impl Cycle {
             self.stale = false;
             self.followed.clear();
             self.ahead.clear();
+            self.formulas = None;
             self.end_of_yesterday().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;

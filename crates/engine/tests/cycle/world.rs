@@ -395,6 +395,7 @@ impl World {
                     rows: rows.collect(),
                 })
             }
+            SheetEffect::Formulas => SheetOutcome::Formulas(Vec::new()),
             SheetEffect::ReadRows { rows } => {
                 let rows = rows.iter().map(|row| self.tab.get(*row as usize).cloned());
                 SheetOutcome::Rows(rows.map(Option::unwrap_or_default).collect())
@@ -413,10 +414,11 @@ impl World {
                 rows.into_iter()
                     .map(|tag| {
                         self.anchors.insert(tag.anchor, tag.row as usize);
-                        (
-                            tag.anchor,
-                            self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
-                        )
+                        SeenRow {
+                            anchor: tag.anchor,
+                            cells: self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
+                            computed: Vec::new(),
+                        }
                     })
                     .collect(),
             ),
@@ -511,6 +513,7 @@ impl World {
                 SheetEffect::Read => "read",
                 SheetEffect::ReadRows { .. } => "rows",
                 SheetEffect::Look { .. } => "look",
+                SheetEffect::Formulas => "formulas",
                 SheetEffect::Tag { .. } => "tag",
                 SheetEffect::Write { .. } => "write",
                 SheetEffect::Insert { .. } => "insert",

@@ -13,6 +13,7 @@ mod anchors;
 mod capability;
 mod columns;
 mod examine;
+mod formulas;
 mod header;
 mod images;
 mod need;
@@ -145,6 +146,7 @@ impl Session {
             SheetEffect::Look { header, anchors } => {
                 (Purpose::Read, self.look(target, *header, anchors))
             }
+            SheetEffect::Formulas => (Purpose::Read, self.formulas(target)),
             SheetEffect::ReadRows { rows } => (Purpose::Read, self.read_rows(target, rows)),
             SheetEffect::Write {
                 rows,
