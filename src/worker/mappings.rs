@@ -145,7 +145,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
             "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function, \
                     m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
                     (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, \
-                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), sheet_sync._key_holds(c.oid, m.key_columns) \
+                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), sheet_sync._key_holds(c.oid, m.key_columns), m.footer \
              FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE m.id = $1",
             &[id.into()],
@@ -188,6 +188,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
     let run_as = pg_sys::Oid::from(fields.number() as u32);
     let table = fields.text();
     let key_holds = fields.flag();
+    let footer = fields.optional();
 
     let (names, columns, engine_columns) = load_columns(session, id);
     let key: Vec<usize> = key_columns
@@ -204,6 +205,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         key,
         columns: engine_columns,
         header_row,
+        footer,
         direction,
         policy,
         tie,

@@ -6,6 +6,7 @@
 mod apart;
 mod batch;
 mod columns;
+mod doubt;
 mod everything;
 mod flight;
 mod formulas;
@@ -17,6 +18,7 @@ mod io;
 mod item;
 mod keys;
 mod memory;
+mod moving;
 mod notes;
 mod outcome;
 mod pieces;
@@ -31,6 +33,7 @@ mod snapshot;
 mod stamp;
 mod structure;
 mod tag;
+mod totals;
 mod weigh;
 
 use std::fmt;

@@ -7,12 +7,14 @@
 //! Sheet rows and columns are 0-based here, as in Google's GridRange; anchors and stamps are developer-metadata ids that the
 //! engine chooses.
 
+mod detail;
 mod report;
 
 use std::sync::Arc;
 
 use crate::mapping::{Kind, Mapping, Side};
 use crate::value::{Base, Cell, Datum, Key, Text, Timestamp};
+pub use detail::*;
 pub use report::*;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -376,6 +378,9 @@ pub enum SheetEffect {
     Formulas,
     /// What stands in these rows: those of a mass that was tagged by one request are read part by part, when their turn comes.
     ReadRows { rows: Vec<u32> },
+    /// What a reading of values does not tell of single cells (row and column), where that decides what a cell means. One request for
+    /// as many as fit into one.
+    Inspect { cells: Vec<(u32, u32)> },
     /// Write cells of tagged rows, in one atomic batch under a stamp; cells not named stay as they are. What the rows held right
     /// before is kept in the images and answered.
     Write {
@@ -503,6 +508,8 @@ pub enum SheetOutcome {
     Seen(Look),
     /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be absent.
     Rows(Vec<Vec<Cell>>),
+    /// One entry per cell asked, in that order.
+    Inspected(Vec<CellDetail>),
     /// One entry per anchor; one that is missing has lost its row.
     Written(Vec<WrittenRow>),
     /// What the inserted rows show now, in the order sent.
@@ -543,8 +550,8 @@ pub enum Computed {
 pub struct Formula {
     pub row: u32,
     pub column: u32,
-    /// As a person sees it, with its `=`.
-    pub text: String,
+    /// With its leading `=`.
+    pub text: Text,
 }
 
 #[derive(Clone, Debug, PartialEq)]

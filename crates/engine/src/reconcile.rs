@@ -38,6 +38,8 @@ pub(crate) struct Row<'a> {
     pub troubled: &'a [(usize, bool)],
     /// Cells of the sheet's row that nobody typed: they are not written.
     pub computed: &'a [Filled],
+    /// Cells that are blank because of a formula: that is no edit.
+    pub blanks: &'a [Filled],
     /// The formula in this row that fills other rows, too: the row is not taken away.
     pub feeds: Option<&'a str>,
 }

@@ -65,11 +65,12 @@ pub struct RowData {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct CellData {
-    pub effective_value: Option<ExtendedValue>,
-    /// Asked only where it matters whether somebody typed what a cell shows.
     pub user_entered_value: Option<EnteredValue>,
+    pub effective_value: Option<ExtendedValue>,
+    pub formatted_value: Text,
     pub note: String,
     pub user_entered_format: CellFormat,
+    pub effective_format: EffectiveFormat,
 }
 
 impl CellData {
@@ -87,6 +88,27 @@ pub struct CellFormat {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
+pub struct EffectiveFormat {
+    pub number_format: Option<NumberFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NumberFormat {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub pattern: Text,
+}
+
+/// What was entered, as far as it is told from what shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnteredValue {
+    pub formula_value: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ExtendedValue {
     pub number_value: Option<f64>,
     pub string_value: Option<Text>,
@@ -99,13 +121,6 @@ pub struct ExtendedValue {
 pub struct ErrorValue {
     #[serde(rename = "type")]
     pub kind: String,
-}
-
-/// What somebody typed: of values it is enough that there is one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct EnteredValue {
-    pub formula_value: Option<String>,
 }
 
 impl CellData {

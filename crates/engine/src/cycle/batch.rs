@@ -208,6 +208,9 @@ impl Cycle {
     ) -> Result<HashSet<Key>, Stop> {
         let read: Vec<usize> = positions(&items, |item| item.cells.is_some() || item.row.is_none());
         self.plan(&mut items, &read).await?;
+        self.doubt_blanks(&mut items).await?;
+        let guarded = self.guard_moving_keys(&items).await;
+        self.guarded(Side::Database, guarded)?;
         if self.start.dry_run {
             self.preview(&items);
             self.count_deletes(&items);
@@ -230,6 +233,8 @@ impl Cycle {
         self.note_computed(&mut items, &changed);
         self.plan(&mut items, &changed).await?;
         self.trace_formulas(&mut items, &changed).await?;
+        self.doubt_blanks(&mut items).await?;
+        self.withhold_new_rows(&mut items).await?;
         for item in &mut items {
             if item.cells.is_none() && item.row.is_some() {
                 item.dropped = true;
@@ -380,6 +385,7 @@ impl Cycle {
             refused: &refused,
             troubled: &troubled,
             computed: &item.filled,
+            blanks: &item.blanks,
             feeds: item.feeds.as_deref(),
         });
         item.found = std::mem::take(&mut item.plan.problems);

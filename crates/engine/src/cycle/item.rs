@@ -27,6 +27,8 @@ pub(super) struct Item {
     pub computed: Vec<(u32, Computed)>,
     /// The same of its mapped cells that were to be written, with the places of the formulas.
     pub filled: Vec<Filled>,
+    /// Its mapped cells that are blank because of a formula.
+    pub blanks: Vec<Filled>,
     /// The formula in its row that fills other rows, too.
     pub feeds: Option<String>,
     pub loaded: LoadedRow,
@@ -59,6 +61,7 @@ impl Item {
             bare: false,
             computed: Vec::new(),
             filled: Vec::new(),
+            blanks: Vec::new(),
             feeds: None,
             changed_at: loaded.changed_at,
             merged: None,

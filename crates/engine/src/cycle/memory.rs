@@ -8,7 +8,9 @@ use super::header::Layout;
 use super::images::{Fallen, Taken};
 use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
+use super::totals::End;
 use crate::effect::{Image, Index, MetadataId, Place, Problem};
+use crate::reconcile::Filled;
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// No position known.
@@ -88,6 +90,10 @@ pub(super) struct Memory {
     /// Told apart from earlier plans made from an equal reading, and that reading.
     pub salt: u64,
     pub salted: u64,
+    /// Columns that a formula fills down to the end of the data, and what the rows at the top were when that was asked.
+    pub filled: Option<(u64, Vec<Filled>)>,
+    /// What rows at the end of the tab are, by what they show.
+    pub tails: HashMap<i64, End>,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.

@@ -9,7 +9,7 @@ use super::memory::{Memory, UNSETTLED};
 use super::tag::Ahead;
 use crate::effect::{
     Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Formula, MetadataId,
-    Place, Problem, Report, Scope, SheetEffect, Start, Stopped,
+    Place, Problem, Report, Scope, SheetEffect, Snapshot, Start, Stopped,
 };
 use crate::mapping::{Mapping, Side};
 use crate::value::{Key, Timestamp};
@@ -71,6 +71,8 @@ pub(super) struct Cycle {
     /// New rows that are on their way to the sheet.
     pub flight: Option<Flight>,
     pub ahead: Ahead,
+    /// The reading that this round began with.
+    pub snapshot: Option<Arc<Snapshot>>,
     /// The tab's formulas, once they were asked for.
     pub formulas: Option<Arc<[Formula]>>,
 }
@@ -131,6 +133,7 @@ pub(super) async fn run(
         flight: None,
         ahead: Ahead::new(),
         formulas: None,
+        snapshot: None,
     };
     let mut ended = cycle.rounds().await;
     if ended.is_ok() {
@@ -169,6 +172,7 @@ impl Cycle {
             self.followed.clear();
             self.ahead.clear();
             self.formulas = None;
+            self.snapshot = None;
             self.end_of_yesterday().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;

@@ -60,7 +60,7 @@ pub struct Start {
     pub insists: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
-    /// `preview()`: only `Read`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise` and `MergeByFunction` are asked for, and the
+    /// `preview()`: only `Read`, `FindColumns`, `Inspect`, `Formulas`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise` and `MergeByFunction` are asked for, and the
     /// report says what a real cycle would have done.
     pub dry_run: bool,
 }

@@ -128,6 +128,10 @@ impl Merge<'_> {
             self.settle(column);
             return;
         }
+        if let Some(problem) = self.row.blank_doubted(column).filter(|_| sheet_changed) {
+            self.plan.withheld.push(problem);
+            return;
+        }
         if let Some(verdict) = self.decided(column, &value, &cell) {
             return self.carry_out(verdict, column, value, cell);
         }

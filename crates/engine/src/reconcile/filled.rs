@@ -31,6 +31,23 @@ impl Row<'_> {
         Some(self.withheld(Some(column), &cell.by, message))
     }
 
+    /// Why a blank cell is no edit.
+    pub(super) fn blank_doubted(&self, column: usize) -> Option<Problem> {
+        let blank = self.blanks.iter().find(|blank| blank.column == column)?;
+        let message = match &blank.by {
+            Source::Own => "The formula in this cell shows nothing; the table keeps its value.",
+            Source::Cell(_) | Source::Somewhere => {
+                "The cell is blank while {formula} shows nothing or an error; the table keeps its value."
+            }
+        };
+        Some(Problem {
+            side: Side::Database,
+            code: "blank_formula".into(),
+            hint: "Mend the formula. If the cell is to be blank, delete the formula, too.".into(),
+            ..self.withheld(Some(column), &blank.by, message)
+        })
+    }
+
     /// Why the row is neither deleted nor emptied.
     pub(super) fn row_withheld(&self) -> Option<Problem> {
         if let Some(formula) = self.feeds {

@@ -1,6 +1,6 @@
 //! A small table, a small tab, and a driver that does as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::codec::hash_cells;
@@ -35,6 +35,7 @@ pub fn mapping() -> Mapping {
         key: vec![0],
         key_generated: false,
         header_row: 1,
+        footer: None,
         direction: Direction::Both,
         policy: Policy::LastWriteWins,
         tie: Side::Database,
@@ -68,6 +69,11 @@ pub struct World {
     pub tab: Vec<Vec<Cell>>,
     pub anchors: BTreeMap<MetadataId, usize>,
     pub tags: BTreeMap<String, u32>,
+    /// The format of a cell, by row and column, and what people see in it.
+    pub formats: BTreeMap<(u32, u32), (NumberFormat, String)>,
+    /// Cells with a formula, and cells that a formula elsewhere fills, by row and column.
+    pub formulas: BTreeMap<(u32, u32), &'static str>,
+    pub filled: BTreeSet<(u32, u32)>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
@@ -106,6 +112,9 @@ impl World {
             arriving: BTreeMap::new(),
             anchors: BTreeMap::new(),
             tags: BTreeMap::new(),
+            formats: BTreeMap::new(),
+            formulas: BTreeMap::new(),
+            filled: BTreeSet::new(),
             log: Vec::new(),
             commits: Vec::new(),
             problems: Vec::new(),
@@ -159,6 +168,32 @@ impl World {
             dirty: self.dirty(dirty),
             ..self.plain()
         })
+    }
+
+    fn computed(&self, place: (u32, u32)) -> Option<Computed> {
+        match self.formulas.contains_key(&place) {
+            true => Some(Computed::Here),
+            false => self.filled.contains(&place).then_some(Computed::Elsewhere),
+        }
+    }
+
+    /// A formula in the first cell below the header of this column fills it, and `columns` in all, down to the last row.
+    pub fn fill(&mut self, column: u32, columns: u32, formula: &'static str) {
+        let rows = self.tab.len() as u32;
+        self.formulas.insert((1, column), formula);
+        for row in 1..rows {
+            let cells = (column..column + columns).map(|at| (row, at));
+            self.filled.extend(cells.filter(|at| *at != (1, column)));
+        }
+    }
+
+    /// The stored problems, by key, column and code.
+    pub fn told(&self) -> Vec<(Option<Key>, Option<usize>, String)> {
+        let commits = self.commits.iter();
+        let problems = commits.flat_map(|commit| &commit.problems);
+        problems
+            .map(|one| (one.place.key.clone(), one.place.column, one.code.clone()))
+            .collect()
     }
 
     pub fn dirty(&self, ids: &[usize]) -> Vec<DirtyKey> {
@@ -395,10 +430,40 @@ impl World {
                     rows: rows.collect(),
                 })
             }
-            SheetEffect::Formulas => SheetOutcome::Formulas(Vec::new()),
+            SheetEffect::Formulas => {
+                let formula = |((row, column), text): (&(u32, u32), &&'static str)| Formula {
+                    row: *row,
+                    column: *column,
+                    text: (*text).into(),
+                };
+                SheetOutcome::Formulas(self.formulas.iter().map(formula).collect())
+            }
             SheetEffect::ReadRows { rows } => {
                 let rows = rows.iter().map(|row| self.tab.get(*row as usize).cloned());
                 SheetOutcome::Rows(rows.map(Option::unwrap_or_default).collect())
+            }
+            SheetEffect::Inspect { cells } => {
+                let detail = |place: &(u32, u32)| {
+                    let row = self.tab.get(place.0 as usize);
+                    let cell = row.and_then(|row| row.get(place.1 as usize)).cloned();
+                    let mut plain = CellDetail::plain(cell.unwrap_or(Cell::Empty));
+                    match self.computed(*place) {
+                        Some(Computed::Here) => {
+                            plain.entered = Entered::Formula(self.formulas[place].into());
+                        }
+                        Some(Computed::Elsewhere) => plain.entered = Entered::Nothing,
+                        None => {}
+                    }
+                    match self.formats.get(place) {
+                        Some((format, shown)) => CellDetail {
+                            format: format.clone(),
+                            shown: shown.as_str().into(),
+                            ..plain
+                        },
+                        None => plain,
+                    }
+                };
+                SheetOutcome::Inspected(cells.iter().map(detail).collect())
             }
             SheetEffect::Look { header, anchors } => {
                 let row = |anchor: &MetadataId| {
@@ -417,7 +482,9 @@ impl World {
                         SeenRow {
                             anchor: tag.anchor,
                             cells: self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
-                            computed: Vec::new(),
+                            computed: (0..26)
+                                .filter_map(|at| Some((at, self.computed((tag.row, at))?)))
+                                .collect(),
                         }
                     })
                     .collect(),
@@ -514,6 +581,7 @@ impl World {
                 SheetEffect::ReadRows { .. } => "rows",
                 SheetEffect::Look { .. } => "look",
                 SheetEffect::Formulas => "formulas",
+                SheetEffect::Inspect { .. } => "inspect",
                 SheetEffect::Tag { .. } => "tag",
                 SheetEffect::Write { .. } => "write",
                 SheetEffect::Insert { .. } => "insert",

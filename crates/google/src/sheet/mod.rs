@@ -16,6 +16,7 @@ mod examine;
 mod formulas;
 mod header;
 mod images;
+mod inspect;
 mod need;
 mod notes;
 mod probe;
@@ -148,6 +149,7 @@ impl Session {
             }
             SheetEffect::Formulas => (Purpose::Read, self.formulas(target)),
             SheetEffect::ReadRows { rows } => (Purpose::Read, self.read_rows(target, rows)),
+            SheetEffect::Inspect { cells } => (Purpose::Read, self.inspect(target, cells)),
             SheetEffect::Write {
                 rows,
                 keeps,

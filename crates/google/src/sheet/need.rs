@@ -3,6 +3,7 @@
 use engine::effect::{Give, SheetEffect};
 
 use super::images::images_id;
+use super::inspect;
 use super::{Missing, Session, Target};
 use crate::governor::Need;
 
@@ -34,6 +35,10 @@ impl Session {
             SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } | SheetEffect::Images => {
                 Need::READ
             }
+            SheetEffect::Inspect { cells } => Need {
+                reads: u32::try_from(inspect::requests(cells).len()).unwrap_or(u32::MAX),
+                writes: 0,
+            },
             SheetEffect::WriteHeader { formats, .. } => {
                 let looked_at = formats.iter().filter(|one| one.give == Give::WhereNone);
                 let reads = u32::try_from(looked_at.count()).unwrap_or(u32::MAX);

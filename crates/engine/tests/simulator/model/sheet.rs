@@ -4,8 +4,8 @@ mod people;
 
 use super::{Verdict, broken};
 use engine::effect::{
-    AnchoredRow, ColumnTag, Computed, Deleted, Formula, Image, Images, Look, MetadataId, SeenRow,
-    SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow, WrittenRow,
+    AnchoredRow, CellDetail, ColumnTag, Computed, Deleted, Entered, Formula, Image, Images, Look,
+    MetadataId, SeenRow, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow, WrittenRow,
 };
 use engine::mapping::Mapping;
 use engine::value::{Cell, Timestamp};
@@ -258,6 +258,11 @@ impl Tab {
             }
             SheetEffect::Formulas => SheetOutcome::Formulas(self.formulas()),
             SheetEffect::ReadRows { rows } => SheetOutcome::Rows(self.read_rows(rows, now)),
+            SheetEffect::Inspect { cells } => {
+                let detail =
+                    |(row, column): &(u32, u32)| self.detail(*row as usize, *column as usize, now);
+                SheetOutcome::Inspected(cells.iter().map(detail).collect())
+            }
             SheetEffect::Look { header, anchors } => {
                 SheetOutcome::Seen(self.look(*header as usize, anchors, cycle, now))
             }
@@ -360,6 +365,28 @@ impl Tab {
                 SheetOutcome::Done
             }
         }))
+    }
+
+    /// The cells of this model have no formats.
+    fn detail(&self, row: usize, column: usize, now: Timestamp) -> CellDetail {
+        let content = self.rows.get(row).and_then(|row| row.cells.get(column));
+        let Some(content) = content else {
+            return CellDetail::plain(Cell::Empty);
+        };
+        let formula = match content {
+            Content::Value(_) => None,
+            Content::Now => Some("=NOW()"),
+            Content::Row => Some("=ROW()"),
+            Content::Length => Some("=LEN(name)"),
+        };
+        let plain = CellDetail::plain(self.shown(row, column, now));
+        match formula {
+            Some(formula) => CellDetail {
+                entered: Entered::Formula(formula.into()),
+                ..plain
+            },
+            None => plain,
+        }
     }
 
     fn read(&self, now: Timestamp) -> Snapshot {

@@ -24,6 +24,7 @@ impl World {
                 | SheetEffect::FindColumns { .. }
                 | SheetEffect::Formulas
                 | SheetEffect::ReadRows { .. }
+                | SheetEffect::Inspect { .. }
                 | SheetEffect::Look { .. }
                 | SheetEffect::Tag { .. }
                 | SheetEffect::TidyAll

@@ -149,7 +149,10 @@ impl World {
                 && !matches!(
                     effect,
                     Effect::Sheet(
-                        SheetEffect::Read | SheetEffect::FindColumns { .. } | SheetEffect::TidyAll
+                        SheetEffect::Read
+                            | SheetEffect::Inspect { .. }
+                            | SheetEffect::FindColumns { .. }
+                            | SheetEffect::TidyAll
                     )
                 )
             {
