@@ -26,6 +26,7 @@ CREATE TABLE sheet_sync.mapping (
     sheet_id           bigint,
     sheet_title        text,
     header_row         integer NOT NULL DEFAULT 1 CHECK (header_row BETWEEN 1 AND 1000),
+    footer             text CHECK (footer <> ''),
     key_columns        text[] NOT NULL,
     all_columns        boolean NOT NULL DEFAULT true,
     direction          text NOT NULL DEFAULT 'both' CHECK (direction IN ('both', 'to_sheet', 'from_sheet')),
@@ -55,6 +56,7 @@ COMMENT ON TABLE sheet_sync.mapping IS 'One table tied to one tab of one spreads
 COMMENT ON COLUMN sheet_sync.mapping.sheet_id IS 'The tab''s stable id (gid in the browser''s address); null until the worker has opened the spreadsheet.';
 COMMENT ON COLUMN sheet_sync.mapping.sheet_title IS 'The tab''s title: what to look for or make at first, later only shown.';
 COMMENT ON COLUMN sheet_sync.mapping.header_row IS 'The row of the sheet that holds the headers; the data stand below it.';
+COMMENT ON COLUMN sheet_sync.mapping.footer IS 'The text of the cell with which the footer begins: the row with it, and all below it, are no data.';
 COMMENT ON COLUMN sheet_sync.mapping.key_columns IS 'The primary-key or chosen unique columns that name a row on both sides.';
 COMMENT ON COLUMN sheet_sync.mapping.all_columns IS 'True where no columns were named: columns added to the table later join the mapping.';
 COMMENT ON COLUMN sheet_sync.mapping.conflict_function IS 'Name and argument types; text, because pg_upgrade refuses tables with regprocedure.';
@@ -277,5 +279,5 @@ END
 $$;
 GRANT SELECT ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, conflict_function, tie, on_table_delete, on_sheet_delete, max_delete_percent,
-              max_delete_rows, row_filter, poll_interval, notes_on_problems, header_row) ON sheet_sync.mapping TO PUBLIC;
+              max_delete_rows, row_filter, poll_interval, notes_on_problems, header_row, footer) ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, number_format) ON sheet_sync.mapping_column TO PUBLIC;

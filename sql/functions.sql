@@ -608,6 +608,8 @@ BEGIN
         ('max_delete_percent', NEW.max_delete_percent::text, NEW.max_delete_percent BETWEEN 0 AND 100, 'Give a share between 0 and 100.'),
         ('max_delete_rows', NEW.max_delete_rows::text, NEW.max_delete_rows >= 0, 'Give a number of rows, or 0 to let max_delete_percent always count.'),
         ('header_row', NEW.header_row::text, NEW.header_row BETWEEN 1 AND 1000, 'Give the number of the row as the sheet shows it, 1 to 1000.'),
+        ('footer', quote_literal(NEW.footer), COALESCE(btrim(NEW.footer) <> '' AND NEW.footer = btrim(NEW.footer), true),
+         'Give the text of the cell with which the footer begins, such as ''Total'', or NULL.'),
         ('poll_interval', NEW.poll_interval::text, COALESCE(NEW.poll_interval >= interval '100 milliseconds', true),
          'Give at least 100 ms, or NULL for sheet_sync.poll_interval_ms.')) o(name, value, ok, hint)
     WHERE o.ok IS NOT TRUE LIMIT 1;
@@ -672,10 +674,10 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give the column another policy in sheet_sync.mapping_column first.';
     END IF;
     IF (NEW.direction, NEW.conflict_policy, NEW.conflict_function, NEW.tie, NEW.on_table_delete, NEW.on_sheet_delete, NEW.max_delete_percent,
-        NEW.max_delete_rows, NEW.row_filter, NEW.poll_interval, NEW.notes_on_problems, NEW.credential, NEW.run_as, NEW.header_row)
+        NEW.max_delete_rows, NEW.row_filter, NEW.poll_interval, NEW.notes_on_problems, NEW.credential, NEW.run_as, NEW.header_row, NEW.footer)
        IS DISTINCT FROM
        (OLD.direction, OLD.conflict_policy, OLD.conflict_function, OLD.tie, OLD.on_table_delete, OLD.on_sheet_delete, OLD.max_delete_percent,
-        OLD.max_delete_rows, OLD.row_filter, OLD.poll_interval, OLD.notes_on_problems, OLD.credential, OLD.run_as, OLD.header_row) THEN
+        OLD.max_delete_rows, OLD.row_filter, OLD.poll_interval, OLD.notes_on_problems, OLD.credential, OLD.run_as, OLD.header_row, OLD.footer) THEN
         NEW.generation := OLD.generation + 1;
     END IF;
     RETURN NEW;

@@ -319,6 +319,7 @@ fn mapping() -> Mapping {
         key: vec![0],
         key_generated: false,
         header_row: 1,
+        footer: None,
         direction: Direction::Both,
         policy: Policy::LastWriteWins,
         tie: Side::Database,

@@ -163,7 +163,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
                     m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
                     (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, \
                     pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.oid, sheet_sync._key_holds(c.oid, m.key_columns), \
-                    u.reason, u.message, u.hint \
+                    m.footer, u.reason, u.message, u.hint \
              FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              LEFT JOIN LATERAL sheet_sync._unfit(c.oid, m.direction) u ON true \
              WHERE m.id = $1",
@@ -208,6 +208,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
     let table = fields.text();
     let table_oid = fields.number() as u32;
     let key_holds = fields.flag();
+    let footer = fields.optional();
     if let Some(reason) = fields.optional() {
         return Some(Err(Unfit {
             reason,
@@ -232,6 +233,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         key,
         columns: engine_columns,
         header_row,
+        footer,
         direction,
         policy,
         tie,

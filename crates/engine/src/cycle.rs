@@ -6,8 +6,10 @@
 mod apart;
 mod batch;
 mod columns;
+mod doubt;
 mod everything;
 mod flight;
+mod formulas;
 mod full;
 mod guard;
 mod header;
@@ -19,6 +21,7 @@ mod keys;
 mod likeness;
 mod memory;
 mod missing;
+mod moving;
 mod notes;
 mod outcome;
 mod pieces;
@@ -33,6 +36,7 @@ mod snapshot;
 mod stamp;
 mod structure;
 mod tag;
+mod totals;
 mod weigh;
 mod windows;
 

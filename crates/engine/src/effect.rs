@@ -472,6 +472,8 @@ pub enum SheetEffect {
         header: u32,
         anchors: Vec<MetadataId>,
     },
+    /// Every cell of the tab that holds a formula. Asked where it matters and not with every reading.
+    Formulas,
     /// What stands in these rows: those of a mass that was tagged by one request are read part by part, when their turn comes.
     ReadRows { rows: Vec<u32> },
     /// What a reading of values does not tell of single cells (row and column), where that decides what a cell means. One request for
@@ -598,9 +600,9 @@ pub struct Note {
 #[derive(Debug)]
 pub enum SheetOutcome {
     Snapshot(Snapshot),
-    /// One entry per anchor: the row's cells from column 0, as they stood when it was tagged; trailing empty cells may be
-    /// absent. An anchor that is missing could not be placed. Empty where they were not to be read.
-    Tagged(Vec<(MetadataId, Vec<Cell>)>),
+    /// One entry per anchor. An anchor that is missing could not be placed. Empty where they were not to be read.
+    Tagged(Vec<SeenRow>),
+    Formulas(Vec<Formula>),
     Seen(Look),
     /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be absent.
     Rows(Vec<Vec<Cell>>),
@@ -623,6 +625,33 @@ pub enum SheetOutcome {
     /// The ids of stamps that stand in the spreadsheet, whoever put them there.
     Tidied(Vec<MetadataId>),
     Done,
+}
+
+/// A row as it stood when it was tagged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeenRow {
+    pub anchor: MetadataId,
+    /// From column 0; trailing empty cells may be absent.
+    pub cells: Vec<Cell>,
+    /// Its cells that nobody typed, by their sheet columns.
+    pub computed: Vec<(u32, Computed)>,
+}
+
+/// Whose a cell's content is that nobody typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Computed {
+    /// The cell holds a formula.
+    Here,
+    /// A formula in another cell fills it: an array that spilled.
+    Elsewhere,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Formula {
+    pub row: u32,
+    pub column: u32,
+    /// With its leading `=`.
+    pub text: Text,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -120,6 +120,8 @@ pub struct Mapping {
     pub key_generated: bool,
     /// 1-based row of the header.
     pub header_row: u32,
+    /// The text with which the footer begins, where the owner named one: no row from there on is data.
+    pub footer: Option<String>,
     pub direction: Direction,
     pub policy: Policy,
     /// Who wins under `LastWriteWins` when the times cannot tell.

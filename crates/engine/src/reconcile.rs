@@ -2,10 +2,12 @@
 
 mod base;
 mod cells;
+mod filled;
 mod row;
 mod tabs;
 
 pub(crate) use base::{base_after, differs, stored_hash};
+pub(crate) use filled::FORMULA_CELL;
 pub(crate) use row::reconcile;
 
 use std::collections::HashMap;
@@ -44,6 +46,29 @@ pub(crate) struct Row<'a> {
     pub others: Option<&'a [OtherTab]>,
     /// When the reading had arrived that first missed the row.
     pub missed_at: Option<Timestamp>,
+    /// Cells of the sheet's row that nobody typed: they are not written.
+    pub computed: &'a [Filled],
+    /// Cells that are blank because of a formula: that is no edit.
+    pub blanks: &'a [Filled],
+    /// The formula in this row that fills other rows, too: the row is not taken away.
+    pub feeds: Option<&'a str>,
+}
+
+/// A mapped cell that nobody typed, and where the formula stands that gives it its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Filled {
+    pub column: usize,
+    pub by: Source,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In the cell itself.
+    Own,
+    /// In this cell, such as `A2`.
+    Cell(String),
+    /// Somewhere in the tab; it cannot be told where.
+    Somewhere,
 }
 
 impl Row<'_> {
@@ -112,6 +137,8 @@ pub(crate) struct Plan {
     pub owed: Vec<usize>,
     pub conflicts: Vec<Conflict>,
     pub problems: Vec<Problem>,
+    /// What is not written because of a formula. The sheet need not show that the formula has gone: only trying tells.
+    pub withheld: Vec<Problem>,
     /// Pending conflicts that are over once the plan is carried out.
     pub settles: Vec<i64>,
     /// Something would have to be done in a way that this cycle does not go.

@@ -2,6 +2,7 @@
 //! `sheetId` is missing for tab 0.
 
 use crate::sheet::Conventions;
+use engine::effect::Computed;
 use engine::value::{Cell, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -133,6 +134,14 @@ pub struct ErrorValue {
 }
 
 impl CellData {
+    /// Whose its content is, where nobody typed it. Cells that an array fills have a value and none that was entered [MEASURED].
+    pub fn computed(&self) -> Option<Computed> {
+        match &self.user_entered_value {
+            Some(entered) => entered.formula_value.as_ref().map(|_| Computed::Here),
+            None => self.effective_value.as_ref().map(|_| Computed::Elsewhere),
+        }
+    }
+
     /// The cell as the values methods would show it.
     pub fn cell(&self) -> Cell {
         let Some(value) = &self.effective_value else {

@@ -220,6 +220,8 @@ impl Cycle {
         }
         let read: Vec<usize> = positions(&items, |item| item.cells.is_some() || item.row.is_none());
         self.plan(&mut items, &read).await?;
+        self.doubt_blanks(&mut items).await?;
+        self.guard_moving_keys(&items).await?;
         if self.start.dry_run {
             self.preview(&items);
             return Ok(HashSet::new());
@@ -239,7 +241,11 @@ impl Cycle {
                 self.note_look(item);
             }
         }
+        self.note_computed(&mut items, &changed);
         self.plan(&mut items, &changed).await?;
+        self.trace_formulas(&mut items, &changed).await?;
+        self.doubt_blanks(&mut items).await?;
+        self.withhold_new_rows(&mut items).await?;
         for item in &mut items {
             if item.cells.is_none() && item.row.is_some() {
                 item.dropped = true;
@@ -304,7 +310,7 @@ impl Cycle {
         Ok(left)
     }
 
-    async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
+    pub(super) async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
         self.read_meanings(items, which).await?;
         self.decide_all(items, which, self.start.ways).await?;
         let mut ask = Vec::new();
@@ -456,8 +462,16 @@ impl Cycle {
                 .rows
                 .get(&item.key)
                 .and_then(|known| known.missing),
+            computed: &item.filled,
+            blanks: &item.blanks,
+            feeds: item.feeds.as_deref(),
         });
         item.found = std::mem::take(&mut item.plan.problems);
+        let withheld = std::mem::take(&mut item.plan.withheld).into_iter();
+        item.found.extend(withheld.map(|problem| Problem {
+            retry_at: Some(self.io.now()),
+            ..problem
+        }));
     }
 
     /// The columns of an item (`None`: the whole row) that were refused with these very cells, and whose time to try again has not

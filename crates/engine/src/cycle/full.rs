@@ -1,6 +1,7 @@
 //! A cycle with a snapshot.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::columns::Followed;
 use super::header::{self, Found, Layout};
@@ -18,6 +19,8 @@ use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
 impl Cycle {
     pub(super) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
         let (snapshot, layout) = self.read().await?;
+        let snapshot = Arc::new(snapshot);
+        self.snapshot = Some(snapshot.clone());
         let trust = Trust {
             bytes: !everything && self.memory.layout.as_ref() == Some(&layout),
             cells: !everything,
@@ -33,6 +36,7 @@ impl Cycle {
             return Err(Stop::Outdated);
         }
         self.tidy_leftovers().await?;
+        self.doubt_missing(&mut diff, &snapshot).await?;
         let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;
         if self.start.dry_run {
             self.foresee_missing(&mut diff);

@@ -377,11 +377,11 @@ impl Item {
 
 impl Objection {
     /// As `preview()` shows it.
-    fn into_line(self) -> Planned {
+    pub(super) fn into_line(self) -> Planned {
         Planned {
             side: self.side,
             operation: match self.reason {
-                "everything_changed" => Operation::Update,
+                "everything_changed" | "keys_moved" => Operation::Update,
                 _ => Operation::Delete,
             },
             key: None,
@@ -389,6 +389,16 @@ impl Objection {
             old: None,
             new: Some(self.message.into()),
             reason: self.reason.into(),
+        }
+    }
+
+    /// Nobody can let it pass: what it objects to has to be mended first.
+    pub(super) fn without_question(self) -> Stopped {
+        Stopped::Guard {
+            reason: self.reason.into(),
+            message: self.message,
+            hint: self.hint,
+            question: None,
         }
     }
 }

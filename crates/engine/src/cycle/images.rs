@@ -400,9 +400,9 @@ impl Cycle {
                 Some((anchor, *row, cells.clone()))
             }
             None => {
-                let (anchor, cells) = tagged.get(rows.binary_search(&taken.row).ok()?)?;
-                let cells = cells.clone()?;
-                (self.name_of(&cells) == taken.name).then_some((*anchor, taken.row, cells))
+                let tagged = tagged.get(rows.binary_search(&taken.row).ok()?)?;
+                let cells = tagged.cells.clone()?;
+                (self.name_of(&cells) == taken.name).then_some((tagged.anchor, taken.row, cells))
             }
         };
         Ok(ready.iter().map(place).collect())

@@ -3,10 +3,10 @@
 use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
-    Conflict, HistoryLine, LoadedRow, MetadataId, Operation, OtherTab, Problem, Winner,
+    Computed, Conflict, HistoryLine, LoadedRow, MetadataId, Operation, OtherTab, Problem, Winner,
 };
 use crate::mapping::{Mapping, Side};
-use crate::reconcile::{Meanings, Plan, SheetChange};
+use crate::reconcile::{Filled, Meanings, Plan, SheetChange};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 #[derive(Debug)]
@@ -28,6 +28,14 @@ pub(super) struct Item {
     pub anchor: Option<MetadataId>,
     /// It has no anchor but its neighbours'.
     pub bare: bool,
+    /// Which cells of its row nobody typed, by their sheet columns, as far as the request that tagged it tells.
+    pub computed: Vec<(u32, Computed)>,
+    /// The same of its mapped cells that were to be written, with the places of the formulas.
+    pub filled: Vec<Filled>,
+    /// Its mapped cells that are blank because of a formula.
+    pub blanks: Vec<Filled>,
+    /// The formula in its row that fills other rows, too.
+    pub feeds: Option<String>,
     pub loaded: LoadedRow,
     pub changed_at: Option<Timestamp>,
     pub merged: Option<Vec<Datum>>,
@@ -60,6 +68,10 @@ impl Item {
             before: None,
             anchor: None,
             bare: false,
+            computed: Vec::new(),
+            filled: Vec::new(),
+            blanks: Vec::new(),
+            feeds: None,
             changed_at: loaded.changed_at,
             merged: None,
             others: None,

@@ -8,13 +8,26 @@ use super::memory::RefusedKey;
 use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Typed, parse, sheet_problem, typed_key};
+use super::tag::TaggedRow;
 use crate::codec::hash_cells;
 use crate::effect::{
-    AnchoredRow, DatabaseEffect, DatabaseOutcome, Failure, MetadataId, Operation, Planned, Problem,
-    Snapshot,
+    AnchoredRow, Class, DatabaseEffect, DatabaseOutcome, Failure, MetadataId, Operation, Planned,
+    Problem, Snapshot,
 };
 use crate::mapping::Side;
 use crate::value::{Cell, Key, Timestamp};
+
+/// The key's cell holds a formula that shows nothing yet.
+fn formula_key() -> Failure {
+    Failure {
+        class: Class::NeedsHuman,
+        reason: "formula_cell".into(),
+        message: "The formula that makes this row's key shows nothing, so the row is not known yet.".into(),
+        hint: "Complete the row so that the formula shows a key, or delete the formula: then the row gets a key.".into(),
+        retry_after_ms: None,
+        may_have_applied: false,
+    }
+}
 
 /// A row on its way to its key.
 struct Named {
@@ -68,9 +81,25 @@ impl Cycle {
         let look = self.look_of_tagging();
         let mut writes = Vec::new();
         let mut named = Vec::new();
-        for (((anchor, cells), key), (at, row)) in
-            tagged.into_iter().zip(keys).zip(rows.iter().zip(now))
-        {
+        for ((tagged, key), (at, row)) in tagged.into_iter().zip(keys).zip(rows.iter().zip(now)) {
+            let TaggedRow {
+                anchor,
+                cells,
+                computed,
+            } = tagged;
+            let made = computed.iter().any(|(at, _)| self.is_key_column(*at));
+            if let Some(seen) = cells.clone().filter(|_| made) {
+                let named = Named {
+                    key,
+                    at: *at,
+                    row,
+                    cells: seen.clone(),
+                    seen,
+                    anchor,
+                };
+                self.refuse_generated_key(&named, formula_key());
+                continue;
+            }
             let cells =
                 cells.filter(|cells| matches!(typed_key(&self.mapping, cells), Typed::Missing(_)));
             let (Some(mut cells), Some(layout)) = (cells, &self.memory.layout) else {

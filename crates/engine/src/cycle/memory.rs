@@ -10,8 +10,10 @@ use super::images::{Fallen, Taken};
 use super::likeness::{self, Neighbours};
 use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
+use super::totals::End;
 use super::windows::Edits;
 use crate::effect::{Image, Index, MetadataId, Place, Problem, StoredProblem};
+use crate::reconcile::Filled;
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// No position known.
@@ -113,6 +115,10 @@ pub(super) struct Memory {
     /// How often another writer was first with a plan made from this reading.
     pub refused_reading: u64,
     pub refusals: u64,
+    /// Columns that a formula fills down to the end of the data, and what the rows at the top were when that was asked.
+    pub filled: Option<(u64, Vec<Filled>)>,
+    /// What rows at the end of the tab are, by what they show.
+    pub tails: HashMap<i64, End>,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.

@@ -573,7 +573,7 @@ fn fits(why: &Unreadable, row: &Suspect, lost: &Lost) -> bool {
 fn neighbours(rows: &[(u32, &Key)], at: u32) -> Neighbours {
     let next = rows.partition_point(|(row, _)| *row <= at);
     let above = rows.partition_point(|(row, _)| *row < at);
-    let key = |index: Option<usize>| Some((*rows.get(index?)?).1.clone());
+    let key = |index: Option<usize>| Some(rows.get(index?)?.1.clone());
     Neighbours {
         above: key(above.checked_sub(1)),
         below: key(Some(next)),

@@ -5,6 +5,7 @@
 use super::io::Stop;
 use super::memory::NOWHERE;
 use super::run::Cycle;
+use super::tag::TaggedRow;
 use crate::effect::{Class, Note, Place, Problem, SheetEffect};
 use crate::mapping::Direction;
 
@@ -127,7 +128,12 @@ impl Cycle {
             let Some(at) = rows.iter().position(|row| *row == note.row) else {
                 continue;
             };
-            let Some((anchor, Some(cells))) = tagged.get(at) else {
+            let Some(TaggedRow {
+                anchor,
+                cells: Some(cells),
+                ..
+            }) = tagged.get(at)
+            else {
                 continue;
             };
             let (Some(layout), true) = (&self.memory.layout, self.is_noted_row(&note.place, cells))

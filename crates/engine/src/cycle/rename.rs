@@ -293,8 +293,18 @@ impl Cycle {
         let look = self.look_of_tagging();
         let mut ready = Vec::new();
         let mut writes = Vec::new();
-        for (mut rename, (anchor, cells)) in renames.into_iter().zip(tagged) {
-            let cells = cells.filter(|cells| self.is_row_of(&rename.from.key, cells));
+        for (mut rename, tagged) in renames.into_iter().zip(tagged) {
+            let anchor = tagged.anchor;
+            let is_key = |(at, _): &(u32, _)| self.is_key_column(*at);
+            if tagged.computed.iter().any(is_key) {
+                // A formula's key is not written over: the old row and the new one go their own ways.
+                self.followed.remove(&rename.from.key);
+                self.followed.remove(&rename.to.key);
+                continue;
+            }
+            let cells = tagged
+                .cells
+                .filter(|cells| self.is_row_of(&rename.from.key, cells));
             let (Some(cells), Some(layout)) = (cells, &self.memory.layout) else {
                 self.stale = true;
                 continue;

@@ -102,7 +102,7 @@ impl Cycle {
     }
 
     /// Its insertion is put off: it stands in the base as a row to be inserted.
-    fn hold(&mut self, item: &mut Item) {
+    pub(super) fn hold(&mut self, item: &mut Item) {
         item.plan.sheet = None;
         item.inserting = true;
         item.base = None;

@@ -10,8 +10,8 @@ use super::likeness::Rest;
 use super::memory::{Memory, UNSETTLED};
 use super::tag::Ahead;
 use crate::effect::{
-    Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place,
-    Problem, Report, Scope, SheetEffect, SheetOutcome, Start, Stopped,
+    Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Formula, MetadataId,
+    Place, Problem, Report, Scope, SheetEffect, SheetOutcome, Snapshot, Start, Stopped,
 };
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
@@ -83,6 +83,10 @@ pub(super) struct Cycle {
     /// New rows that are on their way to the sheet.
     pub flight: Option<Flight>,
     pub ahead: Ahead,
+    /// The reading that this round began with.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// The tab's formulas, once they were asked for.
+    pub formulas: Option<Arc<[Formula]>>,
 }
 
 /// What a cycle leaves to the next.
@@ -144,6 +148,8 @@ pub(super) async fn run(
         unplaced: Vec::new(),
         flight: None,
         ahead: Ahead::new(),
+        formulas: None,
+        snapshot: None,
     };
     let mut ended = cycle.rounds().await;
     if ended.is_ok() {
@@ -188,6 +194,8 @@ impl Cycle {
             self.stale = false;
             self.followed.clear();
             self.ahead.clear();
+            self.formulas = None;
+            self.snapshot = None;
             self.end_of_yesterday().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;

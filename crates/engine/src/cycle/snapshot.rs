@@ -8,6 +8,7 @@ use super::io::Stop;
 use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
 use super::missing::{Unreadable, UnreadableRow};
 use super::run::{Cycle, bad_answer};
+use super::totals::{LAST, Tail};
 use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key};
 use crate::effect::{Failure, Place, Problem, Refusal, Snapshot, TypedText};
 use crate::mapping::{Direction, Mapping, Side};
@@ -50,6 +51,17 @@ pub(super) struct Diff {
     /// Rows typed without a key that can be given one.
     pub keyless: Vec<u32>,
     pub problems: Vec<Problem>,
+}
+
+/// A row with content and without (all of) its key.
+struct Keyless {
+    at: u32,
+    hash: i64,
+    cells: Vec<Cell>,
+    /// The first key column without a value.
+    column: usize,
+    /// A blank row stands between it and the last row with a key above it.
+    apart: bool,
 }
 
 struct Row {
@@ -95,7 +107,13 @@ impl Cycle {
         let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         let first = self.mapping.header_row as usize;
         let mut end = self.mapping.header_row;
-        for (at, raw_row) in snapshot.rows.iter().enumerate().skip(first) {
+        let footer = self.footer(snapshot, layout)?.unwrap_or(u32::MAX);
+        let mut keyless: Vec<Keyless> = Vec::new();
+        // The last record that is known, and whether a blank row follows the last one with a key.
+        let (mut last_known, mut apart) = (None, false);
+        let mut keyed = false;
+        let rows = snapshot.rows.iter().enumerate().skip(first);
+        for (at, raw_row) in rows.take_while(|(at, _)| *at < footer as usize) {
             let raw = hash_raw(raw_row.get().as_bytes());
             let index = by_position.get(at).copied().unwrap_or(usize::MAX);
             let at = u32::try_from(at).unwrap_or(NOWHERE);
@@ -105,6 +123,7 @@ impl Cycle {
             {
                 hashes.push(known.cells);
                 end = at + 1;
+                (last_known, apart, keyed) = (Some(at), false, true);
                 seen.push((
                     index,
                     Row {
@@ -122,43 +141,92 @@ impl Cycle {
                 cells: hash_cells(&cells),
             };
             hashes.push(row.cells);
-            let typed = typed_key(&self.mapping, &cells);
-            if !matches!(typed, Typed::Blank) {
-                end = at + 1;
+            match typed_key(&self.mapping, &cells) {
+                Typed::Blank => apart |= keyed,
+                Typed::Whole(typed) => {
+                    end = at + 1;
+                    (apart, keyed) = (false, true);
+                    match self.memory.canonical(&typed) {
+                        Some(key) => {
+                            last_known = Some(at);
+                            seen.push((self.index_of(key), row));
+                        }
+                        None => unknown.push(Unknown {
+                            by_sight: self.keys_by_sight(&cells),
+                            row,
+                            typed,
+                        }),
+                    }
+                }
+                Typed::Error(column) => {
+                    end = at + 1;
+                    (apart, keyed) = (false, true);
+                    match self.key_of_error(&cells) {
+                        // The table has a row whose key reads like an error.
+                        Some(key) => {
+                            last_known = Some(at);
+                            seen.push((self.index_of(key), row));
+                        }
+                        None => {
+                            diff.problems.push(self.error_key(&cells, at, column));
+                            diff.unreadable.push(UnreadableRow {
+                                at,
+                                why: Unreadable::Error,
+                                cells: row.cells,
+                            });
+                        }
+                    }
+                }
+                Typed::Missing(column) => keyless.push(Keyless {
+                    at,
+                    hash: row.cells,
+                    cells,
+                    column,
+                    apart,
+                }),
             }
-            match typed {
-                Typed::Blank => {}
-                Typed::Whole(typed) => match self.memory.canonical(&typed) {
-                    Some(key) => seen.push((self.index_of(key), row)),
-                    None => unknown.push(Unknown {
-                        by_sight: self.keys_by_sight(&cells),
-                        row,
-                        typed,
-                    }),
-                },
-                Typed::Missing(column) => match refused_keys.get(&row.cells) {
-                    Some(refused) => self.keyless_still(&mut diff, row.cells, at, refused),
-                    None => {
-                        let why = self.keyless_row(&mut diff, &cells, at, column);
-                        diff.unreadable.push(UnreadableRow {
-                            at,
-                            why,
-                            cells: row.cells,
-                        });
-                    }
-                },
-                Typed::Error(column) => match self.key_of_error(&cells) {
-                    // The table has a row whose key reads like an error.
-                    Some(key) => seen.push((self.index_of(key), row)),
-                    None => {
-                        diff.problems.push(self.error_key(&cells, at, column));
-                        diff.unreadable.push(UnreadableRow {
-                            at,
-                            why: Unreadable::Error,
-                            cells: row.cells,
-                        });
-                    }
-                },
+        }
+        // What stands apart below the last row with a key, or sums up the rows above it, is no record.
+        keyless.retain(|row| !row.apart || row.at < end);
+        let below = |at: u32| last_known.is_none_or(|last| at > last);
+        let without = keyless.iter().map(|row| (row.at, row.hash, false));
+        let with = unknown.iter().map(|one| (one.row.at, one.row.cells, true));
+        let mut last: Vec<_> = without.chain(with).filter(|row| below(row.0)).collect();
+        last.sort_unstable_by_key(|row| std::cmp::Reverse(row.0));
+        last.truncate(LAST);
+        let mut tail: Vec<Tail> = Vec::new();
+        for (at, hash, keyed) in last {
+            let cells = layout.mapped(&parse(snapshot, at)?);
+            tail.push(Tail {
+                at,
+                hash,
+                cells,
+                keyed,
+            });
+        }
+        let footers = self.footers(tail, layout).await?;
+        keyless.retain(|row| !below(row.at) || !footers.hold(row.at, &row.cells));
+        unknown.retain(|one| !footers.rows.contains(&one.row.at));
+        if !footers.rows.is_empty() {
+            let records = seen.iter().map(|(_, row)| row.at);
+            let records = records.chain(unknown.iter().map(|one| one.row.at));
+            let records = records.chain(diff.unreadable.iter().map(|row| row.at));
+            end = records
+                .max()
+                .map_or(self.mapping.header_row, |last| last + 1);
+        }
+        for row in &keyless {
+            end = end.max(row.at + 1);
+            match refused_keys.get(&row.hash) {
+                Some(refused) => self.keyless_still(&mut diff, row.hash, row.at, refused),
+                None => {
+                    let why = self.keyless_row(&mut diff, &row.cells, row.at, row.column);
+                    diff.unreadable.push(UnreadableRow {
+                        at: row.at,
+                        why,
+                        cells: row.hash,
+                    });
+                }
             }
         }
         drop(by_position);

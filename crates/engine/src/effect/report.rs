@@ -70,8 +70,8 @@ pub struct Start {
     pub relatives_changed: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
-    /// `preview()`: only `Read`, `Inspect`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise`, `MergeByFunction` and
-    /// `AskOtherTabs` are asked for, and the report says what a real cycle would have done.
+    /// `preview()`: only `Read`, `Inspect`, `Formulas`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise`, `MergeByFunction`
+    /// and `AskOtherTabs` are asked for, and the report says what a real cycle would have done.
     pub dry_run: bool,
 }
 

@@ -141,6 +141,10 @@ impl Merge<'_> {
             self.settle(column);
             return;
         }
+        if let Some(problem) = self.row.blank_doubted(column).filter(|_| sheet_changed) {
+            self.plan.withheld.push(problem);
+            return;
+        }
         if let Some(verdict) = self.decided(column, &value, &cell) {
             return self.carry_out(verdict, column, value, cell);
         }
@@ -173,7 +177,12 @@ impl Merge<'_> {
             Verdict::Pull => !table_changed,
             _ => false,
         };
-        if matches!(verdict, Verdict::Pull) && self.is_blocked(column, &cell) {
+        let blocked = match verdict {
+            Verdict::Pull => self.is_blocked(column, &cell),
+            Verdict::Push => self.row.is_filled(column) && !self.shows(column, &value, &cell),
+            _ => false,
+        };
+        if blocked {
             // It cannot be carried out, so nothing is decided yet.
         } else if self.is_left(&verdict) {
             return;
@@ -411,9 +420,17 @@ impl Merge<'_> {
         match self.row.mapping.encode_over(column, &value, durations) {
             Ok(cell) if cell == *shown => self.agree(column, value, cell),
             Ok(_) if !self.row.ways.push => self.plan.push_left = true,
+            Ok(_) if self.row.is_filled(column) => {
+                self.plan.withheld.extend(self.row.cell_withheld(column));
+            }
             Ok(cell) => self.writes.push((column, cell, value)),
             Err(long) => self.plan.problems.push(too_long(self.row, column, long)),
         }
+    }
+
+    fn shows(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
+        let shown = self.row.mapping.encode(column, value);
+        shown.is_ok_and(|shown| shown == *cell)
     }
 
     fn pull(&mut self, column: usize, value: Datum, cell: &Cell) {

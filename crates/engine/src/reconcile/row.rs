@@ -246,6 +246,13 @@ fn leave_sheet(row: &Row<'_>, sheet: &[Cell]) -> Plan {
             ..Plan::default()
         };
     }
+    let goes = row.mapping.on_table_delete != OnTableDelete::Keep;
+    if let Some(problem) = row.row_withheld().filter(|_| goes) {
+        return Plan {
+            withheld: vec![problem],
+            ..Plan::default()
+        };
+    }
     match row.mapping.on_table_delete {
         OnTableDelete::DeleteRow => Plan {
             sheet: Some(SheetChange::Delete),

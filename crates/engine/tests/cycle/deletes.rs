@@ -154,7 +154,9 @@ fn a_row_that_went_by_mistake_is_put_back() {
     world.cycle(Scope::Dirty, &[3]);
     assert_eq!(
         world.requests(),
-        ["tag", "delete", "read", "read", "tag", "insert", "delete"]
+        [
+            "tag", "delete", "read", "read", "tag", "inspect", "insert", "delete"
+        ]
     );
     world.cycle(Scope::Full, &[]);
     world.cycle(Scope::Full, &[]);
@@ -199,7 +201,7 @@ fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
     world.cycle(Scope::Full, &[7]);
     assert_eq!(
         world.requests(),
-        ["claim", "tidy", "read", "insert", "find columns"]
+        ["claim", "tidy", "read", "inspect", "insert", "find columns"]
     );
     assert_eq!(world.tab.len(), 4);
 }

@@ -12,7 +12,7 @@ fn a_row_typed_without_a_key_gets_it_in_the_sheet_before_it_reaches_the_table() 
         .tab
         .push(vec![Cell::Empty, text("typed"), Cell::Empty]);
     world.cycle(Scope::Full, &[]);
-    assert_eq!(world.requests(), ["read", "tag", "write"]);
+    assert_eq!(world.requests(), ["read", "inspect", "tag", "write"]);
     assert_eq!(world.tab[3][0], Cell::Number(7_000.0));
     assert_eq!(
         world.table[&key(7_000)],

@@ -4,6 +4,7 @@
 
 mod costs;
 mod deletes;
+mod formulas;
 mod headers;
 mod keys;
 mod places;

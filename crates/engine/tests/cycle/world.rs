@@ -35,6 +35,7 @@ pub fn mapping() -> Mapping {
         key: vec![0],
         key_generated: false,
         header_row: 1,
+        footer: None,
         direction: Direction::Both,
         policy: Policy::LastWriteWins,
         tie: Side::Database,
@@ -74,6 +75,9 @@ pub struct World {
     pub standing: Vec<MetadataId>,
     /// The format of a cell, by row and column, and what people see in it.
     pub formats: BTreeMap<(u32, u32), (NumberFormat, String)>,
+    /// Cells with a formula, and cells that a formula elsewhere fills, by row and column.
+    pub formulas: BTreeMap<(u32, u32), &'static str>,
+    pub filled: BTreeSet<(u32, u32)>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
@@ -120,6 +124,8 @@ impl World {
             tags: BTreeMap::new(),
             standing: Vec::new(),
             formats: BTreeMap::new(),
+            formulas: BTreeMap::new(),
+            filled: BTreeSet::new(),
             log: Vec::new(),
             commits: Vec::new(),
             problems: Vec::new(),
@@ -176,6 +182,32 @@ impl World {
             dirty: self.dirty(dirty),
             ..self.plain()
         })
+    }
+
+    fn computed(&self, place: (u32, u32)) -> Option<Computed> {
+        match self.formulas.contains_key(&place) {
+            true => Some(Computed::Here),
+            false => self.filled.contains(&place).then_some(Computed::Elsewhere),
+        }
+    }
+
+    /// A formula in the first cell below the header of this column fills it, and `columns` in all, down to the last row.
+    pub fn fill(&mut self, column: u32, columns: u32, formula: &'static str) {
+        let rows = self.tab.len() as u32;
+        self.formulas.insert((1, column), formula);
+        for row in 1..rows {
+            let cells = (column..column + columns).map(|at| (row, at));
+            self.filled.extend(cells.filter(|at| *at != (1, column)));
+        }
+    }
+
+    /// The stored problems, by key, column and code.
+    pub fn told(&self) -> Vec<(Option<Key>, Option<usize>, String)> {
+        let commits = self.commits.iter();
+        let problems = commits.flat_map(|commit| &commit.problems);
+        problems
+            .map(|one| (one.place.key.clone(), one.place.column, one.code.clone()))
+            .collect()
     }
 
     pub fn dirty(&self, ids: &[usize]) -> Vec<DirtyKey> {
@@ -448,6 +480,14 @@ impl World {
                     rows: rows.collect(),
                 })
             }
+            SheetEffect::Formulas => {
+                let formula = |((row, column), text): (&(u32, u32), &&'static str)| Formula {
+                    row: *row,
+                    column: *column,
+                    text: (*text).into(),
+                };
+                SheetOutcome::Formulas(self.formulas.iter().map(formula).collect())
+            }
             SheetEffect::ReadRows { rows } => {
                 let rows = rows.iter().map(|row| self.tab.get(*row as usize).cloned());
                 SheetOutcome::Rows(rows.map(Option::unwrap_or_default).collect())
@@ -456,7 +496,14 @@ impl World {
                 let detail = |place: &(u32, u32)| {
                     let row = self.tab.get(place.0 as usize);
                     let cell = row.and_then(|row| row.get(place.1 as usize)).cloned();
-                    let plain = CellDetail::plain(cell.unwrap_or(Cell::Empty));
+                    let mut plain = CellDetail::plain(cell.unwrap_or(Cell::Empty));
+                    match self.computed(*place) {
+                        Some(Computed::Here) => {
+                            plain.entered = Entered::Formula(self.formulas[place].into());
+                        }
+                        Some(Computed::Elsewhere) => plain.entered = Entered::Nothing,
+                        None => {}
+                    }
                     match self.formats.get(place) {
                         Some((format, shown)) => CellDetail {
                             format: format.clone(),
@@ -482,10 +529,13 @@ impl World {
                 rows.into_iter()
                     .map(|tag| {
                         self.anchors.insert(tag.anchor, tag.row as usize);
-                        (
-                            tag.anchor,
-                            self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
-                        )
+                        SeenRow {
+                            anchor: tag.anchor,
+                            cells: self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
+                            computed: (0..26)
+                                .filter_map(|at| Some((at, self.computed((tag.row, at))?)))
+                                .collect(),
+                        }
                     })
                     .collect(),
             ),
@@ -579,6 +629,7 @@ impl World {
                 SheetEffect::Read => "read",
                 SheetEffect::ReadRows { .. } => "rows",
                 SheetEffect::Look { .. } => "look",
+                SheetEffect::Formulas => "formulas",
                 SheetEffect::Inspect { .. } => "inspect",
                 SheetEffect::Tag { .. } => "tag",
                 SheetEffect::Write { .. } => "write",

@@ -183,9 +183,10 @@ impl Mutant {
             }
             (Outcome::Sheet(SheetOutcome::Tagged(mut rows)), bug) => {
                 if let (Bug::AnswersPairedByPosition, [.., one, other]) = (bug, &mut rows[..]) {
-                    std::mem::swap(&mut one.1, &mut other.1);
+                    std::mem::swap(&mut one.cells, &mut other.cells);
                 }
-                self.tagged.extend(rows.iter().cloned());
+                let seen = rows.iter().map(|row| (row.anchor, row.cells.clone()));
+                self.tagged.extend(seen);
                 Outcome::Sheet(SheetOutcome::Tagged(rows))
             }
             (Outcome::Sheet(SheetOutcome::Snapshot(mut snapshot)), bug) => {

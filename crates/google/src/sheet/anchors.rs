@@ -303,6 +303,7 @@ impl Session {
                 read_back,
                 columns: what.columns.clone(),
                 images: what.images.clone(),
+                entered: false,
             },
         )? {
             Sent::Applied(applied) => {

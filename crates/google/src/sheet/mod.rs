@@ -14,6 +14,7 @@ mod anchors;
 mod capability;
 mod columns;
 mod examine;
+mod formulas;
 mod header;
 mod images;
 mod inspect;
@@ -156,6 +157,7 @@ impl Session {
             SheetEffect::Look { header, anchors } => {
                 (Purpose::Read, self.look(target, *header, anchors))
             }
+            SheetEffect::Formulas => (Purpose::Read, self.formulas(target)),
             SheetEffect::ReadRows { rows } => (Purpose::Read, self.read_rows(target, rows)),
             SheetEffect::Inspect { cells } => (Purpose::Read, self.inspect(target, cells)),
             SheetEffect::Write {

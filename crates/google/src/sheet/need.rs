@@ -25,7 +25,9 @@ impl Session {
             writes,
         };
         match effect {
-            SheetEffect::Read | SheetEffect::FindColumns { .. } => Need::READ,
+            SheetEffect::Read | SheetEffect::Formulas | SheetEffect::FindColumns { .. } => {
+                Need::READ
+            }
             // Where the answer shows no cells, the header is read and the tags are looked for.
             SheetEffect::TagColumns { .. } => batches(2 + unseen, 1),
             SheetEffect::Tag { .. } | SheetEffect::Insert { .. } => batches(unseen, 1),

@@ -52,6 +52,7 @@ impl Session {
             read_back: vec![new.clone()],
             columns: None,
             images: None,
+            entered: false,
         };
         let applied = match self.send(target, batch)? {
             Sent::Applied(applied) => {

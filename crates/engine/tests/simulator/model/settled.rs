@@ -189,6 +189,7 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
             true => Ok(()),
             // Nothing is asked of a sheet that only shows the table.
             false if setup.direction == Direction::ToSheet => Ok(()),
+            false if stands_apart(sides, row) => Ok(()),
             false => broken(format!(
                 "row {} of the sheet has no key ({cells:?}), and no problem says so",
                 row + 1
@@ -208,6 +209,24 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
     broken(format!(
         "row {key:?} stands in the sheet and not in the table"
     ))
+}
+
+/// A row without a key below the last one with a key and a blank row is no record.
+fn stands_apart(sides: Sides, row: usize) -> bool {
+    let mapping = &sides.table.mapping;
+    let cells = |row: usize| sides.tab.mapped(row, sides.now);
+    let has_key = |row: &usize| key_of_cells(mapping, &cells(*row)).is_some();
+    let is_blank = |row: usize| {
+        let cells = cells(row);
+        let mut filled = cells.iter().enumerate().filter(|(column, cell)| {
+            let blank = [Cell::Empty, Cell::Bool(false)].contains(*cell);
+            !blank && mapping.columns[*column].direction != Direction::FromSheet
+        });
+        filled.next().is_none()
+    };
+    let below = (row + 1..sides.tab.rows.len()).any(|row| has_key(&row));
+    let last = (sides.tab.header() + 1..row).rev().find(has_key);
+    !below && last.is_some_and(|last| (last + 1..row).any(is_blank))
 }
 
 fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {

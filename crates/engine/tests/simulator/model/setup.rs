@@ -138,6 +138,7 @@ impl Setup {
             key,
             key_generated: self.generated && !self.composite,
             header_row: self.rows_above() as u32 + 1,
+            footer: None,
             direction: self.direction,
             policy: self.policy,
             tie: self.tie,

@@ -4,8 +4,9 @@ mod people;
 
 use super::{Verdict, broken};
 use engine::effect::{
-    AnchoredRow, CellDetail, ColumnTag, Deleted, Entered, Image, Images, Look, MetadataId,
-    NumberFormat, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow, WrittenRow,
+    AnchoredRow, CellDetail, ColumnTag, Computed, Deleted, Entered, Formula, Image, Images, Look,
+    MetadataId, NumberFormat, SeenRow, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
+    WrittenRow,
 };
 use engine::mapping::{Kind, Mapping};
 use engine::value::{Cell, Timestamp};
@@ -201,6 +202,31 @@ impl Tab {
         self.rows.iter().position(|row| row.uid == uid)
     }
 
+    /// The row's cells that nobody typed.
+    fn computed(&self, row: usize) -> Vec<(u32, Computed)> {
+        let cells = self.rows[row].cells.iter().enumerate();
+        cells
+            .filter(|(_, content)| !matches!(content, Content::Value(_)))
+            .map(|(column, _)| (column as u32, Computed::Here))
+            .collect()
+    }
+
+    fn formulas(&self) -> Vec<Formula> {
+        let rows = 0..self.rows.len();
+        let formula = |row: usize, (column, computed): (u32, Computed)| {
+            (computed == Computed::Here).then(|| Formula {
+                row: row as u32,
+                column,
+                text: "=".into(),
+            })
+        };
+        rows.flat_map(|row| {
+            let cells = self.computed(row).into_iter();
+            cells.filter_map(move |cell| formula(row, cell))
+        })
+        .collect()
+    }
+
     // ------------------------------------------------------------------------------------------------------------ Google
 
     /// `None` where Google refuses the request.
@@ -231,6 +257,7 @@ impl Tab {
                     (tagged, true) => tagged,
                 }
             }
+            SheetEffect::Formulas => SheetOutcome::Formulas(self.formulas()),
             SheetEffect::ReadRows { rows } => SheetOutcome::Rows(self.read_rows(rows, now)),
             SheetEffect::Inspect { cells } => {
                 let detail =
@@ -421,7 +448,11 @@ impl Tab {
                 .map(|column| self.shown(row, column, now))
                 .collect();
             trim(&mut cells);
-            answers.push((tag.anchor, cells));
+            answers.push(SeenRow {
+                anchor: tag.anchor,
+                cells,
+                computed: self.computed(row),
+            });
         }
         // Google's answers come in an order of their own.
         if cycle.is_multiple_of(2) {

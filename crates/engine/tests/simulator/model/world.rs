@@ -606,6 +606,7 @@ impl World {
                     let looked = matches!(
                         effect,
                         SheetEffect::Read
+                            | SheetEffect::Formulas
                             | SheetEffect::ReadRows { .. }
                             | SheetEffect::Look { .. }
                             | SheetEffect::Tag { .. }

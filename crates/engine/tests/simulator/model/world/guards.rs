@@ -22,6 +22,7 @@ impl World {
             Effect::Sheet(
                 SheetEffect::Read
                 | SheetEffect::FindColumns { .. }
+                | SheetEffect::Formulas
                 | SheetEffect::ReadRows { .. }
                 | SheetEffect::Inspect { .. }
                 | SheetEffect::Look { .. }
