@@ -173,7 +173,7 @@ fn named(text: &str) -> Option<NaiveDate> {
     let month = |word: &str| {
         let word = word.to_ascii_lowercase();
         let named = |month: &&str| word == **month || word.len() == 3 && month.starts_with(&word);
-        let at = MONTHS.iter().position(|month| named(month))?;
+        let at = MONTHS.iter().position(named)?;
         u32::try_from(at + 1).ok()
     };
     let day = |word: &str| word.parse::<u32>().ok().filter(|_| word.len() <= 2);
