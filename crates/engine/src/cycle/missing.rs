@@ -263,7 +263,12 @@ impl Cycle {
     fn gone_keys(&self, diff: &Diff) -> Vec<Key> {
         let missing = diff.missing.iter().map(|sighting| &sighting.key);
         let keys = missing.chain(&diff.unconfirmed);
+        let agreed = |key: &&Key| {
+            let known = self.memory.rows.get(*key);
+            known.is_some_and(|known| known.state.is_agreed())
+        };
         let gone: HashSet<&Key> = keys
+            .filter(agreed)
             .filter(|key| self.memory.gone.contains_key(*key))
             .collect();
         gone.into_iter().cloned().collect()

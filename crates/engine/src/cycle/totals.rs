@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::formulas::each_word;
 use super::header::Layout;
+use super::inspect::is_same;
 use super::io::Stop;
 use super::run::Cycle;
 use super::snapshot::parse;
@@ -89,7 +90,16 @@ impl Cycle {
         let mut footers = Footers::default();
         for row in &tail {
             if let Some(details) = seen.get(&row.at) {
-                self.memory.tails.insert(row.hash, kind(row, details));
+                let values = columns.iter().map(|column| row.cells.get(*column));
+                let is_row = values
+                    .zip(details)
+                    .all(|(cell, detail)| cell.is_some_and(|cell| is_same(cell, &detail.value)));
+                if is_row {
+                    self.memory.tails.insert(row.hash, kind(row, details));
+                } else {
+                    // Another row stands there by now.
+                    self.stale = true;
+                }
             }
             match self.memory.tails.get(&row.hash) {
                 Some(End::Total) => {

@@ -196,6 +196,13 @@ impl Table {
             }
         }
         for write in &commit.bases {
+            if let Some(base) = &write.base
+                && base.database.iter().any(Option::is_some)
+                && key_of_row(&self.mapping, &base.database) != write.key
+            {
+                // What both sides had agreed on under another key.
+                self.followed.push((write.key.clone(), base.clone()));
+            }
             match &write.base {
                 Some(base) => self
                     .bases
