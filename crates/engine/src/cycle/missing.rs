@@ -467,13 +467,26 @@ impl Cycle {
         }
         let keys = new.iter().map(|(key, _)| key.clone()).collect();
         let fresh = self.load(keys).await?;
+        // What was tried as a new row before is none under another key, unless only its key differs.
+        let tried = |key: &Key| {
+            let mut known = self.memory.problems.get(key).into_iter().flatten();
+            known.any(|one| {
+                one.column
+                    .is_none_or(|column| !self.mapping.key.contains(&column))
+            })
+        };
+        let tried: HashSet<Key> = new
+            .iter()
+            .map(|(key, _)| key.clone())
+            .filter(tried)
+            .collect();
         let mut rows = Vec::new();
         for (loaded, (key, at)) in fresh.iter().zip(new) {
             if loaded.row.is_none() && loaded.base.is_none() {
                 rows.push((key, self.suspect(at, known, places, reading)?));
             }
         }
-        let mut told = tell(&lost, &rows, &remembered);
+        let mut told = tell(&lost, &rows, &tried, &remembered);
         self.doubt_fixed_keys(&mut told, &lost, &rows);
         for (key, whose) in &told.doubtful {
             let Some((_, row)) = rows.iter().find(|(one, _)| one == key) else {
@@ -661,7 +674,12 @@ enum Says {
     Remembered,
 }
 
-fn tell(lost: &[Lost], rows: &[(Key, Suspect)], remembered: &HashMap<Key, Key>) -> Told {
+fn tell(
+    lost: &[Lost],
+    rows: &[(Key, Suspect)],
+    tried: &HashSet<Key>,
+    remembered: &HashMap<Key, Key>,
+) -> Told {
     let exact = exact_pairs(lost, rows.iter().map(|(_, row)| row));
     let few = lost.len().saturating_mul(rows.len()) <= COMPARISONS;
     let mut says: Vec<(Says, usize, usize)> = Vec::new();
@@ -682,7 +700,7 @@ fn tell(lost: &[Lost], rows: &[(Key, Suspect)], remembered: &HashMap<Key, Key>) 
             if remembered.get(&one.loaded.key) == Some(key) {
                 says.push((Says::Remembered, index, number));
             }
-            if !few || !row.may_be(one) {
+            if !few || !row.may_be(one) || tried.contains(key) {
                 continue;
             }
             let likeness = row.likeness(one);

@@ -21,7 +21,7 @@ use crate::effect::{
 };
 use crate::mapping::{Direction, Side};
 use crate::reconcile::stored_hash;
-use crate::value::{ABSENT, Base, Cell, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
+use crate::value::{ABSENT, Base, Cell, Datum, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
 
 /// One row under its old and its new key.
 struct Rename {
@@ -106,6 +106,12 @@ impl Cycle {
             let Some(base) = old.base.filter(|base| one_row && agreed(base)) else {
                 continue;
             };
+            // The row that got the new key may have gone since, and another one taken the key.
+            let row_now = rows.iter().find(|(_, row)| row.key == to);
+            let row_now = row_now.and_then(|(_, row)| row.row.as_deref());
+            if !row_now.is_some_and(|row| self.is_like(&base, row)) {
+                continue;
+            }
             commit.bases.push(BaseWrite {
                 key: to.clone(),
                 base: Some(base.clone()),
@@ -130,6 +136,15 @@ impl Cycle {
         }
         self.followed.extend(gone);
         Ok(())
+    }
+
+    /// Something besides the key is as both sides had agreed, or there is nothing besides it.
+    fn is_like(&self, base: &Base, row: &[Datum]) -> bool {
+        let columns = (0..row.len()).filter(|column| !self.mapping.key.contains(column));
+        let mut agreed = columns
+            .filter_map(|column| Some((base.database.get(column)?.as_ref()?, row.get(column)?)))
+            .peekable();
+        agreed.peek().is_none() || agreed.any(|(before, now)| now.as_ref() == Some(before))
     }
 
     /// While nobody knows whether the sheet still has the row under its old key, it is not inserted under the new one.
