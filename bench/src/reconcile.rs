@@ -8,7 +8,7 @@ use engine::effect::{
     Scope, SheetEffect, SheetOutcome, Snapshot, Start, Step, Ways,
 };
 use engine::mapping::{
-    Column, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use serde::de::IgnoredAny;
@@ -184,8 +184,8 @@ impl Driver {
             DatabaseEffect::Load { keys } => {
                 DatabaseOutcome::Rows(keys.into_iter().map(|key| self.load(key)).collect())
             }
-            DatabaseEffect::Canonicalise { cells } => {
-                DatabaseOutcome::Canonical(cells.into_iter().map(|cell| Ok(cell.text)).collect())
+            DatabaseEffect::NameKeys { typed } => {
+                DatabaseOutcome::Named(typed.into_iter().map(Ok).collect())
             }
             DatabaseEffect::Commit(commit) => DatabaseOutcome::Committed(self.commit(&commit)),
             other => panic!("a cycle that only looks wants {other:?}"),
@@ -196,6 +196,7 @@ impl Driver {
         let row = self.table[place(&key)].clone();
         LoadedRow {
             row: Some(row),
+            spelled: None,
             in_filter: true,
             base: self.bases.get(&key).cloned(),
             changed_at: None,
@@ -310,6 +311,7 @@ fn mapping() -> Mapping {
             column("state", Kind::Text),
         ],
         key: vec![0],
+        key_equality: KeyEquality::ByText,
         key_generated: false,
         header_row: 1,
         direction: Direction::Both,

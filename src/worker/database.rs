@@ -2,7 +2,7 @@
 
 use engine::effect::{
     Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, IndexEntry, Outcome,
-    Place, Refusal, TypedText,
+    Place, Refusal,
 };
 use engine::mapping::Side;
 use engine::value::{Datum, Key, Text, Timestamp};
@@ -10,15 +10,18 @@ use serde::Serializer;
 use std::collections::{HashMap, HashSet};
 
 use super::mappings::Loaded;
-use crate::postgres::fields::{Fields, array_literal};
+use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::{subtransaction, transaction_committed_as};
 
 pub mod apply;
 mod changed;
+mod generate;
+mod keys;
 mod load;
 pub mod record;
+mod sequences;
 
 /// What the driver knows of the cycle that an effect belongs to.
 pub struct Cycle<'a> {
@@ -41,11 +44,14 @@ pub fn perform(mapping: &Loaded, cycle: &mut Cycle, effect: DatabaseEffect) -> O
         DatabaseEffect::Load { keys } => {
             DatabaseOutcome::Rows(load::rows(session, mapping, cycle, keys))
         }
-        DatabaseEffect::Canonicalise { cells } => {
-            DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
+        DatabaseEffect::NameKeys { typed } => {
+            DatabaseOutcome::Named(keys::name(session, mapping, &typed))
         }
-        DatabaseEffect::GenerateKeys { count } => {
-            DatabaseOutcome::Keys(generate_keys(session, mapping, count))
+        DatabaseEffect::FindRespelled { keys } => {
+            DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys))
+        }
+        DatabaseEffect::GenerateKeys { count, taken } => {
+            DatabaseOutcome::Keys(generate::keys(session, mapping, count, taken))
         }
         DatabaseEffect::MergeByFunction { rows } => {
             DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
@@ -84,7 +90,7 @@ pub fn failure(refusal: Refusal) -> Failure {
 fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
     let mut rows = Vec::new();
     session.select_each(
-        "SELECT b.key, CASE WHEN b.mark = ANY (c.inserting) THEN b.mark ELSE b.sheet_hash END \
+        "SELECT b.key, CASE WHEN b.mark = ANY (c.inserting) THEN b.mark ELSE b.sheet_hash END, b.typed \
          FROM sheet_sync._base_row b LEFT JOIN sheet_sync._cycle c USING (mapping_id) WHERE b.mapping_id = $1",
         &[mapping.id.into()],
         |row| {
@@ -92,6 +98,9 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
             rows.push(IndexEntry {
                 key: fields.key(),
                 sheet_hash: fields.number(),
+                typed: fields
+                    .optional()
+                    .map(|typed| parse_array(&typed).into_iter().flatten().collect()),
             });
         },
     );
@@ -139,45 +148,6 @@ pub fn column_name(mapping: &Loaded, column: Option<usize>) -> Option<String> {
     column
         .and_then(|number| mapping.engine.columns.get(number))
         .map(|column| column.name.clone())
-}
-
-/// Input functions may run code of the user's (domain checks), so as the mapping's role.
-fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<Text, Refusal>> {
-    cells
-        .iter()
-        .map(|cell| match mapping.columns.get(cell.column) {
-            Some(column) => subtransaction(|| {
-                as_reader(mapping.run_as, || column.value.canonical(&cell.text).into())
-            }),
-            None => Err(Refusal {
-                sqlstate: "42703".to_owned(),
-                message: "the column is gone".to_owned(),
-                hint: None,
-            }),
-        })
-        .collect()
-}
-
-/// An identity column needs no right on its sequence; any other default is the user's own expression.
-fn generate_keys(session: &mut Session, mapping: &Loaded, count: usize) -> Vec<Key> {
-    let mut keys = vec![Key::default(); count];
-    for place in &mapping.engine.key {
-        let column = &mapping.columns[*place];
-        let Some(default) = column.default_sql.as_deref() else {
-            return Vec::new();
-        };
-        let sql = format!("SELECT {default} FROM pg_catalog.generate_series(1, $1)");
-        let mut generate = || session.execute(&sql, &[(count as i32).into()]);
-        let rows = if column.identity {
-            generate()
-        } else {
-            as_reader(mapping.run_as, generate)
-        };
-        for (key, row) in keys.iter_mut().zip(rows) {
-            key.0.extend(row.into_iter().flatten());
-        }
-    }
-    keys
 }
 
 const MEND_FUNCTION: &str = "Mend the conflict function, or give both sides the same value.";

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::mapping::{Column, Kind, Mapping};
-use crate::value::{Base, Cell, Datum, FIRST_MARK, Text};
+use crate::value::{Base, Cell, Datum, FIRST_MARK, Key, Text};
 
 /// What Google takes in one cell.
 pub const MAX_CELL_CHARACTERS: usize = 50_000;
@@ -142,6 +142,18 @@ pub fn is_error(cell: &Cell) -> bool {
     })
 }
 
+/// Whether the cell holds a number that no such column's value was ever written as, because a double does not keep all its digits.
+pub(crate) fn is_past_exact(kind: Kind, cell: &Cell) -> bool {
+    let exact = matches!(kind, Kind::Integer | Kind::Numeric | Kind::Text);
+    exact && matches!(cell, Cell::Number(value) if number::is_past_exact(*value))
+}
+
+/// Whether the cell holds a number with more digits than the service keeps of what is typed.
+pub(crate) fn is_rounded(kind: Kind, cell: &Cell) -> bool {
+    let exact = matches!(kind, Kind::Integer | Kind::Numeric | Kind::Text);
+    exact && matches!(cell, Cell::Number(value) if number::is_rounded(*value))
+}
+
 /// One mapped column's codec calls, with the mapping's time zone.
 impl Mapping {
     /// [`encode`] for one mapped column.
@@ -157,6 +169,31 @@ impl Mapping {
         self.columns
             .get(column)
             .and_then(|description| decode(description, self.time_zone, cell))
+    }
+
+    /// The key that a row's cells spell, where every part of it is filled in.
+    pub fn typed_key(&self, cells: &[Cell]) -> Option<Key> {
+        let part = |column: &usize| match cells.get(*column) {
+            None | Some(Cell::Empty) => None,
+            Some(cell) => self.decode(*column, cell),
+        };
+        self.key.iter().map(part).collect()
+    }
+
+    /// The key of a row of the table.
+    pub fn key_of_row(&self, row: &[Datum]) -> Option<Key> {
+        let part = |column: &usize| row.get(*column).cloned().flatten();
+        self.key.iter().map(part).collect()
+    }
+
+    /// What the cells spell where it is not `key` as we would write it.
+    pub(crate) fn typed_otherwise(&self, key: &Key, cells: &[Cell]) -> Option<Key> {
+        let ours = |(column, text): (&usize, &Text)| {
+            let cell = self.encode(*column, &Some(text.clone()));
+            cell.is_ok_and(|cell| cells.get(*column) == Some(&cell))
+        };
+        let as_written = self.key.iter().zip(&key.0).all(ours);
+        self.typed_key(cells).filter(|typed| !as_written && typed != key)
     }
 
     /// [`agreed`] for one mapped column.

@@ -6,7 +6,7 @@ use engine::value::Datum;
 use pgrx::prelude::*;
 use std::cell::Cell;
 
-use super::column_number;
+use super::{column_number, keys};
 use crate::postgres::role::as_writer;
 use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::subtransaction;
@@ -206,15 +206,29 @@ fn insert(
         |filter| format!("COALESCE(({filter}\n), false)"),
     );
     let sql = format!(
-        "INSERT INTO {} AS t ({}){overriding} VALUES ({}) ON CONFLICT ({}) DO NOTHING RETURNING {}, {filter}",
+        "INSERT INTO {} AS t ({}){overriding} VALUES ({})",
         mapping.table,
         names.join(", "),
         places.join(", "),
-        keys.join(", "),
-        all_columns(mapping),
     );
-    let Some(mut row) = session.execute(&sql, &args.list).into_iter().next() else {
-        return not_inserted(session, mapping, apply);
+    let returning = format!("RETURNING {}, {filter}", all_columns(mapping));
+    let unless_there = format!(
+        "{sql} ON CONFLICT ({}) DO NOTHING {returning}",
+        keys.join(", ")
+    );
+    let first = |rows: Vec<Row>| rows.into_iter().next();
+    let row = match first(session.execute(&unless_there, &args.list)) {
+        Some(row) => Some(row),
+        None if is_there(session, mapping, apply) => return Attempt::Stale,
+        // A trigger made another key of it, which is there: the table says so in its own words.
+        None => first(session.execute(&format!("{sql} {returning}"), &args.list)),
+    };
+    let Some(mut row) = row else {
+        refuse(
+            PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
+            "a trigger or a policy of the table kept the row back",
+            "Look at the table's BEFORE INSERT triggers and row-level security.",
+        );
     };
     if row.pop().flatten().as_deref() != Some("t") {
         refuse(
@@ -229,8 +243,8 @@ fn insert(
     Attempt::Done(Some(row))
 }
 
-/// Somebody inserted the same key a moment ago, whose own capture makes the key dirty; or the row was kept back.
-fn not_inserted(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Attempt {
+/// Somebody inserted the same key a moment ago, in whatever spelling: their own capture makes it dirty.
+fn is_there(session: &mut Session, mapping: &Loaded, apply: &Apply) -> bool {
     let never = Cell::new(None);
     let mut args = Args {
         mapping,
@@ -238,36 +252,8 @@ fn not_inserted(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Attem
         list: Vec::new(),
     };
     let key = where_key(mapping, apply, &mut args);
-    let names: Vec<String> = mapping
-        .engine
-        .key
-        .iter()
-        .map(|place| format!("t.{}", mapping.columns[*place].name))
-        .collect();
-    let sql = format!(
-        "SELECT {} FROM {} AS t WHERE {key}",
-        names.join(", "),
-        mapping.table
-    );
-    let Some(found) = session.execute(&sql, &args.list).into_iter().next() else {
-        refuse(
-            PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
-            "a trigger or a policy of the table kept the row back",
-            "Look at the table's BEFORE INSERT triggers and row-level security.",
-        );
-    };
-    let same = found
-        .iter()
-        .zip(&apply.key.0)
-        .all(|(found, asked)| found.as_deref() == Some(asked));
-    if !same {
-        refuse(
-            PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
-            "the table has this key already, written differently",
-            "Write the key in the sheet as the table prints it.",
-        );
-    }
-    Attempt::Stale
+    let sql = format!("SELECT FROM {} AS t WHERE {key}", mapping.table);
+    !session.execute(&sql, &args.list).is_empty()
 }
 
 /// Lock the row and see whether it is still what the engine decided upon.
@@ -298,20 +284,10 @@ fn lock_unchanged(
 }
 
 fn where_key(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String {
-    let parts: Vec<String> = mapping
-        .engine
-        .key
-        .iter()
-        .zip(&apply.key.0)
-        .map(|(column, text)| {
-            format!(
-                "t.{} = {}",
-                mapping.columns[*column].name,
-                args.add(*column, Some(text))
-            )
-        })
-        .collect();
-    parts.join(" AND ")
+    keys::row_has(mapping, |n, place| {
+        let text = apply.key.0.get(n).map(|text| text.as_str());
+        args.add(place, text)
+    })
 }
 
 fn all_columns(mapping: &Loaded) -> String {

@@ -5,10 +5,10 @@ use engine::effect::{
     Place, Problem, Stamp, Winner,
 };
 use engine::mapping::Side;
-use engine::value::{Base, Cell, Datum, Key, Timestamp};
+use engine::value::{ABSENT, Base, Cell, Datum, Key, Timestamp};
 use std::collections::BTreeMap;
 
-use super::{Cycle, apply, column_name, key_literal, object};
+use super::{Cycle, apply, column_name, key_literal, object, sequences};
 use crate::postgres::fields::array_literal;
 use crate::postgres::statement::{Arg, Session};
 use crate::postgres::transaction::subtransaction;
@@ -20,13 +20,22 @@ pub fn commit(
     cycle: &mut Cycle,
     commit: &Commit,
 ) -> Vec<Applied> {
+    sequences::advance(session, mapping, &commit.apply);
     let applied = apply_all(session, mapping, &commit.apply);
     let mut applied_bases = Vec::new();
     let mut applied_lines = Vec::new();
     for (apply, applied) in commit.apply.iter().zip(&applied) {
         if let Applied::Done { row, refused } = applied {
             let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
-            applied_bases.push(apply.base_after(&mapping.engine, row.as_deref(), &refused));
+            let write = apply.base_after(&mapping.engine, row.as_deref(), &refused);
+            if write.key != apply.key {
+                applied_bases.push(BaseWrite {
+                    key: apply.key.clone(),
+                    base: None,
+                    sheet_hash: ABSENT,
+                });
+            }
+            applied_bases.push(write);
             applied_lines.push(without(apply.history.clone(), &refused));
         }
     }
@@ -154,19 +163,20 @@ fn write_bases<'a>(
     }
 }
 
-const STORE_BASES: &str = "INSERT INTO sheet_sync._base_row (mapping_id, mark, key, database_values, sheet_values, sheet_hash) \
-    SELECT $1, $2, k, d::text[], s::pg_catalog.jsonb, h \
-    FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) u(k, d, s, h)";
+const STORE_BASES: &str = "INSERT INTO sheet_sync._base_row (mapping_id, mark, key, database_values, sheet_values, sheet_hash, typed) \
+    SELECT $1, $2, k, d::text[], s::pg_catalog.jsonb, h, t \
+    FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) u(k, d, s, h, t)";
 const OVER_THE_OLD: &str = "ON CONFLICT (mapping_id, key) DO UPDATE \
-    SET mark = EXCLUDED.mark, database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash";
+    SET mark = EXCLUDED.mark, typed = EXCLUDED.typed, database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash";
 
 /// What [`STORE_BASES`] is given.
 fn stored<'a>(
     mapping: &Loaded,
     mark: Option<i64>,
     writes: impl IntoIterator<Item = &'a BaseWrite>,
-) -> [Arg; 6] {
+) -> [Arg; 7] {
     let mut columns: (Vec<String>, Vec<String>, Vec<String>, Vec<i64>) = Default::default();
+    let mut typed: Vec<Option<String>> = Vec::new();
     for write in writes {
         if let Some(Base { database, sheet }) = &write.base {
             columns.0.push(key_literal(&write.key));
@@ -175,6 +185,7 @@ fn stored<'a>(
                 .push(array_literal(database.iter().map(|value| value.as_deref())));
             columns.2.push(json(sheet));
             columns.3.push(write.sheet_hash);
+            typed.push(write.typed(&mapping.engine).as_ref().map(key_literal));
         }
     }
     let (keys, database, sheet, hashes) = columns;
@@ -185,6 +196,11 @@ fn stored<'a>(
         database.into(),
         sheet.into(),
         hashes.into(),
+        typed
+            .iter()
+            .map(Option::as_deref)
+            .collect::<Vec<Option<&str>>>()
+            .into(),
     ]
 }
 

@@ -15,6 +15,17 @@ pub(super) fn integer_cell(text: &str) -> Option<Cell> {
         .then_some(Cell::Number(value as f64))
 }
 
+/// Its neighbours are more than one apart.
+pub(super) fn is_past_exact(value: f64) -> bool {
+    value.abs() > EXACT_INTEGER as f64
+}
+
+/// It has more digits than every double keeps.
+pub(super) fn is_rounded(value: f64) -> bool {
+    is_past_exact(value)
+        || Decimal::parse(&format!("{value:e}")).is_some_and(|one| one.digits.len() > EXACT_DIGITS)
+}
+
 pub(super) fn float_cell(text: &str) -> Option<Cell> {
     let value: f64 = text.parse().ok()?;
     value.is_finite().then_some(Cell::Number(value))

@@ -40,7 +40,7 @@ impl Cycle {
                 .await?;
             for (row, (_, in_sheet)) in loaded.iter().zip(chunk) {
                 match (&row.row, in_sheet) {
-                    (None, true) if row.moved.is_none() => from_sheet += 1,
+                    (None, true) if row.moved.is_none() && row.spelled.is_none() => from_sheet += 1,
                     (Some(_), true) if !row.in_filter => from_sheet += 1,
                     (Some(_), false) if !quick => from_table += 1,
                     _ => {}

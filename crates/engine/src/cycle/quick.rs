@@ -11,6 +11,7 @@ impl Cycle {
     /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the remembered one.
     pub(super) async fn quick(&mut self) -> Result<(), Stop> {
         self.window = (self.memory.settled_at, self.io.now());
+        self.respell().await?;
         let changed_at: HashMap<_, _> = self
             .dirty
             .iter()

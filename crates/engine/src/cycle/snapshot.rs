@@ -6,15 +6,16 @@ use super::header::Layout;
 use super::io::{Stop, mismatch};
 use super::memory::{NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
 use super::run::{Cycle, bad_answer};
-use crate::codec::{hash_cells, hash_raw};
+use crate::codec::{hash_cells, hash_raw, is_past_exact, is_rounded};
 use crate::effect::{
-    DatabaseEffect, DatabaseOutcome, Failure, Place, Problem, Refusal, Snapshot, TypedText,
+    DatabaseEffect, DatabaseOutcome, Failure, KeyRefusal, Place, Problem, Snapshot,
 };
-use crate::mapping::{Direction, Mapping, Side};
-use crate::value::{Cell, Key, Text};
+use crate::mapping::{Direction, KeyEquality, Mapping, Side};
+use crate::value::{Cell, Key};
 
-/// Texts that one `Canonicalise` asks about.
-const CANONICALISE: usize = 10_000;
+/// Keys that one `NameKeys` asks about. Where equal keys may be written differently all are asked about at once: only then can it be
+/// seen that two of them are one.
+const NAME_KEYS: usize = 10_000;
 
 /// A key that has to be looked at, and where the sheet has it.
 #[derive(Clone, Debug)]
@@ -38,8 +39,10 @@ pub(super) struct Diff {
     pub changed: Vec<Sighting>,
     /// Known keys that this snapshot and an earlier one miss.
     pub missing: Vec<Sighting>,
-    /// Keys that more than one row has: they are left alone.
+    /// Keys that more than one row has, or of which it cannot be told whether a row has them: they are left alone.
     pub doubled: HashSet<Key>,
+    /// Keys that a row may have whose own key cannot be told from them, and where that stands.
+    pub held: Vec<(Key, u32)>,
     /// Keys that are missing for the first time.
     pub unconfirmed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
@@ -47,8 +50,8 @@ pub(super) struct Diff {
     pub problems: Vec<Problem>,
 }
 
-struct Row {
-    at: u32,
+pub(super) struct Row {
+    pub at: u32,
     raw: u64,
     cells: i64,
 }
@@ -88,6 +91,7 @@ impl Cycle {
             if let Some((_, known)) = self.memory.rows.get_index(index)
                 && trust.bytes
                 && known.raw == raw
+                && known.is_certain(&self.mapping)
             {
                 hashes.push(known.cells);
                 end = at + 1;
@@ -114,10 +118,14 @@ impl Cycle {
             }
             match typed {
                 Typed::Blank => {}
-                Typed::Whole(typed) => match self.memory.canonical(&typed) {
+                Typed::Whole(typed) => match self.memory.canonical(&self.mapping, &typed) {
                     Some(key) => seen.push((self.index_of(key), row)),
-                    None => unknown.push((row, typed)),
+                    None => match self.rounded(&cells) {
+                        Some(column) => diff.problems.push(self.rounded_key(at, column)),
+                        None => unknown.push((row, typed)),
+                    },
                 },
+                Typed::Rounded(column) => diff.problems.push(self.rounded_key(at, column)),
                 Typed::Missing(column) => match refused_keys.get(&row.cells) {
                     Some(refused) => self.keyless_still(&mut diff, row.cells, at, refused),
                     None => self.keyless_row(&mut diff, &cells, at, column),
@@ -127,12 +135,12 @@ impl Cycle {
         drop(by_position);
         self.note_rows(hashes.into_iter());
         self.end = end;
-        self.canonicalise(&mut diff, unknown, &mut seen).await?;
+        self.name_rows(&mut diff, unknown, &mut seen).await?;
         self.classify(&mut diff, seen, trust);
         Ok(diff)
     }
 
-    fn index_of(&mut self, key: Key) -> usize {
+    pub(super) fn index_of(&mut self, key: Key) -> usize {
         self.memory.known(&key);
         self.memory.rows.get_index_of(&key).unwrap_or(usize::MAX)
     }
@@ -203,64 +211,83 @@ impl Cycle {
         }
     }
 
-    async fn canonicalise(
+    /// A number in the key that may not be the one which was typed.
+    fn rounded(&self, cells: &[Cell]) -> Option<usize> {
+        let mut key = self.mapping.key.iter().copied();
+        key.find(|column| {
+            let description = self.mapping.columns.get(*column);
+            let cell = cells.get(*column);
+            matches!((description, cell), (Some(one), Some(cell)) if is_rounded(one.kind, cell))
+        })
+    }
+
+    fn rounded_key(&self, at: u32, column: usize) -> Problem {
+        let header = self.mapping.columns.get(column);
+        let header = header.map_or("", |one| one.header.as_str());
+        sheet_problem(
+            at,
+            Some(column),
+            "too_many_digits",
+            format!(
+                "The {header} has more digits than a number in a cell keeps: its last digits are not those that were typed."
+            ),
+            "Type it once more with an apostrophe (') before the first digit: then the cell keeps every digit.".into(),
+        )
+    }
+
+    /// Which keys these are; what is none is a problem of its row.
+    async fn name_rows(
         &mut self,
         diff: &mut Diff,
         unknown: Vec<(Row, Key)>,
         seen: &mut Vec<(usize, Row)>,
     ) -> Result<(), Stop> {
-        let width = self.mapping.key.len().max(1);
+        let together = match self.mapping.key_equality {
+            KeyEquality::ByText => NAME_KEYS,
+            KeyEquality::ByOperator => usize::MAX,
+        };
+        let mut named = Vec::with_capacity(unknown.len());
         let mut rest = unknown.into_iter();
         loop {
-            let chunk: Vec<_> = rest.by_ref().take((CANONICALISE / width).max(1)).collect();
+            let chunk: Vec<_> = rest.by_ref().take(together).collect();
             if chunk.is_empty() {
-                return Ok(());
+                break;
             }
-            let columns = &self.mapping.key;
-            let cells: Vec<TypedText> = chunk
-                .iter()
-                .flat_map(|(_, typed)| columns.iter().zip(&typed.0))
-                .map(|(column, text)| TypedText {
-                    column: *column,
-                    text: text.clone(),
-                })
-                .collect();
-            let asked = cells.len();
-            let answers = match self
-                .io
-                .database(DatabaseEffect::Canonicalise { cells })
-                .await?
-            {
-                DatabaseOutcome::Canonical(answers) if answers.len() == asked => answers,
-                _ => return Err(mismatch().into()),
-            };
-            let mut answers = answers.into_iter();
-            for (row, typed) in chunk {
-                let canonical: Vec<Result<Text, Refusal>> = answers.by_ref().take(width).collect();
-                let mut key = Key::default();
-                let mut refused = None;
-                for (text, column) in canonical.into_iter().zip(&self.mapping.key) {
-                    match text {
-                        Ok(text) => key.0.push(text),
-                        Err(refusal) => refused = refused.or(Some((*column, refusal))),
-                    }
-                }
-                match refused {
-                    Some((column, refusal)) => diff.problems.push(sheet_problem(
-                        row.at,
-                        Some(column),
-                        &refusal.sqlstate,
-                        refusal.message,
-                        refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
-                    )),
-                    None => {
-                        if key != typed {
-                            self.memory.aliases.insert(typed, key.clone());
-                        }
-                        seen.push((self.index_of(key), row));
+            let typed = chunk.iter().map(|(_, typed)| typed.clone()).collect();
+            let answers = self.name_keys(typed).await?;
+            for ((row, typed), answer) in chunk.into_iter().zip(answers) {
+                match answer {
+                    Ok(key) => named.push((row, typed, key)),
+                    Err(refused) => {
+                        let refusal = refused.refusal;
+                        diff.problems.push(sheet_problem(
+                            row.at,
+                            Some(refused.column),
+                            &refusal.sqlstate,
+                            refusal.message,
+                            refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
+                        ));
                     }
                 }
             }
+        }
+        for (row, typed, key) in self.without_look_alikes(diff, named).await? {
+            if key != typed {
+                self.memory.aliases.insert(typed, key.clone());
+            }
+            seen.push((self.index_of(key), row));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn name_keys(
+        &mut self,
+        typed: Vec<Key>,
+    ) -> Result<Vec<Result<Key, KeyRefusal>>, Stop> {
+        let asked = typed.len();
+        match self.io.database(DatabaseEffect::NameKeys { typed }).await? {
+            DatabaseOutcome::Named(named) if named.len() == asked => Ok(named),
+            _ => Err(mismatch().into()),
         }
     }
 
@@ -322,7 +349,26 @@ impl Cycle {
                 diff.doubled.insert(key.clone());
             }
         }
+        for (key, row) in std::mem::take(&mut diff.held) {
+            self.hold_alike(diff, &mut rows_of, key, row);
+        }
         self.missing(diff, &rows_of);
+    }
+
+    /// Whether the row is gone cannot be told: one that may be it stands there.
+    fn hold_alike(&mut self, diff: &mut Diff, rows_of: &mut [u32], key: Key, row: u32) {
+        let Some((index, _, known)) = self.memory.rows.get_full_mut(&key) else {
+            return;
+        };
+        match rows_of.get_mut(index) {
+            Some(slot) if *slot == NOWHERE => *slot = row,
+            _ => return,
+        }
+        known.row = NOWHERE;
+        known.raw = SOMEWHERE;
+        known.cells = UNSETTLED;
+        known.missing = 0;
+        diff.doubled.insert(key);
     }
 
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
@@ -382,19 +428,24 @@ pub(super) enum Typed {
     Whole(Key),
     /// The first key column without a value.
     Missing(usize),
+    /// A key column whose number is surely not the one that was typed.
+    Rounded(usize),
 }
 
 pub(super) fn typed_key(mapping: &Mapping, cells: &[Cell]) -> Typed {
-    let mut key = Key::default();
-    let mut missing = None;
-    for column in &mapping.key {
-        match cells.get(*column) {
-            None | Some(Cell::Empty) => missing = missing.or(Some(*column)),
-            Some(cell) => key.0.extend(mapping.decode(*column, cell)),
-        }
+    let is_rounded = |column: &usize| {
+        let (description, cell) = (mapping.columns.get(*column), cells.get(*column));
+        matches!((description, cell), (Some(one), Some(cell)) if is_past_exact(one.kind, cell))
+    };
+    if let Some(column) = mapping.key.iter().copied().find(is_rounded) {
+        return Typed::Rounded(column);
     }
-    let Some(column) = missing else {
+    if let Some(key) = mapping.typed_key(cells) {
         return Typed::Whole(key);
+    }
+    let is_blank = |column: &usize| matches!(cells.get(*column), None | Some(Cell::Empty));
+    let Some(column) = mapping.key.iter().copied().find(is_blank) else {
+        return Typed::Blank;
     };
     // Formula columns are filled far below the data; they make no row.
     let typed = mapping
@@ -447,7 +498,7 @@ fn doubled_key(key: &Key, row: u32, rows: &[u32]) -> Problem {
         message: format!(
             "Rows {} of the sheet have the same key {}.",
             rows.join(", "),
-            key.0.join(", ")
+            key.shown()
         ),
         hint: "Give each row a key of its own, or delete the rows that are too many.".into(),
         retry_at: None,

@@ -267,7 +267,7 @@ impl Cycle {
     pub(super) fn is_row_of(&self, key: &Key, cells: &[Cell]) -> bool {
         match typed_key(&self.mapping, cells) {
             Typed::Whole(typed) => typed == *key || self.memory.aliases.get(&typed) == Some(key),
-            Typed::Blank | Typed::Missing(_) => false,
+            Typed::Blank | Typed::Missing(_) | Typed::Rounded(_) => false,
         }
     }
 }

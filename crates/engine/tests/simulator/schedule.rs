@@ -53,6 +53,14 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The same, where the table compares keys whatever their case.
+    pub fn with_two_spellings(mut self) -> Self {
+        self.setup.composite = false;
+        self.setup.generated = false;
+        self.setup.ignores_case = true;
+        self
+    }
+
     pub fn random(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut setup = random_setup(&mut rng);
@@ -235,6 +243,7 @@ fn random_setup(rng: &mut Rng) -> Setup {
     Setup {
         composite,
         generated: !composite && rng.bool(),
+        ignores_case: false,
         columns: rng.u8(..64) & rng.u8(..64),
         layout: rng.u8(..3) * u8::from(header),
         direction: one_way.unwrap_or(Direction::Both),

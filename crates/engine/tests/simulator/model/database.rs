@@ -2,7 +2,7 @@
 
 mod effects;
 
-use super::setup::{Filter, Setup, Value, key_of_row};
+use super::setup::{Filter, Setup, Value, identity, key_of_row, spelling_of_row};
 use super::values::{normal, refusal};
 use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Stamp, Winner};
 use engine::mapping::Mapping;
@@ -33,6 +33,8 @@ pub struct DriverBugs {
     pub base_forgotten: bool,
     /// A change is applied to whatever the row is by now.
     pub unconditional: bool,
+    /// Keys are compared letter by letter.
+    pub letter_by_letter: bool,
     /// One refused row rolls back the whole commit.
     pub all_or_nothing: bool,
     /// New rows that are about to be sent are stored as if they had arrived.
@@ -46,6 +48,8 @@ pub struct Table {
     pub bugs: DriverBugs,
     pub rows: BTreeMap<Key, TableRow>,
     pub bases: BTreeMap<Key, (Base, i64)>,
+    /// Under which spelling each base is stored, where the model's name for its key is another.
+    pub spellings: BTreeMap<Key, Key>,
     /// What stands in the place of the mark of a row that is being inserted, once it has arrived.
     arriving: BTreeMap<Key, i64>,
     /// Append-only; the number tells what a cycle was given.
@@ -73,6 +77,7 @@ impl Table {
             bugs: DriverBugs::default(),
             rows: BTreeMap::new(),
             bases: BTreeMap::new(),
+            spellings: BTreeMap::new(),
             arriving: BTreeMap::new(),
             dirty: Vec::new(),
             renamed: Vec::new(),
@@ -107,8 +112,8 @@ impl Table {
             identity: self.next_identity,
         };
         self.next_identity += 1;
-        self.rows.insert(key.clone(), row);
-        self.mark(&key, now);
+        self.rows.insert(key, row);
+        self.mark(&spelling_of_row(&self.mapping, &values), now);
         Ok(values)
     }
 
@@ -132,13 +137,14 @@ impl Table {
         if row.values == values {
             return Ok(values);
         }
+        let before = spelling_of_row(&self.mapping, &row.values);
+        let after = spelling_of_row(&self.mapping, &values);
         row.values = values.clone();
-        self.mark(key, now);
-        if new_key != *key {
+        self.mark(&before, now);
+        if after != before {
             self.rows.remove(key);
-            self.mark(&new_key, now);
-            self.renamed
-                .push((self.next_dirty, key.clone(), new_key.clone()));
+            self.mark(&after, now);
+            self.renamed.push((self.next_dirty, before, after));
             self.next_dirty += 1;
         }
         self.rows.insert(new_key, row);
@@ -156,15 +162,17 @@ impl Table {
                 "update or delete on table violates foreign key constraint",
             ));
         }
+        let spelling = spelling_of_row(&self.mapping, &row.values);
         self.rows.remove(key);
-        self.mark(key, now);
+        self.mark(&spelling, now);
         Ok(())
     }
 
     pub fn toggle_listed(&mut self, key: &Key, now: Timestamp) {
         if let Some(row) = self.rows.get_mut(key) {
             row.listed = !row.listed;
-            self.mark(key, now);
+            let spelling = spelling_of_row(&self.mapping, &row.values);
+            self.mark(&spelling, now);
         }
     }
 
@@ -188,11 +196,41 @@ impl Table {
     /// Where the queue says that a row's key was changed: the other key.
     pub fn moved(&self, key: &Key) -> Option<Key> {
         let is_followed =
-            |from: &Key, to: &Key| self.bases.contains_key(to) && !self.bases.contains_key(from);
+            |from: &Key, to: &Key| self.base(to).is_some() && self.base(from).is_none();
         let pairs = self.renamed.iter();
         let pairs = pairs.filter(|(_, from, to)| !is_followed(from, to));
         let renames = Renames::new(pairs.map(|(_, from, to)| (from.clone(), to.clone())));
-        renames.moved(key, self.rows.contains_key(key))
+        renames.moved(key, self.row(key).is_some())
+    }
+
+    /// The row whose key is printed just so.
+    pub fn row(&self, key: &Key) -> Option<&TableRow> {
+        let row = self.rows.get(&identity(&self.mapping, key))?;
+        (spelling_of_row(&self.mapping, &row.values) == *key).then_some(row)
+    }
+
+    /// The base that is stored under just this spelling.
+    pub fn base(&self, key: &Key) -> Option<&(Base, i64)> {
+        let name = identity(&self.mapping, key);
+        let spelling = self.spellings.get(&name).unwrap_or(&name);
+        self.bases.get(&name).filter(|_| spelling == key)
+    }
+
+    pub fn store_base(&mut self, key: &Key, base: Base, hash: i64) {
+        let name = identity(&self.mapping, key);
+        self.spellings.insert(name.clone(), key.clone());
+        self.bases.insert(name, (base, hash));
+    }
+
+    pub fn drop_base(&mut self, key: &Key) {
+        if self.base(key).is_some() {
+            self.bases.remove(&identity(&self.mapping, key));
+        }
+    }
+
+    /// How the key of this base is spelled.
+    pub fn spelling<'a>(&'a self, name: &'a Key) -> &'a Key {
+        self.spellings.get(name).unwrap_or(name)
     }
 
     fn triggered(&self, mut values: Vec<Datum>) -> Vec<Datum> {

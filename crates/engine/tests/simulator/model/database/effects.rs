@@ -1,15 +1,16 @@
 //! What the engine's effects do to the database, each in one transaction.
 
-use super::super::setup::key_of_row;
+use super::super::setup::{identity, key_of_row, spelling_of_row};
 use super::super::values::{canonical, refusal};
 use super::super::{Verdict, broken};
 use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
-    Announcement, Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome,
-    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, Refusal, TypedText,
-    Winner,
+    Announcement, Applied, Apply, BaseWrite, Change, Commit, Conflict, DatabaseEffect,
+    DatabaseOutcome, DirtyKey, FunctionCall, Index, IndexEntry, KeyRefusal, LoadedRow,
+    PendingConflict, Refusal, Respelled, Winner,
 };
-use engine::value::{Datum, Key, Timestamp};
+use std::collections::BTreeMap;
+use engine::value::{Base, Datum, Key, Text, Timestamp};
 
 impl Table {
     pub fn carry_out(
@@ -22,9 +23,10 @@ impl Table {
                 rows: self
                     .bases
                     .iter()
-                    .map(|(key, (_, hash))| IndexEntry {
-                        key: key.clone(),
+                    .map(|(name, (base, hash))| IndexEntry {
+                        key: self.spelling(name).clone(),
                         sheet_hash: *hash,
+                        typed: self.typed(self.spelling(name), base),
                     })
                     .collect(),
                 problems: self
@@ -38,13 +40,29 @@ impl Table {
             DatabaseEffect::Load { keys } => {
                 DatabaseOutcome::Rows(keys.iter().map(|key| self.load(key)).collect())
             }
-            DatabaseEffect::Canonicalise { cells } => {
-                let canonical = |typed: &TypedText| {
-                    canonical(self.mapping.columns[typed.column].kind, &typed.text)
-                };
-                DatabaseOutcome::Canonical(cells.iter().map(canonical).collect())
+            DatabaseEffect::NameKeys { typed } => {
+                let mut first: BTreeMap<Key, Key> = BTreeMap::new();
+                let named = typed.iter().map(|typed| {
+                    let key = self.name(typed)?;
+                    if self.bugs.letter_by_letter {
+                        return Ok(key);
+                    }
+                    let name = identity(&self.mapping, &key);
+                    Ok(first.entry(name).or_insert(key).clone())
+                });
+                DatabaseOutcome::Named(named.collect())
             }
-            DatabaseEffect::GenerateKeys { count } => {
+            DatabaseEffect::FindRespelled { keys } => {
+                let found = keys.iter().filter_map(|known| {
+                    let now = self.spelled(known)?;
+                    Some(Respelled {
+                        known: known.clone(),
+                        now,
+                    })
+                });
+                DatabaseOutcome::Respelled(found.filter(|_| !self.bugs.letter_by_letter).collect())
+            }
+            DatabaseEffect::GenerateKeys { count, .. } => {
                 if !self.mapping.key_generated {
                     return broken("keys generated for a table whose key has no default");
                 }
@@ -53,7 +71,7 @@ impl Table {
                     .collect();
                 self.next_key += *count as u32;
                 self.generated.extend(keys.iter().cloned());
-                DatabaseOutcome::Keys(keys)
+                DatabaseOutcome::Keys(keys.into_iter().map(Ok).collect())
             }
             DatabaseEffect::MergeByFunction { rows } => {
                 let merged: Vec<_> = rows.iter().map(|call| self.merge(call)).collect();
@@ -67,25 +85,62 @@ impl Table {
         })
     }
 
+    fn typed(&self, key: &Key, base: &Base) -> Option<Key> {
+        let write = BaseWrite {
+            key: key.clone(),
+            base: Some(base.clone()),
+            sheet_hash: 0,
+        };
+        write.typed(&self.mapping)
+    }
+
+    fn name(&self, typed: &Key) -> Result<Key, KeyRefusal> {
+        let part = |(column, text): (&usize, &Text)| {
+            canonical(self.mapping.columns[*column].kind, text).map_err(|refusal| KeyRefusal {
+                column: *column,
+                refusal,
+            })
+        };
+        let parts = self.mapping.key.iter().zip(&typed.0).map(part);
+        let printed: Key = parts.collect::<Result<Vec<Text>, _>>().map(Key::from_iter)?;
+        if self.bugs.letter_by_letter {
+            return Ok(printed);
+        }
+        let name = identity(&self.mapping, &printed);
+        let based = self.bases.contains_key(&name);
+        let known = based.then(|| self.spelling(&name).clone());
+        let row = self.rows.get(&name);
+        let printed_by_table = row.map(|row| spelling_of_row(&self.mapping, &row.values));
+        Ok(known.or(printed_by_table).unwrap_or(printed))
+    }
+
+    /// How the table prints this key, where that is otherwise.
+    fn spelled(&self, key: &Key) -> Option<Key> {
+        let row = self.rows.get(&identity(&self.mapping, key))?;
+        Some(spelling_of_row(&self.mapping, &row.values)).filter(|now| now != key)
+    }
+
     fn find_changed(&self) -> Vec<DirtyKey> {
-        let table = self.rows.iter().filter(|(key, row)| {
-            let base = self.bases.get(key);
+        let spelled = |row: &TableRow| spelling_of_row(&self.mapping, &row.values);
+        let table = self.rows.values().filter(|row| {
+            let base = self.base(&spelled(row));
             self.in_filter(row) != base.is_some()
                 || base.is_some_and(|(base, _)| base.database != row.values)
         });
-        let gone = self.bases.keys().filter(|key| !self.rows.contains_key(key));
+        let bases = self.bases.keys().map(|name| self.spelling(name));
+        let gone = bases.filter(|key| self.row(key).is_none());
         table
-            .map(|(key, _)| key)
-            .chain(gone)
+            .map(spelled)
+            .chain(gone.cloned())
             .map(|key| DirtyKey {
-                key: key.clone(),
+                key,
                 changed_at: None,
             })
             .collect()
     }
 
     fn load(&self, key: &Key) -> LoadedRow {
-        let row = self.rows.get(key);
+        let row = self.row(key);
         let pending = self.conflicts.iter().filter(|line| {
             line.conflict.key == *key
                 && line.conflict.winner == Winner::Pending
@@ -94,8 +149,9 @@ impl Table {
         LoadedRow {
             key: key.clone(),
             row: row.map(|row| row.values.clone()),
+            spelled: self.spelled(key),
             in_filter: row.is_none_or(|row| self.in_filter(row)),
-            base: self.bases.get(key).map(|(base, _)| base.clone()),
+            base: self.base(key).map(|(base, _)| base.clone()),
             changed_at: self
                 .dirty
                 .iter()
@@ -164,8 +220,9 @@ impl Table {
                     true => row.sheet_hash,
                     false => batch.mark,
                 };
-                self.bases.insert(row.key.clone(), (base, mark));
-                self.arriving.insert(row.key.clone(), row.sheet_hash);
+                self.store_base(&row.key, base, mark);
+                let name = identity(&self.mapping, &row.key);
+                self.arriving.insert(name, row.sheet_hash);
             }
         }
         for (key, (_, hash)) in &mut self.bases {
@@ -175,10 +232,8 @@ impl Table {
         }
         for write in &commit.bases {
             match &write.base {
-                Some(base) => self
-                    .bases
-                    .insert(write.key.clone(), (base.clone(), write.sheet_hash)),
-                None => self.bases.remove(&write.key),
+                Some(base) => self.store_base(&write.key, base.clone(), write.sheet_hash),
+                None => self.drop_base(&write.key),
             };
         }
         commit
@@ -226,7 +281,8 @@ impl Table {
     }
 
     fn apply(&mut self, apply: &Apply, now: Timestamp) -> Verdict<Applied> {
-        let key = &apply.key;
+        // By its operator, as Postgres finds it.
+        let key = &identity(&self.mapping, &apply.key);
         let current = self.rows.get(key).map(|row| row.values.clone());
         let mut refused = Vec::new();
         let mut take = |row: &mut Vec<Datum>, values: &[(usize, Datum)]| {
@@ -277,7 +333,8 @@ impl Table {
                 }
                 let mut row = old.clone();
                 take(&mut row, values);
-                if key_of_row(&self.mapping, &row) != *apply.new_key.as_ref().unwrap_or(key) {
+                let new_key = apply.new_key.as_ref().unwrap_or(&apply.key);
+                if key_of_row(&self.mapping, &row) != identity(&self.mapping, new_key) {
                     return broken(format!(
                         "an update of {key:?} to {:?} sets the key by {values:?}",
                         apply.new_key
@@ -312,13 +369,13 @@ impl Table {
             Ok(row) => {
                 let left_out: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
                 let write = apply.base_after(&self.mapping, row.as_deref(), &left_out);
-                if apply.new_key.is_some() {
-                    self.bases.remove(key);
+                if write.key != apply.key {
+                    self.drop_base(&apply.key);
                 }
                 match write.base {
                     _ if self.bugs.base_forgotten => {}
-                    Some(base) => drop(self.bases.insert(write.key, (base, write.sheet_hash))),
-                    None => drop(self.bases.remove(&write.key)),
+                    Some(base) => self.store_base(&write.key, base, write.sheet_hash),
+                    None => self.drop_base(&write.key),
                 }
                 let mut line = apply.history.clone();
                 line.new.retain(|(column, _)| !left_out.contains(column));
