@@ -139,7 +139,7 @@ CREATE FUNCTION sheet_sync._key_equality(target oid, key_columns text[], attnum 
                                          OUT operator text, OUT is_own boolean, OUT collating text, OUT is_deterministic boolean)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname), o.oid < 16384, 
-           CASE WHEN c.oid <> 100 OR a.attcollation <> 100 THEN format(' COLLATE %I.%I', cn.nspname, c.collname) ELSE '' END,
+           CASE WHEN c.oid <> 100 OR c.oid <> a.attcollation THEN format(' COLLATE %I.%I', cn.nspname, c.collname) ELSE '' END,
            COALESCE(c.collisdeterministic, true)
     FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum

@@ -47,7 +47,10 @@ impl ColumnType {
         // SAFETY: lookups in the system caches, in the current transaction.
         let (base, is_enum) = unsafe {
             let base = pg_sys::getBaseTypeAndTypmod(self.oid, &mut modifier);
-            (base, pg_sys::get_typtype(base) == pg_sys::TYPTYPE_ENUM as std::ffi::c_char)
+            (
+                base,
+                pg_sys::get_typtype(base) == pg_sys::TYPTYPE_ENUM as std::ffi::c_char,
+            )
         };
         match base {
             pg_sys::BOOLOID

@@ -47,8 +47,8 @@ pub fn perform(mapping: &Loaded, cycle: &mut Cycle, effect: DatabaseEffect) -> O
         DatabaseEffect::NameKeys { typed } => {
             DatabaseOutcome::Named(keys::name(session, mapping, &typed))
         }
-        DatabaseEffect::FindRespelled { keys } => {
-            DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys))
+        DatabaseEffect::FindRespelled { keys, new } => {
+            DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys, &new))
         }
         DatabaseEffect::GenerateKeys { count, taken } => {
             DatabaseOutcome::Keys(generate::keys(session, mapping, count, taken))

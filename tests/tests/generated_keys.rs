@@ -24,7 +24,9 @@ fn typed_key_and_key_to_be_given(world: &mut World, id: &str) {
     world.shows("SELECT count(*) FROM tasks", "2");
     sheet.type_row(&["", "no id"]);
     world.shows("SELECT count(*) FROM tasks", "3");
-    world.db.run("INSERT INTO tasks (title) VALUES ('from sql')");
+    world
+        .db
+        .run("INSERT INTO tasks (title) VALUES ('from sql')");
     let all = "1 | first\n 2 | by hand\n 3 | no id\n 4 | from sql";
     world.shows("SELECT * FROM tasks ORDER BY id", all);
     sheet.shows(&format!("id | title\n {all}"));
@@ -84,7 +86,9 @@ fn a_key_that_is_edited_by_hand_moves_the_sequence_too() {
     sheet.set("A2", "5");
     world.shows("SELECT * FROM tasks", "5 | first");
     assert_eq!(
-        world.db.one("INSERT INTO tasks (title) VALUES ('sql') RETURNING id"),
+        world
+            .db
+            .one("INSERT INTO tasks (title) VALUES ('sql') RETURNING id"),
         "6"
     );
     // Far ahead, while an application's transaction has drawn a number and is still open.
@@ -94,14 +98,18 @@ fn a_key_that_is_edited_by_hand_moves_the_sequence_too() {
     world.shows("SELECT count(*) FROM tasks WHERE id = 1000000", "1");
     other.run("ROLLBACK");
     assert_eq!(
-        world.db.one("INSERT INTO tasks (title) VALUES ('sql') RETURNING id"),
+        world
+            .db
+            .one("INSERT INTO tasks (title) VALUES ('sql') RETURNING id"),
         "1000001"
     );
     // What the column's sequence never reaches moves nothing.
     sheet.type_row(&["2147483647", "the last"]);
     world.shows("SELECT count(*) FROM tasks WHERE id = 2147483647", "1");
     assert_eq!(
-        world.db.one("INSERT INTO tasks (title) VALUES ('sql') RETURNING id"),
+        world
+            .db
+            .one("INSERT INTO tasks (title) VALUES ('sql') RETURNING id"),
         "1000002"
     );
     nothing_amiss(&mut world);
@@ -120,8 +128,13 @@ fn keys_that_are_there_are_passed_over_also_where_sequences_stay() {
     // In one paste, with the keys that the sequence would give.
     sheet.type_at(
         "A3",
-        &[["2", "two"], ["", "given"], ["3", "three"], ["", "given too"]]
-            .map(|row| row.map(str::to_owned).to_vec()),
+        &[
+            ["2", "two"],
+            ["", "given"],
+            ["3", "three"],
+            ["", "given too"],
+        ]
+        .map(|row| row.map(str::to_owned).to_vec()),
     );
     world.shows(
         "SELECT * FROM tasks ORDER BY id",
@@ -161,11 +174,17 @@ fn a_default_that_gives_only_keys_that_are_there_is_a_problem_of_the_row() {
     let sheet = world.map("tasks");
     sheet.set("B2", "changed");
     sheet.type_row(&["", "no id"]);
-    world.shows("SELECT code, sheet_row FROM sheet_sync.problem", "no_new_key | 3");
+    world.shows(
+        "SELECT code, sheet_row FROM sheet_sync.problem",
+        "no_new_key | 3",
+    );
     wait(&mut world, "tasks");
     world.shows("SELECT * FROM tasks", "1 | changed");
     assert_eq!(sheet.cell("A3"), "");
-    assert_eq!(world.db.one("SELECT state FROM sheet_sync.mapping"), "active");
+    assert_eq!(
+        world.db.one("SELECT state FROM sheet_sync.mapping"),
+        "active"
+    );
     // It has others by now.
     world
         .db
@@ -195,9 +214,17 @@ fn a_sequence_that_the_mapping_s_role_may_not_touch() {
     world.shows("SELECT * FROM foreign_one", "1 | typed");
     assert_eq!(world.db.one("SELECT is_called FROM apart"), "f");
     other.type_row(&["", "no id"]);
-    world.shows("SELECT code, sheet_row FROM sheet_sync.problem", "42501 | 3");
-    world.db.run("GRANT USAGE, UPDATE ON SEQUENCE apart TO keeper");
+    world.shows(
+        "SELECT code, sheet_row FROM sheet_sync.problem",
+        "42501 | 3",
+    );
+    world
+        .db
+        .run("GRANT USAGE, UPDATE ON SEQUENCE apart TO keeper");
     wait(&mut world, "foreign_one");
-    world.shows("SELECT * FROM foreign_one ORDER BY 1", "1 | typed\n 2 | no id");
+    world.shows(
+        "SELECT * FROM foreign_one ORDER BY 1",
+        "1 | typed\n 2 | no id",
+    );
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }

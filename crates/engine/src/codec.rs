@@ -193,7 +193,8 @@ impl Mapping {
             cell.is_ok_and(|cell| cells.get(*column) == Some(&cell))
         };
         let as_written = self.key.iter().zip(&key.0).all(ours);
-        self.typed_key(cells).filter(|typed| !as_written && typed != key)
+        self.typed_key(cells)
+            .filter(|typed| !as_written && typed != key)
     }
 
     /// [`agreed`] for one mapped column.

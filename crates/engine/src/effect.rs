@@ -44,9 +44,10 @@ pub enum DatabaseEffect {
     /// whose key is equal (the table's own, where both are stored), else that of the table's row, else what Postgres prints for it;
     /// keys of one question that are equal get one spelling. Equal is what the operator of the key's index takes for equal.
     NameKeys { typed: Vec<Key> },
-    /// Which of these keys, all with a base, the table writes otherwise by now: an equal key that has no base yet. Asked only where
-    /// equal keys may be printed differently ([`crate::mapping::KeyEquality::ByOperator`]).
-    FindRespelled { keys: Vec<Key> },
+    /// Which of these keys, all with a base, the table writes otherwise by now: an equal key that has no base yet. And which of the
+    /// `new` ones, without a base, are equal to one whose base says that the table does not have it. Asked only where equal keys
+    /// may be printed differently ([`crate::mapping::KeyEquality::ByOperator`]).
+    FindRespelled { keys: Vec<Key>, new: Vec<Key> },
     /// New keys from the key columns' defaults, for rows typed into the sheet without one. None of them is in the table, has a
     /// base, or is equal to one of `taken`.
     GenerateKeys { count: usize, taken: Vec<Key> },

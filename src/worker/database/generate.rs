@@ -82,12 +82,7 @@ fn draw(session: &mut Session, mapping: &Loaded, count: usize) -> Option<Vec<Key
     Some(keys)
 }
 
-fn unused(
-    session: &mut Session,
-    mapping: &Loaded,
-    drawn: Vec<Key>,
-    others: Vec<Key>,
-) -> Vec<Key> {
+fn unused(session: &mut Session, mapping: &Loaded, drawn: Vec<Key>, others: Vec<Key>) -> Vec<Key> {
     let known = known(session, mapping, &drawn);
     let new: Vec<Key> = drawn
         .into_iter()
@@ -96,7 +91,10 @@ fn unused(
         .collect();
     if mapping.engine.key_equality == KeyEquality::ByText {
         let others: HashSet<Key> = others.into_iter().collect();
-        return new.into_iter().filter(|key| !others.contains(key)).collect();
+        return new
+            .into_iter()
+            .filter(|key| !others.contains(key))
+            .collect();
     }
     // Those that are equal to one before them are spelled like that one.
     let first = others.len();

@@ -32,10 +32,7 @@ pub fn given(mapping: &Loaded, name: &str, first: usize) -> String {
 }
 
 /// What [`given`] is given: one array for each column of the key.
-pub fn given_args<'a>(
-    mapping: &Loaded,
-    keys: impl Iterator<Item = &'a Key> + Clone,
-) -> Vec<Arg> {
+pub fn given_args<'a>(mapping: &Loaded, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<Arg> {
     let part = |n: usize| {
         let texts = keys.clone().map(|key| key.0.get(n).map(Text::as_str));
         texts.collect::<Vec<Option<&str>>>().into()
@@ -56,15 +53,14 @@ pub fn equal_to_row(mapping: &Loaded, given: &str) -> String {
 /// That the table's row `t` has the key of which each part is what `part` says.
 pub fn row_has(mapping: &Loaded, mut part: impl FnMut(usize, usize) -> String) -> String {
     all_parts(mapping, |n, place| {
-        (
-            format!("t.{}", mapping.columns[place].name),
-            part(n, place),
-        )
+        (format!("t.{}", mapping.columns[place].name), part(n, place))
     })
 }
 
 fn equal_to_given(mapping: &Loaded, one: &str, other: &str) -> String {
-    all_parts(mapping, |n, _| (format!("{one}.k{n}"), format!("{other}.k{n}")))
+    all_parts(mapping, |n, _| {
+        (format!("{one}.k{n}"), format!("{other}.k{n}"))
+    })
 }
 
 fn all_parts(mapping: &Loaded, mut sides: impl FnMut(usize, usize) -> (String, String)) -> String {
@@ -262,8 +258,40 @@ fn equal_pairs<'a, 'b>(
     pairs.collect()
 }
 
-/// Keys with a base that the table prints otherwise by now.
-pub fn respelled(session: &mut Session, mapping: &Loaded, keys: Vec<Key>) -> Vec<Respelled> {
+/// Keys with a base that the table prints otherwise by now; and new ones that came back in another spelling.
+pub fn respelled(
+    session: &mut Session,
+    mapping: &Loaded,
+    keys: Vec<Key>,
+    new: &[Key],
+) -> Vec<Respelled> {
+    let mut found = printed_otherwise(session, mapping, keys);
+    if new.is_empty() {
+        return found;
+    }
+    let rows = session.select(
+        "SELECT key FROM sheet_sync._base_row WHERE mapping_id = $1 AND database_values = '{}'",
+        &[mapping.id.into()],
+    );
+    let gone: Vec<Key> = rows.into_iter().map(|row| Fields::of(row).key()).collect();
+    if gone.is_empty() {
+        return found;
+    }
+    for (new_at, gone_at) in equal_pairs(session, mapping, new.iter(), gone.iter()) {
+        if let (Some(now), Some(known)) = (new.get(new_at), gone.get(gone_at)) {
+            let is_found = found.iter().any(|pair| pair.known == *known);
+            if now != known && !is_found {
+                found.push(Respelled {
+                    known: known.clone(),
+                    now: now.clone(),
+                });
+            }
+        }
+    }
+    found
+}
+
+fn printed_otherwise(session: &mut Session, mapping: &Loaded, keys: Vec<Key>) -> Vec<Respelled> {
     let table = in_table(session, mapping, &keys);
     let pairs: Vec<Respelled> = keys
         .into_iter()

@@ -22,7 +22,10 @@ pub fn advance(session: &mut Session, mapping: &Loaded, applies: &[Apply]) {
     }
     let mut typed: BTreeMap<usize, (i64, i64)> = BTreeMap::new();
     for (column, value) in applies.iter().flat_map(values) {
-        let is_counted = mapping.columns.get(*column).is_some_and(|one| one.sequence.is_some());
+        let is_counted = mapping
+            .columns
+            .get(*column)
+            .is_some_and(|one| one.sequence.is_some());
         let number = value.as_deref().and_then(|text| text.trim().parse().ok());
         if let (true, Some(number)) = (is_counted, number) {
             let range = typed.entry(*column).or_insert((number, number));
@@ -142,9 +145,8 @@ impl State {
         let (last, step) = (i128::from(self.last), i128::from(self.step));
         let distance = i128::from(typed) - last;
         let behind = distance.signum() * step.signum() < 0 || distance == 0 && self.called;
-        let within = |number: i128| {
-            (i128::from(self.least)..=i128::from(self.greatest)).contains(&number)
-        };
+        let within =
+            |number: i128| (i128::from(self.least)..=i128::from(self.greatest)).contains(&number);
         if step == 0 || behind || !within(typed.into()) {
             return None;
         }

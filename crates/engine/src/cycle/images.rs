@@ -248,7 +248,9 @@ impl Cycle {
     pub(super) fn is_same_row(&self, one: &[Cell], other: &[Cell]) -> bool {
         let mut key = self.mapping.key.iter();
         key.all(|column| one.get(*column) == other.get(*column))
-            || self.key_of(one).is_some_and(|key| self.is_row_of(&key, other))
+            || self
+                .key_of(one)
+                .is_some_and(|key| self.is_row_of(&key, other))
     }
 
     pub(super) fn name_of(&self, cells: &[Cell]) -> Vec<Cell> {

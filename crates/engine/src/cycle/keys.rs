@@ -186,8 +186,7 @@ impl Cycle {
                     let hint = refusal
                         .hint
                         .unwrap_or_else(|| "Type a key that no other row has.".into());
-                    let problem =
-                        self.key_problem(*row, refusal.sqlstate, refusal.message, hint);
+                    let problem = self.key_problem(*row, refusal.sqlstate, refusal.message, hint);
                     self.refuse_generated_key(&cells, problem);
                 }
             }

@@ -49,9 +49,8 @@ impl Cycle {
         let spelled = self.spell(looks).await?;
         let dirty: HashSet<&Key> = self.dirty.iter().map(|dirty| &dirty.key).collect();
         for ((look, row), spelled) in odd.into_iter().zip(spelled) {
-            let is_there = |key: &Key| {
-                dirty.contains(key) || plain.contains(key) || self.has_base(key)
-            };
+            let is_there =
+                |key: &Key| dirty.contains(key) || plain.contains(key) || self.has_base(key);
             let other = Some(spelled).filter(is_there);
             match other.or_else(|| others.get(&look).cloned()) {
                 Some(other) if other != row.2 => alike.push((row, other)),

@@ -288,7 +288,10 @@ impl Memory {
             known.is_some_and(|known| known.is_certain(mapping))
         };
         let alias = || self.aliases.get(typed);
-        Some(typed).filter(holds).or_else(|| alias().filter(holds)).cloned()
+        Some(typed)
+            .filter(holds)
+            .or_else(|| alias().filter(holds))
+            .cloned()
     }
 
     /// A row is known by another key from now on, or by another spelling of it; what was typed goes on meaning it.

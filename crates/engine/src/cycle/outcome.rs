@@ -262,7 +262,8 @@ impl Cycle {
     /// What stands in the sheet under one key is known by another one from now on.
     pub(super) fn rename_known(&mut self, sent: &Key, key: &Key) {
         self.memory.known(sent);
-        self.memory.respell(&HashMap::from([(sent.clone(), key.clone())]));
+        self.memory
+            .respell(&HashMap::from([(sent.clone(), key.clone())]));
     }
 
     /// A value that was chosen for both sides reaches the sheet as the table took it.

@@ -147,8 +147,7 @@ impl Cycle {
         };
         let mut candidates = Vec::new();
         for (row, sighting) in fresh.iter().zip(new) {
-            let (None, None, None, Some(at)) =
-                (&row.row, &row.spelled, &row.base, sighting.row)
+            let (None, None, None, Some(at)) = (&row.row, &row.spelled, &row.base, sighting.row)
             else {
                 continue;
             };

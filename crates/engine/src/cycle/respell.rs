@@ -9,7 +9,7 @@ use super::item::Item;
 use super::memory::{State, UNSETTLED};
 use super::run::Cycle;
 use crate::effect::{
-    BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, LoadedRow, Place, Planned, Operation,
+    BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, LoadedRow, Operation, Place, Planned,
     Respelled,
 };
 use crate::mapping::{KeyEquality, Side};
@@ -22,19 +22,28 @@ impl Cycle {
             return Ok(());
         }
         let mut keys = std::mem::take(&mut self.respelled);
-        let dirty = self.dirty.iter().map(|dirty| &dirty.key);
-        keys.extend(dirty.filter(|key| self.has_agreed_on(key)).cloned());
-        if keys.is_empty() {
+        let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
+        let (known, new): (Vec<Key>, Vec<Key>) = dirty.partition(|key| self.has_agreed_on(key));
+        // Rows to which something is owed may have left the table at any time.
+        let owed = self.memory.rows.iter();
+        let owed = owed.filter(|(_, known)| known.state == State::Marked);
+        keys.extend(owed.map(|(key, _)| key.clone()));
+        keys.extend(known);
+        if keys.is_empty() && new.is_empty() {
             return Ok(());
         }
-        let keys = keys.into_iter().collect();
-        let found = match self.io.database(DatabaseEffect::FindRespelled { keys }).await? {
+        let asked = DatabaseEffect::FindRespelled {
+            keys: keys.into_iter().collect(),
+            new,
+        };
+        let found = match self.io.database(asked).await? {
             DatabaseOutcome::Respelled(found) => found,
             _ => return Err(mismatch().into()),
         };
         let (follow, leave): (Vec<Respelled>, Vec<Respelled>) =
             found.into_iter().partition(|pair| self.can_follow(pair));
-        self.two_keys.extend(leave.into_iter().map(|pair| pair.known));
+        self.two_keys
+            .extend(leave.into_iter().map(|pair| pair.known));
         if self.start.dry_run {
             self.preview_spellings(follow);
             return Ok(());
@@ -125,17 +134,23 @@ impl Cycle {
 
     fn preview_spellings(&mut self, pairs: Vec<Respelled>) {
         for pair in pairs {
-            let parts = self.mapping.key.iter().zip(pair.known.0.iter().zip(&pair.now.0));
+            let parts = self
+                .mapping
+                .key
+                .iter()
+                .zip(pair.known.0.iter().zip(&pair.now.0));
             let changed = parts.filter(|(_, (old, new))| old != new);
-            self.report.planned.extend(changed.map(|(column, (old, new))| Planned {
-                side: Side::Sheet,
-                operation: Operation::Update,
-                key: Some(pair.known.clone()),
-                column: Some(*column),
-                old: Some(old.clone()),
-                new: Some(new.clone()),
-                reason: "changed_in_table".into(),
-            }));
+            self.report
+                .planned
+                .extend(changed.map(|(column, (old, new))| Planned {
+                    side: Side::Sheet,
+                    operation: Operation::Update,
+                    key: Some(pair.known.clone()),
+                    column: Some(*column),
+                    old: Some(old.clone()),
+                    new: Some(new.clone()),
+                    reason: "changed_in_table".into(),
+                }));
             self.followed.extend([pair.known, pair.now]);
         }
     }

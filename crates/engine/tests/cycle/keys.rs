@@ -182,7 +182,10 @@ fn a_key_that_the_table_spells_otherwise_keeps_its_row() {
     assert!(world.bases.contains_key(&named("K1")) && !world.bases.contains_key(&named("k1")));
     world.cycle(Scope::Full, &[]);
     world.cycle(Scope::Full, &[]);
-    assert_eq!((world.commits.len(), world.tab.len(), world.table.len()), (0, 4, 3));
+    assert_eq!(
+        (world.commits.len(), world.tab.len(), world.table.len()),
+        (0, 4, 3)
+    );
 }
 
 #[test]
@@ -208,9 +211,12 @@ fn a_key_that_a_trigger_makes_of_what_was_typed_is_followed_and_shown() {
             *key = key.to_lowercase().into();
         }
     });
-    world
-        .tab
-        .push(vec![text("NEW"), text("typed"), Cell::Empty, text("beside it")]);
+    world.tab.push(vec![
+        text("NEW"),
+        text("typed"),
+        Cell::Empty,
+        text("beside it"),
+    ]);
     world.cycle(Scope::Full, &[]);
     assert_eq!(world.tab[3][0], text("new"));
     assert_eq!(world.tab[3][3], text("beside it"));
@@ -249,12 +255,16 @@ fn a_key_that_looks_like_another_costs_no_row() {
 #[test]
 fn a_number_that_lost_digits_is_no_key() {
     let mut world = World::agreed(mapping(), 2).warm();
-    world
-        .tab
-        .push(vec![Cell::Number(1.497_549_923_779_084_4e18), text("x"), Cell::Empty]);
-    world
-        .tab
-        .push(vec![Cell::Number(1_234_567_890_123_456.0), text("y"), Cell::Empty]);
+    world.tab.push(vec![
+        Cell::Number(1.497_549_923_779_084_4e18),
+        text("x"),
+        Cell::Empty,
+    ]);
+    world.tab.push(vec![
+        Cell::Number(1_234_567_890_123_456.0),
+        text("y"),
+        Cell::Empty,
+    ]);
     world.cycle(Scope::Full, &[]);
     let codes = world.commits.iter().flat_map(|commit| &commit.problems);
     let codes: Vec<&str> = codes.map(|problem| problem.code.as_str()).collect();

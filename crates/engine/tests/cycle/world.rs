@@ -311,7 +311,7 @@ impl World {
                 }
                 DatabaseOutcome::Named(named.into_iter().map(Ok).collect())
             }
-            DatabaseEffect::FindRespelled { keys } => {
+            DatabaseEffect::FindRespelled { keys, .. } => {
                 let respelled = keys.into_iter().filter_map(|known| {
                     let now = self.spelled(&known)?;
                     let is_news = now != known && !self.bases.contains_key(&now);
@@ -419,7 +419,8 @@ impl World {
                     trigger(&mut row);
                 }
                 let returned = self.mapping.key_of_row(&row).expect("a key");
-                if matches!(apply.change, Change::Insert { .. }) && self.table.contains_key(&returned)
+                if matches!(apply.change, Change::Insert { .. })
+                    && self.table.contains_key(&returned)
                 {
                     return Applied::Stale;
                 }

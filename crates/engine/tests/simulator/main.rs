@@ -72,8 +72,7 @@ fn fails(schedule: &Schedule) -> bool {
 }
 
 fn report(seed: u64, schedule: Schedule) {
-    let (schedule, violation) =
-        schedule.shrink(genuine, DriverBugs::default(), Rules::default());
+    let (schedule, violation) = schedule.shrink(genuine, DriverBugs::default(), Rules::default());
     let trace = schedule.trace(genuine, DriverBugs::default(), Rules::default());
     panic!("seed {seed}: {}\n\n{schedule}\n\n{trace}", violation.0);
 }

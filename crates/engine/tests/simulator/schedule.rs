@@ -58,6 +58,7 @@ impl Schedule {
         self.setup.composite = false;
         self.setup.generated = false;
         self.setup.ignores_case = true;
+        self.setup.common_rows = self.setup.common_rows.min(7);
         self
     }
 

@@ -22,6 +22,8 @@ pub struct TableRow {
 #[derive(Clone, Debug)]
 pub struct ConflictLine {
     pub id: i64,
+    /// The key as the engine told it; the line has the model's name.
+    pub spelling: Key,
     pub conflict: Conflict,
     pub decision: Option<Decision>,
 }
@@ -311,7 +313,7 @@ impl Table {
             .nth(usize::from(nth) % count.max(1))
         {
             line.decision = Some(decision);
-            let key = line.conflict.key.clone();
+            let key = line.spelling.clone();
             self.mark(&key, now);
         }
     }

@@ -178,11 +178,12 @@ impl Setup {
             };
             Key::from_iter([shop.to_owned(), (number / 2).to_string()])
         } else if self.ignores_case {
-            let spelling = match number.is_multiple_of(2) {
-                true => "k",
-                false => "K",
+            // Of those that people choose from each has its other spelling among them.
+            let spelled = match number {
+                7..14 => format!("K{}", number - 7),
+                _ => format!("k{number}"),
             };
-            Key::from_iter([format!("{spelling}{}", number / 2)])
+            Key::from_iter([spelled])
         } else {
             Key::from_iter([number.to_string()])
         }

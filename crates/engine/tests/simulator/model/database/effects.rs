@@ -6,11 +6,11 @@ use super::super::{Verdict, broken};
 use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, BaseWrite, Change, Commit, Conflict, DatabaseEffect,
-    DatabaseOutcome, DirtyKey, FunctionCall, Index, IndexEntry, KeyRefusal, LoadedRow,
-    PendingConflict, Refusal, Respelled, Winner,
+    DatabaseOutcome, DirtyKey, FunctionCall, HistoryLine, Index, IndexEntry, KeyRefusal, LoadedRow,
+    PendingConflict, Place, Problem, Refusal, Respelled, Winner,
 };
-use std::collections::BTreeMap;
 use engine::value::{Base, Datum, Key, Text, Timestamp};
+use std::collections::BTreeMap;
 
 impl Table {
     pub fn carry_out(
@@ -32,7 +32,14 @@ impl Table {
                 problems: self
                     .problems
                     .iter()
-                    .map(|problem| problem.place.clone())
+                    .map(|problem| Place {
+                        key: problem
+                            .place
+                            .key
+                            .as_ref()
+                            .map(|name| self.spelling(name).clone()),
+                        ..problem.place.clone()
+                    })
                     .collect(),
                 writing: self.writing.clone(),
             }),
@@ -52,8 +59,16 @@ impl Table {
                 });
                 DatabaseOutcome::Named(named.collect())
             }
-            DatabaseEffect::FindRespelled { keys } => {
-                let found = keys.iter().filter_map(|known| {
+            DatabaseEffect::FindRespelled { keys, new } => {
+                let names = new.iter().map(|key| identity(&self.mapping, key));
+                let gone: Vec<Key> = names
+                    .filter(|name| {
+                        let base = self.bases.get(name);
+                        base.is_some_and(|(base, _)| base.database.is_empty())
+                    })
+                    .map(|name| self.spelling(&name).clone())
+                    .collect();
+                let found = keys.iter().chain(&gone).filter_map(|known| {
                     let now = self.spelled(known)?;
                     Some(Respelled {
                         known: known.clone(),
@@ -102,7 +117,9 @@ impl Table {
             })
         };
         let parts = self.mapping.key.iter().zip(&typed.0).map(part);
-        let printed: Key = parts.collect::<Result<Vec<Text>, _>>().map(Key::from_iter)?;
+        let printed: Key = parts
+            .collect::<Result<Vec<Text>, _>>()
+            .map(Key::from_iter)?;
         if self.bugs.letter_by_letter {
             return Ok(printed);
         }
@@ -142,7 +159,7 @@ impl Table {
     fn load(&self, key: &Key) -> LoadedRow {
         let row = self.row(key);
         let pending = self.conflicts.iter().filter(|line| {
-            line.conflict.key == *key
+            line.spelling == *key
                 && line.conflict.winner == Winner::Pending
                 && !line.conflict.settled
         });
@@ -243,13 +260,27 @@ impl Table {
         for line in &mut self.conflicts {
             line.conflict.settled |= commit.settled_conflicts.contains(&line.id);
         }
+        let named = |place: &Place| Place {
+            key: place.key.as_ref().map(|key| identity(&self.mapping, key)),
+            ..place.clone()
+        };
+        let over: Vec<Place> = commit.settled_problems.iter().map(named).collect();
+        let new: Vec<Problem> = commit
+            .problems
+            .iter()
+            .map(|problem| Problem {
+                place: named(&problem.place),
+                ..problem.clone()
+            })
+            .collect();
+        let lines: Vec<HistoryLine> = commit.history.iter().map(|line| self.named(line)).collect();
         self.problems
-            .retain(|problem| !commit.settled_problems.contains(&problem.place));
-        for problem in &commit.problems {
+            .retain(|problem| !over.contains(&problem.place));
+        for problem in new {
             self.problems.retain(|known| known.place != problem.place);
-            self.problems.push(problem.clone());
+            self.problems.push(problem);
         }
-        self.history.extend(commit.history.iter().cloned());
+        self.history.extend(lines);
         match &commit.writing {
             Some(Announcement::Begins(stamp)) => self.writing.push(stamp.clone()),
             Some(Announcement::Over) => self.writing.clear(),
@@ -258,22 +289,34 @@ impl Table {
         Ok(answers)
     }
 
+    fn named(&self, line: &HistoryLine) -> HistoryLine {
+        HistoryLine {
+            key: identity(&self.mapping, &line.key),
+            ..line.clone()
+        }
+    }
+
     fn record(&mut self, conflict: &Conflict) {
         let same = |line: &&mut ConflictLine| {
             let known = &line.conflict;
             !known.settled
-                && known.key == conflict.key
+                && line.spelling == conflict.key
                 && known.column == conflict.column
                 && known.database == conflict.database
                 && known.sheet == conflict.sheet
         };
+        let named = Conflict {
+            key: identity(&self.mapping, &conflict.key),
+            ..conflict.clone()
+        };
         match self.conflicts.iter_mut().find(same) {
-            Some(line) => line.conflict = conflict.clone(),
+            Some(line) => line.conflict = named,
             None => {
                 let id = self.conflicts.len() as i64 + 1;
                 self.conflicts.push(ConflictLine {
                     id,
-                    conflict: conflict.clone(),
+                    spelling: conflict.key.clone(),
+                    conflict: named,
                     decision: None,
                 });
             }
@@ -377,7 +420,7 @@ impl Table {
                     Some(base) => self.store_base(&write.key, base, write.sheet_hash),
                     None => self.drop_base(&write.key),
                 }
-                let mut line = apply.history.clone();
+                let mut line = self.named(&apply.history);
                 line.new.retain(|(column, _)| !left_out.contains(column));
                 self.history.push(line);
                 Applied::Done { row, refused }
