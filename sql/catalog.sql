@@ -26,6 +26,7 @@ CREATE TABLE sheet_sync.mapping (
     sheet_id           bigint,
     sheet_title        text,
     header_row         integer NOT NULL DEFAULT 1 CHECK (header_row BETWEEN 1 AND 1000),
+    footer             text CHECK (footer <> ''),
     key_columns        text[] NOT NULL,
     all_columns        boolean NOT NULL DEFAULT true,
     direction          text NOT NULL DEFAULT 'both' CHECK (direction IN ('both', 'to_sheet', 'from_sheet')),
@@ -47,7 +48,6 @@ CREATE TABLE sheet_sync.mapping (
     reason             text,
     hint               text,
     retry_at           timestamptz,
-    deletes_confirmed  boolean NOT NULL DEFAULT false,
     generation         bigint NOT NULL DEFAULT 1,
     created_at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
     CHECK (conflict_policy <> 'conflict_function' OR conflict_function IS NOT NULL)
@@ -57,6 +57,7 @@ COMMENT ON TABLE sheet_sync.mapping IS 'One table tied to one tab of one spreads
 COMMENT ON COLUMN sheet_sync.mapping.sheet_id IS 'The tab''s stable id (gid in the browser''s address); null until the worker has opened the spreadsheet.';
 COMMENT ON COLUMN sheet_sync.mapping.sheet_title IS 'The tab''s title: what to look for or make at first, later only shown.';
 COMMENT ON COLUMN sheet_sync.mapping.header_row IS 'The row of the sheet that holds the headers; the data stand below it.';
+COMMENT ON COLUMN sheet_sync.mapping.footer IS 'The text of the cell with which the footer begins: the row with it, and all below it, are no data.';
 COMMENT ON COLUMN sheet_sync.mapping.key_columns IS 'The primary-key or chosen unique columns that name a row on both sides.';
 COMMENT ON COLUMN sheet_sync.mapping.all_columns IS 'True where no columns were named: columns added to the table later join the mapping.';
 COMMENT ON COLUMN sheet_sync.mapping.advance_sequences IS 'The sequence behind a column is moved past the numbers that people type into that column.';
@@ -75,7 +76,7 @@ CREATE TABLE sheet_sync.mapping_column (
     header          text NOT NULL CHECK (header <> ''),
     direction       text NOT NULL DEFAULT 'both' CHECK (direction IN ('both', 'to_sheet', 'from_sheet')),
     conflict_policy text CHECK (conflict_policy IN ('last_write_wins', 'database_wins', 'sheet_wins', 'manual', 'conflict_function')),
-    kind            text NOT NULL CHECK (kind IN ('boolean', 'integer', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz', 'text')),
+    kind            text NOT NULL CHECK (kind IN ('boolean', 'integer', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz', 'interval', 'json', 'array', 'printed', 'text')),
     number_format   text,
     header_known    boolean NOT NULL DEFAULT false,
     reformat        boolean NOT NULL DEFAULT false,
@@ -92,7 +93,7 @@ COMMENT ON COLUMN sheet_sync.mapping_column.header_known IS 'The header was seen
 COMMENT ON COLUMN sheet_sync.mapping_column.number_format IS 'A pattern as Format > Number in Google Sheets takes it, such as #,##0.00 or dd.mm.yyyy. Null: texts as they are typed, dates and times as Postgres writes them, numbers as the sheet shows them.';
 COMMENT ON COLUMN sheet_sync.mapping_column.reformat IS 'The kind or number_format has changed: the sheet''s cells still have the number format of before.';
 COMMENT ON COLUMN sheet_sync.mapping_column.previous_header IS 'What the header read before a person renamed it in the sheet, at header_changed_at; the column was known by its tag.';
-COMMENT ON COLUMN sheet_sync.mapping_column.kind IS 'How values travel; everything without a form of its own travels as text.';
+COMMENT ON COLUMN sheet_sync.mapping_column.kind IS 'How values travel; everything without a form of its own travels as text. printed: as text in the one form that Postgres prints.';
 
 CREATE TABLE sheet_sync.conflict (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -192,6 +193,16 @@ CREATE TABLE sheet_sync._dirty_key (
 COMMENT ON TABLE sheet_sync._dirty_key IS 'Keys whose row changed since it was last looked at; a null key means: compare the whole table, an empty one that it was truncated. Where a row''s key was changed, the line of the new key names the old one.';
 CREATE INDEX _dirty_key_renamed ON sheet_sync._dirty_key (mapping_id, id) WHERE renamed_from IS NOT NULL;
 
+CREATE TABLE sheet_sync._stop (
+    mapping_id   integer PRIMARY KEY REFERENCES sheet_sync.mapping ON DELETE CASCADE,
+    question     bigint NOT NULL,
+    reason       text NOT NULL,
+    stopped_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    confirmed_by text,
+    confirmed_at timestamptz
+);
+COMMENT ON TABLE sheet_sync._stop IS 'What a guard has stopped and a person may confirm. question stands for the very rows: where others are to go, the line is another one, and unconfirmed.';
+
 CREATE TABLE sheet_sync._credential (
     name         text PRIMARY KEY,
     key          jsonb NOT NULL,
@@ -214,6 +225,8 @@ CREATE TABLE sheet_sync._cycle (
     cycle_id     bigint NOT NULL DEFAULT 0,
     merged       boolean NOT NULL DEFAULT false,
     layout       text,
+    time_zone    text,
+    labels       text[],
     writing      text[] NOT NULL DEFAULT '{}',
     inserting    bigint[] NOT NULL DEFAULT '{}',
     started_at   timestamptz,
@@ -222,7 +235,7 @@ CREATE TABLE sheet_sync._cycle (
     rows_pushed  bigint NOT NULL DEFAULT 0,
     rows_pulled  bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout when it last looked, and the stamps and marks of batches under way to the sheet.';
+COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout, the labels of its enums and the spreadsheet''s time zone when it last looked, and the stamps and marks of batches under way to the sheet.';
 
 -- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping, nor large cycles ask
 -- for it once a line) go with it.
@@ -270,5 +283,5 @@ END
 $$;
 GRANT SELECT ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, conflict_function, tie, on_table_delete, on_sheet_delete, max_delete_percent,
-              max_delete_rows, row_filter, poll_interval, notes_on_problems, advance_sequences, header_row) ON sheet_sync.mapping TO PUBLIC;
+              max_delete_rows, row_filter, poll_interval, notes_on_problems, advance_sequences, header_row, footer) ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, number_format) ON sheet_sync.mapping_column TO PUBLIC;

@@ -15,9 +15,11 @@ CREATE FUNCTION sheet_sync._kind(type oid) RETURNS text
                WHEN 'float4'::regtype THEN 'float4' WHEN 'float8'::regtype THEN 'float8' WHEN 'numeric'::regtype THEN 'numeric'
                WHEN 'date'::regtype THEN 'date' WHEN 'time'::regtype THEN 'time'
                WHEN 'timestamp'::regtype THEN 'timestamp' WHEN 'timestamptz'::regtype THEN 'timestamptz'
-               ELSE 'text'
+               WHEN 'interval'::regtype THEN 'interval' WHEN 'json'::regtype THEN 'json' WHEN 'jsonb'::regtype THEN 'json'
+               -- Ranges are printed with other bounds than were typed: that is to be seen.
+               ELSE CASE WHEN t.typcategory = 'A' THEN 'array' WHEN t.typcategory = 'S' OR t.typtype NOT IN ('b', 'e') THEN 'text' ELSE 'printed' END
            END
-    FROM base b WHERE b.typbasetype = 0
+    FROM base b JOIN pg_type t ON t.oid = b.oid WHERE b.typbasetype = 0
 $$;
 
 -- Headers match columns when they are equal but for case, blanks and underscores.
@@ -169,6 +171,75 @@ CREATE FUNCTION sheet_sync._column_sequence(target oid, attnum smallint, OUT oid
     ORDER BY bool_or(p.classid = 'pg_attrdef'::regclass) DESC LIMIT 1
 $$;
 
+-- Why a table cannot be synced as it is now; no line where it can.
+CREATE FUNCTION sheet_sync._unfit(target oid, direction text) RETURNS TABLE (reason text, message text, hint text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'unlogged',
+           CASE WHEN c.oid = target THEN format('table %s is UNLOGGED', target::regclass)
+                ELSE format('partition %s of table %s is UNLOGGED', c.oid::regclass, target::regclass) END
+           || ': after a crash of the server it is empty, which must not empty the sheet',
+           format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
+    FROM pg_class c
+    WHERE c.relpersistence = 'u' AND (c.oid = target OR c.oid IN (SELECT p.relid FROM pg_partition_tree(target) p))
+    UNION ALL
+    SELECT 'table_has_rules',
+           format('table %s has a rule ON %s (%I)', target::regclass, CASE r.ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' ELSE 'DELETE' END, r.rulename)
+           || ': Postgres then takes no INSERT … ON CONFLICT or no RETURNING, without which nobody knows what became of a row',
+           format('Write the rule as a trigger and drop it: DROP RULE %I ON %s; or only show the table, with direction => ''to_sheet''.', r.rulename, target::regclass)
+    FROM pg_rewrite r
+    WHERE r.ev_class = target AND r.ev_type IN ('2', '3', '4') AND r.ev_enabled <> 'D' AND direction <> 'to_sheet'
+    LIMIT 1
+$$;
+
+-- The labels of a mapping's enum columns, as oid:label: a label that is renamed keeps its oid.
+CREATE FUNCTION sheet_sync._labels(mapping_id integer) RETURNS text[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg(e.oid || ':' || e.enumlabel ORDER BY e.oid)
+    FROM (SELECT DISTINCT e.oid, e.enumlabel
+          FROM sheet_sync.mapping m
+          JOIN sheet_sync.mapping_column c ON c.mapping_id = m.id
+          JOIN pg_attribute a ON a.attrelid = m.table_name AND a.attnum = c.attnum
+          JOIN pg_type t ON t.oid = a.atttypid
+          JOIN pg_enum e ON e.enumtypid IN (t.oid, t.typbasetype, t.typelem)
+          WHERE m.id = $1) e
+$$;
+
+-- A label of an enum was renamed: no row changed, and all rows that have it show another value. Rows that have it in their key got
+-- another key, which is told as capture tells it.
+CREATE FUNCTION sheet_sync._follow_labels(mapping_id integer, before text[], after text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    key_enums oid[];
+BEGIN
+    -- For each column of the key the enum that it is of, or null.
+    SELECT array_agg(COALESCE((SELECT e.enumtypid FROM pg_enum e WHERE e.enumtypid IN (t.oid, t.typbasetype) LIMIT 1), 0) ORDER BY k.place) INTO key_enums
+    FROM sheet_sync.mapping m
+    CROSS JOIN LATERAL unnest(m.key_columns) WITH ORDINALITY k(name, place)
+    JOIN sheet_sync.mapping_column c ON c.mapping_id = m.id AND c.column_name = k.name
+    JOIN pg_attribute a ON a.attrelid = m.table_name AND a.attnum = c.attnum
+    JOIN pg_type t ON t.oid = a.atttypid
+    WHERE m.id = mapping_id;
+    WITH renamed AS (
+        SELECT e.enumtypid AS enum, substr(b.line, strpos(b.line, ':') + 1) AS was, e.enumlabel::text AS label
+        FROM unnest(before) b(line) JOIN pg_enum e ON e.oid = split_part(b.line, ':', 1)::oid
+        WHERE b.line <> ALL (after)
+    ), keys AS (
+        SELECT b.key::text[] AS was,
+               (SELECT array_agg(COALESCE(r.label, part.text) ORDER BY part.place)
+                FROM unnest(b.key::text[]) WITH ORDINALITY part(text, place)
+                LEFT JOIN renamed r ON r.enum = key_enums[part.place] AND r.was = part.text) AS now
+        FROM sheet_sync._base_row b WHERE b.mapping_id = mapping_id AND EXISTS (SELECT FROM renamed r WHERE r.enum = ANY (key_enums))
+    )
+    INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at, renamed_from)
+    SELECT mapping_id, d.key, clock_timestamp(), d.renamed_from
+    FROM keys k CROSS JOIN LATERAL (VALUES (1, k.was, NULL::text[]), (2, k.now, k.was)) d(place, key, renamed_from)
+    WHERE k.was <> k.now
+    ORDER BY k.was, d.place;
+    INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (mapping_id, NULL, clock_timestamp());
+END
+$$;
+
 -- (Re)make the capture triggers of a mapping, for its columns as they are now. Nothing in them may depend on a column of the table:
 -- that would forbid ALTER TABLE … DROP COLUMN and ALTER COLUMN … TYPE.
 CREATE FUNCTION sheet_sync._make_triggers(mapping_id integer) RETURNS void
@@ -182,7 +253,8 @@ DECLARE
 BEGIN
     SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = mapping_id;
     SELECT string_agg(quote_literal(k), ', ' ORDER BY o) INTO keys FROM unnest(m.key_columns) WITH ORDINALITY u(k, o);
-    IF NOT m.all_columns THEN
+    -- A row filter may be about any column.
+    IF NOT m.all_columns AND m.row_filter IS NULL THEN
         SELECT string_agg(', ' || quote_literal(c.column_name), '' ORDER BY c.position) INTO watched
         FROM sheet_sync.mapping_column c WHERE c.mapping_id = mapping_id;
     END IF;
@@ -280,6 +352,10 @@ BEGIN
         RAISE EXCEPTION 'table % has inheritance children', table_name
             USING ERRCODE = 'wrong_object_type', DETAIL = 'Their rows are shown with the parent''s and yet are not captured with it.',
                   HINT = 'Register the children, or make the table a partitioned one.';
+    END IF;
+    SELECT u.* INTO bad FROM sheet_sync._unfit(table_name, direction) u;
+    IF FOUND THEN
+        RAISE EXCEPTION '%', bad.message USING ERRCODE = 'wrong_object_type', HINT = bad.hint;
     END IF;
     key := sheet_sync._key_columns(table_name, key_columns);
     SELECT a.attname AS name INTO bad FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
@@ -403,27 +479,76 @@ BEGIN
         WHERE c.mapping_id = one AND b.mapping_id = one AND b.sheet_hash > -4611686018427387904 AND b.sheet_hash < 4611686018427387904
           AND (b.mark = ANY (c.inserting)) IS NOT TRUE;
         DELETE FROM sheet_sync._dirty_key WHERE mapping_id = one;
+        DELETE FROM sheet_sync._stop WHERE mapping_id = one;
         UPDATE sheet_sync._cycle SET merged = false WHERE mapping_id = one;
-        UPDATE sheet_sync.mapping SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL, deletes_confirmed = false,
+        UPDATE sheet_sync.mapping SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL,
                                       generation = generation + 1
         WHERE id = one;
     END LOOP;
 END
 $$;
 
+-- Answers the stop that stands, and no other: what nobody has been asked cannot be allowed.
+CREATE FUNCTION sheet_sync._confirm_stop(mapping_id integer, caller oid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    UPDATE sheet_sync._stop s SET confirmed_by = pg_get_userbyid(caller), confirmed_at = clock_timestamp()
+    WHERE s.mapping_id = mapping_id AND s.confirmed_at IS NULL;
+    -- A paused mapping stays so, and goes on saying what lets it go on.
+    UPDATE sheet_sync.mapping m
+    SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
+    FROM sheet_sync._cycle c
+    WHERE c.mapping_id = m.id AND m.id = mapping_id AND m.state <> 'paused';
+END
+$$;
+
+CREATE FUNCTION sheet_sync._refuse_confirmation(subject text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'nothing of % waits to be confirmed', subject
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              DETAIL = 'No guard has stopped a mass delete or a mass change there, or what it stopped has been undone.',
+              HINT = 'SELECT mapping_id, state, reason FROM sheet_sync.status shows what stands. Nothing can be confirmed before it was asked.';
+END
+$$;
+
 CREATE FUNCTION sheet_sync._confirm_deletes(caller oid, table_name regclass) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    one integer;
+    mappings integer[] := ARRAY(SELECT sheet_sync._mappings_of(caller, table_name));
+    open integer[] := ARRAY(SELECT s.mapping_id FROM sheet_sync._stop s
+                            WHERE s.mapping_id = ANY (mappings) AND s.confirmed_at IS NULL ORDER BY s.mapping_id);
 BEGIN
-    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
-        UPDATE sheet_sync.mapping SET deletes_confirmed = true WHERE id = one;
-        -- A paused mapping stays so, and goes on saying what lets it go on.
-        UPDATE sheet_sync.mapping m
-        SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
-        FROM sheet_sync._cycle c
-        WHERE c.mapping_id = m.id AND m.id = one AND m.state <> 'paused';
-    END LOOP;
+    IF cardinality(open) > 1 THEN
+        RAISE EXCEPTION '% mappings of table % have stopped, and each is a question of its own', cardinality(open), table_name
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = (SELECT string_agg(format('Mapping %s, sheet "%s": %s', m.id, m.sheet_title, s.reason), E'\n' ORDER BY m.id)
+                            FROM sheet_sync._stop s JOIN sheet_sync.mapping m ON m.id = s.mapping_id WHERE m.id = ANY (open)),
+                  HINT = format('Name the mapping: SELECT sheet_sync.confirm_deletes(%s);', open[1]);
+    ELSIF cardinality(open) = 1 THEN
+        PERFORM sheet_sync._confirm_stop(open[1], caller);
+    ELSIF NOT EXISTS (SELECT FROM sheet_sync._stop s WHERE s.mapping_id = ANY (mappings)) THEN
+        PERFORM sheet_sync._refuse_confirmation(format('table %s', table_name));
+    END IF;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._confirm_deletes_of(caller oid, mapping_id integer) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    target regclass := (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = mapping_id);
+BEGIN
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'there is no mapping %', mapping_id
+            USING ERRCODE = 'undefined_object', HINT = 'SELECT mapping_id, table_name, sheet FROM sheet_sync.status lists the mappings.';
+    END IF;
+    PERFORM sheet_sync._require_owner(caller, target);
+    IF NOT EXISTS (SELECT FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id) THEN
+        PERFORM sheet_sync._refuse_confirmation(format('mapping %s', mapping_id));
+    END IF;
+    PERFORM sheet_sync._confirm_stop(mapping_id, caller);
 END
 $$;
 
@@ -518,6 +643,8 @@ BEGIN
         ('max_delete_percent', NEW.max_delete_percent::text, NEW.max_delete_percent BETWEEN 0 AND 100, 'Give a share between 0 and 100.'),
         ('max_delete_rows', NEW.max_delete_rows::text, NEW.max_delete_rows >= 0, 'Give a number of rows, or 0 to let max_delete_percent always count.'),
         ('header_row', NEW.header_row::text, NEW.header_row BETWEEN 1 AND 1000, 'Give the number of the row as the sheet shows it, 1 to 1000.'),
+        ('footer', quote_literal(NEW.footer), COALESCE(btrim(NEW.footer) <> '' AND NEW.footer = btrim(NEW.footer), true),
+         'Give the text of the cell with which the footer begins, such as ''Total'', or NULL.'),
         ('poll_interval', NEW.poll_interval::text, COALESCE(NEW.poll_interval >= interval '100 milliseconds', true),
          'Give at least 100 ms, or NULL for sheet_sync.poll_interval_ms.')) o(name, value, ok, hint)
     WHERE o.ok IS NOT TRUE LIMIT 1;
@@ -558,11 +685,19 @@ CREATE TRIGGER check_names BEFORE UPDATE OF conflict_function, row_filter ON she
 
 CREATE FUNCTION sheet_sync._edit_mapping() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    bad record;
 BEGIN
     IF NEW.id <> OLD.id OR NEW.table_name <> OLD.table_name OR NEW.spreadsheet_id <> OLD.spreadsheet_id
        OR (NEW.key_columns <> OLD.key_columns AND COALESCE(current_setting('sheet_sync.following', true), '') <> 'on') THEN
         RAISE EXCEPTION 'id, table_name, spreadsheet_id and key_columns of a mapping cannot change'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'End the mapping with sheet_sync.unregister_table() and register it anew.';
+    END IF;
+    IF NEW.direction <> OLD.direction THEN
+        SELECT u.* INTO bad FROM sheet_sync._unfit(NEW.table_name, NEW.direction) u;
+        IF FOUND THEN
+            RAISE EXCEPTION '%', bad.message USING ERRCODE = 'wrong_object_type', HINT = bad.hint;
+        END IF;
     END IF;
     IF NEW.credential <> OLD.credential AND NEW.credential <> 'default' AND NOT EXISTS (SELECT FROM sheet_sync._credential c WHERE c.name = NEW.credential) THEN
         RAISE EXCEPTION 'there is no credential "%"', NEW.credential
@@ -574,10 +709,10 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give the column another policy in sheet_sync.mapping_column first.';
     END IF;
     IF (NEW.direction, NEW.conflict_policy, NEW.conflict_function, NEW.tie, NEW.on_table_delete, NEW.on_sheet_delete, NEW.max_delete_percent,
-        NEW.max_delete_rows, NEW.row_filter, NEW.poll_interval, NEW.notes_on_problems, NEW.advance_sequences, NEW.credential, NEW.run_as, NEW.header_row)
+        NEW.max_delete_rows, NEW.row_filter, NEW.poll_interval, NEW.notes_on_problems, NEW.advance_sequences, NEW.credential, NEW.run_as, NEW.header_row, NEW.footer)
        IS DISTINCT FROM
        (OLD.direction, OLD.conflict_policy, OLD.conflict_function, OLD.tie, OLD.on_table_delete, OLD.on_sheet_delete, OLD.max_delete_percent,
-        OLD.max_delete_rows, OLD.row_filter, OLD.poll_interval, OLD.notes_on_problems, OLD.advance_sequences, OLD.credential, OLD.run_as, OLD.header_row) THEN
+        OLD.max_delete_rows, OLD.row_filter, OLD.poll_interval, OLD.notes_on_problems, OLD.advance_sequences, OLD.credential, OLD.run_as, OLD.header_row, OLD.footer) THEN
         NEW.generation := OLD.generation + 1;
     END IF;
     RETURN NEW;
@@ -625,6 +760,9 @@ CREATE FUNCTION sheet_sync._look_at_everything() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (NEW.id, NULL, clock_timestamp());
+    IF (OLD.row_filter IS NULL) <> (NEW.row_filter IS NULL) AND NOT NEW.all_columns THEN
+        PERFORM sheet_sync._make_triggers(NEW.id);
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -681,6 +819,8 @@ DECLARE
     layout text;
     has_key boolean;
     before text;
+    labels text[];
+    labels_before text[];
 BEGIN
     SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = mapping_id;
     IF NOT FOUND OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.table_name) THEN
@@ -779,6 +919,19 @@ BEGIN
     END IF;
     SELECT c.layout INTO before FROM sheet_sync._cycle c WHERE c.mapping_id = mapping_id;
     UPDATE sheet_sync._cycle c SET layout = layout WHERE c.mapping_id = mapping_id AND c.layout IS DISTINCT FROM layout;
+    SELECT c.labels INTO labels_before FROM sheet_sync._cycle c WHERE c.mapping_id = mapping_id;
+    labels := sheet_sync._labels(mapping_id);
+    IF labels_before IS DISTINCT FROM labels THEN
+        IF NOT labels_before <@ labels THEN
+            PERFORM sheet_sync._follow_labels(mapping_id, labels_before, labels);
+        END IF;
+        UPDATE sheet_sync._cycle c SET labels = labels WHERE c.mapping_id = mapping_id;
+    END IF;
+    -- A crash that emptied the table has left no other trace. Looked at once it is logged again: if it is empty then, somebody is asked.
+    IF EXISTS (SELECT FROM sheet_sync._unfit(m.table_name, m.direction) u WHERE u.reason = 'unlogged')
+       AND NOT EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = mapping_id AND d.key = '{}') THEN
+        INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (mapping_id, '{}', clock_timestamp());
+    END IF;
     IF changed OR before <> layout THEN
         INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (mapping_id, NULL, clock_timestamp());
     END IF;

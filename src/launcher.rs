@@ -41,6 +41,8 @@ pub fn register() {
 }
 
 struct Restart {
+    /// How often the database had been announced when the worker was started.
+    announced: u32,
     not_before: Instant,
     pause: Duration,
     started: Instant,
@@ -68,14 +70,18 @@ pub extern "C-unwind" fn sheet_sync_launcher_main(_argument: pg_sys::Datum) {
             looked = Instant::now();
         }
         let mut sleep = LOOK_FOR_DROPPED;
-        for database in shared::unserved() {
+        for (database, announced) in shared::unserved() {
             let now = Instant::now();
             let restart = restarts.entry(database.to_u32()).or_insert(Restart {
+                announced,
                 not_before: now,
                 pause: FIRST_PAUSE,
                 started: now,
             });
-            if now < restart.not_before {
+            if restart.announced != announced {
+                // The last worker found no extension, or somebody registers a table and waits for this one.
+                restart.pause = FIRST_PAUSE;
+            } else if now < restart.not_before {
                 sleep = sleep.min(restart.not_before - now);
                 continue;
             }
@@ -84,6 +90,7 @@ pub extern "C-unwind" fn sheet_sync_launcher_main(_argument: pg_sys::Datum) {
             }
             start_worker(database);
             *restart = Restart {
+                announced,
                 not_before: now + restart.pause,
                 pause: (restart.pause * 2).min(LONGEST_PAUSE),
                 started: now,

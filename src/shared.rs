@@ -62,6 +62,8 @@ struct Database {
     oid: u32,
     /// It may have the extension: a worker should look.
     wanted: bool,
+    /// How often that was said of it.
+    announced: u32,
     worker_pid: i32,
     /// The worker was woken and has not looked since.
     woken: bool,
@@ -96,14 +98,15 @@ pub fn announce(database: pg_sys::Oid) {
         }
         slot.oid = oid;
         slot.wanted = true;
+        slot.announced = slot.announced.wrapping_add(1);
         (launcher, slot.worker_pid)
     };
     process::wake(worker);
     process::wake(launcher);
 }
 
-/// Databases that want a worker and have none.
-pub fn unserved() -> Vec<pg_sys::Oid> {
+/// Databases that want a worker and have none, with how often each was announced.
+pub fn unserved() -> Vec<(pg_sys::Oid, u32)> {
     let state = STATE.share();
     state
         .databases
@@ -114,7 +117,7 @@ pub fn unserved() -> Vec<pg_sys::Oid> {
                 && !process::is_alive(slot.worker_pid)
                 && !process::is_alive(slot.held_by)
         })
-        .map(|slot| pg_sys::Oid::from(slot.oid))
+        .map(|slot| (pg_sys::Oid::from(slot.oid), slot.announced))
         .collect()
 }
 
@@ -164,17 +167,23 @@ unsafe extern "C-unwind" fn worker_exits(_code: i32, database: pg_sys::Datum) {
     }
 }
 
-/// The worker of a database ends because there is nothing to do: no extension.
-pub fn worker_not_wanted(database: pg_sys::Oid) {
+/// The worker of a database ends because there is nothing to do: no extension. Where the database was announced once more since it
+/// looked, there may be one again: then another worker is wanted.
+pub fn worker_not_wanted(database: pg_sys::Oid, announced: u32) {
     let mut state = STATE.exclusive();
     if let Some(slot) = state
         .databases
         .iter_mut()
         .find(|slot| slot.oid == database.to_u32())
     {
-        slot.wanted = false;
+        slot.wanted = slot.announced != announced;
         slot.worker_pid = 0;
     }
+}
+
+/// Without the launcher no worker is started.
+pub fn launcher_runs() -> bool {
+    process::is_alive(STATE.share().launcher_pid)
 }
 
 /// The process id of a database's worker, if one runs.
@@ -204,13 +213,16 @@ pub fn wake_worker(database: pg_sys::Oid) {
     process::wake(pid);
 }
 
-/// What is committed from now on wakes the worker again.
-pub fn about_to_look(database: pg_sys::Oid) {
+/// What is committed from now on wakes the worker again. Answers how often the database has been announced.
+pub fn about_to_look(database: pg_sys::Oid) -> u32 {
     let mut state = STATE.exclusive();
     let oid = database.to_u32();
+    let mut announced = 0;
     for slot in state.databases.iter_mut().filter(|slot| slot.oid == oid) {
         slot.woken = false;
+        announced = slot.announced;
     }
+    announced
 }
 
 /// Keep workers out of a database while this process drops or copies it; answers the id of the one that runs.
@@ -378,13 +390,19 @@ impl Drop for Ticket {
     }
 }
 
-/// Requests for this database that no cycle has begun for: id, mapping, kind.
-pub fn take_requests(database: pg_sys::Oid) -> Vec<(u64, i32, RequestKind)> {
+/// The id of the request that is posted next.
+pub fn next_request() -> u64 {
+    STATE.share().next_request
+}
+
+/// Requests for this database that no cycle has begun for, posted before the one with this id: id, mapping, kind.
+pub fn take_requests(database: pg_sys::Oid, before: u64) -> Vec<(u64, i32, RequestKind)> {
     let mut state = STATE.exclusive();
     state
         .requests
         .iter_mut()
-        .filter(|slot| slot.id != 0 && !slot.taken && slot.database == database.to_u32())
+        .filter(|slot| slot.id != 0 && slot.id < before)
+        .filter(|slot| !slot.taken && slot.database == database.to_u32())
         .map(|slot| {
             slot.taken = true;
             (slot.id, slot.mapping, slot.kind)

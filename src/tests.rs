@@ -349,7 +349,9 @@ mod tests {
             register(client, "resting", "");
             run(
                 client,
-                "SELECT sheet_sync.pause('resting'); SELECT sheet_sync.confirm_deletes('resting')",
+                "SELECT sheet_sync.pause('resting'); \
+                 INSERT INTO sheet_sync._stop SELECT id, 1, 'mass_delete: …' FROM sheet_sync.mapping; \
+                 SELECT sheet_sync.confirm_deletes('resting')",
             );
             assert_eq!(
                 text(

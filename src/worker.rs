@@ -23,6 +23,7 @@ mod mappings;
 mod reads;
 mod runner;
 mod states;
+mod tabs;
 
 use runner::Runner;
 
@@ -41,6 +42,7 @@ pub struct Shared {
     /// What the runners want to read in this turn.
     pub reads: Vec<reads::Wanted>,
     pub examinations: Vec<examine::Examination>,
+    pub tabs: tabs::Tabs,
 }
 
 #[pg_guard]
@@ -59,8 +61,8 @@ pub extern "C-unwind" fn sheet_sync_worker_main(argument: pg_sys::Datum) {
     }
     remember_users_search_path();
     shared::untake_requests(database);
-    run(database);
-    shared::worker_not_wanted(database);
+    let announced = run(database);
+    shared::worker_not_wanted(database, announced);
 }
 
 /// What users' triggers and defaults see is the database's own default: read it before the first transaction pins ours.
@@ -75,14 +77,16 @@ fn remember_users_search_path() {
     role::set_users_search_path(&path);
 }
 
-/// Ends where the extension is gone; SIGTERM and errors end the process.
-fn run(database: pg_sys::Oid) {
+/// Ends where the extension is gone, and says how often the database had been announced when it was looked for; SIGTERM and errors
+/// end the process.
+fn run(database: pg_sys::Oid) -> u32 {
     let mut shared = Shared {
         http: http::Http::new(),
         sessions: credentials::Sessions::default(),
         probing: HashSet::new(),
         reads: Vec::new(),
         examinations: Vec::new(),
+        tabs: tabs::Tabs::default(),
     };
     let mut runners: HashMap<i32, Runner> = HashMap::new();
     // A worker that is often restarted sweeps all the same.
@@ -96,8 +100,8 @@ fn run(database: pg_sys::Oid) {
         let rest = looked.map_or(Duration::ZERO, |at| LOOK_EVERY.saturating_sub(at.elapsed()));
         if rest.is_zero() {
             process::report_activity(Some("looking for work"));
-            if !look(database, &mut shared, &mut runners) {
-                return;
+            if let Found::Nothing { announced } = look(database, &mut shared, &mut runners) {
+                return announced;
             }
             if looked.is_none() {
                 states::forget_previews();
@@ -131,7 +135,11 @@ fn run(database: pg_sys::Oid) {
             sleep = sleep.min(runner.turn(&mut shared));
             pgrx::check_for_interrupts!();
         }
+        sleep = sleep.min(runner::tell_relatives(&mut runners));
         sleep = sleep.min(reads::send(&mut shared, &mut runners));
+        if shared.tabs.take_news() {
+            sleep = Duration::ZERO;
+        }
         if swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
             states::sweep();
             swept = Some(Instant::now());
@@ -154,19 +162,29 @@ fn books(runners: &HashMap<i32, Runner>) -> u32 {
     (known.len() + unknown).max(1) as u32
 }
 
-/// Take in what the catalog says, and the calls that wait; false where the extension is gone.
-fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, Runner>) -> bool {
-    crate::shared::about_to_look(database);
+enum Found {
+    Something,
+    /// The extension is gone, as far as what was announced by then goes: it may be there again.
+    Nothing {
+        announced: u32,
+    },
+}
+
+/// Take in what the catalog says, and the calls that wait.
+fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, Runner>) -> Found {
+    let announced = crate::shared::about_to_look(database);
+    // Later calls may be about mappings that this look does not see.
+    let before = crate::shared::next_request();
     let glances = match transaction(mappings::glance) {
         Ok(Some(glances)) => glances,
-        Ok(None) => return false,
+        Ok(None) => return Found::Nothing { announced },
         Err(refusal) => {
             // The extension is being dropped or upgraded, or something is badly locked: what is known goes on.
             log!(
                 "sheet_sync: cannot look at the mappings: {}",
                 refusal.message
             );
-            return true;
+            return Found::Something;
         }
     };
     let known: Vec<i32> = glances.iter().map(|glance| glance.id).collect();
@@ -179,6 +197,10 @@ fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, R
         stays
     });
     let books = books(runners);
+    let tabs = glances.iter().filter(|glance| glance.table_exists);
+    shared
+        .tabs
+        .look(tabs.map(|glance| (glance.id, glance.tab.clone())));
     for glance in glances {
         if glance.table_exists {
             let id = glance.id;
@@ -190,7 +212,7 @@ fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, R
             states::forget_mapping(glance.id);
         }
     }
-    for (request, mapping, kind) in crate::shared::take_requests(database) {
+    for (request, mapping, kind) in crate::shared::take_requests(database, before) {
         if kind == RequestKind::Examine {
             examine::begin(shared, database, request);
             continue;
@@ -206,5 +228,5 @@ fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, R
             ),
         }
     }
-    true
+    Found::Something
 }

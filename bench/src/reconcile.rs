@@ -8,7 +8,8 @@ use engine::effect::{
     Scope, SheetEffect, SheetOutcome, Snapshot, Start, Step, Ways,
 };
 use engine::mapping::{
-    Column, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
+    Side,
 };
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use serde::de::IgnoredAny;
@@ -131,8 +132,12 @@ impl Driver {
             },
             dirty: Vec::new(),
             now,
-            deletes_confirmed: false,
+            truncated: false,
+            other_tabs: false,
+            confirmed: None,
+            confirm_after_ms: 3_000,
             insists: false,
+            relatives_changed: false,
             seed,
             dry_run: false,
         });
@@ -150,7 +155,9 @@ impl Driver {
                 Effect::Sheet(SheetEffect::Read) => {
                     Outcome::Sheet(SheetOutcome::Snapshot(self.read(body)))
                 }
-                Effect::Sheet(SheetEffect::TidyAll) => Outcome::Sheet(SheetOutcome::Done),
+                Effect::Sheet(SheetEffect::TidyAll) => {
+                    Outcome::Sheet(SheetOutcome::Tidied(Vec::new()))
+                }
                 // Every column has its tag already.
                 Effect::Sheet(SheetEffect::FindColumns { names }) => {
                     Outcome::Sheet(SheetOutcome::Columns(names.into_iter().zip(0..).collect()))
@@ -202,6 +209,7 @@ impl Driver {
             changed_at: None,
             moved: None,
             pending: Vec::new(),
+            unsettled: Vec::new(),
             key,
         }
     }
@@ -314,6 +322,7 @@ fn mapping() -> Mapping {
         key_equality: KeyEquality::ByText,
         key_generated: false,
         header_row: 1,
+        footer: None,
         direction: Direction::Both,
         policy: Policy::LastWriteWins,
         tie: Side::Database,
@@ -324,7 +333,9 @@ fn mapping() -> Mapping {
         has_row_filter: false,
         notes_on_problems: true,
         time_zone: chrono_tz::UTC,
+        date_order: DateOrder::MonthFirst,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
+        sheet_id: Some(0),
     }
 }

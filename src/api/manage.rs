@@ -33,6 +33,14 @@ fn confirm_deletes(table_name: Option<pg_sys::Oid>) {
 }
 
 #[pg_extern(sql = false)]
+fn confirm_deletes_of(mapping_id: Option<i32>) {
+    as_owner(
+        "SELECT sheet_sync._confirm_deletes_of($1, $2)",
+        vec![required(mapping_id, "mapping_id").into()],
+    );
+}
+
+#[pg_extern(sql = false)]
 fn resolve(conflict_id: Option<i64>, winner: Option<String>, value: Option<String>) {
     as_owner(
         "SELECT sheet_sync._resolve($1, $2, $3, $4)",

@@ -158,8 +158,8 @@ fn refuse_more() -> ! {
     )
 }
 
-/// A worker that is being restarted is waited for so long before that is an error.
-const WORKER_GRACE: Duration = Duration::from_secs(10);
+/// Where nobody starts workers, one that is not there is waited for so long before that is an error.
+const WITHOUT_LAUNCHER: Duration = Duration::from_secs(10);
 
 fn wait(what: &str, ticket: &Ticket, started: Instant, timeout: Duration) -> Counts {
     let database = process::my_database();
@@ -176,7 +176,9 @@ fn wait(what: &str, ticket: &Ticket, started: Instant, timeout: Duration) -> Cou
         }
         if shared::worker_pid(database).is_some() {
             worker_seen = Instant::now();
-        } else if worker_seen.elapsed() > WORKER_GRACE.min(timeout) {
+        } else if started.elapsed() >= timeout
+            || worker_seen.elapsed() > WITHOUT_LAUNCHER && !shared::launcher_runs()
+        {
             refuse(
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 "no sync worker runs for this database",

@@ -179,18 +179,35 @@ impl Session {
     /// The commit of this transaction does not wait for the disk. Only for what may be lost when the machine goes down: where that
     /// leaves what a death of the worker just before the commit leaves. Later commits still reach the disk after this one.
     pub fn commit_may_be_late(&mut self) {
-        // SAFETY: inside a transaction, at whose end the setting returns to what it was; the strings are constants.
+        set_locally(c"synchronous_commit", c"off");
+    }
+
+    /// Until this transaction ends a statement that meets somebody else's lock is refused at once: in the shortest time that
+    /// Postgres knows.
+    pub fn wait_for_no_lock(&mut self) {
+        set_locally(c"lock_timeout", c"1ms");
+    }
+
+    /// A statement whose text will not come again, so that its plan is not kept.
+    pub fn execute_once(&mut self, sql: &str, args: &[Arg]) -> Vec<Row> {
+        let Ok(text) = CString::new(sql) else {
+            pgrx::error!("sheet_sync: a statement contains a NUL byte");
+        };
+        let mut types: Vec<pg_sys::Oid> = args.iter().map(|arg| arg.type_oid).collect();
+        let (mut datums, nulls) = datums(args);
+        // SAFETY: SPI is connected; types, values and nulls are of the same length.
         unsafe {
-            pg_sys::set_config_option(
-                c"synchronous_commit".as_ptr(),
-                c"off".as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_LOCAL,
-                true,
-                0,
+            pg_sys::SPI_tuptable = std::ptr::null_mut();
+            pg_sys::SPI_execute_with_args(
+                text.as_ptr(),
+                types.len() as i32,
+                types.as_mut_ptr(),
+                datums.as_mut_ptr(),
+                nulls.as_ptr(),
                 false,
+                0,
             );
+            take_rows()
         }
     }
 
@@ -224,6 +241,22 @@ impl Session {
             }
             pg_sys::SPI_cursor_close(portal);
         }
+    }
+}
+
+fn set_locally(name: &CStr, value: &CStr) {
+    // SAFETY: inside a transaction, at whose end the setting returns to what it was; the strings are constants.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            true,
+            0,
+            false,
+        );
     }
 }
 

@@ -69,12 +69,14 @@ fn run<R>(
 
 /// The settings of the worker's session: values print alike in every session that names rows, and nothing unqualified in our
 /// own statements finds anything of a user's.
-const SETTINGS: [(&CStr, &CStr); 9] = [
+const SETTINGS: [(&CStr, &CStr); 10] = [
     (c"search_path", role::OWN_SEARCH_PATH),
     // Problems name constraints and columns by what Postgres says: in one language, whatever the server's.
     (c"lc_messages", c"C"),
-    // A lock that a user holds on a row or table delays one cycle, not the worker.
-    (c"lock_timeout", c"5s"),
+    // Long enough for the locks of short transactions. All tables of the database wait meanwhile.
+    (c"lock_timeout", c"50ms"),
+    // In a circle of sessions that wait for one another ours is the first to see it, and to give way.
+    (c"deadlock_timeout", c"5ms"),
     (c"idle_in_transaction_session_timeout", c"0"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),
@@ -118,6 +120,11 @@ pub fn subtransaction<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
         pg_sys::CurrentResourceOwner = owner;
     }
     outcome
+}
+
+/// Somebody else's lock was in the way: tried again later it may be gone.
+pub fn is_lock(refusal: &Refusal) -> bool {
+    matches!(refusal.sqlstate.as_str(), "55P03" | "40P01")
 }
 
 fn refusal(cause: &CaughtError) -> Refusal {

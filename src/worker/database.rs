@@ -2,7 +2,7 @@
 
 use engine::effect::{
     Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, IndexEntry, Outcome,
-    Place, Refusal,
+    Place, Refusal, StoredProblem, TypedText,
 };
 use engine::mapping::Side;
 use engine::value::{Datum, Key, Text, Timestamp};
@@ -10,65 +10,111 @@ use serde::Serializer;
 use std::collections::{HashMap, HashSet};
 
 use super::mappings::Loaded;
+use super::tabs::Tabs;
 use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
-use crate::postgres::transaction::{subtransaction, transaction_committed_as};
+use crate::postgres::transaction::{is_lock, subtransaction, transaction_committed_as};
 
-pub mod apply;
+mod apply;
+mod as_a_set;
 mod changed;
 mod generate;
 mod keys;
 mod load;
 pub mod record;
 mod sequences;
+mod together;
+
+/// The reason of a failure that a lock of somebody else's is to blame for.
+pub const LOCKED: &str = "locked";
 
 /// What the driver knows of the cycle that an effect belongs to.
 pub struct Cycle<'a> {
     pub id: i64,
     /// When the capture trigger saw each dirty key change.
     pub changed_at: &'a HashMap<Key, Timestamp>,
+    /// The last line of `_dirty_key` that the cycle was given, or 0.
+    pub last_line: i64,
     /// Keys that the comparison of the whole table found without a base. Nobody else stores bases: until this cycle does they need
     /// not be looked for, which took a twentieth of the worker's time in a first merge.
     pub without_base: &'a mut HashSet<Key>,
+    pub tabs: &'a Tabs,
+    /// Rows that somebody else held locked when they were last tried.
+    pub locked: &'a mut HashSet<Key>,
+    /// The last cycle met a lock: nobody is waited for, not even for a moment.
+    pub hurried: bool,
 }
 
 /// An error makes the cycle fail; what other effects committed stays.
 pub fn perform(mapping: &Loaded, cycle: &mut Cycle, effect: DatabaseEffect) -> Outcome {
-    // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
-    let outcome = transaction_committed_as(mapping.run_as, |session| match effect {
-        DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
-        DatabaseEffect::FindChanged => {
-            DatabaseOutcome::Changed(changed::find(session, mapping, cycle))
-        }
-        DatabaseEffect::Load { keys } => {
-            DatabaseOutcome::Rows(load::rows(session, mapping, cycle, keys))
-        }
-        DatabaseEffect::NameKeys { typed } => {
-            DatabaseOutcome::Named(keys::name(session, mapping, &typed))
-        }
-        DatabaseEffect::FindRespelled { keys, new } => {
-            DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys, &new))
-        }
-        DatabaseEffect::GenerateKeys { count, taken } => {
-            DatabaseOutcome::Keys(generate::keys(session, mapping, count, taken))
-        }
-        DatabaseEffect::MergeByFunction { rows } => {
-            DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
-        }
+    let outcome = match effect {
         DatabaseEffect::Commit(commit) => {
-            DatabaseOutcome::Committed(record::commit(session, mapping, cycle, &commit))
+            record::commit(mapping, cycle, &commit).map(DatabaseOutcome::Committed)
         }
-    });
+        effect => look(mapping, cycle, effect),
+    };
     match outcome {
         Ok(outcome) => Outcome::Database(outcome),
         Err(refusal) => Outcome::Failed(Side::Database, failure(refusal)),
     }
 }
 
+fn look(
+    mapping: &Loaded,
+    cycle: &mut Cycle,
+    effect: DatabaseEffect,
+) -> Result<DatabaseOutcome, Refusal> {
+    // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
+    let outcome = transaction_committed_as(mapping.run_as, |session| {
+        if cycle.hurried {
+            session.wait_for_no_lock();
+        }
+        Some(match effect {
+            DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
+            DatabaseEffect::FindChanged => {
+                DatabaseOutcome::Changed(changed::find(session, mapping, cycle))
+            }
+            DatabaseEffect::Load { keys } => {
+                DatabaseOutcome::Rows(load::rows(session, mapping, cycle, keys))
+            }
+            DatabaseEffect::Canonicalise { cells } => {
+                DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
+            }
+            DatabaseEffect::NameKeys { typed } => {
+                DatabaseOutcome::Named(keys::name(session, mapping, &typed))
+            }
+            DatabaseEffect::FindRespelled { keys, new } => {
+                DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys, &new))
+            }
+            DatabaseEffect::GenerateKeys { count, taken } => {
+                DatabaseOutcome::Keys(generate::keys(session, mapping, count, taken))
+            }
+            DatabaseEffect::MergeByFunction { rows } => {
+                DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
+            }
+            DatabaseEffect::AskOtherTabs { keys } => {
+                DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
+            }
+            DatabaseEffect::Commit(_) => return None,
+        })
+    });
+    outcome.map(|outcome| outcome.unwrap_or(DatabaseOutcome::Committed(Vec::new())))
+}
+
 /// An error of the table or its privileges is for a person; what passes by itself (locks, serialisation) is tried again.
 pub fn failure(refusal: Refusal) -> Failure {
-    let passing = ["40", "55P03", "57", "53"]
+    if is_lock(&refusal) {
+        return Failure {
+            class: Class::RetryLater,
+            reason: LOCKED.to_owned(),
+            message: format!("another session holds a lock that is in the way (SQLSTATE {})", refusal.sqlstate),
+            hint: "It goes on by itself when that session commits or rolls back; pg_locks and pg_stat_activity show which one it is.".to_owned(),
+            retry_after_ms: Some(1_000),
+            may_have_applied: false,
+        };
+    }
+    let passing = ["40", "57", "53"]
         .iter()
         .any(|class| refusal.sqlstate.starts_with(class));
     Failure {
@@ -105,15 +151,19 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         },
     );
     let problems = session
-        .select("SELECT key::text, sheet_row, column_name FROM sheet_sync.problem WHERE mapping_id = $1", &[mapping.id.into()])
+        .select("SELECT key::text, sheet_row, column_name, message FROM sheet_sync.problem WHERE mapping_id = $1", &[mapping.id.into()])
         .into_iter()
         .map(|row| {
             let mut fields = Fields::of(row);
             let key = fields.key();
-            Place {
+            let place = Place {
                 key: (!key.0.is_empty()).then_some(key),
                 sheet_row: fields.optional().and_then(|text| text.parse().ok()),
                 column: fields.optional().and_then(|name| column_number(mapping, &name)),
+            };
+            StoredProblem {
+                place,
+                message: fields.optional().unwrap_or_default().to_string(),
             }
         })
         .collect();
@@ -125,10 +175,19 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         .into_iter()
         .filter_map(|row| record::stamp_of(&Fields::of(row).text()))
         .collect();
+    let unsettled = session
+        .select(
+            "SELECT DISTINCT key::text FROM sheet_sync.conflict WHERE mapping_id = $1 AND NOT settled AND winner <> 'pending'",
+            &[mapping.id.into()],
+        )
+        .into_iter()
+        .map(|row| Fields::of(row).key())
+        .collect();
     Index {
         rows,
         problems,
         writing,
+        unsettled,
     }
 }
 
@@ -148,6 +207,23 @@ pub fn column_name(mapping: &Loaded, column: Option<usize>) -> Option<String> {
     column
         .and_then(|number| mapping.engine.columns.get(number))
         .map(|column| column.name.clone())
+}
+
+/// Input functions may run code of the user's (domain checks), so as the mapping's role.
+fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<Text, Refusal>> {
+    cells
+        .iter()
+        .map(|cell| match mapping.columns.get(cell.column) {
+            Some(column) => subtransaction(|| {
+                as_reader(mapping.run_as, || column.value.canonical(&cell.text).into())
+            }),
+            None => Err(Refusal {
+                sqlstate: "42703".to_owned(),
+                message: "the column is gone".to_owned(),
+                hint: None,
+            }),
+        })
+        .collect()
 }
 
 const MEND_FUNCTION: &str = "Mend the conflict function, or give both sides the same value.";

@@ -1,12 +1,15 @@
 //! The mappings of this database as the catalog describes them.
 
+use engine::effect::Question;
 use engine::mapping::{
-    Column, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
+    Side,
 };
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::tabs::Tab;
 use crate::postgres::fields::Fields;
 use crate::postgres::statement::Session;
 use crate::postgres::types::ColumnType;
@@ -26,10 +29,12 @@ pub struct Glance {
     /// Milliseconds until a stored retry is due; zero or less where it is due.
     pub retry_in_ms: i64,
     pub has_retry: bool,
-    pub deletes_confirmed: bool,
+    /// What a person allowed by confirm_deletes().
+    pub confirmed: Option<Question>,
     pub has_dirty: bool,
     pub merged: bool,
     pub table_exists: bool,
+    pub tab: Tab,
 }
 
 impl Glance {
@@ -51,13 +56,15 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     let rows = session.select(
         "SELECT m.id, m.generation || ' ' || COALESCE(t.signature, '') || ' ' || m.credential || COALESCE(k.set_at::text, ''), m.state, \
                 CASE WHEN m.retry_at IS NOT NULL THEN (EXTRACT(epoch FROM m.retry_at - pg_catalog.clock_timestamp()) * 1000)::bigint END, \
-                m.deletes_confirmed, EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = m.id), COALESCE(c.merged, false), \
-                t.signature IS NOT NULL \
+                s.question, EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = m.id), COALESCE(c.merged, false), \
+                t.signature IS NOT NULL, m.table_name::pg_catalog.oid::text || m.key_columns::text, m.direction, m.row_filter IS NOT NULL, \
+                COALESCE(m.sheet_title, '') \
          FROM sheet_sync.mapping m \
          LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id \
+         LEFT JOIN sheet_sync._stop s ON s.mapping_id = m.id AND s.confirmed_at IS NOT NULL \
          LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
          LEFT JOIN LATERAL ( \
-             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
+             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || COALESCE((SELECT u.message FROM sheet_sync._unfit(r.oid, m.direction) u), '') || COALESCE(sheet_sync._labels(m.id)::text, '') || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
              FROM pg_catalog.pg_class r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
              WHERE r.oid = m.table_name GROUP BY r.oid, r.relowner, r.relname, r.relnamespace) t ON true \
          ORDER BY m.id",
@@ -71,16 +78,25 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
                 let version = format!("{extension} {}", fields.text());
                 let state = fields.text();
                 let retry = fields.optional().and_then(|text| text.parse().ok());
+                let question = fields.optional().and_then(|text| text.parse().ok());
+                let rests = matches!(state.as_str(), "paused" | "failed");
                 Glance {
                     id,
                     version,
                     state,
                     retry_in_ms: retry.unwrap_or(0),
                     has_retry: retry.is_some(),
-                    deletes_confirmed: fields.flag(),
+                    confirmed: question.map(Question),
                     has_dirty: fields.flag(),
                     merged: fields.flag(),
                     table_exists: fields.flag(),
+                    tab: Tab {
+                        rows: fields.text(),
+                        gives_rows: fields.text() != "to_sheet",
+                        is_filtered: fields.flag(),
+                        title: fields.text(),
+                        rests,
+                    },
                 }
             })
             .collect(),
@@ -99,6 +115,7 @@ pub struct Loaded {
     pub run_as: pg_sys::Oid,
     /// The table's name, quoted and qualified.
     pub table: String,
+    pub table_oid: u32,
     pub row_filter: Option<String>,
     pub conflict_function: Option<String>,
     /// Sequences are moved past the keys that people type.
@@ -158,23 +175,26 @@ pub struct Sequence {
     pub owned: bool,
 }
 
-/// Why a mapping cannot be loaded: its table has the key no more.
+/// Why a mapping cannot be loaded: its table is no longer one that can be synced.
 #[derive(Debug)]
-pub struct KeyGone {
+pub struct Unfit {
+    pub reason: String,
     pub message: String,
     pub hint: String,
 }
 
 /// Load one mapping; first bring its columns up to the table's. `None` where it is gone.
-pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
+pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
     follow_columns(session, id);
     let row = session
         .execute(
             "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function, \
                     m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
                     (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, m.advance_sequences, \
-                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), sheet_sync._key_holds(c.oid, m.key_columns) \
+                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.oid, sheet_sync._key_holds(c.oid, m.key_columns), \
+                    m.footer, u.reason, u.message, u.hint \
              FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN LATERAL sheet_sync._unfit(c.oid, m.direction) u ON true \
              WHERE m.id = $1",
             &[id.into()],
         )
@@ -216,7 +236,16 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
     let run_as = pg_sys::Oid::from(fields.number() as u32);
     let advance_sequences = fields.flag();
     let table = fields.text();
+    let table_oid = fields.number() as u32;
     let key_holds = fields.flag();
+    let footer = fields.optional();
+    if let Some(reason) = fields.optional() {
+        return Some(Err(Unfit {
+            reason,
+            message: fields.text(),
+            hint: fields.text(),
+        }));
+    }
 
     let (names, columns, engine_columns) = load_columns(session, id);
     let key: Vec<usize> = key_columns
@@ -227,6 +256,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         return Some(Err(key_gone(&table, &key_columns, &names, &columns)));
     }
     let engine = Mapping {
+        sheet_id,
         key_generated: key
             .iter()
             .all(|place| columns[*place].default_sql.is_some()),
@@ -237,6 +267,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         key,
         columns: engine_columns,
         header_row,
+        footer,
         direction,
         policy,
         tie,
@@ -247,6 +278,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         has_row_filter: row_filter.is_some(),
         notes_on_problems,
         time_zone: chrono_tz::UTC,
+        date_order: DateOrder::MonthFirst,
         max_request_bytes: settings::max_request_bytes(),
         anchors_apart: ANCHORS_APART,
     };
@@ -259,6 +291,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
         credential,
         run_as,
         table,
+        table_oid,
         row_filter,
         conflict_function,
         advance_sequences,
@@ -268,9 +301,11 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, KeyGone>> {
 }
 
 /// Without it a row of the sheet may be several of the table, or none.
-fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColumn]) -> KeyGone {
+fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColumn]) -> Unfit {
+    let reason = "key_gone".to_owned();
     match key.iter().find(|name| !names.contains(name)) {
-        Some(gone) => KeyGone {
+        Some(gone) => Unfit {
+            reason,
             message: format!("key column \"{gone}\" of table {table} is gone"),
             hint: "End the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now.".to_owned(),
         },
@@ -282,7 +317,8 @@ fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColum
                 .map(|(_, column)| column.name.as_str())
                 .collect();
             let quoted = quoted.join(", ");
-            KeyGone {
+            Unfit {
+                reason,
                 message: format!("({quoted}) is no key of table {table} any more: no unique index covers just these columns, or one of them may be NULL"),
                 hint: format!("ALTER TABLE {table} ADD PRIMARY KEY ({quoted}) lets it go on. Or end the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now."),
             }
@@ -424,6 +460,10 @@ fn kind(text: &str) -> Kind {
         "time" => Kind::Time,
         "timestamp" => Kind::Timestamp,
         "timestamptz" => Kind::TimestampTz,
+        "interval" => Kind::Interval,
+        "json" => Kind::Json,
+        "array" => Kind::Array,
+        "printed" => Kind::Printed,
         _ => Kind::Text,
     }
 }

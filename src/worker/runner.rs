@@ -2,7 +2,7 @@
 //! to Google, and keeps the mapping's state.
 
 use engine::cycle::Machine;
-use engine::effect::{Scope, SheetEffect, Step, Stopped, Ways};
+use engine::effect::{Question, Scope, SheetEffect, Step, Stopped, Ways};
 use engine::value::{Key, Timestamp};
 use google::governor::{Caller, Need};
 use google::{Session as GoogleSession, Target};
@@ -17,14 +17,18 @@ use super::mappings::{Glance, Loaded};
 use crate::shared::{Counts, LiveMapping, RequestKind};
 
 mod cycle;
+mod locks;
 mod opening;
 mod pace;
+mod relatives;
 mod trouble;
+
+use locks::Locks;
+use relatives::Relatives;
+pub use relatives::tell_relatives;
 
 /// The first pause after a failure; doubled from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The time zone and the tab's title are looked up again so often.
-const REOPEN_EVERY: Duration = Duration::from_secs(3600);
 
 pub struct Runner {
     database: pg_sys::Oid,
@@ -39,6 +43,8 @@ pub struct Runner {
     /// Whether it put notes on problems when it was last loaded.
     notes_on: bool,
     requests: Vec<(u64, RequestKind)>,
+    /// What the calls wait for, a deletion to be confirmed, can be done from then on; no cycle before is for them.
+    served_from: Option<Instant>,
     sent: VecDeque<Instant>,
     live: LiveMapping,
     cycle_id: i64,
@@ -52,6 +58,8 @@ pub struct Runner {
     books: u32,
     /// What earlier cycles of a chain did, for the calls that wait for its end.
     carried: Counts,
+    locks: Locks,
+    relatives: Relatives,
 }
 
 /// A mapping that is loaded, and as far as `target` is there, opened at Google.
@@ -77,9 +85,13 @@ struct Running {
     scope: Scope,
     ways: Ways,
     dirty_ids: Vec<i64>,
+    last_line: i64,
     changed_at: HashMap<Key, Timestamp>,
     without_base: HashSet<Key>,
-    deletes_confirmed: bool,
+    truncated: bool,
+    confirmed: Option<Question>,
+    /// As [`engine::effect::Start`] has it.
+    confirm_after: Duration,
     started: Instant,
     /// Calls that wait for the end of the chain.
     requests: Vec<u64>,
@@ -131,6 +143,7 @@ impl Runner {
             trouble_shown: true,
             notes_on: false,
             requests: Vec::new(),
+            served_from: None,
             sent: VecDeque::new(),
             live: LiveMapping {
                 database: database.to_u32(),
@@ -143,6 +156,8 @@ impl Runner {
             read_took: Duration::ZERO,
             books: 1,
             carried: Counts::default(),
+            locks: Locks::default(),
+            relatives: Relatives::default(),
         }
     }
 
@@ -155,11 +170,11 @@ impl Runner {
             .is_some_and(|before| before.version != glance.version);
         // resume() and its like clear the stored time of the next try.
         let resumed = self.not_before.is_some() && self.trouble_shown && !glance.has_retry;
-        let confirmed = glance.deletes_confirmed
+        let confirmed = glance.confirmed.is_some()
             && self
                 .glance
                 .as_ref()
-                .is_some_and(|before| !before.deletes_confirmed);
+                .is_some_and(|before| before.confirmed != glance.confirmed);
         let unpaused = glance.state != "paused"
             && self
                 .glance
@@ -208,6 +223,7 @@ impl Runner {
 
     pub fn request(&mut self, request: u64, kind: RequestKind) {
         self.requests.push((request, kind));
+        self.served_from = None;
         self.not_before = None;
         // A cycle that waits for quota asks again at once, now with somebody waiting for it.
         if let Job::Cycle(_, awaits) = &mut self.job
@@ -219,6 +235,9 @@ impl Runner {
 
     /// Start what is due; answers how long nothing will be.
     pub fn turn(&mut self, shared: &mut Shared) -> Duration {
+        if matches!(self.job, Job::Idle) && shared.tabs.take_wanted(self.id) {
+            self.next_poll = Instant::now();
+        }
         match &self.job {
             Job::Idle => self.begin(shared),
             Job::Cycle(_, awaits) if awaits.due().is_some_and(|due| due <= Instant::now()) => {
@@ -269,7 +288,7 @@ impl Runner {
         if opened
             .target
             .as_ref()
-            .is_none_or(|(_, at)| at.elapsed() > REOPEN_EVERY)
+            .is_none_or(|(_, at)| at.elapsed() > self.reopen_every())
         {
             let work = Work::Open {
                 spreadsheet_id: opened.mapping.spreadsheet_id.clone(),

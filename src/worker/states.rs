@@ -1,8 +1,10 @@
 //! What the catalog shows of a mapping's state. Written only when it changes: an idle mapping writes nothing.
 
 use engine::effect::Operation;
-use engine::effect::{Planned, Report};
+use engine::effect::{Planned, Question, Report};
 use engine::mapping::Side;
+use engine::value::Key;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::database::{column_name, key_literal};
@@ -19,6 +21,18 @@ pub struct Trouble {
     pub reason: String,
     pub hint: String,
     pub retry_in: Duration,
+    pub stop: Stop,
+}
+
+/// What becomes of what a person may confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// This is asked now. What was confirmed of another question is void.
+    Asks(Question),
+    /// Nothing is.
+    Over,
+    /// As before: it could not be looked at.
+    AsBefore,
 }
 
 pub fn show_trouble(mapping: i32, trouble: &Trouble) {
@@ -28,12 +42,48 @@ pub fn show_trouble(mapping: i32, trouble: &Trouble) {
                     retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1 AND state <> 'paused'",
             &[mapping.into(), trouble.failed.into(), trouble.reason.clone().into(), trouble.hint.clone().into(), (trouble.retry_in.as_millis() as i64).into()],
         );
+        match trouble.stop {
+            Stop::Asks(question) => {
+                session.execute(
+                    "INSERT INTO sheet_sync._stop AS s (mapping_id, question, reason) VALUES ($1, $2, $3) \
+                     ON CONFLICT (mapping_id) DO UPDATE SET question = EXCLUDED.question, reason = EXCLUDED.reason, stopped_at = EXCLUDED.stopped_at, \
+                     confirmed_by = NULL, confirmed_at = NULL WHERE s.question <> EXCLUDED.question",
+                    &[mapping.into(), question.0.into(), trouble.reason.clone().into()],
+                );
+            }
+            Stop::Over => forget_stop(session, mapping, None),
+            Stop::AsBefore => {}
+        }
     });
 }
 
-/// All is well again.
+/// A question is over: whichever stands, or only this one.
+fn forget_stop(session: &mut Session, mapping: i32, question: Option<Question>) {
+    session.execute(
+        "DELETE FROM sheet_sync._stop WHERE mapping_id = $1 AND question = COALESCE($2, question)",
+        &[mapping.into(), question.map(|question| question.0).into()],
+    );
+}
+
+/// Rows that may have come from another tab of the table are looked at again.
+pub fn look_again(rows: &[(i32, Key)]) {
+    store(|session| {
+        for (mapping, key) in rows {
+            session.execute(
+                "INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES ($1, $2::text[], pg_catalog.clock_timestamp())",
+                &[(*mapping).into(), key_literal(key).into()],
+            );
+        }
+    });
+}
+
+/// All is well again. What was confirmed stands until it is carried out.
 pub fn clear_trouble(mapping: i32) {
     store(|session| {
+        session.execute(
+            "DELETE FROM sheet_sync._stop WHERE mapping_id = $1 AND confirmed_at IS NULL",
+            &[mapping.into()],
+        );
         session.execute(
             "UPDATE sheet_sync.mapping m SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL \
              FROM sheet_sync._cycle c WHERE c.mapping_id = m.id AND m.id = $1 AND m.state <> 'paused'",
@@ -47,6 +97,20 @@ pub fn show_tab(mapping: i32, sheet_id: i64, title: &str) {
         session.execute(
             "UPDATE sheet_sync.mapping SET sheet_id = $2, sheet_title = $3 WHERE id = $1 AND (sheet_id, sheet_title) IS DISTINCT FROM ($2, $3)",
             &[mapping.into(), sheet_id.into(), title.into()],
+        );
+    });
+}
+
+/// The time zone in which the sheet shows instants. Where it was another one before, all cells that show any are compared anew, also by
+/// whoever comes after a crash.
+pub fn show_time_zone(mapping: i32, time_zone: &str) {
+    store(|session| {
+        session.execute(
+            "WITH before AS (SELECT c.time_zone FROM sheet_sync._cycle c WHERE c.mapping_id = $1), \
+                  changed AS (UPDATE sheet_sync._cycle c SET time_zone = $2 WHERE c.mapping_id = $1 AND c.time_zone IS DISTINCT FROM $2 RETURNING c.mapping_id) \
+             INSERT INTO sheet_sync._dirty_key (mapping_id, changed_at) SELECT x.mapping_id, pg_catalog.clock_timestamp() FROM changed x, before b \
+             WHERE b.time_zone IS NOT NULL AND EXISTS (SELECT FROM sheet_sync.mapping_column k WHERE k.mapping_id = $1 AND k.kind = 'timestamptz')",
+            &[mapping.into(), time_zone.into()],
         );
     });
 }
@@ -71,13 +135,13 @@ pub fn end_cycle(
     mapping: i32,
     cycle: i64,
     dealt_with: &[i64],
-    deletes_were_confirmed: bool,
+    confirmed: Option<Question>,
     merged: bool,
     report: &Report,
 ) {
     store(|session| {
         // Keys that are dirty once more cost a comparison; what a person allowed is not to be used twice.
-        if !deletes_were_confirmed {
+        if confirmed.is_none() {
             session.commit_may_be_late();
         }
         if !dealt_with.is_empty() {
@@ -86,11 +150,8 @@ pub fn end_cycle(
                 &[mapping.into(), dealt_with.to_vec().into()],
             );
         }
-        if deletes_were_confirmed {
-            session.execute(
-                "UPDATE sheet_sync.mapping SET deletes_confirmed = false WHERE id = $1",
-                &[mapping.into()],
-            );
+        if confirmed.is_some() {
+            forget_stop(session, mapping, confirmed);
         }
         session.execute(
             "UPDATE sheet_sync._cycle SET cycle_id = $2, ended_at = pg_catalog.clock_timestamp(), rows = $3, rows_pushed = rows_pushed + $4, \
@@ -189,4 +250,19 @@ pub fn store(body: impl FnOnce(&mut Session)) {
             refusal.message
         );
     }
+}
+
+/// The table itself (in another tab), those that it refers to, and those that refer to it.
+pub fn related_tables(mapping: i32) -> HashSet<u32> {
+    let read = transaction(|session| {
+        session.select(
+            "SELECT m.table_name::pg_catalog.oid FROM sheet_sync.mapping m WHERE m.id = $1 \
+             UNION SELECT r.oid FROM sheet_sync.mapping m \
+             JOIN pg_catalog.pg_constraint c ON c.contype = 'f' AND m.table_name::pg_catalog.oid IN (c.conrelid, c.confrelid) \
+             CROSS JOIN LATERAL (VALUES (c.conrelid), (c.confrelid)) r(oid) WHERE m.id = $1",
+            &[mapping.into()],
+        )
+    });
+    let tables = read.unwrap_or_default().into_iter();
+    tables.map(|row| Fields::of(row).number() as u32).collect()
 }

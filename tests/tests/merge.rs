@@ -284,7 +284,7 @@ fn a_mass_delete_in_sql_stops_the_mapping_until_it_is_confirmed() {
     world.both_equal("products", &sheet);
     assert_eq!(sheet.rows().len(), 11);
     world.shows(STATE, "active | ");
-    world.shows("SELECT deletes_confirmed FROM sheet_sync.mapping", "f");
+    world.shows("SELECT count(*) FROM sheet_sync._stop", "0");
 }
 
 #[test]

@@ -48,6 +48,23 @@ fn drop_extension_while_syncing_and_create_it_again() {
 }
 
 #[test]
+fn sync_waits_for_a_worker_that_has_only_just_a_reason_to_start() {
+    let mut world = World::start();
+    world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text); INSERT INTO products VALUES (1, 'Bolt')");
+    let book = world.google.spreadsheet("Products");
+    for round in 1..=6 {
+        world.register_at("products", book.id(), "");
+        world
+            .db
+            .run("SELECT * FROM sheet_sync.sync('products', '120 s')");
+        let sheet = book.wait_for_tab("products");
+        assert_eq!(sheet.cell_of("1", 1), "Bolt", "round {round}");
+        world.db.run("DROP EXTENSION sheet_sync CASCADE");
+        world.create_extension();
+    }
+}
+
+#[test]
 fn drop_extension_cascades_to_nothing_of_the_users() {
     let (mut world, _sheet) = World::with_products();
     world.db.run("DROP EXTENSION sheet_sync CASCADE");

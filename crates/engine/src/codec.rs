@@ -4,13 +4,19 @@
 //! function, which refuses it in its own words.
 
 mod date;
+mod date_text;
+mod duration;
 mod number;
+mod typed;
+mod zone;
 
 use chrono_tz::Tz;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::mapping::{Column, Kind, Mapping};
 use crate::value::{Base, Cell, Datum, FIRST_MARK, Key, Text};
+
+pub(crate) use typed::{is_key_by_sight, is_no_key, is_no_new_key};
 
 /// What Google takes in one cell.
 pub const MAX_CELL_CHARACTERS: usize = 50_000;
@@ -40,7 +46,7 @@ pub fn encode(column: &Column, zone: Tz, value: &Datum) -> Result<Cell, TooLong>
         Kind::Time => date::time_cell(text),
         Kind::Timestamp => date::timestamp_cell(text),
         Kind::TimestampTz => date::timestamptz_cell(text, zone),
-        Kind::Text => None,
+        Kind::Interval | Kind::Json | Kind::Array | Kind::Printed | Kind::Text => None,
     };
     match typed {
         Some(cell) => Ok(cell),
@@ -71,6 +77,8 @@ pub fn decode(column: &Column, zone: Tz, cell: &Cell) -> Datum {
         Cell::Bool(value) => match (column.kind, value) {
             (Kind::Boolean, true) => Text::new_static("t"),
             (Kind::Boolean, false) => Text::new_static("f"),
+            (Kind::Json, true) => Text::new_static("true"),
+            (Kind::Json, false) => Text::new_static("false"),
             (_, true) => Text::new_static("TRUE"),
             (_, false) => Text::new_static("FALSE"),
         },
@@ -80,6 +88,7 @@ pub fn decode(column: &Column, zone: Tz, cell: &Cell) -> Datum {
             Kind::Timestamp => date::timestamp_text(*value),
             Kind::TimestampTz => date::timestamptz_text(*value, zone),
             Kind::Float4 | Kind::Float8 => number::float_text(*value),
+            Kind::Interval => duration::duration_text(*value),
             _ => number::plain_text(*value),
         }),
     };
@@ -102,13 +111,21 @@ pub fn agreed(column: &Column, zone: Tz, value: &Datum, cell: &Cell) -> bool {
     if decoded == *value {
         return true;
     }
-    match (value, &decoded, column.kind) {
+    if let (Some(value), Cell::Number(serial), Kind::Interval) = (value, cell, column.kind) {
+        return duration::same_duration(value, *serial);
+    }
+    means_same(column, value, &decoded)
+}
+
+/// Whether two texts of a column are one value.
+fn means_same(column: &Column, ours: &Datum, theirs: &Datum) -> bool {
+    match (ours, theirs, column.kind) {
         (Some(ours), Some(theirs), Kind::Float4) => number::same_float4(ours, theirs),
         (Some(ours), Some(theirs), Kind::Float8) => number::same_float8(ours, theirs),
         (Some(ours), Some(theirs), Kind::Numeric | Kind::Integer) => {
             number::same_decimal(ours, theirs)
         }
-        _ => false,
+        (ours, theirs, _) => ours == theirs,
     }
 }
 
@@ -142,18 +159,6 @@ pub fn is_error(cell: &Cell) -> bool {
     })
 }
 
-/// Whether the cell holds a number that no such column's value was ever written as, because a double does not keep all its digits.
-pub(crate) fn is_past_exact(kind: Kind, cell: &Cell) -> bool {
-    let exact = matches!(kind, Kind::Integer | Kind::Numeric | Kind::Text);
-    exact && matches!(cell, Cell::Number(value) if number::is_past_exact(*value))
-}
-
-/// Whether the cell holds a number with more digits than the service keeps of what is typed.
-pub(crate) fn is_rounded(kind: Kind, cell: &Cell) -> bool {
-    let exact = matches!(kind, Kind::Integer | Kind::Numeric | Kind::Text);
-    exact && matches!(cell, Cell::Number(value) if number::is_rounded(*value))
-}
-
 /// One mapped column's codec calls, with the mapping's time zone.
 impl Mapping {
     /// [`encode`] for one mapped column.
@@ -162,6 +167,28 @@ impl Mapping {
             Some(description) => encode(description, self.time_zone, value),
             None => Ok(Cell::Empty),
         }
+    }
+
+    /// The cell for a value where the cell that it replaces may be a duration: texts among durations break their sums.
+    pub fn encode_over(
+        &self,
+        column: usize,
+        value: &Datum,
+        durations: bool,
+    ) -> Result<Cell, TooLong> {
+        let kind = self.columns.get(column).map(|column| column.kind);
+        let duration = match (kind, value) {
+            (Some(Kind::Interval), Some(text)) if durations => duration::duration_cell(text),
+            _ => None,
+        };
+        duration.map_or_else(|| self.encode(column, value), Ok)
+    }
+
+    /// Whether a value and what a cell was found to mean are the same.
+    pub fn means(&self, column: usize, value: &Datum, meant: &Datum) -> bool {
+        self.columns
+            .get(column)
+            .is_some_and(|column| means_same(column, value, meant))
     }
 
     /// [`decode`] for one mapped column.

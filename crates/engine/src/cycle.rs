@@ -6,17 +6,23 @@
 mod apart;
 mod batch;
 mod columns;
+mod doubt;
 mod everything;
 mod flight;
+mod formulas;
 mod full;
 mod guard;
 mod header;
 mod images;
+mod inspect;
 mod io;
 mod item;
 mod keys;
+mod likeness;
 mod look_alike;
 mod memory;
+mod missing;
+mod moving;
 mod notes;
 mod outcome;
 mod pieces;
@@ -32,8 +38,11 @@ mod snapshot;
 mod stamp;
 mod structure;
 mod tag;
+mod totals;
 mod weigh;
+mod windows;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -42,7 +51,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::effect::{Outcome, Report, Start, Step};
 use crate::mapping::Mapping;
-use crate::value::Timestamp;
+use crate::value::{Key, Timestamp};
 use io::Io;
 pub use io::Progress;
 use memory::Memory;
@@ -97,6 +106,11 @@ impl Machine {
     /// What it was made for, with the headers that people have renamed since.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// Keys of rows that the last snapshot had and that nothing is agreed about: typed, and not taken by the table.
+    pub fn typed(&self) -> HashSet<Key> {
+        self.memory.typed()
     }
 
     /// Of the cycle that is under way, or of the last one.

@@ -7,12 +7,14 @@
 //! Sheet rows and columns are 0-based here, as in Google's GridRange; anchors and stamps are developer-metadata ids that the
 //! engine chooses.
 
+mod detail;
 mod report;
 
 use std::sync::Arc;
 
 use crate::mapping::{Kind, Mapping, Side};
-use crate::value::{Base, Cell, Datum, Key, Timestamp};
+use crate::value::{Base, Cell, Datum, Key, Text, Timestamp};
+pub use detail::*;
 pub use report::*;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +42,8 @@ pub enum DatabaseEffect {
     FindChanged,
     /// The table row, base row and pending conflicts of these keys, all from one MVCC snapshot.
     Load { keys: Vec<Key> },
+    /// What Postgres makes of typed texts: the canonical text, or why it is refused.
+    Canonicalise { cells: Vec<TypedText> },
     /// Which keys these are, as typed into the sheet. The answer is the spelling under which the key is known: that of a stored base
     /// whose key is equal (the table's own, where both are stored), else that of the table's row, else what Postgres prints for it;
     /// keys of one question that are equal get one spelling. Equal is what the operator of the key's index takes for equal.
@@ -53,6 +57,9 @@ pub enum DatabaseEffect {
     GenerateKeys { count: usize, taken: Vec<Key> },
     /// The mapping's `conflict_function`, once per row.
     MergeByFunction { rows: Vec<FunctionCall> },
+    /// What the other tabs of the table have of these rows: asked only where [`Start::other_tabs`], of rows that may have moved
+    /// from one tab to another.
+    AskOtherTabs { keys: Vec<Key> },
     /// Apply changes to the table as the mapping's role and record what follows, in one transaction.
     Commit(Arc<Commit>),
 }
@@ -63,6 +70,8 @@ pub enum DatabaseOutcome {
     Changed(Vec<DirtyKey>),
     /// One entry per key asked, in that order.
     Rows(Vec<LoadedRow>),
+    /// One entry per cell asked, in that order.
+    Canonical(Vec<Result<Text, Refusal>>),
     /// One entry per key asked, in that order.
     Named(Vec<Result<Key, KeyRefusal>>),
     Respelled(Vec<Respelled>),
@@ -70,6 +79,8 @@ pub enum DatabaseOutcome {
     Keys(Vec<Result<Key, Refusal>>),
     /// One entry per call, in that order: the merged row over all mapped columns.
     Merged(Vec<Result<Vec<Datum>, Refusal>>),
+    /// One entry per key asked, in that order: the tabs from which rows come into the table, without the one that asks.
+    OtherTabs(Vec<Vec<OtherTab>>),
     /// One entry per `Commit::apply`, in that order.
     Committed(Vec<Applied>),
 }
@@ -78,10 +89,20 @@ pub enum DatabaseOutcome {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     pub rows: Vec<IndexEntry>,
-    /// Places of the problems that stand, so that a fresh engine can report when they are over.
-    pub problems: Vec<Place>,
+    /// The problems that stand, so that a fresh engine can report when they are over, or say now
+    /// something else.
+    pub problems: Vec<StoredProblem>,
     /// Batches that were announced ([`Announcement::Begins`]) and not declared over, oldest first.
     pub writing: Vec<Stamp>,
+    /// Keys of conflicts that a policy has decided and of which nobody has recorded that both sides hold the outcome.
+    pub unsettled: Vec<Key>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredProblem {
+    pub place: Place,
+    /// [`Problem::message`].
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +119,12 @@ pub struct DirtyKey {
     pub key: Key,
     /// When the capture trigger saw the change; `None` where it was found by comparison.
     pub changed_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TypedText {
+    pub column: usize,
+    pub text: Text,
 }
 
 /// Why a typed key is none.
@@ -133,6 +160,33 @@ pub struct LoadedRow {
     pub moved: Option<Key>,
     /// Conflicts of this row that wait for a person, or that a person has just resolved.
     pub pending: Vec<PendingConflict>,
+    /// Those that a policy has decided, and that are not settled.
+    pub unsettled: Vec<i64>,
+}
+
+/// What another tab of the table has of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherTab {
+    pub title: Text,
+    pub has: Has,
+    /// It has a row filter: a row that no longer matches leaves it.
+    pub is_filtered: bool,
+    /// When the reading was asked for that tells it; `None` before there is one.
+    pub read_at: Option<Timestamp>,
+    /// It is not read before a person acts: it is paused, or has stopped.
+    pub rests: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Has {
+    /// Neither the row nor anything of it that was agreed on.
+    Nothing,
+    /// A person typed a row with this key, and the table has not taken it from there.
+    Typed,
+    /// The row, as it was agreed on.
+    Row,
+    /// It had the row, and has lost it: [`Report::moving`] named it, or it was agreed that the row stays in the table only.
+    Lost,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -143,8 +197,35 @@ pub struct PendingConflict {
     /// The values the two sides had when the conflict was recorded.
     pub database: Option<Datum>,
     pub sheet: Option<Cell>,
+    /// The same of a whole-row conflict.
+    pub rows: Option<Box<PendingRows>>,
     /// Set by `resolve()`.
     pub decision: Option<Decision>,
+}
+
+/// The rows that the two sides had, by column as far as these are still mapped; `None` where a side had none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingRows {
+    pub database: Option<Vec<(usize, Datum)>>,
+    pub sheet: Option<Vec<(usize, Cell)>>,
+}
+
+impl PendingRows {
+    /// Nothing has happened to either row since.
+    pub fn are(&self, database: Option<&[Datum]>, sheet: Option<&[Cell]>) -> bool {
+        is_row(self.database.as_deref(), database) && is_row(self.sheet.as_deref(), sheet)
+    }
+}
+
+fn is_row<T: PartialEq>(before: Option<&[(usize, T)]>, now: Option<&[T]>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            let mut cells = before.iter();
+            cells.all(|(column, cell)| now.get(*column) == Some(cell))
+        }
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -163,7 +244,9 @@ pub struct FunctionCall {
     pub sheet: Option<Vec<Datum>>,
 }
 
-/// Everything in it takes effect together or not at all; a row that is refused takes nothing else with it.
+/// A row that is refused takes nothing else with it. What is not in `apply` takes effect together, and with or before the first of
+/// `apply`; these may follow in transactions of their own, each with its base and its line of `history`, so that nobody waits long
+/// for a row that a transaction of ours has changed. What is left of them when the driver dies is found again by comparison.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
     pub apply: Vec<Apply>,
@@ -198,7 +281,8 @@ pub enum Announcement {
 
 /// One row's change to the table.
 ///
-/// An insert whose row does not satisfy `row_filter` is refused by the driver (SQLSTATE 44000); an update may make a row leave it.
+/// An insert or entry whose row does not satisfy `row_filter` is refused by the driver (SQLSTATE 44000); an update may make a row
+/// leave it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Apply {
     /// Names the row to change.
@@ -228,6 +312,12 @@ pub enum Change {
         values: Vec<(usize, Datum)>,
         expected: Vec<Datum>,
     },
+    /// As an update of a row that does not satisfy `row_filter` and will: a person moved it here from another tab of the table.
+    /// As with an insert, a cell that the table does not take refuses the whole row.
+    Enter {
+        values: Vec<(usize, Datum)>,
+        expected: Vec<Datum>,
+    },
     Delete {
         expected: Vec<Datum>,
     },
@@ -243,6 +333,11 @@ pub enum Applied {
     },
     /// The row changed between load and apply; its key is dirty again and nothing was done.
     Stale,
+    /// A transaction of somebody else's holds the row, or something else that the change needs: nothing was done, and nobody waited.
+    Locked,
+    /// The row was to be deleted, and the table kept it: it stands there as `row`, with what the table's own triggers made of it.
+    /// The driver has stored [`Apply::base_kept`].
+    Kept { row: Vec<Datum> },
     /// Nothing of this row was applied: constraint, privilege, row-level security, trigger.
     Refused {
         cells: Vec<(usize, Refusal)>,
@@ -256,6 +351,18 @@ pub struct Refusal {
     pub sqlstate: String,
     pub message: String,
     pub hint: Option<String>,
+}
+
+impl Refusal {
+    /// Another row is in the way, or is still to come.
+    pub fn is_about_other_rows(&self) -> bool {
+        is_about_other_rows(&self.sqlstate)
+    }
+}
+
+/// Foreign key, unique, exclusion constraint: what the table does not take now it may take when another row has changed.
+pub fn is_about_other_rows(sqlstate: &str) -> bool {
+    matches!(sqlstate, "23503" | "23505" | "23P01")
 }
 
 /// A base row as it shall stand from now on; `base: None` removes it. A `BaseWrite` with a base is an upsert by key.
@@ -308,12 +415,15 @@ pub struct Conflict {
     /// The whole rows, for whole-row conflicts.
     pub rows: Option<Box<ConflictRows>>,
     pub database_time: Option<Timestamp>,
-    /// The snapshots between which the sheet's edit happened.
-    pub sheet_time: (Option<Timestamp>, Timestamp),
+    /// The looks at the sheet between which its edit happened.
+    pub sheet_time: Window,
     pub winner: Winner,
     /// Both values and the winner stand; nothing is left to do.
     pub settled: bool,
 }
+
+/// Between which two moments something happened; without a first one it is not known since when it may have.
+pub type Window = (Option<Timestamp>, Timestamp);
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConflictRows {
@@ -403,8 +513,13 @@ pub enum SheetEffect {
         header: u32,
         anchors: Vec<MetadataId>,
     },
+    /// Every cell of the tab that holds a formula. Asked where it matters and not with every reading.
+    Formulas,
     /// What stands in these rows: those of a mass that was tagged by one request are read part by part, when their turn comes.
     ReadRows { rows: Vec<u32> },
+    /// What a reading of values does not tell of single cells (row and column), where that decides what a cell means. One request for
+    /// as many as fit into one.
+    Inspect { cells: Vec<(u32, u32)> },
     /// Write cells of tagged rows, in one atomic batch under a stamp; cells not named stay as they are. What the rows held right
     /// before is kept in the images and answered.
     Write {
@@ -454,7 +569,7 @@ pub enum SheetEffect {
     /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still arrive late is either seen
     /// (`Stamped { ours: false }`) or can no longer apply (`Done`, or `Stamped { ours: true }` where it was closed before).
     Claim { stamp: Stamp },
-    /// Remove every anchor of ours, by key: leftovers of a crash.
+    /// Remove every anchor of ours, by key: leftovers of a crash. Answered with the stamps that stand.
     TidyAll,
 }
 
@@ -526,12 +641,14 @@ pub struct Note {
 #[derive(Debug)]
 pub enum SheetOutcome {
     Snapshot(Snapshot),
-    /// One entry per anchor: the row's cells from column 0, as they stood when it was tagged; trailing empty cells may be
-    /// absent. An anchor that is missing could not be placed. Empty where they were not to be read.
-    Tagged(Vec<(MetadataId, Vec<Cell>)>),
+    /// One entry per anchor. An anchor that is missing could not be placed. Empty where they were not to be read.
+    Tagged(Vec<SeenRow>),
+    Formulas(Vec<Formula>),
     Seen(Look),
     /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be absent.
     Rows(Vec<Vec<Cell>>),
+    /// One entry per cell asked, in that order.
+    Inspected(Vec<CellDetail>),
     /// One entry per anchor; one that is missing has lost its row.
     Written(Vec<WrittenRow>),
     /// What the inserted rows show now, in the order sent.
@@ -546,7 +663,36 @@ pub enum SheetOutcome {
     /// The tags found, by name, with the columns they stand on.
     Columns(Vec<(String, u32)>),
     Images(Vec<Image>),
+    /// The ids of stamps that stand in the spreadsheet, whoever put them there.
+    Tidied(Vec<MetadataId>),
     Done,
+}
+
+/// A row as it stood when it was tagged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeenRow {
+    pub anchor: MetadataId,
+    /// From column 0; trailing empty cells may be absent.
+    pub cells: Vec<Cell>,
+    /// Its cells that nobody typed, by their sheet columns.
+    pub computed: Vec<(u32, Computed)>,
+}
+
+/// Whose a cell's content is that nobody typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Computed {
+    /// The cell holds a formula.
+    Here,
+    /// A formula in another cell fills it: an array that spilled.
+    Elsewhere,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Formula {
+    pub row: u32,
+    pub column: u32,
+    /// With its leading `=`.
+    pub text: Text,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -621,5 +767,14 @@ impl Apply {
         refused: &[usize],
     ) -> BaseWrite {
         crate::reconcile::base_after(mapping, self, row, refused)
+    }
+
+    /// What the driver stores in the transaction in which the table kept the row that was to be deleted: it comes back to the sheet.
+    pub fn base_kept(&self, mapping: &Mapping) -> BaseWrite {
+        BaseWrite {
+            key: self.key.clone(),
+            base: Some(Base::empty(mapping.columns.len())),
+            sheet_hash: crate::value::TO_INSERT,
+        }
     }
 }

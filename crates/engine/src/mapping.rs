@@ -56,6 +56,12 @@ pub enum Kind {
     Timestamp,
     /// Shown in the spreadsheet's time zone.
     TimestampTz,
+    /// Travels as text, and as a number in cells that hold durations.
+    Interval,
+    Json,
+    Array,
+    /// Text that Postgres reads and prints in a form of its own: uuid, enum, inet and their like.
+    Printed,
     Text,
 }
 
@@ -66,6 +72,28 @@ pub enum KeyEquality {
     ByText,
     /// Only the operator of the key's index tells: numeric 1.5 and 1.50, citext, collations that ignore case.
     ByOperator,
+}
+
+/// In which order the spreadsheet's locale writes a date of digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOrder {
+    MonthFirst,
+    DayFirst,
+    YearFirst,
+}
+
+impl DateOrder {
+    /// Of a locale such as `de_DE`.
+    pub fn of_locale(locale: &str) -> Self {
+        let (language, country) = locale.split_once(['_', '-']).unwrap_or((locale, ""));
+        match (language, country) {
+            ("" | "en", "" | "US") | ("es", "PR") | ("fil", _) => Self::MonthFirst,
+            ("ja" | "zh" | "ko" | "hu" | "lt" | "sv" | "mn" | "eu" | "fa", _) | (_, "CA") => {
+                Self::YearFirst
+            }
+            _ => Self::DayFirst,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +120,8 @@ pub struct Column {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
+    /// The tab's id, where it is known: stamps are of the whole spreadsheet, of which other mappings may have other tabs.
+    pub sheet_id: Option<i64>,
     pub columns: Vec<Column>,
     /// Indexes into `columns`, in key order; never empty.
     pub key: Vec<usize>,
@@ -100,6 +130,8 @@ pub struct Mapping {
     pub key_generated: bool,
     /// 1-based row of the header.
     pub header_row: u32,
+    /// The text with which the footer begins, where the owner named one: no row from there on is data.
+    pub footer: Option<String>,
     pub direction: Direction,
     pub policy: Policy,
     /// Who wins under `LastWriteWins` when the times cannot tell.
@@ -113,6 +145,8 @@ pub struct Mapping {
     pub notes_on_problems: bool,
     /// The spreadsheet's time zone.
     pub time_zone: Tz,
+    /// How its locale writes dates.
+    pub date_order: DateOrder,
     /// Bytes that one write request may have (Google recommends 2 MB).
     pub max_request_bytes: usize,
     /// In a long run of neighbouring rows one in so many has an anchor of its own, where before-images are kept; 1 for every row.

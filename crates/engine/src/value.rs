@@ -17,7 +17,7 @@ pub type Datum = Option<Text>;
 pub const ABSENT: i64 = 0;
 
 /// The row waits to be inserted into the sheet; its base says nothing.
-pub(crate) const TO_INSERT: i64 = i64::MAX;
+pub const TO_INSERT: i64 = i64::MAX;
 
 /// The row is to be looked at whatever it shows.
 pub(crate) const TO_LOOK_AT: i64 = -TO_INSERT;
@@ -63,6 +63,17 @@ impl Key {
 /// Microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The first moment that is so many milliseconds later.
+    pub fn after(self, milliseconds: u64) -> Self {
+        let microseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
+        Self(
+            self.0
+                .saturating_add(microseconds.saturating_mul(1_000).max(1)),
+        )
+    }
+}
 
 /// The last state on which both sides agreed, per mapped column in the mapping's order: what the database had and what
 /// the sheet showed. Change is judged on each side against its own half.

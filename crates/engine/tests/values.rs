@@ -391,3 +391,36 @@ proptest! {
         }
     }
 }
+
+/// The tables of time zones end in 2099; Postgres goes on by the rule that each has then.
+#[test]
+fn instants_beyond_the_tables_of_time_zones_follow_the_rule() {
+    let column = column(Kind::TimestampTz);
+    let vienna = chrono_tz::Europe::Vienna;
+    let new_york = chrono_tz::America::New_York;
+    let sydney = chrono_tz::Australia::Sydney;
+    let casablanca = chrono_tz::Africa::Casablanca;
+    for (zone, instant, local) in [
+        (vienna, "2100-01-15 10:00:00+00", "2100-01-15 11:00:00"),
+        (vienna, "2100-07-01 10:00:00+00", "2100-07-01 12:00:00"),
+        // The last Sunday of March is the 27th, and of October the 30th.
+        (vienna, "2101-03-27 00:59:59+00", "2101-03-27 01:59:59"),
+        (vienna, "2101-03-27 01:00:00+00", "2101-03-27 03:00:00"),
+        (vienna, "2101-10-30 00:59:59+00", "2101-10-30 02:59:59"),
+        (vienna, "2101-10-30 02:00:00+00", "2101-10-30 03:00:00"),
+        // Leap years.
+        (vienna, "2104-02-29 12:00:00+00", "2104-02-29 13:00:00"),
+        (vienna, "2104-03-30 01:00:00+00", "2104-03-30 03:00:00"),
+        (new_york, "2400-07-04 12:00:00+00", "2400-07-04 08:00:00"),
+        (new_york, "9999-12-31 12:00:00+00", "9999-12-31 07:00:00"),
+        (sydney, "2101-01-01 00:00:00+00", "2101-01-01 11:00:00"),
+        (sydney, "2101-07-01 00:00:00+00", "2101-07-01 10:00:00"),
+        (casablanca, "2101-02-15 10:00:00+00", "2101-02-15 11:00:00"),
+    ] {
+        let cell = encode(&column, zone, &Some(instant.into())).expect("short");
+        let local_column = self::column(Kind::Timestamp);
+        let shown = decode(&local_column, zone, &cell);
+        assert_eq!(shown.as_deref(), Some(local), "{zone} {instant}");
+        assert_eq!(decode(&column, zone, &cell).as_deref(), Some(instant));
+    }
+}

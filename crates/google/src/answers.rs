@@ -1,6 +1,8 @@
 //! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false and empty [REC], and so
 //! `sheetId` is missing for tab 0.
 
+use crate::sheet::Conventions;
+use engine::effect::Computed;
 use engine::value::{Cell, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +20,15 @@ pub struct SpreadsheetProperties {
     pub title: String,
     pub locale: String,
     pub time_zone: String,
+}
+
+impl SpreadsheetProperties {
+    pub fn conventions(self) -> Conventions {
+        Conventions {
+            time_zone: self.time_zone,
+            locale: self.locale,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -64,9 +75,12 @@ pub struct RowData {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct CellData {
+    pub user_entered_value: Option<EnteredValue>,
     pub effective_value: Option<ExtendedValue>,
+    pub formatted_value: Text,
     pub note: String,
     pub user_entered_format: CellFormat,
+    pub effective_format: EffectiveFormat,
 }
 
 impl CellData {
@@ -80,6 +94,27 @@ impl CellData {
 #[serde(default, rename_all = "camelCase")]
 pub struct CellFormat {
     pub number_format: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EffectiveFormat {
+    pub number_format: Option<NumberFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NumberFormat {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub pattern: Text,
+}
+
+/// What was entered, as far as it is told from what shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnteredValue {
+    pub formula_value: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +134,14 @@ pub struct ErrorValue {
 }
 
 impl CellData {
+    /// Whose its content is, where nobody typed it. Cells that an array fills have a value and none that was entered [MEASURED].
+    pub fn computed(&self) -> Option<Computed> {
+        match &self.user_entered_value {
+            Some(entered) => entered.formula_value.as_ref().map(|_| Computed::Here),
+            None => self.effective_value.as_ref().map(|_| Computed::Elsewhere),
+        }
+    }
+
     /// The cell as the values methods would show it.
     pub fn cell(&self) -> Cell {
         let Some(value) = &self.effective_value else {

@@ -19,7 +19,10 @@ fn a_spreadsheet_is_opened_and_a_tab_added_once() {
     let world = World::new(table(2));
     let overview = world.session.open(ID).unwrap();
     assert_eq!(
-        (overview.title.as_str(), overview.time_zone.as_str()),
+        (
+            overview.title.as_str(),
+            overview.conventions.time_zone.as_str()
+        ),
         ("Book", "Etc/GMT")
     );
     let tabs: Vec<_> = overview

@@ -17,6 +17,7 @@ fn target() -> Target {
         sheet_id: 7,
         header_row: 1,
         checkbox_columns: vec![],
+        conventions: None,
         number_formats: Default::default(),
     }
 }

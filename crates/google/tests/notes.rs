@@ -56,7 +56,7 @@ fn a_note_does_not_land_on_another_row() {
             let world = World::new(table(4));
             world.tag(&[(2, 2)]);
             world.fault(
-                "batchUpdate",
+                "spreadsheets.batchUpdate",
                 after,
                 json!({"edit_before": edit, "sheet": 0}),
             );

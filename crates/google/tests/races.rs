@@ -88,7 +88,7 @@ proptest! {
         // The keys that the anchors really got, as the engine checks them.
         let tagged = world.perform(&tag(&places));
         let Ok(SheetOutcome::Tagged(tagged)) = tagged else { return Ok(()) };
-        let named: Vec<(i32, String)> = tagged.into_iter().filter_map(|(anchor, cells)| match cells.first() {
+        let named: Vec<(i32, String)> = tagged.into_iter().filter_map(|engine::effect::SeenRow { anchor, cells, .. }| match cells.first() {
             Some(engine::value::Cell::Text(key)) if key.starts_with('k') => Some((anchor, key.to_string())),
             _ => None,
         }).collect();
@@ -114,7 +114,7 @@ proptest! {
             Ok(SheetOutcome::Tagged(noted)) => noted,
             _ => vec![],
         };
-        let notes = noted.into_iter().filter_map(|(anchor, cells)| match cells.first() {
+        let notes = noted.into_iter().filter_map(|engine::effect::SeenRow { anchor, cells, .. }| match cells.first() {
             Some(engine::value::Cell::Text(key)) if key.starts_with('k') => Some(Note { anchor, column: 0, text: Some(key.to_string()) }),
             _ => None,
         });

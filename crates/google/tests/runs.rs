@@ -52,7 +52,10 @@ fn raised(stamp: i32) -> SheetEffect {
 
 fn cells(outcome: SheetOutcome) -> Vec<(i32, Vec<Cell>)> {
     match outcome {
-        SheetOutcome::Tagged(tagged) => tagged,
+        SheetOutcome::Tagged(tagged) => tagged
+            .into_iter()
+            .map(|row| (row.anchor, row.cells))
+            .collect(),
         other => panic!("{other:?}"),
     }
 }

@@ -1,13 +1,14 @@
 //! Formulas, computed by IronCalc. The engine holds a mirror of one workbook, in which tabs are called T0, T1, ... so that
 //! no title can be mistaken; after a change only rows that differ are carried over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ironcalc_base::Model;
 use ironcalc_base::expressions::token::Error as EngineError;
 use ironcalc_base::types::{Cell as EngineCell, FormulaValue, SpillValue};
 
+use crate::model::a1;
 use crate::model::area::Bounds;
 use crate::model::cell::{Cell, CellError, Computed, Entered, ErrorKind};
 use crate::model::references::{self, End};
@@ -32,8 +33,14 @@ struct Shape {
 struct Tab {
     rows: Rows,
     formulas: BTreeSet<(u32, u32)>,
+    /// Every cell that shows a spilt value, as far as anybody knows: rows that moved took theirs along.
     spilt: BTreeSet<(u32, u32)>,
+    /// Rows and columns that each formula filled when it could.
+    areas: BTreeMap<(u32, u32), (u32, u32)>,
 }
+
+/// Where the cell that stands in an array's way is looked for when the array was never seen whole.
+const UNKNOWN_AREA: (u32, u32) = (1000, 26);
 
 /// Open ranges end at the next multiple of this, so that a new row does not rebuild the mirror.
 const STEP: u32 = 1000;
@@ -104,6 +111,9 @@ impl Calculator {
             if same {
                 continue;
             }
+            let moved = after.iter().flat_map(|r| r.cells.iter().enumerate());
+            let moved = moved.filter(|(_, c)| c.spilt.is_some()).map(|(c, _)| (row as u32, c as u32));
+            self.tabs[index].spilt.extend(moved);
             let cells = |r: &Option<Arc<crate::model::sheet::Row>>, c: usize| {
                 r.as_ref().and_then(|r| r.cells.get(c)).map(|c| c.entered.clone()).unwrap_or_default()
             };
@@ -119,8 +129,14 @@ impl Calculator {
 
     fn set(&mut self, index: usize, row: u32, column: u32, entered: &Entered) {
         let (sheet, r, c) = (index as u32, row as i32 + 1, column as i32 + 1);
-        let formulas = &mut self.tabs[index].formulas;
-        formulas.remove(&(row, column));
+        let tab = &mut self.tabs[index];
+        let may_be_spilt = !tab.formulas.is_empty();
+        tab.formulas.remove(&(row, column));
+        tab.areas.remove(&(row, column));
+        if may_be_spilt && !matches!(entered, Entered::Empty) {
+            // Only emptying takes a cell out of the array that fills it.
+            let _ = self.model.set_user_input(sheet, r, c, String::new());
+        }
         // The engine refuses cells past its own limits; they then count as empty in formulas.
         let _ = match entered {
             Entered::Empty => self.model.set_user_input(sheet, r, c, String::new()),
@@ -128,7 +144,7 @@ impl Calculator {
             Entered::Bool(b) => self.model.update_cell_with_bool(sheet, r, c, *b),
             Entered::Text(t) => self.model.update_cell_with_text(sheet, r, c, t),
             Entered::Formula(f) => {
-                formulas.insert((row, column));
+                self.tabs[index].formulas.insert((row, column));
                 let text = self.translate(index, &f.text);
                 self.model.set_user_input(sheet, r, c, text)
             }
@@ -136,7 +152,7 @@ impl Calculator {
     }
 
     /// The formula in the engine's terms: tabs by their mirror names, open ends closed, ARRAYFORMULA left out since
-    /// every formula may spill.
+    /// every formula may spill, and `{…}` as functions that put arrays together.
     fn translate(&self, own: usize, formula: &str) -> String {
         let tabs = &self.shape.tabs;
         let text = references::rewrite(formula, |mut reference| {
@@ -153,23 +169,35 @@ impl Calculator {
             Some(reference)
         });
         let text = format!("={}", text.trim_start_matches('=').trim_start());
-        let upper = text.to_ascii_uppercase();
-        match upper.find("ARRAYFORMULA(") {
-            Some(at) => format!("{}{}", &text[..at], &text[at + "ARRAYFORMULA".len()..]),
-            None => text,
-        }
+        arrays(&text)
     }
 
     fn bring_back(&mut self, index: usize, book: &mut Workbook) {
         let sheet_id = book.sheets[index].id;
         let (mut results, mut spilt) = (Vec::new(), Vec::new());
         let worksheet = &self.model.workbook.worksheets[index];
-        for &(row, column) in &self.tabs[index].formulas {
+        let Tab { formulas, areas, spilt: before, .. } = &mut self.tabs[index];
+        let blocked = |row: u32, column: u32, area: Option<&(u32, u32)>| {
+            let (rows, columns) = area.copied().unwrap_or(UNKNOWN_AREA);
+            let cells = (row..row + rows).flat_map(|r| (column..column + columns).map(move |c| (r, c)));
+            let mut others = cells.filter(|at| *at != (row, column));
+            let sheet = &book.sheets[index];
+            let at = others.find(|(r, c)| sheet.cell(*r, *c).is_some_and(|c| c.entered != Entered::Empty));
+            at.map(|(r, c)| format!("{}{}", a1::column_letters(c), r + 1)).unwrap_or_default()
+        };
+        for &(row, column) in formulas.iter() {
             let Some(cell) = worksheet.cell(row as i32 + 1, column as i32 + 1) else { continue };
             match cell.as_ref() {
+                EngineCell::CellFormula { v: FormulaValue::Error { ei: EngineError::SPILL, .. }, .. }
+                | EngineCell::ArrayFormula { v: FormulaValue::Error { ei: EngineError::SPILL, .. }, .. } => {
+                    let at = blocked(row, column, areas.get(&(row, column)));
+                    let message = format!("Array result was not expanded because it would overwrite data in {at}.");
+                    results.push((row, column, error(&EngineError::SPILL, &message)));
+                }
                 EngineCell::CellFormula { v, .. } => results.push((row, column, computed(v))),
                 EngineCell::ArrayFormula { v, r, .. } => {
                     results.push((row, column, computed(v)));
+                    areas.insert((row, column), (r.1 as u32, r.0 as u32));
                     for i in 0..r.1 as u32 {
                         for j in (0..r.0 as u32).filter(|j| (i, *j) != (0, 0)) {
                             let at = (row + i, column + j);
@@ -189,8 +217,8 @@ impl Calculator {
             }
         }
         let now: BTreeSet<(u32, u32)> = spilt.iter().map(|(at, _)| *at).collect();
-        let gone: Vec<(u32, u32)> = self.tabs[index].spilt.difference(&now).copied().collect();
-        self.tabs[index].spilt = now;
+        let gone: Vec<(u32, u32)> = before.difference(&now).copied().collect();
+        *before = now;
         let sheet = Arc::make_mut(&mut book.sheets[index]);
         debug_assert_eq!(sheet.id, sheet_id);
         for (row, column, result) in results {
@@ -214,6 +242,80 @@ impl Calculator {
             }
         }
     }
+}
+
+/// `ARRAYFORMULA(x)` as `(x)`, and `{a, b; c, d}` as `VSTACK(HSTACK(a, b), HSTACK(c, d))`, outside of texts.
+fn arrays(formula: &str) -> String {
+    let mut out = String::with_capacity(formula.len());
+    let mut rest = formula;
+    while let Some(c) = rest.chars().next() {
+        let word = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
+        let taken = match c {
+            '"' | '\'' => {
+                let end = rest[1..].find(c).map_or(rest.len(), |e| e + 2);
+                out.push_str(&rest[..end]);
+                end
+            }
+            '{' => {
+                let (inside, after) = braced(&rest[1..]);
+                let parts = |text: &str, by: char| -> Vec<String> { split(text, by).into_iter().map(arrays).collect() };
+                let rows = split(inside, ';').into_iter().map(|row| format!("HSTACK({})", parts(row, ',').join(",")));
+                out.push_str(&format!("VSTACK({})", rows.collect::<Vec<_>>().join(",")));
+                rest.len() - after.len()
+            }
+            _ if word > 0 => {
+                let is_array = rest[..word].eq_ignore_ascii_case("ARRAYFORMULA") && rest[word..].starts_with('(');
+                if !is_array {
+                    out.push_str(&rest[..word]);
+                }
+                word
+            }
+            c => {
+                out.push(c);
+                c.len_utf8()
+            }
+        };
+        rest = &rest[taken..];
+    }
+    out
+}
+
+/// What stands before the closing brace, and what after it.
+fn braced(text: &str) -> (&str, &str) {
+    match top_level(text).find(|(_, c, depth)| *c == '}' && *depth < 0) {
+        Some((at, ..)) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    }
+}
+
+fn split(text: &str, by: char) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for (at, c, depth) in top_level(text) {
+        if c == by && depth == 0 {
+            parts.push(&text[from..at]);
+            from = at + c.len_utf8();
+        }
+    }
+    parts.push(&text[from..]);
+    parts
+}
+
+/// Each character outside of texts, with its place and how many brackets are open after it.
+fn top_level(text: &str) -> impl Iterator<Item = (usize, char, i32)> {
+    let (mut depth, mut quote) = (0, None);
+    text.char_indices().filter_map(move |(at, c)| {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, c) => {
+                depth += i32::from(matches!(c, '(' | '{')) - i32::from(matches!(c, ')' | '}'));
+                return Some((at, c, depth));
+            }
+        }
+        None
+    })
 }
 
 fn same_input(a: &Entered, b: &Entered) -> bool {
@@ -329,5 +431,57 @@ mod tests {
         put(&mut book, &[("C1", "x")]);
         calculator.update(&mut book);
         assert_eq!((shown(&book, "C1"), shown(&book, "C2")), ("x".into(), "".into()));
+    }
+
+    #[test]
+    fn an_array_that_meets_a_value_shows_ref_until_it_is_gone() {
+        let mut book = Workbook::new("id", "t");
+        put(&mut book, &[("F1", "1"), ("G1", "2"), ("F2", "3"), ("G2", "4"), ("A1", "=ARRAYFORMULA(F1:G2*1)")]);
+        let mut calculator = Calculator::new(&book);
+        calculator.update(&mut book);
+        let cells = ["A1", "B1", "A2", "B2"];
+        let all = |book: &Workbook| cells.map(|cell| shown(book, cell)).join(" ");
+        assert_eq!(all(&book), "1 2 3 4");
+        put(&mut book, &[("B2", "mine")]);
+        calculator.update(&mut book);
+        assert_eq!(all(&book), "#REF!   mine");
+        let Some(Computed::Error(error)) = book.sheets[0].cell(0, 0).map(Cell::computed) else { panic!() };
+        assert_eq!(error.message, "Array result was not expanded because it would overwrite data in B2.");
+        book.grid_mut(0).unwrap().cell_mut(1, 1).entered = Entered::Empty;
+        calculator.update(&mut book);
+        assert_eq!(all(&book), "1 2 3 4");
+    }
+
+    #[test]
+    fn arrays_are_put_together_by_braces() {
+        let mut book = Workbook::new("id", "t");
+        put(&mut book, &[("F1", "1"), ("F2", "2"), ("A1", "={\"n\", \"a;b\"; ARRAYFORMULA(F1:F2*2), F1:F2}")]);
+        let mut calculator = Calculator::new(&book);
+        calculator.update(&mut book);
+        assert_eq!(["A1", "B1", "A2", "B2", "A3", "B3"].map(|c| shown(&book, c)).join(" "), "n a;b 2 1 4 2");
+    }
+
+    #[test]
+    fn functions_that_give_arrays_fill_their_neighbours() {
+        let mut book = Workbook::new("id", "t");
+        let formulas = [("A1", "=SEQUENCE(2)"), ("B1", "=FILTER(F1:F3, F1:F3>1)"), ("C1", "=TRANSPOSE(F1:F2)")];
+        put(&mut book, &[("F1", "1"), ("F2", "2"), ("F3", "3")]);
+        put(&mut book, &formulas);
+        let mut calculator = Calculator::new(&book);
+        calculator.update(&mut book);
+        assert_eq!(["A1", "A2", "B1", "B2", "C1", "D1"].map(|c| shown(&book, c)).join(" "), "1 2 2 3 1 2");
+    }
+
+    #[test]
+    fn rows_that_move_leave_no_spilt_values_behind() {
+        let mut book = Workbook::new("id", "t");
+        put(&mut book, &[("F1", "1"), ("G1", "2"), ("H1", "3"), ("A1", "=TRANSPOSE(F1:H1)")]);
+        let mut calculator = Calculator::new(&book);
+        calculator.update(&mut book);
+        let sheet = book.grid_mut(0).unwrap();
+        let last = sheet.rows.remove(2);
+        sheet.rows.insert(5, last);
+        calculator.update(&mut book);
+        assert_eq!(["A1", "A2", "A3", "A4", "A5", "A6"].map(|c| shown(&book, c)).join(" "), "1 2 3   ");
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::errors::{ApiError, ApiResult};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NullCells {
@@ -16,6 +18,16 @@ pub enum Unmatched {
     Accept,
     #[serde(rename = "400")]
     Refuse,
+}
+
+impl Unmatched {
+    /// The refusal of the filter in this place, where that is the switch and the filter has matched nothing.
+    pub fn check(self, nothing: bool, at: usize) -> ApiResult<()> {
+        match self == Unmatched::Refuse && nothing {
+            true => Err(ApiError::invalid(format!("Invalid dataFilter[{at}]: The dataFilter matched nothing."))),
+            false => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +67,8 @@ pub struct Options {
     /// values:batchUpdateByDataFilter with a filter that matches nothing.
     pub data_filter_write_without_match: Unmatched,
     pub delete_metadata_without_match: Unmatched,
+    /// A lookup of developer metadata that matches nothing, in a request that only reads (facts 11.E say that it is accepted).
+    pub read_without_match: Unmatched,
     pub delete_metadata_by_key: DeleteByKey,
     pub error_text: ErrorText,
     /// values.append while a basic filter hides rows: `lost` answers 200 and adds nothing, as users saw (facts 2.4).
@@ -80,6 +94,7 @@ impl Default for Options {
             data_filter_nulls: NullCells::Skip,
             data_filter_write_without_match: Unmatched::Accept,
             delete_metadata_without_match: Unmatched::Accept,
+            read_without_match: Unmatched::Accept,
             delete_metadata_by_key: DeleteByKey::All,
             error_text: ErrorText::Code,
             append_under_filter: AppendUnderFilter::Added,

@@ -9,59 +9,97 @@ use std::cell::Cell;
 use super::{column_number, keys};
 use crate::postgres::role::as_writer;
 use crate::postgres::statement::{Arg, Row, Session};
-use crate::postgres::transaction::subtransaction;
+use crate::postgres::transaction::{is_lock, subtransaction};
 use crate::worker::mappings::Loaded;
+
+/// What became of a try at a whole row.
+pub enum Tried {
+    Over(Applied),
+    /// Other rows are in its way, or are still to come.
+    Waits(Refusal),
+}
+
+/// How a row is taken hold of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Somebody else's lock may end in a moment: `lock_timeout` says how long that is.
+    Patiently,
+    /// While rows are held, nobody is waited for.
+    AtOnce,
+    /// It is held already, and was found to be what the engine decided upon.
+    Held,
+}
 
 enum Attempt {
     Done(Option<Row>),
+    Kept(Row),
     Stale,
 }
 
-/// Cells that Postgres does not take are left out of an update, and refuse an insert: half a row is not what was typed.
-pub fn apply(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Applied {
+/// The row as it was typed, or nothing of it where other rows are in its way. Cells whose text is none of their type are left out.
+pub fn try_whole(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: Hold) -> Tried {
+    try_row(session, mapping, apply, hold, true)
+}
+
+/// Whatever Postgres takes of the row.
+///
+/// Cells that it does not take are left out of an update, and refuse an insert: half a row is not what was typed.
+pub fn apply(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: Hold) -> Applied {
+    match try_row(session, mapping, apply, hold, false) {
+        Tried::Over(applied) => applied,
+        Tried::Waits(refusal) => Applied::Refused {
+            cells: Vec::new(),
+            row: Some(refusal),
+        },
+    }
+}
+
+fn try_row(
+    session: &mut Session,
+    mapping: &Loaded,
+    apply: &Apply,
+    hold: Hold,
+    whole: bool,
+) -> Tried {
     let mut refused: Vec<(usize, Refusal)> = Vec::new();
     loop {
         let bad_column = Cell::new(None);
         let attempt = subtransaction(|| {
             as_writer(mapping.run_as, || {
-                change(session, mapping, apply, &refused, &bad_column)
+                change(session, mapping, apply, hold, &refused, &bad_column)
             })
         });
-        let bad = match &attempt {
-            Err(refusal) => bad_column
-                .get()
-                .or_else(|| blamed(session, mapping, &apply.change, refusal)),
-            Ok(_) => None,
+        let refusal = match attempt {
+            Ok(Attempt::Done(row)) => return Tried::Over(Applied::Done { row, refused }),
+            Ok(Attempt::Kept(row)) => return Tried::Over(Applied::Kept { row }),
+            Ok(Attempt::Stale) => return Tried::Over(Applied::Stale),
+            Err(refusal) if is_lock(&refusal) => return Tried::Over(Applied::Locked),
+            Err(refusal) => refusal,
         };
-        match (attempt, bad) {
-            (Ok(Attempt::Done(row)), _) => return Applied::Done { row, refused },
-            (Ok(Attempt::Stale), _) => return Applied::Stale,
-            (Err(refusal), None) => {
-                return Applied::Refused {
-                    cells: refused,
-                    row: Some(refusal),
-                };
-            }
-            (Err(refusal), Some(column)) => {
-                refused.push((column, refusal));
-                match &apply.change {
-                    Change::Update { values, .. }
-                        if !mapping.engine.key.contains(&column)
-                            && values.len() > refused.len() => {}
-                    Change::Insert { values } => {
-                        refused.extend(other_bad_cells(mapping, values, column));
-                        return Applied::Refused {
-                            cells: refused,
-                            row: None,
-                        };
-                    }
-                    _ => {
-                        return Applied::Refused {
-                            cells: refused,
-                            row: None,
-                        };
-                    }
+        if whole && bad_column.get().is_none() && refusal.is_about_other_rows() {
+            return Tried::Waits(refusal);
+        }
+        let bad = bad_column
+            .get()
+            .or_else(|| blamed(session, mapping, &apply.change, &refusal));
+        let Some(column) = bad else {
+            return Tried::Over(Applied::Refused {
+                cells: refused,
+                row: Some(refusal),
+            });
+        };
+        refused.push((column, refusal));
+        match &apply.change {
+            Change::Update { values, .. }
+                if !mapping.engine.key.contains(&column) && values.len() > refused.len() => {}
+            other => {
+                if let Change::Insert { values } = other {
+                    refused.extend(other_bad_cells(mapping, values, column));
                 }
+                return Tried::Over(Applied::Refused {
+                    cells: refused,
+                    row: None,
+                });
             }
         }
     }
@@ -83,7 +121,7 @@ fn blamed(
              AND pg_catalog.strpos($2, pg_catalog.format('column \"%s\"', k.column_name)) > 0",
             &[mapping.id.into(), refusal.message.as_str().into()],
         ),
-        "23503" | "23505" | "23514" => session.execute(
+        "23503" | "23505" | "23514" | "23P01" => session.execute(
             "SELECT k.column_name FROM sheet_sync.mapping m JOIN sheet_sync.mapping_column k ON k.mapping_id = m.id \
              JOIN pg_catalog.pg_constraint c ON c.conrelid = m.table_name AND c.conkey = ARRAY[k.attnum] \
              WHERE m.id = $1 AND pg_catalog.strpos($2, pg_catalog.format('constraint \"%s\"', c.conname)) > 0",
@@ -121,64 +159,99 @@ fn change(
     session: &mut Session,
     mapping: &Loaded,
     apply: &Apply,
+    hold: Hold,
     refused: &[(usize, Refusal)],
     bad_column: &Cell<Option<usize>>,
 ) -> Attempt {
-    let mut args = Args {
-        mapping,
-        bad_column,
-        list: Vec::new(),
-    };
+    let mut args = Args::new(mapping, bad_column);
     match &apply.change {
         Change::Insert { values } => insert(session, apply, values, &mut args),
-        Change::Update { values, expected } => {
-            if !lock_unchanged(session, mapping, apply, expected) {
+        Change::Update { values, expected } | Change::Enter { values, expected } => {
+            if hold != Hold::Held && !is_held(session, mapping, apply, hold) {
                 return Attempt::Stale;
             }
-            let taken = values
+            let taken: Vec<&(usize, Datum)> = values
                 .iter()
-                .filter(|(column, _)| !refused.iter().any(|(bad, _)| bad == column));
-            let sets: Vec<String> = taken
-                .map(|(column, value)| {
-                    format!(
-                        "{} = {}",
-                        mapping.columns[*column].name,
-                        args.add(*column, value.as_deref())
-                    )
-                })
+                .filter(|(column, _)| !refused.iter().any(|(bad, _)| bad == column))
                 .collect();
-            let key = where_key(mapping, apply, &mut args);
-            let sql = format!(
-                "UPDATE {} AS t SET {} WHERE {key} RETURNING {}",
-                mapping.table,
-                sets.join(", "),
-                all_columns(mapping)
-            );
-            Attempt::Done(Some(only_row(session.execute(&sql, &args.list))))
+            let update = update_statement(mapping, apply, &taken, &mut args);
+            let filter = match apply.change {
+                Change::Enter { .. } => in_filter(mapping),
+                _ => "true".to_owned(),
+            };
+            let sql = format!("{update} RETURNING {}, {filter}", all_columns(mapping));
+            match session.execute(&sql, &args.list).into_iter().next() {
+                Some(row) => Attempt::Done(Some(matching(mapping, row))),
+                None => not_updated(session, mapping, apply, expected, &taken),
+            }
         }
-        Change::Delete { expected } => {
-            if !lock_unchanged(session, mapping, apply, expected) {
+        Change::Delete { .. } => {
+            if hold != Hold::Held && !is_held(session, mapping, apply, hold) {
                 return Attempt::Stale;
             }
-            let key = where_key(mapping, apply, &mut args);
-            let sql = format!(
-                "DELETE FROM {} AS t WHERE {key} RETURNING {}",
-                mapping.table,
-                all_columns(mapping)
-            );
-            only_row(session.execute(&sql, &args.list));
-            Attempt::Done(None)
+            let delete = delete_statement(mapping, apply, &mut args);
+            let sql = format!("{delete} RETURNING {}", all_columns(mapping));
+            match session.execute(&sql, &args.list).is_empty() {
+                false => Attempt::Done(None),
+                true => not_deleted(session, mapping, apply),
+            }
         }
     }
 }
 
-fn insert(
-    session: &mut Session,
+/// As one statement that other rows' are part of, too: what it changes, and then all mapped columns and whether the row belongs in
+/// the sheet.
+pub fn statement(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String {
+    let change = match &apply.change {
+        Change::Insert { values } => insert_statement(mapping, values, args).unless_there,
+        Change::Update { values, .. } | Change::Enter { values, .. } => {
+            update_statement(mapping, apply, &values.iter().collect::<Vec<_>>(), args)
+        }
+        Change::Delete { .. } => delete_statement(mapping, apply, args),
+    };
+    format!(
+        "{change} RETURNING {}, {}",
+        all_columns(mapping),
+        in_filter(mapping)
+    )
+}
+
+fn update_statement(
+    mapping: &Loaded,
     apply: &Apply,
-    values: &[(usize, Datum)],
+    values: &[&(usize, Datum)],
     args: &mut Args,
-) -> Attempt {
-    let mapping = args.mapping;
+) -> String {
+    let sets: Vec<String> = values
+        .iter()
+        .map(|(column, value)| {
+            format!(
+                "{} = {}",
+                mapping.columns[*column].name,
+                args.add(*column, value.as_deref())
+            )
+        })
+        .collect();
+    let key = where_key(mapping, apply, args);
+    format!(
+        "UPDATE {} AS t SET {} WHERE {key}",
+        mapping.table,
+        sets.join(", ")
+    )
+}
+
+fn delete_statement(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String {
+    let key = where_key(mapping, apply, args);
+    format!("DELETE FROM {} AS t WHERE {key}", mapping.table)
+}
+
+/// A statement in two forms: one that fails where the key is there, and one that then does nothing.
+struct Insert {
+    insert: String,
+    unless_there: String,
+}
+
+fn insert_statement(mapping: &Loaded, values: &[(usize, Datum)], args: &mut Args) -> Insert {
     let names: Vec<&str> = values
         .iter()
         .map(|(column, _)| mapping.columns[*column].name.as_str())
@@ -193,43 +266,64 @@ fn insert(
         .iter()
         .map(|place| mapping.columns[*place].name.as_str())
         .collect();
-    let overriding = if values
-        .iter()
-        .any(|(column, _)| mapping.columns[*column].identity_always)
-    {
-        " OVERRIDING SYSTEM VALUE"
-    } else {
-        ""
+    let identity = |(column, _): &(usize, Datum)| mapping.columns[*column].identity_always;
+    let overriding = match values.iter().any(identity) {
+        true => " OVERRIDING SYSTEM VALUE",
+        false => "",
     };
-    let filter = mapping.row_filter.as_deref().map_or_else(
-        || "true".to_owned(),
-        |filter| format!("COALESCE(({filter}\n), false)"),
-    );
-    let sql = format!(
+    let insert = format!(
         "INSERT INTO {} AS t ({}){overriding} VALUES ({})",
         mapping.table,
         names.join(", "),
         places.join(", "),
     );
-    let returning = format!("RETURNING {}, {filter}", all_columns(mapping));
-    let unless_there = format!(
-        "{sql} ON CONFLICT ({}) DO NOTHING {returning}",
-        keys.join(", ")
-    );
-    let first = |rows: Vec<Row>| rows.into_iter().next();
-    let row = match first(session.execute(&unless_there, &args.list)) {
-        Some(row) => Some(row),
-        None if is_there(session, mapping, apply) => return Attempt::Stale,
-        // A trigger made another key of it, which is there: the table says so in its own words.
-        None => first(session.execute(&format!("{sql} {returning}"), &args.list)),
-    };
-    let Some(mut row) = row else {
+    Insert {
+        unless_there: format!("{insert} ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
+        insert,
+    }
+}
+
+fn insert(
+    session: &mut Session,
+    apply: &Apply,
+    values: &[(usize, Datum)],
+    args: &mut Args,
+) -> Attempt {
+    let mapping = args.mapping;
+    let Insert {
+        insert,
+        unless_there,
+    } = insert_statement(mapping, values, args);
+    let returning = format!("RETURNING {}, {}", all_columns(mapping), in_filter(mapping));
+    let rows = session.execute(&format!("{unless_there} {returning}"), &args.list);
+    if let Some(row) = rows.into_iter().next() {
+        return Attempt::Done(Some(matching(mapping, row)));
+    }
+    // Somebody inserted the same key a moment ago, in whatever spelling: their own capture makes it dirty.
+    if row_now(session, mapping, apply).is_some() {
+        return Attempt::Stale;
+    }
+    // Where a trigger made another key of it, which is there, the table says so in its own words.
+    let rows = session.execute(&format!("{insert} {returning}"), &args.list);
+    let Some(row) = rows.into_iter().next() else {
         refuse(
             PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
-            "a trigger or a policy of the table kept the row back",
-            "Look at the table's BEFORE INSERT triggers and row-level security.",
+            "the table did not keep this row: a trigger or a policy of the table turned it away, or put it somewhere else",
+            "Take the row out of the sheet, or ask whoever looks after the database where such rows belong.",
         );
     };
+    Attempt::Done(Some(matching(mapping, row)))
+}
+
+fn in_filter(mapping: &Loaded) -> String {
+    mapping.row_filter.as_deref().map_or_else(
+        || "true".to_owned(),
+        |filter| format!("COALESCE(({filter}\n), false)"),
+    )
+}
+
+/// A returned row without its last column, which says whether it belongs in this sheet; one that does not is refused.
+fn matching(mapping: &Loaded, mut row: Row) -> Row {
     if row.pop().flatten().as_deref() != Some("t") {
         refuse(
             PgSqlErrorCode::ERRCODE_WITH_CHECK_OPTION_VIOLATION,
@@ -240,50 +334,102 @@ fn insert(
             ),
         );
     }
-    Attempt::Done(Some(row))
+    row
 }
 
-/// Somebody inserted the same key a moment ago, in whatever spelling: their own capture makes it dirty.
-fn is_there(session: &mut Session, mapping: &Loaded, apply: &Apply) -> bool {
-    let never = Cell::new(None);
-    let mut args = Args {
-        mapping,
-        bad_column: &never,
-        list: Vec::new(),
-    };
-    let key = where_key(mapping, apply, &mut args);
-    let sql = format!("SELECT FROM {} AS t WHERE {key}", mapping.table);
-    !session.execute(&sql, &args.list).is_empty()
-}
-
-/// Lock the row and see whether it is still what the engine decided upon.
-fn lock_unchanged(
+/// The row was held, and the statement itself did not see it: a trigger did something else instead, and what became of the row is
+/// followed; or it did nothing.
+fn not_updated(
     session: &mut Session,
     mapping: &Loaded,
     apply: &Apply,
     expected: &[Datum],
-) -> bool {
+    taken: &[&(usize, Datum)],
+) -> Attempt {
+    match row_now(session, mapping, apply) {
+        Some((row, _)) if row == expected => refuse(
+            PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
+            "the table kept the row as it was: a trigger or a policy of the table does not take this change",
+            "Undo the change in the sheet, or ask whoever looks after the database.",
+        ),
+        Some((row, _)) => Attempt::Done(Some(row)),
+        // It was taken as it was typed and then put away, which capture has seen.
+        None => {
+            let mut row = expected.to_vec();
+            for (column, value) in taken {
+                if let Some(slot) = row.get_mut(*column) {
+                    slot.clone_from(value);
+                }
+            }
+            Attempt::Done(Some(row))
+        }
+    }
+}
+
+/// The row was held, and nothing was deleted: what stands there now is what the table's own triggers made of it.
+fn not_deleted(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Attempt {
+    match row_now(session, mapping, apply) {
+        Some((row, true)) => Attempt::Kept(row),
+        Some((_, false)) | None => Attempt::Done(None),
+    }
+}
+
+/// The row of this key, and whether it belongs in the sheet.
+fn row_now(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Option<(Row, bool)> {
     let never = Cell::new(None);
-    let mut args = Args {
-        mapping,
-        bad_column: &never,
-        list: Vec::new(),
-    };
+    let mut args = Args::new(mapping, &never);
     let key = where_key(mapping, apply, &mut args);
     let sql = format!(
-        "SELECT {} FROM {} AS t WHERE {key} FOR UPDATE",
+        "SELECT {}, {} FROM {} AS t WHERE {key}",
+        all_columns(mapping),
+        in_filter(mapping),
+        mapping.table
+    );
+    let mut row = session.execute(&sql, &args.list).into_iter().next()?;
+    let in_filter = row.pop().flatten().as_deref() == Some("t");
+    Some((row, in_filter))
+}
+
+/// Lock the row and see whether it is still what the engine decided upon.
+pub fn is_held(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: Hold) -> bool {
+    // An update that leaves its keys alone has to wait for nobody who only refers to the row.
+    let (expected, strength) = match &apply.change {
+        Change::Insert { .. } => return true,
+        Change::Update { expected, .. } | Change::Enter { expected, .. } => {
+            (expected, "NO KEY UPDATE")
+        }
+        Change::Delete { expected } => (expected, "UPDATE"),
+    };
+    let wait = match hold {
+        Hold::Patiently => "",
+        Hold::AtOnce | Hold::Held => " NOWAIT",
+    };
+    let never = Cell::new(None);
+    let mut args = Args::new(mapping, &never);
+    let key = where_key(mapping, apply, &mut args);
+    let sql = format!(
+        "SELECT {} FROM {} AS t WHERE {key} FOR {strength}{wait}",
         all_columns(mapping),
         mapping.table
     );
-    session
-        .execute(&sql, &args.list)
-        .into_iter()
-        .next()
-        .as_deref()
-        == Some(expected)
+    match session.execute(&sql, &args.list).into_iter().next() {
+        Some(row) => row == *expected,
+        None => {
+            // Row-level security shows rows to a SELECT that it hides from whoever wants to change them.
+            let shown = row_now(session, mapping, apply);
+            if shown.is_some_and(|(row, _)| row == *expected) {
+                refuse(
+                    PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    "a policy of the table (row-level security) lets nobody change this row from the sheet",
+                    "Undo the change in the sheet, or ask whoever looks after the database.",
+                );
+            }
+            false
+        }
+    }
 }
 
-fn where_key(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String {
+pub fn where_key(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String {
     keys::row_has(mapping, |n, place| {
         let text = apply.key.0.get(n).map(|text| text.as_str());
         args.add(place, text)
@@ -299,25 +445,22 @@ fn all_columns(mapping: &Loaded) -> String {
     names.join(", ")
 }
 
-/// A locked row that is not there for the statement itself was kept back by a trigger or a policy.
-fn only_row(rows: Vec<Row>) -> Row {
-    rows.into_iter().next().unwrap_or_else(|| {
-        refuse(
-            PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
-            "a trigger or a policy of the table kept the change back",
-            "Look at the table's BEFORE triggers and row-level security.",
-        );
-    })
-}
-
 /// Typed arguments of a statement; remembers which column's text was being read when its type refused it.
-struct Args<'a> {
+pub struct Args<'a> {
     mapping: &'a Loaded,
     bad_column: &'a Cell<Option<usize>>,
-    list: Vec<Arg>,
+    pub list: Vec<Arg>,
 }
 
-impl Args<'_> {
+impl<'a> Args<'a> {
+    pub fn new(mapping: &'a Loaded, bad_column: &'a Cell<Option<usize>>) -> Self {
+        Self {
+            mapping,
+            bad_column,
+            list: Vec::new(),
+        }
+    }
+
     fn add(&mut self, column: usize, text: Option<&str>) -> String {
         self.bad_column.set(Some(column));
         self.list

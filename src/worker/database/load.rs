@@ -1,14 +1,20 @@
 //! Rows of the table with their base rows and pending conflicts, all from one snapshot.
 
-use engine::effect::{Decision, LoadedRow, PendingConflict};
+use std::collections::HashMap;
+
+use engine::effect::{Decision, LoadedRow, PendingConflict, PendingRows};
 use engine::mapping::Side;
 use engine::renames::Renames;
 use engine::value::{Base, Cell, Datum, Key, Text, Timestamp};
 
+use pgrx::PgSqlErrorCode;
+use serde::de::DeserializeOwned;
+
 use super::{Cycle, column_number, key_literal, keys};
+use crate::postgres::errors::refuse;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
-use crate::postgres::statement::Session;
+use crate::postgres::statement::{Row, Session};
 use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
@@ -29,13 +35,26 @@ pub fn rows(
             base: None,
             moved: None,
             pending: Vec::new(),
+            unsettled: Vec::new(),
         })
         .collect();
-    add_table_rows(session, mapping, &mut loaded);
+    let unreadable = add_table_rows(session, mapping, &mut loaded);
     let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
     add_bases(session, mapping, cycle, &literals, &mut loaded);
     add_moved(session, mapping, &mut loaded);
-    add_times(session, mapping, &literals, &mut loaded);
+    // That nothing has such a key says nothing of the row that had it, unless it is known to have another one now.
+    let lost = |place: &usize| {
+        let row = loaded.get(*place);
+        row.is_some_and(|row| row.base.is_some() && row.moved.is_none())
+    };
+    if unreadable.iter().any(lost) {
+        refuse(
+            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            "the type of a key column has changed",
+            "It is looked at anew in a moment.",
+        );
+    }
+    add_times(session, mapping, cycle, &literals, &mut loaded);
     add_conflicts(session, mapping, &literals, &mut loaded);
     loaded
 }
@@ -49,35 +68,82 @@ fn printed(mapping: &Loaded, column: Option<usize>, value: Text) -> Text {
     subtransaction(|| as_reader(mapping.run_as, read)).unwrap_or(value)
 }
 
-/// Which of the rows that stand on one side only are one row, by the changes of keys that wait in the queue.
+/// Which of the rows are one row, by the changes of keys that wait in the queue. That is asked of rows which both sides seem to have,
+/// too: one that was about to get its new key has a base under it already.
 fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) {
-    let mut one_sided = loaded
-        .iter_mut()
-        .filter(|row| row.row.is_some() != row.base.is_some())
-        .peekable();
-    if one_sided.peek().is_none() {
-        return;
-    }
-    // What has been followed already, before a crash or by the last cycle, is not where the row came from.
+    // What has been followed already, before a crash or by the last cycle, is not where the row came from. A row that only waits to
+    // be inserted has a base that says nothing.
     let pairs = session.select(
         "SELECT d.renamed_from::text, d.key::text FROM sheet_sync._dirty_key d
          WHERE d.mapping_id = $1 AND d.renamed_from IS NOT NULL
-           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key::text)
+           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key::text AND b.sheet_hash <> $2)
                 OR EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.renamed_from::text))
          ORDER BY d.id",
-        &[mapping.id.into()],
+        &[mapping.id.into(), engine::value::TO_INSERT.into()],
     );
+    if pairs.is_empty() {
+        return;
+    }
     let renames = Renames::new(pairs.into_iter().map(|row| {
         let mut fields = Fields::of(row);
         (fields.key(), fields.key())
     }));
-    for row in one_sided {
+    for row in loaded {
         row.moved = renames.moved(&row.key, row.row.is_some());
     }
 }
 
+/// Answers the places of keys that are no values of their types any more, as when a label of an enum was renamed.
+fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) -> Vec<usize> {
+    let all: Vec<usize> = (0..loaded.len()).collect();
+    let (rows, places, unreadable) = match subtransaction(|| {
+        table_rows(session, mapping, loaded, &all)
+    }) {
+        Ok(rows) => (rows, all, Vec::new()),
+        Err(refusal) => {
+            let may_be_keys = refusal.sqlstate.starts_with("22");
+            let readable = |place: &usize| !may_be_keys || is_readable(mapping, loaded.get(*place));
+            let (places, unreadable): (Vec<usize>, Vec<usize>) =
+                all.into_iter().partition(readable);
+            // Where the keys are not to blame, it is raised again.
+            let rows = table_rows(session, mapping, loaded, &places);
+            (rows, places, unreadable)
+        }
+    };
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let place = places.get((fields.number() as usize).saturating_sub(1));
+        let in_filter = fields.flag();
+        if let Some(target) = place.and_then(|place| loaded.get_mut(*place)) {
+            let row: Vec<Datum> = (0..mapping.columns.len()).map(|_| fields.datum()).collect();
+            match mapping.engine.key_of_row(&row) {
+                Some(key) if key != target.key => target.spelled = Some(key),
+                _ => {
+                    target.in_filter = in_filter;
+                    target.row = Some(row);
+                }
+            }
+        }
+    }
+    unreadable
+}
+
+fn is_readable(mapping: &Loaded, row: Option<&LoadedRow>) -> bool {
+    let parts = row.map(|row| row.key.0.as_slice()).unwrap_or_default();
+    let mut parts = parts.iter().zip(&mapping.engine.key);
+    parts.all(|(text, column)| {
+        let read = || mapping.columns[*column].value.canonical(text);
+        subtransaction(|| as_reader(mapping.run_as, read)).is_ok()
+    })
+}
+
 /// The table is read as the mapping's role: what row-level security hides from it does not exist for the sheet.
-fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) {
+fn table_rows(
+    session: &mut Session,
+    mapping: &Loaded,
+    loaded: &[LoadedRow],
+    places: &[usize],
+) -> Vec<Row> {
     let names: Vec<String> = mapping
         .columns
         .iter()
@@ -94,22 +160,9 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
         mapping.table,
         keys::equal_to_row(mapping, "k"),
     );
-    let args = keys::given_args(mapping, loaded.iter().map(|row| &row.key));
-    for row in as_reader(mapping.run_as, || session.select(&sql, &args)) {
-        let mut fields = Fields::of(row);
-        let place = fields.number() as usize - 1;
-        let in_filter = fields.flag();
-        if let Some(target) = loaded.get_mut(place) {
-            let row: Vec<Datum> = (0..mapping.columns.len()).map(|_| fields.datum()).collect();
-            match mapping.engine.key_of_row(&row) {
-                Some(key) if key != target.key => target.spelled = Some(key),
-                _ => {
-                    target.in_filter = in_filter;
-                    target.row = Some(row);
-                }
-            }
-        }
-    }
+    let keys = places.iter().filter_map(|place| loaded.get(*place));
+    let args = keys::given_args(mapping, keys.map(|row| &row.key));
+    as_reader(mapping.run_as, || session.select(&sql, &args))
 }
 
 fn add_bases(
@@ -145,21 +198,25 @@ fn add_bases(
     }
 }
 
-/// When rows changed that changed after the cycle began. Where a tie is the database's they win with or without a time.
+/// When rows changed that changed after the cycle began: what it was told then is older than what they hold now.
 fn add_times(
     session: &mut Session,
     mapping: &Loaded,
+    cycle: &Cycle,
     literals: &[String],
     loaded: &mut [LoadedRow],
 ) {
-    if mapping.engine.tie == Side::Database {
-        return;
-    }
     let rows = session.select(
         "SELECT k.place, (EXTRACT(epoch FROM pg_catalog.max(d.changed_at)) * 1000000)::bigint \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
-         JOIN sheet_sync._dirty_key d ON d.mapping_id = $1 AND d.key = k.key::text[] GROUP BY k.place",
-        &[mapping.id.into(), literals.to_vec().into()],
+         JOIN sheet_sync._dirty_key d ON d.mapping_id = $1 AND d.id > $3 AND d.key = k.key::text[] \
+         WHERE EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND d.id > $3) \
+         GROUP BY k.place",
+        &[
+            mapping.id.into(),
+            literals.to_vec().into(),
+            cycle.last_line.into(),
+        ],
     );
     for row in rows {
         let mut fields = Fields::of(row);
@@ -179,10 +236,10 @@ fn add_conflicts(
 ) {
     // Asked once first: mostly there is none at all, and then none of thousands of keys has to be turned into an array.
     let rows = session.select(
-        "SELECT k.place, c.id, c.column_name, c.database_absent, c.database_value, c.sheet_absent, c.sheet_value, c.decision, c.decided_value \
+        "SELECT k.place, c.id, c.winner = 'pending', c.column_name, c.database_absent, c.database_value, c.sheet_absent, c.sheet_value, c.database_row, c.sheet_row, c.decision, c.decided_value \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
-         JOIN sheet_sync.conflict c ON c.mapping_id = $1 AND c.key = k.key::text[] AND NOT c.settled AND c.winner = 'pending' \
-         WHERE EXISTS (SELECT FROM sheet_sync.conflict c WHERE c.mapping_id = $1 AND NOT c.settled AND c.winner = 'pending') \
+         JOIN sheet_sync.conflict c ON c.mapping_id = $1 AND c.key = k.key::text[] AND NOT c.settled \
+         WHERE EXISTS (SELECT FROM sheet_sync.conflict c WHERE c.mapping_id = $1 AND NOT c.settled) \
          ORDER BY c.id",
         &[mapping.id.into(), literals.to_vec().into()],
     );
@@ -190,6 +247,12 @@ fn add_conflicts(
         let mut fields = Fields::of(row);
         let place = fields.number() as usize - 1;
         let id = fields.number();
+        if !fields.flag() {
+            if let Some(target) = loaded.get_mut(place) {
+                target.unsettled.push(id);
+            }
+            continue;
+        }
         let column_text = fields.optional();
         let column = column_text
             .as_deref()
@@ -200,6 +263,10 @@ fn add_conflicts(
         let sheet = fields
             .optional()
             .and_then(|json| serde_json::from_str(&json).ok());
+        let rows = PendingRows {
+            database: numbered(mapping, fields.optional()),
+            sheet: numbered(mapping, fields.optional()),
+        };
         let decision = match fields.optional().as_deref() {
             Some("database") => Some(Decision::Side(Side::Database)),
             Some("sheet") => Some(Decision::Side(Side::Sheet)),
@@ -222,8 +289,18 @@ fn add_conflicts(
                 } else {
                     Some(sheet.unwrap_or(Cell::Empty))
                 },
+                rows: column.is_none().then(|| Box::new(rows)),
                 decision,
             });
         }
     }
+}
+
+/// A row as it is kept in a conflict's line, by the columns that are mapped now.
+fn numbered<T: DeserializeOwned>(mapping: &Loaded, row: Option<String>) -> Option<Vec<(usize, T)>> {
+    let named: HashMap<String, T> = serde_json::from_str(&row?).ok()?;
+    let known = named
+        .into_iter()
+        .filter_map(|(name, cell)| Some((column_number(mapping, &name)?, cell)));
+    Some(known.collect())
 }

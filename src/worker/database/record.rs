@@ -1,46 +1,152 @@
-//! `Commit`: changes to the table and what follows from them, in one transaction.
+//! `Commit`: changes to the table and what follows from them.
 
 use engine::effect::{
-    Announcement, Applied, Apply, BaseWrite, Commit, Conflict, HistoryLine, Inserting, Operation,
-    Place, Problem, Stamp, Winner,
+    Announcement, Applied, BaseWrite, Commit, Conflict, HistoryLine, Inserting, Operation, Place,
+    Problem, Refusal, Stamp, Winner,
 };
 use engine::mapping::Side;
 use engine::value::{ABSENT, Base, Cell, Datum, Key, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::{Cycle, apply, column_name, key_literal, object, sequences};
+use super::together::Together;
+use super::{Cycle, column_name, key_literal, object, sequences};
 use crate::postgres::fields::array_literal;
 use crate::postgres::statement::{Arg, Session};
-use crate::postgres::transaction::subtransaction;
+use crate::postgres::transaction::{subtransaction, transaction_committed_as};
 use crate::worker::mappings::Loaded;
 
+/// In as many transactions as the changes to the table take. The first has all the rest as well, and each what follows from its own
+/// changes.
 pub fn commit(
+    mapping: &Loaded,
+    cycle: &mut Cycle,
+    commit: &Commit,
+) -> Result<Vec<Applied>, Refusal> {
+    let mut together = Together::new(&commit.apply, cycle.locked, cycle.hurried);
+    let of_applies: HashSet<&Key> = commit.apply.iter().map(|apply| &apply.key).collect();
+    let mut first = true;
+    loop {
+        let over = transaction_committed_as(mapping.run_as, |session| {
+            if first {
+                sequences::advance(session, mapping, &commit.apply);
+            }
+            let dealt_with = together.go_on(session, mapping);
+            let over = together.is_over();
+            if !over {
+                // The last one brings it to the disk before anybody hears of it.
+                session.commit_may_be_late();
+            }
+            let follows = Follows::of(mapping, commit, &together, dealt_with);
+            record(
+                session,
+                mapping,
+                cycle,
+                first.then_some(commit),
+                &of_applies,
+                follows,
+            );
+            over
+        })?;
+        first = false;
+        if over {
+            break;
+        }
+    }
+    let applied = together.applied();
+    for (apply, applied) in commit.apply.iter().zip(&applied) {
+        match applied {
+            Applied::Locked => cycle.locked.insert(apply.key.clone()),
+            _ => cycle.locked.remove(&apply.key),
+        };
+    }
+    Ok(applied)
+}
+
+/// What is recorded of changes to the table in the transaction that makes them.
+#[derive(Default)]
+struct Follows<'a> {
+    bases: Vec<BaseWrite>,
+    lines: Vec<HistoryLine>,
+    conflicts: Vec<&'a Conflict>,
+}
+
+impl<'a> Follows<'a> {
+    fn of(
+        mapping: &Loaded,
+        commit: &'a Commit,
+        together: &Together,
+        dealt_with: Vec<usize>,
+    ) -> Self {
+        let mut follows = Self::default();
+        let mut decided: HashSet<&Key> = HashSet::new();
+        let mut removed = Vec::new();
+        for index in dealt_with {
+            let (Some(apply), Some(applied)) = (commit.apply.get(index), together.outcome(index))
+            else {
+                continue;
+            };
+            match applied {
+                Applied::Done { row, refused } => {
+                    let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
+                    let base = apply.base_after(&mapping.engine, row.as_deref(), &refused);
+                    if base.key != apply.key {
+                        removed.push(BaseWrite {
+                            key: apply.key.clone(),
+                            base: None,
+                            sheet_hash: ABSENT,
+                        });
+                    }
+                    follows.bases.push(base);
+                    follows.lines.push(without(apply.history.clone(), &refused));
+                }
+                Applied::Kept { .. } => follows.bases.push(apply.base_kept(&mapping.engine)),
+                Applied::Refused { .. } => {}
+                // Nothing was decided about it.
+                Applied::Stale | Applied::Locked => continue,
+            }
+            decided.insert(&apply.key);
+        }
+        // The last word on a key counts: one row may have got the key that another one had.
+        follows.bases.splice(0..0, removed);
+        let conflicts = commit.conflicts.iter();
+        follows.conflicts = conflicts.filter(|one| decided.contains(&one.key)).collect();
+        follows
+    }
+}
+
+fn record(
+    session: &mut Session,
+    mapping: &Loaded,
+    cycle: &mut Cycle,
+    rest: Option<&Commit>,
+    of_applies: &HashSet<&Key>,
+    follows: Follows,
+) {
+    for write in &follows.bases {
+        cycle.without_base.remove(&write.key);
+    }
+    match rest {
+        Some(commit) => record_all(session, mapping, cycle, commit, of_applies, &follows),
+        None => {
+            write_bases(session, mapping, follows.bases.iter());
+            write_history(session, mapping, cycle, follows.lines.iter());
+            for conflict in follows.conflicts {
+                write_conflict(session, mapping, conflict);
+            }
+        }
+    }
+}
+
+fn record_all(
     session: &mut Session,
     mapping: &Loaded,
     cycle: &mut Cycle,
     commit: &Commit,
-) -> Vec<Applied> {
-    sequences::advance(session, mapping, &commit.apply);
-    let applied = apply_all(session, mapping, &commit.apply);
-    let mut applied_bases = Vec::new();
-    let mut applied_lines = Vec::new();
-    for (apply, applied) in commit.apply.iter().zip(&applied) {
-        if let Applied::Done { row, refused } = applied {
-            let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
-            let write = apply.base_after(&mapping.engine, row.as_deref(), &refused);
-            if write.key != apply.key {
-                applied_bases.push(BaseWrite {
-                    key: apply.key.clone(),
-                    base: None,
-                    sheet_hash: ABSENT,
-                });
-            }
-            applied_bases.push(write);
-            applied_lines.push(without(apply.history.clone(), &refused));
-        }
-    }
+    of_applies: &HashSet<&Key>,
+    follows: &Follows,
+) {
     let inserting = commit.inserting.iter().flat_map(|batch| &batch.rows);
-    for write in commit.bases.iter().chain(&applied_bases).chain(inserting) {
+    for write in commit.bases.iter().chain(inserting) {
         cycle.without_base.remove(&write.key);
     }
     for batch in &commit.inserting {
@@ -52,10 +158,13 @@ pub fn commit(
             &[mapping.id.into(), commit.inserted.clone().into()],
         );
     }
-    write_bases(session, mapping, commit.bases.iter().chain(&applied_bases));
-    let lines = commit.history.iter().chain(&applied_lines);
+    write_bases(session, mapping, commit.bases.iter().chain(&follows.bases));
+    let lines = commit.history.iter().chain(&follows.lines);
     write_history(session, mapping, cycle, lines);
-    for conflict in &commit.conflicts {
+    let others = commit.conflicts.iter();
+    let decided: HashSet<&Key> = follows.conflicts.iter().map(|one| &one.key).collect();
+    let is_due = |one: &&Conflict| !of_applies.contains(&one.key) || decided.contains(&one.key);
+    for conflict in others.filter(is_due) {
         write_conflict(session, mapping, conflict);
     }
     if !commit.settled_conflicts.is_empty() {
@@ -89,7 +198,6 @@ pub fn commit(
         }
         None => {}
     }
-    applied
 }
 
 /// Does not count as an edit of the mapping: the engine that found the new header goes on with it.
@@ -115,18 +223,6 @@ pub(super) fn stamp_of(text: &str) -> Option<Stamp> {
         id: id.parse().ok()?,
         value: value.to_owned(),
     })
-}
-
-fn apply_all(session: &mut Session, mapping: &Loaded, applies: &[Apply]) -> Vec<Applied> {
-    if applies.is_empty() {
-        return Vec::new();
-    }
-    // Deferred constraints speak up row by row.
-    session.execute("SET CONSTRAINTS ALL IMMEDIATE", &[]);
-    applies
-        .iter()
-        .map(|change| apply::apply(session, mapping, change))
-        .collect()
 }
 
 fn without(mut line: HistoryLine, refused: &[usize]) -> HistoryLine {
@@ -297,6 +393,13 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
         Winner::Pending => "pending",
     };
     let micros = |time: Option<Timestamp>| time.map(|time| time.0);
+    let rows = conflict.rows.as_deref();
+    let row = |values: Option<&Vec<Datum>>| {
+        values.map(|values| object(mapping, values.iter().enumerate()))
+    };
+    let sheet_row = rows
+        .and_then(|rows| rows.sheet.as_ref())
+        .map(|cells| object(mapping, cells.iter().enumerate()));
     let args = || -> Vec<Arg> {
         vec![
             mapping.id.into(),
@@ -308,25 +411,21 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
             conflict.sheet.is_none().into(),
             winner.into(),
             conflict.settled.into(),
+            row(rows.and_then(|rows| rows.database.as_ref())).into(),
+            sheet_row.clone().into(),
         ]
     };
     let same = session.execute(
         "UPDATE sheet_sync.conflict SET winner = $8, settled = $9 \
          WHERE mapping_id = $1 AND key = $2::text[] AND column_name IS NOT DISTINCT FROM $3 AND NOT settled \
            AND database_value IS NOT DISTINCT FROM $4 AND database_absent = $5 AND sheet_value IS NOT DISTINCT FROM $6::pg_catalog.jsonb AND sheet_absent = $7 \
+           AND database_row IS NOT DISTINCT FROM $10::pg_catalog.jsonb AND sheet_row IS NOT DISTINCT FROM $11::pg_catalog.jsonb \
          RETURNING id",
         &args(),
     );
     if !same.is_empty() {
         return;
     }
-    let rows = conflict.rows.as_deref();
-    let row = |values: Option<&Vec<Datum>>| {
-        values.map(|values| object(mapping, values.iter().enumerate()))
-    };
-    let sheet_row = rows
-        .and_then(|rows| rows.sheet.as_ref())
-        .map(|cells| object(mapping, cells.iter().enumerate()));
     let mut all = args();
     all.extend([
         conflict.base.as_ref().and_then(Option::as_deref).into(),
@@ -334,16 +433,14 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
             .and_then(|rows| rows.base.as_ref())
             .map(|base| &base.database))
         .into(),
-        row(rows.and_then(|rows| rows.database.as_ref())).into(),
-        sheet_row.into(),
         micros(conflict.database_time).into(),
         micros(conflict.sheet_time.0).into(),
         conflict.sheet_time.1.0.into(),
     ]);
     session.execute(
         "INSERT INTO sheet_sync.conflict (mapping_id, key, column_name, database_value, database_absent, sheet_value, sheet_absent, winner, settled, \
-                                          base_value, base_row, database_row, sheet_row, database_time, sheet_time_from, sheet_time_to) \
-         VALUES ($1, $2::text[], $3, $4, $5, $6::pg_catalog.jsonb, $7, $8, $9, $10, $11::pg_catalog.jsonb, $12::pg_catalog.jsonb, $13::pg_catalog.jsonb, \
+                                          database_row, sheet_row, base_value, base_row, database_time, sheet_time_from, sheet_time_to) \
+         VALUES ($1, $2::text[], $3, $4, $5, $6::pg_catalog.jsonb, $7, $8, $9, $10::pg_catalog.jsonb, $11::pg_catalog.jsonb, $12, $13::pg_catalog.jsonb, \
                  pg_catalog.to_timestamp($14 / 1000000.0), pg_catalog.to_timestamp($15 / 1000000.0), pg_catalog.to_timestamp($16 / 1000000.0))",
         &all,
     );

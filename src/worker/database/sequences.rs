@@ -56,7 +56,9 @@ pub fn advance(session: &mut Session, mapping: &Loaded, applies: &[Apply]) {
 
 fn values(apply: &Apply) -> &[(usize, Datum)] {
     match &apply.change {
-        Change::Insert { values } | Change::Update { values, .. } => values,
+        Change::Insert { values }
+        | Change::Update { values, .. }
+        | Change::Enter { values, .. } => values,
         Change::Delete { .. } => &[],
     }
 }

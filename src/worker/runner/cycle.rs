@@ -3,15 +3,16 @@
 use engine::effect::{
     Again, DatabaseEffect, Effect, Outcome, Report, Scope, SheetEffect, Start, Step, Stopped, Ways,
 };
-use engine::value::Cell;
+use engine::value::{Cell, Timestamp};
 use google::Target;
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-use super::trouble::{failed_answer, retries_by_itself, truncated};
+use super::trouble::{failed_answer, retries_by_itself};
 use super::{Asked, Awaits, FIRST_PAUSE, Job, Runner, Running, now};
 use crate::postgres::process;
 use crate::postgres::transaction::transaction;
+use crate::settings;
 use crate::shared::{Answer as RequestAnswer, Phase, RequestKind};
 use crate::worker::database::{self, Cycle};
 use crate::worker::http::Work;
@@ -19,8 +20,13 @@ use crate::worker::mappings::Glance;
 use crate::worker::reads::Wanted;
 use crate::worker::{Shared, dirty, states};
 
-/// Between a read that missed rows and the one that confirms it.
-const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+/// Between a read and the one that tells whether what it saw is news.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// At least so long after a read that missed rows comes the one that confirms that they are gone: people cut rows and paste them
+/// elsewhere, and take back what they did.
+const CONFIRM_AFTER: Duration = Duration::from_secs(3);
+/// Somebody who waits for a cycle of a sheet that is read more seldom does not wait longer than this for it.
+const CONFIRM_FOR_CALLS_AFTER: Duration = Duration::from_secs(30);
 /// A cycle that moved more rows than this has used memory that the next ones will not.
 const MANY_ROWS: u64 = 1_000;
 /// So many cycles in a row that each want another at once are a race that goes on: then they take their time.
@@ -28,7 +34,14 @@ const PATIENCE: u32 = 5;
 
 impl Runner {
     pub(super) fn begin_cycle(&mut self, shared: &mut Shared, glance: &Glance) {
-        let requests = std::mem::take(&mut self.requests);
+        let rests = self.served_from.is_some_and(|from| from > Instant::now());
+        let requests = match rests {
+            true => Vec::new(),
+            false => {
+                self.served_from = None;
+                std::mem::take(&mut self.requests)
+            }
+        };
         let preview = requests
             .first()
             .is_some_and(|(_, kind)| *kind == RequestKind::Preview);
@@ -36,10 +49,10 @@ impl Runner {
         let (mine, later) = requests
             .into_iter()
             .partition::<Vec<_>, _>(|(_, kind)| (*kind == RequestKind::Preview) == preview);
-        self.requests = later;
+        self.requests.extend(later);
         let mine = if preview { self.keep_first(mine) } else { mine };
         let poll_due = self.next_poll <= Instant::now();
-        let confirmed = glance.deletes_confirmed;
+        let confirmed = glance.confirmed;
         if mine.is_empty() && !poll_due && !glance.has_dirty && glance.merged {
             return;
         }
@@ -64,16 +77,16 @@ impl Runner {
                 return self.fail(Stopped::Failure(database::failure(refusal)));
             }
         };
+        if !dirty.ids.is_empty() {
+            self.relatives.news = true;
+        }
         let Some(opened) = &mut self.loaded else {
             return;
         };
-        if dirty.truncated && !confirmed && dirty::is_empty(&opened.mapping) {
-            self.requests.extend(mine);
-            return self.fail(truncated());
-        }
+        let truncated = dirty.truncated && dirty::is_empty(&opened.mapping);
         let scope = if !glance.merged || dirty.everything {
             Scope::Everything
-        } else if poll_due || !mine.is_empty() || confirmed {
+        } else if poll_due || !mine.is_empty() || confirmed.is_some() {
             Scope::Full
         } else {
             Scope::Dirty
@@ -89,10 +102,13 @@ impl Runner {
         let running = Running {
             scope,
             ways,
+            last_line: dirty.ids.iter().copied().max().unwrap_or(0),
             dirty_ids: dirty.ids,
             changed_at,
             without_base: HashSet::new(),
-            deletes_confirmed: confirmed,
+            truncated,
+            confirmed,
+            confirm_after: self.confirm_after(!mine.is_empty() && !preview),
             started: Instant::now(),
             requests: mine.iter().map(|(id, _)| *id).collect(),
             preview,
@@ -133,8 +149,12 @@ impl Runner {
             ways: running.ways,
             dirty,
             now: now(),
-            deletes_confirmed: running.deletes_confirmed,
+            truncated: running.truncated,
+            confirmed: running.confirmed,
+            confirm_after_ms: running.confirm_after.as_millis() as u64,
+            other_tabs: shared.tabs.has_others(self.id),
             insists: !running.requests.is_empty() && !running.preview,
+            relatives_changed: running.scope != Scope::Dirty && self.relatives.take_change(),
             seed: seed(),
             dry_run: running.preview,
         });
@@ -173,10 +193,15 @@ impl Runner {
             match step {
                 Step::Do(Effect::Database(effect)) => {
                     let takes_in = matches!(&effect, DatabaseEffect::Commit(commit) if !commit.apply.is_empty());
+                    let hurried = self.locks.are_about();
                     let mut cycle = Cycle {
                         id: self.cycle_id,
                         changed_at: &running.changed_at,
+                        last_line: running.last_line,
                         without_base: &mut running.without_base,
+                        tabs: &shared.tabs,
+                        locked: &mut self.locks.rows,
+                        hurried,
                     };
                     let outcome = database::perform(&opened.mapping, &mut cycle, effect);
                     step = opened.machine.resume(outcome, now());
@@ -198,7 +223,7 @@ impl Runner {
                     self.job = Job::Cycle(running, Awaits { sheet, turn: None });
                     return;
                 }
-                Step::Done(report) => return self.done(running, report),
+                Step::Done(report) => return self.done(shared, running, report),
             }
             pgrx::check_for_interrupts!();
         }
@@ -260,7 +285,8 @@ impl Runner {
         }
     }
 
-    pub(super) fn done(&mut self, mut running: Box<Running>, report: Report) {
+    pub(super) fn done(&mut self, shared: &mut Shared, mut running: Box<Running>, report: Report) {
+        let mut report = report;
         self.job = Job::Idle;
         self.live.last_cycle_at = now().0;
         running.counts.rows_pushed += report.rows_pushed as i64;
@@ -270,7 +296,11 @@ impl Runner {
         if running.preview {
             return self.previewed(&running, &report);
         }
+        self.tell_other_tabs(shared, &running, &mut report);
         let ended = report.stopped.is_none() && report.again.is_none();
+        if report.locked || running.scope != Scope::Dirty {
+            self.locks.cycle_ended(&report);
+        }
         let dealt_with = if report.dirty_done {
             std::mem::take(&mut running.dirty_ids)
         } else {
@@ -279,12 +309,15 @@ impl Runner {
         // A one-way cycle leaves the other way's work owed.
         let merged =
             ended && running.scope == Scope::Everything && running.ways.push && running.ways.pull;
-        let confirmed = ended && running.deletes_confirmed;
+        let confirmed = running.confirmed.filter(|_| ended && !report.locked);
         let moved = report.rows_pushed + report.rows_pulled > 0 || !dealt_with.is_empty();
         if moved {
             self.active_at = Instant::now();
         }
-        if moved || merged || confirmed {
+        if report.rows_pulled > 0 {
+            self.relatives.news = true;
+        }
+        if moved || merged || confirmed.is_some() {
             states::end_cycle(
                 self.id,
                 self.cycle_id,
@@ -313,28 +346,105 @@ impl Runner {
             self.show_title();
         }
         self.pause = FIRST_PAUSE;
-        self.recovered(merged, confirmed);
+        // Nobody knows yet whether what stopped it is over.
+        if !matches!(report.again, Some(Again::Hold(_))) {
+            self.recovered(merged, confirmed.is_some());
+        }
         match report.again {
             None => {
                 self.agains = 0;
-                self.answer_requests(&running.requests, &RequestAnswer::Done(running.counts));
                 if running.scope != Scope::Dirty {
                     self.read_took = running.started.elapsed();
                     self.next_poll = Instant::now() + self.poll_interval();
+                    self.relatives.readings += 1;
                 }
+                if let Some(pause) = self.locks.pause() {
+                    self.next_poll = self.next_poll.min(Instant::now() + pause);
+                }
+                self.see_to_relatives(&running, report.awaits_rows);
             }
             Some(again) => {
                 self.take_back(&running);
-                self.agains += 1;
-                let pause = match again {
-                    Again::Now if self.agains <= PATIENCE => Duration::ZERO,
-                    Again::Now | Again::Soon => CONFIRM_AFTER.min(self.poll_interval()),
-                };
-                self.next_poll = Instant::now() + pause;
-                self.not_before = (pause > Duration::ZERO).then(|| Instant::now() + pause);
+                self.go_on_after(again, report.dirty_done);
             }
         }
         self.live.phase = Phase::Idle;
+    }
+
+    fn go_on_after(&mut self, again: Again, dirty_done: bool) {
+        let now = Instant::now();
+        let soon = now + LOOK_AGAIN_AFTER.min(self.poll_interval());
+        self.agains += 1;
+        self.not_before = None;
+        match again {
+            Again::Now if self.agains <= PATIENCE => self.next_poll = now,
+            Again::Now | Again::Soon => {
+                self.next_poll = soon;
+                self.not_before = Some(soon);
+            }
+            // The sheet is read for edits meanwhile, as ever.
+            Again::Confirm(from) => {
+                let from = instant(from);
+                self.agains = 0;
+                self.next_poll = from.min(now + self.poll_interval());
+                let earlier = self.served_from.map_or(from, |one| one.min(from));
+                self.served_from = Some(earlier);
+                // A key that waits for this would begin one cycle after the other.
+                self.not_before = (!dirty_done).then_some(from.min(now + CONFIRM_AFTER));
+            }
+            Again::Hold(from) => {
+                let from = instant(from);
+                self.agains = 0;
+                self.next_poll = from;
+                self.not_before = Some(from);
+            }
+        }
+    }
+
+    /// How long a row must be missing before it is believed to be deleted.
+    fn confirm_after(&self, waited_for: bool) -> Duration {
+        let opened = self.loaded.as_ref();
+        let own = opened.and_then(|opened| opened.mapping.poll_interval);
+        let interval = own.unwrap_or_else(settings::poll_interval);
+        let after = interval.max(CONFIRM_AFTER);
+        match waited_for {
+            true => after.min(CONFIRM_FOR_CALLS_AFTER),
+            false => after,
+        }
+    }
+
+    /// A row that is missing here may stand in another tab of the table, and the other way about.
+    fn tell_other_tabs(&mut self, shared: &mut Shared, running: &Running, report: &mut Report) {
+        let (Some(opened), Some(read_at), None) = (&self.loaded, report.read_at, &report.stopped)
+        else {
+            return;
+        };
+        if !shared.tabs.has_others(self.id) {
+            return;
+        }
+        let tabs = &mut shared.tabs;
+        tabs.was_read(self.id, read_at, opened.machine.typed());
+        match report.again {
+            _ if report.awaits_tabs => tabs.want_others(self.id, read_at),
+            Some(Again::Confirm(from) | Again::Hold(from)) => {
+                let missed_at = from.0 - running.confirm_after.as_micros() as i64;
+                tabs.want_others(self.id, Timestamp(missed_at));
+            }
+            _ => {}
+        }
+        if matches!(report.again, Some(Again::Hold(_))) {
+            return;
+        }
+        let moved = tabs.has_lost(self.id, std::mem::take(&mut report.moving), now());
+        for (other, _) in &moved {
+            tabs.want(*other);
+        }
+        if !moved.is_empty() {
+            states::look_again(&moved);
+        }
+        if tabs.waits_for_others(self.id) {
+            report.again = report.again.or(Some(Again::Soon));
+        }
     }
 
     fn headers_were_seen(&mut self) {
@@ -376,7 +486,9 @@ impl Runner {
             return;
         };
         glance.merged |= merged;
-        glance.deletes_confirmed &= !confirmed;
+        if confirmed {
+            glance.confirmed = None;
+        }
         let shown = matches!(glance.state.as_str(), "failed" | "initialising") && glance.merged;
         if self.trouble_shown || shown {
             states::clear_trouble(self.id);
@@ -444,6 +556,12 @@ fn kind_of(ways: Ways) -> RequestKind {
         (false, true) => RequestKind::Pull,
         _ => RequestKind::Sync,
     }
+}
+
+/// A moment that the engine named, on the clock that nobody sets.
+fn instant(at: Timestamp) -> Instant {
+    let microseconds = at.0.saturating_sub(now().0).max(0);
+    Instant::now() + Duration::from_micros(microseconds as u64)
 }
 
 /// Randomness of the operating system, through the standard library's hasher keys.

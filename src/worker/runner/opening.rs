@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use engine::cycle::Machine;
 use engine::effect::{Failure, Outcome, Stopped};
-use engine::mapping::{Direction, Side};
+use engine::mapping::{DateOrder, Direction, Kind, Side};
 use google::Target;
 use google::governor::Need;
 use google::sheet::{Capabilities, Overview, Tab};
@@ -25,6 +25,9 @@ const PROBE: Need = Need {
 };
 const WAIT_FOR_PROBE: Duration = Duration::from_millis(200);
 const LOOK_IN_BIN_EVERY: Duration = Duration::from_secs(60);
+const REOPEN_EVERY: Duration = Duration::from_secs(3600);
+/// What is changed in the settings is to be seen within a minute.
+const REOPEN_EVERY_OF_TIME: Duration = Duration::from_secs(45);
 
 impl Runner {
     pub fn answered(&mut self, shared: &mut Shared, ticket: u64, answer: Answer) {
@@ -140,12 +143,22 @@ impl Runner {
             sheet_id: tab.sheet_id,
             header_row: mapping.engine.header_row,
             checkbox_columns: Vec::new(),
+            conventions: Some(overview.conventions.clone()),
             number_formats: mapping.number_formats(),
         };
-        let zone: Tz = overview.time_zone.parse().unwrap_or(chrono_tz::UTC);
-        if opened.machine.mapping().time_zone != zone {
-            let mut engine = opened.machine.mapping().clone();
+        let zone: Tz = overview
+            .conventions
+            .time_zone
+            .parse()
+            .unwrap_or(chrono_tz::UTC);
+        states::show_time_zone(self.id, &overview.conventions.time_zone);
+        let order = DateOrder::of_locale(&overview.conventions.locale);
+        let known = opened.machine.mapping();
+        if (known.time_zone, known.date_order, known.sheet_id) != (zone, order, Some(sheet_id)) {
+            let mut engine = known.clone();
             engine.time_zone = zone;
+            engine.date_order = order;
+            engine.sheet_id = Some(sheet_id);
             opened.mapping.engine = engine.clone();
             opened.machine = opened.machine.renewed(engine);
         }
@@ -158,7 +171,7 @@ impl Runner {
             transaction(|session| mappings::load(session, self.id)).map_err(database::failure)?;
         let mapping = match mapping {
             Some(Ok(mapping)) => mapping,
-            Some(Err(gone)) => return Err(failure("key_gone", &gone.message, &gone.hint)),
+            Some(Err(unfit)) => return Err(failure(&unfit.reason, &unfit.message, &unfit.hint)),
             None => {
                 let hint = "The table was unregistered or dropped.";
                 return Err(failure("mapping_gone", "the mapping was ended", hint));
@@ -183,6 +196,25 @@ impl Runner {
             caller,
         });
         Ok(())
+    }
+
+    /// How soon the tab is opened again, to see whether its title or the spreadsheet's time zone and locale have changed: soon where
+    /// they decide what cells show and mean.
+    pub(super) fn reopen_every(&self) -> Duration {
+        let of_time = |kind: Kind| {
+            matches!(
+                kind,
+                Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz | Kind::Interval
+            )
+        };
+        let columns = self
+            .loaded
+            .iter()
+            .flat_map(|opened| &opened.mapping.engine.columns);
+        match columns.map(|column| column.kind).any(of_time) {
+            true => REOPEN_EVERY_OF_TIME,
+            false => REOPEN_EVERY,
+        }
     }
 
     /// A spreadsheet in the bin answers to everything as if nothing were, so Drive is asked, whose quota is another one: at first,

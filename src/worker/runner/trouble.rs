@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Job, Runner, now};
 use crate::shared::{self, Answer as RequestAnswer, Phase};
-use crate::worker::states::{self, Trouble};
+use crate::worker::database::LOCKED;
+use crate::worker::states::{self, Stop, Trouble};
 
 /// The longest pause: what a person has mended goes on by itself within a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -19,25 +20,33 @@ impl Runner {
             // What looks like a sheet that was emptied may be one that was thrown away.
             opened.bin_looked_at = None;
         }
-        let (failed, reason, hint, pause) = match &stopped {
+        let (failed, reason, hint, pause, stop) = match &stopped {
             Stopped::Guard {
                 reason,
                 message,
                 hint,
+                question,
             } => (
                 true,
                 format!("{reason}: {message}"),
                 hint.clone(),
                 self.next_pause(),
+                question.map_or(Stop::Over, Stop::Asks),
             ),
             Stopped::Failure(failure) => {
+                if failure.reason == LOCKED {
+                    self.locks.met = true;
+                }
                 let asked = failure.retry_after_ms.map(Duration::from_millis);
                 let pause = asked.unwrap_or_else(|| self.next_pause());
                 let failed = matches!(failure.class, Class::NeedsHuman | Class::OurBug);
                 if failure.reason == "quota" {
                     self.live.rate_limited_until = now().0 + pause.as_micros() as i64;
                 }
-                if failed && let Some(opened) = &mut self.loaded {
+                let other_conventions = failure.reason == "other_conventions";
+                if (failed || other_conventions)
+                    && let Some(opened) = &mut self.loaded
+                {
                     // Whatever was mended may have changed more than the cells.
                     opened.target = None;
                 }
@@ -46,6 +55,7 @@ impl Runner {
                     format!("{}: {}", failure.reason, failure.message),
                     failure.hint.clone(),
                     pause,
+                    Stop::AsBefore,
                 )
             }
         };
@@ -67,6 +77,7 @@ impl Runner {
                 reason,
                 hint,
                 retry_in: pause,
+                stop,
             },
         );
     }
@@ -95,15 +106,6 @@ impl Runner {
         for request in requests {
             shared::answer_request(*request, answer);
         }
-    }
-}
-
-/// TRUNCATE tells no keys and empties a table in one go: always asked about, however few the rows.
-pub(super) fn truncated() -> Stopped {
-    Stopped::Guard {
-        reason: "truncated".to_owned(),
-        message: "the table was truncated".to_owned(),
-        hint: "sheet_sync.confirm_deletes() empties the sheet too; sheet_sync.resync() brings the rows back from the sheet.".to_owned(),
     }
 }
 

@@ -1,12 +1,10 @@
 //! Dates and times: a sheet counts days since 1899-12-30, with the time of day as a fraction.
 
-use chrono::{
-    DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset,
-    TimeZone, Timelike, Utc,
-};
+use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use chrono_tz::Tz;
 
 use super::number::plain_text;
+use super::zone;
 use crate::value::Cell;
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -45,7 +43,7 @@ pub(super) fn timestamptz_cell(text: &str, zone: Tz) -> Option<Cell> {
     let (local, offset) = (text.get(..sign)?, text.get(sign..)?);
     let utc =
         parse_timestamp(local)?.checked_sub_signed(Duration::seconds(parse_offset(offset)?))?;
-    serial(zone.from_utc_datetime(&utc).naive_local())
+    serial(zone::to_local(zone, utc)?)
 }
 
 /// Dates outside 1899-12-30 .. 9999-12-31 have no serial that Sheets shows as a date: they travel as text.
@@ -121,35 +119,32 @@ pub(super) fn timestamp_text(serial: f64) -> String {
     moment(serial).map_or_else(|| plain_text(serial), format_timestamp)
 }
 
-/// Of two instants with one local time (clocks put back) the later is taken, of none (clocks put forward) the one that the old
-/// offset gives: both as Postgres does.
 pub(super) fn timestamptz_text(serial: f64, zone: Tz) -> String {
-    let Some(local) = moment(serial) else {
-        return plain_text(serial);
+    moment(serial)
+        .and_then(|local| zone::to_utc(zone, local))
+        .map_or_else(|| plain_text(serial), |at| format_timestamp(at) + "+00")
+}
+
+/// The instant of a local time in ISO form; `None` where it names an offset of its own, or is another form that Postgres knows.
+pub(super) fn local_text_to_utc(text: &str, zone: Tz) -> Option<String> {
+    let forms = [
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+    ];
+    let mut moments = forms
+        .iter()
+        .filter_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let day = || {
+        Some(
+            NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .ok()?
+                .and_time(NaiveTime::MIN),
+        )
     };
-    let utc: Option<DateTime<Utc>> = match zone.from_local_datetime(&local) {
-        LocalResult::Single(at) => Some(at.to_utc()),
-        LocalResult::Ambiguous(_, later) => Some(later.to_utc()),
-        LocalResult::None => local
-            .checked_sub_signed(Duration::hours(3))
-            .and_then(|before| {
-                let offset = zone
-                    .from_local_datetime(&before)
-                    .latest()?
-                    .offset()
-                    .fix()
-                    .local_minus_utc();
-                Some(
-                    local
-                        .checked_sub_signed(Duration::seconds(i64::from(offset)))?
-                        .and_utc(),
-                )
-            }),
-    };
-    utc.map_or_else(
-        || plain_text(serial),
-        |at| format_timestamp(at.naive_utc()) + "+00",
-    )
+    let local = moments.next().or_else(day)?;
+    Some(format_timestamp(zone::to_utc(zone, local)?) + "+00")
 }
 
 fn moment(serial: f64) -> Option<NaiveDateTime> {

@@ -15,14 +15,9 @@ pub(super) fn integer_cell(text: &str) -> Option<Cell> {
         .then_some(Cell::Number(value as f64))
 }
 
-/// Its neighbours are more than one apart.
-pub(super) fn is_past_exact(value: f64) -> bool {
-    value.abs() > EXACT_INTEGER as f64
-}
-
 /// It has more digits than every double keeps.
 pub(super) fn is_rounded(value: f64) -> bool {
-    is_past_exact(value)
+    is_beyond_integers(value)
         || Decimal::parse(&format!("{value:e}")).is_some_and(|one| one.digits.len() > EXACT_DIGITS)
 }
 
@@ -48,6 +43,25 @@ pub(super) fn plain_text(value: f64) -> String {
     } else {
         format!("{value}")
     }
+}
+
+/// Whether a number that was typed may have had more digits than a cell keeps.
+pub(super) fn has_more_digits(value: f64) -> bool {
+    let whole = value.fract() == 0.0;
+    whole && value.abs() >= 1e15
+        || Decimal::parse(&format!("{value:e}"))
+            .is_some_and(|exact| exact.digits.len() > EXACT_DIGITS)
+}
+
+/// Neighbouring integers are one number from here on.
+pub(super) fn is_beyond_integers(value: f64) -> bool {
+    value.abs() > EXACT_INTEGER as f64
+}
+
+/// To the digits that every double keeps.
+pub(super) fn rounded(value: f64) -> String {
+    let near = format!("{value:.*e}", EXACT_DIGITS - 1);
+    plain_text(near.parse().unwrap_or(value))
 }
 
 /// As Postgres prints it with extra_float_digits = 1, near enough for its input function; equality is judged by value.

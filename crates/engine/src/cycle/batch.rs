@@ -9,10 +9,11 @@ use super::pieces::{Halves, Insertion, halve};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
 use super::stamp::mark;
+use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
-    DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId, Place, Problem,
-    Refusal, SheetOutcome, Snapshot, Stamp, Stopped, TagRow,
+    DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId, OtherTab, Place,
+    Problem, Refusal, SheetOutcome, Snapshot, Stamp, Stopped, TagRow, Ways,
 };
 use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
@@ -83,7 +84,8 @@ impl Cycle {
             return Ok(Vec::new());
         }
         let loaded = self.load(keys).await?;
-        let rows = sightings.iter().cloned().zip(loaded).collect();
+        let rows: Vec<_> = sightings.iter().cloned().zip(loaded).collect();
+        self.guard_only_batch(&rows)?;
         let rows = self.follow_renames(rows, snapshot, changed_at).await?;
         let mut items = Vec::new();
         for (sighting, loaded) in rows {
@@ -128,7 +130,11 @@ impl Cycle {
         }
         match (snapshot, sighting.row, &self.memory.layout) {
             (Some(snapshot), Some(row), Some(layout)) => {
-                item.cells = Some(layout.mapped(&parse(snapshot, row)?))
+                item.cells = Some(layout.mapped(&parse(snapshot, row)?));
+                item.look = Some(Look {
+                    sent: snapshot.sent_at,
+                    read: snapshot.read_at,
+                });
             }
             (Some(_), _, _) => {}
             (None, row, _) => {
@@ -172,17 +178,20 @@ impl Cycle {
         if item.row.is_some() || !agreed || !matches!(state, None | Some(State::Unbased)) {
             return false;
         }
-        let missing = self.memory.snapshots;
+        let since = self.io.now();
         let known = self.memory.known(&item.key);
         known.state = State::Marked;
-        known.missing = missing;
-        self.soon = true;
+        known.missing = Some(since);
+        let known = *known;
+        if let Some(from) = self.confirmed_from(&known) {
+            self.confirm_from(from);
+        }
         self.keep_dirty = true;
         true
     }
 
     /// What an earlier write whose answer was lost put into the sheet is no person's edit.
-    fn own_writes(&mut self, item: &mut Item) {
+    pub(super) fn own_writes(&mut self, item: &mut Item) {
         let Some(cells) = &item.cells else {
             return;
         };
@@ -209,11 +218,15 @@ impl Cycle {
         mut items: Vec<Item>,
         rest: &[Sighting],
     ) -> Result<HashSet<Key>, Stop> {
+        for item in &items {
+            self.note_look(item);
+        }
         let read: Vec<usize> = positions(&items, |item| item.cells.is_some() || item.row.is_none());
         self.plan(&mut items, &read).await?;
+        self.doubt_blanks(&mut items).await?;
+        self.guard_moving_keys(&items).await?;
         if self.start.dry_run {
             self.preview(&items);
-            self.count_deletes(&items);
             return Ok(HashSet::new());
         }
         let wanted = positions(&items, |item| {
@@ -228,9 +241,14 @@ impl Cycle {
         for index in &changed {
             if let Some(item) = items.get_mut(*index) {
                 self.own_writes(item);
+                self.note_look(item);
             }
         }
+        self.note_computed(&mut items, &changed);
         self.plan(&mut items, &changed).await?;
+        self.trace_formulas(&mut items, &changed).await?;
+        self.doubt_blanks(&mut items).await?;
+        self.withhold_new_rows(&mut items).await?;
         for item in &mut items {
             if item.cells.is_none() && item.row.is_some() {
                 item.dropped = true;
@@ -246,6 +264,7 @@ impl Cycle {
                 self.stale = true;
             }
         }
+        self.hold_unplaced(&mut items);
         if self.is_closed() {
             self.hold_insertions(&mut items);
         }
@@ -253,7 +272,8 @@ impl Cycle {
             [] => HashSet::new(),
             _ => self.leave_the_rest(&mut items),
         };
-        self.guard_batch(&items)?;
+        self.guard_batch(&mut items);
+        self.note_moves(&items);
         // Stamps are chosen before anything is sent, so that they can be stored with the rows: whoever comes after a crash
         // closes them before it plans anew.
         let insertions = self.insertions(&items);
@@ -293,15 +313,14 @@ impl Cycle {
         Ok(left)
     }
 
-    async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
+    pub(super) async fn plan(&mut self, items: &mut [Item], which: &[usize]) -> Result<(), Stop> {
+        self.read_meanings(items, which).await?;
+        self.decide_all(items, which, self.start.ways).await?;
         let mut ask = Vec::new();
         for index in which {
             let Some(item) = items.get_mut(*index) else {
                 continue;
             };
-            item.merged = None;
-            item.found.clear();
-            self.decide(item);
             if item.plan.asks_function {
                 ask.push(*index);
             }
@@ -330,7 +349,7 @@ impl Cycle {
             match answer {
                 Ok(merged) => {
                     item.merged = Some(merged);
-                    self.decide(item);
+                    self.decide(item, self.start.ways);
                 }
                 Err(refusal) => {
                     item.plan = Plan::default();
@@ -345,27 +364,82 @@ impl Cycle {
         Ok(())
     }
 
-    fn decide(&self, item: &mut Item) {
+    /// Those that may have moved from one tab of the table to another are decided once more when it is known what stands there.
+    pub(super) async fn decide_all(
+        &mut self,
+        items: &mut [Item],
+        which: &[usize],
+        ways: Ways,
+    ) -> Result<(), Stop> {
+        let mut ask = Vec::new();
+        for index in which {
+            let Some(item) = items.get_mut(*index) else {
+                continue;
+            };
+            if item.dropped {
+                item.plan = Plan::default();
+                continue;
+            }
+            item.merged = None;
+            item.found.clear();
+            self.decide(item, ways);
+            if item.plan.asks_tabs {
+                ask.push(*index);
+            }
+        }
+        let keys: Vec<Key> = ask
+            .iter()
+            .filter_map(|index| items.get(*index))
+            .map(|item| item.key.clone())
+            .collect();
+        for (index, others) in ask.into_iter().zip(self.ask_other_tabs(keys).await?) {
+            if let Some(item) = items.get_mut(index) {
+                item.others = Some(others);
+                self.decide(item, ways);
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_other_tabs(&mut self, keys: Vec<Key>) -> Result<Vec<Vec<OtherTab>>, Stop> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = keys.len();
+        match self
+            .io
+            .database(DatabaseEffect::AskOtherTabs { keys })
+            .await?
+        {
+            DatabaseOutcome::OtherTabs(answers) if answers.len() == asked => Ok(answers),
+            _ => Err(mismatch().into()),
+        }
+    }
+
+    /// What the driver has to know of rows that move between tabs.
+    fn note_moves(&mut self, items: &[Item]) {
+        for item in items.iter().filter(|item| !item.dropped) {
+            if item.plan.moving {
+                self.report.moving.push(item.key.clone());
+            }
+            self.report.awaits_tabs |= item.plan.awaits_tabs;
+        }
+        self.soon |= self.report.awaits_tabs;
+    }
+
+    pub(super) fn decide(&self, item: &mut Item, ways: Ways) {
         let known = self
             .memory
             .problems
             .get(&item.key)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let state = (!known.is_empty()).then(|| item.state());
-        let refused: Vec<Option<usize>> = known
-            .iter()
-            .filter(|one| one.refused.is_some() && one.refused == state)
-            .filter(|one| one.retry_at.is_none_or(|at| !self.is_due(at)))
-            .map(|one| one.column)
-            .collect();
+        let refused = self.standing_refusals(item);
         let troubled: Vec<(usize, bool)> = known
             .iter()
-            .filter_map(|one| {
-                let due = one.retry_at.is_none_or(|at| self.is_due(at));
-                Some((one.column?, due))
-            })
+            .filter_map(|one| Some((one.column?, self.may_try(one))))
             .collect();
+        let windows = self.windows(item);
         item.plan = reconcile(&Row {
             mapping: &self.mapping,
             key: &item.key,
@@ -373,25 +447,58 @@ impl Cycle {
             database: item.loaded.row.as_deref(),
             in_filter: item.loaded.in_filter,
             sheet: item.cells.as_deref(),
-            ways: self.start.ways,
+            ways,
             changed_at: item.changed_at,
-            window: self.edited.get(&item.key).copied().unwrap_or(self.window),
+            windows: &windows,
             pending: &item.loaded.pending,
             merged: item.merged.as_deref(),
+            meanings: &item.meanings,
+            durations: &self.memory.durations,
             refused: &refused,
             troubled: &troubled,
+            others: match self.start.other_tabs {
+                true => item.others.as_deref(),
+                false => Some(&[]),
+            },
+            missed_at: self
+                .memory
+                .rows
+                .get(&item.key)
+                .and_then(|known| known.missing),
+            computed: &item.filled,
+            blanks: &item.blanks,
+            feeds: item.feeds.as_deref(),
         });
         item.found = std::mem::take(&mut item.plan.problems);
+        let withheld = std::mem::take(&mut item.plan.withheld).into_iter();
+        item.found.extend(withheld.map(|problem| Problem {
+            retry_at: Some(self.io.now()),
+            ..problem
+        }));
+    }
+
+    /// The columns of an item (`None`: the whole row) that were refused with these very cells, and whose time to try again has not
+    /// come.
+    pub(super) fn standing_refusals(&self, item: &Item) -> Vec<Option<usize>> {
+        let Some(known) = self.memory.problems.get(&item.key) else {
+            return Vec::new();
+        };
+        let state = Some(item.state());
+        known
+            .iter()
+            .filter(|one| one.refused.is_some() && one.refused == state)
+            .filter(|one| one.retry_at.is_none() || !self.may_try(one))
+            .map(|one| one.column)
+            .collect()
     }
 
     fn call(&self, item: &Item) -> FunctionCall {
-        let decoded = |cells: &Vec<Cell>| -> Vec<Datum> {
-            cells
-                .iter()
-                .enumerate()
-                .map(|(column, cell)| self.mapping.decode(column, cell))
-                .collect()
+        let meant = |(column, cell): (usize, &Cell)| match item.meanings.of(column, cell) {
+            Some(Ok(datum)) => datum.clone(),
+            _ => self.mapping.decode(column, cell),
         };
+        let decoded =
+            |cells: &Vec<Cell>| -> Vec<Datum> { cells.iter().enumerate().map(meant).collect() };
         FunctionCall {
             key: item.key.clone(),
             base: item.base.as_ref().map(|base| base.database.clone()),
@@ -620,6 +727,11 @@ fn is_echo(loaded: &LoadedRow) -> bool {
         (None, None) => true,
         (None, Some(_)) => false,
     }
+}
+
+/// Whether a column is among those refused, or its whole row is.
+pub(super) fn is_refused(refused: &[Option<usize>], column: usize) -> bool {
+    refused.contains(&None) || refused.contains(&Some(column))
 }
 
 /// The only one there is, or all.

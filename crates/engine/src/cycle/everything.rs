@@ -1,31 +1,32 @@
 //! The guard against a sheet whose rows no longer are what their keys say: a sort of some columns only, a paste in the wrong
 //! place, an import over the tab.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::batch::CHUNK;
+use super::guard::Objection;
 use super::header::Layout;
 use super::io::Stop;
 use super::memory::{NOWHERE, State};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
 use crate::codec::hash_cells;
-use crate::effect::{Snapshot, Stopped};
-use crate::mapping::Mapping;
-use crate::value::Cell;
+use crate::effect::Snapshot;
+use crate::mapping::{Mapping, Side};
+use crate::value::{Cell, Key};
 
 /// Below so many rows a person may well change all of them.
 const EVERYTHING: usize = 20;
 
 impl Cycle {
-    /// Stops where nearly every row changed: either in most of its columns, or in one whose values all stand in other rows now.
-    /// A column filled down, or cleared, is a person's everyday work.
-    pub(super) async fn guard_everything(
+    /// Objects where nearly every row changed: either in most of its columns, or in one whose values all stand in other rows now.
+    /// A column filled down, or cleared, is a person's everyday work. Answers the rows with what stands for their cells.
+    pub(super) async fn changed_at_once(
         &mut self,
         sightings: &[Sighting],
         snapshot: &Snapshot,
         layout: &Layout,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<(Objection, BTreeMap<Key, i64>)>, Stop> {
         let mapping = self.mapping.clone();
         let pulled: Vec<usize> = (0..mapping.columns.len())
             .filter(|column| {
@@ -43,10 +44,11 @@ impl Cycle {
             .count();
         let limit = EVERYTHING.max(mapping.max_delete_rows as usize);
         let is_all = |count: usize| count >= limit && count * 10 >= seen * 9;
-        if pulled.is_empty() || self.start.deletes_confirmed || !is_all(changed.len()) {
-            return Ok(());
+        if pulled.is_empty() || !is_all(changed.len()) {
+            return Ok(None);
         }
         let mut damaged = 0;
+        let mut rows = BTreeMap::new();
         let mut shuffles = vec![Shuffle::default(); pulled.len()];
         for chunk in changed.chunks(CHUNK) {
             let keys = chunk.iter().map(|sighting| sighting.key.clone()).collect();
@@ -55,6 +57,7 @@ impl Cycle {
                     continue;
                 };
                 let cells = layout.mapped(&parse(snapshot, at)?);
+                rows.insert(row.key.clone(), hash_cells(&cells));
                 let mut differ = 0;
                 for (column, shuffle) in pulled.iter().zip(&mut shuffles) {
                     let (before, after) = (base.sheet.get(*column), cells.get(*column));
@@ -69,14 +72,15 @@ impl Cycle {
             }
         }
         if is_all(damaged) {
-            return Err(everything_changed(damaged, seen).into());
+            return Ok(Some((everything_changed(damaged, seen), rows)));
         }
         for (column, shuffle) in pulled.iter().zip(shuffles) {
             if is_all(shuffle.rows) && shuffle.mixed_up(seen) {
-                return Err(column_mixed_up(&mapping, *column, shuffle.rows, seen).into());
+                let objection = column_mixed_up(&mapping, *column, shuffle.rows, seen);
+                return Ok(Some((objection, rows)));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -121,23 +125,24 @@ fn hash_of(cell: &Cell) -> i64 {
     hash_cells(std::slice::from_ref(cell))
 }
 
-fn everything_changed(count: usize, total: usize) -> Stopped {
-    guard(format!(
+fn everything_changed(count: usize, total: usize) -> Objection {
+    objection(format!(
         "{count} of {total} rows of the sheet changed at once, most of their cells; the table was left as it is."
     ))
 }
 
-fn column_mixed_up(mapping: &Mapping, column: usize, count: usize, total: usize) -> Stopped {
+fn column_mixed_up(mapping: &Mapping, column: usize, count: usize, total: usize) -> Objection {
     let header = mapping.columns.get(column).map_or("", |one| &one.header);
-    guard(format!(
+    objection(format!(
         "The values of column \"{header}\" stand in other rows than before, {count} of {total}, as if it had been sorted without the \
          rest; the table was left as it is."
     ))
 }
 
-fn guard(message: String) -> Stopped {
-    Stopped::Guard {
-        reason: "everything_changed".into(),
+fn objection(message: String) -> Objection {
+    Objection {
+        side: Side::Database,
+        reason: "everything_changed",
         message,
         hint: "If that was meant, call sheet_sync.confirm_deletes() for the table; otherwise undo it in the sheet (Edit > Undo, or \
                File > Version history)."

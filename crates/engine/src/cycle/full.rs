@@ -1,29 +1,32 @@
 //! A cycle with a snapshot.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::columns::Followed;
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, State, UNSETTLED};
+use super::memory::{Looked, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::snapshot::{Sighting, Trust, parse};
 use crate::effect::{
     BaseWrite, ColumnFormat, Commit, DatabaseEffect, DatabaseOutcome, Give, SheetEffect,
     SheetOutcome, Snapshot,
 };
-use crate::mapping::{Direction, Kind, Mapping, Side};
+use crate::mapping::{Direction, Kind, Mapping};
 use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
 
 impl Cycle {
     pub(super) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
         let (snapshot, layout) = self.read().await?;
+        let snapshot = Arc::new(snapshot);
+        self.snapshot = Some(snapshot.clone());
         let trust = Trust {
             bytes: !everything && self.memory.layout.as_ref() == Some(&layout),
             cells: !everything,
         };
         self.memory.layout = Some(layout.clone());
-        self.window = (self.memory.settled_at, snapshot.read_at);
+        self.last_look = snapshot.read_at;
         // Before keys are named: what the table gets after that is news for the next cycle.
         if everything {
             self.find_changed().await?;
@@ -35,10 +38,13 @@ impl Cycle {
             return Err(Stop::Outdated);
         }
         self.tidy_leftovers().await?;
-        self.follow_keys(&mut diff, &snapshot, &layout).await?;
+        self.doubt_missing(&mut diff, &snapshot).await?;
+        let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;
         if self.start.dry_run {
             self.foresee_missing(&mut diff);
         }
+        self.guard_reading(&diff, &snapshot, &layout).await?;
+        self.change_keys(&mut diff, renamed).await?;
         let changed_at: HashMap<Key, Option<Timestamp>> = self
             .dirty
             .iter()
@@ -47,22 +53,23 @@ impl Cycle {
         let mut sightings = std::mem::take(&mut diff.changed);
         sightings.append(&mut diff.missing);
         self.add_due(&mut sightings);
+        sightings.retain(|sighting| !diff.hidden.contains(&sighting.key));
         // Of rows that cannot be touched now, those about which something is owed that would be forgotten: the driver knows
         // nothing of what was found by comparison.
         let given: HashSet<&Key> = self.start.dirty.iter().map(|dirty| &dirty.key).collect();
+        self.memory.shelved.retain(|key| diff.hidden.contains(key));
         let marked = |key: &&Key| {
-            self.memory
-                .rows
-                .get(*key)
-                .is_some_and(|known| known.state.is_marked())
+            let known = self.memory.rows.get(*key);
+            known.is_some_and(|known| known.state.is_marked())
+                && !self.memory.shelved.contains(*key)
         };
-        let mut shelved: BTreeSet<Key> = diff.doubled.iter().filter(marked).cloned().collect();
+        let mut shelved: BTreeSet<Key> = diff.hidden.iter().filter(marked).cloned().collect();
         let mut listed: HashSet<Key> = sightings
             .iter()
             .map(|sighting| sighting.key.clone())
             .collect();
         for dirty in &self.dirty {
-            if diff.doubled.contains(&dirty.key) {
+            if diff.hidden.contains(&dirty.key) {
                 shelved.insert(dirty.key.clone());
             } else if diff.unconfirmed.contains(&dirty.key) {
                 self.keep_dirty = true;
@@ -89,9 +96,6 @@ impl Cycle {
         diff.problems.extend(closed.map(|one| one.problem.clone()));
         self.keyless_problems(std::mem::take(&mut diff.problems));
         self.record_leftovers().await?;
-        let guarded = self.guard_everything(&sightings, &snapshot, &layout).await;
-        self.guarded(Side::Database, guarded)?;
-        self.guard_deletes(&sightings).await?;
         self.io.has_to_do(sightings.len() + diff.keyless.len());
         let done = self.batches(&sightings, Some(&snapshot), &changed_at).await;
         let landed = self.land().await;
@@ -102,6 +106,7 @@ impl Cycle {
             self.io.has_done(rows.len());
         }
         self.record_leftovers().await?;
+        self.shelve_put_off().await?;
         if !self.stale && !self.held_back && !self.start.dry_run {
             self.memory.settled_at = Some(snapshot.sent_at);
         }
@@ -147,6 +152,7 @@ impl Cycle {
             let known = self.memory.known(&row.key);
             known.state = state;
             known.cells = UNSETTLED;
+            self.memory.shelved.insert(row.key.clone());
             commit.bases.push(BaseWrite {
                 key: row.key,
                 base,
@@ -157,6 +163,18 @@ impl Cycle {
         Ok(())
     }
 
+    /// What the sheet says of rows that are put off is found again by the next reading; what the table says of them is stored.
+    pub(super) async fn shelve_put_off(&mut self) -> Result<(), Stop> {
+        let put_off = std::mem::take(&mut self.put_off);
+        let owed = |key: &Key| {
+            let known = self.memory.rows.get(key);
+            let marked = known.is_some_and(|known| known.state.is_marked());
+            !marked && self.dirty.iter().any(|dirty| dirty.key == *key)
+        };
+        let owed = put_off.into_iter().filter(owed).collect();
+        self.shelve(owed).await
+    }
+
     /// Rows whose refusal is due to be tried again.
     fn add_due(&self, sightings: &mut Vec<Sighting>) {
         let listed: HashSet<&Key> = sightings.iter().map(|sighting| &sighting.key).collect();
@@ -164,7 +182,7 @@ impl Cycle {
         for (key, problems) in &self.memory.problems {
             let is_due = problems
                 .iter()
-                .any(|problem| problem.retry_at.is_some_and(|at| self.is_due(at)));
+                .any(|problem| problem.retry_at.is_some() && self.may_try(problem));
             let row = self
                 .memory
                 .rows
@@ -197,7 +215,11 @@ impl Cycle {
                 // Rows were deleted, or the answer is not whole: one that shows no fewer tells.
                 continue;
             }
-            self.memory.snapshots = self.memory.snapshots.saturating_add(1);
+            self.memory.looked = Some(Looked {
+                asked: snapshot.sent_at,
+                arrived: snapshot.read_at,
+            });
+            self.report.read_at = Some(snapshot.sent_at);
             self.note_reading(&snapshot);
             let header_row = self.mapping.header_row.saturating_sub(1);
             let header = parse(&snapshot, header_row)?;

@@ -1,110 +1,447 @@
-//! The guard against deletions in masses.
+//! The guards against changes in masses. What a cycle would delete on either side is counted before anything of it is applied, so
+//! that a guard which stops a cycle stops all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::CHUNK;
+use super::header::Layout;
 use super::io::Stop;
 use super::item::Item;
+use super::memory::{Known, NOWHERE};
 use super::run::Cycle;
-use super::snapshot::Sighting;
-use crate::effect::Stopped;
-use crate::mapping::{Direction, OnSheetDelete};
+use super::snapshot::{Diff, Sighting, parse};
+use crate::codec::hash_raw;
+use crate::effect::{LoadedRow, Operation, Planned, Question, Snapshot, Stopped, Ways};
+use crate::mapping::{Direction, OnSheetDelete, Side};
 use crate::reconcile::{SheetChange, TableChange};
+use crate::value::Key;
+
+/// What the guards of a cycle have counted so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Counted {
+    /// Rows that go from the table because the sheet lost them.
+    pub from_table: BTreeSet<Key>,
+    /// Rows that go from the sheet because the table lost them.
+    pub from_sheet: BTreeSet<Key>,
+    /// Rows that changed in the sheet, with what stands for their cells.
+    pub changed: BTreeMap<Key, i64>,
+}
+
+/// Whether the deletions of a round are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    /// They are too few for any guard, whichever they are.
+    Few,
+    /// The only batch counts its own, before it does anything.
+    Owed,
+    Done,
+}
+
+/// What a person allowed, while it is carried out.
+#[derive(Clone, Debug)]
+pub(super) struct Allowed {
+    question: Question,
+    rows: Counted,
+}
+
+/// Why a guard stops the cycle.
+pub(super) struct Objection {
+    /// The side that would be changed.
+    pub side: Side,
+    pub reason: &'static str,
+    pub message: String,
+    pub hint: String,
+}
+
+const BOTH: Ways = Ways {
+    push: true,
+    pull: true,
+};
 
 impl Cycle {
-    /// Counts, before anything is applied, how many rows this cycle would delete on either side.
-    pub(super) async fn guard_deletes(&mut self, sightings: &[Sighting]) -> Result<(), Stop> {
-        let limit = (self.mapping.max_delete_rows as usize).max(1);
-        let based = |sighting: &&Sighting| {
-            self.memory
-                .rows
-                .get(&sighting.key)
-                .is_some_and(|known| known.state.is_based())
-        };
-        let keys: Vec<_> = sightings
+    /// Before anything of a reading is applied. Where the rows that it misses for the first time are so many that they would stop
+    /// the mapping, nothing is done until a second reading tells.
+    pub(super) async fn guard_reading(
+        &mut self,
+        diff: &Diff,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<(), Stop> {
+        let changed = self
+            .changed_at_once(&diff.changed, snapshot, layout)
+            .await?;
+        let unconfirmed = self.count_reading(diff, snapshot, layout).await?;
+        if !unconfirmed.is_empty() {
+            let all = self.counted.from_table.union(&unconfirmed).count();
+            if self.is_too_many(all) {
+                return Err(Stop::Held);
+            }
+        }
+        self.ask(changed)
+    }
+
+    /// The same for a cycle without a reading, in which only the table can have lost rows.
+    pub(super) async fn guard_dirty(&mut self, sightings: &[Sighting]) -> Result<(), Stop> {
+        let stands = |sighting: &&Sighting| sighting.row.is_some() && self.is_based(&sighting.key);
+        let keys: Vec<Key> = sightings
             .iter()
-            .filter(based)
-            .map(|sighting| (sighting.key.clone(), sighting.row.is_some()))
+            .filter(stands)
+            .map(|sighting| sighting.key.clone())
             .collect();
-        // One batch counts for itself.
-        if self.batch_size(sightings.iter()) >= sightings.len()
-            || keys.len() < limit
-            || self.start.deletes_confirmed
-            || self.start.dry_run
-        {
+        self.count = self.few_or(Count::Done, keys.len());
+        if self.count == Count::Few || self.mapping.direction == Direction::FromSheet {
             return Ok(());
         }
-        let quick = self.removed.is_empty() && self.end == 0;
-        let (mut from_table, mut from_sheet) = (0usize, 0usize);
+        if self.batch_size(sightings.iter()) >= sightings.len() {
+            self.count = Count::Owed;
+            return Ok(());
+        }
         for chunk in keys.chunks(CHUNK) {
-            let loaded = self
-                .load(chunk.iter().map(|(key, _)| key.clone()).collect())
-                .await?;
-            for (row, (_, in_sheet)) in loaded.iter().zip(chunk) {
-                match (&row.row, in_sheet) {
-                    (None, true) if row.moved.is_none() && row.spelled.is_none() => from_sheet += 1,
-                    (Some(_), true) if !row.in_filter => from_sheet += 1,
-                    (Some(_), false) if !quick => from_table += 1,
-                    _ => {}
+            let loaded = self.load(chunk.to_vec()).await?;
+            self.count_gone(&loaded);
+        }
+        self.ask(None)
+    }
+
+    /// The only batch of a cycle without a reading, before it does anything.
+    pub(super) fn guard_only_batch(
+        &mut self,
+        loaded: &[(Sighting, LoadedRow)],
+    ) -> Result<(), Stop> {
+        if self.count != Count::Owed {
+            return Ok(());
+        }
+        self.count = Count::Done;
+        let stands = |(sighting, _): &&(Sighting, LoadedRow)| sighting.row.is_some();
+        let rows: Vec<LoadedRow> = loaded
+            .iter()
+            .filter(stands)
+            .map(|(_, row)| row.clone())
+            .collect();
+        self.count_gone(&rows);
+        self.ask(None)
+    }
+
+    /// What was not counted, because the table lost it since or its new key could not be followed, waits for the next round, which
+    /// counts it before it does anything.
+    pub(super) fn guard_batch(&mut self, items: &mut [Item]) {
+        for item in items.iter_mut().filter(|item| !item.dropped) {
+            let Some(side) = item.deletes() else {
+                continue;
+            };
+            let rows = match side {
+                Side::Database => &mut self.counted.from_table,
+                Side::Sheet => &mut self.counted.from_sheet,
+            };
+            if rows.contains(&item.key) {
+                continue;
+            }
+            rows.insert(item.key.clone());
+            let count = rows.len();
+            if self.count == Count::Few && !self.is_too_many(count) {
+                continue;
+            }
+            match side {
+                Side::Database => self.counted.from_table.remove(&item.key),
+                Side::Sheet => self.counted.from_sheet.remove(&item.key),
+            };
+            self.uncounted.insert(item.key.clone());
+            item.dropped = true;
+            self.stale = true;
+        }
+    }
+
+    fn is_based(&self, key: &Key) -> bool {
+        let known = self.memory.rows.get(key);
+        known.is_some_and(|known| known.state.is_based())
+    }
+
+    fn few_or(&mut self, other: Count, candidates: usize) -> Count {
+        self.candidates += candidates;
+        let few = self.candidates < self.least() && !self.start.truncated && !self.start.dry_run;
+        if few { Count::Few } else { other }
+    }
+
+    /// So many deletions at least make a guard ask.
+    fn least(&self) -> usize {
+        (self.mapping.max_delete_rows as usize).max(1)
+    }
+
+    fn is_too_many(&self, count: usize) -> bool {
+        let share = f64::from(self.mapping.max_delete_percent) * self.rows_at_start as f64;
+        count >= self.least() && count as f64 * 100.0 > share
+    }
+
+    /// Answers those that would be deleted from the table if a second reading misses them too.
+    async fn count_reading(
+        &mut self,
+        diff: &Diff,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<BTreeSet<Key>, Stop> {
+        let deletes = self.mapping.direction != Direction::ToSheet
+            && self.mapping.on_sheet_delete == OnSheetDelete::Delete;
+        let is_missing = |key: &&Key| {
+            let known = self.memory.rows.get(*key);
+            let agreed = |known: &Known| known.row == NOWHERE && known.state.is_agreed();
+            deletes && known.is_some_and(agreed) && !diff.renamed.contains(*key)
+        };
+        let missing = diff.missing.iter().map(|sighting| &sighting.key);
+        let confirmed: Vec<Key> = missing.filter(is_missing).cloned().collect();
+        let unconfirmed: Vec<Key> = diff
+            .unconfirmed
+            .iter()
+            .filter(is_missing)
+            .cloned()
+            .collect();
+        let stands = |key: &&Key| {
+            let known = self.memory.rows.get(*key);
+            known.is_some_and(|known| known.row != NOWHERE && known.state.is_based())
+        };
+        let dirty = self.dirty.iter().map(|dirty| &dirty.key);
+        let dirty = dirty.chain(&self.uncounted);
+        let dirty: Vec<Key> = match self.mapping.direction {
+            Direction::FromSheet => Vec::new(),
+            _ => dirty.filter(stands).cloned().collect(),
+        };
+        let candidates = confirmed.len() + unconfirmed.len() + dirty.len();
+        self.count = self.few_or(Count::Done, candidates);
+        let mut waits = BTreeSet::new();
+        if self.count == Count::Few {
+            return Ok(waits);
+        }
+        for (keys, is_confirmed) in [(confirmed, true), (unconfirmed, false), (dirty, true)] {
+            for chunk in keys.chunks(CHUNK) {
+                let loaded = self.load(chunk.to_vec()).await?;
+                for item in self.foresee(loaded, snapshot, layout).await? {
+                    match item.deletes() {
+                        Some(Side::Database) if is_confirmed => {
+                            self.counted.from_table.insert(item.key)
+                        }
+                        Some(Side::Database) => waits.insert(item.key),
+                        Some(Side::Sheet) => self.counted.from_sheet.insert(item.key),
+                        None if item.plan.awaits_tabs => {
+                            self.report.awaits_tabs = true;
+                            waits.insert(item.key)
+                        }
+                        None => false,
+                    };
                 }
             }
         }
-        if self.mapping.direction == Direction::ToSheet
-            || self.mapping.on_sheet_delete == OnSheetDelete::Keep
-        {
-            from_table = 0;
-        }
-        if self.mapping.direction == Direction::FromSheet {
-            from_sheet = 0;
-        }
-        self.weigh_deletes(from_table, from_sheet)
+        Ok(waits)
     }
 
-    /// What a batch is about to delete, added to what this cycle deleted already.
-    pub(super) fn guard_batch(&mut self, items: &[Item]) -> Result<(), Stop> {
-        self.count_deletes(items);
-        self.weigh_deletes(self.from_table, self.from_sheet)
+    /// What would become of these rows, as far as anybody knows before they are tagged.
+    async fn foresee(
+        &mut self,
+        loaded: Vec<LoadedRow>,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<Vec<Item>, Stop> {
+        let mut items = Vec::with_capacity(loaded.len());
+        for loaded in loaded {
+            if self.follows(&loaded) {
+                continue;
+            }
+            let row = self.memory.rows.get(&loaded.key).map(|known| known.row);
+            let mut item = Item::new(loaded.key.clone(), loaded);
+            item.row = row.filter(|row| *row != NOWHERE);
+            if let Some(row) = item.row {
+                item.cells = Some(layout.mapped(&parse(snapshot, row)?));
+            }
+            self.own_writes(&mut item);
+            items.push(item);
+        }
+        let all: Vec<usize> = (0..items.len()).collect();
+        // Whichever way this cycle goes: what waits for the other way counts too.
+        self.decide_all(&mut items, &all, BOTH).await?;
+        Ok(items)
     }
 
-    pub(super) fn count_deletes(&mut self, items: &[Item]) {
-        let planned = items.iter().filter(|item| !item.dropped);
-        for item in planned {
-            self.from_table += usize::from(item.plan.table == Some(TableChange::Delete));
-            let leaves = matches!(
-                item.plan.sheet,
-                Some(SheetChange::Delete | SheetChange::Clear)
-            );
-            self.from_sheet += usize::from(leaves);
-        }
+    /// A row whose key the table changed is not gone, unless this cycle has found that it cannot follow it.
+    fn follows(&self, row: &LoadedRow) -> bool {
+        row.row.is_none() && row.moved.is_some() && !self.uncounted.contains(&row.key)
     }
 
-    /// `from_table`: rows that are to go from the table because the sheet lost them; `from_sheet`: the other way round.
-    pub(super) fn weigh_deletes(&self, from_table: usize, from_sheet: usize) -> Result<(), Stop> {
-        if self.start.deletes_confirmed {
-            return Ok(());
-        }
-        let limit = (self.mapping.max_delete_rows as usize).max(1);
-        let total = self.rows_at_start;
-        for (count, gone, kept) in [
-            (from_table, "sheet", "table"),
-            (from_sheet, "table", "sheet"),
-        ] {
-            let share =
-                count as f64 * 100.0 > f64::from(self.mapping.max_delete_percent) * total as f64;
-            if count >= limit && share {
-                return Err(mass_delete(count, total, gone, kept).into());
+    fn count_gone(&mut self, rows: &[LoadedRow]) {
+        for row in rows {
+            let gone = match row.row {
+                None => row.base.is_some() && row.spelled.is_none() && !self.follows(row),
+                Some(_) => !row.in_filter,
+            };
+            if gone {
+                self.counted.from_sheet.insert(row.key.clone());
             }
         }
-        Ok(())
+    }
+
+    /// Everything that a guard objects to is one question.
+    fn ask(&mut self, changed: Option<(Objection, BTreeMap<Key, i64>)>) -> Result<(), Stop> {
+        let mut objections = Vec::new();
+        let mut rows = Counted::default();
+        if let Some((objection, changed)) = changed {
+            objections.push(objection);
+            rows.changed = changed;
+        }
+        let (from_table, from_sheet) = (&self.counted.from_table, &self.counted.from_sheet);
+        if self.start.truncated && !from_sheet.is_empty() {
+            objections.push(truncated(from_sheet.len()));
+            rows.from_sheet = from_sheet.clone();
+        } else if self.is_too_many(from_sheet.len()) {
+            let (count, total) = (from_sheet.len(), self.rows_at_start);
+            objections.push(mass_delete(Side::Sheet, count, total));
+            rows.from_sheet = from_sheet.clone();
+        }
+        if self.is_too_many(from_table.len()) {
+            let (count, total) = (from_table.len(), self.rows_at_start);
+            objections.push(mass_delete(Side::Database, count, total));
+            rows.from_table = from_table.clone();
+        }
+        if objections.is_empty() || self.is_allowed(&rows) {
+            return Ok(());
+        }
+        if self.start.dry_run {
+            // It goes on: what would happen once it is let through is wanted, too.
+            let lines = objections.into_iter().map(Objection::into_line);
+            self.report.planned.splice(0..0, lines);
+            return Ok(());
+        }
+        Err(stopped(objections, rows.question()).into())
+    }
+
+    /// Of what was allowed a part may have been carried out before something else came in between: the rest stays allowed.
+    fn is_allowed(&mut self, rows: &Counted) -> bool {
+        let Some(confirmed) = self.start.confirmed else {
+            return false;
+        };
+        if confirmed == rows.question() {
+            self.memory.allowed = Some(Allowed {
+                question: confirmed,
+                rows: rows.clone(),
+            });
+            return true;
+        }
+        let allowed = self.memory.allowed.as_ref();
+        allowed.is_some_and(|allowed| allowed.question == confirmed && allowed.rows.holds(rows))
     }
 }
 
-fn mass_delete(count: usize, total: usize, gone: &str, kept: &str) -> Stopped {
+impl Counted {
+    fn holds(&self, rows: &Counted) -> bool {
+        let same = |(key, cells): (&Key, &i64)| self.changed.get(key) == Some(cells);
+        rows.from_table.is_subset(&self.from_table)
+            && rows.from_sheet.is_subset(&self.from_sheet)
+            && rows.changed.iter().all(same)
+    }
+
+    /// The same for the same rows, whichever process counts them.
+    fn question(&self) -> Question {
+        let mut text = Vec::new();
+        let mut add = |part: &[u8]| {
+            text.extend(part.len().to_le_bytes());
+            text.extend(part);
+        };
+        for (name, keys) in [
+            ("table", self.from_table.iter().collect::<Vec<_>>()),
+            ("sheet", self.from_sheet.iter().collect()),
+            ("changed", self.changed.keys().collect()),
+        ] {
+            add(name.as_bytes());
+            add(&keys.len().to_le_bytes());
+            for part in keys.into_iter().flat_map(|key| &key.0) {
+                add(part.as_bytes());
+            }
+        }
+        for cells in self.changed.values() {
+            add(&cells.to_le_bytes());
+        }
+        Question(i64::from_le_bytes(hash_raw(&text).to_le_bytes()))
+    }
+}
+
+impl Item {
+    /// The side from which its plan deletes the row.
+    pub(super) fn deletes(&self) -> Option<Side> {
+        let leaves = matches!(
+            self.plan.sheet,
+            Some(SheetChange::Delete | SheetChange::Clear)
+        );
+        match &self.plan.table {
+            Some(TableChange::Delete) => Some(Side::Database),
+            _ if leaves => Some(Side::Sheet),
+            _ => None,
+        }
+    }
+}
+
+impl Objection {
+    /// As `preview()` shows it.
+    pub(super) fn into_line(self) -> Planned {
+        Planned {
+            side: self.side,
+            operation: match self.reason {
+                "everything_changed" | "keys_moved" => Operation::Update,
+                _ => Operation::Delete,
+            },
+            key: None,
+            column: None,
+            old: None,
+            new: Some(self.message.into()),
+            reason: self.reason.into(),
+        }
+    }
+
+    /// Nobody can let it pass: what it objects to has to be mended first.
+    pub(super) fn without_question(self) -> Stopped {
+        Stopped::Guard {
+            reason: self.reason.into(),
+            message: self.message,
+            hint: self.hint,
+            question: None,
+        }
+    }
+}
+
+fn stopped(objections: Vec<Objection>, question: Question) -> Stopped {
+    let reason = objections.first().map_or("", |one| one.reason).into();
+    let joined = |text: fn(&Objection) -> &str| {
+        let texts: Vec<&str> = objections.iter().map(text).collect();
+        texts.join(" ")
+    };
     Stopped::Guard {
-        reason: "mass_delete".into(),
+        reason,
+        message: joined(|one| &one.message),
+        hint: joined(|one| &one.hint),
+        question: Some(question),
+    }
+}
+
+/// `side`: the one from which the rows would go.
+fn mass_delete(side: Side, count: usize, total: usize) -> Objection {
+    let (gone, kept) = match side {
+        Side::Database => ("sheet", "table"),
+        Side::Sheet => ("table", "sheet"),
+    };
+    Objection {
+        side,
+        reason: "mass_delete",
         message: format!(
             "{count} of {total} rows are gone from the {gone} at once; none was deleted from the {kept}."
         ),
         hint: format!(
             "If that was meant, call sheet_sync.confirm_deletes() for the table; otherwise bring the rows back in the {gone}."
         ),
+    }
+}
+
+/// TRUNCATE tells no keys and empties a table in one go.
+fn truncated(count: usize) -> Objection {
+    Objection {
+        side: Side::Sheet,
+        reason: "truncated",
+        message: format!("the table was truncated; its {count} rows still stand in the sheet."),
+        hint: "sheet_sync.confirm_deletes() empties the sheet too; sheet_sync.resync() brings the rows back from the sheet."
+            .into(),
     }
 }

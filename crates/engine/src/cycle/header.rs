@@ -168,6 +168,7 @@ pub(super) fn missing_guard(mapping: &Mapping, missing: &[usize]) -> Stopped {
             names.join(", ")
         ),
         hint: "Type the missing header above its column again; the sync goes on by itself.".into(),
+        question: None,
     }
 }
 
@@ -176,6 +177,7 @@ pub(super) fn blank_guard(mapping: &Mapping) -> Stopped {
         reason: "header_missing".into(),
         message: format!("Row {} of the sheet, which should hold the headers, is empty.", mapping.header_row),
         hint: "Put the header row back (Edit > Undo, or the version history of the sheet); the sync goes on by itself.".into(),
+        question: None,
     }
 }
 
@@ -193,5 +195,6 @@ pub(super) fn doubled_guard(mapping: &Mapping, column: usize, places: &[u32]) ->
             cells.join(" and ")
         ),
         hint: "Rename all but one of these headers; the sync goes on by itself.".into(),
+        question: None,
     }
 }

@@ -97,6 +97,38 @@ impl Taken {
     }
 }
 
+/// Where a row and its anchor stand, and what the row holds.
+type Place = (MetadataId, u32, Vec<Cell>);
+
+/// Of a cell that several of our writes went over what the last of them did is given back; or what an earlier one did, where the last
+/// only went over that one.
+fn last_words(ready: Vec<Taken>, places: &[Option<Place>]) -> Vec<Taken> {
+    let mut words: HashMap<(u32, usize), usize> = HashMap::new();
+    let mut told: Vec<Taken> = Vec::with_capacity(ready.len());
+    for (mut taken, place) in ready.into_iter().zip(places) {
+        let Some((_, row, _)) = place else {
+            told.push(taken);
+            continue;
+        };
+        for (column, _, theirs) in &mut taken.cells {
+            let earlier = words.insert((*row, *column), told.len());
+            let Some(earlier) = earlier.and_then(|at| told.get_mut(at)) else {
+                continue;
+            };
+            let same = |cell: &(usize, Cell, Cell)| cell.0 == *column;
+            let Some(at) = earlier.cells.iter().position(same) else {
+                continue;
+            };
+            let (_, ours, before) = earlier.cells.remove(at);
+            if *theirs == ours {
+                *theirs = before;
+            }
+        }
+        told.push(taken);
+    }
+    told
+}
+
 impl Cycle {
     /// What of `sent` went over something else than was `seen` when the row was tagged.
     pub(super) fn taken(
@@ -265,7 +297,7 @@ impl Cycle {
                 let known = self.memory.canonical(&self.mapping, &typed);
                 Some(known.unwrap_or(typed))
             }
-            Typed::Blank | Typed::Missing(_) | Typed::Rounded(_) => None,
+            Typed::Blank | Typed::Missing(_) | Typed::Error(_) => None,
         }
     }
 
@@ -284,6 +316,7 @@ impl Cycle {
                 break;
             }
             let places = self.places(&ready).await?;
+            let ready = last_words(ready, &places);
             let (mut sent, mut going) = (Vec::new(), Vec::new());
             let mut rows = HashSet::new();
             let mut overwritten = Vec::new();
@@ -357,10 +390,7 @@ impl Cycle {
     }
 
     /// Where these rows stand, under which anchor, and what they hold; none where the row is not found, or is another by now.
-    async fn places(
-        &mut self,
-        ready: &[Taken],
-    ) -> Result<Vec<Option<(MetadataId, u32, Vec<Cell>)>>, Stop> {
+    async fn places(&mut self, ready: &[Taken]) -> Result<Vec<Option<Place>>, Stop> {
         let without = ready.iter().filter(|taken| taken.anchor.is_none());
         let mut rows: Vec<u32> = without.map(|taken| taken.row).collect();
         rows.sort_unstable();
@@ -377,9 +407,9 @@ impl Cycle {
                 Some((anchor, *row, cells.clone()))
             }
             None => {
-                let (anchor, cells) = tagged.get(rows.binary_search(&taken.row).ok()?)?;
-                let cells = cells.clone()?;
-                (self.name_of(&cells) == taken.name).then_some((*anchor, taken.row, cells))
+                let tagged = tagged.get(rows.binary_search(&taken.row).ok()?)?;
+                let cells = tagged.cells.clone()?;
+                (self.name_of(&cells) == taken.name).then_some((tagged.anchor, taken.row, cells))
             }
         };
         Ok(ready.iter().map(place).collect())
@@ -462,7 +492,10 @@ impl Cycle {
             return;
         };
         if let Some((since, until)) = taken.window {
-            self.edited.insert(key.clone(), (Some(since), until));
+            let edits = self.memory.edits.entry(key.clone()).or_default();
+            for (column, _, theirs) in &taken.cells {
+                edits.set(*column, theirs.clone(), (Some(since), until));
+            }
         }
         let known = self.memory.known(key);
         known.cells = UNSETTLED;
@@ -534,7 +567,7 @@ impl Cycle {
         }
         let unsure = |key: &Key| {
             let known = self.memory.rows.get(key);
-            known.is_some_and(|known| known.missing == self.memory.snapshots)
+            known.is_some_and(|known| self.confirmed_from(known).is_some())
         };
         let mut keys = self.memory.fallen.iter().filter_map(|row| row.key.as_ref());
         if keys.any(unsure) {

@@ -67,6 +67,8 @@ pub(super) enum Stop {
     Stopped(Stopped),
     /// A structural batch was refused because its stamp is in use: the plan was made from an old reading.
     Outdated,
+    /// Nothing may be done before a second reading tells whether the rows that this one missed are gone.
+    Held,
 }
 
 impl From<Failure> for Stop {

@@ -1,9 +1,12 @@
 //! One key on its way through a batch.
 
+use super::windows::Look;
 use crate::codec::hash_cells;
-use crate::effect::{Conflict, HistoryLine, LoadedRow, MetadataId, Operation, Problem, Winner};
+use crate::effect::{
+    Computed, Conflict, HistoryLine, LoadedRow, MetadataId, Operation, OtherTab, Problem, Winner,
+};
 use crate::mapping::{Mapping, Side};
-use crate::reconcile::{Plan, SheetChange};
+use crate::reconcile::{Filled, Meanings, Plan, SheetChange};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 #[derive(Debug)]
@@ -13,6 +16,10 @@ pub(super) struct Item {
     pub row: Option<u32>,
     /// Its mapped cells; `None` while they are unread, or where the sheet does not have it.
     pub cells: Option<Vec<Cell>>,
+    /// The look that showed them.
+    pub look: Option<Look>,
+    /// What its cells mean, where their values alone do not tell.
+    pub meanings: Meanings,
     /// The raw bytes' hash in the snapshot, while the sheet still holds them.
     pub raw: u64,
     /// Stands for its mapped cells before a write changed them.
@@ -21,9 +28,19 @@ pub(super) struct Item {
     pub anchor: Option<MetadataId>,
     /// It has no anchor but its neighbours'.
     pub bare: bool,
+    /// Which cells of its row nobody typed, by their sheet columns, as far as the request that tagged it tells.
+    pub computed: Vec<(u32, Computed)>,
+    /// The same of its mapped cells that were to be written, with the places of the formulas.
+    pub filled: Vec<Filled>,
+    /// Its mapped cells that are blank because of a formula.
+    pub blanks: Vec<Filled>,
+    /// The formula in its row that fills other rows, too.
+    pub feeds: Option<String>,
     pub loaded: LoadedRow,
     pub changed_at: Option<Timestamp>,
     pub merged: Option<Vec<Datum>>,
+    /// What the table's other tabs have of the row, once they were asked.
+    pub others: Option<Vec<OtherTab>>,
     pub plan: Plan,
     /// The base as it stands after what was done so far, and whether that is stored.
     pub base: Option<Base>,
@@ -45,12 +62,19 @@ impl Item {
             key,
             row: None,
             cells: None,
+            look: None,
+            meanings: Meanings::default(),
             raw: 0,
             before: None,
             anchor: None,
             bare: false,
+            computed: Vec::new(),
+            filled: Vec::new(),
+            blanks: Vec::new(),
+            feeds: None,
             changed_at: loaded.changed_at,
             merged: None,
+            others: None,
             plan: Plan::default(),
             base: loaded.base.clone(),
             base_owed: false,

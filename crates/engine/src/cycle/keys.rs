@@ -8,12 +8,26 @@ use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State};
 use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Typed, parse, sheet_problem, typed_key};
+use super::tag::TaggedRow;
 use crate::codec::hash_cells;
 use crate::effect::{
-    AnchoredRow, DatabaseEffect, DatabaseOutcome, MetadataId, Operation, Planned, Problem, Snapshot,
+    AnchoredRow, Class, DatabaseEffect, DatabaseOutcome, Failure, MetadataId, Operation, Planned,
+    Problem, Snapshot,
 };
 use crate::mapping::Side;
 use crate::value::{Cell, Key, Timestamp};
+
+/// The key's cell holds a formula that shows nothing yet.
+fn formula_key() -> Failure {
+    Failure {
+        class: Class::NeedsHuman,
+        reason: "formula_cell".into(),
+        message: "The formula that makes this row's key shows nothing, so the row is not known yet.".into(),
+        hint: "Complete the row so that the formula shows a key, or delete the formula: then the row gets a key.".into(),
+        retry_after_ms: None,
+        may_have_applied: false,
+    }
+}
 
 /// A row on its way to its key.
 struct Named {
@@ -60,11 +74,21 @@ impl Cycle {
         }
         let now: Vec<u32> = rows.iter().map(|row| self.moved(*row)).collect();
         let tagged = self.tag_rows(&now).await?;
+        let look = self.look_of_tagging();
         let mut writes = Vec::new();
         let mut named = Vec::new();
-        for (((anchor, cells), key), (at, row)) in
-            tagged.into_iter().zip(keys).zip(rows.iter().zip(now))
-        {
+        for ((tagged, key), (at, row)) in tagged.into_iter().zip(keys).zip(rows.iter().zip(now)) {
+            let TaggedRow {
+                anchor,
+                cells,
+                computed,
+            } = tagged;
+            let made = computed.iter().any(|(at, _)| self.is_key_column(*at));
+            if let Some(seen) = cells.as_ref().filter(|_| made) {
+                let problem = self.refused_by_sheet(*at, formula_key());
+                self.refuse_generated_key(seen, problem);
+                continue;
+            }
             let cells =
                 cells.filter(|cells| matches!(typed_key(&self.mapping, cells), Typed::Missing(_)));
             let (Some(mut cells), Some(layout)) = (cells, &self.memory.layout) else {
@@ -101,10 +125,7 @@ impl Cycle {
         let sent = self.write_apart(writes.clone()).await?;
         for (index, failure) in sent.refused {
             if let Some(named) = named.get(index) {
-                let problem = Problem {
-                    side: Side::Sheet,
-                    ..self.key_problem(named.at, failure.reason, failure.message, failure.hint)
-                };
+                let problem = self.refused_by_sheet(named.at, failure);
                 self.refuse_generated_key(&named.seen, problem);
             }
         }
@@ -145,7 +166,13 @@ impl Cycle {
                 .changed_at
                 .or(changed_at.get(&item.key).copied().flatten());
             item.row = Some(named.row);
+            // Its key is ours, whatever it may be taken for.
+            for (column, text) in self.mapping.key.iter().zip(item.key.0.clone()) {
+                let cell = named.cells.get(*column).cloned().unwrap_or(Cell::Empty);
+                item.meanings.note(*column, cell, Ok(Some(text)));
+            }
             item.cells = Some(named.cells);
+            item.look = Some(look);
             items.push(item);
         }
         self.carry_out(items, &[]).await?;
@@ -194,6 +221,13 @@ impl Cycle {
         Ok((given, keys))
     }
 
+    fn refused_by_sheet(&self, at: u32, failure: Failure) -> Problem {
+        Problem {
+            side: Side::Sheet,
+            ..self.key_problem(at, failure.reason, failure.message, failure.hint)
+        }
+    }
+
     fn key_problem(&self, at: u32, code: String, message: String, hint: String) -> Problem {
         let column = self.mapping.key.first().copied();
         sheet_problem(at, column, &code, message, hint)
@@ -205,9 +239,11 @@ impl Cycle {
         let known = self.memory.refused_keys.get(&shown);
         let attempts = known.map_or(0, |known| known.attempts) + 1;
         let problem = Problem {
-            retry_at: Some(retry_at(self.io.now(), attempts)),
+            retry_at: Some(retry_at(self.io.now(), &problem.code, attempts)),
             ..problem
         };
+        let said = (problem.place.clone(), problem.message.clone());
+        self.memory.said.extend([said]);
         if self.memory.keyless.insert(problem.place.clone()) {
             self.note_problem(&problem);
         }

@@ -64,7 +64,8 @@ impl Cycle {
             diff.problems
                 .push(look_alike(&mapping, row.at, &key, &other));
             self.memory.known(&other);
-            diff.held.push((other, row.at));
+            diff.unreadable.push(row.refused());
+            diff.alike.push((other, row.at));
         }
         Ok(fine)
     }

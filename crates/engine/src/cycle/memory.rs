@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use super::guard::Allowed;
 use super::header::Layout;
 use super::images::{Fallen, Taken};
+use super::likeness::{self, Neighbours};
 use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
-use crate::effect::{Image, Index, MetadataId, Place, Problem};
+use super::totals::End;
+use super::windows::Edits;
+use crate::effect::{Image, Index, MetadataId, Place, Problem, StoredProblem};
 use crate::mapping::{KeyEquality, Mapping};
+use crate::reconcile::Filled;
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// No position known.
@@ -35,14 +40,28 @@ pub(super) struct Memory {
     /// Keys as typed, with the spelling under which the row is known, where that is another.
     pub aliases: HashMap<Key, Key>,
     pub problems: HashMap<Key, Vec<KnownProblem>>,
+    /// Counts the moments at which rows came, went or changed in the table or in one that is related to it.
+    pub arrivals: u64,
     /// Problems of rows without a usable key.
     pub keyless: HashSet<Place>,
+    /// What their problems say.
+    pub said: HashMap<Place, String>,
+    /// Columns of intervals, and whether the last row of the sheet shows a duration there: new rows take on its formats.
+    pub durations: HashMap<usize, bool>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
     pub refused_keys: HashMap<i64, RefusedKey>,
     /// The sheet takes no new rows at present.
     pub closed: Option<Closed>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
+    /// Rows with a base whose keys the last reading missed.
+    pub gone: HashMap<Key, Gone>,
+    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had each: what stood there before a key went missing is not the row of that key.
+    pub strangers: HashMap<Stranger, Option<Timestamp>>,
+    /// Keys that are left alone, and with which it is stored that something is owed to their rows.
+    pub shelved: HashSet<Key>,
+    /// Keys that a person typed over, by the old one: seen once, and to be confirmed.
+    pub renaming: HashMap<Key, Key>,
     /// Keys that we took from the sheet: a reading that has one again may be an old one.
     pub buried: HashSet<Key>,
     /// A deletion may have hit another row: what the next reading misses for the first time is put back.
@@ -73,9 +92,15 @@ pub(super) struct Memory {
     pub may_be_back: bool,
     /// What a write whose answer was lost may have put into cells.
     pub in_flight: HashMap<Key, Vec<InFlight>>,
-    /// When the last snapshot was asked for of which everything was dealt with.
+    /// What differs from the base in rows of the sheet, and since when.
+    pub edits: HashMap<Key, Edits>,
+    /// When the last snapshot was asked for of which everything was dealt with: what it did not have came later.
     pub settled_at: Option<Timestamp>,
-    pub snapshots: u32,
+    pub looked: Option<Looked>,
+    /// So many rows are missing that nothing may be done before another snapshot tells whether they are gone.
+    pub held: bool,
+    /// What `confirm_deletes()` allowed, while it is carried out.
+    pub allowed: Option<Allowed>,
     /// The row below the last one that the sheet had.
     pub end: u32,
     /// Anchors that still stand in the sheet, without those of the batch under way.
@@ -86,13 +111,28 @@ pub(super) struct Memory {
     pub guarding: Vec<MetadataId>,
     /// Structural batches that may still arrive.
     pub lost: BTreeMap<MetadataId, Lost>,
-    /// Told apart from earlier plans made from an equal reading, and that reading.
-    pub salt: u64,
-    pub salted: u64,
+    /// Stamps that an earlier process, or somebody else, had put into the spreadsheet before this one began.
+    pub found_stamps: Vec<MetadataId>,
+    /// How often another writer was first with a plan made from this reading.
+    pub refused_reading: u64,
+    pub refusals: u64,
+    /// Columns that a formula fills down to the end of the data, and what the rows at the top were when that was asked.
+    pub filled: Option<(u64, Vec<Filled>)>,
+    /// What rows at the end of the tab are, by what they show.
+    pub tails: HashMap<i64, End>,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.
     pub owes_everything: bool,
+}
+
+/// The last snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looked {
+    /// When it was asked for.
+    pub asked: Timestamp,
+    /// When its answer was whole.
+    pub arrived: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,9 +145,55 @@ pub(super) struct Known {
     pub cells: i64,
     /// Its mapped cells before that: a reading that shows them again is either a person's undo or an old one.
     pub before: i64,
-    /// The snapshot that first missed it, or 0.
-    pub missing: u32,
+    /// When the last look at it was asked for, where that showed what it had shown before or was dealt with.
+    pub seen_at: Option<Timestamp>,
+    /// When the snapshot had arrived that first missed it.
+    pub missing: Option<Timestamp>,
     pub state: State,
+}
+
+/// A row with a base whose key is missing from the sheet.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    /// When the snapshot had arrived that first missed it; `None` where an earlier process may have
+    /// missed it before.
+    pub since: Option<Timestamp>,
+    /// Between which rows it stood; `None` where nobody remembers.
+    pub stood: Option<Neighbours>,
+}
+
+impl Gone {
+    /// It was missing when this process looked for the first time.
+    pub(super) fn before_anybody_looked() -> Self {
+        Self {
+            since: None,
+            stood: None,
+        }
+    }
+
+    /// Whether a row between these neighbours stands in its place.
+    pub(super) fn place_of(&self, stands: &Neighbours) -> likeness::Place {
+        let Some(stood) = &self.stood else {
+            return likeness::Place::Unknown;
+        };
+        let beside = |one: &Option<Key>, other: &Option<Key>| one.is_some() && one == other;
+        let is_same = stood == stands
+            || beside(&stood.above, &stands.above)
+            || beside(&stood.below, &stands.below);
+        match is_same {
+            true => likeness::Place::Same,
+            false => likeness::Place::Other,
+        }
+    }
+}
+
+/// A row of the sheet that belongs to no row with a base.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stranger {
+    New(Key),
+    /// Its key cannot be read: the hash of its mapped cells, and how many rows above it have the
+    /// same.
+    Unreadable(i64, usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +216,11 @@ pub(super) enum State {
 impl State {
     pub(super) fn is_based(self) -> bool {
         matches!(self, State::Based | State::Marked | State::Left)
+    }
+
+    /// That the sheet lacks such a row means that a person deleted it.
+    pub(super) fn is_agreed(self) -> bool {
+        matches!(self, State::Based | State::Marked)
     }
 
     /// Something else than a hash is stored with it.
@@ -158,6 +249,8 @@ pub(super) struct KnownProblem {
     pub refused: Option<i64>,
     pub attempts: u32,
     pub retry_at: Option<Timestamp>,
+    /// [`Memory::arrivals`] when it was last tried.
+    pub arrivals: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -178,7 +271,8 @@ impl Known {
             raw: 0,
             cells: UNSETTLED,
             before: UNSETTLED,
-            missing: 0,
+            missing: None,
+            seen_at: None,
             state,
         }
     }
@@ -247,7 +341,8 @@ impl Memory {
             };
             self.lost.entry(id).or_insert(lost);
         }
-        for place in index.problems {
+        self.said.clear();
+        for StoredProblem { place, message } in index.problems {
             match &place.key {
                 Some(key) if place.sheet_row.is_none() => {
                     // Looked at again, so that a problem that is over is reported as over.
@@ -267,15 +362,21 @@ impl Memory {
                             refused: None,
                             attempts: 0,
                             retry_at: None,
+                            arrivals: 0,
                         });
                 }
                 key => {
                     if let Some(known) = key.as_ref().and_then(|key| self.rows.get_mut(key)) {
                         known.raw = SOMEWHERE;
                     }
+                    self.said.insert(place.clone(), message);
                     self.keyless.insert(place);
                 }
             }
+        }
+        // Looked at once more: what was decided may have been carried out by a process that did not live to say so.
+        for key in index.unsettled {
+            self.known(&key).cells = UNSETTLED;
         }
         self.warm = true;
     }
@@ -321,6 +422,14 @@ impl Memory {
             .values()
             .filter(|known| known.state.is_based())
             .count()
+    }
+
+    pub(super) fn typed(&self) -> HashSet<Key> {
+        let stands = |known: &Known| known.row != NOWHERE || known.raw == SOMEWHERE;
+        let rows = self.rows.iter();
+        rows.filter(|(_, known)| known.state == State::Unbased && stands(known))
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     pub(super) fn known(&mut self, key: &Key) -> &mut Known {

@@ -5,6 +5,7 @@
 use super::io::Stop;
 use super::memory::NOWHERE;
 use super::run::Cycle;
+use super::tag::TaggedRow;
 use crate::effect::{Class, Note, Place, Problem, SheetEffect};
 use crate::mapping::Direction;
 
@@ -63,7 +64,7 @@ impl Cycle {
         match self.write_notes(&due).await {
             Ok(()) => {}
             // The rows moved, or the request failed in passing: what is left is tried again.
-            Err(Stop::Outdated) => return,
+            Err(Stop::Outdated | Stop::Held) => return,
             Err(Stop::Stopped(stopped)) => {
                 if let crate::effect::Stopped::Failure(failure) = stopped
                     && matches!(failure.class, Class::RetryNow | Class::RetryLater)
@@ -127,7 +128,12 @@ impl Cycle {
             let Some(at) = rows.iter().position(|row| *row == note.row) else {
                 continue;
             };
-            let Some((anchor, Some(cells))) = tagged.get(at) else {
+            let Some(TaggedRow {
+                anchor,
+                cells: Some(cells),
+                ..
+            }) = tagged.get(at)
+            else {
                 continue;
             };
             let (Some(layout), true) = (&self.memory.layout, self.is_noted_row(&note.place, cells))

@@ -8,6 +8,7 @@ use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{InFlight, Known, NOWHERE, State, UNSETTLED};
 use super::pieces::{Insertion, Piece};
+use super::problems::kept_by_table;
 use super::run::Cycle;
 use super::stamp::mark;
 use crate::codec::hash_cells;
@@ -85,6 +86,9 @@ impl Cycle {
         }
         let commit = Arc::new(commit);
         let applied = self.commit(commit.clone()).await?;
+        let came =
+            |applied: &Applied| matches!(applied, Applied::Done { .. } | Applied::Kept { .. });
+        self.memory.arrivals += u64::from(applied.iter().any(came));
         if applied.len() != applied_items.len() {
             return Err(mismatch().into());
         }
@@ -179,6 +183,10 @@ impl Cycle {
                 item.line(Side::Database, Operation::Update, with_old(&values)),
                 Change::Update { values, expected },
             ),
+            TableChange::Enter(values) => (
+                item.line(Side::Database, Operation::Update, with_old(&values)),
+                Change::Enter { values, expected },
+            ),
             TableChange::Delete => {
                 let old = expected
                     .iter()
@@ -230,10 +238,31 @@ impl Cycle {
                 );
             }
             Applied::Stale => {
+                self.forget_entry(item, apply);
                 item.dropped = true;
                 self.stale = true;
             }
+            Applied::Locked => {
+                item.dropped = true;
+                self.report.locked = true;
+                self.hold_off(item.key.clone());
+            }
+            Applied::Kept { row } => {
+                item.base = None;
+                item.base_owed = false;
+                item.loaded.row = Some(row);
+                // As a row of the table's that is still to be inserted.
+                item.inserting = true;
+                item.found.push(kept_by_table(&item.key));
+                self.follow_up.insert(item.key.clone());
+            }
+            // What is in the way may be gone when the next reading confirms it.
+            Applied::Refused { cells, row } if self.soon && awaits_rows(&cells, &row) => {
+                item.dropped = true;
+                self.hold_off(item.key.clone());
+            }
             Applied::Refused { cells, row } => {
+                self.forget_entry(item, apply);
                 let cells = cells
                     .into_iter()
                     .map(|(column, refusal)| (Some(column), refusal));
@@ -264,6 +293,14 @@ impl Cycle {
         self.memory.known(sent);
         self.memory
             .respell(&HashMap::from([(sent.clone(), key.clone())]));
+    }
+
+    /// Nothing is agreed about a row that could not move here.
+    fn forget_entry(&self, item: &mut Item, apply: &Apply) {
+        if matches!(apply.change, Change::Enter { .. }) {
+            item.base = None;
+            item.base_owed = false;
+        }
     }
 
     /// A value that was chosen for both sides reaches the sheet as the table took it.
@@ -528,9 +565,12 @@ impl Cycle {
                 continue;
             }
             let refused = |column: Option<usize>| {
-                item.found
-                    .iter()
-                    .any(|problem| problem.place.column == column || problem.place.column.is_none())
+                let mut found = item.found.iter().map(|problem| problem.place.column);
+                match column {
+                    Some(_) => found.any(|at| at == column || at.is_none()),
+                    // A row that neither side took as it is has not gone its way, whichever of its cells is to blame.
+                    None => !item.found.is_empty() && !item.pulled && !item.pushed,
+                }
             };
             for mut conflict in std::mem::take(&mut item.conflicts) {
                 if conflict.winner != Winner::Pending && !refused(conflict.column) {
@@ -549,6 +589,11 @@ impl Cycle {
                 commit
                     .settled_conflicts
                     .extend(item.plan.settles.iter().filter(|id| !refused(column(id))));
+            }
+            let left = item.plan.push_left || item.plan.pull_left;
+            if item.found.is_empty() && !left {
+                // Whatever was decided about the row before, both sides hold it by now, or something newer.
+                commit.settled_conflicts.extend(&item.loaded.unsettled);
             }
             self.sort_problems(item, &mut commit);
         }
@@ -577,13 +622,16 @@ impl Cycle {
                     known.state,
                     State::Unbased | State::Announced | State::Inserting
                 );
-                if (item.pulled || item.pushed) && item.base.is_some() && waits {
+                // A mark was stored with it, which is to go when that is done.
+                let left = item.plan.push_left || item.plan.pull_left;
+                if (item.pulled || item.pushed) && item.base.is_some() && (waits || left) {
                     known.state = State::Marked;
                 }
             }
             return;
         }
         self.memory.in_flight.remove(&item.key);
+        self.forget_edits(item);
         match (&item.cells, &item.base) {
             // Its insertion is still to come.
             (None, None)
@@ -603,8 +651,13 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 if absent {
                     *known = Known::new(State::Absent);
-                } else if matches!(known.state, State::Marked | State::Left) {
-                    known.state = State::Based;
+                } else {
+                    if matches!(known.state, State::Marked | State::Left) {
+                        known.state = State::Based;
+                    }
+                    // Should it come back as it was, something may have been decided about it.
+                    known.cells = UNSETTLED;
+                    known.raw = 0;
                 }
             }
             (Some(_), base) => {
@@ -626,6 +679,8 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 let before = match known.cells {
                     known_cells if known_cells == cells => known.before,
+                    // No reading has shown what came of our last write, and an old one may still show what stood there before it.
+                    _ if known.raw == 0 && known.before != UNSETTLED => known.before,
                     UNSETTLED => item.before.unwrap_or(UNSETTLED),
                     known_cells => known_cells,
                 };
@@ -634,12 +689,18 @@ impl Cycle {
                     raw,
                     cells,
                     before,
-                    missing: 0,
+                    missing: None,
+                    seen_at: known.seen_at,
                     state,
                 };
             }
         }
     }
+}
+
+fn awaits_rows(cells: &[(usize, Refusal)], row: &Option<Refusal>) -> bool {
+    let mut refusals = cells.iter().map(|(_, refusal)| refusal).chain(row);
+    refusals.any(Refusal::is_about_other_rows)
 }
 
 fn base_write(item: &Item) -> BaseWrite {

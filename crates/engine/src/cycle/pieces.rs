@@ -10,7 +10,7 @@ use super::run::Cycle;
 use super::snapshot::Sighting;
 use super::structure::FEW;
 use crate::cost;
-use crate::effect::{AnchoredRow, NewRow, Stamp};
+use crate::effect::{AnchoredRow, Computed, NewRow, Stamp};
 use crate::reconcile::SheetChange;
 use crate::value::{Cell, Key};
 
@@ -169,6 +169,11 @@ impl Cycle {
                 });
                 let shown =
                     |column: &usize| item.cells.as_ref().and_then(|cells| cells.get(*column));
+                let elsewhere = |column: &usize| {
+                    let at = layout.column(*column);
+                    item.computed.contains(&(at, Computed::Elsewhere))
+                };
+                let ours = ours.filter(|column| !elsewhere(column));
                 ours.filter(|column| shown(column).is_some_and(|cell| *cell != Cell::Empty))
                     .map(|column| (layout.column(column), Cell::Empty))
                     .collect()

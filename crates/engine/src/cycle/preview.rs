@@ -1,11 +1,10 @@
 //! A dry run: what would be done, said and not done.
 
-use super::io::Stop;
 use super::item::Item;
 use super::memory::NOWHERE;
 use super::run::Cycle;
 use super::snapshot::{Diff, Sighting};
-use crate::effect::{Operation, Planned, Stopped};
+use crate::effect::{Operation, Planned};
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange};
 use crate::value::Key;
@@ -24,31 +23,6 @@ impl Cycle {
             row: None,
             raw: 0,
         }));
-    }
-
-    /// A dry run says where a guard would stop it, and goes on: what would happen once it is let through is wanted, too.
-    pub(super) fn guarded(&mut self, side: Side, guard: Result<(), Stop>) -> Result<(), Stop> {
-        match guard {
-            Err(Stop::Stopped(Stopped::Guard {
-                reason, message, ..
-            })) if self.start.dry_run => {
-                let line = Planned {
-                    side,
-                    operation: match reason.as_str() {
-                        "mass_delete" => Operation::Delete,
-                        _ => Operation::Update,
-                    },
-                    key: None,
-                    column: None,
-                    old: None,
-                    new: Some(message.into()),
-                    reason,
-                };
-                self.report.planned.insert(0, line);
-                Ok(())
-            }
-            other => other,
-        }
     }
 
     pub(super) fn preview(&mut self, items: &[Item]) {
@@ -89,7 +63,7 @@ impl Cycle {
                         );
                     }
                 }
-                Some(TableChange::Update(values)) => {
+                Some(TableChange::Update(values) | TableChange::Enter(values)) => {
                     for (column, new) in values {
                         let old = item.table_value(*column);
                         line(

@@ -4,19 +4,68 @@ use std::collections::HashSet;
 
 use super::io::Stop;
 use super::item::Item;
-use super::memory::KnownProblem;
+use super::memory::{KnownProblem, NOWHERE};
 use super::run::Cycle;
-use crate::effect::{Commit, Operation, Place, Planned, Problem};
+use crate::effect::{Commit, Operation, Place, Planned, Problem, is_about_other_rows};
 use crate::mapping::Side;
-use crate::value::Timestamp;
+use crate::value::{Key, Timestamp};
 
 const FIRST_RETRY_MICROS: i64 = 60_000_000;
+/// Where other rows are in the way: most come or go soon, and those of tables that are not mapped come unseen.
+const FIRST_RETRY_OF_WAITING_MICROS: i64 = 5_000_000;
 const LAST_DOUBLING: u32 = 6;
+const LAST_DOUBLING_OF_WAITING: u32 = 10;
 
 impl Cycle {
     /// Whether what was refused is to be tried again.
     pub(super) fn is_due(&self, retry_at: Timestamp) -> bool {
         self.start.insists || retry_at <= self.io.now()
+    }
+
+    pub(super) fn may_try(&self, known: &KnownProblem) -> bool {
+        known.retry_at.is_none_or(|at| self.is_due(at)) || self.has_waited(known)
+    }
+
+    /// It was refused because of other rows, and since then some have come or gone.
+    fn has_waited(&self, known: &KnownProblem) -> bool {
+        known.retry_at.is_some()
+            && is_about_other_rows(&known.code)
+            && known.arrivals < self.memory.arrivals
+    }
+
+    pub(super) fn awaits_rows(&self) -> bool {
+        let mut known = self.memory.problems.values().flatten();
+        known.any(|one| one.retry_at.is_some() && is_about_other_rows(&one.code))
+    }
+
+    /// Rows of the sheet that were refused because of other rows, where some have come or gone since. A deletion that was refused is
+    /// met by every reading.
+    pub(super) fn waiting(&self) -> Vec<Key> {
+        let stands = |key: &Key| {
+            let known = self.memory.rows.get(key);
+            known.is_some_and(|known| known.row != NOWHERE)
+        };
+        let problems = self.memory.problems.iter();
+        let mut waiting: Vec<Key> = problems
+            .filter(|(_, known)| known.iter().any(|one| self.has_waited(one)))
+            .filter(|(key, _)| stands(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        waiting.sort();
+        waiting
+    }
+
+    /// What this round brought into the table may be what they waited for.
+    pub(super) fn try_those_that_waited(&mut self) {
+        let pulls = self.start.ways.pull && !self.start.dry_run;
+        let waiting = if pulls { self.waiting() } else { Vec::new() };
+        self.follow_up.extend(waiting);
+    }
+
+    /// Nothing is done with this row before the next reading; what is owed to it is not forgotten.
+    pub(super) fn hold_off(&mut self, key: Key) {
+        self.held_back = true;
+        self.put_off.insert(key);
     }
 
     /// A snapshot shows all problems of rows without a usable key: those that it does not show are over.
@@ -47,12 +96,15 @@ impl Cycle {
             self.note_settled(&place);
             self.settled.push(place);
         }
-        for problem in problems
-            .into_iter()
-            .filter(|problem| !known.contains(&problem.place))
-        {
-            self.note_problem(&problem);
-            self.problems.push(problem);
+        let before = std::mem::take(&mut self.memory.said);
+        for problem in problems {
+            let is_news = before.get(&problem.place) != Some(&problem.message);
+            let place = problem.place.clone();
+            self.memory.said.insert(place, problem.message.clone());
+            if is_news {
+                self.note_problem(&problem);
+                self.problems.push(problem);
+            }
         }
     }
 
@@ -84,13 +136,15 @@ impl Cycle {
             }
             let refused = problem.retry_at.is_some();
             let attempts = before.map_or(0, |one| one.attempts) + u32::from(refused);
-            problem.retry_at = refused.then(|| retry_at(now, attempts));
+            problem.retry_at = refused.then(|| retry_at(now, &problem.code, attempts));
+            let remembered = refused && problem.side == Side::Database || problem.code == KEPT;
             known.push(KnownProblem {
                 column,
                 code: problem.code.clone(),
-                refused: (refused && problem.side == Side::Database).then_some(state),
+                refused: remembered.then_some(state),
                 attempts,
                 retry_at: problem.retry_at,
+                arrivals: self.memory.arrivals,
             });
             let is_new = before.is_none_or(|one| one.code != problem.code);
             if is_new {
@@ -99,6 +153,16 @@ impl Cycle {
             if refused || is_new {
                 commit.problems.push(problem);
             }
+        }
+        // Of a row that the table kept it is said until somebody changes it.
+        let kept = |one: &&KnownProblem| {
+            one.code == KEPT && (item.inserting || one.refused == Some(state))
+        };
+        if let (Some(one), []) = (old.iter().find(kept), known.as_slice()) {
+            known.push(KnownProblem {
+                refused: Some(state),
+                ..one.clone()
+            });
         }
         if item.plan.push_left || item.plan.pull_left {
             // Whether the others are over shows the cycle that goes that way.
@@ -124,11 +188,33 @@ impl Cycle {
     }
 }
 
-/// A minute, two, four, … an hour.
-pub(super) fn retry_at(now: Timestamp, attempts: u32) -> Timestamp {
-    let doublings = attempts.saturating_sub(1).min(LAST_DOUBLING);
+/// The table was to delete a row and kept it.
+pub(super) const KEPT: &str = "kept_by_table";
+
+pub(super) fn kept_by_table(key: &Key) -> Problem {
+    Problem {
+        place: Place {
+            key: Some(key.clone()),
+            sheet_row: None,
+            column: None,
+        },
+        side: Side::Database,
+        code: KEPT.into(),
+        message: "The row was deleted here, and the table kept it, so it has come back.".into(),
+        hint: "A trigger of the table decides which rows may go. Ask whoever looks after the database.".into(),
+        retry_at: None,
+    }
+}
+
+/// A minute, two, four, … an hour; where other rows are in the way five seconds, ten, twenty, …
+pub(super) fn retry_at(now: Timestamp, code: &str, attempts: u32) -> Timestamp {
+    let (first, last) = match is_about_other_rows(code) {
+        true => (FIRST_RETRY_OF_WAITING_MICROS, LAST_DOUBLING_OF_WAITING),
+        false => (FIRST_RETRY_MICROS, LAST_DOUBLING),
+    };
+    let doublings = attempts.saturating_sub(1).min(last);
     Timestamp(
         now.0
-            .saturating_add((FIRST_RETRY_MICROS << doublings).min(3_600_000_000)),
+            .saturating_add((first << doublings).min(3_600_000_000)),
     )
 }

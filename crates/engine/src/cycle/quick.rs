@@ -1,44 +1,47 @@
 //! A cycle without a snapshot: dirty keys at remembered positions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::io::Stop;
 use super::memory::NOWHERE;
 use super::run::Cycle;
 use super::snapshot::Sighting;
+use crate::value::Key;
+
+/// So many rows that wait for others are looked at beside those that have changed; more of them wait for the next reading.
+const BY_THE_WAY: usize = 20;
 
 impl Cycle {
     /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the remembered one.
     pub(super) async fn quick(&mut self) -> Result<(), Stop> {
-        self.window = (self.memory.settled_at, self.io.now());
+        self.last_look = self.io.now();
         self.respell().await?;
         let changed_at: HashMap<_, _> = self
             .dirty
             .iter()
             .map(|dirty| (dirty.key.clone(), dirty.changed_at))
             .collect();
-        let sightings: Vec<Sighting> = self
-            .dirty
-            .iter()
-            .map(|dirty| {
-                let row = self
-                    .memory
-                    .rows
-                    .get(&dirty.key)
-                    .map(|known| known.row)
-                    .filter(|row| *row != NOWHERE);
-                Sighting {
-                    key: dirty.key.clone(),
-                    row,
-                    raw: 0,
-                }
-            })
-            .collect();
-        self.guard_deletes(&sightings).await?;
+        let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
+        let mut sightings: Vec<Sighting> = dirty.map(|key| self.remembered(key)).collect();
+        let listed: HashSet<Key> = self.dirty.iter().map(|dirty| dirty.key.clone()).collect();
+        let waiting = self.waiting();
+        let few = waiting.len() <= BY_THE_WAY && self.start.ways.pull;
+        let waiting = waiting
+            .into_iter()
+            .filter(|key| few && !listed.contains(key));
+        sightings.extend(waiting.map(|key| self.remembered(key)));
+        self.guard_dirty(&sightings).await?;
         let done = self.batches(&sightings, None, &changed_at).await;
         let landed = self.land().await;
         done?;
         landed?;
-        self.record_leftovers().await
+        self.record_leftovers().await?;
+        self.shelve_put_off().await
+    }
+
+    fn remembered(&self, key: Key) -> Sighting {
+        let known = self.memory.rows.get(&key);
+        let row = known.map(|known| known.row).filter(|row| *row != NOWHERE);
+        Sighting { key, row, raw: 0 }
     }
 }

@@ -6,21 +6,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use indexmap::IndexMap;
+use indexmap::IndexSet;
 
 use super::images::Taken;
 use super::io::Stop;
 use super::item::Item;
-use super::memory::{Known, NOWHERE, State};
+use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
 use super::snapshot::{Sighting, parse};
+use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
     AnchoredRow, BaseWrite, Commit, LoadedRow, Operation, Place, Planned, Snapshot, WrittenRow,
 };
 use crate::mapping::{Direction, Side};
 use crate::reconcile::stored_hash;
-use crate::value::{ABSENT, Base, Cell, Key, Timestamp, UNDERWAY};
+use crate::value::{ABSENT, Base, Cell, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
 
 /// One row under its old and its new key.
 struct Rename {
@@ -31,6 +32,7 @@ struct Rename {
     /// Where the sheet has it.
     row: u32,
     cells: Vec<Cell>,
+    look: Look,
 }
 
 impl Cycle {
@@ -41,14 +43,17 @@ impl Cycle {
         snapshot: Option<&Snapshot>,
         changed_at: &HashMap<Key, Option<Timestamp>>,
     ) -> Result<Vec<(Sighting, LoadedRow)>, Stop> {
+        self.take_deletions_along(&mut rows).await?;
         let mapping = self.mapping.clone();
-        let pushes = self.start.ways.push
-            && mapping.direction != Direction::FromSheet
+        let pushes = mapping.direction != Direction::FromSheet
             && mapping.key.iter().all(|column| mapping.pushes(*column));
         if !pushes || rows.iter().all(|(_, row)| row.moved.is_none()) {
             return Ok(rows);
         }
         self.hold_unseen(&mut rows);
+        if !self.start.ways.push {
+            return self.hold_renames(rows, snapshot).await;
+        }
         self.let_go(&mut rows);
         let mut renames = self.renames(&rows, snapshot).await?;
         for rename in &renames {
@@ -70,20 +75,99 @@ impl Cycle {
         Ok(rows)
     }
 
+    /// A row that a person deleted from the sheet, and whose key the table changed before that was confirmed: it was deleted on one
+    /// side and changed on the other, which is decided under the key that it has now.
+    async fn take_deletions_along(
+        &mut self,
+        rows: &mut Vec<(Sighting, LoadedRow)>,
+    ) -> Result<(), Stop> {
+        let is_deleted = |old: &Key| {
+            let known = self.memory.rows.get(old);
+            known.is_some_and(|known| {
+                let agreed = matches!(known.state, State::Based | State::Marked);
+                agreed && known.row == NOWHERE && self.is_believed(known)
+            })
+        };
+        let pairs: Vec<(Key, Key)> = rows
+            .iter()
+            .filter(|(_, row)| row.row.is_some() && row.base.is_none())
+            .filter_map(|(_, row)| Some((row.moved.clone()?, row.key.clone())))
+            .filter(|(from, _)| is_deleted(from))
+            .collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let old = self.load(pairs.iter().map(|(from, _)| from.clone()).collect());
+        let mut commit = Commit::default();
+        let mut gone = HashSet::new();
+        for ((from, to), old) in pairs.into_iter().zip(old.await?) {
+            let agreed = |base: &Base| !base.is_absent_in_sheet() && !base.is_absent_in_table();
+            let one_row = old.row.is_none() && old.moved.as_ref() == Some(&to);
+            let Some(base) = old.base.filter(|base| one_row && agreed(base)) else {
+                continue;
+            };
+            commit.bases.push(BaseWrite {
+                key: to.clone(),
+                base: Some(base.clone()),
+                sheet_hash: stored_hash(Some(&base)),
+            });
+            commit.bases.push(BaseWrite {
+                key: from.clone(),
+                base: None,
+                sheet_hash: ABSENT,
+            });
+            if let Some(known) = self.memory.rows.swap_remove(&from) {
+                self.memory.rows.insert(to.clone(), known);
+            }
+            if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.key == to) {
+                row.base = Some(base);
+            }
+            gone.insert(from);
+        }
+        rows.retain(|(_, row)| !gone.contains(&row.key));
+        if !self.start.dry_run && !gone.is_empty() {
+            self.commit(commit).await?;
+        }
+        self.followed.extend(gone);
+        Ok(())
+    }
+
     /// While nobody knows whether the sheet still has the row under its old key, it is not inserted under the new one.
     fn hold_unseen(&mut self, rows: &mut Vec<(Sighting, LoadedRow)>) {
-        let snapshots = self.memory.snapshots;
         let unseen = |row: &LoadedRow| {
             let old = row.moved.as_ref().filter(|_| row.row.is_some());
             let known = old.and_then(|old| self.memory.rows.get(old));
-            known.is_some_and(|known| known.row == NOWHERE && known.missing == snapshots)
+            let known = known.filter(|known| known.row == NOWHERE);
+            known.and_then(|known| self.confirmed_from(known))
         };
-        let before = rows.len();
-        rows.retain(|(_, row)| row.base.is_some() || !unseen(row));
-        if rows.len() < before {
-            self.soon = true;
+        let waits = |row: &LoadedRow| unseen(row).filter(|_| row.base.is_none());
+        let until = rows.iter().filter_map(|(_, row)| waits(row)).min();
+        let Some(until) = until else {
+            return;
+        };
+        rows.retain(|(_, row)| waits(row).is_none());
+        self.confirm_from(until);
+        self.keep_dirty = true;
+    }
+
+    /// What goes the other way only cannot give rows their new keys. Under the old one such a row would pass for one that was deleted
+    /// from the table, and under the new one for one that is new: both wait.
+    async fn hold_renames(
+        &mut self,
+        mut rows: Vec<(Sighting, LoadedRow)>,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Vec<(Sighting, LoadedRow)>, Stop> {
+        let renames = self.renames(&rows, snapshot).await?;
+        let keys = renames
+            .into_iter()
+            .flat_map(|rename| [rename.from.key, rename.to.key]);
+        let held: HashSet<Key> = keys.collect();
+        rows.retain(|(_, row)| !held.contains(&row.key));
+        if !held.is_empty() {
             self.keep_dirty = true;
+            self.held_back = true;
         }
+        Ok(rows)
     }
 
     /// Of a row that got its new key in a batch without an answer, what both sides agreed on is known under that key by now. What
@@ -107,7 +191,8 @@ impl Cycle {
         rows: &[(Sighting, LoadedRow)],
         snapshot: Option<&Snapshot>,
     ) -> Result<Vec<Rename>, Stop> {
-        let mut pairs: IndexMap<Key, Key> = IndexMap::new();
+        // A key that was handed on has more than one row that says it comes from there: which it is, both of them say.
+        let mut pairs: IndexSet<(Key, Key)> = IndexSet::new();
         for (_, row) in rows {
             let Some(other) = row.moved.clone() else {
                 continue;
@@ -118,13 +203,11 @@ impl Cycle {
                 (row.key.clone(), other)
             };
             if self.stands_under_old_key(&from, &to) {
-                pairs.insert(from, to);
+                pairs.insert((from, to));
             }
         }
-        let mut loaded: HashMap<Key, LoadedRow> = rows
-            .iter()
-            .map(|(_, row)| (row.key.clone(), row.clone()))
-            .collect();
+        let loaded_here = rows.iter().map(|(_, row)| (row.key.clone(), row.clone()));
+        let mut loaded: HashMap<Key, LoadedRow> = loaded_here.collect();
         let unread: HashSet<&Key> = pairs
             .iter()
             .flat_map(|(from, to)| [from, to])
@@ -136,10 +219,10 @@ impl Cycle {
         }
         let mut renames = Vec::new();
         for (from, to) in pairs {
-            let (Some(from), Some(to)) = (loaded.remove(&from), loaded.remove(&to)) else {
+            let (Some(from), Some(to)) = (loaded.get(&from), loaded.get(&to)) else {
                 continue;
             };
-            if let Some(rename) = self.one_row(from, to, snapshot)? {
+            if let Some(rename) = self.one_row(from.clone(), to.clone(), snapshot)? {
                 renames.push(rename);
             }
         }
@@ -196,6 +279,7 @@ impl Cycle {
             base,
             row,
             cells,
+            look: self.look_of_tagging(),
         }))
     }
 
@@ -206,10 +290,21 @@ impl Cycle {
     async fn give_new_keys(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Stop> {
         let rows: Vec<u32> = renames.iter().map(|rename| rename.row).collect();
         let tagged = self.tag_rows(&rows).await?;
+        let look = self.look_of_tagging();
         let mut ready = Vec::new();
         let mut writes = Vec::new();
-        for (mut rename, (anchor, cells)) in renames.into_iter().zip(tagged) {
-            let cells = cells.filter(|cells| self.is_row_of(&rename.from.key, cells));
+        for (mut rename, tagged) in renames.into_iter().zip(tagged) {
+            let anchor = tagged.anchor;
+            let is_key = |(at, _): &(u32, _)| self.is_key_column(*at);
+            if tagged.computed.iter().any(is_key) {
+                // A formula's key is not written over: the old row and the new one go their own ways.
+                self.followed.remove(&rename.from.key);
+                self.followed.remove(&rename.to.key);
+                continue;
+            }
+            let cells = tagged
+                .cells
+                .filter(|cells| self.is_row_of(&rename.from.key, cells));
             let (Some(cells), Some(layout)) = (cells, &self.memory.layout) else {
                 self.stale = true;
                 continue;
@@ -225,6 +320,7 @@ impl Cycle {
                 cells: sent.map(cell).collect(),
             });
             rename.cells = cells;
+            rename.look = look;
             ready.push(rename);
         }
         if ready.is_empty() {
@@ -257,7 +353,7 @@ impl Cycle {
             }
         }
         let refused: HashSet<usize> = sent.refused.iter().map(|(index, _)| *index).collect();
-        let mut renamed = Vec::new();
+        let (mut renamed, mut failed) = (Vec::new(), Vec::new());
         for (index, (mut rename, row)) in ready.into_iter().zip(&writes).enumerate() {
             let written = sent.written.get(&row.anchor);
             let taken = written.and_then(|one| self.taken(&rename.cells, row, one));
@@ -274,11 +370,45 @@ impl Cycle {
                     renamed.push(rename);
                 }
                 // The row is gone, or a person gave it a key of theirs.
-                None => self.stale |= !refused.contains(&index),
+                None => {
+                    self.stale |= !refused.contains(&index);
+                    failed.push(rename);
+                }
             }
         }
+        self.note_not_renamed(failed).await?;
         self.note_renamed(&renamed).await?;
         Ok(renamed)
+    }
+
+    /// Nothing is agreed on under a key that its row did not get: a row that has it, or gets it from a person, is another one.
+    async fn note_not_renamed(&mut self, failed: Vec<Rename>) -> Result<(), Stop> {
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let mut commit = Commit::default();
+        for rename in failed {
+            let (from, to) = (rename.from, rename.to.key);
+            self.memory.rows.swap_remove(&to);
+            let known = self.memory.known(&from.key);
+            known.state = State::Marked;
+            known.cells = UNSETTLED;
+            known.raw = 0;
+            self.memory.underway.remove(&from.key);
+            self.memory.underway.remove(&to);
+            commit.bases.push(BaseWrite {
+                key: to,
+                base: None,
+                sheet_hash: ABSENT,
+            });
+            commit.bases.push(BaseWrite {
+                key: from.key,
+                base: from.base,
+                sheet_hash: TO_LOOK_AT,
+            });
+        }
+        self.commit(commit).await?;
+        Ok(())
     }
 
     fn shows(&self, written: &WrittenRow, base: &Base) -> bool {
@@ -297,6 +427,7 @@ impl Cycle {
             });
             let pending = rename.from.pending.iter().map(|one| one.id);
             commit.settled_conflicts.extend(pending);
+            commit.settled_conflicts.extend(&rename.from.unsettled);
             commit.history.push(self.renamed_line(rename));
             for problem in self.memory.problems.remove(from).into_iter().flatten() {
                 let place = |key: &Key| Place {
@@ -314,7 +445,15 @@ impl Cycle {
         }
         self.commit(commit).await?;
         for rename in renamed {
-            self.memory.rows.swap_remove(&rename.from.key);
+            let old = self.memory.rows.swap_remove(&rename.from.key);
+            if let Some(edits) = self.memory.edits.remove(&rename.from.key) {
+                self.memory.edits.insert(rename.to.key.clone(), edits);
+            }
+            // What a write without an answer may have put into the row is in it still.
+            if let Some(written) = self.memory.in_flight.remove(&rename.from.key) {
+                let known = self.memory.in_flight.entry(rename.to.key.clone());
+                known.or_default().extend(written);
+            }
             self.memory.bury(&rename.from.key);
             self.memory.underway.remove(&rename.from.key);
             self.memory.underway.remove(&rename.to.key);
@@ -328,6 +467,7 @@ impl Cycle {
             *self.memory.known(&rename.to.key) = Known {
                 row: rename.row,
                 cells: hash_cells(&rename.base.sheet),
+                seen_at: old.and_then(|old| old.seen_at),
                 ..Known::new(State::Based)
             };
             self.report.rows_pushed += 1;
@@ -383,6 +523,7 @@ impl Rename {
         item.changed_at = item.changed_at.or(changed_at);
         item.row = Some(self.row);
         item.cells = Some(self.cells);
+        item.look = Some(self.look);
         item
     }
 }

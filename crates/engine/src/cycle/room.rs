@@ -11,7 +11,7 @@ use super::run::Cycle;
 use crate::effect::{BaseWrite, Failure, MetadataId, Place, Problem};
 use crate::mapping::Side;
 use crate::reconcile::SheetChange;
-use crate::value::{Base, TO_INSERT, Timestamp};
+use crate::value::{Base, Cell, TO_INSERT, Timestamp};
 
 /// The sheet has refused new rows.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl Cycle {
     pub(super) fn close(&mut self, failure: Failure) {
         let attempts = self.memory.closed.as_ref().map_or(0, |one| one.attempts) + 1;
         let refused_at = self.io.now();
-        let retry_at = retry_at(refused_at, attempts);
+        let retry_at = retry_at(refused_at, &failure.reason, attempts);
         let problem = Problem {
             place: WHOLE,
             side: Side::Sheet,
@@ -66,6 +66,7 @@ impl Cycle {
         };
         self.problems.push(problem.clone());
         self.memory.keyless.insert(WHOLE);
+        self.memory.said.insert(WHOLE, problem.message.clone());
         self.memory.closed = Some(Closed {
             problem,
             refused_at,
@@ -81,17 +82,39 @@ impl Cycle {
         }
     }
 
+    /// A row of the table waits while a row of the sheet whose key shows an error may be it.
+    pub(super) fn hold_unplaced(&mut self, items: &mut [Item]) {
+        if self.unplaced.is_empty() {
+            return;
+        }
+        for item in items.iter_mut().filter(|item| !item.dropped) {
+            let Some(SheetChange::Insert(cells)) = &item.plan.sheet else {
+                continue;
+            };
+            let cells: Vec<Cell> = cells
+                .iter()
+                .map(|cell| cell.clone().unwrap_or(Cell::Empty))
+                .collect();
+            if self.may_be_unplaced(&cells) {
+                self.hold(item);
+            }
+        }
+    }
+
     /// Its insertion is put off: it stands in the base as a row to be inserted.
-    fn hold(&mut self, item: &mut Item) {
+    pub(super) fn hold(&mut self, item: &mut Item) {
         item.plan.sheet = None;
         item.inserting = true;
         item.base = None;
         item.base_owed = false;
         self.memory.known(&item.key).state = State::Announced;
-        self.held.push(BaseWrite {
-            key: item.key.clone(),
-            base: Some(Base::empty(self.mapping.columns.len())),
-            sheet_hash: TO_INSERT,
-        });
+        let base = Base::empty(self.mapping.columns.len());
+        if item.loaded.base.as_ref() != Some(&base) {
+            self.held.push(BaseWrite {
+                key: item.key.clone(),
+                base: Some(base),
+                sheet_hash: TO_INSERT,
+            });
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! A cycle from its start to its report.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::flight::Flight;
+use super::guard::{Count, Counted};
 use super::io::{Io, Stop, mismatch};
+use super::likeness::Rest;
 use super::memory::{Memory, UNSETTLED};
 use super::tag::Ahead;
 use crate::effect::{
-    Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, MetadataId, Place,
-    Problem, Report, Scope, SheetEffect, Start, Stopped,
+    Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Formula, MetadataId,
+    Place, Problem, Report, Scope, SheetEffect, SheetOutcome, Snapshot, Start, Stopped,
 };
-use crate::mapping::{Mapping, Side};
+use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
 
 /// Readings that one cycle makes because rows moved under it, before it leaves the rest to the next.
@@ -30,6 +32,8 @@ pub(super) struct Cycle {
     pub stale: bool,
     /// A first sighting waits to be confirmed.
     pub soon: bool,
+    /// From when on a reading can confirm deletions that this one made likely.
+    pub confirm_from: Option<Timestamp>,
     /// The dirty keys are not all dealt with.
     pub keep_dirty: bool,
     /// What stands for the last reading of the sheet, and how many structural batches were planned from it.
@@ -41,22 +45,27 @@ pub(super) struct Cycle {
     /// The first row below the data; what stands further down without being any (checkboxes, formulas, other people's columns) moves
     /// down when rows are inserted. 0 before there is a reading.
     pub end: u32,
-    pub window: (Option<Timestamp>, Timestamp),
+    /// When the last reading was whole, or this cycle began.
+    pub last_look: Timestamp,
     pub next_id: i32,
     pub sheet_unsure: bool,
     /// An edit that was seen is dealt with later only.
     pub held_back: bool,
-    /// Rows with a base when the cycle began, and how many of them it deletes from each side.
+    /// Rows with a base when the cycle began.
     pub rows_at_start: usize,
-    pub from_table: usize,
-    pub from_sheet: usize,
+    /// What it deletes, how many rows might have been among that so far, and whether this round's are counted.
+    pub counted: Counted,
+    pub candidates: usize,
+    /// Rows whose deletion a round found too late to count it: their key could not be followed, or the table lost them since.
+    pub uncounted: HashSet<Key>,
+    pub count: Count,
     /// Anchors of the batch under way.
     pub live: Vec<MetadataId>,
     /// What the last request that tagged rows put on the tab's last row, and when it was sent.
     pub sentinel: MetadataId,
     pub tagged_at: Timestamp,
-    /// Between which moments an edit was made that a write went over, where that is known better than from readings.
-    pub edited: HashMap<Key, (Option<Timestamp>, Timestamp)>,
+    /// Rows that wait for somebody else's transaction, or for what the next reading says of others.
+    pub put_off: BTreeSet<Key>,
     /// Rows that the table changed while it took them.
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
@@ -72,9 +81,16 @@ pub(super) struct Cycle {
     pub held: Vec<BaseWrite>,
     /// Marks of batches of new rows that have arrived, which is still to be recorded.
     pub inserted: Vec<i64>,
+    /// What rows of the last reading show of which nobody knows whose they are, because their keys
+    /// show errors.
+    pub unplaced: Vec<Rest>,
     /// New rows that are on their way to the sheet.
     pub flight: Option<Flight>,
     pub ahead: Ahead,
+    /// The reading that this round began with.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// The tab's formulas, once they were asked for.
+    pub formulas: Option<Arc<[Formula]>>,
 }
 
 /// What a cycle leaves to the next.
@@ -94,7 +110,7 @@ pub(super) async fn run(
     // Anchors are numbered from a random place on: with the sheet's few leftovers they collide once in a million cycles, and
     // then the request is refused as a whole and the next cycle takes other numbers.
     let first = i32::try_from(start.seed % 0x7000_0000).unwrap_or(1).max(1);
-    let window = (memory.settled_at, start.now);
+    let now = start.now;
     // A dry run leaves no trace.
     let kept = start.dry_run.then(|| (memory.clone(), mapping.clone()));
     let mut cycle = Cycle {
@@ -107,23 +123,26 @@ pub(super) async fn run(
         notes_off,
         stale: false,
         soon: false,
+        confirm_from: None,
         keep_dirty: false,
         reading: 0,
         ordinal: 0,
         ordinal_in_all: 0,
         removed: Vec::new(),
         end: 0,
-        window,
+        last_look: now,
         next_id: first,
         sheet_unsure: false,
         held_back: false,
         rows_at_start: 0,
-        from_table: 0,
-        from_sheet: 0,
+        counted: Counted::default(),
+        candidates: 0,
+        uncounted: HashSet::new(),
+        count: Count::Few,
         live: Vec::new(),
         sentinel: first,
         tagged_at: Timestamp(0),
-        edited: HashMap::new(),
+        put_off: BTreeSet::new(),
         follow_up: BTreeSet::new(),
         followed: HashSet::new(),
         respelled: BTreeSet::new(),
@@ -132,8 +151,11 @@ pub(super) async fn run(
         settled: Vec::new(),
         held: Vec::new(),
         inserted: Vec::new(),
+        unplaced: Vec::new(),
         flight: None,
         ahead: Ahead::new(),
+        formulas: None,
+        snapshot: None,
     };
     let mut ended = cycle.rounds().await;
     if ended.is_ok() {
@@ -160,10 +182,17 @@ impl Cycle {
         self.memory.renamed.clear();
         self.end_of_yesterday().await?;
         self.rows_at_start = self.memory.based();
+        if self.start.confirmed.is_none() {
+            self.memory.allowed = None;
+        }
+        if self.start.relatives_changed || !self.start.dirty.is_empty() {
+            self.memory.arrivals += 1;
+        }
         // After a lost batch positions are not what is remembered.
         self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
         let certain = self.memory.layout.is_some()
             && !self.memory.owes_everything
+            && !self.memory.held
             && !self.sheet_unsure
             && !self.start.dry_run;
         let mut quick = self.start.scope == Scope::Dirty && certain;
@@ -171,6 +200,8 @@ impl Cycle {
             self.stale = false;
             self.followed.clear();
             self.ahead.clear();
+            self.formulas = None;
+            self.snapshot = None;
             self.end_of_yesterday().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;
@@ -185,8 +216,10 @@ impl Cycle {
                 other => other?,
             }
             if self.start.dry_run {
-                self.guarded(Side::Sheet, self.weigh_deletes(0, self.from_sheet))?;
-                return self.guarded(Side::Database, self.weigh_deletes(self.from_table, 0));
+                return Ok(());
+            }
+            if !self.stale {
+                self.try_those_that_waited();
             }
             quick = !self.stale && !self.follow_up.is_empty();
             if quick {
@@ -217,7 +250,10 @@ impl Cycle {
     pub(super) async fn tidy_leftovers(&mut self) -> Result<(), Stop> {
         let needed = !self.memory.images.is_empty() || !self.memory.taken.is_empty();
         if !self.memory.tidied && !needed && !self.start.dry_run {
-            self.io.sheet(SheetEffect::TidyAll).await?;
+            match self.io.sheet(SheetEffect::TidyAll).await? {
+                SheetOutcome::Tidied(stamps) => self.memory.found_stamps = stamps,
+                _ => return Err(mismatch().into()),
+            }
             self.memory.tidied = true;
             self.memory.anchors.clear();
             self.live.clear();
@@ -240,20 +276,25 @@ impl Cycle {
     }
 
     fn finish(mut self, ended: Result<(), Stop>) -> (Report, Memory) {
+        let mut held = false;
         match ended {
             Ok(()) => {}
             Err(Stop::Outdated) => self.stale = true,
+            Err(Stop::Held) => held = true,
             Err(Stop::Stopped(stopped)) => self.report.stopped = Some(stopped),
         }
         let stopped = self.report.stopped.is_some();
-        self.keep_dirty |= self.memory.owes_everything;
+        self.memory.held = held;
+        self.keep_dirty |= self.memory.owes_everything || held;
         self.stale |= self.memory.owes_everything;
-        self.report.again = match (stopped, self.stale, self.soon) {
-            (true, ..) => None,
-            (_, true, _) => Some(Again::Now),
-            (_, _, true) => Some(Again::Soon),
-            _ => None,
+        self.report.again = match self.confirm_from {
+            _ if stopped => None,
+            from if held => Some(Again::Hold(from.unwrap_or(self.io.now()))),
+            _ if self.stale => Some(Again::Now),
+            _ if self.soon => Some(Again::Soon),
+            from => from.map(Again::Confirm),
         };
+        self.report.awaits_rows = self.awaits_rows();
         self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
         for key in std::mem::take(&mut self.follow_up) {
             let known = self.memory.known(&key);

@@ -3,15 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use super::header::Layout;
+use super::inspect::is_same;
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
+use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
+use super::missing::{Unreadable, UnreadableRow};
 use super::run::{Cycle, bad_answer};
-use crate::codec::{hash_cells, hash_raw, is_past_exact, is_rounded};
+use super::totals::{LAST, Tail};
+use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key, is_no_new_key};
 use crate::effect::{
-    DatabaseEffect, DatabaseOutcome, Failure, KeyRefusal, Place, Problem, Snapshot,
+    DatabaseEffect, DatabaseOutcome, Failure, KeyRefusal, Place, Problem, Refusal, Snapshot,
 };
 use crate::mapping::{Direction, KeyEquality, Mapping, Side};
-use crate::value::{Cell, Key};
+use crate::value::{Cell, Key, Timestamp};
 
 /// Keys that one `NameKeys` asks about. Where equal keys may be written differently all are asked about at once: only then can it be
 /// seen that two of them are one.
@@ -39,21 +42,57 @@ pub(super) struct Diff {
     pub changed: Vec<Sighting>,
     /// Known keys that this snapshot and an earlier one miss.
     pub missing: Vec<Sighting>,
-    /// Keys that more than one row has, or of which it cannot be told whether a row has them: they are left alone.
-    pub doubled: HashSet<Key>,
+    /// Keys that are left alone: more than one row has them, or a row that may be theirs has
+    /// another key or none that can be read.
+    pub hidden: HashSet<Key>,
+    /// Rows without a key that names them.
+    pub unreadable: Vec<UnreadableRow>,
     /// Keys that a row may have whose own key cannot be told from them, and where that stands.
-    pub held: Vec<(Key, u32)>,
-    /// Keys that are missing for the first time.
+    pub alike: Vec<(Key, u32)>,
+    /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
+    /// Of missing keys, those whose row stands under another key now.
+    pub renamed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
     pub keyless: Vec<u32>,
     pub problems: Vec<Problem>,
+}
+
+/// A row with content and without (all of) its key.
+struct Keyless {
+    at: u32,
+    hash: i64,
+    cells: Vec<Cell>,
+    /// The first key column without a value.
+    column: usize,
+    /// A blank row stands between it and the last row with a key above it.
+    apart: bool,
 }
 
 pub(super) struct Row {
     pub at: u32,
     raw: u64,
     cells: i64,
+}
+
+impl Row {
+    /// Nobody can tell which row it is by the key that it has.
+    pub fn refused(&self) -> UnreadableRow {
+        UnreadableRow {
+            at: self.at,
+            why: Unreadable::Refused,
+            cells: self.cells,
+        }
+    }
+}
+
+/// A row whose key was not met before.
+struct Unknown {
+    row: Row,
+    /// As its cells hold it.
+    typed: Key,
+    /// Cells of the key that are to be looked at more closely.
+    by_sight: Vec<(usize, Cell)>,
 }
 
 pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure> {
@@ -72,7 +111,7 @@ impl Cycle {
         trust: Trust,
     ) -> Result<Diff, Stop> {
         let mut diff = Diff::default();
-        let mut unknown: Vec<(Row, Key)> = Vec::new();
+        let mut unknown: Vec<Unknown> = Vec::new();
         let mut seen: Vec<(usize, Row)> = Vec::new();
         let mut hashes = Vec::with_capacity(snapshot.rows.len());
         let mut by_position = vec![usize::MAX; snapshot.rows.len()];
@@ -84,7 +123,13 @@ impl Cycle {
         let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         let first = self.mapping.header_row as usize;
         let mut end = self.mapping.header_row;
-        for (at, raw_row) in snapshot.rows.iter().enumerate().skip(first) {
+        let footer = self.footer(snapshot, layout)?.unwrap_or(u32::MAX);
+        let mut keyless: Vec<Keyless> = Vec::new();
+        // The last record that is known, and whether a blank row follows the last one with a key.
+        let (mut last_known, mut apart) = (None, false);
+        let mut keyed = false;
+        let rows = snapshot.rows.iter().enumerate().skip(first);
+        for (at, raw_row) in rows.take_while(|(at, _)| *at < footer as usize) {
             let raw = hash_raw(raw_row.get().as_bytes());
             let index = by_position.get(at).copied().unwrap_or(usize::MAX);
             let at = u32::try_from(at).unwrap_or(NOWHERE);
@@ -95,6 +140,7 @@ impl Cycle {
             {
                 hashes.push(known.cells);
                 end = at + 1;
+                (last_known, apart, keyed) = (Some(at), false, true);
                 seen.push((
                     index,
                     Row {
@@ -112,31 +158,101 @@ impl Cycle {
                 cells: hash_cells(&cells),
             };
             hashes.push(row.cells);
-            let typed = typed_key(&self.mapping, &cells);
-            if !matches!(typed, Typed::Blank) {
-                end = at + 1;
+            match typed_key(&self.mapping, &cells) {
+                Typed::Blank => apart |= keyed,
+                Typed::Whole(typed) => {
+                    end = at + 1;
+                    (apart, keyed) = (false, true);
+                    let known = self.memory.canonical(&self.mapping, &typed);
+                    match known.filter(|_| !self.has_no_key(&cells)) {
+                        Some(key) => {
+                            last_known = Some(at);
+                            seen.push((self.index_of(key), row));
+                        }
+                        None => unknown.push(Unknown {
+                            by_sight: self.keys_by_sight(&cells),
+                            row,
+                            typed,
+                        }),
+                    }
+                }
+                Typed::Error(column) => {
+                    end = at + 1;
+                    (apart, keyed) = (false, true);
+                    match self.key_of_error(&cells) {
+                        // The table has a row whose key reads like an error.
+                        Some(key) => {
+                            last_known = Some(at);
+                            seen.push((self.index_of(key), row));
+                        }
+                        None => {
+                            diff.problems.push(self.error_key(&cells, at, column));
+                            diff.unreadable.push(UnreadableRow {
+                                at,
+                                why: Unreadable::Error,
+                                cells: row.cells,
+                            });
+                        }
+                    }
+                }
+                Typed::Missing(column) => keyless.push(Keyless {
+                    at,
+                    hash: row.cells,
+                    cells,
+                    column,
+                    apart,
+                }),
             }
-            match typed {
-                Typed::Blank => {}
-                Typed::Whole(typed) => match self.memory.canonical(&self.mapping, &typed) {
-                    Some(key) => seen.push((self.index_of(key), row)),
-                    None => match self.rounded(&cells) {
-                        Some(column) => diff.problems.push(self.rounded_key(at, column)),
-                        None => unknown.push((row, typed)),
-                    },
-                },
-                Typed::Rounded(column) => diff.problems.push(self.rounded_key(at, column)),
-                Typed::Missing(column) => match refused_keys.get(&row.cells) {
-                    Some(refused) => self.keyless_still(&mut diff, row.cells, at, refused),
-                    None => self.keyless_row(&mut diff, &cells, at, column),
-                },
+        }
+        // What stands apart below the last row with a key, or sums up the rows above it, is no record.
+        keyless.retain(|row| !row.apart || row.at < end);
+        let below = |at: u32| last_known.is_none_or(|last| at > last);
+        let without = keyless.iter().map(|row| (row.at, row.hash, false));
+        let with = unknown.iter().map(|one| (one.row.at, one.row.cells, true));
+        let mut last: Vec<_> = without.chain(with).filter(|row| below(row.0)).collect();
+        last.sort_unstable_by_key(|row| std::cmp::Reverse(row.0));
+        last.truncate(LAST);
+        let mut tail: Vec<Tail> = Vec::new();
+        for (at, hash, keyed) in last {
+            let cells = layout.mapped(&parse(snapshot, at)?);
+            tail.push(Tail {
+                at,
+                hash,
+                cells,
+                keyed,
+            });
+        }
+        let footers = self.footers(tail, layout).await?;
+        keyless.retain(|row| !below(row.at) || !footers.hold(row.at, &row.cells));
+        unknown.retain(|one| !footers.rows.contains(&one.row.at));
+        if !footers.rows.is_empty() {
+            let records = seen.iter().map(|(_, row)| row.at);
+            let records = records.chain(unknown.iter().map(|one| one.row.at));
+            let records = records.chain(diff.unreadable.iter().map(|row| row.at));
+            end = records
+                .max()
+                .map_or(self.mapping.header_row, |last| last + 1);
+        }
+        for row in &keyless {
+            end = end.max(row.at + 1);
+            match refused_keys.get(&row.hash) {
+                Some(refused) => self.keyless_still(&mut diff, row.hash, row.at, refused),
+                None => {
+                    let why = self.keyless_row(&mut diff, &row.cells, row.at, row.column);
+                    diff.unreadable.push(UnreadableRow {
+                        at: row.at,
+                        why,
+                        cells: row.hash,
+                    });
+                }
             }
         }
         drop(by_position);
         self.note_rows(hashes.into_iter());
         self.end = end;
+        let unknown = self.look_at_keys(&mut diff, unknown, layout).await?;
         self.name_rows(&mut diff, unknown, &mut seen).await?;
-        self.classify(&mut diff, seen, trust);
+        self.classify(&mut diff, seen, trust, snapshot.sent_at);
         Ok(diff)
     }
 
@@ -157,11 +273,36 @@ impl Cycle {
         self.memory.refused_keys.insert(cells, refused);
     }
 
-    /// A row with content but without (all of) its key.
-    fn keyless_row(&self, diff: &mut Diff, cells: &[Cell], at: u32, column: usize) {
+    /// The key of cells that read like errors, where a row with a base has just that key.
+    fn key_of_error(&self, cells: &[Cell]) -> Option<Key> {
+        let parts = self.mapping.key.iter().map(|column| {
+            let cell = cells.get(*column).unwrap_or(&Cell::Empty);
+            self.mapping.decode(*column, cell)
+        });
+        let key = Key(parts.collect::<Option<_>>()?);
+        let known = self.memory.rows.get(&key)?;
+        known.state.is_based().then_some(key)
+    }
+
+    fn error_key(&self, cells: &[Cell], at: u32, column: usize) -> Problem {
+        let shown = match cells.get(column) {
+            Some(Cell::Text(text)) => text.as_str(),
+            _ => "an error",
+        };
+        sheet_problem(
+            at,
+            Some(column),
+            "error_cell",
+            format!("The key of this row shows {shown}, so nobody can tell which row it is."),
+            "Mend the formula, or type the key.".into(),
+        )
+    }
+
+    /// A row with content but without (all of) its key: whether it may be a new one.
+    fn keyless_row(&self, diff: &mut Diff, cells: &[Cell], at: u32, column: usize) -> Unreadable {
         let mapping = &self.mapping;
         if mapping.direction == Direction::ToSheet {
-            return;
+            return Unreadable::Blank;
         }
         let blank_key = mapping
             .key
@@ -182,7 +323,10 @@ impl Cycle {
                     && !mapping.key.contains(index)
             });
         match incomplete {
-            None if mapping.key_generated && blank_key => diff.keyless.push(at),
+            None if mapping.key_generated && blank_key => {
+                diff.keyless.push(at);
+                return Unreadable::New;
+            }
             Some((index, description)) if mapping.key_generated && blank_key => {
                 diff.problems.push(sheet_problem(
                     at,
@@ -209,37 +353,85 @@ impl Cycle {
                 ));
             }
         }
+        Unreadable::Blank
     }
 
-    /// A number in the key that may not be the one which was typed.
-    fn rounded(&self, cells: &[Cell]) -> Option<usize> {
-        let mut key = self.mapping.key.iter().copied();
-        key.find(|column| {
-            let description = self.mapping.columns.get(*column);
-            let cell = cells.get(*column);
-            matches!((description, cell), (Some(one), Some(cell)) if is_rounded(one.kind, cell))
-        })
+    /// We never wrote such a key, whichever known one it reads like.
+    fn has_no_key(&self, cells: &[Cell]) -> bool {
+        let mapping = &self.mapping;
+        let is_none = |column: &usize| {
+            let (cell, column_of) = (cells.get(*column), mapping.columns.get(*column));
+            matches!((cell, column_of), (Some(cell), Some(of)) if is_no_key(of, cell).is_some())
+        };
+        mapping.key.iter().any(is_none)
     }
 
-    fn rounded_key(&self, at: u32, column: usize) -> Problem {
-        let header = self.mapping.columns.get(column);
-        let header = header.map_or("", |one| one.header.as_str());
-        sheet_problem(
-            at,
-            Some(column),
-            "too_many_digits",
-            format!(
-                "The {header} has more digits than a number in a cell keeps: its last digits are not those that were typed."
-            ),
-            "Type it once more with an apostrophe (') before the first digit: then the cell keeps every digit.".into(),
-        )
+    /// Key cells that hold a number where the key is a text, or one that no cell keeps.
+    fn keys_by_sight(&self, cells: &[Cell]) -> Vec<(usize, Cell)> {
+        let mapping = &self.mapping;
+        let unclear = |column: &usize| {
+            let (cell, column_of) = (cells.get(*column)?, mapping.columns.get(*column)?);
+            let unclear =
+                is_key_by_sight(column_of, cell) || is_no_new_key(column_of, cell).is_some();
+            unclear.then(|| (*column, cell.clone()))
+        };
+        mapping.key.iter().filter_map(unclear).collect()
+    }
+
+    /// Each row with its key as its cells hold it and as people see it; rows whose key cannot be read are problems.
+    async fn look_at_keys(
+        &mut self,
+        diff: &mut Diff,
+        unknown: Vec<Unknown>,
+        layout: &Layout,
+    ) -> Result<Vec<(Row, Key, Key)>, Stop> {
+        let mapping = self.mapping.clone();
+        let by_sight = unknown.iter().flat_map(|one| {
+            let at = one.row.at;
+            let columns = one.by_sight.iter().map(|(column, _)| *column);
+            columns.map(move |column| (at, layout.column(column)))
+        });
+        let places: Vec<(u32, u32)> = by_sight.collect();
+        let mut details = self.inspect(places).await?.into_iter();
+        let mut known = Vec::with_capacity(unknown.len());
+        for one in unknown {
+            let mut read = one.typed.clone();
+            let mut refused = None;
+            for ((column, cell), detail) in one.by_sight.iter().zip(details.by_ref()) {
+                if !is_same(cell, &detail.value) {
+                    return Err(Stop::Outdated);
+                }
+                let meaning = match mapping.columns.get(*column) {
+                    Some(column_of) => match is_no_new_key(column_of, cell) {
+                        Some(refusal) => Err(refusal),
+                        None => mapping.read(*column, cell, Some(&detail)),
+                    },
+                    None => Ok(None),
+                };
+                let part = mapping.key.iter().position(|key| key == column);
+                match (meaning, part.and_then(|part| read.0.get_mut(part))) {
+                    (Ok(Some(text)), Some(part)) => *part = text,
+                    (Ok(_), _) => {}
+                    (Err(refusal), _) => refused = refused.or(Some((*column, refusal))),
+                }
+            }
+            match refused {
+                Some((column, refusal)) => {
+                    diff.unreadable.push(one.row.refused());
+                    diff.problems
+                        .push(unreadable_key(one.row.at, column, refusal));
+                }
+                None => known.push((one.row, one.typed, read)),
+            }
+        }
+        Ok(known)
     }
 
     /// Which keys these are; what is none is a problem of its row.
     async fn name_rows(
         &mut self,
         diff: &mut Diff,
-        unknown: Vec<(Row, Key)>,
+        unknown: Vec<(Row, Key, Key)>,
         seen: &mut Vec<(usize, Row)>,
     ) -> Result<(), Stop> {
         let together = match self.mapping.key_equality {
@@ -253,20 +445,14 @@ impl Cycle {
             if chunk.is_empty() {
                 break;
             }
-            let typed = chunk.iter().map(|(_, typed)| typed.clone()).collect();
-            let answers = self.name_keys(typed).await?;
-            for ((row, typed), answer) in chunk.into_iter().zip(answers) {
+            let read = chunk.iter().map(|(_, _, read)| read.clone()).collect();
+            let answers = self.name_keys(read).await?;
+            for ((row, typed, _), answer) in chunk.into_iter().zip(answers) {
                 match answer {
                     Ok(key) => named.push((row, typed, key)),
-                    Err(refused) => {
-                        let refusal = refused.refusal;
-                        diff.problems.push(sheet_problem(
-                            row.at,
-                            Some(refused.column),
-                            &refusal.sqlstate,
-                            refusal.message,
-                            refusal.hint.unwrap_or_else(|| "Correct the cell.".into()),
-                        ));
+                    Err(KeyRefusal { column, refusal }) => {
+                        diff.unreadable.push(row.refused());
+                        diff.problems.push(unreadable_key(row.at, column, refusal));
                     }
                 }
             }
@@ -291,7 +477,13 @@ impl Cycle {
         }
     }
 
-    fn classify(&mut self, diff: &mut Diff, seen: Vec<(usize, Row)>, trust: Trust) {
+    fn classify(
+        &mut self,
+        diff: &mut Diff,
+        seen: Vec<(usize, Row)>,
+        trust: Trust,
+        sent_at: Timestamp,
+    ) {
         let mut rows_of: Vec<u32> = vec![NOWHERE; self.memory.rows.len()];
         let mut doubled: HashMap<usize, Vec<u32>> = HashMap::new();
         for (index, row) in &seen {
@@ -304,12 +496,18 @@ impl Cycle {
                 None => {}
             }
         }
+        self.note_gone(&rows_of);
         for (index, row) in seen {
             let Some((key, known)) = self.memory.rows.get_index_mut(index) else {
                 continue;
             };
-            known.missing = 0;
+            known.missing = None;
             if doubled.contains_key(&index) {
+                diff.unreadable.push(UnreadableRow {
+                    at: row.at,
+                    why: Unreadable::Doubled(key.clone()),
+                    cells: row.cells,
+                });
                 known.row = NOWHERE;
                 known.raw = SOMEWHERE;
                 known.cells = UNSETTLED;
@@ -333,6 +531,7 @@ impl Cycle {
             let settled = trust.cells && row.cells != UNSETTLED && known.cells == row.cells;
             if settled {
                 known.raw = row.raw;
+                known.seen_at = known.seen_at.max(Some(sent_at));
             } else {
                 known.raw = 0;
                 diff.changed.push(Sighting {
@@ -346,10 +545,10 @@ impl Cycle {
             if let Some((key, _)) = self.memory.rows.get_index(*index) {
                 diff.problems
                     .extend(rows.iter().map(|row| doubled_key(key, *row, rows)));
-                diff.doubled.insert(key.clone());
+                diff.hidden.insert(key.clone());
             }
         }
-        for (key, row) in std::mem::take(&mut diff.held) {
+        for (key, row) in std::mem::take(&mut diff.alike) {
             self.hold_alike(diff, &mut rows_of, key, row);
         }
         self.missing(diff, &rows_of);
@@ -367,30 +566,41 @@ impl Cycle {
         known.row = NOWHERE;
         known.raw = SOMEWHERE;
         known.cells = UNSETTLED;
-        known.missing = 0;
-        diff.doubled.insert(key);
+        known.missing = None;
+        diff.hidden.insert(key);
     }
 
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
         let suspect = std::mem::take(&mut self.memory.suspect);
-        let snapshot = self.memory.snapshots;
+        let Some(looked) = self.memory.looked else {
+            return;
+        };
+        let wait = self.start.confirm_after_ms;
         let closed = self.is_closed();
         for ((key, known), row) in self.memory.rows.iter_mut().zip(rows_of) {
             if *row != NOWHERE {
                 continue;
             }
             let was_seen = known.row != NOWHERE || known.raw == SOMEWHERE;
+            // The clock may have been set back.
+            let since = known.missing.map(|since| since.min(looked.arrived));
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {
-                State::Based | State::Marked if known.missing == 0 && suspect => {
+                State::Based | State::Marked if since.is_none() && suspect => {
                     known.state = State::Left;
-                    known.missing = snapshot;
+                    known.missing = Some(looked.arrived);
                     diff.missing.push(Sighting {
                         key: key.clone(),
                         row: None,
                         raw: 0,
                     });
+                }
+                // What a person takes back within a moment was no deletion.
+                State::Based | State::Marked
+                    if since.is_some_and(|since| looked.asked < since.after(wait)) =>
+                {
+                    diff.unconfirmed.insert(key.clone());
                 }
                 // One reading that misses a row may be a partial or an old one.
                 State::Unbased
@@ -399,10 +609,10 @@ impl Cycle {
                 | State::Based
                 | State::Marked
                 | State::Left
-                    if known.missing == 0 && (was_seen || known.state.is_based()) =>
+                    if since.is_none() && (was_seen || known.state.is_based()) =>
                 {
-                    known.missing = snapshot;
-                    self.soon = true;
+                    known.missing = Some(looked.arrived);
+                    self.soon |= !known.state.is_agreed();
                     diff.unconfirmed.insert(key.clone());
                 }
                 State::Absent => {}
@@ -421,6 +631,27 @@ impl Cycle {
             }
         }
     }
+
+    /// From when on a reading that misses the row too tells that it is gone; `None` where the last one has told that, or has the row.
+    pub(super) fn confirmed_from(&self, known: &Known) -> Option<Timestamp> {
+        let wait = match known.state.is_agreed() {
+            true => self.start.confirm_after_ms,
+            false => 0,
+        };
+        let from = known.missing?.after(wait);
+        let looked = self.memory.looked?;
+        (looked.asked < from).then_some(from)
+    }
+
+    /// The readings so far tell that the row is gone.
+    pub(super) fn is_believed(&self, known: &Known) -> bool {
+        known.missing.is_some() && self.confirmed_from(known).is_none()
+    }
+
+    /// A reading is wanted from then on.
+    pub(super) fn confirm_from(&mut self, from: Timestamp) {
+        self.confirm_from = Some(self.confirm_from.map_or(from, |one| one.min(from)));
+    }
 }
 
 pub(super) enum Typed {
@@ -428,24 +659,25 @@ pub(super) enum Typed {
     Whole(Key),
     /// The first key column without a value.
     Missing(usize),
-    /// A key column whose number is surely not the one that was typed.
-    Rounded(usize),
+    /// The first key column that shows a formula's error.
+    Error(usize),
 }
 
 pub(super) fn typed_key(mapping: &Mapping, cells: &[Cell]) -> Typed {
-    let is_rounded = |column: &usize| {
-        let (description, cell) = (mapping.columns.get(*column), cells.get(*column));
-        matches!((description, cell), (Some(one), Some(cell)) if is_past_exact(one.kind, cell))
-    };
-    if let Some(column) = mapping.key.iter().copied().find(is_rounded) {
-        return Typed::Rounded(column);
+    let mut key = Key::default();
+    let (mut missing, mut error) = (None, None);
+    for column in &mapping.key {
+        match cells.get(*column) {
+            None | Some(Cell::Empty) => missing = missing.or(Some(*column)),
+            Some(cell) if is_error(cell) => error = error.or(Some(*column)),
+            Some(cell) => key.0.extend(mapping.decode(*column, cell)),
+        }
     }
-    if let Some(key) = mapping.typed_key(cells) {
+    if let Some(column) = error {
+        return Typed::Error(column);
+    }
+    let Some(column) = missing else {
         return Typed::Whole(key);
-    }
-    let is_blank = |column: &usize| matches!(cells.get(*column), None | Some(Cell::Empty));
-    let Some(column) = mapping.key.iter().copied().find(is_blank) else {
-        return Typed::Blank;
     };
     // Formula columns are filled far below the data; they make no row.
     let typed = mapping
@@ -483,6 +715,11 @@ pub(super) fn sheet_problem(
         hint,
         retry_at: None,
     }
+}
+
+fn unreadable_key(at: u32, column: usize, refusal: Refusal) -> Problem {
+    let hint = refusal.hint.unwrap_or_else(|| "Correct the cell.".into());
+    sheet_problem(at, Some(column), &refusal.sqlstate, refusal.message, hint)
 }
 
 fn doubled_key(key: &Key, row: u32, rows: &[u32]) -> Problem {

@@ -3,12 +3,14 @@
 //! Before a structural batch is sent, its stamp is stored with each row that it inserts or deletes, in place of the hash. Whoever
 //! comes after a crash finds out what became of the batch before planning anything.
 
+use std::collections::HashSet;
+
 use super::io::Stop;
 use super::memory::State;
 use super::run::Cycle;
-use crate::codec::hash_raw;
-use crate::effect::{SheetEffect, SheetOutcome, Stamp};
-use crate::value::{ABSENT, FIRST_MARK, Key, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
+use crate::codec::{hash_cells, hash_raw};
+use crate::effect::{MetadataId, SheetEffect, SheetOutcome, Stamp};
+use crate::value::{ABSENT, Cell, FIRST_MARK, Key, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
 
 /// The largest stamp id; above it a mark could be taken for another one.
 const LAST_ID: u64 = 0x7FFF_FFF0;
@@ -67,20 +69,36 @@ pub(super) fn stored(hash: i64) -> Stored {
     }
 }
 
+/// One hash of another and of what comes next.
+pub(super) fn mixed(hash: u64, next: u64) -> u64 {
+    (hash.rotate_left(5) ^ next).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 impl Cycle {
-    /// Its id is made from the reading, so that two writers that plan from one reading ask for one stamp and only one gets it;
-    /// its value tells this very batch.
+    /// Its id is made from the tab and from what the plan was made from, so that two writers that plan from one reading ask for one
+    /// stamp and only one gets it; its value tells this very batch. A stamp that is known to have stood before that reading was
+    /// made is of an earlier plan: what is left of the tab's past, when it looked as it looks now.
     pub(super) fn stamp(&mut self) -> Stamp {
         self.ordinal += 1;
-        let mut salt = self.memory.salt;
+        let (tab, reading) = (self.mapping.sheet_id.unwrap_or_default(), self.reading);
+        let ordinal = self.ordinal;
+        let known = &self.memory;
+        let standing: HashSet<MetadataId> = [&known.stamps, &known.guarding, &known.found_stamps]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        let mut attempt = match known.refused_reading == reading {
+            true => known.refusals,
+            false => 0,
+        };
         let id = loop {
-            let text = format!("{}.{}.{salt}", self.reading, self.ordinal);
+            let text = format!("{tab}.{reading}.{ordinal}.{attempt}");
             let id = i32::try_from(hash_raw(text.as_bytes()) % LAST_ID).unwrap_or(0) + 1;
-            let mut standing = self.memory.stamps.iter().chain(&self.memory.guarding);
-            if standing.all(|one| *one != id) {
+            if !standing.contains(&id) {
                 break id;
             }
-            salt = salt.wrapping_add(1);
+            attempt = attempt.wrapping_add(1);
         };
         let text = format!(
             "{}.{}.{}",
@@ -90,6 +108,25 @@ impl Cycle {
         Stamp {
             id,
             value: format!("{:x}", hash_raw(text.as_bytes()) & 0x7FFF_FFFF),
+        }
+    }
+
+    /// Another writer was first with what it planned from this reading. Told apart only from plans made from this very reading: two
+    /// writers that remember different things ask for one stamp.
+    pub(super) fn note_stamp_taken(&mut self) {
+        let memory = &mut self.memory;
+        if memory.refused_reading != self.reading {
+            memory.refused_reading = self.reading;
+            memory.refusals = 0;
+        }
+        memory.refusals = memory.refusals.wrapping_add(1);
+    }
+
+    /// Without a reading of all rows a plan is made from the rows that were tagged for it.
+    pub(super) fn note_tagged(&mut self, row: u32, cells: &[Cell]) {
+        if self.end == 0 {
+            let seen = u64::from(row).rotate_left(32) ^ hash_cells(cells) as u64;
+            self.reading = mixed(self.reading, seen);
         }
     }
 

@@ -6,7 +6,7 @@ use super::io::{Stop, is_passing, mismatch};
 use super::memory::State;
 use super::pieces::Insertion;
 use super::run::Cycle;
-use super::stamp::Lost;
+use super::stamp::{Lost, mixed};
 use crate::codec::hash_raw;
 use crate::effect::{
     AnchoredRow, Announcement, Commit, Deleted, Images, MetadataId, SheetEffect, SheetOutcome,
@@ -39,15 +39,7 @@ impl Cycle {
     /// What a plan is made from: the header, and the mapped cells of every row. Formulas beside them may show something else to
     /// every writer.
     pub(super) fn note_rows(&mut self, cells: impl Iterator<Item = i64>) {
-        let hash = cells.fold(self.reading, |hash, cells| {
-            (hash.rotate_left(5) ^ cells as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        });
-        // Told apart only from plans made from this very reading: two writers that remember different things ask for one stamp.
-        if self.memory.salted != hash {
-            self.memory.salted = hash;
-            self.memory.salt = 0;
-        }
-        self.reading = hash;
+        self.reading = cells.fold(self.reading, |hash, cells| mixed(hash, cells as u64));
     }
 
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {
@@ -111,7 +103,7 @@ impl Cycle {
                         self.memory.guarding.push(stamp.id);
                         self.sent(keys, landed);
                     } else {
-                        self.memory.salt = self.memory.salt.wrapping_add(1);
+                        self.note_stamp_taken();
                     }
                     return Err(Stop::Outdated);
                 }

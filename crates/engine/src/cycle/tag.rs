@@ -2,19 +2,27 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::formulas::{leaves, place};
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::run::Cycle;
 use super::snapshot::{Sighting, Typed, typed_key};
-use crate::codec::hash_cells;
+use super::windows::Look;
 use crate::cost;
-use crate::effect::{MetadataId, Place, SheetEffect, SheetOutcome, TagRow};
+use crate::effect::{Computed, MetadataId, Place, SeenRow, SheetEffect, SheetOutcome, TagRow};
 use crate::reconcile::SheetChange;
 use crate::value::{Cell, Key};
 
-/// A tagged row: its name, and its mapped cells as they stood then; `None` where it could not be read.
-type TaggedRow = (MetadataId, Option<Vec<Cell>>);
+/// A tagged row.
+#[derive(Debug)]
+pub(super) struct TaggedRow {
+    pub anchor: MetadataId,
+    /// Its mapped cells as they stood then; `None` where it could not be read.
+    pub cells: Option<Vec<Cell>>,
+    /// Which of its cells nobody typed, by their sheet columns, mapped or not.
+    pub computed: Vec<(u32, Computed)>,
+}
 
 /// From so many rows on they are read by a request of their own: values take a tenth of what cells take in a batch's answer, and
 /// reads have a quota of their own. What moves before they are read has another key there, and has moved an anchor.
@@ -51,19 +59,43 @@ impl Cycle {
         bare: &HashSet<u32>,
     ) -> Result<Vec<TaggedRow>, Stop> {
         let tags = self.tags(rows, bare);
-        if tags.len() >= MANY {
-            self.put(tags.clone(), false).await?;
-            return self.read_tagged(tags).await;
+        let many = tags.len() >= MANY && !self.has_formulas().await?;
+        let tagged = match many {
+            true => {
+                self.put(tags.clone(), false).await?;
+                self.read_tagged(tags).await?
+            }
+            false => self.put_reading(tags).await?,
+        };
+        for (row, tagged) in rows.iter().zip(&tagged) {
+            self.note_tagged(*row, tagged.cells.as_deref().unwrap_or_default());
         }
+        Ok(tagged)
+    }
+
+    async fn put_reading(&mut self, tags: Vec<TagRow>) -> Result<Vec<TaggedRow>, Stop> {
         let header = self.header_tag();
         let all = std::iter::once(header.clone()).chain(tags.iter().cloned());
         let mut cells = self.put(all.collect(), true).await?;
-        let layout = self.same_layout(cells.remove(&header.anchor))?;
+        let seen = cells.remove(&header.anchor);
+        let layout = self.same_layout(seen.map(|seen| seen.cells))?;
         let row = |tag: TagRow| {
-            let cells = cells.remove(&tag.anchor);
-            (tag.anchor, cells.map(|cells| layout.mapped(&cells)))
+            let seen = cells.remove(&tag.anchor);
+            TaggedRow {
+                anchor: tag.anchor,
+                cells: seen.as_ref().map(|seen| layout.mapped(&seen.cells)),
+                computed: seen.map(|seen| seen.computed).unwrap_or_default(),
+            }
         };
         Ok(tags.into_iter().map(row).collect())
+    }
+
+    /// The last request that tagged rows and read them.
+    pub(super) fn look_of_tagging(&self) -> Look {
+        Look {
+            sent: self.tagged_at,
+            read: self.io.now(),
+        }
     }
 
     fn header_tag(&mut self) -> TagRow {
@@ -90,7 +122,7 @@ impl Cycle {
         &mut self,
         tags: Vec<TagRow>,
         read: bool,
-    ) -> Result<HashMap<MetadataId, Vec<Cell>>, Stop> {
+    ) -> Result<HashMap<MetadataId, SeenRow>, Stop> {
         self.land().await?;
         self.ahead.clear();
         let sentinel = self.anchor();
@@ -115,7 +147,7 @@ impl Cycle {
         };
         let gone: HashSet<MetadataId> = tidy.into_iter().collect();
         self.memory.anchors.retain(|anchor| !gone.contains(anchor));
-        Ok(tagged.into_iter().collect())
+        Ok(tagged.into_iter().map(|seen| (seen.anchor, seen)).collect())
     }
 
     fn old_anchors(&self) -> Vec<MetadataId> {
@@ -124,7 +156,7 @@ impl Cycle {
         spent.copied().collect()
     }
 
-    /// Rows that are tagged already, as they stand now.
+    /// Rows that are tagged already, as they stand now; of a tab without formulas.
     async fn read_tagged(&mut self, tags: Vec<TagRow>) -> Result<Vec<TaggedRow>, Stop> {
         let header = self.mapping.header_row.saturating_sub(1);
         let rows = std::iter::once(header).chain(tags.iter().map(|tag| tag.row));
@@ -140,7 +172,11 @@ impl Cycle {
         let layout = self.same_layout(rows.next())?;
         let tagged = tags.into_iter().zip(rows);
         Ok(tagged
-            .map(|(tag, cells)| (tag.anchor, Some(layout.mapped(&cells))))
+            .map(|(tag, cells)| TaggedRow {
+                anchor: tag.anchor,
+                cells: Some(layout.mapped(&cells)),
+                computed: Vec::new(),
+            })
             .collect())
     }
 
@@ -155,6 +191,9 @@ impl Cycle {
         let apart = self.mapping.anchors_apart as usize;
         let needless = rest.is_empty() || self.tagged_ahead(items, wanted).is_some();
         if needless || wanted.len() * 2 < items.len() || apart <= 1 || !self.memory.images_fit {
+            return Ok(());
+        }
+        if self.has_formulas().await? {
             return Ok(());
         }
         let now = wanted.iter().filter_map(|index| items.get(*index));
@@ -213,14 +252,23 @@ impl Cycle {
                 (bare, self.read_tagged(tags).await?)
             }
             None => {
-                let bare = self.bare_rows(items, wanted);
+                let mut bare = self.bare_rows(items, wanted);
+                let below = self.rows_below(items, wanted, &rows);
+                bare.extend(&below);
+                let rows: Vec<u32> = rows.into_iter().chain(below).collect();
                 let tagged = self.tag_some(&rows, &bare).await?;
+                note_feeding(items, wanted, &rows, &tagged);
                 (bare, tagged)
             }
         };
-        let mut reading = self.reading;
+        let look = self.look_of_tagging();
         let mut changed = Vec::new();
-        for (index, (anchor, cells)) in wanted.iter().zip(tagged) {
+        for (index, tagged) in wanted.iter().zip(tagged) {
+            let TaggedRow {
+                anchor,
+                cells,
+                computed,
+            } = tagged;
             let Some(item) = items.get_mut(*index) else {
                 continue;
             };
@@ -231,18 +279,30 @@ impl Cycle {
             };
             item.anchor = Some(anchor);
             item.bare = item.row.is_some_and(|row| bare.contains(&row));
+            item.computed = computed;
             if item.cells.as_ref() != Some(&cells) {
-                if self.end == 0 {
-                    // Without a reading of all rows, what the plan is made from.
-                    reading = reading.rotate_left(5) ^ hash_cells(&cells) as u64;
-                }
                 item.cells = Some(cells);
+                item.look = Some(look);
                 item.raw = 0;
+                changed.push(*index);
+            } else if !item.computed.is_empty() {
                 changed.push(*index);
             }
         }
-        self.reading = reading;
         Ok(changed)
+    }
+
+    /// The rows below those that are to go, to be read along: a formula that goes may fill them.
+    fn rows_below(&self, items: &[Item], wanted: &[usize], rows: &[u32]) -> Vec<u32> {
+        let end = self.end.max(self.memory.end);
+        let going = wanted.iter().filter_map(|index| items.get(*index));
+        let going = going.filter(|item| leaves(item) || item.cells.is_none() && may_leave(item));
+        let below = going.filter_map(|item| item.row?.checked_add(1));
+        let mut below: Vec<u32> = below
+            .filter(|row| *row < end && !rows.contains(row))
+            .collect();
+        below.dedup();
+        below
     }
 
     fn bare_rows(&self, items: &[Item], wanted: &[usize]) -> HashSet<u32> {
@@ -267,8 +327,29 @@ impl Cycle {
     pub(super) fn is_row_of(&self, key: &Key, cells: &[Cell]) -> bool {
         match typed_key(&self.mapping, cells) {
             Typed::Whole(typed) => typed == *key || self.memory.aliases.get(&typed) == Some(key),
-            Typed::Blank | Typed::Missing(_) | Typed::Rounded(_) => false,
+            Typed::Blank | Typed::Missing(_) | Typed::Error(_) => false,
         }
+    }
+}
+
+/// Rows whose formula fills the row below, too.
+fn note_feeding(items: &mut [Item], wanted: &[usize], rows: &[u32], tagged: &[TaggedRow]) {
+    let read: HashMap<&u32, &TaggedRow> = rows.iter().zip(tagged).collect();
+    for index in wanted {
+        let Some(item) = items.get_mut(*index) else {
+            continue;
+        };
+        let Some(row) = item.row else { continue };
+        let below = row.checked_add(1).and_then(|below| read.get(&below));
+        let (Some(own), Some(below)) = (read.get(&row), below) else {
+            continue;
+        };
+        let feeds = |at: &u32| {
+            own.computed.contains(&(*at, Computed::Here))
+                && below.computed.contains(&(*at, Computed::Elsewhere))
+        };
+        let mut columns = own.computed.iter().map(|(at, _)| *at);
+        item.feeds = columns.find(feeds).map(|column| place(row, column));
     }
 }
 

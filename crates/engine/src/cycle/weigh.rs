@@ -35,6 +35,42 @@ enum Named {
     Row(u32),
 }
 
+impl Weighed {
+    /// What the batch wrote: column, what stood there, what stands there since.
+    fn written(&self) -> impl Iterator<Item = (usize, &Cell, &Cell)> {
+        let cells = self.before.iter().zip(&self.after).enumerate();
+        cells
+            .filter(|(_, (was, is))| was != is)
+            .map(|(column, (was, is))| (column, was, is))
+    }
+
+    fn writes(&self, column: usize) -> bool {
+        self.before.get(column) != self.after.get(column)
+    }
+}
+
+/// What we wrote into a column of a row, by each of its names.
+type Words = HashMap<(Named, usize), Vec<Cell>>;
+
+fn names_of(key: Option<&Key>, old: Option<&Key>, at: Option<u32>) -> Vec<Named> {
+    let keys = key.into_iter().chain(old).cloned().map(Named::Key);
+    keys.chain(at.map(Named::Row)).collect()
+}
+
+fn is_word(ours: &Words, name: &Named, column: usize, cell: &Cell) -> bool {
+    let words = ours.get(&(name.clone(), column));
+    words.is_some_and(|words| words.contains(cell))
+}
+
+fn note_words(ours: &mut Words, names: &[Named], image: &Weighed) {
+    for (column, _, is) in image.written() {
+        for name in names {
+            let words = ours.entry((name.clone(), column)).or_default();
+            words.push(is.clone());
+        }
+    }
+}
+
 impl Cycle {
     /// The images of batches that arrived without an answer.
     pub(super) async fn read_images(&mut self) -> Result<(), Stop> {
@@ -101,7 +137,7 @@ impl Cycle {
             loaded.extend(self.load(chunk.to_vec()).await?);
         }
         let mut loaded = loaded.into_iter();
-        let mut ours: HashMap<(Named, usize), Vec<Cell>> = HashMap::new();
+        let mut ours = Words::new();
         let mut found: HashMap<u32, Taken> = HashMap::new();
         for one in weighed {
             let loaded = one.key.as_ref().and_then(|_| loaded.next());
@@ -111,7 +147,19 @@ impl Cycle {
             };
             let partly = one.after.iter().enumerate().any(filled);
             if !(one.stands || partly && by_anchor.is_some()) {
-                if let (true, Some(loaded)) = (one.unread, loaded) {
+                let at = by_anchor.map(|(row, _)| row);
+                // What a write took out of a row is the last word on it. Where all of it was our own, nobody misses it.
+                if let Some(found) = at.and_then(|row| found.get_mut(&row)) {
+                    found.cells.retain(|(column, ..)| !one.writes(*column));
+                }
+                let old = self.key_of(&one.before);
+                let names = names_of(one.key.as_ref(), old.as_ref(), at);
+                let was_ours = one.written().all(|(column, was, _)| {
+                    let mut words = names.iter();
+                    words.any(|name| is_word(&ours, name, column, was))
+                });
+                note_words(&mut ours, &names, &one);
+                if let (true, false, Some(loaded)) = (one.unread, was_ours, loaded) {
                     let fallen = Fallen {
                         key: one.key,
                         cells: one.row,
@@ -147,30 +195,17 @@ impl Cycle {
                 })
             });
             let old = self.key_of(&one.before);
-            let names = [one.key.clone(), old.clone()].into_iter().flatten();
-            let names = names.map(Named::Key).chain(at.map(Named::Row));
-            let names: Vec<Named> = names.collect();
+            let names = names_of(one.key.as_ref(), old.as_ref(), at);
             self.note_arrived(one.key.as_ref(), old.as_ref());
-            let key_typed = self.is_key_typed(one.key.as_ref(), old.as_ref(), loaded.as_ref());
+            let key_typed = self.is_key_typed(&one, old.as_ref(), loaded.as_ref());
             // Whoever has given the row another key since has seen what stands in it.
             let same_row = !one.stands || self.is_same_row(&one.after, &shown);
-            let written = (0..one.before.len())
-                .filter(|column| one.before.get(*column) != one.after.get(*column));
-            for column in written {
-                let (Some(was), Some(is)) = (one.before.get(column), one.after.get(column)) else {
-                    continue;
-                };
+            for (column, was, is) in one.written() {
                 // The newest word on a cell counts, and what it went over may be an older one of ours.
-                let is_ours = names.iter().any(|name| {
-                    let words = ours.get(&(name.clone(), column));
-                    words.is_some_and(|words| words.contains(was))
-                });
-                for name in &names {
-                    let words = ours.entry((name.clone(), column)).or_default();
-                    words.push(is.clone());
-                }
+                let is_ours = names.iter().any(|name| is_word(&ours, name, column, was));
                 let is_key = self.mapping.key.contains(&column);
-                let is_agreed = !(key_typed && is_key)
+                // A key that we emptied goes back with what was typed beside it.
+                let is_agreed = !(is_key && (key_typed || !one.stands))
                     && loaded
                         .as_ref()
                         .is_some_and(|loaded| self.is_no_news(loaded, column, was, is));
@@ -188,6 +223,7 @@ impl Cycle {
                     taken.cells.push((column, is.clone(), was.clone()));
                 }
             }
+            note_words(&mut ours, &names, &one);
         }
         let found = found.into_values().filter(|taken| !taken.cells.is_empty());
         self.memory.taken.extend(found);
@@ -214,14 +250,9 @@ impl Cycle {
     }
 
     /// A key that the table gave stands in the base before it is written. Where it went over another one than the row's old key,
-    /// that was a person's; and where it went over one that both sides have, the batch hit another row than it was meant for.
-    fn is_key_typed(
-        &self,
-        key: Option<&Key>,
-        old: Option<&Key>,
-        loaded: Option<&LoadedRow>,
-    ) -> bool {
-        let (Some(key), Some(loaded)) = (key, loaded) else {
+    /// that was a person's, or the batch hit another row than it was meant for; whatever row the two keys together make of it.
+    fn is_key_typed(&self, image: &Weighed, old: Option<&Key>, loaded: Option<&LoadedRow>) -> bool {
+        let (Some(key), Some(loaded)) = (image.key.as_ref(), loaded) else {
             return true;
         };
         let underway = |key: &Key| self.memory.underway.contains(key);
@@ -232,7 +263,20 @@ impl Cycle {
             old != key && !is_old(old) && known.is_some_and(|known| known.state.is_based())
         };
         let has_new_key = underway(key) || moved.is_some();
-        has_new_key && !old.is_some_and(is_old) || old.is_some_and(is_others)
+        has_new_key && !old.is_some_and(is_old)
+            || old.is_some_and(is_others)
+            || old.is_some_and(|old| !is_old(old)) && self.is_part_of_another(image, key)
+    }
+
+    /// Parts of a key that the table gave stand in a row which is not called by that key: its other parts are a person's.
+    fn is_part_of_another(&self, image: &Weighed, key: &Key) -> bool {
+        let parts = || self.mapping.key.iter().enumerate();
+        let mut written = parts().filter(|(_, column)| image.writes(**column));
+        let shares = |given: &Key| {
+            let mut written = parts().filter(|(_, column)| image.writes(**column));
+            given != key && written.all(|(part, _)| given.0.get(part) == key.0.get(part))
+        };
+        written.next().is_some() && self.memory.underway.iter().any(shares)
     }
 
     /// What stands in the cell is recorded; or what stood there was no news, and what stands there is the table's: written into

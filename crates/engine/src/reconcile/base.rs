@@ -50,7 +50,9 @@ pub(crate) fn base_after(
     let key = returned.unwrap_or_else(|| sent.clone());
     let base = row.and_then(|row| match &apply.change {
         Change::Insert { values } => Some(after_insert(mapping, apply, values, row, refused)),
-        Change::Update { values, .. } => Some(after_update(mapping, apply, values, row, refused)),
+        Change::Update { values, .. } | Change::Enter { values, .. } => {
+            Some(after_update(mapping, apply, values, row, refused))
+        }
         Change::Delete { .. } => None,
     });
     let sheet_hash = if key != *sent || differs(base.as_ref(), row, apply, refused) {
@@ -127,7 +129,7 @@ pub(crate) fn differs(
     };
     match &apply.change {
         Change::Insert { .. } => base.database != row,
-        Change::Update { values, .. } => values
+        Change::Update { values, .. } | Change::Enter { values, .. } => values
             .iter()
             .filter(|(column, _)| !refused.contains(column) && !apply.owed.contains(column))
             .any(|(column, _)| base.database.get(*column) != row.get(*column)),

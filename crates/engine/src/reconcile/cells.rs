@@ -2,8 +2,8 @@
 
 use super::{Plan, Row, SheetChange, TableChange};
 use crate::codec::{TooLong, is_error};
-use crate::effect::{Conflict, Decision, Place, Problem, Winner};
-use crate::mapping::{Policy, Side};
+use crate::effect::{Conflict, Decision, Place, Problem, Refusal, Winner};
+use crate::mapping::{Kind, Policy, Side};
 use crate::value::{Base, Cell, Datum};
 
 /// What becomes of one cell that is not the same on both sides.
@@ -68,6 +68,19 @@ pub(super) fn merge_returned(
     run(row, base, database, sheet, true, false)
 }
 
+/// A row that a person moved here: what is typed is a change of the sheet's, what is left blank stays as the table has it.
+pub(super) fn merge_entered(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
+    let typed = |(column, value): (usize, &Datum)| {
+        let blank = sheet.get(column).is_none_or(|cell| *cell == Cell::Empty);
+        value.clone().filter(|_| !blank)
+    };
+    let base = Base {
+        database: database.iter().enumerate().map(typed).collect(),
+        sheet: Vec::new(),
+    };
+    run(row, base, database, sheet, true, false)
+}
+
 fn run(
     row: &Row<'_>,
     mut base: Base,
@@ -119,7 +132,7 @@ impl Merge<'_> {
 
         // One key, whatever the cell looks like: it names the row on both sides. Only a new spelling of the table's is shown.
         let is_key = mapping.key.contains(&column);
-        let agreed = is_key || mapping.agreed(column, &value, &cell);
+        let agreed = is_key || self.row.agreed(column, &value, &cell);
         let outdated = !is_key && table_changed && !sheet_changed;
         let respelled = is_key && !self.renewed && table_changed && !sheet_changed;
         if agreed
@@ -132,6 +145,10 @@ impl Merge<'_> {
             self.settle(column);
             return;
         }
+        if let Some(problem) = self.row.blank_doubted(column).filter(|_| sheet_changed) {
+            self.plan.withheld.push(problem);
+            return;
+        }
         if let Some(verdict) = self.decided(column, &value, &cell) {
             return self.carry_out(verdict, column, value, cell);
         }
@@ -142,7 +159,10 @@ impl Merge<'_> {
         let verdict = match (table_changed, sheet_changed) {
             (false, false) => {
                 self.settle(column);
-                return self.write_again(column, value, &cell);
+                return match self.is_of_another_zone(column, &value, &cell) {
+                    true => self.push(column, value, &cell),
+                    false => self.write_again(column, value, &cell),
+                };
             }
             (true, false) if mapping.pushes(column) => Verdict::Push,
             (false, true) if mapping.pulls(column) => Verdict::Pull,
@@ -161,7 +181,12 @@ impl Merge<'_> {
             Verdict::Pull => !table_changed,
             _ => false,
         };
-        if matches!(verdict, Verdict::Pull) && self.is_blocked(column, &cell) {
+        let blocked = match verdict {
+            Verdict::Pull => self.is_blocked(column, &cell),
+            Verdict::Push => self.row.is_filled(column) && !self.shows(column, &value, &cell),
+            _ => false,
+        };
+        if blocked {
             // It cannot be carried out, so nothing is decided yet.
         } else if self.is_left(&verdict) {
             return;
@@ -186,6 +211,18 @@ impl Merge<'_> {
             }
             _ => {}
         }
+    }
+
+    /// The cell shows an instant as it was before the spreadsheet's time zone changed.
+    fn is_of_another_zone(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
+        let mapping = self.row.mapping;
+        let kind = mapping.columns.get(column).map(|one| one.kind);
+        let troubled = self.row.troubled.iter().any(|(one, _)| *one == column);
+        kind == Some(Kind::TimestampTz)
+            && mapping.pushes(column)
+            && !troubled
+            && matches!(cell, Cell::Number(_))
+            && matches!(mapping.encode(column, value), Ok(Cell::Number(_)))
     }
 
     /// The cell means the value and shows it as it was shown before the column's type changed: a number as text, say.
@@ -218,7 +255,7 @@ impl Merge<'_> {
             },
             // A broken formula is no value that could be the last.
             Policy::LastWriteWins if is_error(cell) => Verdict::Push,
-            Policy::LastWriteWins => match self.last_writer() {
+            Policy::LastWriteWins => match self.last_writer(column) {
                 Side::Database => Verdict::Push,
                 Side::Sheet => Verdict::Pull,
             },
@@ -227,8 +264,8 @@ impl Merge<'_> {
 
     /// The table's change before the earlier snapshot is the older one, after the later snapshot the newer one; in between
     /// nobody can know.
-    fn last_writer(&self) -> Side {
-        let (earlier, later) = self.row.window;
+    fn last_writer(&self, column: usize) -> Side {
+        let (earlier, later) = self.row.window_of(column);
         match self.row.changed_at {
             Some(at) if earlier.is_some_and(|earlier| at < earlier) => Side::Sheet,
             Some(at) if at > later => Side::Database,
@@ -314,7 +351,7 @@ impl Merge<'_> {
             sheet: Some(cell.clone()),
             rows: None,
             database_time: self.row.changed_at,
-            sheet_time: self.row.window,
+            sheet_time: self.row.window_of(column),
             winner,
             settled: false,
         });
@@ -339,12 +376,12 @@ impl Merge<'_> {
     fn carry_out(&mut self, verdict: Verdict, column: usize, value: Datum, cell: Cell) {
         match verdict {
             Verdict::Push => self.push(column, value, &cell),
-            Verdict::Pull => {
-                let typed = self.row.mapping.decode(column, &cell);
-                self.pull(column, typed, &cell);
-            }
+            Verdict::Pull => match self.row.meaning(column, &cell) {
+                Ok(typed) => self.pull(column, typed, &cell),
+                Err(refusal) => self.plan.problems.push(unread(self.row, column, refusal)),
+            },
             Verdict::Value(chosen) => {
-                let shown = self.row.mapping.agreed(column, &chosen, &cell);
+                let shown = self.row.agreed(column, &chosen, &cell);
                 if chosen != value {
                     self.pull(column, chosen.clone(), &Cell::Empty);
                     if !shown {
@@ -378,17 +415,31 @@ impl Merge<'_> {
     /// The cell cannot go into the table: an error, or refused as it is.
     fn is_blocked(&self, column: usize, cell: &Cell) -> bool {
         is_error(cell)
+            || self.row.meaning(column, cell).is_err()
             || self.row.refused.contains(&None)
             || self.row.refused.contains(&Some(column))
     }
 
     fn push(&mut self, column: usize, value: Datum, shown: &Cell) {
-        match self.row.mapping.encode(column, &value) {
+        let durations = match self.base.sheet.get(column) {
+            Some(Cell::Number(_)) => true,
+            Some(Cell::Empty) | None => self.row.durations.get(&column) == Some(&true),
+            _ => false,
+        };
+        match self.row.mapping.encode_over(column, &value, durations) {
             Ok(cell) if cell == *shown => self.agree(column, value, cell),
             Ok(_) if !self.row.ways.push => self.plan.push_left = true,
+            Ok(_) if self.row.is_filled(column) => {
+                self.plan.withheld.extend(self.row.cell_withheld(column));
+            }
             Ok(cell) => self.writes.push((column, cell, value)),
             Err(long) => self.plan.problems.push(too_long(self.row, column, long)),
         }
+    }
+
+    fn shows(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
+        let shown = self.row.mapping.encode(column, value);
+        shown.is_ok_and(|shown| shown == *cell)
     }
 
     fn pull(&mut self, column: usize, value: Datum, cell: &Cell) {
@@ -458,6 +509,25 @@ pub(super) fn error_cell(row: &Row<'_>, column: usize, cell: &Cell) -> Problem {
         message: format!("The cell shows the error {shown}; the table keeps its value."),
         hint: "Mend the formula, or type a value.".into(),
         retry_at: None,
+    }
+}
+
+/// The cell does not tell in one way what it means.
+pub(super) fn unread(row: &Row<'_>, column: usize, refusal: Refusal) -> Problem {
+    Problem {
+        place: Place {
+            key: Some(row.key.clone()),
+            sheet_row: None,
+            column: Some(column),
+        },
+        side: Side::Database,
+        code: refusal.sqlstate,
+        message: refusal.message,
+        hint: refusal
+            .hint
+            .unwrap_or_else(|| "Correct the cell in the sheet.".into()),
+        // As with what Postgres refuses: looked at again after a while, or when somebody waits for it.
+        retry_at: Some(row.window_of(column).1),
     }
 }
 

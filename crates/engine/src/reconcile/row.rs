@@ -1,7 +1,7 @@
 //! The table of design §6, by what each side has of the row.
 
-use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long};
-use super::{Plan, Row, SheetChange, TableChange};
+use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long, unread};
+use super::{Plan, Row, SheetChange, TableChange, tabs};
 use crate::codec::is_error;
 use crate::effect::{Conflict, ConflictRows, Decision, Place, Problem, Ways, Winner};
 use crate::mapping::{Direction, OnSheetDelete, OnTableDelete, Policy, Side};
@@ -60,7 +60,8 @@ fn insert_in_sheet(row: &Row<'_>, database: &[Datum]) -> Plan {
     }
     let mut cells = Vec::with_capacity(database.len());
     for (column, value) in database.iter().enumerate() {
-        let cell = match row.mapping.encode(column, value) {
+        let durations = row.durations.get(&column) == Some(&true);
+        let cell = match row.mapping.encode_over(column, value, durations) {
             _ if !row.mapping.pushes(column) && !row.mapping.key.contains(&column) => None,
             Ok(cell) => Some(cell),
             Err(long) => {
@@ -102,6 +103,14 @@ fn insert_in_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
     let mut values = Vec::new();
     for (column, cell) in sheet.iter().enumerate() {
         if let Some(at) = row.mapping.key.iter().position(|key| *key == column) {
+            if row.refused.contains(&Some(column)) {
+                plan.problems.push(standing(row, Some(column)));
+                return plan;
+            }
+            if let Some(Err(refusal)) = row.meanings.of(column, cell) {
+                plan.problems.push(unread(row, column, refusal.clone()));
+                return plan;
+            }
             // One that the table computes is followed when the row has it.
             if is_writable(row, column) {
                 values.push((column, row.key.0.get(at).cloned()));
@@ -113,7 +122,10 @@ fn insert_in_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
         } else if row.refused.contains(&Some(column)) {
             plan.problems.push(standing(row, Some(column)));
         } else if *cell != Cell::Empty || !takes_default(row, column) {
-            values.push((column, row.mapping.decode(column, cell)));
+            match row.meaning(column, cell) {
+                Ok(typed) => values.push((column, typed)),
+                Err(refusal) => plan.problems.push(unread(row, column, refusal)),
+            }
         }
     }
     plan.table = Some(TableChange::Insert(values));
@@ -194,9 +206,12 @@ fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
             problems: vec![standing(row, None)],
             ..Plan::default()
         },
-        Some(Side::Sheet) => Plan {
-            table: Some(TableChange::Delete),
-            ..Plan::default()
+        Some(Side::Sheet) => match tabs::stays(row) {
+            Some(plan) => return plan,
+            None => Plan {
+                table: Some(TableChange::Delete),
+                ..Plan::default()
+            },
         },
         None => Plan::default(),
     };
@@ -236,6 +251,13 @@ fn leave_sheet(row: &Row<'_>, sheet: &[Cell]) -> Plan {
     if !row.ways.push {
         return Plan {
             push_left: true,
+            ..Plan::default()
+        };
+    }
+    let goes = row.mapping.on_table_delete != OnTableDelete::Keep;
+    if let Some(problem) = row.row_withheld().filter(|_| goes) {
+        return Plan {
+            withheld: vec![problem],
             ..Plan::default()
         };
     }
@@ -282,16 +304,24 @@ fn row_verdict(row: &Row<'_>, changed: Side) -> Option<Side> {
 fn record(row: &Row<'_>, plan: &mut Plan, verdict: Option<Side>) {
     // What is left for another cycle, or cannot be done, decides nothing yet.
     let acts = plan.table.is_some() || plan.sheet.is_some() || plan.base_moved;
-    let known = row.pending.iter().any(|one| one.column.is_none());
     if acts {
         plan.settles.extend(all_pending(row));
     }
+    let waiting = row.pending.iter().filter(|one| one.column.is_none());
+    // A line that says something else has been outrun by an edit: what there is now gets a line of its own.
+    let (as_it_is, outrun): (Vec<_>, Vec<_>) = waiting.partition(|one| {
+        let rows = one.rows.as_deref();
+        rows.is_some_and(|rows| rows.are(row.database, row.sheet))
+    });
     let winner = match verdict {
-        Some(_) if known || !acts => return,
+        _ if !as_it_is.is_empty() => return,
+        Some(_) if !acts => return,
         Some(Side::Database) => Winner::Database,
         Some(Side::Sheet) => Winner::Sheet,
-        None if known => return,
-        None => Winner::Pending,
+        None => {
+            plan.settles.extend(outrun.iter().map(|one| one.id));
+            Winner::Pending
+        }
     };
     plan.conflicts.push(Conflict {
         key: row.key.clone(),
@@ -305,7 +335,7 @@ fn record(row: &Row<'_>, plan: &mut Plan, verdict: Option<Side>) {
             sheet: row.sheet.map(<[_]>::to_vec),
         })),
         database_time: row.changed_at,
-        sheet_time: row.window,
+        sheet_time: row.window(),
         winner,
         settled: false,
     });
@@ -324,23 +354,7 @@ fn outside_filter(row: &Row<'_>, database: &[Datum]) -> Plan {
         (Some(base), Some(sheet)) if base.is_absent_in_table() && base.sheet == sheet => {
             Plan::default()
         }
-        (_, Some(_)) => Plan {
-            problems: vec![Problem {
-                place: Place {
-                    key: Some(row.key.clone()),
-                    sheet_row: None,
-                    column: None,
-                },
-                side: Side::Database,
-                code: "row_filter".into(),
-                message: "The table has a row with this key that does not belong in this sheet."
-                    .into(),
-                hint: "Give the row another key, or change the table's row so that it matches the mapping's row_filter."
-                    .into(),
-                retry_at: None,
-            }],
-            ..Plan::default()
-        },
+        (_, Some(sheet)) => tabs::typed(row, database, sheet),
         (_, None) => gone(row),
     }
 }

@@ -3,12 +3,20 @@
 use crate::world::*;
 use engine::codec::hash_cells;
 
+fn stopped_by(report: &Report) -> &str {
+    match &report.stopped {
+        Some(Stopped::Guard { reason, .. }) => reason,
+        other => panic!("no guard: {other:?}"),
+    }
+}
+
 #[test]
 fn a_row_missing_once_is_not_deleted_and_missing_twice_it_is() {
     let mut world = World::agreed(mapping(), 5).warm();
     world.tab.remove(3);
     let report = world.cycle(Scope::Full, &[]);
-    assert_eq!((report.again, world.table.len()), (Some(Again::Soon), 5));
+    assert!(matches!(report.again, Some(Again::Confirm(_))));
+    assert_eq!(world.table.len(), 5);
     world.cycle(Scope::Full, &[]);
     assert_eq!(world.table.len(), 4);
     assert!(!world.table.contains_key(&key(2)));
@@ -31,14 +39,11 @@ fn many_deletes_at_once_stop_and_ask() {
     world.tab.truncate(41);
     world.cycle(Scope::Full, &[]);
     let report = world.cycle(Scope::Full, &[]);
-    let Some(Stopped::Guard { reason, .. }) = report.stopped else {
-        panic!("no guard")
-    };
-    assert_eq!((reason.as_str(), world.table.len()), ("mass_delete", 100));
-    let report = world.start(Start {
-        deletes_confirmed: true,
-        ..world.plain()
-    });
+    assert_eq!(
+        (stopped_by(&report), world.table.len()),
+        ("mass_delete", 100)
+    );
+    let report = world.confirm(report.stopped);
     assert_eq!((report.stopped, world.table.len()), (None, 40));
 }
 
@@ -102,17 +107,14 @@ fn a_column_sorted_without_the_rest_is_asked_about() {
         let report = world.cycle(Scope::Full, &[]);
         let Some(Stopped::Guard {
             reason, message, ..
-        }) = report.stopped
+        }) = &report.stopped
         else {
             panic!("no guard")
         };
         assert_eq!(reason, "everything_changed");
         assert!(message.contains("\"name\""), "{message}");
         assert!(world.commits.is_empty());
-        let report = world.start(Start {
-            deletes_confirmed: true,
-            ..world.plain()
-        });
+        let report = world.confirm(report.stopped);
         assert_eq!((report.stopped, report.rows_pulled), (None, 60));
     }
 }
@@ -124,10 +126,8 @@ fn rows_that_are_numbered_anew_and_boxes_ticked_the_other_way_are_meant() {
         row[1] = Cell::Bool(at % 2 == 0);
         row[2] = Cell::Number(at as f64);
     }
-    world.start(Start {
-        deletes_confirmed: true,
-        ..world.plain()
-    });
+    let report = world.cycle(Scope::Full, &[]);
+    world.confirm(report.stopped);
     for row in &mut world.tab[1..] {
         row[2] = match row[2] {
             Cell::Number(place) => Cell::Number((place + 59.0) % 60.0),
@@ -154,7 +154,9 @@ fn a_row_that_went_by_mistake_is_put_back() {
     world.cycle(Scope::Dirty, &[3]);
     assert_eq!(
         world.requests(),
-        ["tag", "delete", "read", "read", "tag", "insert", "delete"]
+        [
+            "tag", "delete", "read", "read", "tag", "inspect", "insert", "delete"
+        ]
     );
     world.cycle(Scope::Full, &[]);
     world.cycle(Scope::Full, &[]);
@@ -199,7 +201,7 @@ fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
     world.cycle(Scope::Full, &[7]);
     assert_eq!(
         world.requests(),
-        ["claim", "tidy", "read", "insert", "find columns"]
+        ["claim", "tidy", "read", "inspect", "insert", "find columns"]
     );
     assert_eq!(world.tab.len(), 4);
 }
@@ -287,4 +289,152 @@ fn a_batch_of_deletions_that_may_have_arrived_is_not_cut_into_others() {
     let report = world.cycle(Scope::Full, &[3, 5]);
     assert_eq!(report.stopped, None);
     assert_eq!(world.tab.len(), 1 + 20 - 2);
+}
+
+#[test]
+fn nothing_is_done_while_a_second_reading_has_to_tell_whether_most_rows_are_gone() {
+    let mut world = World::agreed(mapping(), 100).warm();
+    world.tab.truncate(41);
+    for row in &mut world.tab[1..] {
+        row[1] = text("typed");
+    }
+    world.set(7, "said in SQL");
+    let report = world.cycle(Scope::Full, &[7]);
+    assert!(matches!(report.again, Some(Again::Hold(_))));
+    assert!(!report.dirty_done);
+    assert!(world.requests().iter().all(|request| *request == "read"));
+    assert!(world.commits.is_empty());
+    // Nor without a reading of its own.
+    let report = world.cycle(Scope::Dirty, &[7]);
+    assert_eq!(stopped_by(&report), "mass_delete");
+    assert!(world.commits.is_empty());
+    let report = world.confirm(report.stopped);
+    assert_eq!((report.stopped, world.table.len()), (None, 40));
+    assert_eq!(world.table[&key(3)][1].as_deref(), Some("typed"));
+}
+
+#[test]
+fn a_reading_that_comes_too_soon_confirms_nothing() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.tab.remove(3);
+    let patient = |world: &World| Start {
+        confirm_after_ms: 3_000,
+        ..world.plain()
+    };
+    let report = world.start(patient(&world));
+    let Some(Again::Confirm(from)) = report.again else {
+        panic!("{report:?}")
+    };
+    for _ in 0..3 {
+        let report = world.start(patient(&world));
+        assert_eq!(
+            (report.again, world.table.len()),
+            (Some(Again::Confirm(from)), 5)
+        );
+    }
+    // What changes elsewhere travels meanwhile.
+    world.set(0, "said in SQL");
+    let report = world.cycle(Scope::Dirty, &[0]);
+    assert_eq!((report.rows_pushed, report.dirty_done), (1, true));
+    world.now = from.0 + 1_000;
+    let report = world.start(patient(&world));
+    assert_eq!((report.again, world.table.len()), (None, 4));
+}
+
+#[test]
+fn another_answer_than_to_what_is_asked_lets_nothing_pass() {
+    let mut world = World::agreed(mapping(), 100).warm();
+    world.tab.truncate(41);
+    world.cycle(Scope::Full, &[]);
+    let before = world.cycle(Scope::Full, &[]).stopped;
+    world.tab.truncate(39);
+    world.cycle(Scope::Full, &[]);
+    let report = world.confirm(before);
+    assert_eq!(
+        (stopped_by(&report), world.table.len()),
+        ("mass_delete", 100)
+    );
+    // A process that counts them anew asks the same.
+    let asked = report.stopped.clone();
+    world.machine = Machine::new(world.mapping.clone());
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.cycle(Scope::Full, &[]).stopped, asked);
+    let report = world.confirm(asked);
+    assert_eq!((report.stopped, world.table.len()), (None, 38));
+}
+
+fn tab(has: Has, read_at: Option<Timestamp>) -> OtherTab {
+    OtherTab {
+        title: "Done".into(),
+        has,
+        is_filtered: true,
+        read_at,
+        rests: false,
+    }
+}
+
+fn beside_others(world: &World) -> Start {
+    Start {
+        other_tabs: true,
+        ..world.plain()
+    }
+}
+
+#[test]
+fn a_row_that_another_tab_may_have_is_not_deleted() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.tab.remove(3);
+    let before = Timestamp(world.now);
+    world
+        .others
+        .insert(key(2), vec![tab(Has::Nothing, Some(before))]);
+    world.start(beside_others(&world));
+    let report = world.start(beside_others(&world));
+    assert!(report.awaits_tabs);
+    assert_eq!((report.again, world.table.len()), (Some(Again::Soon), 5));
+    // It was typed there.
+    let now = Some(Timestamp(world.now));
+    world.others.insert(key(2), vec![tab(Has::Typed, now)]);
+    let report = world.start(beside_others(&world));
+    assert_eq!((report.again, world.table.len()), (None, 5));
+    assert_eq!(report.moving, [key(2)]);
+    // That tab is paused before it was read again.
+    let resting = OtherTab {
+        rests: true,
+        ..tab(Has::Nothing, Some(before))
+    };
+    world.others.insert(key(2), vec![resting]);
+    world.start(beside_others(&world));
+    assert_eq!((world.problems.len(), world.table.len()), (1, 5));
+    // It is nowhere.
+    world.others.insert(key(2), vec![tab(Has::Nothing, now)]);
+    let report = world.start(beside_others(&world));
+    assert_eq!((report.moving.len(), world.table.len()), (0, 4));
+    assert!(world.problems.is_empty());
+}
+
+#[test]
+fn a_row_typed_here_that_another_tab_has_lost_changes_the_tables_row() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    let mut row = world.table[&key(3)].clone();
+    row[0] = Some("9".into());
+    world.table.insert(key(9), row);
+    world.outside.insert(key(9));
+    world
+        .tab
+        .push(vec![Cell::Number(9.0), text("moved"), Cell::Empty]);
+    world.others.insert(key(9), vec![tab(Has::Row, None)]);
+    world.start(beside_others(&world));
+    assert_eq!(world.problems.len(), 1);
+    assert_eq!(world.table[&key(9)][1].as_deref(), Some("name 3"));
+    world.others.insert(key(9), vec![tab(Has::Lost, None)]);
+    world.start(Start {
+        dirty: world.dirty(&[9]),
+        ..beside_others(&world)
+    });
+    let change = &world.commits[0].apply[0];
+    assert!(matches!(change.change, Change::Enter { .. }), "{change:?}");
+    assert_eq!(world.table[&key(9)][1].as_deref(), Some("moved"));
+    assert_eq!(world.table[&key(9)][2].as_deref(), Some("1.50"));
+    assert!(world.problems.is_empty());
 }

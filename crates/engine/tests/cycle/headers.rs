@@ -15,7 +15,10 @@ fn a_renamed_header_is_followed_once_and_stored() {
     world.tab[0][1] = text("Nom");
     world.tab[1][2] = Cell::Number(3.0);
     assert_eq!(world.cycle(Scope::Full, &[]).rows_pulled, 1);
-    assert_eq!(world.requests(), ["read", "find columns", "read"]);
+    assert_eq!(
+        world.requests(),
+        ["read", "find columns", "read", "inspect"]
+    );
     assert_eq!(world.commits[0].headers, [(1, "Nom".to_owned())]);
     assert_eq!(world.machine.mapping().columns[1].header, "Nom");
     world.cycle(Scope::Full, &[]);

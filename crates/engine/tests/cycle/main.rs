@@ -4,9 +4,13 @@
 
 mod costs;
 mod deletes;
+mod formulas;
 mod headers;
 mod keys;
 mod places;
 mod preview;
 mod problems;
+mod stamps;
+mod typed;
+mod waiting;
 mod world;

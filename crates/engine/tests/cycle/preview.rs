@@ -78,8 +78,13 @@ fn a_preview_says_where_a_guard_would_stop_and_what_would_come_after() {
     let words = report.planned[0].new.as_deref().unwrap_or_default();
     assert!(words.starts_with("40 of 60 rows are gone"), "{words}");
     // Nothing stops what was confirmed.
+    world.cycle(Scope::Full, &[]);
+    let report = world.cycle(Scope::Full, &[]);
+    let Some(Stopped::Guard { question, .. }) = report.stopped else {
+        panic!("no guard")
+    };
     let report = world.start(Start {
-        deletes_confirmed: true,
+        confirmed: question,
         ..dry.clone()
     });
     assert!(

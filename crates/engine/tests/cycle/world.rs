@@ -1,6 +1,6 @@
 //! A small table, a small tab, and a driver that does as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::codec::hash_cells;
@@ -36,6 +36,7 @@ pub fn mapping() -> Mapping {
         key_equality: KeyEquality::ByText,
         key_generated: false,
         header_row: 1,
+        footer: None,
         direction: Direction::Both,
         policy: Policy::LastWriteWins,
         tie: Side::Database,
@@ -46,8 +47,10 @@ pub fn mapping() -> Mapping {
         has_row_filter: false,
         notes_on_problems: false,
         time_zone: chrono_tz::UTC,
+        date_order: DateOrder::MonthFirst,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
+        sheet_id: Some(0),
     }
 }
 
@@ -69,11 +72,22 @@ pub struct World {
     pub tab: Vec<Vec<Cell>>,
     pub anchors: BTreeMap<MetadataId, usize>,
     pub tags: BTreeMap<String, u32>,
+    /// Stamps of earlier processes.
+    pub standing: Vec<MetadataId>,
+    /// The format of a cell, by row and column, and what people see in it.
+    pub formats: BTreeMap<(u32, u32), (NumberFormat, String)>,
+    /// Cells with a formula, and cells that a formula elsewhere fills, by row and column.
+    pub formulas: BTreeMap<(u32, u32), &'static str>,
+    pub filled: BTreeSet<(u32, u32)>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
-    pub problems: Vec<Place>,
+    pub problems: Vec<StoredProblem>,
     pub loads: usize,
+    /// What other tabs of the table have.
+    pub others: BTreeMap<Key, Vec<OtherTab>>,
+    /// Rows of the table that do not belong in the sheet.
+    pub outside: BTreeSet<Key>,
     /// What the key's default gives next.
     pub next_key: usize,
     pub now: i64,
@@ -82,6 +96,8 @@ pub struct World {
     pub refuse: Option<&'static str>,
     /// What a trigger of the table makes of a row.
     pub trigger: Option<fn(&mut Vec<Datum>)>,
+    /// What the table answers to a change of this row.
+    pub answer: Option<(Key, Applied)>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
     /// A cell that shows what it shows, whatever is written into it.
@@ -109,15 +125,22 @@ impl World {
             arriving: BTreeMap::new(),
             anchors: BTreeMap::new(),
             tags: BTreeMap::new(),
+            standing: Vec::new(),
+            formats: BTreeMap::new(),
+            formulas: BTreeMap::new(),
+            filled: BTreeSet::new(),
             log: Vec::new(),
             commits: Vec::new(),
             problems: Vec::new(),
             loads: 0,
+            others: BTreeMap::new(),
+            outside: BTreeSet::new(),
             next_key: 7_000,
             now: 1_000,
             fault: None,
             refuse: None,
             trigger: None,
+            answer: None,
             wrong_row: false,
             fixed: None,
             slow: false,
@@ -178,6 +201,32 @@ impl World {
         })
     }
 
+    fn computed(&self, place: (u32, u32)) -> Option<Computed> {
+        match self.formulas.contains_key(&place) {
+            true => Some(Computed::Here),
+            false => self.filled.contains(&place).then_some(Computed::Elsewhere),
+        }
+    }
+
+    /// A formula in the first cell below the header of this column fills it, and `columns` in all, down to the last row.
+    pub fn fill(&mut self, column: u32, columns: u32, formula: &'static str) {
+        let rows = self.tab.len() as u32;
+        self.formulas.insert((1, column), formula);
+        for row in 1..rows {
+            let cells = (column..column + columns).map(|at| (row, at));
+            self.filled.extend(cells.filter(|at| *at != (1, column)));
+        }
+    }
+
+    /// The stored problems, by key, column and code.
+    pub fn told(&self) -> Vec<(Option<Key>, Option<usize>, String)> {
+        let commits = self.commits.iter();
+        let problems = commits.flat_map(|commit| &commit.problems);
+        problems
+            .map(|one| (one.place.key.clone(), one.place.column, one.code.clone()))
+            .collect()
+    }
+
     pub fn dirty(&self, ids: &[usize]) -> Vec<DirtyKey> {
         ids.iter()
             .map(|id| DirtyKey {
@@ -196,11 +245,27 @@ impl World {
             },
             dirty: Vec::new(),
             now: Timestamp(self.now),
-            deletes_confirmed: false,
+            truncated: false,
+            other_tabs: false,
+            confirmed: None,
+            confirm_after_ms: 0,
             insists: false,
+            relatives_changed: false,
             seed: self.now as u64,
             dry_run: false,
         }
+    }
+
+    /// What a guard stopped is allowed, and done.
+    pub fn confirm(&mut self, stopped: Option<Stopped>) -> Report {
+        let Some(Stopped::Guard { question, .. }) = stopped else {
+            panic!("no guard")
+        };
+        assert!(question.is_some());
+        self.start(Start {
+            confirmed: question,
+            ..self.plain()
+        })
     }
 
     pub fn start(&mut self, start: Start) -> Report {
@@ -261,6 +326,7 @@ impl World {
                     .collect(),
                 problems: self.problems.clone(),
                 writing: Vec::new(),
+                unsettled: Vec::new(),
             }),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(
                 self.table
@@ -283,16 +349,23 @@ impl World {
                         .map(|key| LoadedRow {
                             row: self.table.get(&key).cloned(),
                             spelled: self.spelled(&key).filter(|now| *now != key),
-                            in_filter: true,
+                            in_filter: !self.outside.contains(&key),
                             base: self.bases.get(&key).map(|(base, _)| base.clone()),
                             changed_at: None,
                             moved: None,
                             pending: Vec::new(),
+                            unsettled: Vec::new(),
                             key,
                         })
                         .collect(),
                 )
             }
+            DatabaseEffect::Canonicalise { cells } => DatabaseOutcome::Canonical(
+                cells
+                    .into_iter()
+                    .map(|cell| Ok(cell.text.trim().into()))
+                    .collect(),
+            ),
             DatabaseEffect::NameKeys { typed } => {
                 let mut named: Vec<Key> = Vec::new();
                 for typed in typed {
@@ -330,6 +403,11 @@ impl World {
                 }
                 DatabaseOutcome::Keys(keys)
             }
+            DatabaseEffect::AskOtherTabs { keys } => DatabaseOutcome::OtherTabs(
+                keys.iter()
+                    .map(|key| self.others.get(key).cloned().unwrap_or_default())
+                    .collect(),
+            ),
             DatabaseEffect::MergeByFunction { rows } => DatabaseOutcome::Merged(
                 rows.into_iter()
                     .map(|call| Ok(call.database.unwrap_or_default()))
@@ -358,13 +436,16 @@ impl World {
                     };
                 }
                 let over = &commit.settled_problems;
-                self.problems.retain(|place| !over.contains(place));
-                let places = commit.problems.iter().map(|problem| problem.place.clone());
-                for place in places {
-                    if !self.problems.contains(&place) {
-                        self.problems.push(place);
-                    }
-                }
+                self.problems.retain(|stored| !over.contains(&stored.place));
+                self.problems.retain(|stored| {
+                    let again = |problem: &Problem| problem.place == stored.place;
+                    !commit.problems.iter().any(again)
+                });
+                let stored = commit.problems.iter().map(|problem| StoredProblem {
+                    place: problem.place.clone(),
+                    message: problem.message.clone(),
+                });
+                self.problems.extend(stored);
                 self.commits.push(commit);
                 DatabaseOutcome::Committed(applied)
             }
@@ -391,14 +472,24 @@ impl World {
     }
 
     pub fn apply(&mut self, apply: &Apply) -> Applied {
+        if let Some((key, answer)) = &self.answer
+            && *key == apply.key
+        {
+            return answer.clone();
+        }
         let mut row = self
             .table
             .get(&apply.key)
             .cloned()
             .unwrap_or_else(|| vec![None; self.mapping.columns.len()]);
         let mut refused = Vec::new();
+        if matches!(apply.change, Change::Enter { .. }) {
+            self.outside.remove(&apply.key);
+        }
         match &apply.change {
-            Change::Insert { values } | Change::Update { values, .. } => {
+            Change::Insert { values }
+            | Change::Update { values, .. }
+            | Change::Enter { values, .. } => {
                 for (column, value) in values {
                     if value.as_deref() == self.refuse && self.refuse.is_some() {
                         let message =
@@ -469,9 +560,40 @@ impl World {
                     rows: rows.collect(),
                 })
             }
+            SheetEffect::Formulas => {
+                let formula = |((row, column), text): (&(u32, u32), &&'static str)| Formula {
+                    row: *row,
+                    column: *column,
+                    text: (*text).into(),
+                };
+                SheetOutcome::Formulas(self.formulas.iter().map(formula).collect())
+            }
             SheetEffect::ReadRows { rows } => {
                 let rows = rows.iter().map(|row| self.tab.get(*row as usize).cloned());
                 SheetOutcome::Rows(rows.map(Option::unwrap_or_default).collect())
+            }
+            SheetEffect::Inspect { cells } => {
+                let detail = |place: &(u32, u32)| {
+                    let row = self.tab.get(place.0 as usize);
+                    let cell = row.and_then(|row| row.get(place.1 as usize)).cloned();
+                    let mut plain = CellDetail::plain(cell.unwrap_or(Cell::Empty));
+                    match self.computed(*place) {
+                        Some(Computed::Here) => {
+                            plain.entered = Entered::Formula(self.formulas[place].into());
+                        }
+                        Some(Computed::Elsewhere) => plain.entered = Entered::Nothing,
+                        None => {}
+                    }
+                    match self.formats.get(place) {
+                        Some((format, shown)) => CellDetail {
+                            format: format.clone(),
+                            shown: shown.as_str().into(),
+                            ..plain
+                        },
+                        None => plain,
+                    }
+                };
+                SheetOutcome::Inspected(cells.iter().map(detail).collect())
             }
             SheetEffect::Look { header, anchors } => {
                 let row = |anchor: &MetadataId| {
@@ -487,10 +609,13 @@ impl World {
                 rows.into_iter()
                     .map(|tag| {
                         self.anchors.insert(tag.anchor, tag.row as usize);
-                        (
-                            tag.anchor,
-                            self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
-                        )
+                        SeenRow {
+                            anchor: tag.anchor,
+                            cells: self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
+                            computed: (0..26)
+                                .filter_map(|at| Some((at, self.computed((tag.row, at))?)))
+                                .collect(),
+                        }
                     })
                     .collect(),
             ),
@@ -571,9 +696,8 @@ impl World {
                 let tags = self.tags.clone().into_iter();
                 SheetOutcome::Columns(tags.filter(|(name, _)| names.contains(name)).collect())
             }
-            SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } | SheetEffect::TidyAll => {
-                SheetOutcome::Done
-            }
+            SheetEffect::TidyAll => SheetOutcome::Tidied(self.standing.clone()),
+            SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } => SheetOutcome::Done,
         }
     }
 
@@ -585,6 +709,8 @@ impl World {
                 SheetEffect::Read => "read",
                 SheetEffect::ReadRows { .. } => "rows",
                 SheetEffect::Look { .. } => "look",
+                SheetEffect::Formulas => "formulas",
+                SheetEffect::Inspect { .. } => "inspect",
                 SheetEffect::Tag { .. } => "tag",
                 SheetEffect::Write { .. } => "write",
                 SheetEffect::Insert { .. } => "insert",

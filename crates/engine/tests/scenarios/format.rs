@@ -15,9 +15,10 @@
 //! | `sheet move column A C`, `sheet insert column B` | columns moved or put in |
 //! | `sync` | the worker runs until nothing is left to do |
 //! | `push`, `pull`, `preview` | one cycle, one way or dry |
+//! | `poll` | the next cycle reads the sheet |
 //! | `until Write` | the worker goes on until that effect is about to be carried out |
 //! | `once Write` | … until that effect has been carried out and is not yet reported |
-//! | `fault AnswerLost` | that effect meets a fault (also Refused, Quota, RequestLost, Late, Stale, `Partial 1 2`: from the 1st data row, 2 rows) |
+//! | `fault AnswerLost` | that effect meets a fault (also Refused, Quota, RequestLost, Late, Stale, Moved, `Partial 1 2`: from the 1st data row, 2 rows) |
 //! | `land`, `crash`, `wait 60` | a late batch arrives; the worker dies; seconds pass |
 //! | `confirm_deletes`, `resync`, `resolve sheet`, `resolve value 7` | a person decides |
 //! | `expect guard mass_delete`, `expect no guard` | whether the last cycle stopped |

@@ -306,8 +306,13 @@ impl Stage {
                 "RequestLost" => Fault::RequestLost,
                 "Late" => Fault::Late,
                 "Stale" => Fault::Stale,
+                "Moved" => Fault::Moved,
                 _ => return Err("no such fault".into()),
             }),
+            ["poll"] => {
+                self.world.poll();
+                Ok(())
+            }
             ["land"] => self.world.land(),
             ["crash"] => {
                 self.world.crash();

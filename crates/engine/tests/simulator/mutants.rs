@@ -43,7 +43,10 @@ struct Mutant {
     stamps: i32,
 }
 
-fn behind(bug: Bug, mapping: Mapping) -> Box<dyn Engine> {
+fn behind(bug: Bug, mut mapping: Mapping) -> Box<dyn Engine> {
+    if bug == Bug::GuardOff {
+        mapping.max_delete_rows = u32::MAX;
+    }
     Box::new(Mutant {
         machine: Machine::new(mapping),
         bug,
@@ -59,11 +62,6 @@ fn behind(bug: Bug, mapping: Mapping) -> Box<dyn Engine> {
 
 impl Engine for Mutant {
     fn start(&mut self, start: Start) -> Step {
-        let deletes_confirmed = start.deletes_confirmed || self.bug == Bug::GuardOff;
-        let start = Start {
-            deletes_confirmed,
-            ..start
-        };
         self.start = Some(start.clone());
         self.replaying = false;
         let step = self.machine.start(start);
@@ -76,7 +74,8 @@ impl Engine for Mutant {
         match step {
             Step::Done(report)
                 if self.bug == Bug::DeleteNotConfirmed
-                    && report.again == Some(Again::Soon)
+                    && let Some(Again::Soon | Again::Confirm(_) | Again::Hold(_)) =
+                        report.again
                     && !self.replaying =>
             {
                 // What one snapshot says is believed at once.
@@ -84,6 +83,7 @@ impl Engine for Mutant {
                 self.replaying = true;
                 let step = self.machine.start(Start {
                     seed: start.seed ^ 0x5555,
+                    confirm_after_ms: 0,
                     now,
                     ..start
                 });
@@ -125,8 +125,8 @@ impl Mutant {
             (self.replaying, &step, &self.snapshot)
         {
             let again = Snapshot {
-                sent_at: now,
-                read_at: now,
+                sent_at: now.after(0),
+                read_at: now.after(0),
                 ..copy(snapshot)
             };
             return self
@@ -183,9 +183,10 @@ impl Mutant {
             }
             (Outcome::Sheet(SheetOutcome::Tagged(mut rows)), bug) => {
                 if let (Bug::AnswersPairedByPosition, [.., one, other]) = (bug, &mut rows[..]) {
-                    std::mem::swap(&mut one.1, &mut other.1);
+                    std::mem::swap(&mut one.cells, &mut other.cells);
                 }
-                self.tagged.extend(rows.iter().cloned());
+                let seen = rows.iter().map(|row| (row.anchor, row.cells.clone()));
+                self.tagged.extend(seen);
                 Outcome::Sheet(SheetOutcome::Tagged(rows))
             }
             (Outcome::Sheet(SheetOutcome::Snapshot(mut snapshot)), bug) => {
@@ -418,5 +419,27 @@ fn keys_compared_letter_by_letter() {
         bugs,
         Rules::default(),
         &["nobody deleted it", "times in the sheet", "come to rest"],
+    );
+}
+
+#[test]
+fn a_locked_row_taken_for_done() {
+    driver_bug(
+        DriverBugs {
+            locked_as_done: true,
+            ..DriverBugs::default()
+        },
+        LOST,
+    );
+}
+
+#[test]
+fn a_row_that_the_table_kept_taken_for_deleted() {
+    driver_bug(
+        DriverBugs {
+            kept_as_deleted: true,
+            ..DriverBugs::default()
+        },
+        &["stands in the table and not in the sheet"],
     );
 }

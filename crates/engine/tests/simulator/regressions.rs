@@ -3,6 +3,7 @@
 mod anchors;
 mod images;
 mod kept;
+mod moments;
 mod readings;
 mod windows;
 

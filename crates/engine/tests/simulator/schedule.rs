@@ -34,6 +34,9 @@ pub enum Op {
     Fault(Fault),
     Land,
     Crash,
+    /// Somebody's transaction holds a row, and ends.
+    Lock(u8),
+    Unlock,
     Pause(u32),
     ConfirmDeletes,
     Resync,
@@ -80,6 +83,16 @@ impl Schedule {
             setup.common_rows = sizes.u8(4..10);
             setup.table_rows = 0;
             ops = in_masses(ops, &mut sizes);
+        }
+        let mut wills = Rng::with_seed(seed ^ 0x7769_6c6c_7321);
+        setup.keeps = setup.pinned && wills.u8(..3) == 0;
+        if wills.u8(..4) == 0 {
+            for _ in 0..wills.u8(1..4) {
+                let at = wills.usize(..=ops.len());
+                ops.insert(at, Op::Lock(wills.u8(..8)));
+                let at = wills.usize(at..=ops.len());
+                ops.insert(at, Op::Unlock);
+            }
         }
         Self { setup, ops }
     }
@@ -210,7 +223,16 @@ pub fn perform(world: &mut World, op: Op) -> Verdict {
         Op::Fault(fault) => world.fault(fault),
         Op::Land => world.land(),
         Op::Crash => {
+            world.die_halfway()?;
             world.crash();
+            Ok(())
+        }
+        Op::Lock(row) => {
+            world.lock(row);
+            Ok(())
+        }
+        Op::Unlock => {
+            world.unlock();
             Ok(())
         }
         Op::Pause(seconds) => {
@@ -270,6 +292,7 @@ fn random_setup(rng: &mut Rng) -> Setup {
         max_delete_rows: [0, 1, 2, 20][rng.usize(..4)],
         filter: [Filter::None, Filter::None, Filter::Listed, Filter::Live][rng.usize(..4)],
         pinned: rng.u8(..4) == 0,
+        keeps: false,
         // What a trigger makes of a value could not go back to the sheet.
         upper: rng.u8(..4) == 0 && one_way != Some(Direction::FromSheet),
         qty_required: false,
@@ -553,6 +576,10 @@ fn plainer_setups(setup: Setup) -> Vec<Setup> {
         },
         Setup {
             filter: Filter::None,
+            ..setup
+        },
+        Setup {
+            keeps: false,
             ..setup
         },
         Setup {

@@ -49,6 +49,9 @@ pub enum Error {
     /// The spreadsheet is there and the tab is not.
     #[error("the spreadsheet has no tab with gid {0}")]
     TabGone(i32),
+    /// The spreadsheet's time zone or locale is another one than when the tab was opened.
+    #[error("the spreadsheet's time zone or locale was changed")]
+    OtherConventions,
     /// The sheet kept changing under us; nothing of the effect was applied.
     #[error("the sheet changed while it was being written: {0}")]
     Unsettled(String),

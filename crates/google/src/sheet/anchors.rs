@@ -8,10 +8,9 @@ use engine::effect::{MetadataId, Stamp, TagRow};
 use super::structure::{Applied, Batch, Sent, runs};
 use super::{Answered, Session, Target};
 use crate::answers;
-use crate::error::{Error, Purpose};
+use crate::error::Error;
 use crate::requests::{
-    DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Search,
-    Visibility,
+    DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Visibility,
 };
 
 /// Every character of a key counts against the 30,000 that a tab has for metadata [DOC], so it is one.
@@ -138,36 +137,15 @@ impl Session {
         }
     }
 
-    /// Metadata that any of these filters names; `fields` is the answer's mask.
-    pub(super) fn search(
-        &self,
-        target: &Target,
-        filters: Vec<DataFilter>,
-        fields: &str,
-    ) -> Result<answers::Found, Error> {
-        self.client.post(
-            Purpose::Read,
-            &target.spreadsheet_id,
-            "/developerMetadata:search",
-            fields,
-            &Search(filters),
-        )
-    }
-
     /// Where these anchors stand now; those without a row are absent.
     pub(super) fn find(
         &self,
         target: &Target,
         anchors: &[MetadataId],
     ) -> Result<BTreeMap<MetadataId, u32>, Error> {
-        if anchors.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let filters = anchors.iter().map(|id| DataFilter::metadata(*id)).collect();
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,location(dimensionRange(sheetId,startIndex))))";
-        let found = self.search(target, filters, fields)?;
         let mut rows = BTreeMap::new();
-        for matched in found.matched_developer_metadata {
+        for matched in self.metadata_of(target, anchors, fields)? {
             let metadata = matched.developer_metadata;
             if let Some(place) = metadata
                 .location
@@ -325,6 +303,7 @@ impl Session {
                 read_back,
                 columns: what.columns.clone(),
                 images: what.images.clone(),
+                entered: false,
             },
         )? {
             Sent::Applied(applied) => {
@@ -371,14 +350,9 @@ impl Session {
         target: &Target,
         ids: &[MetadataId],
     ) -> Result<Vec<MetadataId>, Error> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let filters = ids.iter().map(|id| DataFilter::metadata(*id)).collect();
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId))";
-        let found = self.search(target, filters, fields)?;
+        let found = self.metadata_of(target, ids, fields)?;
         Ok(found
-            .matched_developer_metadata
             .into_iter()
             .map(|matched| matched.developer_metadata.metadata_id)
             .collect())

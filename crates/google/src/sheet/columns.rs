@@ -51,7 +51,7 @@ impl Session {
         header: u32,
         tags: &[ColumnTag],
     ) -> Result<SheetOutcome, Error> {
-        let cells = self.read_span(target, header, header + 1)?;
+        let cells = self.read_span(target, header, Some(header + 1))?;
         let names: Vec<String> = tags.iter().map(|tag| tag.name.clone()).collect();
         let found = self.tagged_columns(target, &names)?;
         let in_place = |tag: &ColumnTag| {
@@ -85,11 +85,9 @@ impl Session {
             location_matching_strategy: Some(Matching::IntersectingLocation),
             ..Lookup::default()
         };
-        let filters = vec![DataFilter::DeveloperMetadataLookup(ours)];
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataKey,location(dimensionRange(sheetId,dimension,startIndex))))";
-        let found = self.search(target, filters, fields)?;
         let mut columns = Vec::new();
-        for matched in found.matched_developer_metadata {
+        for matched in self.metadata_by(target, ours, fields)? {
             let metadata = matched.developer_metadata;
             let place = metadata.location.dimension_range.filter(|place| {
                 place.sheet_id == target.sheet_id

@@ -65,6 +65,7 @@ impl Patient {
             sheet_id,
             header_row: self.header_row,
             checkbox_columns: Vec::new(),
+            conventions: None,
             number_formats: Default::default(),
         }
     }
@@ -165,7 +166,7 @@ impl Session {
     fn header(&self, patient: &Patient, sheet_id: i32) -> Finding {
         let target = patient.target(sheet_id);
         let first = patient.header_row.saturating_sub(1);
-        let read = self.read_span(&target, first, patient.header_row);
+        let read = self.read_span(&target, first, Some(patient.header_row));
         let cells = match self.judged(Purpose::Read, &patient.spreadsheet_id, read) {
             Ok(rows) => rows.into_iter().next().unwrap_or_default(),
             Err(failure) => return Finding::failed("header", &failure),

@@ -81,7 +81,7 @@ impl Session {
 const MOST_PIECES: usize = 100;
 
 impl Session {
-    /// Where a column has no number format in these rows, the last of the tab, and below them.
+    /// Where a column has neither number format nor number in these rows, the last of the tab, and below them.
     fn unformatted(
         &self,
         target: &Target,
@@ -102,7 +102,7 @@ impl Session {
             Purpose::Read,
             &target.spreadsheet_id,
             ":getByDataFilter",
-            "sheets(properties(sheetId),data(startRow,rowData(values(userEnteredFormat(numberFormat(type))))))",
+            "sheets(properties(sheetId),data(startRow,rowData(values(effectiveValue(numberValue),userEnteredFormat(numberFormat(type))))))",
             &Search(vec![place]),
         )?;
         let mut taken = Vec::new();
@@ -114,11 +114,11 @@ impl Session {
             .flat_map(|sheet| sheet.data)
         {
             for (row, data) in (block.start_row..).zip(block.row_data) {
-                if data
-                    .values
-                    .first()
-                    .is_some_and(answers::CellData::has_number_format)
-                {
+                // A bare number is none of ours: with a format it would pass for a date that nobody typed.
+                let taken_by = |cell: &answers::CellData| {
+                    cell.has_number_format() || matches!(cell.cell(), Cell::Number(_))
+                };
+                if data.values.first().is_some_and(taken_by) {
                     taken.push(row);
                 }
             }
@@ -150,7 +150,9 @@ fn grown(tab: &Tab, growth: Growth) -> Vec<Request> {
 fn number_format(target: &Target, column: &ColumnFormat) -> Option<NumberFormat> {
     let wished = target.number_formats.get(&column.column);
     let (kind, usual) = match column.kind {
-        Kind::Text => ("TEXT", Some("@")),
+        Kind::Interval | Kind::Json | Kind::Array | Kind::Printed | Kind::Text => {
+            ("TEXT", Some("@"))
+        }
         Kind::Date => ("DATE", Some("yyyy-mm-dd")),
         Kind::Time => ("TIME", Some("hh:mm:ss")),
         Kind::Timestamp | Kind::TimestampTz => ("DATE_TIME", Some("yyyy-mm-dd hh:mm:ss")),

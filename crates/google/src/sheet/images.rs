@@ -145,9 +145,8 @@ impl Session {
     }
 
     pub(super) fn read_images(&self, target: &Target) -> Result<SheetOutcome, Error> {
-        if self.images_tab(target).is_none() {
-            self.overview(&target.spreadsheet_id)?;
-        }
+        // The tab may have been removed, or made by a batch whose answer nobody saw.
+        self.overview(&target.spreadsheet_id)?;
         let Some(tab) = self.images_tab(target) else {
             return Ok(SheetOutcome::Images(Vec::new()));
         };
@@ -155,7 +154,8 @@ impl Session {
             sheet_id: tab.sheet_id,
             ..target.clone()
         };
-        let rows = self.read_span(&place, 0, tab.rows)?;
+        // To its end, wherever that is: a batch without an answer may have made it longer.
+        let rows = self.read_span(&place, 0, None)?;
         let images = rows.into_iter().map_while(image);
         Ok(SheetOutcome::Images(images.collect()))
     }

@@ -5,7 +5,8 @@
 //! structural batch, where the engine checks keys.
 //!
 //! Nobody has measured these, so none of them is taken for granted: deleting metadata that is not there, cells in a structural
-//! answer, checking an anchor inside a batch ([`Capabilities`] says what the service does, each has another way); whether copying
+//! answer, checking an anchor inside a batch ([`Capabilities`] says what the service does, each has another way); a filter that matches
+//! nothing (where it is refused, what is there is looked up first); whether copying
 //! cells leaves out rows that a filter hides (an image whose key is not the row's is none); the range echoed for a whole tab (the tab's properties are asked for); a batch whose
 //! answer names a title that is gone (it is sent again under its stamp).
 
@@ -13,8 +14,11 @@ mod anchors;
 mod capability;
 mod columns;
 mod examine;
+mod formulas;
 mod header;
 mod images;
+mod inspect;
+mod lookup;
 mod need;
 mod notes;
 mod probe;
@@ -60,17 +64,25 @@ pub struct Target {
     /// Columns whose cells get a checkbox in rows that we insert. Blank rows get none: Google counts a row with a checkbox as
     /// used (n8n#9950).
     pub checkbox_columns: Vec<u32>,
+    /// As they were when the tab was opened: what cells mean depends on them. `None` where nobody asks what cells mean.
+    pub conventions: Option<Conventions>,
     /// Patterns that the owner wishes instead of the usual ones, by the mapping's columns.
     pub number_formats: BTreeMap<usize, String>,
+}
+
+/// How a spreadsheet reads and shows dates and numbers: its settings, which people may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conventions {
+    /// An IANA name.
+    pub time_zone: String,
+    pub locale: String,
 }
 
 /// A spreadsheet as [`Session::open`] sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overview {
     pub title: String,
-    /// An IANA name.
-    pub time_zone: String,
-    pub locale: String,
+    pub conventions: Conventions,
     /// In the order shown; without those in which we keep images.
     pub tabs: Vec<Tab>,
 }
@@ -145,7 +157,9 @@ impl Session {
             SheetEffect::Look { header, anchors } => {
                 (Purpose::Read, self.look(target, *header, anchors))
             }
+            SheetEffect::Formulas => (Purpose::Read, self.formulas(target)),
             SheetEffect::ReadRows { rows } => (Purpose::Read, self.read_rows(target, rows)),
+            SheetEffect::Inspect { cells } => (Purpose::Read, self.inspect(target, cells)),
             SheetEffect::Write {
                 rows,
                 keeps,
@@ -297,9 +311,8 @@ impl Session {
         tabs.retain(|tab| !ids.contains(&tab.sheet_id));
         let properties = spreadsheet.properties;
         Ok(Overview {
-            title: properties.title,
-            time_zone: properties.time_zone,
-            locale: properties.locale,
+            title: properties.title.clone(),
+            conventions: properties.conventions(),
             tabs,
         })
     }
@@ -342,6 +355,30 @@ impl Session {
         tabs.into_iter()
             .find(|tab| tab.sheet_id == target.sheet_id)
             .ok_or(Error::TabGone(target.sheet_id))
+    }
+
+    /// Why something was refused that names these rows: they may be beyond the tab's end by now, which is looked up and not told
+    /// by the refusal's words.
+    fn outdated_rows(
+        &self,
+        target: &Target,
+        mut rows: impl Iterator<Item = u32>,
+        error: Error,
+    ) -> Error {
+        if error
+            .refusal()
+            .is_none_or(|refusal| refusal.http_status != 400)
+        {
+            return error;
+        }
+        match self.fresh_tab(target) {
+            Ok(tab) if rows.any(|row| row >= tab.rows) => {
+                Error::Unsettled("rows were deleted from it".into())
+            }
+            Ok(_) => error,
+            Err(gone @ Error::TabGone(_)) => gone,
+            Err(_) => error,
+        }
     }
 
     fn remember(&self, spreadsheet_id: &str, tab: Tab) {

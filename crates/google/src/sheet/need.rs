@@ -3,6 +3,7 @@
 use engine::effect::{Give, SheetEffect};
 
 use super::images::images_id;
+use super::inspect;
 use super::{Missing, Session, Target};
 use crate::governor::Need;
 
@@ -24,14 +25,19 @@ impl Session {
             writes,
         };
         match effect {
-            SheetEffect::Read | SheetEffect::FindColumns { .. } => Need::READ,
+            SheetEffect::Read | SheetEffect::Formulas | SheetEffect::FindColumns { .. } => {
+                Need::READ
+            }
             // Where the answer shows no cells, the header is read and the tags are looked for.
             SheetEffect::TagColumns { .. } => batches(2 + unseen, 1),
             SheetEffect::Tag { .. } | SheetEffect::Insert { .. } => batches(unseen, 1),
             SheetEffect::Write { .. } | SheetEffect::Delete { .. } => batches(0, 1 + unmade),
-            SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } | SheetEffect::Images => {
-                Need::READ
-            }
+            SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } => Need::READ,
+            SheetEffect::Images => batches(2, 0),
+            SheetEffect::Inspect { cells } => Need {
+                reads: u32::try_from(inspect::requests(cells).len()).unwrap_or(u32::MAX),
+                writes: 0,
+            },
             SheetEffect::WriteHeader { formats, .. } => {
                 let looked_at = formats.iter().filter(|one| one.give == Give::WhereNone);
                 let reads = u32::try_from(looked_at.count()).unwrap_or(u32::MAX);

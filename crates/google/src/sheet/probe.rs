@@ -56,6 +56,7 @@ impl Session {
             sheet_id: tab.sheet_id,
             header_row: 1,
             checkbox_columns: Vec::new(),
+            conventions: None,
             number_formats: Default::default(),
         };
         let found = self.try_all(&target);

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use engine::effect::{Failure, Look, MetadataId, SheetOutcome, Snapshot};
 use engine::value::{Cell, Timestamp};
 
+use super::lookup::may_have_matched_nothing;
 use super::structure::runs;
 use super::{Session, Tab, Target};
 use crate::answers::{self, RawRow};
@@ -169,16 +170,20 @@ impl Session {
         anchors: &[MetadataId],
         other: Option<DataFilter>,
     ) -> Result<Vec<AnchoredCells>, Error> {
-        let filters = anchors.iter().map(|id| DataFilter::metadata(*id));
-        let body = ReadValues::new(filters.chain(other).collect());
-        let fields = "valueRanges(valueRange(range,values),dataFilters(developerMetadataLookup(metadataId),gridRange(sheetId)))";
-        let answer: answers::ReadValues<Vec<Cell>> = self.client.post(
-            Purpose::Read,
-            &target.spreadsheet_id,
-            "/values:batchGetByDataFilter",
-            fields,
-            &body,
-        )?;
+        let answer = match self.values_by(target, anchors, other.clone()) {
+            Err(error) if !anchors.is_empty() && may_have_matched_nothing(&error) => {
+                let found = self.find(target, anchors)?;
+                let found: Vec<MetadataId> = found.into_keys().collect();
+                if found.len() == anchors.len() {
+                    return Err(error);
+                }
+                match found.is_empty() && other.is_none() {
+                    true => return Ok(Vec::new()),
+                    false => self.values_by(target, &found, other)?,
+                }
+            }
+            answer => answer?,
+        };
         let mut rows = Vec::new();
         for matched in answer.value_ranges {
             let range = range::parse(&matched.value_range.range).ok_or_else(missing)?;
@@ -194,6 +199,24 @@ impl Session {
             }
         }
         Ok(rows)
+    }
+
+    fn values_by(
+        &self,
+        target: &Target,
+        anchors: &[MetadataId],
+        other: Option<DataFilter>,
+    ) -> Result<answers::ReadValues<Vec<Cell>>, Error> {
+        let filters = anchors.iter().map(|id| DataFilter::metadata(*id));
+        let body = ReadValues::new(filters.chain(other).collect());
+        let fields = "valueRanges(valueRange(range,values),dataFilters(developerMetadataLookup(metadataId),gridRange(sheetId)))";
+        self.client.post(
+            Purpose::Read,
+            &target.spreadsheet_id,
+            "/values:batchGetByDataFilter",
+            fields,
+            &body,
+        )
     }
 
     /// What these rows hold, by position; blank ones may be absent. Small gaps between them are read along.
@@ -213,13 +236,15 @@ impl Session {
         });
         let body = ReadValues::new(blocks.collect());
         let fields = "valueRanges(valueRange(range,values))";
-        let answer: answers::ReadValues<RawRow> = self.client.post(
+        let answer: Result<answers::ReadValues<RawRow>, Error> = self.client.post(
             Purpose::Read,
             &target.spreadsheet_id,
             "/values:batchGetByDataFilter",
             fields,
             &body,
-        )?;
+        );
+        let answer =
+            answer.map_err(|error| self.outdated_rows(target, wanted.iter().copied(), error))?;
         let mut found = HashMap::with_capacity(wanted.len());
         for matched in answer.value_ranges {
             // Entries come in the sheet's order; the range tells which this is.
@@ -237,17 +262,17 @@ impl Session {
         Ok(found)
     }
 
-    /// Rows `first..end` of the tab, by position.
+    /// Rows `first..end` of the tab, by position; without an end all from `first` on.
     pub(super) fn read_span(
         &self,
         target: &Target,
         first: u32,
-        end: u32,
+        end: Option<u32>,
     ) -> Result<Vec<Vec<Cell>>, Error> {
         let rows = GridRange {
             sheet_id: target.sheet_id,
             start_row_index: Some(first),
-            end_row_index: Some(end),
+            end_row_index: end,
             ..GridRange::default()
         };
         let body = ReadValues::new(vec![DataFilter::GridRange(rows)]);

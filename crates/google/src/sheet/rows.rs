@@ -52,6 +52,7 @@ impl Session {
             read_back: vec![new.clone()],
             columns: None,
             images: None,
+            entered: false,
         };
         let applied = match self.send(target, batch)? {
             Sent::Applied(applied) => {
@@ -60,7 +61,9 @@ impl Session {
             }
             Sent::Stamped => return self.stamped_outcome(target, stamp),
             Sent::Refused { error, .. } => {
-                return Err(self.for_want_of_room(target, growth, error));
+                let error = self.for_want_of_room(target, growth, error);
+                // They go below a row that is there.
+                return Err(self.outdated_rows(target, at.checked_sub(1).into_iter(), error));
             }
         };
         let mut shown = applied.rows;
@@ -68,7 +71,7 @@ impl Session {
             |row: &[(u32, Cell)]| row.iter().any(|(_, cell)| *cell != Cell::Empty);
         let missing = |(at, row): (u32, &Vec<_>)| holds_something(row) && !shown.contains_key(&at);
         if new.clone().zip(rows).any(missing) {
-            let read = self.read_span(target, new.start, new.end)?;
+            let read = self.read_span(target, new.start, Some(new.end))?;
             shown = new.clone().zip(read).collect();
         }
         Ok(SheetOutcome::Inserted(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use engine::effect::{MetadataId, SheetOutcome, Stamp};
+use engine::effect::{Computed, MetadataId, SheetOutcome, Stamp};
 use engine::value::Cell;
 
 use super::anchors::STAMP_KEY;
@@ -12,11 +12,14 @@ use super::{Missing, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Part, Purpose, Refusal};
 use crate::range;
-use crate::requests::{BatchUpdate, DataFilter, DeveloperMetadata, Location, Request, Visibility};
+use crate::requests::{BatchUpdate, DeveloperMetadata, Location, Request, Visibility};
 
 /// Asked of every structural answer: what was deleted, how large the tab is now, and the cells of the rows named.
 const FIELDS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))))";
 const FIELDS_WITH_CELLS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue)))))";
+
+/// The same, and what of it somebody typed.
+const FIELDS_WITH_ENTERED: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue,userEnteredValue)))))";
 
 /// What a structural batch consists of.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub(super) struct Batch<'a> {
     pub columns: Option<Range<u32>>,
     /// Rows of the tab of images to read back.
     pub images: Option<Range<u32>>,
+    /// Which of the cells read back nobody typed is asked, too.
+    pub entered: bool,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +43,8 @@ pub(super) struct Applied {
     pub replies: Vec<answers::Reply>,
     /// The cells read back, by row; rows without a value are absent.
     pub rows: HashMap<u32, Vec<Cell>>,
+    /// Of these, the cells that nobody typed, where that was asked.
+    pub computed: HashMap<u32, Vec<(u32, Computed)>>,
     /// The same of the tab of images.
     pub images: HashMap<u32, Vec<Cell>>,
 }
@@ -58,6 +65,7 @@ struct ReadBack<'a> {
     rows: &'a [Range<u32>],
     columns: Option<Range<u32>>,
     images: Option<Range<u32>>,
+    entered: bool,
 }
 
 struct Posted {
@@ -112,6 +120,7 @@ impl Session {
             rows: &batch.read_back,
             columns: batch.columns,
             images: batch.images,
+            entered: batch.entered,
         };
         let mut posted = self.post_reading_back(target, &mut update, &read_back);
         if let Err(error) = &posted.answer
@@ -127,7 +136,10 @@ impl Session {
             posted = self.post_reading_back(target, &mut update, &read_back);
         }
         let error = match posted.answer {
-            Ok(answer) => return Ok(Sent::Applied(self.applied(target, answer, body))),
+            Ok(answer) => {
+                let applied = self.applied(target, answer, body, batch.entered);
+                return Ok(Sent::Applied(applied));
+            }
             Err(error) => error,
         };
         match (self.refused(target, error, batch.stamp, body)?, batch.stamp) {
@@ -153,8 +165,12 @@ impl Session {
             twice: false,
         };
         if read_back.rows.is_empty() && read_back.images.is_none() {
-            return once(self.post_batch(target, update));
+            return once(self.post_batch(target, update, FIELDS));
         }
+        let fields = match read_back.entered {
+            true => FIELDS_WITH_ENTERED,
+            false => FIELDS_WITH_CELLS,
+        };
         update.response_include_grid_data = true;
         let named = |tab: Tab| {
             let rows = read_back.rows.iter();
@@ -170,14 +186,14 @@ impl Session {
             Ok(tab) => update.response_ranges = named(tab),
             Err(error) => return once(Err(error)),
         }
-        let answer = self.post_batch(target, update);
+        let answer = self.post_batch(target, update, fields);
         let unknown = |error: &Error| error.refusal().is_some_and(Refusal::is_unparsable_range);
         if !answer.as_ref().is_err_and(unknown) {
             return once(answer);
         }
         let answer = self.fresh_tab(target).and_then(|tab| {
             update.response_ranges = named(tab);
-            self.post_batch(target, update)
+            self.post_batch(target, update, fields)
         });
         Posted {
             answer,
@@ -189,12 +205,8 @@ impl Session {
         &self,
         target: &Target,
         update: &BatchUpdate,
+        fields: &str,
     ) -> Result<answers::BatchUpdate, Error> {
-        let fields = if update.response_ranges.is_empty() {
-            FIELDS
-        } else {
-            FIELDS_WITH_CELLS
-        };
         self.client.post(
             Purpose::Write,
             &target.spreadsheet_id,
@@ -240,6 +252,7 @@ impl Session {
         target: &Target,
         answer: answers::BatchUpdate,
         body: Range<usize>,
+        entered: bool,
     ) -> Applied {
         let mut shown = Applied::default();
         // A title that brings no tab of ours back is somebody else's by now.
@@ -258,6 +271,15 @@ impl Session {
             for block in sheet.data {
                 let indent = block.start_column as usize;
                 for (row, data) in (block.start_row..).zip(block.row_data) {
+                    if is_target && entered {
+                        let cells = (block.start_column..).zip(&data.values);
+                        let computed: Vec<(u32, Computed)> = cells
+                            .filter_map(|(at, cell)| Some((at, cell.computed()?)))
+                            .collect();
+                        if !computed.is_empty() {
+                            shown.computed.insert(row, computed);
+                        }
+                    }
                     let mut cells = vec![Cell::Empty; indent];
                     cells.extend(data.values.iter().map(answers::CellData::cell));
                     rows.insert(row, cells);
@@ -299,11 +321,9 @@ impl Session {
     }
 
     fn is_ours(&self, target: &Target, stamp: &Stamp) -> Result<bool, Error> {
-        let filters = vec![DataFilter::metadata(stamp.id)];
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataValue))";
-        let found = self.search(target, filters, fields)?;
+        let found = self.metadata_of(target, &[stamp.id], fields)?;
         let mut values = found
-            .matched_developer_metadata
             .iter()
             .map(|matched| &matched.developer_metadata.metadata_value);
         Ok(values.any(|value| tidy::stamp_value(value) == stamp.value))

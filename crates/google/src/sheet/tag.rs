@@ -1,9 +1,8 @@
 //! Tagging: anchors are put on rows, and the rows are read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use engine::effect::{MetadataId, SheetOutcome, TagRow};
-use engine::value::Cell;
+use engine::effect::{MetadataId, SeenRow, SheetOutcome, TagRow};
 
 use super::anchors::anchored;
 use super::structure::{Applied, Batch, Sent, runs};
@@ -20,6 +19,7 @@ impl Session {
         tidy: &[MetadataId],
     ) -> Result<SheetOutcome, Error> {
         let last = self.tab(target)?.rows.saturating_sub(1);
+        let named = || rows.iter().map(|tag| tag.row).chain([last]);
         let mut body = vec![anchored(target.sheet_id, sentinel, last)];
         let tags = rows.iter().filter(|tag| !tag.bare);
         body.extend(tags.map(|tag| anchored(target.sheet_id, tag.anchor, tag.row)));
@@ -30,24 +30,25 @@ impl Session {
                 true => runs(rows.iter().map(|tag| tag.row)),
                 false => Vec::new(),
             },
+            entered: read,
             ..Batch::default()
         };
         let error = match self.send(target, batch) {
             Ok(Sent::Applied(applied)) if !read || answers_cells(&applied, rows) => {
                 self.remember_sentinel(target, sentinel, last);
                 let read = if read { rows } else { &[] };
-                return Ok(SheetOutcome::Tagged(in_place(read, applied.rows)));
+                return Ok(SheetOutcome::Tagged(in_place(read, applied)));
             }
             Ok(Sent::Applied(_) | Sent::Stamped) => {
                 return Ok(SheetOutcome::Tagged(self.tagged(target, rows)?));
             }
             Ok(Sent::Refused { error, .. }) => error,
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.outdated_rows(target, named(), error)),
         };
         // The anchors may stand all the same: an earlier answer was lost, and ids are unique.
         let tagged = self.tagged(target, rows)?;
         match tagged.is_empty() {
-            true => Err(error),
+            true => Err(self.outdated_rows(target, named(), error)),
             false => Ok(SheetOutcome::Tagged(tagged)),
         }
     }
@@ -59,33 +60,36 @@ impl Session {
     }
 
     /// The rows where their anchors stand now. Bare ones are known only where none of the others has moved.
-    fn tagged(
-        &self,
-        target: &Target,
-        rows: &[TagRow],
-    ) -> Result<Vec<(MetadataId, Vec<Cell>)>, Error> {
+    fn tagged(&self, target: &Target, rows: &[TagRow]) -> Result<Vec<SeenRow>, Error> {
         let anchored = rows.iter().filter(|tag| !tag.bare);
         let places: BTreeMap<MetadataId, u32> = anchored.map(|tag| (tag.anchor, tag.row)).collect();
         let anchors: Vec<MetadataId> = places.keys().copied().collect();
         if places.len() < rows.len() && self.find(target, &anchors)? == places {
-            let cells = self.read_values(target, rows.iter().map(|tag| tag.row))?;
-            return Ok(in_place(rows, cells));
+            let applied = Applied {
+                rows: self.read_values(target, rows.iter().map(|tag| tag.row))?,
+                computed: self.computed(target, rows.iter().map(|tag| tag.row))?,
+                ..Applied::default()
+            };
+            return Ok(in_place(rows, applied));
         }
         let found = self.read_anchored(target, &anchors)?;
-        let found = found.into_iter().map(|row| (row.anchor, row.cells));
-        let mut found: HashMap<MetadataId, Vec<Cell>> = found.collect();
-        let tagged = rows.iter().filter_map(|tag| {
-            let cells = found.remove(&tag.anchor)?;
-            Some((tag.anchor, cells))
+        let mut computed = self.computed(target, found.iter().map(|row| row.row))?;
+        let found = found.into_iter().map(|row| SeenRow {
+            anchor: row.anchor,
+            cells: row.cells,
+            computed: computed.remove(&row.row).unwrap_or_default(),
         });
-        Ok(tagged.collect())
+        Ok(found.collect())
     }
 }
 
-fn in_place(rows: &[TagRow], mut cells: HashMap<u32, Vec<Cell>>) -> Vec<(MetadataId, Vec<Cell>)> {
-    let rows = rows.iter();
-    rows.map(|tag| (tag.anchor, cells.remove(&tag.row).unwrap_or_default()))
-        .collect()
+fn in_place(rows: &[TagRow], mut applied: Applied) -> Vec<SeenRow> {
+    let row = |tag: &TagRow| SeenRow {
+        anchor: tag.anchor,
+        cells: applied.rows.remove(&tag.row).unwrap_or_default(),
+        computed: applied.computed.remove(&tag.row).unwrap_or_default(),
+    };
+    rows.iter().map(row).collect()
 }
 
 /// False where rows that must hold something (they are being changed) came back without a single cell: then the answer was

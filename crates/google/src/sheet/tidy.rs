@@ -73,18 +73,11 @@ impl Session {
             metadata_key: Some(STAMP_KEY),
             ..Lookup::default()
         };
-        let filters = vec![
-            DataFilter::DeveloperMetadataLookup(anchors),
-            DataFilter::DeveloperMetadataLookup(stamps),
-        ];
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataValue,location(dimensionRange(startIndex))))";
-        let found = self.search(target, filters, fields)?;
-        let spent = found
-            .matched_developer_metadata
-            .into_iter()
-            .map(|matched| matched.developer_metadata);
-        let spent = spent.filter(is_spent);
-        let ids: Vec<MetadataId> = spent.map(|metadata| metadata.metadata_id).collect();
+        let found = self.metadata_by_either(target, [anchors, stamps], fields)?;
+        let found = found.into_iter().map(|matched| matched.developer_metadata);
+        let (spent, standing): (Vec<_>, Vec<_>) = found.partition(is_spent);
+        let ids: Vec<MetadataId> = spent.iter().map(|metadata| metadata.metadata_id).collect();
         for ids in ids.chunks(MOST_AT_ONCE) {
             let update = BatchUpdate::of(ids.iter().map(|id| deletion(*id)).collect());
             let dropped: Result<answers::BatchUpdate, Error> = self.client.post(
@@ -103,7 +96,11 @@ impl Session {
                 dropped => drop(dropped?),
             }
         }
-        Ok(SheetOutcome::Done)
+        let stamps = standing
+            .iter()
+            .filter(|metadata| metadata.location.dimension_range.is_none());
+        let stamps = stamps.map(|metadata| metadata.metadata_id);
+        Ok(SheetOutcome::Tidied(stamps.collect()))
     }
 }
 

@@ -40,6 +40,7 @@ impl World {
                 sheet_id: 0,
                 header_row: 1,
                 checkbox_columns: vec![],
+                conventions: None,
                 number_formats: Default::default(),
             },
             server,
@@ -169,7 +170,10 @@ impl World {
 
     pub fn tag(&self, rows: &[(u32, MetadataId)]) -> Vec<(MetadataId, Vec<Cell>)> {
         match self.perform(&tag(rows)).unwrap() {
-            SheetOutcome::Tagged(tagged) => tagged,
+            SheetOutcome::Tagged(tagged) => tagged
+                .into_iter()
+                .map(|row| (row.anchor, row.cells))
+                .collect(),
             other => panic!("{other:?}"),
         }
     }

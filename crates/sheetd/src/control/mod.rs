@@ -21,6 +21,7 @@ use crate::errors::ApiError;
 use crate::faults::Fault;
 use crate::http::token;
 use crate::model::area::{Axis, Rect};
+use crate::model::locale::Locale;
 use crate::model::mask::Mask;
 use crate::model::render::{Render, Style};
 use crate::model::{values, view};
@@ -215,7 +216,8 @@ async fn cells(State(app): Shared, Path((id, sheet)): Path<(String, String)>, Qu
         c0: 0,
         c1: used_columns,
     };
-    let read = |render| values::read(grid, &rect, Axis::Rows, Style { render, ..Style::default() });
+    let locale = Locale::of(&book.locale);
+    let read = |render| values::read(grid, &rect, Axis::Rows, Style { render, locale, ..Style::default() });
     let mut notes = Vec::new();
     let mut checkboxes = Vec::new();
     // Notes and checkboxes may lie below the last value.

@@ -104,7 +104,7 @@ fn style_of(value: Option<&str>, date: Option<&str>) -> Style {
         _ => Render::Formatted,
     };
     let date = date.map(|d| d.to_ascii_uppercase());
-    Style { render, date_texts: matches!(date.as_deref(), Some("FORMATTED_STRING" | "1")), error_messages: false }
+    Style { render, date_texts: matches!(date.as_deref(), Some("FORMATTED_STRING" | "1")), ..Style::default() }
 }
 
 const DIMENSION: &[&str] = &["DIMENSION_UNSPECIFIED", "ROWS", "COLUMNS"];

@@ -85,7 +85,12 @@ pub fn batch_get(store: &Store, call: &Call) -> ApiResult<Answer> {
     let filters = filters(call)?;
     let style = call.style("valueRenderOption", "dateTimeRenderOption");
     let mut value_ranges = Vec::new();
-    for found in matches(&book, &filters, &project_of(&call.caller))? {
+    let project = project_of(&call.caller);
+    for (at, filter) in filters.iter().enumerate() {
+        let nothing = areas(&book, filter, at, &project)?.is_empty();
+        store.options().read_without_match.check(nothing, at)?;
+    }
+    for found in matches(&book, &filters, &project)? {
         value_ranges.push(Matched {
             value_range: value_range(&book, &found.area, call.axis(), style)?,
             data_filters: found.filters.iter().map(echoed).collect(),

@@ -32,8 +32,10 @@ pub fn search(store: &Store, call: &Call) -> ApiResult<Answer> {
     }
     let mut found: Vec<(&Metadata, Vec<&Json>)> = Vec::new();
     let mut places: HashMap<i64, usize> = HashMap::new();
-    for filter in &filters {
-        for entry in book.filtered_metadata(filter, &project)? {
+    for (at, filter) in filters.iter().enumerate() {
+        let entries = book.filtered_metadata(filter, &project)?;
+        store.options().read_without_match.check(entries.is_empty(), at)?;
+        for entry in entries {
             let place = *places.entry(entry.id).or_insert(found.len());
             match found.get_mut(place) {
                 Some((_, filters)) => filters.push(filter),

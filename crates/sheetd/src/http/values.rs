@@ -10,6 +10,7 @@ use super::call::{Call, axis_of};
 use crate::change::{Change, Entry, Outcome};
 use crate::errors::{ApiError, ApiResult};
 use crate::model::area::{Area, Axis};
+use crate::model::locale::Locale;
 use crate::model::render::{Shown, Style};
 use crate::model::values::{self, Written};
 use crate::model::workbook::Workbook;
@@ -27,6 +28,7 @@ pub struct ValueRange {
 pub fn value_range(book: &Workbook, area: &Area, axis: Axis, style: Style) -> ApiResult<ValueRange> {
     let rect = book.within_grid(area)?;
     let sheet = book.grid(area.sheet)?;
+    let style = Style { locale: Locale::of(&book.locale), ..style };
     let values = values::read(sheet, &rect, axis, style);
     Ok(ValueRange { range: book.echo(area.sheet, &rect), major_dimension: axis.name(), values })
 }

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use serde_json::{Value as Json, json};
 
 use super::cell::Entered;
+use super::locale::{Locale, Order};
 
 /// A parsed input: the value, and the number format that the way of writing brings along.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,10 +43,10 @@ pub fn parse(text: &str, locale: &str, year: i32, text_cell: bool) -> Input {
         "FALSE" => return Input::plain(Entered::Bool(false)),
         _ => {}
     }
-    let day_first = !matches!(locale, "en_US" | "");
-    number(trimmed)
-        .or_else(|| date_time(trimmed, year, day_first))
-        .or_else(|| named_month(trimmed, year).filter(|_| locale.is_empty() || locale.starts_with("en")))
+    let locale = Locale::of(locale);
+    number(trimmed, &locale)
+        .or_else(|| date_time(trimmed, year, &locale))
+        .or_else(|| named_month(trimmed, year).filter(|_| locale.english))
         .or_else(|| signed_formula(trimmed))
         .unwrap_or_else(|| Input::plain(Entered::text(text)))
 }
@@ -58,7 +59,7 @@ fn signed_formula(text: &str) -> Option<Input> {
     formula_like.then(|| Input::plain(Entered::formula(format!("={text}"))))
 }
 
-fn number(text: &str) -> Option<Input> {
+fn number(text: &str, locale: &Locale) -> Option<Input> {
     let (negative, body) = match text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
         Some(inner) => (true, inner),
         None => match text.strip_prefix('-') {
@@ -66,22 +67,23 @@ fn number(text: &str) -> Option<Input> {
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         },
     };
-    let (body, currency) = match body.strip_prefix('$') {
-        Some(rest) => (rest, true),
-        None => (body, false),
-    };
+    let (body, currency) = currency(body);
     let (body, percent) = match body.strip_suffix('%') {
         Some(rest) => (rest.trim_end(), true),
         None => (body, false),
     };
-    let (value, grouped, decimals, scientific) = magnitude(body)?;
+    let (value, grouped, decimals, scientific) = magnitude(body, locale)?;
     let value = if negative { -value } else { value };
     Some(if percent {
         let pattern = if decimals == 0 { "0%" } else { "0.00%" };
         Input::formatted(value / 100.0, "PERCENT", pattern)
-    } else if currency {
-        let pattern = if decimals == 0 { "\"$\"#,##0" } else { "\"$\"#,##0.00" };
-        Input::formatted(value, "CURRENCY", pattern)
+    } else if let Some(sign) = currency {
+        let digits = if decimals == 0 { "#,##0" } else { "#,##0.00" };
+        let pattern = match sign {
+            Sign::Before(sign) => format!("\"{sign}\"{digits}"),
+            Sign::After(sign) => format!("{digits}\" {sign}\""),
+        };
+        Input::formatted(value, "CURRENCY", &pattern)
     } else if grouped {
         let pattern = if decimals == 0 { "#,##0" } else { "#,##0.00" };
         Input::formatted(value, "NUMBER", pattern)
@@ -92,8 +94,26 @@ fn number(text: &str) -> Option<Input> {
     })
 }
 
+enum Sign {
+    Before(char),
+    After(char),
+}
+
+/// The digits, and the currency's sign beside them.
+fn currency(text: &str) -> (&str, Option<Sign>) {
+    for sign in ['$', '€', '£', '¥', '￥'] {
+        if let Some(rest) = text.strip_prefix(sign) {
+            return (rest.trim_start(), Some(Sign::Before(sign)));
+        }
+        if let Some(rest) = text.strip_suffix(sign).filter(|_| sign != '$') {
+            return (rest.trim_end(), Some(Sign::After(sign)));
+        }
+    }
+    (text, None)
+}
+
 /// Digits with optional groups of three, fraction and exponent: value, grouped?, decimals, scientific?
-fn magnitude(text: &str) -> Option<(f64, bool, usize, bool)> {
+fn magnitude(text: &str, locale: &Locale) -> Option<(f64, bool, usize, bool)> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
@@ -105,19 +125,20 @@ fn magnitude(text: &str) -> Option<(f64, bool, usize, bool)> {
     if exponent.is_some_and(|e| !exponent_ok(e)) {
         return None;
     }
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (whole, fraction) = mantissa.split_once(locale.decimal).unwrap_or((mantissa, ""));
     if !fraction.bytes().all(|b| b.is_ascii_digit()) || whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let grouped = whole.contains(',');
+    let between = |c| locale.groups(c);
+    let grouped = whole.contains(between);
     if grouped {
-        let mut groups = whole.split(',');
+        let mut groups = whole.split(between);
         let first = groups.next()?;
         if first.is_empty() || first.len() > 3 || !groups.all(|g| g.len() == 3) {
             return None;
         }
     }
-    let digits = whole.replace(',', "");
+    let digits = whole.replace(between, "");
     if !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -127,20 +148,20 @@ fn magnitude(text: &str) -> Option<(f64, bool, usize, bool)> {
     Some((value, grouped, fraction.len(), exponent.is_some()))
 }
 
-fn date_time(text: &str, year: i32, day_first: bool) -> Option<Input> {
-    if let Some((day, pattern)) = date(text, year, day_first) {
+fn date_time(text: &str, year: i32, locale: &Locale) -> Option<Input> {
+    if let Some((day, pattern)) = date(text, year, locale) {
         return Some(Input::formatted(day, "DATE", &pattern));
     }
     if let Some((time, pattern)) = time(text) {
         return Some(Input::formatted(time, "TIME", pattern));
     }
     let (first, rest) = text.split_once([' ', 'T'])?;
-    let (day, day_pattern) = date(first, year, day_first)?;
+    let (day, day_pattern) = date(first, year, locale)?;
     let (time, time_pattern) = time(rest.trim())?;
     Some(Input::formatted(day + time, "DATE_TIME", &format!("{day_pattern} {time_pattern}")))
 }
 
-fn date(text: &str, year: i32, day_first: bool) -> Option<(f64, String)> {
+fn date(text: &str, year: i32, locale: &Locale) -> Option<(f64, String)> {
     let separator = ['-', '/', '.'].into_iter().find(|s| text.contains(*s))?;
     let parts: Vec<&str> = text.split(separator).collect();
     if !parts.iter().all(|p| !p.is_empty() && p.len() <= 4 && p.bytes().all(|b| b.is_ascii_digit())) {
@@ -155,16 +176,24 @@ fn date(text: &str, year: i32, day_first: bool) -> Option<(f64, String)> {
         3 if parts[0].len() == 4 => {
             (n(0)? as i32, n(1)?, n(2)?, format!("yyyy{s}{}{s}{}", width('m', parts[1]), width('d', parts[2])))
         }
-        3 if s != '.' || day_first => {
-            let y = short(n(2)?, parts[2]) as i32;
-            if day_first {
-                (y, n(1)?, n(0)?, format!("{}{s}{}{s}yyyy", width('d', parts[0]), width('m', parts[1])))
-            } else {
-                (y, n(0)?, n(1)?, format!("{}{s}{}{s}yyyy", width('m', parts[0]), width('d', parts[1])))
+        3 if s != '.' || locale.order == Order::DayFirst => {
+            let (y, m, d) = match locale.order {
+                Order::DayFirst => (2, 1, 0),
+                Order::MonthFirst => (2, 0, 1),
+                Order::YearFirst => (0, 1, 2),
+            };
+            let marks = ["yyyy".to_owned(), width('m', parts[m]), width('d', parts[d])];
+            let pattern = match locale.order {
+                Order::DayFirst => [2, 1, 0],
+                Order::MonthFirst => [1, 2, 0],
+                Order::YearFirst => [0, 1, 2],
             }
+            .map(|at| marks[at].as_str())
+            .join(&s.to_string());
+            (short(n(y)?, parts[y]) as i32, n(m)?, n(d)?, pattern)
         }
-        2 if s != '.' && parts.iter().all(|p| p.len() <= 2) => {
-            if day_first {
+        2 if (s != '.' || locale.decimal == ',') && parts.iter().all(|p| p.len() <= 2) => {
+            if locale.order == Order::DayFirst {
                 (year, n(1)?, n(0)?, format!("{}{s}{}", width('d', parts[0]), width('m', parts[1])))
             } else {
                 (year, n(0)?, n(1)?, format!("{}{s}{}", width('m', parts[0]), width('d', parts[1])))
@@ -233,7 +262,9 @@ fn time(text: &str) -> Option<(f64, &'static str)> {
         };
     let parts: Vec<&str> = clock.split(':').collect();
     if !(2..=3).contains(&parts.len())
-        || !parts[..2].iter().all(|p| (1..=2).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
+        || !(1..=5).contains(&parts[0].len())
+        || !(1..=2).contains(&parts[1].len())
+        || !parts[..2].iter().all(|p| p.bytes().all(|b| b.is_ascii_digit()))
     {
         return None;
     }
@@ -252,6 +283,8 @@ fn time(text: &str) -> Option<(f64, &'static str)> {
     } + minutes / 1440.0
         + seconds / 86_400.0;
     let pattern = match (parts.len(), half) {
+        // No time of day.
+        (_, None) if hours >= 24.0 => "[h]:mm:ss",
         (3, Some(_)) => "h:mm:ss am/pm",
         (_, Some(_)) => "h:mm am/pm",
         (3, None) => "h:mm:ss",
@@ -274,6 +307,40 @@ mod tests {
         let input = parse(text, "en_US", 2026, false);
         let pattern = input.format.map(|f| f["pattern"].as_str().unwrap().to_owned());
         (input.entered, pattern)
+    }
+
+    #[test]
+    fn a_locale_decides_what_digits_and_marks_mean() {
+        let number = Entered::Number;
+        let date = |text: &str| number(serial(text.parse().unwrap()));
+        for (locale, text, want, pattern) in [
+            ("de_DE", "1.5", date("2026-05-01"), Some("d.m")),
+            ("de_DE", "1,5", number(1.5), None),
+            ("de_DE", "1.234", number(1234.0), Some("#,##0")),
+            ("de_DE", "1.234,50", number(1234.5), Some("#,##0.00")),
+            ("de_DE", "25.12.24", date("2024-12-25"), Some("d.m.yyyy")),
+            ("de_DE", "01.02.2024", date("2024-02-01"), Some("dd.mm.yyyy")),
+            ("de_DE", "12,5%", number(0.125), Some("0.00%")),
+            ("de_DE", "5,00 €", number(5.0), Some("#,##0.00\" €\"")),
+            ("it_IT", "1.5", date("2026-05-01"), Some("d.m")),
+            ("fr_FR", "13/2/24", date("2024-02-13"), Some("d/m/yyyy")),
+            ("fr_FR", "1 234,5", number(1234.5), Some("#,##0.00")),
+            ("ja_JP", "2024/1/2", date("2024-01-02"), Some("yyyy/m/d")),
+            ("ja_JP", "24/1/2", date("2024-01-02"), Some("yyyy/m/d")),
+            ("ja_JP", "1/5", date("2026-01-05"), Some("m/d")),
+            ("ja_JP", "1.5", number(1.5), None),
+            ("ja_JP", "￥1,200", number(1200.0), Some("\"￥\"#,##0")),
+            ("en_GB", "13/2/24", date("2024-02-13"), Some("d/m/yyyy")),
+            ("en_US", "25.12.24", Entered::text("25.12.24"), None),
+            ("en_US", "13/2/24", Entered::text("13/2/24"), None),
+            ("en_US", "36:00:00", number(1.5), Some("[h]:mm:ss")),
+            ("en_US", "1:30:00", number(0.0625), Some("h:mm:ss")),
+            ("en_US", "£3.50", number(3.5), Some("\"£\"#,##0.00")),
+        ] {
+            let input = parse(text, locale, 2026, false);
+            let got = input.format.map(|f| f["pattern"].as_str().unwrap().to_owned());
+            assert_eq!((input.entered, got), (want, pattern.map(str::to_owned)), "{locale} {text}");
+        }
     }
 
     /// Facts 3.1, the measured table; and names of months.

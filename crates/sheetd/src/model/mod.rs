@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod entered;
 pub mod filters;
 pub mod formats;
+pub mod locale;
 pub mod lookup;
 pub mod mask;
 pub mod metadata;

@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::cell::{Cell, Computed, Entered};
+use super::locale::Locale;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Render {
@@ -21,6 +22,7 @@ pub struct Style {
     pub date_texts: bool,
     /// Whether an error cell reads `#DIV/0! (message)` in a typed rendering (facts 11.A).
     pub error_messages: bool,
+    pub locale: Locale,
 }
 
 /// One value of an answer.
@@ -58,31 +60,36 @@ pub fn show(cell: &Cell, style: Style) -> Shown {
     }
     let computed = cell.computed();
     match (&computed, style.render) {
-        (_, Render::Formatted) => Shown::Text(text_of(&computed, cell.number_format())),
+        (_, Render::Formatted) => Shown::Text(text_of(&computed, cell.number_format(), &style.locale)),
         (Computed::Number(_), _) if style.date_texts && is_date(cell.number_format()) => {
-            Shown::Text(text_of(&computed, cell.number_format()))
+            Shown::Text(text_of(&computed, cell.number_format(), &style.locale))
         }
         (Computed::Number(n), _) => Shown::Number(*n),
         (Computed::Bool(b), _) => Shown::Bool(*b),
         (Computed::Error(e), _) if style.error_messages && !e.message.is_empty() => {
             Shown::Text(format!("{} ({})", e.kind.shown(), e.message))
         }
-        _ => Shown::Text(text_of(&computed, cell.number_format())),
+        _ => Shown::Text(text_of(&computed, cell.number_format(), &style.locale)),
     }
 }
 
 /// `formattedValue`.
-pub fn formatted(cell: &Cell) -> String {
-    text_of(&cell.computed(), cell.number_format())
+pub fn formatted_in(cell: &Cell, locale: &Locale) -> String {
+    text_of(&cell.computed(), cell.number_format(), locale)
 }
 
-fn text_of(computed: &Computed, format: Option<&Json>) -> String {
+/// The same in a spreadsheet of an English locale: for comparing and measuring.
+pub fn formatted(cell: &Cell) -> String {
+    formatted_in(cell, &Locale::default())
+}
+
+fn text_of(computed: &Computed, format: Option<&Json>, locale: &Locale) -> String {
     match computed {
         Computed::Empty => String::new(),
         Computed::Text(text) => text.clone(),
         Computed::Bool(b) => if *b { "TRUE" } else { "FALSE" }.to_owned(),
         Computed::Error(error) => error.kind.shown().to_owned(),
-        Computed::Number(n) => number_text(*n, format),
+        Computed::Number(n) => number_text(*n, format, locale),
     }
 }
 
@@ -90,7 +97,7 @@ fn is_date(format: Option<&Json>) -> bool {
     matches!(format.and_then(|f| f.get("type")).and_then(Json::as_str), Some("DATE" | "TIME" | "DATE_TIME"))
 }
 
-fn number_text(n: f64, format: Option<&Json>) -> String {
+fn number_text(n: f64, format: Option<&Json>, locale: &Locale) -> String {
     let kind = format.and_then(|f| f.get("type")).and_then(Json::as_str).unwrap_or("");
     let pattern = format.and_then(|f| f.get("pattern")).and_then(Json::as_str).filter(|p| !p.is_empty());
     match (kind, pattern) {
@@ -102,13 +109,15 @@ fn number_text(n: f64, format: Option<&Json>) -> String {
                 _ => "m/d/yyyy h:mm:ss",
             }),
         ),
-        (_, Some("@")) | ("TEXT", _) | ("", None) | ("NUMBER_FORMAT_TYPE_UNSPECIFIED", None) => general(n),
-        ("NUMBER", None) => pattern_text(n, "#,##0.00"),
-        ("CURRENCY", None) => pattern_text(n, "\"$\"#,##0.00"),
-        ("PERCENT", None) => pattern_text(n, "0.00%"),
-        ("SCIENTIFIC", None) => pattern_text(n, "0.00E+00"),
-        (_, Some(pattern)) => pattern_text(n, pattern),
-        _ => general(n),
+        (_, Some("@")) | ("TEXT", _) | ("", None) | ("NUMBER_FORMAT_TYPE_UNSPECIFIED", None) => {
+            locale.shown(&general(n))
+        }
+        ("NUMBER", None) => pattern_text(n, "#,##0.00", locale),
+        ("CURRENCY", None) => pattern_text(n, "\"$\"#,##0.00", locale),
+        ("PERCENT", None) => pattern_text(n, "0.00%", locale),
+        ("SCIENTIFIC", None) => pattern_text(n, "0.00E+00", locale),
+        (_, Some(pattern)) => pattern_text(n, pattern, locale),
+        _ => locale.shown(&general(n)),
     }
 }
 
@@ -156,7 +165,7 @@ fn scientific(n: f64, decimals: usize) -> String {
 }
 
 /// Number patterns: sections, `#,##0.00`, `%`, `E+00`, quoted and escaped text.
-fn pattern_text(n: f64, pattern: &str) -> String {
+fn pattern_text(n: f64, pattern: &str, locale: &Locale) -> String {
     let sections = sections(pattern);
     let (section, n) = match sections.len() {
         1 => (&sections[0], n),
@@ -181,7 +190,7 @@ fn pattern_text(n: f64, pattern: &str) -> String {
         return date_text(n, section);
     }
     let parts = Pattern::parse(section);
-    parts.print(n)
+    parts.print(n, locale)
 }
 
 fn sections(pattern: &str) -> Vec<String> {
@@ -277,7 +286,7 @@ impl Pattern {
         if self.has_digits { self.suffix.push_str(text) } else { self.prefix.push_str(text) }
     }
 
-    fn print(&self, n: f64) -> String {
+    fn print(&self, n: f64, locale: &Locale) -> String {
         let n = if self.percent { n * 100.0 } else { n };
         if !self.has_digits {
             return format!("{}{}", self.prefix, self.suffix);
@@ -292,7 +301,7 @@ impl Pattern {
             }
             None => self.decimal(n.abs()),
         };
-        format!("{sign}{}{digits}{}", self.prefix, self.suffix)
+        format!("{sign}{}{}{}", self.prefix, locale.shown(&digits), self.suffix)
     }
 
     fn decimal(&self, n: f64) -> String {
@@ -364,7 +373,7 @@ fn date_text(serial: f64, pattern: &str) -> String {
             "hh" => format!("{hour:02}"),
             "s" => at.second().to_string(),
             "ss" => format!("{:02}", at.second()),
-            t if t.starts_with("[h") => ((serial * 24.0).floor() as i64).to_string(),
+            t if counts_on(t) => elapsed(serial, t),
             t if t.starts_with(".0") => {
                 format!(".{}", &format!("{:03}", at.and_utc().timestamp_subsec_millis())[..(t.len() - 1).min(3)])
             }
@@ -375,8 +384,27 @@ fn date_text(serial: f64, pattern: &str) -> String {
     out
 }
 
+/// All hours, minutes or seconds, as wide as the token asks.
+fn elapsed(serial: f64, token: &str) -> String {
+    let seconds = (serial.abs() * 86_400_000.0).round() / 1000.0;
+    let per = match token.as_bytes().get(1) {
+        Some(b'h') => 3600.0,
+        Some(b'm') => 60.0,
+        _ => 1.0,
+    };
+    let width = token.len().saturating_sub(2);
+    let sign = if serial < 0.0 { "-" } else { "" };
+    format!("{sign}{:0width$}", (seconds / per).floor() as i64)
+}
+
+/// `[h]`, `[mm]`, `[s]`; anything else in brackets is a colour or a condition.
+fn counts_on(token: &str) -> bool {
+    let inner = token.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or_default();
+    ['h', 'm', 's'].iter().any(|unit| !inner.is_empty() && inner.chars().all(|c| c == *unit))
+}
+
 fn is_unit(token: &str) -> bool {
-    token.starts_with(['y', 'm', 'd', 'h', 's']) || token.starts_with("[h")
+    token.starts_with(['y', 'm', 'd', 'h', 's']) || counts_on(token)
 }
 
 /// Units as runs of one letter; everything else literally, marked with a leading NUL where it could be taken for a unit.
@@ -395,8 +423,8 @@ fn date_tokens(pattern: &str) -> Vec<String> {
             out.push(format!("\u{0}{}", rest[1..end].trim_end_matches('"')));
             rest = &rest[end..];
             continue;
-        } else if rest.starts_with("[h") {
-            rest.find(']').map_or(rest.len(), |e| e + 1)
+        } else if let Some(end) = rest.find(']').map(|e| e + 1).filter(|end| counts_on(&rest[..*end])) {
+            end
         } else if rest.starts_with(".0") {
             1 + rest[1..].bytes().take_while(|b| *b == b'0').count()
         } else if matches!(c, 'y' | 'm' | 'd' | 'h' | 's') {
@@ -443,8 +471,11 @@ mod tests {
             (0.5625, "TIME", "h:mm am/pm", "1:30 PM"),
             (-5.0, "NUMBER", "0.0;(0.0)", "(5.0)"),
             (12_345.0, "SCIENTIFIC", "0.00E+00", "1.23E+04"),
+            (1.5, "TIME", "[h]:mm:ss", "36:00:00"),
+            (7.0 / 24.0, "TIME", "[h]:mm:ss", "7:00:00"),
+            (0.0625, "TIME", "[mm]:ss", "90:00"),
         ] {
-            assert_eq!(number_text(n, Some(&json!({"type": kind, "pattern": pattern}))), want);
+            assert_eq!(number_text(n, Some(&json!({"type": kind, "pattern": pattern})), &Locale::default()), want);
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::area::{Area, Axis, Rect};
 use super::cell::{Cell, extended_computed, extended_entered};
 use super::formats;
+use super::locale::Locale;
 use super::mask::Mask;
 use super::metadata::Location;
 use super::render;
@@ -254,7 +255,7 @@ fn block(book: &Workbook, sheet: &Sheet, rect: &Rect, request: &Request, mask: &
         out.insert("startColumn".to_owned(), rect.c0.into());
     }
     if let Some(mask) = mask.member("rowData") {
-        let rows = row_data(sheet, rect, mask);
+        let rows = row_data(sheet, rect, mask, &Locale::of(&book.locale));
         put(&mut out, "rowData", rows);
     }
     for (name, axis, range) in
@@ -294,7 +295,7 @@ fn dimension_properties(axis: Axis, props: Props) -> Json {
 }
 
 /// Rows and cells end where the sheet's content does; a mask empties cells but does not shorten lists.
-fn row_data(sheet: &Sheet, rect: &Rect, mask: &Mask) -> Vec<Json> {
+fn row_data(sheet: &Sheet, rect: &Rect, mask: &Mask, locale: &Locale) -> Vec<Json> {
     let shown = mask.member("values");
     let row = |r: u32| {
         let cells = sheet.row(r).map(|row| &row.cells[..]).unwrap_or_default();
@@ -306,7 +307,7 @@ fn row_data(sheet: &Sheet, rect: &Rect, mask: &Mask) -> Vec<Json> {
         .map(|r| match (row(r), shown) {
             ([], _) | (_, None) => json!({}),
             (cells, Some(mask)) => {
-                let values: Json = cells.iter().map(|c| cell(c, mask)).collect();
+                let values: Json = cells.iter().map(|c| cell(c, mask, locale)).collect();
                 Json::Object(Map::from_iter([("values".to_owned(), values)]))
             }
         })
@@ -314,7 +315,7 @@ fn row_data(sheet: &Sheet, rect: &Rect, mask: &Mask) -> Vec<Json> {
 }
 
 /// `CellData`, without what the mask leaves out.
-pub fn cell(cell: &Cell, mask: &Mask) -> Json {
+pub fn cell(cell: &Cell, mask: &Mask, locale: &Locale) -> Json {
     let mut out = Map::new();
     if cell.is_bare() {
         return Json::Object(out);
@@ -329,7 +330,7 @@ pub fn cell(cell: &Cell, mask: &Mask) -> Json {
     put("userEnteredValue", &|| extended_entered(&cell.entered));
     let computed = cell.computed();
     put("effectiveValue", &|| extended_computed(&computed));
-    put("formattedValue", &|| (!cell.is_blank()).then(|| render::formatted(cell).into()));
+    put("formattedValue", &|| (!cell.is_blank()).then(|| render::formatted_in(cell, locale).into()));
     put("userEnteredFormat", &|| cell.format.as_deref().cloned());
     put("effectiveFormat", &|| Some(effective_format(cell, &computed)));
     for name in super::cell::EXTRA_MEMBERS {

@@ -7,8 +7,8 @@ use super::values::{normal, refusal};
 use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Stamp, Winner};
 use engine::mapping::Mapping;
 use engine::renames::Renames;
-use engine::value::{Base, Datum, Key, Timestamp};
-use std::collections::BTreeMap;
+use engine::value::{Base, Datum, Key, TO_INSERT, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableRow {
@@ -41,6 +41,10 @@ pub struct DriverBugs {
     pub all_or_nothing: bool,
     /// New rows that are about to be sent are stored as if they had arrived.
     pub arrived_ahead: bool,
+    /// A locked row counts as done.
+    pub locked_as_done: bool,
+    /// A row that the table kept counts as deleted.
+    pub kept_as_deleted: bool,
 }
 
 #[derive(Clone)]
@@ -49,6 +53,8 @@ pub struct Table {
     pub mapping: Mapping,
     pub bugs: DriverBugs,
     pub rows: BTreeMap<Key, TableRow>,
+    /// Somebody's transaction holds these.
+    pub locked: BTreeSet<Key>,
     pub bases: BTreeMap<Key, (Base, i64)>,
     /// Under which spelling each base is stored, where the model's name for its key is another.
     pub spellings: BTreeMap<Key, Key>,
@@ -66,6 +72,8 @@ pub struct Table {
     /// Keys that defaults have given, and rows that the conflict function has made: values that come from no person.
     pub generated: Vec<Key>,
     pub merged: Vec<(Key, Vec<Datum>)>,
+    /// Keys that a person changed in the sheet, and what both sides had agreed on of their rows.
+    pub followed: Vec<(Key, Base)>,
     next_key: u32,
     next_dirty: u64,
     next_identity: u32,
@@ -78,6 +86,7 @@ impl Table {
             mapping: setup.mapping(),
             bugs: DriverBugs::default(),
             rows: BTreeMap::new(),
+            locked: BTreeSet::new(),
             bases: BTreeMap::new(),
             spellings: BTreeMap::new(),
             arriving: BTreeMap::new(),
@@ -89,6 +98,7 @@ impl Table {
             writing: Vec::new(),
             generated: Vec::new(),
             merged: Vec::new(),
+            followed: Vec::new(),
             next_key: 1000,
             next_dirty: 1,
             next_identity: 1,
@@ -158,6 +168,9 @@ impl Table {
         let Some(row) = self.rows.get(key) else {
             return Ok(());
         };
+        if self.is_kept(key) {
+            return Ok(());
+        }
         if self.setup.pinned && row.identity.is_multiple_of(2) {
             return Err(refusal(
                 "23503",
@@ -168,6 +181,18 @@ impl Table {
         self.rows.remove(key);
         self.mark(&spelling, now);
         Ok(())
+    }
+
+    /// A trigger keeps the row whatever anybody deletes.
+    pub fn is_kept(&self, key: &Key) -> bool {
+        let pinned = |row: &TableRow| self.setup.pinned && row.identity.is_multiple_of(2);
+        self.setup.keeps && self.rows.get(key).is_some_and(pinned)
+    }
+
+    /// Somebody begins a transaction that touches this row.
+    pub fn lock(&mut self, row: u8) {
+        let nth = usize::from(row) % self.rows.len().max(1);
+        self.locked.extend(self.rows.keys().nth(nth).cloned());
     }
 
     pub fn toggle_listed(&mut self, key: &Key, now: Timestamp) {
@@ -197,8 +222,10 @@ impl Table {
 
     /// Where the queue says that a row's key was changed: the other key.
     pub fn moved(&self, key: &Key) -> Option<Key> {
+        // A row that only waits to be inserted has no base that says anything.
+        let is_based = |(_, hash): &(Base, i64)| *hash != TO_INSERT;
         let is_followed =
-            |from: &Key, to: &Key| self.base(to).is_some() && self.base(from).is_none();
+            |from: &Key, to: &Key| self.base(to).is_some_and(is_based) && self.base(from).is_none();
         let pairs = self.renamed.iter();
         let pairs = pairs.filter(|(_, from, to)| !is_followed(from, to));
         let renames = Renames::new(pairs.map(|(_, from, to)| (from.clone(), to.clone())));

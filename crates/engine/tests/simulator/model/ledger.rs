@@ -144,6 +144,13 @@ impl Ledger {
         let before = std::mem::replace(&mut self.bases, sides.table.bases.clone());
         self.arrived.retain(|key| self.bases.contains_key(key));
         let standing = keys_in_sheet(&self.mapping, sides);
+        // A row that has the key of one that is gone is a new one from here on: by what it has empty it says nothing.
+        let parted = before.keys().filter(|key| !self.bases.contains_key(*key));
+        let new = parted.filter_map(|key| standing.get(key)).flatten();
+        for uid in new.copied().collect::<Vec<Uid>>() {
+            self.sheet_edits
+                .retain(|(row, _), cell| *row != uid || *cell != Cell::Empty);
+        }
         for (key, stored @ (base, hash)) in &sides.table.bases {
             if hash.unsigned_abs() >= FIRST_MARK as u64 || before.get(key) == Some(stored) {
                 continue;

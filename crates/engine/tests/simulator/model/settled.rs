@@ -39,7 +39,24 @@ pub fn check(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
     for row in sides.tab.header() + 1..sides.tab.rows.len() {
         sheet_row_has_its_place(setup, ledger, sides, row)?;
     }
+    lines_are_settled(sides.table)?;
     edits_are_settled(setup, ledger, sides)
+}
+
+/// What was decided is said to be carried out.
+fn lines_are_settled(table: &Table) -> Verdict {
+    let mut lines = table.conflicts.iter().map(|line| &line.conflict);
+    let open = lines.find(|line| {
+        let decided = line.winner != Winner::Pending && !line.settled;
+        decided && table.rows.contains_key(&line.key) && !has_problem(table, &line.key, None)
+    });
+    match open {
+        Some(line) => broken(format!(
+            "the conflict of row {:?}, column {:?} is decided for {:?}, and nobody says that it is over",
+            line.key, line.column, line.winner
+        )),
+        None => Ok(()),
+    }
 }
 
 fn has_problem(table: &Table, key: &Key, column: Option<usize>) -> bool {
@@ -56,6 +73,34 @@ fn has_problem(table: &Table, key: &Key, column: Option<usize>) -> bool {
 fn has_row_problem(table: &Table, key: &Key) -> bool {
     let mut places = table.problems.iter().map(|problem| &problem.place);
     places.any(|place| place.key.as_ref() == Some(key) && place.column.is_none())
+}
+
+/// A problem of another row says that it may be this one under a key that nobody can read, or
+/// under a new one: until somebody tells, nothing of either travels.
+fn may_stand_elsewhere(table: &Table, key: &Key) -> bool {
+    let name = key.0.join(", ");
+    let names = |problem: &Problem| {
+        let Some((_, whose)) = problem.message.split_once("It may be ") else {
+            return false;
+        };
+        let listed = whose.split_once(", which stay").map(|(names, _)| names);
+        let listed = listed.and_then(|names| {
+            names
+                .strip_prefix("the row ")
+                .or(names.strip_prefix("one of the rows "))
+        });
+        listed.is_some_and(|names| names.split("; ").any(|one| one == name))
+            || whose.contains("rows that are missing here")
+    };
+    table.problems.iter().any(names)
+}
+
+/// A row of which nobody knows whether it is a new one or an old one under another key.
+fn is_unclear(table: &Table, row: usize) -> bool {
+    let mut problems = table.problems.iter();
+    problems.any(|problem| {
+        problem.code == "key_unclear" && problem.place.sheet_row == Some(row as u32 + 1)
+    })
 }
 
 fn is_pending(table: &Table, key: &Key, column: Option<usize>) -> bool {
@@ -87,7 +132,11 @@ fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> 
     };
     let kept = setup.direction == Direction::FromSheet
         || (setup.on_sheet_delete == OnSheetDelete::Keep && deleted());
-    if kept || has_row_problem(sides.table, key) || is_pending(sides.table, key, None) {
+    if kept
+        || has_row_problem(sides.table, key)
+        || may_stand_elsewhere(sides.table, key)
+        || is_pending(sides.table, key, None)
+    {
         return Ok(());
     }
     broken(format!(
@@ -140,6 +189,7 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
             true => Ok(()),
             // Nothing is asked of a sheet that only shows the table.
             false if setup.direction == Direction::ToSheet => Ok(()),
+            false if stands_apart(sides, row) => Ok(()),
             false => broken(format!(
                 "row {} of the sheet has no key ({cells:?}), and no problem says so",
                 row + 1
@@ -149,6 +199,7 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
     let kept =
         setup.on_table_delete == OnTableDelete::Keep && ledger.table_deleted.contains_key(&key);
     if kept
+        || is_unclear(sides.table, row)
         || sides.table.rows.contains_key(&key)
         || has_problem(sides.table, &key, None)
         || is_pending(sides.table, &key, None)
@@ -160,12 +211,31 @@ fn sheet_row_has_its_place(setup: &Setup, ledger: &Ledger, sides: Sides, row: us
     ))
 }
 
+/// A row without a key below the last one with a key and a blank row is no record.
+fn stands_apart(sides: Sides, row: usize) -> bool {
+    let mapping = &sides.table.mapping;
+    let cells = |row: usize| sides.tab.mapped(row, sides.now);
+    let has_key = |row: &usize| key_of_cells(mapping, &cells(*row)).is_some();
+    let is_blank = |row: usize| {
+        let cells = cells(row);
+        let mut filled = cells.iter().enumerate().filter(|(column, cell)| {
+            let blank = [Cell::Empty, Cell::Bool(false)].contains(*cell);
+            !blank && mapping.columns[*column].direction != Direction::FromSheet
+        });
+        filled.next().is_none()
+    };
+    let below = (row + 1..sides.tab.rows.len()).any(|row| has_key(&row));
+    let last = (sides.tab.header() + 1..row).rev().find(has_key);
+    !below && last.is_some_and(|last| (last + 1..row).any(is_blank))
+}
+
 fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
     for ((key, column), datum) in &ledger.table_edits {
         let stands = sides.table.rows.get(key);
         let excused = setup.direction == Direction::FromSheet
             || stands.is_some_and(|row| !sides.table.in_filter(row))
             || has_problem(sides.table, key, Some(*column))
+            || may_stand_elsewhere(sides.table, key)
             || is_pending(sides.table, key, Some(*column))
             || table_named(sides, &ledger.names(key), *column, datum);
         if !excused {
@@ -216,6 +286,7 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
             continue;
         };
         if !has_problem(sides.table, &key, Some(*column))
+            && !is_unclear(sides.table, row)
             && !is_pending(sides.table, &key, Some(*column))
             && !sheet_named(sides, &ledger.names(&key), *column, cell)
         {
@@ -254,7 +325,8 @@ pub fn problems_are_real(ledger: &Ledger, sides: Sides) -> Verdict {
                 None => (0..sides.table.mapping.columns.len())
                     .all(|column| agrees(ledger, sides, key, rows[0], column)),
             };
-        if well {
+        let kept = problem.code == "kept_by_table" && sides.table.is_kept(key);
+        if well && !kept {
             return broken(format!(
                 "nothing is wrong with row {key:?}, and this problem still stands: {problem:?}"
             ));
@@ -277,7 +349,14 @@ fn keyless_row_stands(sides: Sides, problem: &Problem) -> Verdict {
     let cells = (at < sides.tab.rows.len()).then(|| sides.tab.mapped(at, sides.now));
     let key = |cells: &Vec<Cell>| key_of_cells(&sides.table.mapping, cells);
     let filled = |cells: &Vec<Cell>| cells.iter().any(|cell| *cell != Cell::Empty);
-    match cells.is_some_and(|cells| filled(&cells) && key(&cells).is_none()) {
+    let stands = match problem.code.as_str() {
+        // The row has a key, and the table has it not yet.
+        "key_unclear" => cells.is_some_and(|cells| {
+            key(&cells).is_some_and(|key| !sides.table.rows.contains_key(&key))
+        }),
+        _ => cells.is_some_and(|cells| filled(&cells) && key(&cells).is_none()),
+    };
+    match stands {
         true => Ok(()),
         false => broken(format!(
             "no row without a key stands there, and this problem does: {problem:?}"

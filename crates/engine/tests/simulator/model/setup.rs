@@ -4,7 +4,8 @@
 use super::values::{canonical, shown};
 use engine::cost;
 use engine::mapping::{
-    Column, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
+    Side,
 };
 use engine::value::{Cell, Datum, Key, Text};
 use std::fmt;
@@ -41,6 +42,8 @@ pub struct Setup {
     pub filter: Filter,
     /// Rows whose number is even are referred to from elsewhere: they cannot be deleted.
     pub pinned: bool,
+    /// And where somebody deletes one, a trigger keeps it instead of raising an error.
+    pub keeps: bool,
     /// A trigger puts `code` in upper case.
     pub upper: bool,
     /// `qty` is NOT NULL: only in scenarios.
@@ -78,6 +81,7 @@ impl Setup {
         max_delete_rows: 20,
         filter: Filter::None,
         pinned: false,
+        keeps: false,
         upper: false,
         qty_required: false,
         insert_leaves_out: false,
@@ -146,6 +150,7 @@ impl Setup {
             },
             key_generated: self.generated && !self.composite,
             header_row: self.rows_above() as u32 + 1,
+            footer: None,
             direction: self.direction,
             policy: self.policy,
             tie: self.tie,
@@ -156,7 +161,9 @@ impl Setup {
             has_row_filter: self.filter != Filter::None,
             notes_on_problems: false,
             time_zone: chrono_tz::Tz::UTC,
+            date_order: DateOrder::MonthFirst,
             anchors_apart: self.anchors_apart.into(),
+            sheet_id: Some(0),
             max_request_bytes: match self.request_rows {
                 0 => 2_000_000,
                 rows => cost::ENVELOPE + usize::from(rows) * (cost::TAG + cost::DROP),
@@ -213,7 +220,7 @@ impl fmt::Display for Setup {
         }
         field!(
             tie "Side::", on_table_delete "OnTableDelete::", on_sheet_delete "OnSheetDelete::",
-            max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", upper "", qty_required "", insert_leaves_out "",
+            max_delete_percent "", max_delete_rows "", filter "Filter::", pinned "", keeps "", upper "", qty_required "", insert_leaves_out "",
             common_rows "", table_rows "", sheet_rows "", differing "", header "", request_rows "", anchors_apart "",
         );
         write!(out, "..Setup::PLAIN }}")

@@ -4,10 +4,11 @@ mod people;
 
 use super::{Verdict, broken};
 use engine::effect::{
-    AnchoredRow, ColumnTag, Deleted, Image, Images, Look, MetadataId, SheetEffect, SheetOutcome,
-    Snapshot, Stamp, TagRow, WrittenRow,
+    AnchoredRow, CellDetail, ColumnTag, Computed, Deleted, Entered, Formula, Image, Images, Look,
+    MetadataId, NumberFormat, SeenRow, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
+    WrittenRow,
 };
-use engine::mapping::Mapping;
+use engine::mapping::{Kind, Mapping};
 use engine::value::{Cell, Timestamp};
 use std::collections::BTreeMap;
 
@@ -201,6 +202,31 @@ impl Tab {
         self.rows.iter().position(|row| row.uid == uid)
     }
 
+    /// The row's cells that nobody typed.
+    fn computed(&self, row: usize) -> Vec<(u32, Computed)> {
+        let cells = self.rows[row].cells.iter().enumerate();
+        cells
+            .filter(|(_, content)| !matches!(content, Content::Value(_)))
+            .map(|(column, _)| (column as u32, Computed::Here))
+            .collect()
+    }
+
+    fn formulas(&self) -> Vec<Formula> {
+        let rows = 0..self.rows.len();
+        let formula = |row: usize, (column, computed): (u32, Computed)| {
+            (computed == Computed::Here).then(|| Formula {
+                row: row as u32,
+                column,
+                text: "=".into(),
+            })
+        };
+        rows.flat_map(|row| {
+            let cells = self.computed(row).into_iter();
+            cells.filter_map(move |cell| formula(row, cell))
+        })
+        .collect()
+    }
+
     // ------------------------------------------------------------------------------------------------------------ Google
 
     /// `None` where Google refuses the request.
@@ -231,7 +257,13 @@ impl Tab {
                     (tagged, true) => tagged,
                 }
             }
+            SheetEffect::Formulas => SheetOutcome::Formulas(self.formulas()),
             SheetEffect::ReadRows { rows } => SheetOutcome::Rows(self.read_rows(rows, now)),
+            SheetEffect::Inspect { cells } => {
+                let detail =
+                    |(row, column): &(u32, u32)| self.detail(*row as usize, *column as usize, now);
+                SheetOutcome::Inspected(cells.iter().map(detail).collect())
+            }
             SheetEffect::Look { header, anchors } => {
                 SheetOutcome::Seen(self.look(*header as usize, anchors, cycle, now))
             }
@@ -331,9 +363,36 @@ impl Tab {
             SheetEffect::Annotate { .. } => SheetOutcome::Done,
             SheetEffect::TidyAll => {
                 self.anchors.clear();
-                SheetOutcome::Done
+                SheetOutcome::Tidied(self.stamps.keys().copied().collect())
             }
         }))
+    }
+
+    /// Columns of dates are formatted as such; other cells have no format.
+    fn detail(&self, row: usize, column: usize, now: Timestamp) -> CellDetail {
+        let content = self.rows.get(row).and_then(|row| row.cells.get(column));
+        let Some(content) = content else {
+            return CellDetail::plain(Cell::Empty);
+        };
+        let formula = match content {
+            Content::Value(_) => None,
+            Content::Now => Some("=NOW()"),
+            Content::Row => Some("=ROW()"),
+            Content::Length => Some("=LEN(name)"),
+        };
+        let mut plain = CellDetail::plain(self.shown(row, column, now));
+        if let ColumnUse::Mapped(mapped) = self.columns[column]
+            && self.mapping.columns[mapped].kind == Kind::Date
+        {
+            plain.format = NumberFormat::new("DATE", "yyyy-mm-dd".into());
+        }
+        match formula {
+            Some(formula) => CellDetail {
+                entered: Entered::Formula(formula.into()),
+                ..plain
+            },
+            None => plain,
+        }
     }
 
     fn read(&self, now: Timestamp) -> Snapshot {
@@ -389,7 +448,11 @@ impl Tab {
                 .map(|column| self.shown(row, column, now))
                 .collect();
             trim(&mut cells);
-            answers.push((tag.anchor, cells));
+            answers.push(SeenRow {
+                anchor: tag.anchor,
+                cells,
+                computed: self.computed(row),
+            });
         }
         // Google's answers come in an order of their own.
         if cycle.is_multiple_of(2) {

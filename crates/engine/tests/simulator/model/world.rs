@@ -13,13 +13,15 @@ use super::sheet::{ColumnUse, Rules, SheetEdit, Tab};
 use super::{Verdict, broken};
 use engine::cycle::Machine;
 use engine::effect::{
-    Again, Class, DatabaseEffect, Decision, DirtyKey, Effect, Outcome, Refusal, Report, Scope,
-    SheetEffect, SheetOutcome, Start, Step, Stopped, Ways, Winner,
+    Again, Apply, Class, Commit, Conflict, DatabaseEffect, Decision, DirtyKey, Effect, Outcome,
+    Question, Refusal, Report, Scope, SheetEffect, SheetOutcome, Start, Step, Stopped, Ways,
+    Winner,
 };
 use engine::mapping::{Kind, Mapping, Side};
 use engine::value::{Key, Timestamp};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use faults::Fault;
 use faults::failure;
@@ -102,7 +104,11 @@ pub struct World {
     poll_due: bool,
     ways: Ways,
     preview: bool,
-    confirm: bool,
+    /// What the last guard asked, and what a person allowed.
+    asked: Option<Question>,
+    confirm: Option<Question>,
+    /// When a reading can confirm what the last one missed.
+    confirm_from: Option<Timestamp>,
     guarded: bool,
     late: Vec<Late>,
     /// Requests so far that showed the engine how the sheet stands.
@@ -132,6 +138,8 @@ const BOTH: Ways = Ways {
 
 const SECOND: i64 = 1_000_000;
 
+const CONFIRM_AFTER_MS: u64 = 3_000;
+
 /// More effects than any cycle on tables of this size needs.
 const ENDLESS: u32 = 400;
 
@@ -155,7 +163,9 @@ impl World {
             poll_due: false,
             ways: BOTH,
             preview: false,
-            confirm: false,
+            asked: None,
+            confirm: None,
+            confirm_from: None,
             guarded: false,
             late: Vec::new(),
             looks: 0,
@@ -273,6 +283,15 @@ impl World {
         self.book(Author::Person)
     }
 
+    /// Somebody's transaction begins to hold a row, or all of them end.
+    pub fn lock(&mut self, row: u8) {
+        self.table.lock(row);
+    }
+
+    pub fn unlock(&mut self) {
+        self.table.locked.clear();
+    }
+
     /// `resolve()` of the nth pending conflict.
     pub fn resolve(&mut self, nth: u8, decision: impl FnOnce(Kind) -> Decision) {
         let now = self.tick();
@@ -308,7 +327,7 @@ impl World {
     }
 
     pub fn confirm_deletes(&mut self) {
-        self.confirm = true;
+        self.confirm = self.asked;
     }
 
     /// The base rows are dropped, and with them what the engine remembers. What is under way to Google arrives before that: the
@@ -327,6 +346,26 @@ impl World {
     }
 
     // ------------------------------------------------------------------------------------------------------------ driver
+
+    /// The driver dies in the middle of a commit: some of its changes have been made, in transactions of their own.
+    pub fn die_halfway(&mut self) -> Verdict {
+        let Pending::Planned(Effect::Database(DatabaseEffect::Commit(commit))) = &self.database
+        else {
+            return Ok(());
+        };
+        let mut part = Commit::clone(commit);
+        part.apply.truncate(commit.apply.len() / 2);
+        let made = |conflict: &Conflict| {
+            let is_of = |apply: &Apply| apply.key == conflict.key;
+            part.apply.iter().any(is_of) || !commit.apply.iter().any(is_of)
+        };
+        let conflicts = commit.conflicts.iter().filter(|one| made(one)).cloned();
+        part.conflicts = conflicts.collect();
+        if !part.apply.is_empty() {
+            self.carry_out(&Effect::Database(DatabaseEffect::Commit(Arc::new(part))))?;
+        }
+        Ok(())
+    }
 
     /// The driver dies; what was committed and what Google has stays.
     pub fn crash(&mut self) {
@@ -387,13 +426,15 @@ impl World {
             Some(Scope::Everything)
         } else if self.poll_due {
             Some(Scope::Full)
+        } else if !self.table.dirty.is_empty() {
+            Some(Scope::Dirty)
         } else {
-            (!self.table.dirty.is_empty()).then_some(Scope::Dirty)
+            self.confirm_from.map(|_| Scope::Full)
         }
     }
 
     pub fn begin(&mut self, scope: Scope) -> Verdict {
-        let now = self.tick();
+        self.tick();
         let mut dirty: BTreeMap<Key, Timestamp> = BTreeMap::new();
         for (_, key, at) in &self.table.dirty {
             dirty.insert(key.clone(), *at);
@@ -402,10 +443,16 @@ impl World {
         let dry_run = std::mem::take(&mut self.preview);
         self.cycles += 1;
         self.poll_due = false;
+        if scope != Scope::Dirty
+            && let Some(from) = self.confirm_from.take()
+        {
+            self.clock = self.clock.max(from);
+        }
+        let now = self.tick();
         self.cycle = Some(Cycle {
             scope,
             dirty_upto: self.table.last_dirty(),
-            confirmed,
+            confirmed: confirmed.is_some(),
             header_known: self.header_known,
             both_ways: self.ways == BOTH,
             dry_run,
@@ -435,8 +482,12 @@ impl World {
                 })
                 .collect(),
             now,
-            deletes_confirmed: confirmed,
+            truncated: false,
+            other_tabs: false,
+            confirmed,
+            confirm_after_ms: CONFIRM_AFTER_MS,
             insists: number.is_multiple_of(5),
+            relatives_changed: number.is_multiple_of(7) && scope != Scope::Dirty,
             seed: u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             dry_run,
         });
@@ -491,10 +542,27 @@ impl World {
         }
         self.guarded = matches!(report.stopped, Some(Stopped::Guard { .. }));
         // The worker looks again by itself after a failure or a guard.
-        self.poll_due |= report.again.is_some() || report.stopped.is_some();
-        if report.again == Some(Again::Soon) {
-            self.pause(1);
+        self.poll_due |= report.stopped.is_some() || report.locked;
+        match report.again {
+            None => {}
+            Some(Again::Now) => self.poll_due = true,
+            Some(Again::Soon) => {
+                self.poll_due = true;
+                self.pause(1);
+            }
+            Some(Again::Confirm(from)) => {
+                self.confirm_from = Some(from);
+                self.poll_due |= !report.dirty_done;
+            }
+            Some(Again::Hold(from)) => {
+                self.confirm_from = Some(from);
+                self.poll_due = true;
+            }
         }
+        self.asked = match &report.stopped {
+            Some(Stopped::Guard { question, .. }) => *question,
+            _ => None,
+        };
         self.cycle = None;
         self.last_report = Some(report);
         Ok(())
@@ -538,6 +606,7 @@ impl World {
                     let looked = matches!(
                         effect,
                         SheetEffect::Read
+                            | SheetEffect::Formulas
                             | SheetEffect::ReadRows { .. }
                             | SheetEffect::Look { .. }
                             | SheetEffect::Tag { .. }

@@ -7,7 +7,8 @@ use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, BaseWrite, Change, Commit, Conflict, DatabaseEffect,
     DatabaseOutcome, DirtyKey, FunctionCall, HistoryLine, Index, IndexEntry, KeyRefusal, LoadedRow,
-    PendingConflict, Place, Problem, Refusal, Respelled, Winner,
+    PendingConflict, PendingRows, Place, Problem, Refusal, Respelled, StoredProblem, TypedText,
+    Winner,
 };
 use engine::value::{Base, Datum, Key, Text, Timestamp};
 use std::collections::BTreeMap;
@@ -32,20 +33,30 @@ impl Table {
                 problems: self
                     .problems
                     .iter()
-                    .map(|problem| Place {
-                        key: problem
-                            .place
-                            .key
-                            .as_ref()
-                            .map(|name| self.spelling(name).clone()),
-                        ..problem.place.clone()
+                    .map(|problem| StoredProblem {
+                        place: Place {
+                            key: problem
+                                .place
+                                .key
+                                .as_ref()
+                                .map(|name| self.spelling(name).clone()),
+                            ..problem.place.clone()
+                        },
+                        message: problem.message.clone(),
                     })
                     .collect(),
                 writing: self.writing.clone(),
+                unsettled: self.unsettled().map(|(key, _)| key.clone()).collect(),
             }),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(self.find_changed()),
             DatabaseEffect::Load { keys } => {
                 DatabaseOutcome::Rows(keys.iter().map(|key| self.load(key)).collect())
+            }
+            DatabaseEffect::Canonicalise { cells } => {
+                let canonical = |typed: &TypedText| {
+                    canonical(self.mapping.columns[typed.column].kind, &typed.text)
+                };
+                DatabaseOutcome::Canonical(cells.iter().map(canonical).collect())
             }
             DatabaseEffect::NameKeys { typed } => {
                 let mut first: BTreeMap<Key, Key> = BTreeMap::new();
@@ -95,6 +106,9 @@ impl Table {
                         .extend(row.iter().map(|row| (call.key.clone(), row.clone())));
                 }
                 DatabaseOutcome::Merged(merged)
+            }
+            DatabaseEffect::AskOtherTabs { keys } => {
+                DatabaseOutcome::OtherTabs(vec![Vec::new(); keys.len()])
             }
             DatabaseEffect::Commit(commit) => DatabaseOutcome::Committed(self.commit(commit, now)?),
         })
@@ -182,10 +196,25 @@ impl Table {
                     column: line.conflict.column,
                     database: line.conflict.database.clone(),
                     sheet: line.conflict.sheet.clone(),
+                    rows: pending_rows(&line.conflict),
                     decision: line.decision.clone(),
                 })
                 .collect(),
+            unsettled: self
+                .unsettled()
+                .filter(|(other, _)| *other == key)
+                .map(|(_, id)| id)
+                .collect(),
         }
+    }
+
+    /// Conflicts that were decided by a policy and not carried out, as far as anybody has said.
+    fn unsettled(&self) -> impl Iterator<Item = (&Key, i64)> {
+        let decided = self
+            .conflicts
+            .iter()
+            .filter(|line| line.conflict.winner != Winner::Pending && !line.conflict.settled);
+        decided.map(|line| (&line.spelling, line.id))
     }
 
     /// The conflict function of the model: the longer text wins, the greater of equals; it fails on 13.
@@ -253,9 +282,13 @@ impl Table {
                 None => self.drop_base(&write.key),
             };
         }
-        commit
-            .conflicts
-            .iter()
+        // Of rows that are left as they are nothing was decided.
+        let left = commit.apply.iter().zip(&answers);
+        let left = left.filter(|(_, one)| matches!(one, Applied::Stale | Applied::Locked));
+        let left: Vec<&Key> = left.map(|(apply, _)| &apply.key).collect();
+        let decided = commit.conflicts.iter();
+        decided
+            .filter(|conflict| !left.contains(&&conflict.key))
             .for_each(|conflict| self.record(conflict));
         for line in &mut self.conflicts {
             line.conflict.settled |= commit.settled_conflicts.contains(&line.id);
@@ -304,6 +337,7 @@ impl Table {
                 && known.column == conflict.column
                 && known.database == conflict.database
                 && known.sheet == conflict.sheet
+                && known.rows == conflict.rows
         };
         let named = Conflict {
             key: identity(&self.mapping, &conflict.key),
@@ -326,6 +360,17 @@ impl Table {
     fn apply(&mut self, apply: &Apply, now: Timestamp) -> Verdict<Applied> {
         // By its operator, as Postgres finds it.
         let key = &identity(&self.mapping, &apply.key);
+        let new_key = apply.new_key.as_ref();
+        let new_key = new_key.map(|key| identity(&self.mapping, key));
+        if self.locked.contains(key) || new_key.is_some_and(|key| self.locked.contains(&key)) {
+            return Ok(match self.bugs.locked_as_done {
+                true => Applied::Done {
+                    row: self.rows.get(key).map(|row| row.values.clone()),
+                    refused: Vec::new(),
+                },
+                false => Applied::Locked,
+            });
+        }
         let current = self.rows.get(key).map(|row| row.values.clone());
         let mut refused = Vec::new();
         let mut take = |row: &mut Vec<Datum>, values: &[(usize, Datum)]| {
@@ -343,7 +388,9 @@ impl Table {
         };
         let result = match (&apply.change, current) {
             (Change::Insert { .. }, Some(_))
-            | (Change::Update { .. } | Change::Delete { .. }, None) => return Ok(Applied::Stale),
+            | (Change::Update { .. } | Change::Enter { .. } | Change::Delete { .. }, None) => {
+                return Ok(Applied::Stale);
+            }
             (Change::Insert { values }, None) => {
                 let mut row = vec![None; self.mapping.columns.len()];
                 take(&mut row, values);
@@ -370,7 +417,10 @@ impl Table {
                     ))
                 }
             }
-            (Change::Update { values, expected }, Some(old)) => {
+            (
+                Change::Update { values, expected } | Change::Enter { values, expected },
+                Some(old),
+            ) => {
                 if old != *expected && !self.bugs.unconditional {
                     return Ok(Applied::Stale);
                 }
@@ -405,6 +455,12 @@ impl Table {
                 if row != *expected && !self.bugs.unconditional {
                     return Ok(Applied::Stale);
                 }
+                if self.is_kept(key) && !self.bugs.kept_as_deleted {
+                    let write = apply.base_kept(&self.mapping);
+                    let base = write.base.expect("a row that comes back has one");
+                    self.store_base(&write.key, base, write.sheet_hash);
+                    return Ok(Applied::Kept { row });
+                }
                 self.delete(key, now).map(|()| None)
             }
         };
@@ -414,6 +470,11 @@ impl Table {
                 let write = apply.base_after(&self.mapping, row.as_deref(), &left_out);
                 if write.key != apply.key {
                     self.drop_base(&apply.key);
+                }
+                if let Some(new_key) = &apply.new_key {
+                    let base = apply.base.clone();
+                    let name = identity(&self.mapping, new_key);
+                    self.followed.extend(base.map(|base| (name, base)));
                 }
                 match write.base {
                     _ if self.bugs.base_forgotten => {}
@@ -431,4 +492,15 @@ impl Table {
             },
         })
     }
+}
+
+fn pending_rows(conflict: &Conflict) -> Option<Box<PendingRows>> {
+    fn numbered<T: Clone>(row: Option<&Vec<T>>) -> Option<Vec<(usize, T)>> {
+        row.map(|cells| cells.iter().cloned().enumerate().collect())
+    }
+    let rows = conflict.rows.as_deref()?;
+    Some(Box::new(PendingRows {
+        database: numbered(rows.database.as_ref()),
+        sheet: numbered(rows.sheet.as_ref()),
+    }))
 }

@@ -4,7 +4,8 @@ use super::super::setup::key_of_cells;
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
 use super::{Author, Fallen, Ledger, Sides, keys_in_sheet, row_named, sheet_named};
-use engine::mapping::{OnSheetDelete, OnTableDelete};
+use engine::effect::Image;
+use engine::mapping::{Direction, OnSheetDelete, OnTableDelete};
 use engine::value::{Cell, Datum, Key};
 use std::collections::BTreeMap;
 
@@ -175,6 +176,7 @@ impl Ledger {
             && back.is_none()
             && self.sheet_deleted.get(&key) == Some(&false)
             && self.is_agreed_in_table(&key)
+            && !sides.table.is_kept(&key)
             && self.setup.on_sheet_delete != OnSheetDelete::Keep
             && !row_named(sides, &self.names(&key))
         {
@@ -462,7 +464,11 @@ impl Ledger {
             self.sheet_edits.remove(&(uid, column));
             let same = self.meant(column, &edit).is_some()
                 && self.meant(column, &edit) == self.meant(column, &new[column]);
-            if !same && !sheet_named(sides, &self.names(&key), column, &edit) {
+            // Under a key that a person changed, what both sides had agreed on is no edit.
+            let mut followed = sides.table.followed.iter();
+            let agreed =
+                followed.any(|(new, base)| *new == key && base.sheet.get(column) == Some(&edit));
+            if !same && !agreed && !sheet_named(sides, &self.names(&key), column, &edit) {
                 return broken(format!(
                     "{edit:?} in row {key:?}, column {column} of the sheet is overwritten with {:?}, and no conflict line names it",
                     new[column]
@@ -534,13 +540,18 @@ fn undoes(sides: Sides, column: usize, old: &Cell, new: &Cell) -> bool {
     })
 }
 
-/// Whether an image shows that such a row was deleted by a batch of ours.
+/// Whether an image shows that such a row was deleted or emptied by a batch of ours.
 fn went(sides: Sides, row: &[Cell]) -> bool {
-    let mut images = sides
-        .tab
-        .images
-        .iter()
-        .filter(|image| image.after.is_empty());
+    let columns = sides.tab.mapping.columns.iter().enumerate();
+    let written: Vec<usize> = columns
+        .filter(|(_, column)| column.direction != Direction::FromSheet)
+        .map(|(column, _)| column)
+        .collect();
+    let is_blank = |image: &&Image| {
+        let mut columns = written.iter();
+        columns.all(|column| shown(sides, *column, &image.after) == Cell::Empty)
+    };
+    let mut images = sides.tab.images.iter().filter(is_blank);
     images.any(|image| {
         let mut cells = row.iter().enumerate();
         cells.all(|(column, cell)| shown(sides, column, &image.before) == *cell)

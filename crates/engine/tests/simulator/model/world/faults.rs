@@ -24,6 +24,8 @@ pub enum Fault {
     Partial { from: u8, count: u8 },
     /// The answer shows the tab as it was at the reading before.
     Stale,
+    /// People move rows whenever the batch is sent: it is refused as a whole, until it is given up.
+    Moved,
 }
 
 impl World {
@@ -41,7 +43,8 @@ impl World {
             Outcome::Failed(side, failure(class, reason, may_have_applied))
         };
         let timeout = || failed(Class::RetryLater, "timeout", true);
-        if let Some(cycle) = &mut self.cycle {
+        // Being refused, however often, takes nothing from what a cycle knows.
+        if let Some(cycle) = self.cycle.as_mut().filter(|_| fault != Fault::Moved) {
             cycle.calm = false;
         }
         let outcome = match (fault, &effect) {
@@ -69,6 +72,11 @@ impl World {
                 timeout()
             }
             (Fault::RequestLost | Fault::Late, _) => timeout(),
+            (
+                Fault::Moved,
+                Effect::Sheet(SheetEffect::Write { .. } | SheetEffect::Delete { .. }),
+            ) => failed(Class::RetryNow, "stale_position", false),
+            (Fault::Moved, _) => self.carry_out(&effect)?,
             (Fault::Partial { .. } | Fault::Stale, Effect::Sheet(SheetEffect::Read)) => {
                 self.unsound_read(fault)?
             }

@@ -22,7 +22,9 @@ impl World {
             Effect::Sheet(
                 SheetEffect::Read
                 | SheetEffect::FindColumns { .. }
+                | SheetEffect::Formulas
                 | SheetEffect::ReadRows { .. }
+                | SheetEffect::Inspect { .. }
                 | SheetEffect::Look { .. }
                 | SheetEffect::Tag { .. }
                 | SheetEffect::TidyAll

@@ -11,6 +11,7 @@ impl World {
     /// People stop, faults stop, and the worker goes on until nothing is left to do.
     pub fn settle(&mut self) -> Verdict {
         self.say(|| "quiet".into());
+        self.unlock();
         self.arrive()?;
         self.finish()?;
         (self.ways, self.preview) = (BOTH, false);
@@ -46,7 +47,7 @@ impl World {
             if self.guarded && !confirming {
                 return Ok(());
             }
-            self.confirm |= self.guarded;
+            self.confirm_deletes();
             if scope != Scope::Dirty && self.due().is_none() && before == self.fingerprint() {
                 return Ok(());
             }
@@ -132,6 +133,9 @@ impl World {
         settled::problems_are_real(&self.ledger, sides)?;
         self.silent(Scope::Dirty)?;
         self.silent(Scope::Full)?;
+        // That the table kept a row is said until the row changes or the worker ends.
+        let problems = &mut self.table.problems;
+        problems.retain(|problem| problem.code != "kept_by_table");
         self.crash();
         self.silent(Scope::Full)
     }
@@ -149,7 +153,10 @@ impl World {
                 && !matches!(
                     effect,
                     Effect::Sheet(
-                        SheetEffect::Read | SheetEffect::FindColumns { .. } | SheetEffect::TidyAll
+                        SheetEffect::Read
+                            | SheetEffect::Inspect { .. }
+                            | SheetEffect::FindColumns { .. }
+                            | SheetEffect::TidyAll
                     )
                 )
             {
