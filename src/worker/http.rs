@@ -31,7 +31,7 @@ pub enum Work {
         title: String,
     },
     Perform {
-        target: Target,
+        target: Box<Target>,
         effect: SheetEffect,
     },
     /// An account, and the tabs that it is used for.

@@ -261,6 +261,7 @@ impl Runner {
                 return Some(Asked::NotBefore(Instant::now() + wait, Box::new(effect)));
             }
         };
+        let target = Box::new(target);
         let work = Work::Perform { target, effect };
         Some(Asked::Sent(self.send(shared, grant, work)))
     }

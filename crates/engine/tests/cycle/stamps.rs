@@ -15,11 +15,11 @@ fn stamp(world: &mut World, id: usize, name: &str) -> MetadataId {
     world.set(id, name);
     world.cycle(Scope::Dirty, &[id]);
     assert_eq!(world.requests(), ["tag", "write"]);
-    let stamps = world.log.iter().filter_map(|effect| match effect {
+    let mut stamps = world.log.iter().filter_map(|effect| match effect {
         SheetEffect::Write { stamp, .. } => Some(stamp.id),
         _ => None,
     });
-    stamps.last().expect("a write")
+    stamps.next_back().expect("a write")
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(super) enum Settled {
     /// Done for the anchors found, at these rows.
     Applied {
         rows: BTreeMap<MetadataId, u32>,
-        applied: Applied,
+        applied: Box<Applied>,
         /// An anchor was gone when its row was to be checked, and so was the sentinel: another row may have been changed.
         suspect: bool,
         /// Those that were gone.
@@ -316,7 +316,7 @@ impl Session {
                 let gone = gone.map(|(_, anchor)| *anchor).collect();
                 Ok(Some(Settled::Applied {
                     rows,
-                    applied,
+                    applied: Box::new(applied),
                     suspect,
                     gone,
                 }))

@@ -92,7 +92,7 @@ impl Session {
                     ..
                 } => {
                     let placed = placed(rows, &anchors);
-                    let mut written = self.written(target, &placed, applied, place, images)?;
+                    let mut written = self.written(target, &placed, *applied, place, images)?;
                     for row in &mut written {
                         row.stood = !gone.contains(&row.anchor);
                     }
