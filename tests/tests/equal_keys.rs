@@ -478,7 +478,7 @@ fn a_number_with_more_digits_than_a_cell_keeps_is_no_key() {
         world
             .db
             .one("SELECT hint FROM sheet_sync.problem")
-            .contains("apostrophe")
+            .contains("' before it")
     );
     sheet.set("A4", "'1497549923779084389");
     world.shows(

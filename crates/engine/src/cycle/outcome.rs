@@ -257,7 +257,7 @@ impl Cycle {
                 self.follow_up.insert(item.key.clone());
             }
             // What is in the way may be gone when the next reading confirms it.
-            Applied::Refused { cells, row } if self.soon && awaits_rows(&cells, &row) => {
+            Applied::Refused { cells, row } if self.reads_again() && awaits_rows(&cells, &row) => {
                 item.dropped = true;
                 self.hold_off(item.key.clone());
             }
@@ -269,6 +269,11 @@ impl Cycle {
                 self.refuse(item, cells.chain(row.map(|refusal| (None, refusal))));
             }
         }
+    }
+
+    /// Another reading follows by itself, which may confirm that rows are gone.
+    fn reads_again(&self) -> bool {
+        self.soon || self.confirm_from.is_some()
     }
 
     /// A trigger or a generated column has made another key of what was sent: the row goes on under that one, and its key cell is
