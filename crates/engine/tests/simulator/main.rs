@@ -32,12 +32,6 @@ fn random_schedules_keep_every_promise() {
     play(20_000, Schedule::random);
 }
 
-/// Each key can be written in two ways, which the table takes for one.
-#[test]
-fn random_schedules_with_two_spellings_of_each_key() {
-    play(5_000, |seed| Schedule::random(seed).with_two_spellings());
-}
-
 fn play(count: u64, schedule: fn(u64) -> Schedule) {
     let first_failing = |mut seeds: Seeds| seeds.find(|seed| fails(&schedule(*seed)));
     let failing = on_all_cores(count, first_failing);

@@ -62,9 +62,6 @@ impl Table {
                 let mut first: BTreeMap<Key, Key> = BTreeMap::new();
                 let named = typed.iter().map(|typed| {
                     let key = self.name(typed)?;
-                    if self.bugs.letter_by_letter {
-                        return Ok(key);
-                    }
                     let name = identity(&self.mapping, &key);
                     Ok(first.entry(name).or_insert(key).clone())
                 });
@@ -86,7 +83,7 @@ impl Table {
                         now,
                     })
                 });
-                DatabaseOutcome::Respelled(found.filter(|_| !self.bugs.letter_by_letter).collect())
+                DatabaseOutcome::Respelled(found.collect())
             }
             DatabaseEffect::GenerateKeys { count, .. } => {
                 if !self.mapping.key_generated {
@@ -134,9 +131,6 @@ impl Table {
         let printed: Key = parts
             .collect::<Result<Vec<Text>, _>>()
             .map(Key::from_iter)?;
-        if self.bugs.letter_by_letter {
-            return Ok(printed);
-        }
         let name = identity(&self.mapping, &printed);
         let based = self.bases.contains_key(&name);
         let known = based.then(|| self.spelling(&name).clone());
