@@ -41,6 +41,7 @@ CREATE TABLE sheet_sync.mapping (
     row_filter         text,
     poll_interval      interval CHECK (poll_interval >= interval '100 milliseconds'),
     notes_on_problems  boolean NOT NULL DEFAULT true,
+    advance_sequences  boolean NOT NULL DEFAULT true,
     credential         text NOT NULL DEFAULT 'default',
     run_as             regrole NOT NULL,
     state              text NOT NULL DEFAULT 'initialising' CHECK (state IN ('initialising', 'active', 'paused', 'failed')),
@@ -59,6 +60,7 @@ COMMENT ON COLUMN sheet_sync.mapping.header_row IS 'The row of the sheet that ho
 COMMENT ON COLUMN sheet_sync.mapping.footer IS 'The text of the cell with which the footer begins: the row with it, and all below it, are no data.';
 COMMENT ON COLUMN sheet_sync.mapping.key_columns IS 'The primary-key or chosen unique columns that name a row on both sides.';
 COMMENT ON COLUMN sheet_sync.mapping.all_columns IS 'True where no columns were named: columns added to the table later join the mapping.';
+COMMENT ON COLUMN sheet_sync.mapping.advance_sequences IS 'The sequence behind a column is moved past the numbers that people type into that column.';
 COMMENT ON COLUMN sheet_sync.mapping.conflict_function IS 'Name and argument types; text, because pg_upgrade refuses tables with regprocedure.';
 COMMENT ON COLUMN sheet_sync.mapping.tie IS 'Who wins under last_write_wins when the times cannot tell.';
 COMMENT ON COLUMN sheet_sync.mapping.max_delete_percent IS 'A cycle that would delete more than this share of the rows stops the mapping and asks.';
@@ -171,10 +173,12 @@ CREATE TABLE sheet_sync._base_row (
     sheet_values    jsonb NOT NULL,
     sheet_hash      bigint NOT NULL,
     mark            bigint,
+    typed           text,
     extra           jsonb,
     PRIMARY KEY (mapping_id, key)
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
+COMMENT ON COLUMN sheet_sync._base_row.typed IS 'The key as the sheet spells it, where that is not how it would be written there.';
 COMMENT ON COLUMN sheet_sync._base_row.key IS 'As Postgres prints the text[] of the other tables: to compare arrays in the index would take a third of the time of storing a row.';
 
 -- Append-only: an upsert would make committing transactions wait for one another. Deleted in batches by the one worker.
@@ -279,5 +283,5 @@ END
 $$;
 GRANT SELECT ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, conflict_function, tie, on_table_delete, on_sheet_delete, max_delete_percent,
-              max_delete_rows, row_filter, poll_interval, notes_on_problems, header_row, footer) ON sheet_sync.mapping TO PUBLIC;
+              max_delete_rows, row_filter, poll_interval, notes_on_problems, advance_sequences, header_row, footer) ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, number_format) ON sheet_sync.mapping_column TO PUBLIC;

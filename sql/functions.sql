@@ -136,6 +136,41 @@ CREATE FUNCTION sheet_sync._key_holds(target oid, key_columns text[]) RETURNS bo
                           WHERE k.ord <= i.indnkeyatts AND (a.attname <> ALL (key_columns) OR NOT a.attnotnull)))
 $$;
 
+-- How values of a key's column are compared: as the index does that keeps the key unique, its primary key's before any other's.
+CREATE FUNCTION sheet_sync._key_equality(target oid, key_columns text[], attnum smallint,
+                                         OUT operator text, OUT is_own boolean, OUT collating text, OUT is_deterministic boolean)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname), o.oid < 16384, 
+           CASE WHEN c.oid <> 100 OR c.oid <> a.attcollation THEN format(' COLLATE %I.%I', cn.nspname, c.collname) ELSE '' END,
+           COALESCE(c.collisdeterministic, true)
+    FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    JOIN pg_opclass p ON p.oid = i.indclass[k.ord - 1]
+    JOIN pg_amop m ON m.amopfamily = p.opcfamily AND m.amopstrategy = 3 AND m.amoplefttype = p.opcintype AND m.amoprighttype = p.opcintype
+    JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace
+    LEFT JOIN pg_collation c ON c.oid = i.indcollation[k.ord - 1] LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
+    WHERE i.indrelid = target AND k.attnum = _key_equality.attnum AND k.ord <= i.indnkeyatts
+      AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality(key_columns)
+      AND NOT EXISTS (SELECT FROM unnest(i.indkey::smallint[]) WITH ORDINALITY x(attnum, ord)
+                      JOIN pg_attribute b ON b.attrelid = i.indrelid AND b.attnum = x.attnum
+                      WHERE x.ord <= i.indnkeyatts AND b.attname <> ALL (key_columns))
+    ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1
+$$;
+
+-- The sequence of an identity column, or of one whose default is its next number.
+CREATE FUNCTION sheet_sync._column_sequence(target oid, attnum smallint, OUT oid oid, OUT owned boolean)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT q.oid, bool_or(p.classid = 'pg_class'::regclass)
+    FROM pg_depend p JOIN pg_class q ON q.relkind = 'S' AND q.oid = CASE WHEN p.classid = 'pg_class'::regclass THEN p.objid ELSE p.refobjid END
+    LEFT JOIN pg_attrdef d ON p.classid = 'pg_attrdef'::regclass AND d.oid = p.objid
+    WHERE p.refclassid = 'pg_class'::regclass
+      AND (p.classid = 'pg_class'::regclass AND p.refobjid = target AND p.refobjsubid = _column_sequence.attnum AND p.deptype IN ('a', 'i')
+           OR d.adrelid = target AND d.adnum = _column_sequence.attnum AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(''.*''::regclass\)$')
+    GROUP BY q.oid
+    -- Where a column's own sequence is not the one that its default takes numbers from, that one counts.
+    ORDER BY bool_or(p.classid = 'pg_attrdef'::regclass) DESC LIMIT 1
+$$;
+
 -- Why a table cannot be synced as it is now; no line where it can.
 CREATE FUNCTION sheet_sync._unfit(target oid, direction text) RETURNS TABLE (reason text, message text, hint text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -674,10 +709,10 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give the column another policy in sheet_sync.mapping_column first.';
     END IF;
     IF (NEW.direction, NEW.conflict_policy, NEW.conflict_function, NEW.tie, NEW.on_table_delete, NEW.on_sheet_delete, NEW.max_delete_percent,
-        NEW.max_delete_rows, NEW.row_filter, NEW.poll_interval, NEW.notes_on_problems, NEW.credential, NEW.run_as, NEW.header_row, NEW.footer)
+        NEW.max_delete_rows, NEW.row_filter, NEW.poll_interval, NEW.notes_on_problems, NEW.advance_sequences, NEW.credential, NEW.run_as, NEW.header_row, NEW.footer)
        IS DISTINCT FROM
        (OLD.direction, OLD.conflict_policy, OLD.conflict_function, OLD.tie, OLD.on_table_delete, OLD.on_sheet_delete, OLD.max_delete_percent,
-        OLD.max_delete_rows, OLD.row_filter, OLD.poll_interval, OLD.notes_on_problems, OLD.credential, OLD.run_as, OLD.header_row, OLD.footer) THEN
+        OLD.max_delete_rows, OLD.row_filter, OLD.poll_interval, OLD.notes_on_problems, OLD.advance_sequences, OLD.credential, OLD.run_as, OLD.header_row, OLD.footer) THEN
         NEW.generation := OLD.generation + 1;
     END IF;
     RETURN NEW;

@@ -8,7 +8,8 @@ use engine::effect::{
     Scope, SheetEffect, SheetOutcome, Snapshot, Start, Step, Ways,
 };
 use engine::mapping::{
-    Column, DateOrder, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
+    Side,
 };
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use serde::de::IgnoredAny;
@@ -190,8 +191,8 @@ impl Driver {
             DatabaseEffect::Load { keys } => {
                 DatabaseOutcome::Rows(keys.into_iter().map(|key| self.load(key)).collect())
             }
-            DatabaseEffect::Canonicalise { cells } => {
-                DatabaseOutcome::Canonical(cells.into_iter().map(|cell| Ok(cell.text)).collect())
+            DatabaseEffect::NameKeys { typed } => {
+                DatabaseOutcome::Named(typed.into_iter().map(Ok).collect())
             }
             DatabaseEffect::Commit(commit) => DatabaseOutcome::Committed(self.commit(&commit)),
             other => panic!("a cycle that only looks wants {other:?}"),
@@ -202,6 +203,7 @@ impl Driver {
         let row = self.table[place(&key)].clone();
         LoadedRow {
             row: Some(row),
+            spelled: None,
             in_filter: true,
             base: self.bases.get(&key).cloned(),
             changed_at: None,
@@ -317,6 +319,7 @@ fn mapping() -> Mapping {
             column("state", Kind::Text),
         ],
         key: vec![0],
+        key_equality: KeyEquality::ByText,
         key_generated: false,
         header_row: 1,
         footer: None,

@@ -40,6 +40,40 @@ impl ColumnType {
         Arg::typed(self.oid, Some(datum))
     }
 
+    /// Whether equal values of this type have one text form, as far as its own `=` and an ordinary collation go. Of a type that is
+    /// not named here nobody knows.
+    pub fn prints_equals_alike(self) -> bool {
+        let mut modifier = self.modifier;
+        // SAFETY: lookups in the system caches, in the current transaction.
+        let (base, is_enum) = unsafe {
+            let base = pg_sys::getBaseTypeAndTypmod(self.oid, &mut modifier);
+            (
+                base,
+                pg_sys::get_typtype(base) == pg_sys::TYPTYPE_ENUM as std::ffi::c_char,
+            )
+        };
+        match base {
+            pg_sys::BOOLOID
+            | pg_sys::INT2OID
+            | pg_sys::INT4OID
+            | pg_sys::INT8OID
+            | pg_sys::OIDOID
+            | pg_sys::TEXTOID
+            | pg_sys::VARCHAROID
+            | pg_sys::NAMEOID
+            | pg_sys::CHAROID
+            | pg_sys::BYTEAOID
+            | pg_sys::UUIDOID
+            | pg_sys::DATEOID
+            | pg_sys::TIMEOID
+            | pg_sys::TIMESTAMPOID
+            | pg_sys::TIMESTAMPTZOID => true,
+            // With a scale of the column's all have as many digits.
+            pg_sys::NUMERICOID => modifier >= 0,
+            _ => is_enum,
+        }
+    }
+
     /// What Postgres prints for `text` once it is a value of this type. Raises like [`ColumnType::argument`].
     pub fn canonical(self, text: &str) -> String {
         let Some(datum) = self.argument(Some(text)).datum() else {

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::mappings::Loaded;
 use super::tabs::Tabs;
-use crate::postgres::fields::{Fields, array_literal};
+use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::{is_lock, subtransaction, transaction_committed_as};
@@ -19,8 +19,11 @@ use crate::postgres::transaction::{is_lock, subtransaction, transaction_committe
 mod apply;
 mod as_a_set;
 mod changed;
+mod generate;
+mod keys;
 mod load;
 pub mod record;
+mod sequences;
 mod together;
 
 /// The reason of a failure that a lock of somebody else's is to blame for.
@@ -78,8 +81,14 @@ fn look(
             DatabaseEffect::Canonicalise { cells } => {
                 DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
             }
-            DatabaseEffect::GenerateKeys { count } => {
-                DatabaseOutcome::Keys(generate_keys(session, mapping, count))
+            DatabaseEffect::NameKeys { typed } => {
+                DatabaseOutcome::Named(keys::name(session, mapping, &typed))
+            }
+            DatabaseEffect::FindRespelled { keys, new } => {
+                DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys, &new))
+            }
+            DatabaseEffect::GenerateKeys { count, taken } => {
+                DatabaseOutcome::Keys(generate::keys(session, mapping, count, taken))
             }
             DatabaseEffect::MergeByFunction { rows } => {
                 DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
@@ -127,7 +136,7 @@ pub fn failure(refusal: Refusal) -> Failure {
 fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
     let mut rows = Vec::new();
     session.select_each(
-        "SELECT b.key, CASE WHEN b.mark = ANY (c.inserting) THEN b.mark ELSE b.sheet_hash END \
+        "SELECT b.key, CASE WHEN b.mark = ANY (c.inserting) THEN b.mark ELSE b.sheet_hash END, b.typed \
          FROM sheet_sync._base_row b LEFT JOIN sheet_sync._cycle c USING (mapping_id) WHERE b.mapping_id = $1",
         &[mapping.id.into()],
         |row| {
@@ -135,6 +144,9 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
             rows.push(IndexEntry {
                 key: fields.key(),
                 sheet_hash: fields.number(),
+                typed: fields
+                    .optional()
+                    .map(|typed| parse_array(&typed).into_iter().flatten().collect()),
             });
         },
     );
@@ -212,28 +224,6 @@ fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<Text, Refus
             }),
         })
         .collect()
-}
-
-/// An identity column needs no right on its sequence; any other default is the user's own expression.
-fn generate_keys(session: &mut Session, mapping: &Loaded, count: usize) -> Vec<Key> {
-    let mut keys = vec![Key::default(); count];
-    for place in &mapping.engine.key {
-        let column = &mapping.columns[*place];
-        let Some(default) = column.default_sql.as_deref() else {
-            return Vec::new();
-        };
-        let sql = format!("SELECT {default} FROM pg_catalog.generate_series(1, $1)");
-        let mut generate = || session.execute(&sql, &[(count as i32).into()]);
-        let rows = if column.identity {
-            generate()
-        } else {
-            as_reader(mapping.run_as, generate)
-        };
-        for (key, row) in keys.iter_mut().zip(rows) {
-            key.0.extend(row.into_iter().flatten());
-        }
-    }
-    keys
 }
 
 const MEND_FUNCTION: &str = "Mend the conflict function, or give both sides the same value.";

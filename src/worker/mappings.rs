@@ -2,7 +2,8 @@
 
 use engine::effect::Question;
 use engine::mapping::{
-    Column, DateOrder, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
+    Side,
 };
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
@@ -117,6 +118,8 @@ pub struct Loaded {
     pub table_oid: u32,
     pub row_filter: Option<String>,
     pub conflict_function: Option<String>,
+    /// Sequences are moved past the keys that people type.
+    pub advance_sequences: bool,
     pub columns: Vec<TableColumn>,
     pub engine: Mapping,
 }
@@ -138,12 +141,38 @@ pub struct TableColumn {
     pub value: ColumnType,
     /// The type's qualified name, without modifier.
     pub type_name: String,
+    /// The same with its modifier.
+    pub full_type_name: String,
+    /// In the key: what tells equal values.
+    pub equality: Equality,
     /// Its owner's wish, instead of the usual one of its kind.
     pub number_format: Option<String>,
     pub identity: bool,
     pub identity_always: bool,
     /// The SQL of a new value, where the column has a default.
     pub default_sql: Option<String>,
+    /// From which its default takes the next number.
+    pub sequence: Option<Sequence>,
+}
+
+/// How values of a key's column are compared: with the operator of the key's index, under its collation.
+#[derive(Debug)]
+pub struct Equality {
+    /// Qualified: what a search path finds may be another one.
+    pub operator: String,
+    /// To be put behind the comparison: values that a statement is given have the database's own collation.
+    pub collate: String,
+    /// Values that are equal are printed alike.
+    pub by_text: bool,
+}
+
+#[derive(Debug)]
+pub struct Sequence {
+    pub oid: pg_sys::Oid,
+    /// Quoted and qualified.
+    pub name: String,
+    /// It belongs to its column: an identity's, a serial's.
+    pub owned: bool,
 }
 
 /// Why a mapping cannot be loaded: its table is no longer one that can be synced.
@@ -161,7 +190,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         .execute(
             "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function, \
                     m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
-                    (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, \
+                    (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, m.advance_sequences, \
                     pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.oid, sheet_sync._key_holds(c.oid, m.key_columns), \
                     m.footer, u.reason, u.message, u.hint \
              FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -205,6 +234,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
     let notes_on_problems = fields.flag();
     let credential = fields.text();
     let run_as = pg_sys::Oid::from(fields.number() as u32);
+    let advance_sequences = fields.flag();
     let table = fields.text();
     let table_oid = fields.number() as u32;
     let key_holds = fields.flag();
@@ -230,6 +260,10 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         key_generated: key
             .iter()
             .all(|place| columns[*place].default_sql.is_some()),
+        key_equality: match key.iter().all(|place| columns[*place].equality.by_text) {
+            true => KeyEquality::ByText,
+            false => KeyEquality::ByOperator,
+        },
         key,
         columns: engine_columns,
         header_row,
@@ -260,6 +294,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         table_oid,
         row_filter,
         conflict_function,
+        advance_sequences,
         columns,
         engine,
     }))
@@ -294,12 +329,17 @@ fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColum
 fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn>, Vec<Column>) {
     let rows = session.execute(
         "SELECT k.column_name, pg_catalog.quote_ident(k.column_name), k.header, k.direction, k.conflict_policy, k.kind, k.header_known, k.reformat, k.number_format, a.atttypid, a.atttypmod, \
-                pg_catalog.format_type(a.atttypid, -1), a.attnotnull, a.attidentity, a.attgenerated, \
+                pg_catalog.format_type(a.atttypid, -1), pg_catalog.format_type(a.atttypid, a.atttypmod), \
+                e.operator, e.is_own, e.collating, e.is_deterministic, \
+                s.oid::pg_catalog.oid, s.oid::pg_catalog.regclass::text, s.owned, \
+                a.attnotnull, a.attidentity, a.attgenerated, \
                 CASE WHEN a.attidentity <> '' THEN pg_catalog.format('pg_catalog.nextval(%L::pg_catalog.regclass)', pg_catalog.pg_get_serial_sequence(m.table_name::text, a.attname)) \
                      WHEN a.atthasdef AND a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END \
          FROM sheet_sync.mapping m JOIN sheet_sync.mapping_column k ON k.mapping_id = m.id \
          JOIN pg_catalog.pg_attribute a ON a.attrelid = m.table_name AND a.attnum = k.attnum AND NOT a.attisdropped \
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+         LEFT JOIN LATERAL sheet_sync._key_equality(m.table_name, m.key_columns, a.attnum) e ON true \
+         LEFT JOIN LATERAL sheet_sync._column_sequence(m.table_name, a.attnum) s ON true \
          WHERE m.id = $1 ORDER BY k.position",
         &[id.into()],
     );
@@ -322,6 +362,9 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
             modifier: fields.number() as i32,
         };
         let type_name = fields.text();
+        let full_type_name = fields.text();
+        let equality = equality(&mut fields, value);
+        let sequence = sequence(&mut fields);
         let not_null = fields.flag();
         let identity_kind = fields.text();
         let generated = !fields.text().is_empty();
@@ -342,14 +385,41 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
             name,
             value,
             type_name,
+            full_type_name,
+            equality,
             number_format,
             identity: !identity_kind.is_empty(),
             identity_always: identity_kind == "a",
             default_sql,
+            sequence,
         });
         names.push(plain);
     }
     (names, columns, engine_columns)
+}
+
+fn equality(fields: &mut Fields, column: ColumnType) -> Equality {
+    let operator = fields.optional();
+    // Postgres's own `=` of the type, and not one that somebody wrote for it.
+    let own = fields.flag();
+    let collate = fields.text();
+    let deterministic = fields.flag();
+    Equality {
+        operator: operator.unwrap_or_else(|| "OPERATOR(pg_catalog.=)".to_owned()),
+        collate,
+        by_text: own && deterministic && column.prints_equals_alike(),
+    }
+}
+
+fn sequence(fields: &mut Fields) -> Option<Sequence> {
+    let oid = fields.optional().and_then(|text| text.parse::<u32>().ok());
+    let name = fields.text();
+    let owned = fields.flag();
+    Some(Sequence {
+        oid: pg_sys::Oid::from(oid?),
+        name,
+        owned,
+    })
 }
 
 /// ALTER TABLE happened, or may have: columns that were renamed keep their place and header, dropped ones leave (their sheet

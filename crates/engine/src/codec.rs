@@ -14,9 +14,9 @@ use chrono_tz::Tz;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::mapping::{Column, Kind, Mapping};
-use crate::value::{Base, Cell, Datum, FIRST_MARK, Text};
+use crate::value::{Base, Cell, Datum, FIRST_MARK, Key, Text};
 
-pub(crate) use typed::{is_key_by_sight, is_no_key};
+pub(crate) use typed::{is_key_by_sight, is_no_key, is_no_new_key};
 
 /// What Google takes in one cell.
 pub const MAX_CELL_CHARACTERS: usize = 50_000;
@@ -196,6 +196,32 @@ impl Mapping {
         self.columns
             .get(column)
             .and_then(|description| decode(description, self.time_zone, cell))
+    }
+
+    /// The key that a row's cells spell, where every part of it is filled in.
+    pub fn typed_key(&self, cells: &[Cell]) -> Option<Key> {
+        let part = |column: &usize| match cells.get(*column) {
+            None | Some(Cell::Empty) => None,
+            Some(cell) => self.decode(*column, cell),
+        };
+        self.key.iter().map(part).collect()
+    }
+
+    /// The key of a row of the table.
+    pub fn key_of_row(&self, row: &[Datum]) -> Option<Key> {
+        let part = |column: &usize| row.get(*column).cloned().flatten();
+        self.key.iter().map(part).collect()
+    }
+
+    /// What the cells spell where it is not `key` as we would write it.
+    pub(crate) fn typed_otherwise(&self, key: &Key, cells: &[Cell]) -> Option<Key> {
+        let ours = |(column, text): (&usize, &Text)| {
+            let cell = self.encode(*column, &Some(text.clone()));
+            cell.is_ok_and(|cell| cells.get(*column) == Some(&cell))
+        };
+        let as_written = self.key.iter().zip(&key.0).all(ours);
+        self.typed_key(cells)
+            .filter(|typed| !as_written && typed != key)
     }
 
     /// [`agreed`] for one mapped column.

@@ -42,10 +42,19 @@ pub enum DatabaseEffect {
     FindChanged,
     /// The table row, base row and pending conflicts of these keys, all from one MVCC snapshot.
     Load { keys: Vec<Key> },
-    /// What Postgres makes of texts typed into key columns: the canonical text, or why it is refused.
+    /// What Postgres makes of typed texts: the canonical text, or why it is refused.
     Canonicalise { cells: Vec<TypedText> },
-    /// New keys from the key columns' defaults, for rows typed into the sheet without one.
-    GenerateKeys { count: usize },
+    /// Which keys these are, as typed into the sheet. The answer is the spelling under which the key is known: that of a stored base
+    /// whose key is equal (the table's own, where both are stored), else that of the table's row, else what Postgres prints for it;
+    /// keys of one question that are equal get one spelling. Equal is what the operator of the key's index takes for equal.
+    NameKeys { typed: Vec<Key> },
+    /// Which of these keys, all with a base, the table writes otherwise by now: an equal key that has no base yet. And which of the
+    /// `new` ones, without a base, are equal to one whose base says that the table does not have it. Asked only where equal keys
+    /// may be printed differently ([`crate::mapping::KeyEquality::ByOperator`]).
+    FindRespelled { keys: Vec<Key>, new: Vec<Key> },
+    /// New keys from the key columns' defaults, for rows typed into the sheet without one. None of them is in the table, has a
+    /// base, or is equal to one of `taken`.
+    GenerateKeys { count: usize, taken: Vec<Key> },
     /// The mapping's `conflict_function`, once per row.
     MergeByFunction { rows: Vec<FunctionCall> },
     /// What the other tabs of the table have of these rows: asked only where [`Start::other_tabs`], of rows that may have moved
@@ -63,7 +72,11 @@ pub enum DatabaseOutcome {
     Rows(Vec<LoadedRow>),
     /// One entry per cell asked, in that order.
     Canonical(Vec<Result<Text, Refusal>>),
-    Keys(Vec<Key>),
+    /// One entry per key asked, in that order.
+    Named(Vec<Result<Key, KeyRefusal>>),
+    Respelled(Vec<Respelled>),
+    /// One entry per key asked for: the key, or why there is none.
+    Keys(Vec<Result<Key, Refusal>>),
     /// One entry per call, in that order: the merged row over all mapped columns.
     Merged(Vec<Result<Vec<Datum>, Refusal>>),
     /// One entry per key asked, in that order: the tabs from which rows come into the table, without the one that asks.
@@ -97,6 +110,8 @@ pub struct IndexEntry {
     pub key: Key,
     /// As it came in [`BaseWrite::sheet_hash`]: opaque to the driver.
     pub sheet_hash: i64,
+    /// As it was said by [`BaseWrite::typed`].
+    pub typed: Option<Key>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,11 +127,29 @@ pub struct TypedText {
     pub text: Text,
 }
 
+/// Why a typed key is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyRefusal {
+    pub column: usize,
+    pub refusal: Refusal,
+}
+
+/// One key in two spellings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Respelled {
+    /// That of its base.
+    pub known: Key,
+    /// The table's own by now.
+    pub now: Key,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadedRow {
     pub key: Key,
-    /// The row's mapped columns; `None` where the table has no such row.
+    /// The row's mapped columns; `None` where the table has no row whose key is printed just so.
     pub row: Option<Vec<Datum>>,
+    /// How the table prints the key where it has the row under another spelling of it.
+    pub spelled: Option<Key>,
     /// False where the row exists but `row_filter` does not hold: it belongs in the table and not in the sheet.
     pub in_filter: bool,
     pub base: Option<Base>,
@@ -339,6 +372,14 @@ pub struct BaseWrite {
     pub base: Option<Base>,
     /// What the engine wants to be told of this row by `ReadIndex`: a hash of the base's sheet half, or a mark; opaque to the driver.
     pub sheet_hash: i64,
+}
+
+impl BaseWrite {
+    /// The key as the sheet shows it, where that is not how the key would be written there: to be told by `ReadIndex`, so that a
+    /// fresh engine knows the row again.
+    pub fn typed(&self, mapping: &Mapping) -> Option<Key> {
+        mapping.typed_otherwise(&self.key, &self.base.as_ref()?.sheet)
+    }
 }
 
 /// A batch of new rows, stored before it is sent as they will stand when it has arrived: then nothing of them need be written again.
@@ -717,7 +758,8 @@ pub struct Snapshot {
 /// The mapping as the engine needs it while an [`Apply`] is carried out.
 impl Apply {
     /// The base that the driver stores in the transaction in which the table returned `row`, with its hash; see
-    /// [`crate::cycle`]. The engine implements this beside reconcile.
+    /// [`crate::cycle`]. It stands under the key that the table returned, which a trigger may have made of the one that was sent;
+    /// the driver then removes the base under [`Apply::key`] in the same transaction.
     pub fn base_after(
         &self,
         mapping: &Mapping,

@@ -65,6 +65,15 @@ pub enum Kind {
     Text,
 }
 
+/// By what two keys are known to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyEquality {
+    /// Equal keys are printed alike: integers, dates, texts under an ordinary collation.
+    ByText,
+    /// Only the operator of the key's index tells: numeric 1.5 and 1.50, citext, collations that ignore case.
+    ByOperator,
+}
+
 /// In which order the spreadsheet's locale writes a date of digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateOrder {
@@ -116,6 +125,7 @@ pub struct Mapping {
     pub columns: Vec<Column>,
     /// Indexes into `columns`, in key order; never empty.
     pub key: Vec<usize>,
+    pub key_equality: KeyEquality,
     /// True where every key column has a default, so that a row typed without a key can be given one.
     pub key_generated: bool,
     /// 1-based row of the header.

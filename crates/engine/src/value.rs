@@ -53,6 +53,13 @@ impl<T: Into<Text>> FromIterator<T> for Key {
     }
 }
 
+impl Key {
+    /// As a person reads it.
+    pub(crate) fn shown(&self) -> String {
+        self.0.join(", ")
+    }
+}
+
 /// Microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);

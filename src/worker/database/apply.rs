@@ -6,7 +6,7 @@ use engine::value::Datum;
 use pgrx::prelude::*;
 use std::cell::Cell;
 
-use super::column_number;
+use super::{column_number, keys};
 use crate::postgres::role::as_writer;
 use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::{is_lock, subtransaction};
@@ -203,7 +203,7 @@ fn change(
 /// the sheet.
 pub fn statement(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String {
     let change = match &apply.change {
-        Change::Insert { values } => insert_statement(mapping, values, args),
+        Change::Insert { values } => insert_statement(mapping, values, args).unless_there,
         Change::Update { values, .. } | Change::Enter { values, .. } => {
             update_statement(mapping, apply, &values.iter().collect::<Vec<_>>(), args)
         }
@@ -245,7 +245,13 @@ fn delete_statement(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String 
     format!("DELETE FROM {} AS t WHERE {key}", mapping.table)
 }
 
-fn insert_statement(mapping: &Loaded, values: &[(usize, Datum)], args: &mut Args) -> String {
+/// A statement in two forms: one that fails where the key is there, and one that then does nothing.
+struct Insert {
+    insert: String,
+    unless_there: String,
+}
+
+fn insert_statement(mapping: &Loaded, values: &[(usize, Datum)], args: &mut Args) -> Insert {
     let names: Vec<&str> = values
         .iter()
         .map(|(column, _)| mapping.columns[*column].name.as_str())
@@ -265,13 +271,16 @@ fn insert_statement(mapping: &Loaded, values: &[(usize, Datum)], args: &mut Args
         true => " OVERRIDING SYSTEM VALUE",
         false => "",
     };
-    format!(
-        "INSERT INTO {} AS t ({}){overriding} VALUES ({}) ON CONFLICT ({}) DO NOTHING",
+    let insert = format!(
+        "INSERT INTO {} AS t ({}){overriding} VALUES ({})",
         mapping.table,
         names.join(", "),
         places.join(", "),
-        keys.join(", ")
-    )
+    );
+    Insert {
+        unless_there: format!("{insert} ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
+        insert,
+    }
 }
 
 fn insert(
@@ -281,14 +290,27 @@ fn insert(
     args: &mut Args,
 ) -> Attempt {
     let mapping = args.mapping;
-    let insert = insert_statement(mapping, values, args);
-    let sql = format!(
-        "{insert} RETURNING {}, {}",
-        all_columns(mapping),
-        in_filter(mapping)
-    );
-    let Some(row) = session.execute(&sql, &args.list).into_iter().next() else {
-        return not_inserted(session, mapping, apply);
+    let Insert {
+        insert,
+        unless_there,
+    } = insert_statement(mapping, values, args);
+    let returning = format!("RETURNING {}, {}", all_columns(mapping), in_filter(mapping));
+    let rows = session.execute(&format!("{unless_there} {returning}"), &args.list);
+    if let Some(row) = rows.into_iter().next() {
+        return Attempt::Done(Some(matching(mapping, row)));
+    }
+    // Somebody inserted the same key a moment ago, in whatever spelling: their own capture makes it dirty.
+    if row_now(session, mapping, apply).is_some() {
+        return Attempt::Stale;
+    }
+    // Where a trigger made another key of it, which is there, the table says so in its own words.
+    let rows = session.execute(&format!("{insert} {returning}"), &args.list);
+    let Some(row) = rows.into_iter().next() else {
+        refuse(
+            PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
+            "the table did not keep this row: a trigger or a policy of the table turned it away, or put it somewhere else",
+            "Take the row out of the sheet, or ask whoever looks after the database where such rows belong.",
+        );
     };
     Attempt::Done(Some(matching(mapping, row)))
 }
@@ -313,29 +335,6 @@ fn matching(mapping: &Loaded, mut row: Row) -> Row {
         );
     }
     row
-}
-
-/// Somebody inserted the same key a moment ago, whose own capture makes the key dirty; or the row was kept back.
-fn not_inserted(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Attempt {
-    let Some((found, _)) = row_now(session, mapping, apply) else {
-        refuse(
-            PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
-            "the table did not keep this row: a trigger or a policy of the table turned it away, or put it somewhere else",
-            "Take the row out of the sheet, or ask whoever looks after the database where such rows belong.",
-        );
-    };
-    let key = mapping.engine.key.iter().map(|place| found.get(*place));
-    let same = key
-        .zip(&apply.key.0)
-        .all(|(found, asked)| found.and_then(|text| text.as_deref()) == Some(asked));
-    if !same {
-        refuse(
-            PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
-            "the table has this key already, written differently",
-            "Write the key in the sheet as the table prints it.",
-        );
-    }
-    Attempt::Stale
 }
 
 /// The row was held, and the statement itself did not see it: a trigger did something else instead, and what became of the row is
@@ -431,20 +430,10 @@ pub fn is_held(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: Hol
 }
 
 pub fn where_key(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String {
-    let parts: Vec<String> = mapping
-        .engine
-        .key
-        .iter()
-        .zip(&apply.key.0)
-        .map(|(column, text)| {
-            format!(
-                "t.{} = {}",
-                mapping.columns[*column].name,
-                args.add(*column, Some(text))
-            )
-        })
-        .collect();
-    parts.join(" AND ")
+    keys::row_has(mapping, |n, place| {
+        let text = apply.key.0.get(n).map(|text| text.as_str());
+        args.add(place, text)
+    })
 }
 
 fn all_columns(mapping: &Loaded) -> String {

@@ -10,11 +10,11 @@ use engine::value::{Base, Cell, Datum, Key, Text, Timestamp};
 use pgrx::PgSqlErrorCode;
 use serde::de::DeserializeOwned;
 
-use super::{Cycle, column_number, key_literal};
+use super::{Cycle, column_number, key_literal, keys};
 use crate::postgres::errors::refuse;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
-use crate::postgres::statement::{Arg, Row, Session};
+use crate::postgres::statement::{Row, Session};
 use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
@@ -30,6 +30,7 @@ pub fn rows(
             changed_at: cycle.changed_at.get(&key).copied(),
             key,
             row: None,
+            spelled: None,
             in_filter: true,
             base: None,
             moved: None,
@@ -114,8 +115,14 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
         let place = places.get((fields.number() as usize).saturating_sub(1));
         let in_filter = fields.flag();
         if let Some(target) = place.and_then(|place| loaded.get_mut(*place)) {
-            target.in_filter = in_filter;
-            target.row = Some((0..mapping.columns.len()).map(|_| fields.datum()).collect());
+            let row: Vec<Datum> = (0..mapping.columns.len()).map(|_| fields.datum()).collect();
+            match mapping.engine.key_of_row(&row) {
+                Some(key) if key != target.key => target.spelled = Some(key),
+                _ => {
+                    target.in_filter = in_filter;
+                    target.row = Some(row);
+                }
+            }
         }
     }
     unreadable
@@ -142,45 +149,19 @@ fn table_rows(
         .iter()
         .map(|column| format!("t.{}", column.name))
         .collect();
-    let keys = &mapping.engine.key;
-    let arrays: Vec<String> = keys
-        .iter()
-        .enumerate()
-        .map(|(n, place)| {
-            format!(
-                "pg_catalog.unnest(${}::{}[])",
-                n + 1,
-                mapping.columns[*place].type_name
-            )
-        })
-        .collect();
-    let aliases: Vec<String> = (0..keys.len()).map(|n| format!("k{n}")).collect();
-    let equal: Vec<String> = keys
-        .iter()
-        .enumerate()
-        .map(|(n, place)| format!("t.{} = k.k{n}", mapping.columns[*place].name))
-        .collect();
     let filter = mapping.row_filter.as_deref().map_or_else(
         || "true".to_owned(),
         |filter| format!("COALESCE(({filter}\n), false)"),
     );
     let sql = format!(
-        "SELECT k.place, {filter}, {} FROM ROWS FROM ({}) WITH ORDINALITY k({}, place) JOIN {} t ON {}",
+        "SELECT k.place, {filter}, {} FROM {} JOIN {} t ON {}",
         names.join(", "),
-        arrays.join(", "),
-        aliases.join(", "),
+        keys::given(mapping, "k", 1),
         mapping.table,
-        equal.join(" AND "),
+        keys::equal_to_row(mapping, "k"),
     );
-    let args: Vec<Arg> = (0..keys.len())
-        .map(|n| {
-            places
-                .iter()
-                .map(|place| loaded.get(*place)?.key.0.get(n).map(Text::as_str))
-                .collect::<Vec<Option<&str>>>()
-                .into()
-        })
-        .collect();
+    let keys = places.iter().filter_map(|place| loaded.get(*place));
+    let args = keys::given_args(mapping, keys.map(|row| &row.key));
     as_reader(mapping.run_as, || session.select(&sql, &args))
 }
 

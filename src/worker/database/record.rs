@@ -5,11 +5,11 @@ use engine::effect::{
     Problem, Refusal, Stamp, Winner,
 };
 use engine::mapping::Side;
-use engine::value::{Base, Cell, Datum, Key, Timestamp};
+use engine::value::{ABSENT, Base, Cell, Datum, Key, Timestamp};
 use std::collections::{BTreeMap, HashSet};
 
 use super::together::Together;
-use super::{Cycle, column_name, key_literal, object};
+use super::{Cycle, column_name, key_literal, object, sequences};
 use crate::postgres::fields::array_literal;
 use crate::postgres::statement::{Arg, Session};
 use crate::postgres::transaction::{subtransaction, transaction_committed_as};
@@ -27,6 +27,9 @@ pub fn commit(
     let mut first = true;
     loop {
         let over = transaction_committed_as(mapping.run_as, |session| {
+            if first {
+                sequences::advance(session, mapping, &commit.apply);
+            }
             let dealt_with = together.go_on(session, mapping);
             let over = together.is_over();
             if !over {
@@ -76,6 +79,7 @@ impl<'a> Follows<'a> {
     ) -> Self {
         let mut follows = Self::default();
         let mut decided: HashSet<&Key> = HashSet::new();
+        let mut removed = Vec::new();
         for index in dealt_with {
             let (Some(apply), Some(applied)) = (commit.apply.get(index), together.outcome(index))
             else {
@@ -85,6 +89,13 @@ impl<'a> Follows<'a> {
                 Applied::Done { row, refused } => {
                     let refused: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
                     let base = apply.base_after(&mapping.engine, row.as_deref(), &refused);
+                    if base.key != apply.key {
+                        removed.push(BaseWrite {
+                            key: apply.key.clone(),
+                            base: None,
+                            sheet_hash: ABSENT,
+                        });
+                    }
                     follows.bases.push(base);
                     follows.lines.push(without(apply.history.clone(), &refused));
                 }
@@ -95,6 +106,8 @@ impl<'a> Follows<'a> {
             }
             decided.insert(&apply.key);
         }
+        // The last word on a key counts: one row may have got the key that another one had.
+        follows.bases.splice(0..0, removed);
         let conflicts = commit.conflicts.iter();
         follows.conflicts = conflicts.filter(|one| decided.contains(&one.key)).collect();
         follows
@@ -246,19 +259,20 @@ fn write_bases<'a>(
     }
 }
 
-const STORE_BASES: &str = "INSERT INTO sheet_sync._base_row (mapping_id, mark, key, database_values, sheet_values, sheet_hash) \
-    SELECT $1, $2, k, d::text[], s::pg_catalog.jsonb, h \
-    FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6)) u(k, d, s, h)";
+const STORE_BASES: &str = "INSERT INTO sheet_sync._base_row (mapping_id, mark, key, database_values, sheet_values, sheet_hash, typed) \
+    SELECT $1, $2, k, d::text[], s::pg_catalog.jsonb, h, t \
+    FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) u(k, d, s, h, t)";
 const OVER_THE_OLD: &str = "ON CONFLICT (mapping_id, key) DO UPDATE \
-    SET mark = EXCLUDED.mark, database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash";
+    SET mark = EXCLUDED.mark, typed = EXCLUDED.typed, database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash";
 
 /// What [`STORE_BASES`] is given.
 fn stored<'a>(
     mapping: &Loaded,
     mark: Option<i64>,
     writes: impl IntoIterator<Item = &'a BaseWrite>,
-) -> [Arg; 6] {
+) -> [Arg; 7] {
     let mut columns: (Vec<String>, Vec<String>, Vec<String>, Vec<i64>) = Default::default();
+    let mut typed: Vec<Option<String>> = Vec::new();
     for write in writes {
         if let Some(Base { database, sheet }) = &write.base {
             columns.0.push(key_literal(&write.key));
@@ -267,6 +281,7 @@ fn stored<'a>(
                 .push(array_literal(database.iter().map(|value| value.as_deref())));
             columns.2.push(json(sheet));
             columns.3.push(write.sheet_hash);
+            typed.push(write.typed(&mapping.engine).as_ref().map(key_literal));
         }
     }
     let (keys, database, sheet, hashes) = columns;
@@ -277,6 +292,11 @@ fn stored<'a>(
         database.into(),
         sheet.into(),
         hashes.into(),
+        typed
+            .iter()
+            .map(Option::as_deref)
+            .collect::<Vec<Option<&str>>>()
+            .into(),
     ]
 }
 

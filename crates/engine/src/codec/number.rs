@@ -15,6 +15,12 @@ pub(super) fn integer_cell(text: &str) -> Option<Cell> {
         .then_some(Cell::Number(value as f64))
 }
 
+/// It has more digits than every double keeps.
+pub(super) fn is_rounded(value: f64) -> bool {
+    is_beyond_integers(value)
+        || Decimal::parse(&format!("{value:e}")).is_some_and(|one| one.digits.len() > EXACT_DIGITS)
+}
+
 pub(super) fn float_cell(text: &str) -> Option<Cell> {
     let value: f64 = text.parse().ok()?;
     value.is_finite().then_some(Cell::Number(value))

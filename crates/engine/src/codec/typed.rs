@@ -232,6 +232,16 @@ pub(crate) fn is_no_key(column: &Column, cell: &Cell) -> Option<Refusal> {
     }
 }
 
+/// A key that is met for the first time, and is a number whose last digits may not be those that were typed.
+pub(crate) fn is_no_new_key(column: &Column, cell: &Cell) -> Option<Refusal> {
+    match (column.kind, cell) {
+        (Kind::Integer | Kind::Numeric, Cell::Number(value)) if number::is_rounded(*value) => {
+            Some(too_many_digits(*value))
+        }
+        _ => None,
+    }
+}
+
 /// A key of text whose cell holds a number is what people see of it.
 pub(crate) fn is_key_by_sight(column: &Column, cell: &Cell) -> bool {
     matches!(

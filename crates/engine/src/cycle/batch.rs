@@ -112,6 +112,9 @@ impl Cycle {
             .or(changed_at.get(&sighting.key).copied().flatten());
         item.row = sighting.row.map(|row| self.moved(row));
         item.raw = sighting.raw;
+        if self.is_spelled_otherwise(&item) {
+            return Ok(None);
+        }
         if snapshot.is_some() && self.is_unconfirmed(&item) {
             return Ok(None);
         }

@@ -27,10 +27,12 @@ impl Cycle {
         };
         self.memory.layout = Some(layout.clone());
         self.last_look = snapshot.read_at;
-        let mut diff = self.diff(&snapshot, &layout, trust).await?;
+        // Before keys are named: what the table gets after that is news for the next cycle.
         if everything {
             self.find_changed().await?;
         }
+        self.respell().await?;
+        let mut diff = self.diff(&snapshot, &layout, trust).await?;
         self.weigh_images(&snapshot, &layout).await?;
         if self.give_back_by(&snapshot).await? {
             return Err(Stop::Outdated);

@@ -259,9 +259,11 @@ impl Cycle {
         Ok(items)
     }
 
-    /// A row whose key the table changed is not gone, unless this cycle has found that it cannot follow it.
+    /// A row whose key the table changed, or writes otherwise by now, is not gone, unless this cycle has found that it cannot follow it.
     fn follows(&self, row: &LoadedRow) -> bool {
-        row.row.is_none() && row.moved.is_some() && !self.uncounted.contains(&row.key)
+        let moved = row.moved.is_some() && !self.uncounted.contains(&row.key);
+        let spelled = row.spelled.is_some() && !self.two_keys.contains(&row.key);
+        row.row.is_none() && (moved || spelled)
     }
 
     fn count_gone(&mut self, rows: &[LoadedRow]) {

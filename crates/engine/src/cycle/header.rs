@@ -1,5 +1,7 @@
 //! Which sheet column belongs to which mapped column: by header text, wherever people move it.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::effect::Stopped;
 use crate::mapping::{Mapping, column_letters};
 use crate::value::Cell;
@@ -132,9 +134,10 @@ fn text(cell: &Cell) -> Option<String> {
     }
 }
 
-/// Case does not matter, and `_` is a blank.
+/// Case does not matter, nor in which of Unicode's forms an accent is written, and `_` is a blank.
 fn normal(text: &str) -> String {
-    let words: Vec<&str> = text
+    let composed: String = text.nfc().collect();
+    let words: Vec<&str> = composed
         .split(|letter: char| letter == '_' || letter.is_whitespace())
         .collect();
     words

@@ -276,9 +276,13 @@ impl Cycle {
             .unwrap_or_default()
     }
 
+    /// The same key, in whatever spellings.
     pub(super) fn is_same_row(&self, one: &[Cell], other: &[Cell]) -> bool {
         let mut key = self.mapping.key.iter();
         key.all(|column| one.get(*column) == other.get(*column))
+            || self
+                .key_of(one)
+                .is_some_and(|key| self.is_row_of(&key, other))
     }
 
     pub(super) fn name_of(&self, cells: &[Cell]) -> Vec<Cell> {
@@ -289,7 +293,10 @@ impl Cycle {
 
     pub(super) fn key_of(&self, cells: &[Cell]) -> Option<Key> {
         match typed_key(&self.mapping, cells) {
-            Typed::Whole(typed) => Some(self.memory.canonical(&typed).unwrap_or(typed)),
+            Typed::Whole(typed) => {
+                let known = self.memory.canonical(&self.mapping, &typed);
+                Some(known.unwrap_or(typed))
+            }
             Typed::Blank | Typed::Missing(_) | Typed::Error(_) => None,
         }
     }

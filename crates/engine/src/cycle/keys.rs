@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::RefusedKey;
+use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State};
 use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Typed, parse, sheet_problem, typed_key};
@@ -68,14 +68,10 @@ impl Cycle {
             }
             return Ok(());
         }
-        let keys = match self
-            .io
-            .database(DatabaseEffect::GenerateKeys { count: rows.len() })
-            .await?
-        {
-            DatabaseOutcome::Keys(keys) if keys.len() == rows.len() => keys,
-            _ => return Err(mismatch().into()),
-        };
+        let (rows, keys) = self.generate_keys(snapshot, rows).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
         let now: Vec<u32> = rows.iter().map(|row| self.moved(*row)).collect();
         let tagged = self.tag_rows(&now).await?;
         let look = self.look_of_tagging();
@@ -88,16 +84,9 @@ impl Cycle {
                 computed,
             } = tagged;
             let made = computed.iter().any(|(at, _)| self.is_key_column(*at));
-            if let Some(seen) = cells.clone().filter(|_| made) {
-                let named = Named {
-                    key,
-                    at: *at,
-                    row,
-                    cells: seen.clone(),
-                    seen,
-                    anchor,
-                };
-                self.refuse_generated_key(&named, formula_key());
+            if let Some(seen) = cells.as_ref().filter(|_| made) {
+                let problem = self.refused_by_sheet(*at, formula_key());
+                self.refuse_generated_key(seen, problem);
                 continue;
             }
             let cells =
@@ -136,7 +125,8 @@ impl Cycle {
         let sent = self.write_apart(writes.clone()).await?;
         for (index, failure) in sent.refused {
             if let Some(named) = named.get(index) {
-                self.refuse_generated_key(named, failure);
+                let problem = self.refused_by_sheet(named.at, failure);
+                self.refuse_generated_key(&named.seen, problem);
             }
         }
         let mut ours = HashSet::new();
@@ -189,22 +179,68 @@ impl Cycle {
         Ok(())
     }
 
-    /// A problem of this row's until it is tried again; the key is lost, as a number of a sequence may be.
-    fn refuse_generated_key(&mut self, named: &Named, failure: Failure) {
+    /// The rows that get a key, and their keys. To the others the table has none to give.
+    async fn generate_keys(
+        &mut self,
+        snapshot: &Snapshot,
+        rows: &[u32],
+    ) -> Result<(Vec<u32>, Vec<Key>), Stop> {
+        // What neither the table nor a base has, and all the same stands in the sheet: rows that are refused.
+        let stands = |known: &Known| {
+            known.state == State::Unbased && (known.row != NOWHERE || known.raw == SOMEWHERE)
+        };
+        let known = self.memory.rows.iter();
+        let taken = known
+            .filter(|(_, known)| stands(known))
+            .map(|(key, _)| key.clone());
+        let asked = DatabaseEffect::GenerateKeys {
+            count: rows.len(),
+            taken: taken.collect(),
+        };
+        let answers = match self.io.database(asked).await? {
+            DatabaseOutcome::Keys(answers) if answers.len() == rows.len() => answers,
+            _ => return Err(mismatch().into()),
+        };
+        let (mut given, mut keys) = (Vec::new(), Vec::new());
+        for (row, answer) in rows.iter().zip(answers) {
+            match answer {
+                Ok(key) => {
+                    given.push(*row);
+                    keys.push(key);
+                }
+                Err(refusal) => {
+                    let cells = self.mapped(&parse(snapshot, *row)?);
+                    let hint = refusal
+                        .hint
+                        .unwrap_or_else(|| "Type a key that no other row has.".into());
+                    let problem = self.key_problem(*row, refusal.sqlstate, refusal.message, hint);
+                    self.refuse_generated_key(&cells, problem);
+                }
+            }
+        }
+        Ok((given, keys))
+    }
+
+    fn refused_by_sheet(&self, at: u32, failure: Failure) -> Problem {
+        Problem {
+            side: Side::Sheet,
+            ..self.key_problem(at, failure.reason, failure.message, failure.hint)
+        }
+    }
+
+    fn key_problem(&self, at: u32, code: String, message: String, hint: String) -> Problem {
         let column = self.mapping.key.first().copied();
-        let shown = hash_cells(&named.seen);
+        sheet_problem(at, column, &code, message, hint)
+    }
+
+    /// A problem of this row's until it is tried again; the key is lost, as a number of a sequence may be.
+    fn refuse_generated_key(&mut self, seen: &[Cell], problem: Problem) {
+        let shown = hash_cells(seen);
         let known = self.memory.refused_keys.get(&shown);
         let attempts = known.map_or(0, |known| known.attempts) + 1;
         let problem = Problem {
-            side: Side::Sheet,
-            retry_at: Some(retry_at(self.io.now(), &failure.reason, attempts)),
-            ..sheet_problem(
-                named.at,
-                column,
-                &failure.reason,
-                failure.message,
-                failure.hint,
-            )
+            retry_at: Some(retry_at(self.io.now(), &problem.code, attempts)),
+            ..problem
         };
         let said = (problem.place.clone(), problem.message.clone());
         self.memory.said.extend([said]);

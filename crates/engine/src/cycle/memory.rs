@@ -13,6 +13,7 @@ use super::stamp::{Lost, Stored, stored};
 use super::totals::End;
 use super::windows::Edits;
 use crate::effect::{Image, Index, MetadataId, Place, Problem, StoredProblem};
+use crate::mapping::{KeyEquality, Mapping};
 use crate::reconcile::Filled;
 use crate::value::{Cell, Datum, Key, Timestamp};
 
@@ -36,7 +37,7 @@ pub(super) struct Memory {
     /// Where every column's tag stands, as far as anybody knows.
     pub tagged: Option<Layout>,
     pub rows: IndexMap<Key, Known>,
-    /// Keys as typed where the canonical text is another.
+    /// Keys as typed, with the spelling under which the row is known, where that is another.
     pub aliases: HashMap<Key, Key>,
     pub problems: HashMap<Key, Vec<KnownProblem>>,
     /// Counts the moments at which rows came, went or changed in the table or in one that is related to it.
@@ -259,6 +260,11 @@ pub(super) struct RefusedKey {
 }
 
 impl Known {
+    /// Whether what is typed like this key is this key, without asking.
+    pub(super) fn is_certain(&self, mapping: &Mapping) -> bool {
+        mapping.key_equality == KeyEquality::ByText || self.state != State::Unbased
+    }
+
     pub(super) fn new(state: State) -> Self {
         Self {
             row: NOWHERE,
@@ -277,8 +283,12 @@ impl Memory {
         self.problems.clear();
         self.keyless.clear();
         self.rows = IndexMap::with_capacity(index.rows.len());
+        self.aliases.clear();
         for entry in index.rows {
             let kind = stored(entry.sheet_hash);
+            if let Some(typed) = entry.typed {
+                self.aliases.insert(typed, entry.key.clone());
+            }
             let state = match &kind {
                 Stored::Hash | Stored::Overruled => State::Based,
                 Stored::Absent => State::Absent,
@@ -371,12 +381,33 @@ impl Memory {
         self.warm = true;
     }
 
-    /// The canonical key for one as typed, where it was met before.
-    pub(super) fn canonical(&self, typed: &Key) -> Option<Key> {
-        if self.rows.contains_key(typed) {
-            Some(typed.clone())
-        } else {
-            self.aliases.get(typed).cloned()
+    /// The key that these words spell, where they were met before. Where equal keys may be printed differently only a stored base
+    /// says so for good: the table may get, or have got, the same key in another spelling at any time.
+    pub(super) fn canonical(&self, mapping: &Mapping, typed: &Key) -> Option<Key> {
+        let holds = |key: &&Key| {
+            let known = self.rows.get(*key);
+            known.is_some_and(|known| known.is_certain(mapping))
+        };
+        let alias = || self.aliases.get(typed);
+        Some(typed)
+            .filter(holds)
+            .or_else(|| alias().filter(holds))
+            .cloned()
+    }
+
+    /// A row is known by another key from now on, or by another spelling of it; what was typed goes on meaning it.
+    pub(super) fn respell(&mut self, keys: &HashMap<Key, Key>) {
+        for key in self.aliases.values_mut() {
+            if let Some(now) = keys.get(key) {
+                key.clone_from(now);
+            }
+        }
+        for (before, now) in keys {
+            self.aliases.remove(now);
+            self.aliases.insert(before.clone(), now.clone());
+            if let Some(known) = self.rows.swap_remove(before) {
+                self.rows.insert(now.clone(), known);
+            }
         }
     }
 

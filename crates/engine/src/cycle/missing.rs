@@ -482,7 +482,7 @@ impl Cycle {
             .collect();
         let mut rows = Vec::new();
         for (loaded, (key, at)) in fresh.iter().zip(new) {
-            if loaded.row.is_none() && loaded.base.is_none() {
+            if loaded.row.is_none() && loaded.spelled.is_none() && loaded.base.is_none() {
                 rows.push((key, self.suspect(at, known, places, reading)?));
             }
         }

@@ -14,11 +14,11 @@ use super::stamp::mark;
 use crate::codec::hash_cells;
 use crate::effect::{
     Announcement, Applied, Apply, BaseWrite, Change, Commit, Failure, Inserting, MetadataId,
-    Operation, Refusal, Stamp, Winner, WrittenRow,
+    Operation, Place, Refusal, Stamp, Winner, WrittenRow,
 };
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
-use crate::value::{ABSENT, Base, Cell, Datum, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
+use crate::value::{ABSENT, Base, Cell, Datum, Key, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
 
 impl Cycle {
     /// The table's changes, and everything that must be known before the sheet's cells are overwritten: who loses a conflict,
@@ -215,9 +215,11 @@ impl Cycle {
         match applied {
             Applied::Done { row, refused } => {
                 let columns: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
-                item.base = apply
-                    .base_after(&self.mapping, row.as_deref(), &columns)
-                    .base;
+                let write = apply.base_after(&self.mapping, row.as_deref(), &columns);
+                item.base = write.base;
+                if write.key != item.key {
+                    self.follow_returned_key(item, write.key);
+                }
                 if item.plan.follows || differs(item.base.as_ref(), row.as_deref(), apply, &columns)
                 {
                     // The table made something else of it: that is pushed back at once.
@@ -269,6 +271,35 @@ impl Cycle {
                 self.refuse(item, cells.chain(row.map(|refusal| (None, refusal))));
             }
         }
+    }
+
+    /// Another reading follows by itself, which may confirm that rows are gone.
+    fn reads_again(&self) -> bool {
+        self.soon || self.confirm_from.is_some()
+    }
+
+    /// A trigger or a generated column has made another key of what was sent: the row goes on under that one, and its key cell is
+    /// to show it.
+    fn follow_returned_key(&mut self, item: &mut Item, key: Key) {
+        let sent = std::mem::replace(&mut item.key, key);
+        self.rename_known(&sent, &item.key);
+        self.follow_up.insert(item.key.clone());
+        for problem in self.memory.problems.remove(&sent).into_iter().flatten() {
+            let place = Place {
+                key: Some(sent.clone()),
+                sheet_row: None,
+                column: problem.column,
+            };
+            self.note_settled(&place);
+            self.settled.push(place);
+        }
+    }
+
+    /// What stands in the sheet under one key is known by another one from now on.
+    pub(super) fn rename_known(&mut self, sent: &Key, key: &Key) {
+        self.memory.known(sent);
+        self.memory
+            .respell(&HashMap::from([(sent.clone(), key.clone())]));
     }
 
     /// Nothing is agreed about a row that could not move here.
@@ -338,6 +369,14 @@ impl Cycle {
             item.dropped |= !taken.is_empty();
             match item.plan.sheet.take() {
                 Some(SheetChange::Update(writes)) => {
+                    let renames = writes
+                        .iter()
+                        .any(|(column, ..)| self.mapping.key.contains(column));
+                    let typed = item.cells.as_deref().filter(|_| renames);
+                    if let Some(typed) = typed.and_then(|cells| self.mapping.typed_key(cells)) {
+                        // Whoever types this from now on may mean another row.
+                        self.memory.aliases.remove(&typed);
+                    }
                     let mut lines = Vec::new();
                     for (column, sent, value) in writes {
                         if taken.contains(&column) {

@@ -15,6 +15,9 @@ impl Cycle {
     /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the remembered one.
     pub(super) async fn quick(&mut self) -> Result<(), Stop> {
         self.last_look = self.io.now();
+        if !self.dirty.is_empty() || !self.respelled.is_empty() {
+            self.respell().await?;
+        }
         let changed_at: HashMap<_, _> = self
             .dirty
             .iter()

@@ -119,32 +119,42 @@ impl Cycle {
         let mut ended = Commit::default();
         for (pair, applied) in ready.into_iter().zip(applied) {
             match applied {
-                Applied::Done { .. } => {
+                Applied::Done { row, .. } => {
                     self.report.rows_pulled += 1;
                     diff.unconfirmed.remove(&pair.old.key);
                     self.memory.rows.swap_remove(&pair.old.key);
                     // What else is owed to the row is found under its new key.
                     let known = self.memory.known(&pair.new);
-                    let row = known.row;
                     *known = Known {
-                        row,
+                        row: known.row,
                         ..Known::new(State::Based)
                     };
-                    if diff.changed.iter().all(|sighting| sighting.key != pair.new) {
+                    let at = known.row;
+                    // A trigger may have made another key of it, or the old one again.
+                    let returned = row.and_then(|row| self.mapping.key_of_row(&row));
+                    let key = returned.unwrap_or_else(|| pair.new.clone());
+                    if key != pair.new {
+                        leave(diff, &pair.new);
+                        diff.unconfirmed.remove(&key);
+                        self.rename_known(&pair.new, &key);
+                    }
+                    if diff.changed.iter().all(|sighting| sighting.key != key) {
                         diff.changed.push(Sighting {
-                            key: pair.new.clone(),
-                            row: Some(row),
+                            key: key.clone(),
+                            row: Some(at),
                             raw: 0,
                         });
                     }
                     // Conflicts that waited under the old key are found again under the new one.
                     let pending = pair.old.pending.iter().map(|one| one.id);
                     ended.settled_conflicts.extend(pending);
-                    ended.bases.push(BaseWrite {
-                        key: pair.old.key,
-                        base: None,
-                        sheet_hash: ABSENT,
-                    });
+                    if key != pair.old.key {
+                        ended.bases.push(BaseWrite {
+                            key: pair.old.key,
+                            base: None,
+                            sheet_hash: ABSENT,
+                        });
+                    }
                 }
                 Applied::Stale | Applied::Kept { .. } => {
                     self.stale = true;

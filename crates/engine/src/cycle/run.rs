@@ -70,6 +70,10 @@ pub(super) struct Cycle {
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
     pub followed: HashSet<Key>,
+    /// Keys that the table was found to write otherwise: the next round begins with them.
+    pub respelled: BTreeSet<Key>,
+    /// Those of them that cannot be followed: both spellings are compared like any two keys.
+    pub two_keys: HashSet<Key>,
     /// Problems found and ended outside of any batch.
     pub problems: Vec<Problem>,
     pub settled: Vec<Place>,
@@ -141,6 +145,8 @@ pub(super) async fn run(
         put_off: BTreeSet::new(),
         follow_up: BTreeSet::new(),
         followed: HashSet::new(),
+        respelled: BTreeSet::new(),
+        two_keys: HashSet::new(),
         problems: Vec::new(),
         settled: Vec::new(),
         held: Vec::new(),

@@ -4,18 +4,21 @@ use std::collections::{HashMap, HashSet};
 
 use super::header::Layout;
 use super::inspect::is_same;
-use super::io::Stop;
+use super::io::{Stop, mismatch};
 use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
 use super::missing::{Unreadable, UnreadableRow};
 use super::run::{Cycle, bad_answer};
 use super::totals::{LAST, Tail};
-use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key};
-use crate::effect::{Failure, Place, Problem, Refusal, Snapshot, TypedText};
-use crate::mapping::{Direction, Mapping, Side};
-use crate::value::{Cell, Key, Text, Timestamp};
+use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key, is_no_new_key};
+use crate::effect::{
+    DatabaseEffect, DatabaseOutcome, Failure, KeyRefusal, Place, Problem, Refusal, Snapshot,
+};
+use crate::mapping::{Direction, KeyEquality, Mapping, Side};
+use crate::value::{Cell, Key, Timestamp};
 
-/// Texts that one `Canonicalise` asks about.
-const CANONICALISE: usize = 10_000;
+/// Keys that one `NameKeys` asks about. Where equal keys may be written differently all are asked about at once: only then can it be
+/// seen that two of them are one.
+const NAME_KEYS: usize = 10_000;
 
 /// A key that has to be looked at, and where the sheet has it.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub(super) struct Diff {
     pub hidden: HashSet<Key>,
     /// Rows without a key that names them.
     pub unreadable: Vec<UnreadableRow>,
+    /// Keys that a row may have whose own key cannot be told from them, and where that stands.
+    pub alike: Vec<(Key, u32)>,
     /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
     /// Of missing keys, those whose row stands under another key now.
@@ -64,10 +69,21 @@ struct Keyless {
     apart: bool,
 }
 
-struct Row {
-    at: u32,
+pub(super) struct Row {
+    pub at: u32,
     raw: u64,
     cells: i64,
+}
+
+impl Row {
+    /// Nobody can tell which row it is by the key that it has.
+    pub fn refused(&self) -> UnreadableRow {
+        UnreadableRow {
+            at: self.at,
+            why: Unreadable::Refused,
+            cells: self.cells,
+        }
+    }
 }
 
 /// A row whose key was not met before.
@@ -120,6 +136,7 @@ impl Cycle {
             if let Some((_, known)) = self.memory.rows.get_index(index)
                 && trust.bytes
                 && known.raw == raw
+                && known.is_certain(&self.mapping)
             {
                 hashes.push(known.cells);
                 end = at + 1;
@@ -146,7 +163,8 @@ impl Cycle {
                 Typed::Whole(typed) => {
                     end = at + 1;
                     (apart, keyed) = (false, true);
-                    match self.memory.canonical(&typed) {
+                    let known = self.memory.canonical(&self.mapping, &typed);
+                    match known.filter(|_| !self.has_no_key(&cells)) {
                         Some(key) => {
                             last_known = Some(at);
                             seen.push((self.index_of(key), row));
@@ -233,12 +251,12 @@ impl Cycle {
         self.note_rows(hashes.into_iter());
         self.end = end;
         let unknown = self.look_at_keys(&mut diff, unknown, layout).await?;
-        self.canonicalise(&mut diff, unknown, &mut seen).await?;
+        self.name_rows(&mut diff, unknown, &mut seen).await?;
         self.classify(&mut diff, seen, trust, snapshot.sent_at);
         Ok(diff)
     }
 
-    fn index_of(&mut self, key: Key) -> usize {
+    pub(super) fn index_of(&mut self, key: Key) -> usize {
         self.memory.known(&key);
         self.memory.rows.get_index_of(&key).unwrap_or(usize::MAX)
     }
@@ -338,12 +356,23 @@ impl Cycle {
         Unreadable::Blank
     }
 
+    /// We never wrote such a key, whichever known one it reads like.
+    fn has_no_key(&self, cells: &[Cell]) -> bool {
+        let mapping = &self.mapping;
+        let is_none = |column: &usize| {
+            let (cell, column_of) = (cells.get(*column), mapping.columns.get(*column));
+            matches!((cell, column_of), (Some(cell), Some(of)) if is_no_key(of, cell).is_some())
+        };
+        mapping.key.iter().any(is_none)
+    }
+
     /// Key cells that hold a number where the key is a text, or one that no cell keeps.
     fn keys_by_sight(&self, cells: &[Cell]) -> Vec<(usize, Cell)> {
         let mapping = &self.mapping;
         let unclear = |column: &usize| {
             let (cell, column_of) = (cells.get(*column)?, mapping.columns.get(*column)?);
-            let unclear = is_key_by_sight(column_of, cell) || is_no_key(column_of, cell).is_some();
+            let unclear =
+                is_key_by_sight(column_of, cell) || is_no_new_key(column_of, cell).is_some();
             unclear.then(|| (*column, cell.clone()))
         };
         mapping.key.iter().filter_map(unclear).collect()
@@ -373,7 +402,7 @@ impl Cycle {
                     return Err(Stop::Outdated);
                 }
                 let meaning = match mapping.columns.get(*column) {
-                    Some(column_of) => match is_no_key(column_of, cell) {
+                    Some(column_of) => match is_no_new_key(column_of, cell) {
                         Some(refusal) => Err(refusal),
                         None => mapping.read(*column, cell, Some(&detail)),
                     },
@@ -388,11 +417,7 @@ impl Cycle {
             }
             match refused {
                 Some((column, refusal)) => {
-                    diff.unreadable.push(UnreadableRow {
-                        at: one.row.at,
-                        why: Unreadable::Refused,
-                        cells: one.row.cells,
-                    });
+                    diff.unreadable.push(one.row.refused());
                     diff.problems
                         .push(unreadable_key(one.row.at, column, refusal));
                 }
@@ -402,56 +427,53 @@ impl Cycle {
         Ok(known)
     }
 
-    async fn canonicalise(
+    /// Which keys these are; what is none is a problem of its row.
+    async fn name_rows(
         &mut self,
         diff: &mut Diff,
         unknown: Vec<(Row, Key, Key)>,
         seen: &mut Vec<(usize, Row)>,
     ) -> Result<(), Stop> {
-        let width = self.mapping.key.len().max(1);
+        let together = match self.mapping.key_equality {
+            KeyEquality::ByText => NAME_KEYS,
+            KeyEquality::ByOperator => usize::MAX,
+        };
+        let mut named = Vec::with_capacity(unknown.len());
         let mut rest = unknown.into_iter();
         loop {
-            let chunk: Vec<_> = rest.by_ref().take((CANONICALISE / width).max(1)).collect();
+            let chunk: Vec<_> = rest.by_ref().take(together).collect();
             if chunk.is_empty() {
-                return Ok(());
+                break;
             }
-            let columns = &self.mapping.key;
-            let cells: Vec<TypedText> = chunk
-                .iter()
-                .flat_map(|(_, _, read)| columns.iter().zip(&read.0))
-                .map(|(column, text)| TypedText {
-                    column: *column,
-                    text: text.clone(),
-                })
-                .collect();
-            let mut answers = self.canonical(cells).await?.into_iter();
-            for (row, typed, _) in chunk {
-                let canonical: Vec<Result<Text, Refusal>> = answers.by_ref().take(width).collect();
-                let mut key = Key::default();
-                let mut refused = None;
-                for (text, column) in canonical.into_iter().zip(&self.mapping.key) {
-                    match text {
-                        Ok(text) => key.0.push(text),
-                        Err(refusal) => refused = refused.or(Some((*column, refusal))),
-                    }
-                }
-                match refused {
-                    Some((column, refusal)) => {
-                        diff.unreadable.push(UnreadableRow {
-                            at: row.at,
-                            why: Unreadable::Refused,
-                            cells: row.cells,
-                        });
+            let read = chunk.iter().map(|(_, _, read)| read.clone()).collect();
+            let answers = self.name_keys(read).await?;
+            for ((row, typed, _), answer) in chunk.into_iter().zip(answers) {
+                match answer {
+                    Ok(key) => named.push((row, typed, key)),
+                    Err(KeyRefusal { column, refusal }) => {
+                        diff.unreadable.push(row.refused());
                         diff.problems.push(unreadable_key(row.at, column, refusal));
                     }
-                    None => {
-                        if key != typed {
-                            self.memory.aliases.insert(typed, key.clone());
-                        }
-                        seen.push((self.index_of(key), row));
-                    }
                 }
             }
+        }
+        for (row, typed, key) in self.without_look_alikes(diff, named).await? {
+            if key != typed {
+                self.memory.aliases.insert(typed, key.clone());
+            }
+            seen.push((self.index_of(key), row));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn name_keys(
+        &mut self,
+        typed: Vec<Key>,
+    ) -> Result<Vec<Result<Key, KeyRefusal>>, Stop> {
+        let asked = typed.len();
+        match self.io.database(DatabaseEffect::NameKeys { typed }).await? {
+            DatabaseOutcome::Named(named) if named.len() == asked => Ok(named),
+            _ => Err(mismatch().into()),
         }
     }
 
@@ -526,7 +548,26 @@ impl Cycle {
                 diff.hidden.insert(key.clone());
             }
         }
+        for (key, row) in std::mem::take(&mut diff.alike) {
+            self.hold_alike(diff, &mut rows_of, key, row);
+        }
         self.missing(diff, &rows_of);
+    }
+
+    /// Whether the row is gone cannot be told: one that may be it stands there.
+    fn hold_alike(&mut self, diff: &mut Diff, rows_of: &mut [u32], key: Key, row: u32) {
+        let Some((index, _, known)) = self.memory.rows.get_full_mut(&key) else {
+            return;
+        };
+        match rows_of.get_mut(index) {
+            Some(slot) if *slot == NOWHERE => *slot = row,
+            _ => return,
+        }
+        known.row = NOWHERE;
+        known.raw = SOMEWHERE;
+        known.cells = UNSETTLED;
+        known.missing = None;
+        diff.hidden.insert(key);
     }
 
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
@@ -694,7 +735,7 @@ fn doubled_key(key: &Key, row: u32, rows: &[u32]) -> Problem {
         message: format!(
             "Rows {} of the sheet have the same key {}.",
             rows.join(", "),
-            key.0.join(", ")
+            key.shown()
         ),
         hint: "Give each row a key of its own, or delete the rows that are too many.".into(),
         retry_at: None,

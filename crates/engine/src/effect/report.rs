@@ -70,7 +70,7 @@ pub struct Start {
     pub relatives_changed: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
-    /// `preview()`: only `Read`, `Inspect`, `Formulas`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise`, `MergeByFunction`
+    /// `preview()`: only `Read`, `Inspect`, `Formulas`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise`, `NameKeys`, `FindRespelled`, `MergeByFunction`
     /// and `AskOtherTabs` are asked for, and the report says what a real cycle would have done.
     pub dry_run: bool,
 }

@@ -37,14 +37,17 @@ pub(crate) fn stored_hash(base: Option<&Base>) -> i64 {
 /// The base after the table took `apply` and returned `row`.
 ///
 /// A pulled column whose returned value stands for the cell is agreed. Where the table made something else of it (a trigger, a
-/// type modifier), the base says what was sent: so the difference is a database change, and is pushed back.
+/// type modifier), the base says what was sent: so the difference is a database change, and is pushed back. The same holds for the
+/// key itself: the base stands under the one that the table has, and says which one was sent.
 pub(crate) fn base_after(
     mapping: &Mapping,
     apply: &Apply,
     row: Option<&[Datum]>,
     refused: &[usize],
 ) -> BaseWrite {
-    let key = apply.new_key.clone().unwrap_or_else(|| apply.key.clone());
+    let sent = apply.new_key.as_ref().unwrap_or(&apply.key);
+    let returned = row.and_then(|row| mapping.key_of_row(row));
+    let key = returned.unwrap_or_else(|| sent.clone());
     let base = row.and_then(|row| match &apply.change {
         Change::Insert { values } => Some(after_insert(mapping, apply, values, row, refused)),
         Change::Update { values, .. } | Change::Enter { values, .. } => {
@@ -52,7 +55,7 @@ pub(crate) fn base_after(
         }
         Change::Delete { .. } => None,
     });
-    let sheet_hash = if differs(base.as_ref(), row, apply, refused) {
+    let sheet_hash = if key != *sent || differs(base.as_ref(), row, apply, refused) {
         TO_LOOK_AT
     } else {
         stored_hash(base.as_ref())

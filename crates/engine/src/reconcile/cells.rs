@@ -130,11 +130,15 @@ impl Merge<'_> {
         let (table_changed, sheet_changed) =
             (self.renewed || base_value != value, base_cell != cell);
 
-        // One key, whatever the cell looks like: it names the row on both sides.
+        // One key, whatever the cell looks like: it names the row on both sides. Only a new spelling of the table's is shown.
         let is_key = mapping.key.contains(&column);
         let agreed = is_key || self.row.agreed(column, &value, &cell);
         let outdated = !is_key && table_changed && !sheet_changed;
-        if agreed && !(outdated && self.is_in_an_old_form(column, &value, &cell)) {
+        let respelled = is_key && !self.renewed && table_changed && !sheet_changed;
+        if agreed
+            && !(outdated && self.is_in_an_old_form(column, &value, &cell))
+            && !(respelled && self.is_shown_otherwise(column, &value, &cell))
+        {
             if table_changed || sheet_changed {
                 self.agree(column, value, cell);
             }
@@ -223,10 +227,15 @@ impl Merge<'_> {
 
     /// The cell means the value and shows it as it was shown before the column's type changed: a number as text, say.
     fn is_in_an_old_form(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
+        let columns = &self.row.mapping.columns;
+        let changed = columns.get(column).is_some_and(|one| one.reformat);
+        changed && self.is_shown_otherwise(column, value, cell)
+    }
+
+    fn is_shown_otherwise(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
         let mapping = self.row.mapping;
-        let changed = mapping.columns.get(column).is_some_and(|one| one.reformat);
         let shown = mapping.encode(column, value);
-        changed && mapping.pushes(column) && shown.is_ok_and(|shown| shown != *cell)
+        mapping.pushes(column) && shown.is_ok_and(|shown| shown != *cell)
     }
 
     fn agree(&mut self, column: usize, value: Datum, cell: Cell) {

@@ -111,7 +111,10 @@ fn insert_in_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
                 plan.problems.push(unread(row, column, refusal.clone()));
                 return plan;
             }
-            values.push((column, row.key.0.get(at).cloned()));
+            // One that the table computes is followed when the row has it.
+            if is_writable(row, column) {
+                values.push((column, row.key.0.get(at).cloned()));
+            }
         } else if !row.mapping.pulls(column) {
             continue;
         } else if is_error(cell) {
@@ -127,6 +130,11 @@ fn insert_in_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
     }
     plan.table = Some(TableChange::Insert(values));
     plan
+}
+
+fn is_writable(row: &Row<'_>, column: usize) -> bool {
+    let description = row.mapping.columns.get(column);
+    description.is_none_or(|description| description.writable)
 }
 
 /// An empty cell of a new row is left to the table, unless it is the empty text that a NOT NULL text column means by it.

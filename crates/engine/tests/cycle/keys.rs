@@ -111,3 +111,164 @@ fn a_row_typed_where_another_was_deleted_is_a_row_of_its_own() {
     world.cycle(Scope::Full, &[77]);
     assert!(!world.table.contains_key(&key(2)));
 }
+
+/// Rows `k0`, `k1`, … whose keys the table compares whatever their case.
+fn case_blind(rows: usize) -> World {
+    let mut mapping = mapping();
+    mapping.key_equality = KeyEquality::ByOperator;
+    mapping.columns[0].kind = Kind::Text;
+    let mut world = World::agreed(mapping, 0);
+    for n in 0..rows {
+        let row: Vec<Datum> = vec![
+            Some(format!("k{n}").into()),
+            Some(format!("name {n}").into()),
+            None,
+        ];
+        world.tab.push(vec![
+            text(&format!("k{n}")),
+            text(&format!("name {n}")),
+            Cell::Empty,
+        ]);
+        let base = Base {
+            database: row.clone(),
+            sheet: world.tab[n + 1].clone(),
+        };
+        let hash = engine::codec::hash_cells(&base.sheet);
+        world.bases.insert(named(&format!("k{n}")), (base, hash));
+        world.table.insert(named(&format!("k{n}")), row);
+    }
+    world
+}
+
+fn named(key: &str) -> Key {
+    Key::from_iter([key])
+}
+
+#[test]
+fn another_spelling_of_a_key_is_no_change_of_the_row_and_no_other_row() {
+    let mut world = case_blind(3);
+    world.cycle(Scope::Full, &[]);
+    world.tab[2][0] = text("K1");
+    world.tab[2][1] = text("edited");
+    for _ in 0..3 {
+        world.cycle(Scope::Full, &[]);
+    }
+    assert_eq!(world.table.len(), 3);
+    assert_eq!(world.table[&named("k1")][1], Some("edited".into()));
+    assert_eq!(world.tab[2][0], text("K1"));
+    // A fresh engine knows it from what is stored.
+    let typed = world.bases[&named("k1")].0.sheet[0].clone();
+    assert_eq!(typed, text("K1"));
+    world.machine = Machine::new(world.mapping.clone());
+    for _ in 0..3 {
+        world.cycle(Scope::Everything, &[]);
+    }
+    assert_eq!((world.table.len(), world.tab.len()), (3, 4));
+}
+
+#[test]
+fn a_key_that_the_table_spells_otherwise_keeps_its_row() {
+    let mut world = case_blind(3);
+    world.cycle(Scope::Full, &[]);
+    world.tab[0].push(text("mine"));
+    world.tab[2].push(text("beside it"));
+    let mut row = world.table.remove(&named("k1")).expect("a row");
+    row[0] = Some("K1".into());
+    world.table.insert(named("K1"), row);
+    world.dirty_keys(Scope::Dirty, &["k1", "K1"]);
+    assert_eq!(
+        world.tab[2],
+        [text("K1"), text("name 1"), Cell::Empty, text("beside it")]
+    );
+    assert!(world.bases.contains_key(&named("K1")) && !world.bases.contains_key(&named("k1")));
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(
+        (world.commits.len(), world.tab.len(), world.table.len()),
+        (0, 4, 3)
+    );
+}
+
+#[test]
+fn two_new_spellings_of_one_key_are_a_doubled_key() {
+    let mut world = case_blind(1);
+    world.cycle(Scope::Full, &[]);
+    world.tab.push(vec![text("new"), text("one"), Cell::Empty]);
+    world.tab.push(vec![text("NEW"), text("two"), Cell::Empty]);
+    world.cycle(Scope::Full, &[]);
+    let codes = world.commits.iter().flat_map(|commit| &commit.problems);
+    let codes: Vec<&str> = codes.map(|problem| problem.code.as_str()).collect();
+    assert_eq!(codes, ["duplicate_key", "duplicate_key"]);
+    assert_eq!(world.table.len(), 1);
+}
+
+#[test]
+fn a_key_that_a_trigger_makes_of_what_was_typed_is_followed_and_shown() {
+    let mut mapping = mapping();
+    mapping.columns[0].kind = Kind::Text;
+    let mut world = World::agreed(mapping, 2).warm();
+    world.trigger = Some(|row| {
+        if let Some(key) = &mut row[0] {
+            *key = key.to_lowercase().into();
+        }
+    });
+    world.tab.push(vec![
+        text("NEW"),
+        text("typed"),
+        Cell::Empty,
+        text("beside it"),
+    ]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.tab[3][0], text("new"));
+    assert_eq!(world.tab[3][3], text("beside it"));
+    assert!(world.bases.contains_key(&named("new")) && !world.bases.contains_key(&named("NEW")));
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(
+        (world.commits.len(), world.tab.len(), world.table.len()),
+        (0, 4, 3)
+    );
+    // An edit that comes to the same key again.
+    world.tab[3][0] = text("New");
+    for _ in 0..3 {
+        world.cycle(Scope::Full, &[]);
+    }
+    assert_eq!(world.tab[3][0], text("new"));
+    assert_eq!((world.tab.len(), world.table.len()), (4, 3));
+}
+
+#[test]
+fn a_key_that_looks_like_another_costs_no_row() {
+    let mut mapping = mapping();
+    mapping.columns[0].kind = Kind::Text;
+    let mut world = World::agreed(mapping, 3).warm();
+    world.tab[2][0] = text("1\u{200b}");
+    for _ in 0..4 {
+        world.cycle(Scope::Full, &[]);
+        assert_eq!((world.table.len(), world.tab.len()), (3, 4));
+    }
+    assert_eq!(world.problems.len(), 1);
+    world.tab[2][0] = text("1");
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((world.table.len(), world.problems.len()), (3, 0));
+}
+
+#[test]
+fn a_number_that_lost_digits_is_no_key() {
+    let mut world = World::agreed(mapping(), 2).warm();
+    world.tab.push(vec![
+        Cell::Number(1.497_549_923_779_084_4e18),
+        text("x"),
+        Cell::Empty,
+    ]);
+    world.tab.push(vec![
+        Cell::Number(1_234_567_890_123_456.0),
+        text("y"),
+        Cell::Empty,
+    ]);
+    world.cycle(Scope::Full, &[]);
+    let codes = world.commits.iter().flat_map(|commit| &commit.problems);
+    let codes: Vec<&str> = codes.map(|problem| problem.code.as_str()).collect();
+    assert_eq!(codes, ["too_many_digits", "too_many_digits"]);
+    assert_eq!(world.table.len(), 2);
+}

@@ -33,6 +33,7 @@ pub fn mapping() -> Mapping {
             column("price", Kind::Numeric),
         ],
         key: vec![0],
+        key_equality: KeyEquality::ByText,
         key_generated: false,
         header_row: 1,
         footer: None,
@@ -93,6 +94,8 @@ pub struct World {
     /// Answers the next sheet effect of this kind instead.
     pub fault: Option<fn(&SheetEffect) -> Option<Failure>>,
     pub refuse: Option<&'static str>,
+    /// What a trigger of the table makes of a row.
+    pub trigger: Option<fn(&mut Vec<Datum>)>,
     /// What the table answers to a change of this row.
     pub answer: Option<(Key, Applied)>,
     /// The next deletion hits the row below instead.
@@ -136,6 +139,7 @@ impl World {
             now: 1_000,
             fault: None,
             refuse: None,
+            trigger: None,
             answer: None,
             wrong_row: false,
             fixed: None,
@@ -180,6 +184,19 @@ impl World {
         self.start(Start {
             scope,
             dirty: self.dirty(dirty),
+            ..self.plain()
+        })
+    }
+
+    /// The same with keys that are no numbers.
+    pub fn dirty_keys(&mut self, scope: Scope, keys: &[&str]) -> Report {
+        let dirty = keys.iter().map(|key| DirtyKey {
+            key: Key::from_iter([*key]),
+            changed_at: Some(Timestamp(self.now)),
+        });
+        self.start(Start {
+            scope,
+            dirty: dirty.collect(),
             ..self.plain()
         })
     }
@@ -301,9 +318,10 @@ impl World {
                 rows: self
                     .bases
                     .iter()
-                    .map(|(key, (_, hash))| IndexEntry {
+                    .map(|(key, (base, hash))| IndexEntry {
                         key: key.clone(),
                         sheet_hash: *hash,
+                        typed: typed(&self.mapping, key, base),
                     })
                     .collect(),
                 problems: self.problems.clone(),
@@ -330,6 +348,7 @@ impl World {
                     keys.into_iter()
                         .map(|key| LoadedRow {
                             row: self.table.get(&key).cloned(),
+                            spelled: self.spelled(&key).filter(|now| *now != key),
                             in_filter: !self.outside.contains(&key),
                             base: self.bases.get(&key).map(|(base, _)| base.clone()),
                             changed_at: None,
@@ -347,10 +366,42 @@ impl World {
                     .map(|cell| Ok(cell.text.trim().into()))
                     .collect(),
             ),
-            DatabaseEffect::GenerateKeys { count } => {
-                let first = self.next_key;
-                self.next_key += count;
-                DatabaseOutcome::Keys((first..first + count).map(key).collect())
+            DatabaseEffect::NameKeys { typed } => {
+                let mut named: Vec<Key> = Vec::new();
+                for typed in typed {
+                    let printed = match self.mapping.columns[0].kind {
+                        Kind::Text => typed,
+                        _ => typed.0.iter().map(|part| part.trim()).collect(),
+                    };
+                    if self.mapping.key_equality == KeyEquality::ByText {
+                        named.push(printed);
+                        continue;
+                    }
+                    let mut known = self.bases.keys().chain(&named);
+                    let known = known.find(|known| self.is_equal(known, &printed)).cloned();
+                    let known = known.or_else(|| self.spelled(&printed));
+                    named.push(known.unwrap_or(printed));
+                }
+                DatabaseOutcome::Named(named.into_iter().map(Ok).collect())
+            }
+            DatabaseEffect::FindRespelled { keys, .. } => {
+                let respelled = keys.into_iter().filter_map(|known| {
+                    let now = self.spelled(&known)?;
+                    let is_news = now != known && !self.bases.contains_key(&now);
+                    is_news.then_some(Respelled { known, now })
+                });
+                DatabaseOutcome::Respelled(respelled.collect())
+            }
+            DatabaseEffect::GenerateKeys { count, taken } => {
+                let mut keys = Vec::new();
+                while keys.len() < count {
+                    let new = key(self.next_key);
+                    self.next_key += 1;
+                    if !self.table.contains_key(&new) && !taken.contains(&new) {
+                        keys.push(Ok(new));
+                    }
+                }
+                DatabaseOutcome::Keys(keys)
             }
             DatabaseEffect::AskOtherTabs { keys } => DatabaseOutcome::OtherTabs(
                 keys.iter()
@@ -401,6 +452,25 @@ impl World {
         }
     }
 
+    fn is_equal(&self, one: &Key, other: &Key) -> bool {
+        match self.mapping.key_equality {
+            KeyEquality::ByText => one == other,
+            KeyEquality::ByOperator => {
+                let mut parts = one.0.iter().zip(&other.0);
+                parts.all(|(one, other)| one.to_lowercase() == other.to_lowercase())
+            }
+        }
+    }
+
+    /// How the table prints a key that it has.
+    fn spelled(&self, key: &Key) -> Option<Key> {
+        if self.mapping.key_equality == KeyEquality::ByText {
+            return self.table.contains_key(key).then(|| key.clone());
+        }
+        let mut keys = self.table.keys();
+        keys.find(|known| self.is_equal(known, key)).cloned()
+    }
+
     pub fn apply(&mut self, apply: &Apply) -> Applied {
         if let Some((key, answer)) = &self.answer
             && *key == apply.key
@@ -436,10 +506,20 @@ impl World {
                         row[*column] = value.clone();
                     }
                 }
-                self.table.insert(
-                    apply.new_key.clone().unwrap_or_else(|| apply.key.clone()),
-                    row.clone(),
-                );
+                if let Some(trigger) = self.trigger {
+                    trigger(&mut row);
+                }
+                let returned = self.mapping.key_of_row(&row).expect("a key");
+                if matches!(apply.change, Change::Insert { .. })
+                    && self.table.contains_key(&returned)
+                {
+                    return Applied::Stale;
+                }
+                if returned != apply.key {
+                    self.table.remove(&apply.key);
+                    self.bases.remove(&apply.key);
+                }
+                self.table.insert(returned, row.clone());
             }
             Change::Delete { .. } => {
                 self.table.remove(&apply.key);
@@ -652,4 +732,13 @@ impl World {
         self.cycle(Scope::Full, &[0]);
         self
     }
+}
+
+fn typed(mapping: &Mapping, key: &Key, base: &Base) -> Option<Key> {
+    let write = BaseWrite {
+        key: key.clone(),
+        base: Some(base.clone()),
+        sheet_hash: 0,
+    };
+    write.typed(mapping)
 }

@@ -227,9 +227,19 @@ const ENOUGH: u64 = 20_000;
 
 /// The simulator finds the bug, by one of the violations that it must lead to, where the engine itself does nothing wrong.
 fn is_found(maker: Maker, bugs: DriverBugs, rules: Rules, words: &[&str]) {
+    is_found_in(Schedule::random, maker, bugs, rules, words);
+}
+
+fn is_found_in(
+    schedule: fn(u64) -> Schedule,
+    maker: Maker,
+    bugs: DriverBugs,
+    rules: Rules,
+    words: &[&str],
+) {
     let fair = Rules::default();
     for seed in 1..=ENOUGH {
-        let schedule = Schedule::random(seed);
+        let schedule = schedule(seed);
         let Err(violation) = schedule.run(maker, bugs, rules) else {
             continue;
         };

@@ -257,6 +257,7 @@ fn random_setup(rng: &mut Rng) -> Setup {
     Setup {
         composite,
         generated: !composite && rng.bool(),
+        ignores_case: false,
         columns: rng.u8(..64) & rng.u8(..64),
         layout: rng.u8(..3) * u8::from(header),
         direction: one_way.unwrap_or(Direction::Both),

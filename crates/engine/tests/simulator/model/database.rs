@@ -2,7 +2,7 @@
 
 mod effects;
 
-use super::setup::{Filter, Setup, Value, key_of_row};
+use super::setup::{Filter, Setup, Value, identity, key_of_row, spelling_of_row};
 use super::values::{normal, refusal};
 use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Stamp, Winner};
 use engine::mapping::Mapping;
@@ -22,6 +22,8 @@ pub struct TableRow {
 #[derive(Clone, Debug)]
 pub struct ConflictLine {
     pub id: i64,
+    /// The key as the engine told it; the line has the model's name.
+    pub spelling: Key,
     pub conflict: Conflict,
     pub decision: Option<Decision>,
 }
@@ -52,6 +54,8 @@ pub struct Table {
     /// Somebody's transaction holds these.
     pub locked: BTreeSet<Key>,
     pub bases: BTreeMap<Key, (Base, i64)>,
+    /// Under which spelling each base is stored, where the model's name for its key is another.
+    pub spellings: BTreeMap<Key, Key>,
     /// What stands in the place of the mark of a row that is being inserted, once it has arrived.
     arriving: BTreeMap<Key, i64>,
     /// Append-only; the number tells what a cycle was given.
@@ -82,6 +86,7 @@ impl Table {
             rows: BTreeMap::new(),
             locked: BTreeSet::new(),
             bases: BTreeMap::new(),
+            spellings: BTreeMap::new(),
             arriving: BTreeMap::new(),
             dirty: Vec::new(),
             renamed: Vec::new(),
@@ -117,8 +122,8 @@ impl Table {
             identity: self.next_identity,
         };
         self.next_identity += 1;
-        self.rows.insert(key.clone(), row);
-        self.mark(&key, now);
+        self.rows.insert(key, row);
+        self.mark(&spelling_of_row(&self.mapping, &values), now);
         Ok(values)
     }
 
@@ -142,13 +147,14 @@ impl Table {
         if row.values == values {
             return Ok(values);
         }
+        let before = spelling_of_row(&self.mapping, &row.values);
+        let after = spelling_of_row(&self.mapping, &values);
         row.values = values.clone();
-        self.mark(key, now);
-        if new_key != *key {
+        self.mark(&before, now);
+        if after != before {
             self.rows.remove(key);
-            self.mark(&new_key, now);
-            self.renamed
-                .push((self.next_dirty, key.clone(), new_key.clone()));
+            self.mark(&after, now);
+            self.renamed.push((self.next_dirty, before, after));
             self.next_dirty += 1;
         }
         self.rows.insert(new_key, row);
@@ -169,8 +175,9 @@ impl Table {
                 "update or delete on table violates foreign key constraint",
             ));
         }
+        let spelling = spelling_of_row(&self.mapping, &row.values);
         self.rows.remove(key);
-        self.mark(key, now);
+        self.mark(&spelling, now);
         Ok(())
     }
 
@@ -189,7 +196,8 @@ impl Table {
     pub fn toggle_listed(&mut self, key: &Key, now: Timestamp) {
         if let Some(row) = self.rows.get_mut(key) {
             row.listed = !row.listed;
-            self.mark(key, now);
+            let spelling = spelling_of_row(&self.mapping, &row.values);
+            self.mark(&spelling, now);
         }
     }
 
@@ -214,13 +222,42 @@ impl Table {
     pub fn moved(&self, key: &Key) -> Option<Key> {
         // A row that only waits to be inserted has no base that says anything.
         let is_based = |(_, hash): &(Base, i64)| *hash != TO_INSERT;
-        let is_followed = |from: &Key, to: &Key| {
-            self.bases.get(to).is_some_and(is_based) && !self.bases.contains_key(from)
-        };
+        let is_followed =
+            |from: &Key, to: &Key| self.base(to).is_some_and(is_based) && self.base(from).is_none();
         let pairs = self.renamed.iter();
         let pairs = pairs.filter(|(_, from, to)| !is_followed(from, to));
         let renames = Renames::new(pairs.map(|(_, from, to)| (from.clone(), to.clone())));
-        renames.moved(key, self.rows.contains_key(key))
+        renames.moved(key, self.row(key).is_some())
+    }
+
+    /// The row whose key is printed just so.
+    pub fn row(&self, key: &Key) -> Option<&TableRow> {
+        let row = self.rows.get(&identity(&self.mapping, key))?;
+        (spelling_of_row(&self.mapping, &row.values) == *key).then_some(row)
+    }
+
+    /// The base that is stored under just this spelling.
+    pub fn base(&self, key: &Key) -> Option<&(Base, i64)> {
+        let name = identity(&self.mapping, key);
+        let spelling = self.spellings.get(&name).unwrap_or(&name);
+        self.bases.get(&name).filter(|_| spelling == key)
+    }
+
+    pub fn store_base(&mut self, key: &Key, base: Base, hash: i64) {
+        let name = identity(&self.mapping, key);
+        self.spellings.insert(name.clone(), key.clone());
+        self.bases.insert(name, (base, hash));
+    }
+
+    pub fn drop_base(&mut self, key: &Key) {
+        if self.base(key).is_some() {
+            self.bases.remove(&identity(&self.mapping, key));
+        }
+    }
+
+    /// How the key of this base is spelled.
+    pub fn spelling<'a>(&'a self, name: &'a Key) -> &'a Key {
+        self.spellings.get(name).unwrap_or(name)
     }
 
     fn triggered(&self, mut values: Vec<Datum>) -> Vec<Datum> {
@@ -301,7 +338,7 @@ impl Table {
             .nth(usize::from(nth) % count.max(1))
         {
             line.decision = Some(decision);
-            let key = line.conflict.key.clone();
+            let key = line.spelling.clone();
             self.mark(&key, now);
         }
     }

@@ -220,7 +220,14 @@ impl Ledger {
         if self.setup.upper && self.mapping.columns[column].name == "code" {
             return normal.map(|text| text.to_uppercase().into());
         }
-        normal
+        self.in_one_spelling(column, normal)
+    }
+
+    fn in_one_spelling(&self, column: usize, datum: Datum) -> Datum {
+        match self.setup.ignores_case && self.mapping.key.contains(&column) {
+            true => datum.map(|text| text.to_lowercase().into()),
+            false => datum,
+        }
     }
 
     /// What the table should have for a cell, made comparable; `None` where the column cannot hold it.
@@ -232,8 +239,9 @@ impl Ledger {
     /// Whether a cell shows what the table has, nothing added and nothing left out.
     pub fn agree(&self, column: usize, datum: &Datum, cell: &Cell) -> bool {
         let spec = &self.mapping.columns[column];
+        let comparable = |datum: &Datum| self.in_one_spelling(column, normal(spec.kind, datum));
         meaning(spec.kind, spec.nullable, cell)
-            .is_some_and(|meant| normal(spec.kind, &meant) == normal(spec.kind, datum))
+            .is_some_and(|meant| comparable(&meant) == comparable(datum))
     }
 
     /// Whether the sheet showed this value when the engine last looked: then both sides had it at once.

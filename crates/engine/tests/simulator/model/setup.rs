@@ -4,7 +4,8 @@
 use super::values::{canonical, shown};
 use engine::cost;
 use engine::mapping::{
-    Column, DateOrder, Direction, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
+    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
+    Side,
 };
 use engine::value::{Cell, Datum, Key, Text};
 use std::fmt;
@@ -23,6 +24,8 @@ pub struct Setup {
     /// The key is (shop, nr) instead of id.
     pub composite: bool,
     pub generated: bool,
+    /// Keys are texts that are compared whatever their case: each key has two spellings.
+    pub ignores_case: bool,
     /// Bits: 1 qty, 2 price, 4 live, 8 day, 16 code, 32 size (a formula column, pulled only).
     pub columns: u8,
     /// 0: the mapped columns and nothing else. 1: notes before, a formula after. 2: reversed, in between, two rows above.
@@ -65,6 +68,7 @@ impl Setup {
     pub const PLAIN: Setup = Setup {
         composite: false,
         generated: false,
+        ignores_case: false,
         columns: 1,
         layout: 0,
         direction: Direction::Both,
@@ -110,9 +114,13 @@ impl Setup {
                 column("nr", Kind::Integer, false, both),
             ]
         } else {
+            let kind = match self.ignores_case {
+                true => Kind::Text,
+                false => Kind::Integer,
+            };
             vec![Column {
                 has_default: self.generated,
-                ..column("id", Kind::Integer, false, both)
+                ..column("id", kind, false, both)
             }]
         };
         let key = (0..columns.len()).collect();
@@ -136,6 +144,10 @@ impl Setup {
         Mapping {
             columns,
             key,
+            key_equality: match self.ignores_case {
+                true => KeyEquality::ByOperator,
+                false => KeyEquality::ByText,
+            },
             key_generated: self.generated && !self.composite,
             header_row: self.rows_above() as u32 + 1,
             footer: None,
@@ -172,6 +184,13 @@ impl Setup {
                 "south"
             };
             Key::from_iter([shop.to_owned(), (number / 2).to_string()])
+        } else if self.ignores_case {
+            // Of those that people choose from each has its other spelling among them.
+            let spelled = match number {
+                7..14 => format!("K{}", number - 7),
+                _ => format!("k{number}"),
+            };
+            Key::from_iter([spelled])
         } else {
             Key::from_iter([number.to_string()])
         }
@@ -195,7 +214,7 @@ impl fmt::Display for Setup {
                 }
             )*};
         }
-        field!(composite "", generated "", columns "", layout "", direction "Direction::", policy "Policy::");
+        field!(composite "", generated "", ignores_case "", columns "", layout "", direction "Direction::", policy "Policy::");
         if let Some(policy) = self.name_policy {
             write!(out, "name_policy: Some(Policy::{policy:?}), ")?;
         }
@@ -301,13 +320,28 @@ pub fn key_of_cells(mapping: &Mapping, cells: &[Cell]) -> Option<Key> {
         let datum = super::values::meaning(mapping.columns[index].kind, true, &cells[index])??;
         canonical(mapping.columns[index].kind, &datum).ok()
     };
-    mapping.key.iter().map(part).collect::<Option<Key>>()
+    let key = mapping.key.iter().map(part).collect::<Option<Key>>();
+    key.map(|key| identity(mapping, &key))
 }
 
+/// What a row is called by the model, in whatever spelling its key is.
 pub fn key_of_row(mapping: &Mapping, row: &[Datum]) -> Key {
+    identity(mapping, &spelling_of_row(mapping, row))
+}
+
+/// Its key as the table prints it.
+pub fn spelling_of_row(mapping: &Mapping, row: &[Datum]) -> Key {
     Key(mapping
         .key
         .iter()
         .map(|&index| row[index].clone().unwrap_or_default())
         .collect())
+}
+
+/// One for all spellings of a key.
+pub fn identity(mapping: &Mapping, key: &Key) -> Key {
+    match mapping.key_equality {
+        KeyEquality::ByText => key.clone(),
+        KeyEquality::ByOperator => key.0.iter().map(|part| part.to_lowercase()).collect(),
+    }
 }

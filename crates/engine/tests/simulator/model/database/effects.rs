@@ -1,15 +1,17 @@
 //! What the engine's effects do to the database, each in one transaction.
 
-use super::super::setup::key_of_row;
+use super::super::setup::{identity, key_of_row, spelling_of_row};
 use super::super::values::{canonical, refusal};
 use super::super::{Verdict, broken};
 use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
-    Announcement, Applied, Apply, Change, Commit, Conflict, DatabaseEffect, DatabaseOutcome,
-    DirtyKey, FunctionCall, Index, IndexEntry, LoadedRow, PendingConflict, PendingRows, Refusal,
-    StoredProblem, TypedText, Winner,
+    Announcement, Applied, Apply, BaseWrite, Change, Commit, Conflict, DatabaseEffect,
+    DatabaseOutcome, DirtyKey, FunctionCall, HistoryLine, Index, IndexEntry, KeyRefusal, LoadedRow,
+    PendingConflict, PendingRows, Place, Problem, Refusal, Respelled, StoredProblem, TypedText,
+    Winner,
 };
-use engine::value::{Datum, Key, Timestamp};
+use engine::value::{Base, Datum, Key, Text, Timestamp};
+use std::collections::BTreeMap;
 
 impl Table {
     pub fn carry_out(
@@ -22,16 +24,24 @@ impl Table {
                 rows: self
                     .bases
                     .iter()
-                    .map(|(key, (_, hash))| IndexEntry {
-                        key: key.clone(),
+                    .map(|(name, (base, hash))| IndexEntry {
+                        key: self.spelling(name).clone(),
                         sheet_hash: *hash,
+                        typed: self.typed(self.spelling(name), base),
                     })
                     .collect(),
                 problems: self
                     .problems
                     .iter()
                     .map(|problem| StoredProblem {
-                        place: problem.place.clone(),
+                        place: Place {
+                            key: problem
+                                .place
+                                .key
+                                .as_ref()
+                                .map(|name| self.spelling(name).clone()),
+                            ..problem.place.clone()
+                        },
                         message: problem.message.clone(),
                     })
                     .collect(),
@@ -48,7 +58,34 @@ impl Table {
                 };
                 DatabaseOutcome::Canonical(cells.iter().map(canonical).collect())
             }
-            DatabaseEffect::GenerateKeys { count } => {
+            DatabaseEffect::NameKeys { typed } => {
+                let mut first: BTreeMap<Key, Key> = BTreeMap::new();
+                let named = typed.iter().map(|typed| {
+                    let key = self.name(typed)?;
+                    let name = identity(&self.mapping, &key);
+                    Ok(first.entry(name).or_insert(key).clone())
+                });
+                DatabaseOutcome::Named(named.collect())
+            }
+            DatabaseEffect::FindRespelled { keys, new } => {
+                let names = new.iter().map(|key| identity(&self.mapping, key));
+                let gone: Vec<Key> = names
+                    .filter(|name| {
+                        let base = self.bases.get(name);
+                        base.is_some_and(|(base, _)| base.database.is_empty())
+                    })
+                    .map(|name| self.spelling(&name).clone())
+                    .collect();
+                let found = keys.iter().chain(&gone).filter_map(|known| {
+                    let now = self.spelled(known)?;
+                    Some(Respelled {
+                        known: known.clone(),
+                        now,
+                    })
+                });
+                DatabaseOutcome::Respelled(found.collect())
+            }
+            DatabaseEffect::GenerateKeys { count, .. } => {
                 if !self.mapping.key_generated {
                     return broken("keys generated for a table whose key has no default");
                 }
@@ -57,7 +94,7 @@ impl Table {
                     .collect();
                 self.next_key += *count as u32;
                 self.generated.extend(keys.iter().cloned());
-                DatabaseOutcome::Keys(keys)
+                DatabaseOutcome::Keys(keys.into_iter().map(Ok).collect())
             }
             DatabaseEffect::MergeByFunction { rows } => {
                 let merged: Vec<_> = rows.iter().map(|call| self.merge(call)).collect();
@@ -74,35 +111,72 @@ impl Table {
         })
     }
 
+    fn typed(&self, key: &Key, base: &Base) -> Option<Key> {
+        let write = BaseWrite {
+            key: key.clone(),
+            base: Some(base.clone()),
+            sheet_hash: 0,
+        };
+        write.typed(&self.mapping)
+    }
+
+    fn name(&self, typed: &Key) -> Result<Key, KeyRefusal> {
+        let part = |(column, text): (&usize, &Text)| {
+            canonical(self.mapping.columns[*column].kind, text).map_err(|refusal| KeyRefusal {
+                column: *column,
+                refusal,
+            })
+        };
+        let parts = self.mapping.key.iter().zip(&typed.0).map(part);
+        let printed: Key = parts
+            .collect::<Result<Vec<Text>, _>>()
+            .map(Key::from_iter)?;
+        let name = identity(&self.mapping, &printed);
+        let based = self.bases.contains_key(&name);
+        let known = based.then(|| self.spelling(&name).clone());
+        let row = self.rows.get(&name);
+        let printed_by_table = row.map(|row| spelling_of_row(&self.mapping, &row.values));
+        Ok(known.or(printed_by_table).unwrap_or(printed))
+    }
+
+    /// How the table prints this key, where that is otherwise.
+    fn spelled(&self, key: &Key) -> Option<Key> {
+        let row = self.rows.get(&identity(&self.mapping, key))?;
+        Some(spelling_of_row(&self.mapping, &row.values)).filter(|now| now != key)
+    }
+
     fn find_changed(&self) -> Vec<DirtyKey> {
-        let table = self.rows.iter().filter(|(key, row)| {
-            let base = self.bases.get(key);
+        let spelled = |row: &TableRow| spelling_of_row(&self.mapping, &row.values);
+        let table = self.rows.values().filter(|row| {
+            let base = self.base(&spelled(row));
             self.in_filter(row) != base.is_some()
                 || base.is_some_and(|(base, _)| base.database != row.values)
         });
-        let gone = self.bases.keys().filter(|key| !self.rows.contains_key(key));
+        let bases = self.bases.keys().map(|name| self.spelling(name));
+        let gone = bases.filter(|key| self.row(key).is_none());
         table
-            .map(|(key, _)| key)
-            .chain(gone)
+            .map(spelled)
+            .chain(gone.cloned())
             .map(|key| DirtyKey {
-                key: key.clone(),
+                key,
                 changed_at: None,
             })
             .collect()
     }
 
     fn load(&self, key: &Key) -> LoadedRow {
-        let row = self.rows.get(key);
+        let row = self.row(key);
         let pending = self.conflicts.iter().filter(|line| {
-            line.conflict.key == *key
+            line.spelling == *key
                 && line.conflict.winner == Winner::Pending
                 && !line.conflict.settled
         });
         LoadedRow {
             key: key.clone(),
             row: row.map(|row| row.values.clone()),
+            spelled: self.spelled(key),
             in_filter: row.is_none_or(|row| self.in_filter(row)),
-            base: self.bases.get(key).map(|(base, _)| base.clone()),
+            base: self.base(key).map(|(base, _)| base.clone()),
             changed_at: self
                 .dirty
                 .iter()
@@ -134,7 +208,7 @@ impl Table {
             .conflicts
             .iter()
             .filter(|line| line.conflict.winner != Winner::Pending && !line.conflict.settled);
-        decided.map(|line| (&line.conflict.key, line.id))
+        decided.map(|line| (&line.spelling, line.id))
     }
 
     /// The conflict function of the model: the longer text wins, the greater of equals; it fails on 13.
@@ -186,8 +260,9 @@ impl Table {
                     true => row.sheet_hash,
                     false => batch.mark,
                 };
-                self.bases.insert(row.key.clone(), (base, mark));
-                self.arriving.insert(row.key.clone(), row.sheet_hash);
+                self.store_base(&row.key, base, mark);
+                let name = identity(&self.mapping, &row.key);
+                self.arriving.insert(name, row.sheet_hash);
             }
         }
         for (key, (_, hash)) in &mut self.bases {
@@ -204,10 +279,8 @@ impl Table {
                 self.followed.push((write.key.clone(), base.clone()));
             }
             match &write.base {
-                Some(base) => self
-                    .bases
-                    .insert(write.key.clone(), (base.clone(), write.sheet_hash)),
-                None => self.bases.remove(&write.key),
+                Some(base) => self.store_base(&write.key, base.clone(), write.sheet_hash),
+                None => self.drop_base(&write.key),
             };
         }
         // Of rows that are left as they are nothing was decided.
@@ -221,13 +294,27 @@ impl Table {
         for line in &mut self.conflicts {
             line.conflict.settled |= commit.settled_conflicts.contains(&line.id);
         }
+        let named = |place: &Place| Place {
+            key: place.key.as_ref().map(|key| identity(&self.mapping, key)),
+            ..place.clone()
+        };
+        let over: Vec<Place> = commit.settled_problems.iter().map(named).collect();
+        let new: Vec<Problem> = commit
+            .problems
+            .iter()
+            .map(|problem| Problem {
+                place: named(&problem.place),
+                ..problem.clone()
+            })
+            .collect();
+        let lines: Vec<HistoryLine> = commit.history.iter().map(|line| self.named(line)).collect();
         self.problems
-            .retain(|problem| !commit.settled_problems.contains(&problem.place));
-        for problem in &commit.problems {
+            .retain(|problem| !over.contains(&problem.place));
+        for problem in new {
             self.problems.retain(|known| known.place != problem.place);
-            self.problems.push(problem.clone());
+            self.problems.push(problem);
         }
-        self.history.extend(commit.history.iter().cloned());
+        self.history.extend(lines);
         match &commit.writing {
             Some(Announcement::Begins(stamp)) => self.writing.push(stamp.clone()),
             Some(Announcement::Over) => self.writing.clear(),
@@ -236,23 +323,35 @@ impl Table {
         Ok(answers)
     }
 
+    fn named(&self, line: &HistoryLine) -> HistoryLine {
+        HistoryLine {
+            key: identity(&self.mapping, &line.key),
+            ..line.clone()
+        }
+    }
+
     fn record(&mut self, conflict: &Conflict) {
         let same = |line: &&mut ConflictLine| {
             let known = &line.conflict;
             !known.settled
-                && known.key == conflict.key
+                && line.spelling == conflict.key
                 && known.column == conflict.column
                 && known.database == conflict.database
                 && known.sheet == conflict.sheet
                 && known.rows == conflict.rows
         };
+        let named = Conflict {
+            key: identity(&self.mapping, &conflict.key),
+            ..conflict.clone()
+        };
         match self.conflicts.iter_mut().find(same) {
-            Some(line) => line.conflict = conflict.clone(),
+            Some(line) => line.conflict = named,
             None => {
                 let id = self.conflicts.len() as i64 + 1;
                 self.conflicts.push(ConflictLine {
                     id,
-                    conflict: conflict.clone(),
+                    spelling: conflict.key.clone(),
+                    conflict: named,
                     decision: None,
                 });
             }
@@ -260,9 +359,11 @@ impl Table {
     }
 
     fn apply(&mut self, apply: &Apply, now: Timestamp) -> Verdict<Applied> {
-        let key = &apply.key;
+        // By its operator, as Postgres finds it.
+        let key = &identity(&self.mapping, &apply.key);
         let new_key = apply.new_key.as_ref();
-        if self.locked.contains(key) || new_key.is_some_and(|key| self.locked.contains(key)) {
+        let new_key = new_key.map(|key| identity(&self.mapping, key));
+        if self.locked.contains(key) || new_key.is_some_and(|key| self.locked.contains(&key)) {
             return Ok(match self.bugs.locked_as_done {
                 true => Applied::Done {
                     row: self.rows.get(key).map(|row| row.values.clone()),
@@ -326,7 +427,8 @@ impl Table {
                 }
                 let mut row = old.clone();
                 take(&mut row, values);
-                if key_of_row(&self.mapping, &row) != *apply.new_key.as_ref().unwrap_or(key) {
+                let new_key = apply.new_key.as_ref().unwrap_or(&apply.key);
+                if key_of_row(&self.mapping, &row) != identity(&self.mapping, new_key) {
                     return broken(format!(
                         "an update of {key:?} to {:?} sets the key by {values:?}",
                         apply.new_key
@@ -357,7 +459,7 @@ impl Table {
                 if self.is_kept(key) && !self.bugs.kept_as_deleted {
                     let write = apply.base_kept(&self.mapping);
                     let base = write.base.expect("a row that comes back has one");
-                    self.bases.insert(write.key, (base, write.sheet_hash));
+                    self.store_base(&write.key, base, write.sheet_hash);
                     return Ok(Applied::Kept { row });
                 }
                 self.delete(key, now).map(|()| None)
@@ -367,18 +469,20 @@ impl Table {
             Ok(row) => {
                 let left_out: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
                 let write = apply.base_after(&self.mapping, row.as_deref(), &left_out);
+                if write.key != apply.key {
+                    self.drop_base(&apply.key);
+                }
                 if let Some(new_key) = &apply.new_key {
-                    self.bases.remove(key);
                     let base = apply.base.clone();
-                    self.followed
-                        .extend(base.map(|base| (new_key.clone(), base)));
+                    let name = identity(&self.mapping, new_key);
+                    self.followed.extend(base.map(|base| (name, base)));
                 }
                 match write.base {
                     _ if self.bugs.base_forgotten => {}
-                    Some(base) => drop(self.bases.insert(write.key, (base, write.sheet_hash))),
-                    None => drop(self.bases.remove(&write.key)),
+                    Some(base) => self.store_base(&write.key, base, write.sheet_hash),
+                    None => self.drop_base(&write.key),
                 }
-                let mut line = apply.history.clone();
+                let mut line = self.named(&apply.history);
                 line.new.retain(|(column, _)| !left_out.contains(column));
                 self.history.push(line);
                 Applied::Done { row, refused }
