@@ -63,9 +63,11 @@ fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
             false => Err(passed),
         }
     });
-    assert_eq!(
-        world.db.count("SELECT count(*) FROM large"),
-        ROWS as i64 - 1_000
+    // Part of the last chunk may be in the table: it is committed a moment's worth of rows at a time.
+    let pulled = world.db.count("SELECT count(*) FROM large");
+    assert!(
+        (ROWS as i64 - 1_000..ROWS as i64).contains(&pulled),
+        "{pulled}"
     );
     world.db.run("INSERT INTO told DEFAULT VALUES");
     waiting.join().expect("the call ends");

@@ -4,13 +4,13 @@ use e2e::{Book, Passed, Sheet, When, World};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Tables `a`, `b` and `c` in three tabs of one spreadsheet.
+/// Tables `a`, `b` and `c` in three tabs of one spreadsheet. Their values are texts: of an edited number the format would be asked for by a request more.
 fn three_tabs() -> (World, Book, [Sheet; 3]) {
     let mut world = World::configured(&[("sheet_sync.poll_interval_ms", "500")]);
     let book = world.google.spreadsheet("Three tabs");
     for table in ["a", "b", "c"] {
         world.db.run(&format!(
-            "CREATE TABLE {table} (id int PRIMARY KEY, value int); INSERT INTO {table} VALUES (1, 0)"
+            "CREATE TABLE {table} (id int PRIMARY KEY, value text); INSERT INTO {table} VALUES (1, 0)"
         ));
         world.register_at(table, book.id(), "");
     }
@@ -107,7 +107,7 @@ fn ten_busy_mappings_never_meet_a_429() {
         .iter()
         .map(|table| {
             world.db.run(&format!(
-                "CREATE TABLE {table} (id int PRIMARY KEY, value int); INSERT INTO {table} VALUES (1, 0), (2, 0)"
+                "CREATE TABLE {table} (id int PRIMARY KEY, value text); INSERT INTO {table} VALUES (1, 0), (2, 0)"
             ));
             let book = world.google.spreadsheet(table);
             world.register_at(table, book.id(), "");
@@ -198,7 +198,7 @@ fn two_accounts_of_one_project_share_its_quota() {
     let books = ["default", "second"].map(|credential| {
         let table = format!("of_{credential}");
         world.db.run(&format!(
-            "CREATE TABLE {table} (id int PRIMARY KEY, value int); INSERT INTO {table} VALUES (1, 0)"
+            "CREATE TABLE {table} (id int PRIMARY KEY, value text); INSERT INTO {table} VALUES (1, 0)"
         ));
         let book = world.google.spreadsheet(&table);
         book.share_with(second["client_email"].as_str().expect("a key has one"));

@@ -160,11 +160,7 @@ fn five_hundred_rows_are_shuffled_in_one_sync() {
         .map(|n| vec![(n * 7 % 500 + 1).to_string()])
         .collect();
     sheet.type_at("B2", &shuffled);
-    world
-        .db
-        .run("UPDATE sheet_sync.mapping SET max_delete_percent = 100");
     world.db.run("SELECT sheet_sync.resume('steps')");
-    world.db.run("SELECT sheet_sync.confirm_deletes('steps')");
     synced(&mut world, "steps");
     assert_eq!(
         world

@@ -257,9 +257,7 @@ impl Cycle {
                 self.follow_up.insert(item.key.clone());
             }
             // What is in the way may be gone when the next reading confirms it.
-            Applied::Refused { cells, row }
-                if (self.soon || self.confirm_from.is_some()) && awaits_rows(&cells, &row) =>
-            {
+            Applied::Refused { cells, row } if self.reads_again() && awaits_rows(&cells, &row) => {
                 item.dropped = true;
                 self.hold_off(item.key.clone());
             }
