@@ -50,12 +50,12 @@ CREATE FUNCTION sheet_sync.resume(table_name regclass) RETURNS void LANGUAGE c A
 COMMENT ON FUNCTION sheet_sync.resume IS 'Go on after pause(), or try again at once after a failure.';
 CREATE FUNCTION sheet_sync.resync(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resync_wrapper';
 COMMENT ON FUNCTION sheet_sync.resync IS 'Drop trust in what both sides last agreed on and merge afresh: one-sided rows are copied, unequal cells are conflicts, nothing is deleted.';
-CREATE FUNCTION sheet_sync.confirm_deletes(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_wrapper';
-COMMENT ON FUNCTION sheet_sync.confirm_deletes(regclass) IS 'Let the mass delete or mass change go on that stopped the table''s mapping: just those rows. Refused where nothing has stopped, and where several mappings of the table have.';
-CREATE FUNCTION sheet_sync.confirm_deletes(mapping_id integer) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_of_wrapper';
+CREATE FUNCTION sheet_sync.confirm_deletes(table_name regclass) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_wrapper';
+COMMENT ON FUNCTION sheet_sync.confirm_deletes(regclass) IS 'Let the mass delete or mass change go on that stopped the table''s mapping: just those rows. Answers what was allowed. Refused where nothing has stopped, and where several mappings of the table have.';
+CREATE FUNCTION sheet_sync.confirm_deletes(mapping_id integer) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_of_wrapper';
 COMMENT ON FUNCTION sheet_sync.confirm_deletes(integer) IS 'The same for one mapping of a table that has several.';
 -- A bare literal could be either of these; it names a table.
-CREATE FUNCTION sheet_sync.confirm_deletes(table_name text) RETURNS void LANGUAGE sql AS 'SELECT sheet_sync.confirm_deletes($1::pg_catalog.regclass)';
+CREATE FUNCTION sheet_sync.confirm_deletes(table_name text) RETURNS text LANGUAGE sql AS 'SELECT sheet_sync.confirm_deletes($1::pg_catalog.regclass)';
 COMMENT ON FUNCTION sheet_sync.confirm_deletes(text) IS 'The same, by the table''s name.';
 CREATE FUNCTION sheet_sync.resolve(conflict_id bigint, winner text, value text DEFAULT NULL) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resolve_wrapper';
 COMMENT ON FUNCTION sheet_sync.resolve IS 'Decide a pending conflict: ''database'', ''sheet'', or ''value'' with the value that both sides shall hold.';

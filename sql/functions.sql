@@ -171,6 +171,17 @@ CREATE FUNCTION sheet_sync._column_sequence(target oid, attnum smallint, OUT oid
     ORDER BY bool_or(p.classid = 'pg_attrdef'::regclass) DESC LIMIT 1
 $$;
 
+-- A table and its partitions. Asked at every glance, so nothing of it is locked and pg_class is not scanned.
+CREATE FUNCTION sheet_sync._with_partitions(target oid) RETURNS SETOF oid
+    LANGUAGE sql STABLE ROWS 4 SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE family(relid) AS (
+        SELECT target
+        UNION ALL
+        SELECT i.inhrelid FROM family f JOIN pg_inherits i ON i.inhparent = f.relid
+    )
+    SELECT relid FROM family
+$$;
+
 -- Why a table cannot be synced as it is now; no line where it can.
 CREATE FUNCTION sheet_sync._unfit(target oid, direction text) RETURNS TABLE (reason text, message text, hint text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -179,8 +190,8 @@ CREATE FUNCTION sheet_sync._unfit(target oid, direction text) RETURNS TABLE (rea
                 ELSE format('partition %s of table %s is UNLOGGED', c.oid::regclass, target::regclass) END
            || ': after a crash of the server it is empty, which must not empty the sheet',
            format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
-    FROM pg_class c
-    WHERE c.relpersistence = 'u' AND (c.oid = target OR c.oid IN (SELECT p.relid FROM pg_partition_tree(target) p))
+    FROM sheet_sync._with_partitions(target) f(relid) JOIN pg_class c ON c.oid = f.relid
+    WHERE c.relpersistence = 'u'
     UNION ALL
     SELECT 'table_has_rules',
            format('table %s has a rule ON %s (%I)', target::regclass, CASE r.ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' ELSE 'DELETE' END, r.rulename)
@@ -488,18 +499,23 @@ BEGIN
 END
 $$;
 
--- Answers the stop that stands, and no other: what nobody has been asked cannot be allowed.
-CREATE FUNCTION sheet_sync._confirm_stop(mapping_id integer, caller oid) RETURNS void
+-- Answers the stop that stands, and no other: what nobody has been asked cannot be allowed. Says what was allowed, since the
+-- question may have become another one after the caller looked.
+CREATE FUNCTION sheet_sync._confirm_stop(mapping_id integer, caller oid) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
+DECLARE
+    allowed text;
 BEGIN
     UPDATE sheet_sync._stop s SET confirmed_by = pg_get_userbyid(caller), confirmed_at = clock_timestamp()
     WHERE s.mapping_id = mapping_id AND s.confirmed_at IS NULL;
+    SELECT s.reason INTO allowed FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id;
     -- A paused mapping stays so, and goes on saying what lets it go on.
     UPDATE sheet_sync.mapping m
     SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
     FROM sheet_sync._cycle c
     WHERE c.mapping_id = m.id AND m.id = mapping_id AND m.state <> 'paused';
+    RETURN allowed;
 END
 $$;
 
@@ -513,7 +529,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION sheet_sync._confirm_deletes(caller oid, table_name regclass) RETURNS void
+CREATE FUNCTION sheet_sync._confirm_deletes(caller oid, table_name regclass) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     mappings integer[] := ARRAY(SELECT sheet_sync._mappings_of(caller, table_name));
@@ -527,14 +543,16 @@ BEGIN
                             FROM sheet_sync._stop s JOIN sheet_sync.mapping m ON m.id = s.mapping_id WHERE m.id = ANY (open)),
                   HINT = format('Name the mapping: SELECT sheet_sync.confirm_deletes(%s);', open[1]);
     ELSIF cardinality(open) = 1 THEN
-        PERFORM sheet_sync._confirm_stop(open[1], caller);
+        RETURN sheet_sync._confirm_stop(open[1], caller);
     ELSIF NOT EXISTS (SELECT FROM sheet_sync._stop s WHERE s.mapping_id = ANY (mappings)) THEN
         PERFORM sheet_sync._refuse_confirmation(format('table %s', table_name));
     END IF;
+    -- Allowed before, and not carried out yet.
+    RETURN (SELECT string_agg(s.reason, E'\n' ORDER BY s.mapping_id) FROM sheet_sync._stop s WHERE s.mapping_id = ANY (mappings));
 END
 $$;
 
-CREATE FUNCTION sheet_sync._confirm_deletes_of(caller oid, mapping_id integer) RETURNS void
+CREATE FUNCTION sheet_sync._confirm_deletes_of(caller oid, mapping_id integer) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -548,7 +566,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id) THEN
         PERFORM sheet_sync._refuse_confirmation(format('mapping %s', mapping_id));
     END IF;
-    PERFORM sheet_sync._confirm_stop(mapping_id, caller);
+    RETURN sheet_sync._confirm_stop(mapping_id, caller);
 END
 $$;
 
@@ -787,7 +805,7 @@ CREATE TRIGGER column_changed AFTER UPDATE OF direction, conflict_policy, number
 CREATE FUNCTION sheet_sync._layout(mapping_id integer, target oid) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT (SELECT string_agg(c.oid || ':' || c.relfilenode, ' ' ORDER BY c.oid)
-            FROM pg_class c WHERE c.oid = $2 OR c.oid IN (SELECT p.relid FROM pg_partition_tree($2) p))
+            FROM sheet_sync._with_partitions($2) f(relid) JOIN pg_class c ON c.oid = f.relid)
            || ' ' || (SELECT count(*) FROM pg_trigger t
                       WHERE t.tgrelid = $2 AND t.tgenabled = 'A' AND t.tgname IN ('sheet_sync_row_' || $1, 'sheet_sync_update_' || $1, 'sheet_sync_truncate_' || $1))
 $$;

@@ -3,6 +3,7 @@ use pgrx::prelude::*;
 
 use super::{as_owner, required, table};
 use crate::postgres::fields::Fields;
+use crate::postgres::statement::Row;
 use crate::postgres::types::ColumnType;
 
 fn run(function: &str, table_name: Option<pg_sys::Oid>) {
@@ -27,17 +28,27 @@ fn resync(table_name: Option<pg_sys::Oid>) {
     run("_resync", table_name);
 }
 
-#[pg_extern(sql = false)]
-fn confirm_deletes(table_name: Option<pg_sys::Oid>) {
-    run("_confirm_deletes", table_name);
+/// What a function of the catalog answers.
+fn text_of(rows: Vec<Row>) -> Option<String> {
+    rows.into_iter().find_map(|row| Fields::of(row).optional())
 }
 
 #[pg_extern(sql = false)]
-fn confirm_deletes_of(mapping_id: Option<i32>) {
-    as_owner(
+fn confirm_deletes(table_name: Option<pg_sys::Oid>) -> Option<String> {
+    let allowed = as_owner(
+        "SELECT sheet_sync._confirm_deletes($1, $2::pg_catalog.regclass)",
+        vec![table(table_name).into()],
+    );
+    text_of(allowed)
+}
+
+#[pg_extern(sql = false)]
+fn confirm_deletes_of(mapping_id: Option<i32>) -> Option<String> {
+    let allowed = as_owner(
         "SELECT sheet_sync._confirm_deletes_of($1, $2)",
         vec![required(mapping_id, "mapping_id").into()],
     );
+    text_of(allowed)
 }
 
 #[pg_extern(sql = false)]

@@ -198,7 +198,7 @@ impl Session {
         // SAFETY: SPI is connected; types, values and nulls are of the same length.
         unsafe {
             pg_sys::SPI_tuptable = std::ptr::null_mut();
-            pg_sys::SPI_execute_with_args(
+            let status = pg_sys::SPI_execute_with_args(
                 text.as_ptr(),
                 types.len() as i32,
                 types.as_mut_ptr(),
@@ -207,7 +207,7 @@ impl Session {
                 false,
                 0,
             );
-            take_rows()
+            rows_of(status)
         }
     }
 
@@ -268,13 +268,7 @@ fn run(sql: &str, args: &[Arg], read_only: bool) -> Vec<Row> {
         pg_sys::SPI_tuptable = std::ptr::null_mut();
         let status =
             pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls.as_ptr(), read_only, 0);
-        if status < 0 {
-            let text = CStr::from_ptr(pg_sys::SPI_result_code_string(status))
-                .to_string_lossy()
-                .into_owned();
-            pgrx::error!("sheet_sync: SPI refused a statement: {text}");
-        }
-        take_rows()
+        rows_of(status)
     }
 }
 
@@ -314,6 +308,21 @@ fn datums(args: &[Arg]) -> (Vec<pg_sys::Datum>, Vec<std::ffi::c_char>) {
             None => (pg_sys::Datum::from(0usize), b'n' as std::ffi::c_char),
         })
         .unzip()
+}
+
+/// # Safety
+/// `status` is what SPI has just answered.
+unsafe fn rows_of(status: i32) -> Vec<Row> {
+    // SAFETY: by contract.
+    unsafe {
+        if status < 0 {
+            let text = CStr::from_ptr(pg_sys::SPI_result_code_string(status))
+                .to_string_lossy()
+                .into_owned();
+            pgrx::error!("sheet_sync: SPI refused a statement: {text}");
+        }
+        take_rows()
+    }
 }
 
 /// Copies the current result out of SPI's memory and frees it.

@@ -51,23 +51,51 @@ fn values_of_a_unique_column_are_passed_round_in_one_sync() {
 
 #[test]
 fn texts_are_swapped_and_children_follow_their_row() {
+    // A column that may be empty is not emptied for a moment: the children would be emptied with it, and stay so.
+    for constraint in ["NOT NULL UNIQUE", "UNIQUE"] {
+        let mut world = World::start();
+        world.db.run(&format!(
+            "CREATE TABLE codes (id int PRIMARY KEY, code varchar(3) {constraint});
+             CREATE TABLE uses (code varchar(3) REFERENCES codes (code) ON UPDATE CASCADE, n int);
+             INSERT INTO codes VALUES (1, 'one'), (2, 'two'); INSERT INTO uses VALUES ('one', 1), ('two', 2)",
+        ));
+        let sheet = world.map("codes");
+        sheet.shows("id | code\n 1 | one\n 2 | two");
+        world.pause("codes");
+        sheet.type_at("B2", &rows(&["two", "one"]));
+        world.db.run("SELECT sheet_sync.resume('codes')");
+        synced(&mut world, "codes");
+        let held = world
+            .db
+            .table("SELECT c.id, c.code, u.n FROM codes c JOIN uses u USING (code) ORDER BY 1");
+        assert_eq!(held, [["1", "two", "1"], ["2", "one", "2"]], "{constraint}");
+        assert_eq!(world.db.count(PROBLEMS), 0, "{constraint}");
+    }
+}
+
+#[test]
+fn triggers_that_wait_for_the_end_of_a_set_run_as_the_tables_owner() {
     let mut world = World::start();
     world.db.run(
-        "CREATE TABLE codes (id int PRIMARY KEY, code varchar(3) NOT NULL UNIQUE);
-         CREATE TABLE uses (code varchar(3) REFERENCES codes (code) ON UPDATE CASCADE, n int);
-         INSERT INTO codes VALUES (1, 'one'), (2, 'two'); INSERT INTO uses VALUES ('one', 1), ('two', 2)",
+        "CREATE ROLE keeper; CREATE TABLE seen (who text); GRANT ALL ON seen TO keeper;
+         CREATE TABLE steps (id int PRIMARY KEY, position int NOT NULL UNIQUE);
+         INSERT INTO steps VALUES (1, 1), (2, 2); ALTER TABLE steps OWNER TO keeper;
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (current_user); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER note AFTER UPDATE ON steps DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION note()",
     );
-    let sheet = world.map("codes");
-    sheet.shows("id | code\n 1 | one\n 2 | two");
-    world.pause("codes");
-    sheet.type_at("B2", &rows(&["two", "one"]));
-    world.db.run("SELECT sheet_sync.resume('codes')");
-    synced(&mut world, "codes");
-    let held = world
-        .db
-        .table("SELECT c.id, c.code, u.n FROM codes c JOIN uses u USING (code) ORDER BY 1");
-    assert_eq!(held, [["1", "two", "1"], ["2", "one", "2"]]);
-    assert_eq!(world.db.count(PROBLEMS), 0);
+    let sheet = world.map("steps");
+    sheet.shows("id | position\n 1 | 1\n 2 | 2");
+    world.pause("steps");
+    sheet.type_at("B2", &rows(&["2", "1"]));
+    world.db.run("SELECT sheet_sync.resume('steps')");
+    synced(&mut world, "steps");
+    let held = world.db.table("SELECT position FROM steps ORDER BY id");
+    assert_eq!(held, [["2"], ["1"]]);
+    assert_eq!(
+        world.db.table("SELECT DISTINCT who FROM seen"),
+        [["keeper"]]
+    );
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn change(
             let sql = format!("{update} RETURNING {}, {filter}", all_columns(mapping));
             match session.execute(&sql, &args.list).into_iter().next() {
                 Some(row) => Attempt::Done(Some(matching(mapping, row))),
-                None => not_updated(session, mapping, apply, expected, &taken),
+                None => not_updated(session, mapping, apply, hold, expected, &taken),
             }
         }
         Change::Delete { .. } => {
@@ -343,11 +343,13 @@ fn not_updated(
     session: &mut Session,
     mapping: &Loaded,
     apply: &Apply,
+    hold: Hold,
     expected: &[Datum],
     taken: &[&(usize, Datum)],
 ) -> Attempt {
     match row_now(session, mapping, apply) {
-        Some((row, _)) if row == expected => refuse(
+        // A row that is held may have stepped aside: what it shows is then nobody's wish.
+        Some((row, _)) if row == expected || hold == Hold::Held => refuse(
             PgSqlErrorCode::ERRCODE_TRIGGERED_ACTION_EXCEPTION,
             "the table kept the row as it was: a trigger or a policy of the table does not take this change",
             "Undo the change in the sheet, or ask whoever looks after the database.",

@@ -2,8 +2,8 @@
 //! between, constraints that are checked at the end only.
 //!
 //! Deferrable constraints are checked when all rows are changed. Others are checked row by row whatever the statement, so the rows
-//! step aside first: the column in question is emptied, or gets a value that no row has, and then its own. Both are ordinary updates,
-//! so that cascades follow the row and the table's triggers see whole changes. They fire twice. All of it is undone if a row of the
+//! step aside first: the column in question gets a value that no row has, or is emptied where no foreign key refers to it, and then
+//! its own. Both are ordinary updates, so that cascades follow the row and the table's triggers see whole changes. They fire twice. All of it is undone if a row of the
 //! set is refused in the end; it is left out then, and the others are tried without it.
 
 use engine::effect::{Applied, Apply, Change, Refusal};
@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::apply::{self, Args, Hold, Tried, is_held, where_key};
+use super::together::constraints;
 use crate::postgres::errors::refuse;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_writer;
@@ -146,7 +147,7 @@ fn attempt(
     let mut failed = Vec::new();
     let mut locked = false;
     let outcome = subtransaction(|| {
-        session.execute("SET CONSTRAINTS ALL DEFERRED", &[]);
+        constraints(session, mapping, "DEFERRED");
         for (index, apply, _) in members {
             match step_aside(session, mapping, apply, ways.get(index)) {
                 Ok(true) => {}
@@ -168,6 +169,13 @@ fn attempt(
             rest.reverse();
             rest.retain(|(index, apply, _)| {
                 match apply::try_whole(session, mapping, apply, Hold::Held) {
+                    // A cell of a row that has stepped aside was left out: what stands there may be what it stepped aside to.
+                    Tried::Over(Applied::Done { refused, .. })
+                        if !refused.is_empty() && ways.contains_key(index) =>
+                    {
+                        failed.push(*index);
+                        false
+                    }
                     Tried::Over(applied @ (Applied::Done { .. } | Applied::Kept { .. })) => {
                         done.push((*index, applied));
                         false
@@ -188,7 +196,7 @@ fn attempt(
         if locked || !failed.is_empty() {
             undo();
         }
-        session.execute("SET CONSTRAINTS ALL IMMEDIATE", &[]);
+        constraints(session, mapping, "IMMEDIATE");
         done
     });
     // The sub-transaction that is undone takes the setting along, and the one that is not has set it back.
@@ -306,13 +314,16 @@ fn contested(session: &mut Session, mapping: &Loaded, messages: Vec<String>) -> 
     // Messages name the index of the partition where the row stands.
     let rows = session.select(
         "SELECT DISTINCT ON (x.relname, a.attnum) pg_catalog.format('constraint \"%s\"', x.relname), pg_catalog.quote_ident(a.attname), \
-                NOT a.attnotnull AND (i.indisexclusion OR COALESCE(pg_catalog.to_jsonb(i.*)->>'indnullsnotdistinct', 'false') = 'false'), pg_catalog.format_type(a.atttypid, a.atttypmod), \
+                NOT a.attnotnull \
+                AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.contype = 'f' AND f.confrelid = r.relid AND a.attnum = ANY (f.confkey)) \
+                AND (i.indisexclusion OR COALESCE(pg_catalog.to_jsonb(i.*)->>'indnullsnotdistinct', 'false') = 'false'), pg_catalog.format_type(a.atttypid, a.atttypmod), \
                 t.typcategory::text \
          FROM sheet_sync.mapping m \
          CROSS JOIN LATERAL (SELECT m.table_name::pg_catalog.oid UNION SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(m.table_name) p) r(relid) \
          JOIN pg_catalog.pg_index i ON i.indrelid = r.relid AND (i.indisunique OR i.indisexclusion) \
          JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = r.relid AND a.attnum = ANY (i.indkey::pg_catalog.int2[]) AND a.attgenerated = '' \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = r.relid AND a.attgenerated = '' \
+              AND EXISTS (SELECT FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) n WHERE i.indkey[n] = a.attnum) \
          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
          WHERE m.id = $1 AND EXISTS (SELECT FROM pg_catalog.unnest($2) s WHERE pg_catalog.strpos(s, pg_catalog.format('constraint \"%s\"', x.relname)) > 0)",
         &[mapping.id.into(), messages.into()],
@@ -323,7 +334,7 @@ fn contested(session: &mut Session, mapping: &Loaded, messages: Vec<String>) -> 
             let (constraint, column) = (fields.text(), fields.text());
             let nullable = fields.flag();
             let (type_name, category) = (fields.text(), fields.text());
-            let counts = matches!(category.as_str(), "N" | "D") && !nullable;
+            let counts = matches!(category.as_str(), "N" | "D");
             let (greatest, least) = match counts {
                 true => ends(session, mapping, &column),
                 false => (None, None),
@@ -358,15 +369,14 @@ fn ends(session: &mut Session, mapping: &Loaded, column: &str) -> (Option<String
 }
 
 impl Contested {
-    /// Assignments of a value that no other row has, the most harmless first.
+    /// Assignments of a value that no other row has, the most harmless first. Emptying the column would take rows that refer to it
+    /// along for good: with the old value gone, no cascade finds them again.
     fn ways(&self, nth: usize) -> Vec<String> {
         let Self {
             column, type_name, ..
         } = self;
         let set = |value: String| format!("{column} = {value}");
-        if self.nullable {
-            return vec![set("NULL".to_owned())];
-        }
+        let empty = self.nullable.then(|| set("NULL".to_owned()));
         let beyond = |end: &Option<String>, sign: &str| {
             let end = end.as_ref()?;
             let step = match (self.category.as_str(), type_name.as_str()) {
@@ -375,7 +385,7 @@ impl Contested {
             };
             Some(set(format!("'{end}'::{type_name} {sign} {step}")))
         };
-        match (self.category.as_str(), type_name.as_str()) {
+        let values: Vec<String> = match (self.category.as_str(), type_name.as_str()) {
             ("N" | "D", _) => {
                 let ways = [beyond(&self.greatest, "+"), beyond(&self.least, "-")];
                 ways.into_iter().flatten().collect()
@@ -391,6 +401,7 @@ impl Contested {
             ],
             (_, "uuid") => vec![set("pg_catalog.gen_random_uuid()".to_owned())],
             _ => Vec::new(),
-        }
+        };
+        empty.into_iter().chain(values).collect()
     }
 }

@@ -35,6 +35,12 @@ pub fn commit(
             if !over {
                 // The last one brings it to the disk before anybody hears of it.
                 session.commit_may_be_late();
+            } else if !first {
+                // Only a commit that has written something waits for the disk, and for those before it.
+                session.execute(
+                    "UPDATE sheet_sync._cycle SET cycle_id = cycle_id WHERE mapping_id = $1",
+                    &[mapping.id.into()],
+                );
             }
             let follows = Follows::of(mapping, commit, &together, dealt_with);
             record(

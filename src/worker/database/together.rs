@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::apply::{self, Hold, Tried};
 use super::as_a_set;
+use crate::postgres::role::as_writer;
 use crate::postgres::statement::Session;
 use crate::worker::mappings::Loaded;
 
@@ -101,8 +102,14 @@ impl<'a> Together<'a> {
             session.wait_for_no_lock();
         }
         // Deferred constraints speak up row by row.
-        session.execute("SET CONSTRAINTS ALL IMMEDIATE", &[]);
-        while began.elapsed() < SHORT || dealt_with.is_empty() {
+        constraints(session, mapping, "IMMEDIATE");
+        let mut steps = 0;
+        // Each transaction goes on by a step at least; a set is not begun twice.
+        while steps == 0
+            || began.elapsed() < SHORT
+            || dealt_with.is_empty() && self.stage != Stage::OneByOne
+        {
+            steps += 1;
             match self.stage {
                 Stage::OneByOne => match self.woken.pop().or_else(|| self.untried.pop()) {
                     Some(index) => dealt_with.extend(self.try_one(session, mapping, index)),
@@ -233,6 +240,14 @@ impl<'a> Together<'a> {
         }
         apply::apply(session, mapping, apply, self.hold())
     }
+}
+
+/// Whether deferrable constraints, and triggers of that kind, speak up at once from now on. What waits fires in this very
+/// statement: as the mapping's role, whose code it is, and never as the worker's superuser.
+pub fn constraints(session: &mut Session, mapping: &Loaded, when: &str) {
+    as_writer(mapping.run_as, || {
+        session.execute(&format!("SET CONSTRAINTS ALL {when}"), &[])
+    });
 }
 
 /// Every value by which rows may stand in each other's way: before the change, and after it.

@@ -86,7 +86,9 @@ impl Runner {
         let truncated = dirty.truncated && dirty::is_empty(&opened.mapping);
         let scope = if !glance.merged || dirty.everything {
             Scope::Everything
-        } else if poll_due || !mine.is_empty() || confirmed.is_some() {
+        } else if poll_due || !mine.is_empty() || confirmed.is_some() || self.trouble_shown {
+            // What a guard stopped is looked at anew before anything goes on: without a reading a cycle would not see it, and
+            // its end would pass for the end of the trouble.
             Scope::Full
         } else {
             Scope::Dirty
@@ -308,9 +310,12 @@ impl Runner {
             Vec::new()
         };
         // A one-way cycle leaves the other way's work owed.
-        let merged =
-            ended && running.scope == Scope::Everything && running.ways.push && running.ways.pull;
-        let confirmed = running.confirmed.filter(|_| ended && !report.locked);
+        let both_ways = running.ways.push && running.ways.pull;
+        let merged = ended && running.scope == Scope::Everything && both_ways;
+        // What a person allowed is used up by a cycle that could carry it out.
+        let confirmed = running
+            .confirmed
+            .filter(|_| ended && both_ways && !report.locked);
         let moved = report.rows_pushed + report.rows_pulled > 0 || !dealt_with.is_empty();
         if moved {
             self.active_at = Instant::now();
