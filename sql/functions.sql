@@ -470,10 +470,12 @@ DECLARE
     one integer;
 BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+        -- Whoever owns the table now takes over what the owner before has set up, and with it runs its expressions.
         UPDATE sheet_sync.mapping m
-        SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL
-        FROM sheet_sync._cycle c
-        WHERE c.mapping_id = m.id AND m.id = one;
+        SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL,
+            run_as = t.relowner::regrole, generation = m.generation + (m.run_as::oid <> t.relowner)::integer
+        FROM sheet_sync._cycle c, pg_class t
+        WHERE c.mapping_id = m.id AND m.id = one AND t.oid = m.table_name;
     END LOOP;
 END
 $$;
@@ -851,9 +853,6 @@ BEGIN
         UPDATE sheet_sync.mapping_column c SET attnum = a.attnum, header_known = false
         FROM pg_attribute a
         WHERE c.mapping_id = mapping_id AND a.attrelid = m.table_name AND a.attname = c.column_name AND a.attnum > 0 AND NOT a.attisdropped;
-    END IF;
-    IF m.run_as::oid <> (SELECT c.relowner FROM pg_class c WHERE c.oid = m.table_name) THEN
-        UPDATE sheet_sync.mapping x SET run_as = (SELECT c.relowner FROM pg_class c WHERE c.oid = m.table_name)::regrole WHERE x.id = mapping_id;
     END IF;
 
     SELECT array_agg(COALESCE(a.attname::text, k.name) ORDER BY k.o) INTO renamed

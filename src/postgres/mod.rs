@@ -7,5 +7,6 @@ pub mod fields;
 pub mod process;
 pub mod role;
 pub mod statement;
+pub mod tenant;
 pub mod transaction;
 pub mod types;

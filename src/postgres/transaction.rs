@@ -12,6 +12,7 @@ use std::panic::AssertUnwindSafe;
 
 use super::role;
 use super::statement::Session;
+use super::tenant::{self, SessionUser};
 use crate::capture::CANONICAL_SETTINGS;
 
 /// Run `body` in a transaction of its own and commit it. An error of any kind rolls it back and comes back as a value.
@@ -19,20 +20,19 @@ pub fn transaction<R>(body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal
     run(None, body)
 }
 
-/// Like [`transaction`], but what fires at commit (deferred triggers and constraints of the user's table) runs as `role` too and
-/// not as the worker's superuser.
-pub fn transaction_committed_as<R>(
+/// Like [`transaction`], for what runs code of `role`'s. Nothing is left in the session of the code of others. What fires at commit
+/// (deferred triggers and constraints of the user's table) runs as `role` too and not as the worker's superuser.
+pub fn transaction_of<R>(
     role: pg_sys::Oid,
     body: impl FnOnce(&mut Session) -> R,
 ) -> Result<R, Refusal> {
+    tenant::enter(role);
     run(Some(role), body)
 }
 
-fn run<R>(
-    committed_as: Option<pg_sys::Oid>,
-    body: impl FnOnce(&mut Session) -> R,
-) -> Result<R, Refusal> {
+fn run<R>(of: Option<pg_sys::Oid>, body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal> {
     pin_settings();
+    let mut session_user = None;
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
         // SAFETY: the worker's main thread is between transactions here; the active snapshot is popped before the commit.
         unsafe {
@@ -40,11 +40,12 @@ fn run<R>(
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
+        session_user = of.map(SessionUser::set);
         let result = Spi::connect_mut(|client| body(&mut Session::new(client)));
         unsafe {
             pg_sys::PopActiveSnapshot();
         }
-        match committed_as {
+        match of {
             Some(role) => role::with_role(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || unsafe {
                 pg_sys::CommitTransactionCommand()
             }),
@@ -60,6 +61,7 @@ fn run<R>(
         Err(refusal)
     })
     .execute();
+    drop(session_user);
     // A background worker's row counts reach autovacuum only when they are reported.
     unsafe {
         pg_sys::pgstat_report_stat(false);

@@ -14,7 +14,7 @@ use super::tabs::Tabs;
 use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
-use crate::postgres::transaction::{is_lock, subtransaction, transaction_committed_as};
+use crate::postgres::transaction::{is_lock, subtransaction, transaction_of};
 
 mod apply;
 mod as_a_set;
@@ -66,7 +66,7 @@ fn look(
     effect: DatabaseEffect,
 ) -> Result<DatabaseOutcome, Refusal> {
     // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
-    let outcome = transaction_committed_as(mapping.run_as, |session| {
+    let outcome = transaction_of(mapping.run_as, |session| {
         if cycle.hurried {
             session.wait_for_no_lock();
         }

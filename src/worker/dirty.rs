@@ -8,7 +8,7 @@ use super::mappings::Loaded;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
-use crate::postgres::transaction::transaction_committed_as;
+use crate::postgres::transaction::transaction_of;
 
 /// How many lines one cycle takes; the rest stays for the next.
 const AT_ONCE: i64 = 50_000;
@@ -69,7 +69,7 @@ pub fn read(session: &mut Session, mapping: i32, key_columns: usize) -> Dirty {
 /// True where the table has no rows now; on an error too, since then nothing must be taken for well.
 pub fn is_empty(mapping: &Loaded) -> bool {
     let sql = format!("SELECT FROM {} LIMIT 1", mapping.table);
-    transaction_committed_as(mapping.run_as, |session| {
+    transaction_of(mapping.run_as, |session| {
         as_reader(mapping.run_as, || session.select(&sql, &[]).is_empty())
     })
     .unwrap_or(true)

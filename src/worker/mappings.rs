@@ -192,7 +192,8 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
                     m.tie, m.on_table_delete, m.on_sheet_delete, m.max_delete_percent, m.max_delete_rows, m.row_filter, \
                     (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, m.advance_sequences, \
                     pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.oid, sheet_sync._key_holds(c.oid, m.key_columns), \
-                    m.footer, u.reason, u.message, u.hint \
+                    m.footer, CASE WHEN c.relowner <> m.run_as THEN pg_catalog.pg_get_userbyid(c.relowner)::text END, m.run_as::text, \
+                    u.reason, u.message, u.hint \
              FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              LEFT JOIN LATERAL sheet_sync._unfit(c.oid, m.direction) u ON true \
              WHERE m.id = $1",
@@ -239,6 +240,10 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
     let table_oid = fields.number() as u32;
     let key_holds = fields.flag();
     let footer = fields.optional();
+    let (new_owner, role) = (fields.optional(), fields.text());
+    if let Some(owner) = new_owner {
+        return Some(Err(owner_changed(&table, &role, &owner)));
+    }
     if let Some(reason) = fields.optional() {
         return Some(Err(Unfit {
             reason,
@@ -298,6 +303,19 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         columns,
         engine,
     }))
+}
+
+/// The filter and the conflict function of one owner are not run with the rights of another who has not seen them.
+fn owner_changed(table: &str, role: &str, owner: &str) -> Unfit {
+    Unfit {
+        reason: "owner_changed".to_owned(),
+        message: format!(
+            "table {table} belongs to {owner} now, and the mapping was set up by {role}: what {role} wrote into it (row_filter, conflict_function) would run with the rights of {owner}"
+        ),
+        hint: format!(
+            "If {owner} agrees with SELECT * FROM sheet_sync.mapping, SELECT sheet_sync.resume('{table}') lets it go on as {owner}."
+        ),
+    }
 }
 
 /// Without it a row of the sheet may be several of the table, or none.

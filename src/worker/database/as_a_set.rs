@@ -383,7 +383,9 @@ impl Contested {
                 ("N", _) | (_, "date") => nth.to_string(),
                 _ => format!("pg_catalog.make_interval(secs => {nth})"),
             };
-            Some(set(format!("'{end}'::{type_name} {sign} {step}")))
+            Some(set(format!(
+                "'{end}'::{type_name} OPERATOR(pg_catalog.{sign}) {step}"
+            )))
         };
         let values: Vec<String> = match (self.category.as_str(), type_name.as_str()) {
             ("N" | "D", _) => {
@@ -393,7 +395,9 @@ impl Contested {
             // A range without a point overlaps no other.
             ("R", _) => vec![set(format!("'empty'::{type_name}"))],
             ("S", _) => vec![
-                set(format!("pg_catalog.gen_random_uuid()::text || '-{nth}'")),
+                set(format!(
+                    "pg_catalog.concat(pg_catalog.gen_random_uuid(), '-{nth}')"
+                )),
                 // As much of it as a short column holds.
                 set(format!(
                     "pg_catalog.substr(pg_catalog.md5(pg_catalog.random()::text), 1, 8)::{type_name}"

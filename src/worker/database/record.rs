@@ -12,7 +12,7 @@ use super::together::Together;
 use super::{Cycle, column_name, key_literal, object, sequences};
 use crate::postgres::fields::array_literal;
 use crate::postgres::statement::{Arg, Session};
-use crate::postgres::transaction::{subtransaction, transaction_committed_as};
+use crate::postgres::transaction::{subtransaction, transaction_of};
 use crate::worker::mappings::Loaded;
 
 /// In as many transactions as the changes to the table take. The first has all the rest as well, and each what follows from its own
@@ -26,7 +26,7 @@ pub fn commit(
     let of_applies: HashSet<&Key> = commit.apply.iter().map(|apply| &apply.key).collect();
     let mut first = true;
     loop {
-        let over = transaction_committed_as(mapping.run_as, |session| {
+        let over = transaction_of(mapping.run_as, |session| {
             if first {
                 sequences::advance(session, mapping, &commit.apply);
             }
