@@ -64,7 +64,7 @@ COMMENT ON COLUMN sheet_sync.mapping.advance_sequences IS 'The sequence behind a
 COMMENT ON COLUMN sheet_sync.mapping.conflict_function IS 'Name and argument types; text, because pg_upgrade refuses tables with regprocedure.';
 COMMENT ON COLUMN sheet_sync.mapping.tie IS 'Who wins under last_write_wins when the times cannot tell.';
 COMMENT ON COLUMN sheet_sync.mapping.max_delete_percent IS 'A cycle that would delete more than this share of the rows stops the mapping and asks.';
-COMMENT ON COLUMN sheet_sync.mapping.max_delete_rows IS 'Up to this many deleted rows max_delete_percent does not apply.';
+COMMENT ON COLUMN sheet_sync.mapping.max_delete_rows IS 'Where fewer rows than this would be deleted, max_delete_percent does not apply.';
 COMMENT ON COLUMN sheet_sync.mapping.run_as IS 'The role whose privileges and row-level security apply to what comes from the sheet.';
 COMMENT ON COLUMN sheet_sync.mapping.generation IS 'Counts the edits of this line and its columns; the worker reloads the mapping when it moves.';
 

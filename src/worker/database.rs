@@ -26,7 +26,7 @@ pub mod record;
 mod sequences;
 mod together;
 
-/// The reason of a failure that a lock of somebody else's is to blame for.
+/// The reason of a failure whose cause is a lock of somebody else's.
 pub const LOCKED: &str = "locked";
 
 /// What the driver knows of the cycle that an effect belongs to.
@@ -375,7 +375,7 @@ fn as_printed(mapping: &Loaded, column: usize, text: &str) -> Result<Text, Refus
     subtransaction(|| as_reader(mapping.run_as, || typed.value.canonical(text).into())).map_err(
         |refusal| Refusal {
             message: format!(
-                "the conflict function's value for column \"{}\" is none: {}",
+                "the conflict function returned a value that column \"{}\" does not take: {}",
                 named.name, refusal.message
             ),
             hint: Some(MEND_FUNCTION.to_owned()),

@@ -172,7 +172,7 @@ fn a_table_with_rules_is_refused_and_one_that_gets_a_rule_stops() {
         assert!(refusal.message.contains("has a rule"), "{refusal}");
         assert!(refusal.hint.is_some_and(|hint| hint.contains("trigger")));
     }
-    // Only shown, it is no matter.
+    // Where the table is only shown, a rule does no harm.
     let shown = world.map_with("docs", "direction => 'to_sheet'");
     world.db.run("INSERT INTO docs VALUES (1)");
     e2e::wait_for("the row", "1".to_owned(), || shown.cell("A2"));

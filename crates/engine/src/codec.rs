@@ -1,4 +1,4 @@
-//! How a column's values travel between Postgres's text output and a sheet's cells (design §7).
+//! How a column's values travel between Postgres's text output and a sheet's cells (docs/values.md).
 //!
 //! Nothing here can fail on data: what has no better form travels as text, and what a person typed reaches Postgres's own input
 //! function, which refuses it in its own words.

@@ -42,7 +42,7 @@ pub enum OnSheetDelete {
     Keep,
 }
 
-/// How a column's values travel (design §7). Everything without a codec of its own travels as text.
+/// How a column's values travel (docs/values.md). Everything without a codec of its own travels as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Boolean,

@@ -1,4 +1,4 @@
-//! Three-way reconcile of one row (design §6): pure, it decides and does nothing.
+//! Three-way reconcile of one row (docs/merging.md): pure, it decides and does nothing.
 
 mod base;
 mod cells;

@@ -1,4 +1,4 @@
-//! Design §7: what comes back unedited never changes the database, and what a person types arrives as they meant it.
+//! docs/values.md: what comes back unedited never changes the database, and what a person types arrives as they meant it.
 
 use chrono_tz::Tz;
 use engine::codec::{MAX_CELL_CHARACTERS, TooLong, agreed, decode, encode, hash_cells, is_error};

@@ -36,7 +36,8 @@ enum Attempt {
     Stale,
 }
 
-/// The row as it was typed, or nothing of it where other rows are in its way. Cells whose text is none of their type are left out.
+/// The row as it was typed, or nothing of it where other rows are in its way. Cells whose text the
+/// column's type does not take are left out.
 pub fn try_whole(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: Hold) -> Tried {
     try_row(session, mapping, apply, hold, true)
 }
@@ -303,7 +304,7 @@ fn insert(
     if row_now(session, mapping, apply).is_some() {
         return Attempt::Stale;
     }
-    // Where a trigger made another key of it, which is there, the table says so in its own words.
+    // Where a trigger made a key of it that is there already, the table says so in its own words.
     let rows = session.execute(&format!("{insert} {returning}"), &args.list);
     let Some(row) = rows.into_iter().next() else {
         refuse(
@@ -394,7 +395,7 @@ fn row_now(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Option<(Ro
 
 /// Lock the row and see whether it is still what the engine decided upon.
 pub fn is_held(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: Hold) -> bool {
-    // An update that leaves its keys alone has to wait for nobody who only refers to the row.
+    // An update that leaves the key alone need not wait for those who only refer to the row.
     let (expected, strength) = match &apply.change {
         Change::Insert { .. } => return true,
         Change::Update { expected, .. } | Change::Enter { expected, .. } => {

@@ -119,7 +119,7 @@ fn in_one_statement(
                 let row = match (rows.remove(&place), &apply.change) {
                     (Some(_), Change::Delete { .. }) => None,
                     (Some((row, true)), _) | (Some((row, _)), Change::Update { .. }) => Some(row),
-                    // A trigger had something else in mind, or the row does not belong here: told by itself.
+                    // A trigger did something else, or the row does not belong here: it is tried alone.
                     _ => undo(),
                 };
                 let refused = Vec::new();
@@ -133,7 +133,7 @@ fn in_one_statement(
 
 enum Outcome {
     Done(Vec<(usize, Applied)>),
-    /// Of these the table does not take the change; where there are none, it takes the set as a whole not.
+    /// The table refuses the changes of these; where there are none, it refuses the set as a whole.
     Without(Vec<usize>),
     Locked,
 }
@@ -165,7 +165,8 @@ fn attempt(
             .collect();
         loop {
             let before = rest.len();
-            // From the other end each time: a chain that runs against the order of the rows is no longer than another.
+            // From the other end each time, so that a chain against the order of the rows takes no
+            // more rounds than one along it.
             rest.reverse();
             rest.retain(|(index, apply, _)| {
                 match apply::try_whole(session, mapping, apply, Hold::Held) {
@@ -199,7 +200,7 @@ fn attempt(
         constraints(session, mapping, "IMMEDIATE");
         done
     });
-    // The sub-transaction that is undone takes the setting along, and the one that is not has set it back.
+    // A sub-transaction that is undone takes its setting with it; one that is kept has set it back.
     match outcome {
         Ok(done) => Outcome::Done(done),
         Err(_) if locked => Outcome::Locked,
@@ -217,7 +218,8 @@ fn undo() -> ! {
     )
 }
 
-/// Holds the row, and lets it step aside by the first way that the table takes. False where it is not what it was any more.
+/// Holds the row, and lets it step aside by the first way that the table takes. False where the row
+/// has changed meanwhile.
 fn step_aside(
     session: &mut Session,
     mapping: &Loaded,

@@ -11,13 +11,15 @@ use crate::postgres::statement::Session;
 use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
-/// So often as many keys are drawn as are missing; then twice as many each time: a sequence may lie far behind.
+/// In so many rounds no more keys are drawn than are missing, and then twice as many each time: a
+/// sequence may be far behind.
 const PLAIN_ROUNDS: u32 = 4;
 
-/// From so many draws on that gave too few keys it is given up.
+/// After so many draws the default is given up.
 const MOST_DRAWS: usize = 100_000;
 
-/// Each is new to the table and to what is known of the sheet, and equal to none of `taken` and no other of them.
+/// Each is new to the table and to what is known of the sheet, and equal to none of `taken` and to
+/// no other of the new keys.
 pub fn keys(
     session: &mut Session,
     mapping: &Loaded,

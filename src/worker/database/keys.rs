@@ -117,7 +117,8 @@ fn printed(mapping: &Loaded, typed: &Key) -> Result<Key, KeyRefusal> {
     })
 }
 
-/// The spelling under which each key is known, where it is: that of a base (the table's, where it has one), or the table's.
+/// The spelling under which each key is known, if it is: that of its base, or of its row in the
+/// table.
 pub fn known(session: &mut Session, mapping: &Loaded, keys: &[Key]) -> Vec<Option<Key>> {
     let table = in_table(session, mapping, keys);
     let spelled: Vec<&Key> = keys
@@ -234,7 +235,7 @@ pub fn in_one_spelling<'a>(
     first
 }
 
-/// By their places. What a type does not take any more (an enum's label that is gone) is equal to nothing.
+/// By their places. What a type no longer takes (an enum's label that is gone) is equal to nothing.
 fn equal_pairs<'a, 'b>(
     session: &mut Session,
     mapping: &Loaded,
@@ -258,7 +259,8 @@ fn equal_pairs<'a, 'b>(
     pairs.collect()
 }
 
-/// Keys with a base that the table prints otherwise by now; and new ones that came back in another spelling.
+/// Keys with a base that the table spells differently by now; and new keys that are those of deleted
+/// rows in another spelling.
 pub fn respelled(
     session: &mut Session,
     mapping: &Loaded,

@@ -42,7 +42,8 @@ pub fn rows(
     let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
     add_bases(session, mapping, cycle, &literals, &mut loaded);
     add_moved(session, mapping, &mut loaded);
-    // That nothing has such a key says nothing of the row that had it, unless it is known to have another one now.
+    // That no row has such a key says nothing about the row that had it, unless that row is known to
+    // have another key now.
     let lost = |place: &usize| {
         let row = loaded.get(*place);
         row.is_some_and(|row| row.base.is_some() && row.moved.is_none())
@@ -93,7 +94,8 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
     }
 }
 
-/// Answers the places of keys that are no values of their types any more, as when a label of an enum was renamed.
+/// Answers the places of keys that are no longer values of their types, as when a label of an enum
+/// was renamed.
 fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) -> Vec<usize> {
     let all: Vec<usize> = (0..loaded.len()).collect();
     let (rows, places, unreadable) = match subtransaction(|| {
@@ -198,7 +200,8 @@ fn add_bases(
     }
 }
 
-/// When rows changed that changed after the cycle began: what it was told then is older than what they hold now.
+/// The times of rows that changed after the cycle began: what it was told then is older than what
+/// they hold now.
 fn add_times(
     session: &mut Session,
     mapping: &Loaded,
@@ -234,7 +237,8 @@ fn add_conflicts(
     literals: &[String],
     loaded: &mut [LoadedRow],
 ) {
-    // Asked once first: mostly there is none at all, and then none of thousands of keys has to be turned into an array.
+    // Whether there is any line comes first: usually there is none, and then thousands of keys need
+    // not be turned into arrays.
     let rows = session.select(
         "SELECT k.place, c.id, c.winner = 'pending', c.column_name, c.database_absent, c.database_value, c.sheet_absent, c.sheet_value, c.database_row, c.sheet_row, c.decision, c.decided_value \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \

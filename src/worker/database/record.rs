@@ -306,7 +306,7 @@ fn stored<'a>(
     ]
 }
 
-/// From so many on, marks are looked through for those that no row bears any more: of batches that never arrived.
+/// From so many marks on, those that no row bears (of batches that never arrived) are swept out.
 const MANY_MARKS: i32 = 100;
 
 fn write_inserting(session: &mut Session, mapping: &Loaded, batch: &Inserting) {

@@ -37,7 +37,7 @@ pub fn advance(session: &mut Session, mapping: &Loaded, applies: &[Apply]) {
             continue;
         };
         let moved = subtransaction(|| {
-            // Its own column's needs no right of its own; any other is moved only by who may.
+            // One that belongs to its column needs no right; any other is moved only where the role may.
             match sequence.owned {
                 true => pass(session, sequence, least, greatest),
                 false => as_reader(mapping.run_as, || pass(session, sequence, least, greatest)),
@@ -140,8 +140,8 @@ impl State {
         })
     }
 
-    /// The last number of the sequence's own that is not beyond what was typed, where that has not been given out. A number beyond the
-    /// sequence's end, and one with which it would be at its end, move nothing: it will hardly get there.
+    /// The last of the sequence's own numbers up to the typed one, unless it was given out already. A
+    /// number at the sequence's end or beyond moves nothing: the sequence is unlikely to get there.
     fn target(self, least: i64, greatest: i64) -> Option<Target> {
         let typed = if self.step > 0 { greatest } else { least };
         let (last, step) = (i128::from(self.last), i128::from(self.step));
@@ -156,7 +156,7 @@ impl State {
         let unused = i128::from(!self.called);
         let misses = distance % step != 0;
         let value = last + whole * step;
-        // Before its first number it passes over none that was not typed.
+        // Before its first number it passes over no number that was not typed.
         if whole + unused == 0 || whole == 0 && misses || !within(value + step) {
             return None;
         }

@@ -17,9 +17,9 @@ use crate::postgres::role::as_writer;
 use crate::postgres::statement::Session;
 use crate::worker::mappings::Loaded;
 
-/// A transaction that holds users' rows ends after that long, and another one goes on.
+/// A transaction that holds users' rows ends after this time, and another one goes on.
 const SHORT: Duration = Duration::from_millis(30);
-/// A value that more rows have in common tells nothing of who waits for whom.
+/// A value that more rows than this have in common does not tell who waits for whom.
 const TELLING: usize = 16;
 /// How often a row is tried again because of a value in common.
 const TRIES: u32 = 8;
@@ -35,7 +35,7 @@ pub struct Together<'a> {
     refusals: HashMap<usize, Refusal>,
     /// Of those that wait: which of them have a value.
     having: HashMap<Text, Vec<usize>>,
-    /// May go through by now.
+    /// Those that may go through by now.
     woken: Vec<usize>,
     tries: HashMap<usize, u32>,
     locks: usize,
@@ -90,7 +90,7 @@ impl<'a> Together<'a> {
         self.applied.get(index).and_then(Option::as_ref)
     }
 
-    /// What one transaction does of it; answers which changes were dealt with.
+    /// What one transaction does of all this; answers which changes were dealt with.
     pub fn go_on(&mut self, session: &mut Session, mapping: &Loaded) -> Vec<usize> {
         let mut dealt_with = Vec::new();
         if self.is_over() {
@@ -101,7 +101,7 @@ impl<'a> Together<'a> {
         if met_locks {
             session.wait_for_no_lock();
         }
-        // Deferred constraints speak up row by row.
+        // Deferrable constraints are checked row by row, too.
         constraints(session, mapping, "IMMEDIATE");
         let mut steps = 0;
         // Each transaction goes on by a step at least; a set is not begun twice.
@@ -116,7 +116,7 @@ impl<'a> Together<'a> {
                     None if self.waiting.is_empty() => break,
                     None => {
                         self.stage = Stage::AsASet;
-                        // It begins with empty hands.
+                        // The set is tried in a transaction that holds no rows yet.
                         if !dealt_with.is_empty() {
                             break;
                         }

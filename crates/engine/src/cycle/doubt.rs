@@ -1,5 +1,5 @@
-//! Blanks that no person made: a formula shows nothing for a while, or an array is broken and all that it fills is blank. While that is so
-//! the table keeps its values and its rows.
+//! Blanks that no person made: a formula shows nothing for a while, or an array is broken and all
+//! that it fills is blank. Meanwhile the table keeps its values and its rows.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -109,7 +109,8 @@ impl<'a> Grid<'a> {
 }
 
 impl Cycle {
-    /// Blank cells that would change a value, here or there: those that a formula shows are taken for no edit, and the plan is made anew.
+    /// Looks at blank cells that would change a value on either side. Those that a formula shows are
+    /// no edits, and their rows are planned anew.
     pub(super) async fn doubt_blanks(&mut self, items: &mut [Item]) -> Result<(), Stop> {
         let Some(layout) = self.memory.layout.clone() else {
             return Ok(());

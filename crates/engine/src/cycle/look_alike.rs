@@ -1,5 +1,6 @@
-//! Keys that look like another one: they differ by blanks at their ends, by characters that cannot be seen, or by the way in which
-//! Unicode writes an accent. To the table they are two keys, and to whoever typed them mostly one.
+//! Keys that look like another one: they differ by blanks at their ends, by invisible characters,
+//! or by the way in which Unicode writes an accent. For the table these are two keys; for the person
+//! who typed them they are usually one.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -18,8 +19,8 @@ use crate::value::Key;
 pub(super) type Named = (Row, Key, Key);
 
 impl Cycle {
-    /// Takes out the rows whose key is new and looks like another one: they are problems, and while they stand the row of that other
-    /// key is taken neither for gone nor for new.
+    /// Takes out the rows whose key is new and looks like another key. They are problems, and while
+    /// they stand the row of that other key counts neither as gone nor as new.
     pub(super) async fn without_look_alikes(
         &mut self,
         diff: &mut Diff,
@@ -70,7 +71,8 @@ impl Cycle {
         Ok(fine)
     }
 
-    /// First those that neither the table has, nor may just have got, nor has had.
+    /// Rows whose key is new come first: the table has not got it, not even a moment ago, and the
+    /// two sides never agreed on it.
     fn partition_new(&self, named: Vec<Named>) -> (Vec<Named>, Vec<Named>) {
         let dirty: HashSet<&Key> = self.dirty.iter().map(|dirty| &dirty.key).collect();
         let is_new = |(_, _, key): &Named| !dirty.contains(key) && !self.has_base(key);
@@ -82,7 +84,7 @@ impl Cycle {
         known.is_some_and(|known| known.state != State::Unbased)
     }
 
-    /// Those known keys that do not read as they are, by how they read.
+    /// Known keys that hold something invisible, by what a person sees of them.
     fn known_looks(&self) -> HashMap<Key, Key> {
         let based = self.memory.rows.keys().filter(|key| self.has_base(key));
         let known = based.chain(self.dirty.iter().map(|dirty| &dirty.key));
@@ -112,7 +114,7 @@ fn is_text(mapping: &Mapping, column: usize) -> bool {
     column.is_some_and(|column| column.kind == Kind::Text)
 }
 
-/// How a key reads; `None` where it is just that.
+/// What a person sees of a key; `None` where nothing in it is invisible.
 fn look(mapping: &Mapping, key: &Key) -> Option<Key> {
     let parts = mapping.key.iter().zip(&key.0);
     let look = parts.map(|(column, text)| match is_text(mapping, *column) {
@@ -165,15 +167,15 @@ fn look_alike(mapping: &Mapping, at: u32, key: &Key, other: &Key) -> Problem {
         column.or(mapping.key.first().copied()),
         "look_alike_key",
         format!(
-            "The key {} looks like {}, which is another one: they differ by blanks or by characters that cannot be seen.",
+            "The key {} looks like {}, but it is another key: they differ only in blanks or in characters that cannot be seen.",
             marked(key),
             marked(other)
         ),
-        "Type the key anew, without blanks before or after it; or delete the row. Until then nothing is done with either row.".into(),
+        "Type the key again, without blanks before or after it; or delete the row. Until then neither row is changed.".into(),
     )
 }
 
-/// A key in which one can see what cannot be seen.
+/// A key with its invisible characters made visible.
 fn marked(key: &Key) -> String {
     let text = key.shown();
     let inner = text.trim_matches(' ');

@@ -22,8 +22,8 @@ use crate::effect::{Failure, LoadedRow, Snapshot};
 use crate::mapping::Direction;
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
-/// So many comparisons of a missing row with another row are made by a reading; above that only
-/// rows whose other cells are all equal are told.
+/// A reading compares missing rows with others so many times; above that only rows whose other
+/// cells are all equal are recognised.
 const COMPARISONS: usize = 250_000;
 
 /// So many keys are named by a problem.
@@ -274,7 +274,7 @@ impl Cycle {
         gone.into_iter().cloned().collect()
     }
 
-    /// Those of which the table still has the row: there is nothing to be told of the others.
+    /// Those whose row the table still has: nothing is to be decided about the others.
     async fn load_lost(&mut self, keys: Vec<Key>) -> Result<Vec<Lost>, Stop> {
         let mut lost = Vec::with_capacity(keys.len());
         for loaded in self.load(keys).await? {
@@ -379,7 +379,7 @@ impl Cycle {
             let fits: Vec<&Lost> = match alike {
                 [] if is_copy => Vec::new(),
                 [one] if exact.of_lost(*one).len() == 1 => lost.get(*one).into_iter().collect(),
-                // An empty cell tells nothing: so many blank keys are new rows.
+                // A blank key tells nothing: where there are so many, they are new rows.
                 _ if !few && *why == Unreadable::New => {
                     alike.iter().filter_map(|one| lost.get(*one)).collect()
                 }
@@ -450,8 +450,8 @@ impl Cycle {
             .retain(|sighting| !hidden.contains(&sighting.key));
     }
 
-    /// Which of the new keys are those of missing rows, changed by a person. What may be, and may
-    /// as well be another row, waits.
+    /// Which of the new keys are those of missing rows, changed by a person. A row that may be a
+    /// missing one, or another one as well, waits.
     async fn told_by_hand(
         &mut self,
         diff: &mut Diff,
@@ -467,7 +467,8 @@ impl Cycle {
         }
         let keys = new.iter().map(|(key, _)| key.clone()).collect();
         let fresh = self.load(keys).await?;
-        // What was tried as a new row before is none under another key, unless only its key differs.
+        // A row that was tried as a new one before is not a missing row with a changed key, unless
+        // it was the key that was refused.
         let tried = |key: &Key| {
             let mut known = self.memory.problems.get(key).into_iter().flatten();
             known.any(|one| {

@@ -15,10 +15,10 @@ use crate::mapping::Side;
 use crate::reconcile::TableChange;
 use crate::value::{Cell, Key};
 
-/// So many rows tell.
+/// So many rows are enough to tell.
 const LOOKED_AT: usize = 20;
 
-/// Lost keys whose rows may have got another one.
+/// So many lost keys are looked at: their rows may have got another key.
 const LOST: usize = 200;
 
 impl Cycle {
@@ -111,8 +111,8 @@ fn moving_keys(rows: usize, row: u32, column: u32, detail: &CellDetail) -> Objec
         side: Side::Database,
         reason: "keys_moved",
         message: format!(
-            "The key in {}{formula} comes from a formula, and {rows} rows show what stood beside another key: the keys did not go with \
-             their rows. The table was left as it is.",
+            "The key in {}{formula} comes from a formula, and {rows} rows now show what stood beside another key: the keys did not move \
+             with their rows. The table was left as it is.",
             place(row, column)
         ),
         hint: "Undo it in the sheet (Edit > Undo), or replace the formulas of the key by their values (copy, then Paste special > Values \

@@ -1,6 +1,6 @@
-//! A key that the table writes otherwise by now, and that is the same key all the same: 1.5 where it wrote 1.50, Ann where it wrote
-//! ann. What both sides have agreed on is known under the new spelling from then on, before anything is compared: to whoever does
-//! not know that they are equal, one row is gone and another one is new.
+//! The same key in a new spelling of the table's: 1.5 where it wrote 1.50, Ann where it wrote ann.
+//! The base moves to the new spelling before anything is compared: otherwise one row would seem to
+//! be gone, and another one to be new.
 
 use std::collections::HashMap;
 
@@ -73,7 +73,7 @@ impl Cycle {
         let mut commit = Commit::default();
         let mut keys = HashMap::new();
         for (row, pair) in loaded.into_iter().zip(pairs) {
-            // It has changed once more: the next cycle hears of that.
+            // It has changed again; the next cycle will see that.
             if row.spelled.as_ref() != Some(&pair.now) {
                 self.stale = true;
                 continue;
@@ -101,7 +101,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// As it is, so that the new spelling is a change of the table's.
+    /// The base moves as it is, so that the new spelling counts as a change of the table's.
     fn move_base(&self, row: LoadedRow, pair: &Respelled, commit: &mut Commit) {
         let marked = self
             .memory
@@ -155,7 +155,8 @@ impl Cycle {
         }
     }
 
-    /// Nothing is done under a spelling that is the table's no more: the next round begins with the new one.
+    /// Nothing is done under a spelling that the table no longer uses: the next round begins with
+    /// the new one.
     pub(super) fn is_spelled_otherwise(&mut self, item: &Item) -> bool {
         let concerns = item.loaded.base.is_some() || item.row.is_some();
         let spelled = item.loaded.spelled.is_some() && concerns;

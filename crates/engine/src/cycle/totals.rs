@@ -1,4 +1,4 @@
-//! What stands below the data without being any: totals, and whatever else a footer holds.
+//! What stands below the data and is no data: totals, and whatever else a footer holds.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ use crate::effect::{CellDetail, Entered, Snapshot};
 use crate::mapping::{Direction, Kind, Mapping};
 use crate::value::Cell;
 
-/// So many rows at the end of the tab are looked at: a total, a tax, a total with it.
+/// So many rows at the end of the tab may be totals: a sum, a tax, the sum with it.
 pub(super) const LAST: usize = 3;
 
 /// A row below the last one that is known, which may be a record or a total.
@@ -135,7 +135,7 @@ pub(super) struct Footers {
 }
 
 impl Footers {
-    /// Whether a row without a key is none because of them.
+    /// Whether a row without a key is no record: it is a footer, or shows only what a formula fills.
     pub(super) fn hold(&self, at: u32, cells: &[Cell]) -> bool {
         let mut columns = cells.iter().enumerate().filter_map(shown);
         self.rows.contains(&at) || columns.all(|column| self.filled.contains(&column))

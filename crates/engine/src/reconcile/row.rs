@@ -1,4 +1,4 @@
-//! The table of design §6, by what each side has of the row.
+//! The first table of docs/merging.md, by what each side has of the row.
 
 use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long, unread};
 use super::{Plan, Row, SheetChange, TableChange, tabs};

@@ -38,7 +38,7 @@ fn one_cell_that_the_sheet_refuses_holds_up_no_other() {
 }
 
 #[test]
-fn what_the_sheet_refuses_is_tried_again_ever_more_seldom_and_written_once_it_may_be() {
+fn what_the_sheet_refuses_is_tried_less_and_less_often_and_written_once_it_may_be() {
     const MINUTE: i64 = 60_000_000;
     let mut world = World::agreed(mapping(), 5).warm();
     world.fault = Some(protected);
@@ -336,7 +336,7 @@ fn new_rows_that_the_sheet_does_not_take_wait_and_hold_up_nothing_else() {
     let report = world.cycle(Scope::Dirty, &[52, 3]);
     assert_eq!((insertions(&world), report.rows_pushed), (0, 1));
     assert_eq!(world.bases[&key(52)].1, TO_INSERT);
-    // Tried by itself once a minute has passed, and then ever more seldom; at once for whoever waits.
+    // Tried by itself once a minute has passed, and then less and less often; at once for whoever waits.
     world.now = due;
     world.cycle(Scope::Full, &[]);
     assert_eq!(insertions(&world), 1);
