@@ -10,6 +10,7 @@ static DRIVE_ENDPOINT: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"https://www.googleapis.com"));
 static CREDENTIALS_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static HTTP_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static STATEMENT_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static POLL_INTERVAL_MS: GucSetting<i32> = GucSetting::<i32>::new(3_000);
 static MAX_DIRTY_KEYS: GucSetting<i32> = GucSetting::<i32>::new(20_000);
 static MAX_REQUEST_BYTES: GucSetting<i32> = GucSetting::<i32>::new(2_000_000);
@@ -56,6 +57,16 @@ pub fn define() {
         GucFlags::UNIT_MS,
     );
     GucRegistry::define_int_guc(
+        c"sheet_sync.statement_timeout_ms",
+        c"How long one statement of the worker on a user's table may take.",
+        c"All tables of a database wait meanwhile: a trigger or filter that does not come to an end must not stop the others.",
+        &STATEMENT_TIMEOUT_MS,
+        100,
+        86_400_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
         c"sheet_sync.poll_interval_ms",
         c"How often a sheet is read for edits of people.",
         c"A mapping's own poll_interval overrides it.",
@@ -72,7 +83,7 @@ pub fn define() {
         &MAX_DIRTY_KEYS,
         1,
         10_000_000,
-        GucContext::Userset,
+        GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
@@ -155,6 +166,10 @@ fn millis(setting: &GucSetting<i32>) -> Duration {
 
 pub fn http_timeout() -> Duration {
     millis(&HTTP_TIMEOUT_MS)
+}
+
+pub fn statement_timeout() -> Duration {
+    millis(&STATEMENT_TIMEOUT_MS)
 }
 
 pub fn poll_interval() -> Duration {

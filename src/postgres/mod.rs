@@ -8,5 +8,6 @@ pub mod process;
 pub mod role;
 pub mod statement;
 pub mod tenant;
+pub mod time_limit;
 pub mod transaction;
 pub mod types;

@@ -43,6 +43,8 @@ pub fn sleep(timeout: Duration) {
             pg_sys::PG_WAIT_EXTENSION,
         );
         pg_sys::ResetLatch(pg_sys::MyLatch);
+        // Somebody wanted to end a statement, and none runs: that is no reason to end the process.
+        pg_sys::QueryCancelPending = 0;
     }
     pgrx::check_for_interrupts!();
 }

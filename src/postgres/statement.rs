@@ -9,6 +9,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
+use super::time_limit::limited;
+
 /// One row of a result, every column as text.
 pub type Row = Vec<Datum>;
 
@@ -198,15 +200,17 @@ impl Session {
         // SAFETY: SPI is connected; types, values and nulls are of the same length.
         unsafe {
             pg_sys::SPI_tuptable = std::ptr::null_mut();
-            let status = pg_sys::SPI_execute_with_args(
-                text.as_ptr(),
-                types.len() as i32,
-                types.as_mut_ptr(),
-                datums.as_mut_ptr(),
-                nulls.as_ptr(),
-                false,
-                0,
-            );
+            let status = limited(|| {
+                pg_sys::SPI_execute_with_args(
+                    text.as_ptr(),
+                    types.len() as i32,
+                    types.as_mut_ptr(),
+                    datums.as_mut_ptr(),
+                    nulls.as_ptr(),
+                    false,
+                    0,
+                )
+            });
             rows_of(status)
         }
     }
@@ -231,7 +235,7 @@ impl Session {
                 true,
             );
             loop {
-                pg_sys::SPI_cursor_fetch(portal, true, BATCH as _);
+                limited(|| pg_sys::SPI_cursor_fetch(portal, true, BATCH as _));
                 let rows = take_rows();
                 let last = rows.is_empty();
                 rows.into_iter().for_each(&mut each);
@@ -266,8 +270,9 @@ fn run(sql: &str, args: &[Arg], read_only: bool) -> Vec<Row> {
     // SAFETY: the plan was made for just these argument types; SPI is connected.
     unsafe {
         pg_sys::SPI_tuptable = std::ptr::null_mut();
-        let status =
-            pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls.as_ptr(), read_only, 0);
+        let status = limited(|| {
+            pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls.as_ptr(), read_only, 0)
+        });
         rows_of(status)
     }
 }

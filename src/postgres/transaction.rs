@@ -13,7 +13,9 @@ use std::panic::AssertUnwindSafe;
 use super::role;
 use super::statement::Session;
 use super::tenant::{self, SessionUser};
+use super::time_limit;
 use crate::capture::CANONICAL_SETTINGS;
+use crate::settings;
 
 /// Run `body` in a transaction of its own and commit it. An error of any kind rolls it back and comes back as a value.
 pub fn transaction<R>(body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal> {
@@ -27,7 +29,10 @@ pub fn transaction_of<R>(
     body: impl FnOnce(&mut Session) -> R,
 ) -> Result<R, Refusal> {
     tenant::enter(role);
-    run(Some(role), body)
+    time_limit::set(Some(settings::statement_timeout()));
+    let outcome = run(Some(role), body);
+    time_limit::set(None);
+    outcome
 }
 
 fn run<R>(of: Option<pg_sys::Oid>, body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal> {
@@ -46,14 +51,15 @@ fn run<R>(of: Option<pg_sys::Oid>, body: impl FnOnce(&mut Session) -> R) -> Resu
             pg_sys::PopActiveSnapshot();
         }
         match of {
-            Some(role) => role::with_role(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || unsafe {
-                pg_sys::CommitTransactionCommand()
+            Some(role) => role::with_role(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || {
+                time_limit::limited(|| unsafe { pg_sys::CommitTransactionCommand() })
             }),
             None => unsafe { pg_sys::CommitTransactionCommand() },
         }
         Ok(result)
     }))
     .catch_others(|cause| {
+        time_limit::disarm();
         let refusal = refusal(&cause);
         unsafe {
             pg_sys::AbortCurrentTransaction();
@@ -111,7 +117,10 @@ pub fn subtransaction<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
         pg_sys::MemoryContextSwitchTo(context);
     }
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(body())))
-        .catch_others(|cause| Err(refusal(&cause)))
+        .catch_others(|cause| {
+            time_limit::disarm();
+            Err(refusal(&cause))
+        })
         .execute();
     unsafe {
         match outcome {
@@ -138,8 +147,10 @@ fn refusal(cause: &CaughtError) -> Refusal {
         Some(detail) if !detail.is_empty() => format!("{} ({detail})", report.message()),
         _ => report.message().to_owned(),
     };
+    let sqlstate = sqlstate(report.sql_error_code() as i32);
+    time_limit::note(&sqlstate);
     Refusal {
-        sqlstate: sqlstate(report.sql_error_code() as i32),
+        sqlstate,
         message,
         hint: report.hint().map(str::to_owned),
     }

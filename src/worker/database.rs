@@ -8,13 +8,16 @@ use engine::mapping::Side;
 use engine::value::{Datum, Key, Text, Timestamp};
 use serde::Serializer;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::mappings::Loaded;
 use super::tabs::Tabs;
 use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
+use crate::postgres::time_limit;
 use crate::postgres::transaction::{is_lock, subtransaction, transaction_of};
+use crate::settings;
 
 mod apply;
 mod as_a_set;
@@ -28,6 +31,13 @@ mod together;
 
 /// The reason of a failure whose cause is a lock of somebody else's.
 pub const LOCKED: &str = "locked";
+
+const TAKES_LONG: &str = "Look for a trigger, a check, a row_filter or a conflict_function that does not come to an end. For a very large table, a superuser can raise sheet_sync.statement_timeout_ms.";
+
+/// How long a mapping rests after a statement of its that was ended, so that the others have most of the worker's time.
+pub fn rest_after_timeout() -> Duration {
+    settings::statement_timeout() * 4
+}
 
 /// What the driver knows of the cycle that an effect belongs to.
 pub struct Cycle<'a> {
@@ -111,6 +121,19 @@ pub fn failure(refusal: Refusal) -> Failure {
             message: format!("another session holds a lock that is in the way (SQLSTATE {})", refusal.sqlstate),
             hint: "It goes on by itself when that session commits or rolls back; pg_locks and pg_stat_activity show which one it is.".to_owned(),
             retry_after_ms: Some(1_000),
+            may_have_applied: false,
+        };
+    }
+    if time_limit::ended(&refusal) {
+        return Failure {
+            class: Class::RetryLater,
+            reason: "statement_timeout".to_owned(),
+            message: format!(
+                "a statement on the table took longer than sheet_sync.statement_timeout_ms allows, or was cancelled ({})",
+                refusal.message
+            ),
+            hint: TAKES_LONG.to_owned(),
+            retry_after_ms: Some(rest_after_timeout().as_millis() as u64),
             may_have_applied: false,
         };
     }

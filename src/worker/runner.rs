@@ -40,6 +40,8 @@ pub struct Runner {
     not_before: Option<Instant>,
     pause: Duration,
     trouble_shown: bool,
+    /// A statement of this cycle's was ended because it took too long.
+    cut_short: bool,
     /// Whether it put notes on problems when it was last loaded.
     notes_on: bool,
     requests: Vec<(u64, RequestKind)>,
@@ -141,6 +143,7 @@ impl Runner {
             not_before: None,
             pause: FIRST_PAUSE,
             trouble_shown: true,
+            cut_short: false,
             notes_on: false,
             requests: Vec::new(),
             served_from: None,

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use super::{column_number, keys};
 use crate::postgres::role::as_writer;
 use crate::postgres::statement::{Arg, Row, Session};
+use crate::postgres::time_limit;
 use crate::postgres::transaction::{is_lock, subtransaction};
 use crate::worker::mappings::Loaded;
 
@@ -75,6 +76,12 @@ fn try_row(
             Ok(Attempt::Kept(row)) => return Tried::Over(Applied::Kept { row }),
             Ok(Attempt::Stale) => return Tried::Over(Applied::Stale),
             Err(refusal) if is_lock(&refusal) => return Tried::Over(Applied::Locked),
+            Err(refusal) if time_limit::ended(&refusal) => {
+                return Tried::Over(Applied::Refused {
+                    cells: refused,
+                    row: Some(too_long(refusal)),
+                });
+            }
             Err(refusal) => refusal,
         };
         if whole && bad_column.get().is_none() && refusal.is_about_other_rows() {
@@ -103,6 +110,22 @@ fn try_row(
                 });
             }
         }
+    }
+}
+
+/// Whether the attempt was ended because the table did not come to an end with it.
+pub fn takes_long(applied: &Applied) -> bool {
+    matches!(applied, Applied::Refused { row: Some(refusal), .. } if time_limit::ended(refusal))
+}
+
+fn too_long(refusal: Refusal) -> Refusal {
+    Refusal {
+        message: "the table takes too long for this row, so the attempt was ended".to_owned(),
+        hint: Some(
+            "It is tried again later. Whoever looks after the database can mend the trigger or check that does not come to an end."
+                .to_owned(),
+        ),
+        ..refusal
     }
 }
 

@@ -12,11 +12,11 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::apply::{self, Args, Hold, Tried, is_held, where_key};
-use super::together::constraints;
 use crate::postgres::errors::refuse;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_writer;
 use crate::postgres::statement::Session;
+use crate::postgres::time_limit;
 use crate::postgres::transaction::{is_lock, subtransaction};
 use crate::worker::mappings::Loaded;
 
@@ -146,14 +146,20 @@ fn attempt(
 ) -> Outcome {
     let mut failed = Vec::new();
     let mut locked = false;
+    // A statement took too long: what is left of the set might, too.
+    let mut ended = false;
     let outcome = subtransaction(|| {
         constraints(session, mapping, "DEFERRED");
         for (index, apply, _) in members {
+            if ended {
+                break;
+            }
             match step_aside(session, mapping, apply, ways.get(index)) {
                 Ok(true) => {}
                 Ok(false) => failed.push(*index),
                 Err(refusal) => {
                     locked |= is_lock(&refusal);
+                    ended |= time_limit::ended(&refusal);
                     failed.push(*index);
                 }
             }
@@ -169,6 +175,9 @@ fn attempt(
             // more rounds than one along it.
             rest.reverse();
             rest.retain(|(index, apply, _)| {
+                if ended {
+                    return true;
+                }
                 match apply::try_whole(session, mapping, apply, Hold::Held) {
                     // A cell of a row that has stepped aside was left out: what stands there may be what it stepped aside to.
                     Tried::Over(Applied::Done { refused, .. })
@@ -183,6 +192,7 @@ fn attempt(
                     }
                     Tried::Over(applied) => {
                         locked |= applied == Applied::Locked;
+                        ended |= apply::takes_long(&applied);
                         failed.push(*index);
                         false
                     }
@@ -205,8 +215,17 @@ fn attempt(
         Ok(done) => Outcome::Done(done),
         Err(_) if locked => Outcome::Locked,
         Err(refusal) if is_lock(&refusal) => Outcome::Locked,
+        Err(refusal) if ended || time_limit::ended(&refusal) => Outcome::Without(Vec::new()),
         Err(_) => Outcome::Without(failed),
     }
+}
+
+/// Whether deferrable constraints, and triggers of that kind, speak up at once from now on. What waits fires in this very
+/// statement: as the mapping's role, whose code it is, and never as the worker's superuser.
+pub fn constraints(session: &mut Session, mapping: &Loaded, when: &str) {
+    as_writer(mapping.run_as, || {
+        session.execute(&format!("SET CONSTRAINTS ALL {when}"), &[])
+    });
 }
 
 /// Ends the sub-transaction; the message is for nobody.
@@ -246,7 +265,9 @@ fn step_aside(
         });
         match stepped {
             Ok(_) => break,
-            Err(refusal) if is_lock(&refusal) => return Err(refusal),
+            Err(refusal) if is_lock(&refusal) || time_limit::ended(&refusal) => {
+                return Err(refusal);
+            }
             // Another way, or as it is: the row may go through all the same when the others have stepped aside.
             Err(_) => {}
         }

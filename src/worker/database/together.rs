@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use super::apply::{self, Hold, Tried};
 use super::as_a_set;
-use crate::postgres::role::as_writer;
 use crate::postgres::statement::Session;
 use crate::worker::mappings::Loaded;
 
@@ -102,7 +101,7 @@ impl<'a> Together<'a> {
             session.wait_for_no_lock();
         }
         // Deferrable constraints are checked row by row, too.
-        constraints(session, mapping, "IMMEDIATE");
+        as_a_set::constraints(session, mapping, "IMMEDIATE");
         let mut steps = 0;
         // Each transaction goes on by a step at least; a set is not begun twice.
         while steps == 0
@@ -134,6 +133,9 @@ impl<'a> Together<'a> {
                     Some(index) => {
                         self.hurry(session);
                         let applied = self.alone(session, mapping, index);
+                        if apply::takes_long(&applied) {
+                            self.locks = MOST_LOCKS + 1;
+                        }
                         self.applied[index] = Some(applied);
                         dealt_with.push(index);
                     }
@@ -175,6 +177,10 @@ impl<'a> Together<'a> {
                 let cost = began.elapsed() > Duration::from_millis(1);
                 if applied == Applied::Locked && cost {
                     self.locks += 1;
+                }
+                // Each of the others might take as long: they wait, as for locks.
+                if apply::takes_long(&applied) {
+                    self.locks = MOST_LOCKS + 1;
                 }
                 let moved = matches!(applied, Applied::Done { .. } | Applied::Kept { .. });
                 self.waiting.remove(&index);
@@ -232,6 +238,9 @@ impl<'a> Together<'a> {
     /// What the table takes of one row. Where it has a value in common with a row that is locked, it waits with that one.
     fn alone(&self, session: &mut Session, mapping: &Loaded, index: usize) -> Applied {
         let apply = &self.applies[index];
+        if self.locks > MOST_LOCKS {
+            return Applied::Locked;
+        }
         let own: HashSet<&Text> = texts(apply).collect();
         let locked = self.applied.iter().zip(self.applies);
         let mut locked = locked.filter(|(applied, _)| **applied == Some(Applied::Locked));
@@ -240,14 +249,6 @@ impl<'a> Together<'a> {
         }
         apply::apply(session, mapping, apply, self.hold())
     }
-}
-
-/// Whether deferrable constraints, and triggers of that kind, speak up at once from now on. What waits fires in this very
-/// statement: as the mapping's role, whose code it is, and never as the worker's superuser.
-pub fn constraints(session: &mut Session, mapping: &Loaded, when: &str) {
-    as_writer(mapping.run_as, || {
-        session.execute(&format!("SET CONSTRAINTS ALL {when}"), &[])
-    });
 }
 
 /// Every value by which rows may stand in each other's way: before the change, and after it.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::trouble::{failed_answer, retries_by_itself};
 use super::{Asked, Awaits, FIRST_PAUSE, Job, Runner, Running, now};
 use crate::postgres::process;
+use crate::postgres::time_limit;
 use crate::postgres::transaction::transaction;
 use crate::settings;
 use crate::shared::{Answer as RequestAnswer, Phase, RequestKind};
@@ -206,6 +207,7 @@ impl Runner {
                         hurried,
                     };
                     let outcome = database::perform(&opened.mapping, &mut cycle, effect);
+                    self.cut_short |= time_limit::take_cut_short();
                     step = opened.machine.resume(outcome, now());
                     self.show_progress();
                     if takes_in && matches!(step, Step::Do(Effect::Database(_))) {
@@ -375,6 +377,16 @@ impl Runner {
             }
         }
         self.live.phase = Phase::Idle;
+        self.rest_if_cut_short();
+    }
+
+    /// A statement on the table was ended: the next one may take as long, and meanwhile the others have had to wait.
+    fn rest_if_cut_short(&mut self) {
+        if std::mem::take(&mut self.cut_short) {
+            let rested = Instant::now() + database::rest_after_timeout();
+            self.not_before = Some(self.not_before.map_or(rested, |at| at.max(rested)));
+            self.next_poll = self.next_poll.max(rested);
+        }
     }
 
     fn go_on_after(&mut self, again: Again, dirty_done: bool) {
