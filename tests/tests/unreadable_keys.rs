@@ -309,6 +309,36 @@ fn a_key_that_is_changed_while_sql_changes_the_row_takes_it_along() {
 }
 
 #[test]
+fn a_row_that_is_cut_and_pasted_and_keys_that_are_exchanged_by_hand_keep_their_children() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE tasks (id int PRIMARY KEY, title text, done boolean NOT NULL DEFAULT false, secret text DEFAULT 's');
+         CREATE TABLE comments (task int REFERENCES tasks ON DELETE CASCADE ON UPDATE CASCADE, body text);
+         INSERT INTO tasks VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'); INSERT INTO comments SELECT id, 'hello' FROM tasks",
+    );
+    let sheet = world.map_with("tasks", "columns => '{id,title,done}'");
+    e2e::wait_for("five rows", 5, || sheet.rows().len());
+    world.db.run("SELECT * FROM sheet_sync.sync('tasks')");
+    let cut: Vec<String> = sheet.rows()[2].clone();
+    sheet.delete_row(3);
+    sheet.type_at("A8", &[cut]);
+    let whole = "SELECT count(*), count(*) FILTER (WHERE secret = 's'), (SELECT count(*) FROM comments) FROM tasks";
+    world.quiet();
+    world.shows(whole, "4 | 4 | 4");
+    world.at_once("tasks", |_| {
+        let (one, other) = (sheet.row_where(0, "1"), sheet.row_where(0, "3"));
+        sheet.set(&format!("A{one}"), "3");
+        sheet.set(&format!("A{other}"), "1");
+    });
+    world.shows(
+        "SELECT id, title, secret FROM tasks ORDER BY id",
+        "1 | c | s\n 2 | b | s\n 3 | a | s\n 4 | d | s",
+    );
+    world.shows(whole, "4 | 4 | 4");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+}
+
+#[test]
 fn a_row_that_was_unreadable_before_holds_up_no_deletion() {
     let (mut world, sheet) = tasks();
     sheet.type_row(&["Section", "b", "open"]);
