@@ -1,6 +1,6 @@
 //! Both sides change the same cell, or one deletes what the other changes: a stated rule decides, and the loser is kept.
 
-use e2e::{Fault, Kind, World};
+use e2e::{Fault, Kind, When, World};
 
 const CONFLICTS: &str = "SELECT key[1], column_name, base_value, database_value, sheet_value #>> '{}', winner FROM sheet_sync.conflict ORDER BY id";
 
@@ -269,6 +269,61 @@ fn a_row_changed_in_sql_and_deleted_in_the_sheet_comes_back() {
         "SELECT key[1], column_name, sheet_absent, winner FROM sheet_sync.conflict",
         "2 | | t | database",
     );
+}
+
+#[test]
+fn a_line_that_was_carried_out_is_settled_by_whoever_comes_after() {
+    let mut world = World::start();
+    world.db.run("CREATE TABLE products (id int PRIMARY KEY, name text, price numeric); INSERT INTO products VALUES (1, 'Bolt', 1), (2, 'Nut', 2)");
+    let sheet = world.map_with("products", "conflict_policy => 'database_wins'");
+    sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2");
+    world.merged("products");
+    for round in 0..2 {
+        let held = world.google.gate().hold_on(Kind::Write, When::After);
+        world.at_once("products", |world| {
+            world.db.run(&format!(
+                "UPDATE products SET price = {} WHERE id = 1",
+                10 + round
+            ));
+            sheet.set("C2", &(20 + round).to_string());
+        });
+        held.wait();
+        if round == 0 {
+            world.kill_worker();
+        } else {
+            world.google.gate().close();
+        }
+        held.release();
+        world.google.gate().open();
+        world.shows(
+            "SELECT count(*), count(*) FILTER (WHERE settled) FROM sheet_sync.conflict",
+            &format!("{0} | {0}", round + 1),
+        );
+        world.both_equal("products", &sheet);
+    }
+}
+
+#[test]
+fn a_line_never_shows_an_older_time_than_that_of_its_value() {
+    let (mut world, sheet) = World::with_products();
+    world.db.run("SELECT * FROM sheet_sync.sync('products')");
+    world.pause("products");
+    world.db.run("UPDATE products SET price = 10 WHERE id = 1");
+    sheet.set("C2", "20");
+    // The cycle knows of the first change when it begins, and finds the second one in the table.
+    let held = world.google.hold(1, When::After);
+    world.db.run("SELECT sheet_sync.resume('products')");
+    held.wait();
+    let second = world.db.one("SELECT clock_timestamp()");
+    world.db.run("UPDATE products SET price = 11 WHERE id = 1");
+    held.release();
+    world.shows(
+        &format!(
+            "SELECT database_value, sheet_value #>> '{{}}', winner, settled, database_time >= '{second}' FROM sheet_sync.conflict"
+        ),
+        "11 | 20 | database | t | t",
+    );
+    world.both_equal("products", &sheet);
 }
 
 #[test]

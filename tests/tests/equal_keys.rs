@@ -343,6 +343,90 @@ fn a_key_that_a_trigger_makes_is_followed_by_whoever_comes_after_a_crash() {
 }
 
 #[test]
+fn a_domain_over_citext_and_a_collation_take_capitals_for_another_spelling() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE EXTENSION citext; CREATE DOMAIN email AS citext CHECK (VALUE ~ '@');
+         CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE people (email email PRIMARY KEY, name text, secret text DEFAULT 'kept');
+         CREATE TABLE towns (email text COLLATE ci PRIMARY KEY, name text, secret text DEFAULT 'kept');
+         CREATE TABLE pairs (email text COLLATE ci, n int, name text, secret text DEFAULT 'kept', PRIMARY KEY (email, n));
+         INSERT INTO people VALUES ('ann@x.org', 'Ann'), ('bob@x.org', 'Bob');
+         INSERT INTO towns VALUES ('ann@x.org', 'Ann'), ('bob@x.org', 'Bob');
+         INSERT INTO pairs VALUES ('ann@x.org', 1, 'Ann'), ('ann@x.org', 2, 'Bob')",
+    );
+    for (table, columns) in [
+        ("people", "email,name"),
+        ("towns", "email,name"),
+        ("pairs", "email,n,name"),
+    ] {
+        let sheet = world.map_with(table, &format!("columns => '{{{columns}}}'"));
+        e2e::wait_for("three rows", 3, || sheet.rows().len());
+        // With a change of SQL's to the same row.
+        world.at_once(table, |world| {
+            sheet.set("A2", "Ann@X.org");
+            world.db.run(&format!(
+                "UPDATE {table} SET name = 'Anna' WHERE name = 'Ann'"
+            ));
+        });
+        wait(&mut world, table);
+        world.shows(
+            &format!("SELECT email, name, secret FROM {table} ORDER BY name"),
+            &format!(
+                "ann@x.org | Anna | kept\n {} | Bob | kept",
+                if table == "pairs" {
+                    "ann@x.org"
+                } else {
+                    "bob@x.org"
+                }
+            ),
+        );
+        assert_eq!(sheet.rows().len(), 3, "{table}");
+        assert_eq!(sheet.cell("A2"), "Ann@X.org", "{table}");
+    }
+    nothing_amiss(&mut world);
+}
+
+#[test]
+fn a_paste_of_keys_of_which_a_trigger_makes_two_the_same() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE people (email text PRIMARY KEY, name text);
+         CREATE TABLE notes (email text REFERENCES people ON UPDATE CASCADE ON DELETE CASCADE, body text);
+         CREATE FUNCTION low() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.email := lower(btrim(NEW.email)); RETURN NEW; END $$;
+         CREATE TRIGGER low BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION low();
+         INSERT INTO people VALUES ('ann@x.org', 'Ann'); INSERT INTO notes VALUES ('ann@x.org', 'hello')",
+    );
+    let sheet = world.map("people");
+    sheet.shows("email | name\n ann@x.org | Ann");
+    sheet.type_at(
+        "A3",
+        &[
+            ["Bob@X.org", "Bob"],
+            ["Cid@X.org", "Cid"],
+            ["BOB@x.org", "Twin"],
+        ]
+        .map(|row| row.map(str::to_owned).to_vec()),
+    );
+    wait(&mut world, "people");
+    world.shows(
+        "SELECT email, name FROM people ORDER BY 1",
+        "ann@x.org | Ann\n bob@x.org | Bob\n cid@x.org | Cid",
+    );
+    sheet.shows(
+        "email | name\n ann@x.org | Ann\n bob@x.org | Bob\n cid@x.org | Cid\n BOB@x.org | Twin",
+    );
+    world.shows("SELECT code FROM sheet_sync.problem", "23505");
+    sheet.set("A2", "ANNE@x.org");
+    wait(&mut world, "people");
+    world.shows("SELECT email FROM notes", "anne@x.org");
+    assert_eq!(sheet.cell("A2"), "anne@x.org");
+    sheet.delete_row(5);
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+    world.both_equal("people", &sheet);
+}
+
+#[test]
 fn a_key_that_the_table_computes_of_another_column_is_followed() {
     let mut world = World::start();
     world.db.run(

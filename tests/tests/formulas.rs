@@ -244,6 +244,40 @@ fn a_formula_in_a_mapped_cell_is_not_written_over() {
 }
 
 #[test]
+fn headers_and_rows_that_one_formula_fills_are_missed_together_and_delete_nothing() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE items (id int PRIMARY KEY, name text);
+         CREATE TABLE stock (item int REFERENCES items ON DELETE CASCADE, n int)",
+    );
+    let book = world.google.spreadsheet("Parts");
+    let feed = book.tab("feed", "id | name\n 1 | Bolt\n 2 | Nut\n 3 | Gear");
+    let items = book.tab("items", "");
+    items.set("E9", "on");
+    items.set("A1", "=IF(E9=\"on\",ARRAYFORMULA(feed!A1:B4),NA())");
+    e2e::wait_for("the array", "3".to_owned(), || items.cell("A4"));
+    world.register("items", &items, "");
+    world.merged("items");
+    world.shows("SELECT id FROM items ORDER BY 1", "1\n2\n3");
+    world.db.run("INSERT INTO stock SELECT id, 5 FROM items");
+    items.set("E9", "off");
+    world.shows(
+        "SELECT state, split_part(reason, ':', 1) FROM sheet_sync.mapping",
+        "failed | header_missing",
+    );
+    world.shows("SELECT count(*) FROM stock", "3");
+    items.set("E9", "on");
+    world.shows("SELECT state FROM sheet_sync.mapping", "active");
+    feed.set("B3", "Wing nut");
+    world.shows("SELECT name FROM items WHERE id = 2", "Wing nut");
+    world.shows("SELECT count(*) FROM stock", "3");
+    assert_eq!(
+        items.formula("A1"),
+        "=IF(E9=\"on\",ARRAYFORMULA(feed!A1:B4),NA())"
+    );
+}
+
+#[test]
 fn an_error_in_a_formula_of_any_column_is_no_edit() {
     let (mut world, sheet) = World::with_products();
     sheet.set("E1", "1");

@@ -171,6 +171,47 @@ fn a_row_that_leaves_the_other_tab_too_is_deleted() {
 }
 
 #[test]
+fn a_row_moves_on_while_sql_changes_what_no_tab_shows() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE tasks (id int PRIMARY KEY, title text, status text, secret text);
+         CREATE TABLE comments (task int REFERENCES tasks ON DELETE CASCADE, body text);
+         INSERT INTO tasks VALUES (1, 'a', 'open', 's1'), (2, 'b', 'open', 's2');
+         INSERT INTO comments VALUES (2, 'hello')",
+    );
+    let book = world.google.spreadsheet("Tasks");
+    for (tab, status) in [("Open", "open"), ("Doing", "doing"), ("Done", "done")] {
+        world.register_at("tasks", book.id(), &format!(
+            "sheet => '{tab}', row_filter => $$status = '{status}'$$, columns => '{{id,title,status}}'"
+        ));
+    }
+    let [open, doing, done] = ["Open", "Doing", "Done"].map(|tab| book.wait_for_tab(tab));
+    world.merged("tasks");
+    open.shows("id | title | status\n 1 | a | open\n 2 | b | open");
+    world.at_once("tasks", |world| {
+        open.delete_row(3);
+        done.type_row(&["2", "b", "done"]);
+        world.db.run("UPDATE tasks SET secret = 's9' WHERE id = 2");
+    });
+    sync(&mut world);
+    world.shows(
+        "SELECT status, secret, (SELECT count(*) FROM comments) FROM tasks WHERE id = 2",
+        "done | s9 | 1",
+    );
+    // On through a third tab, one after the other.
+    done.delete_row(2);
+    doing.type_row(&["2", "b", "doing"]);
+    world.shows(
+        "SELECT status, secret, (SELECT count(*) FROM comments) FROM tasks WHERE id = 2",
+        "doing | s9 | 1",
+    );
+    doing.shows("id | title | status\n 2 | b | doing");
+    done.shows("id | title | status");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+    world.quiet();
+}
+
+#[test]
 fn a_copy_changes_nothing_while_the_original_stands() {
     let (mut world, open, done) = tasks([OPEN, DONE]);
     done.type_row(&["2", "b, copied", "done"]);

@@ -36,6 +36,8 @@ fn after_a_change_of_the_time_zone_every_instant_is_shown_anew() {
         sheet.shown("B2")
     });
     world.quiet();
+    world.kill_worker();
+    world.quiet();
     world.db.run("UPDATE calls SET who = 'Anna' WHERE id = 1");
     e2e::wait_for("the name", "Anna".to_owned(), || sheet.cell("C2"));
     world.shows(
@@ -76,6 +78,28 @@ fn a_worker_that_begins_after_the_change_knows_the_time_zone_of_before() {
     });
     world.quiet();
     world.shows(INSTANTS, "1 | 2024-07-01 10:00:00+00");
+}
+
+#[test]
+fn after_a_change_of_the_locale_texts_are_read_as_it_writes_them() {
+    let mut world = World::start();
+    world.db.run("CREATE TABLE days (id int PRIMARY KEY, day date, n numeric); INSERT INTO days VALUES (1), (2)");
+    let book = world
+        .google
+        .spreadsheet_in("Days", "en_US", "Europe/Vienna");
+    let sheet = book.empty_tab("days");
+    world.register("days", &sheet, "");
+    world.merged("days");
+    e2e::wait_for("three rows", 3, || sheet.rows().len());
+    sheet.set("B2", "'1.2.2024");
+    world.shows("SELECT key[1], code FROM sheet_sync.problem", "1 | 22007");
+    sheet.by_menu(json!([{"updateSpreadsheetProperties": {"properties": {"locale": "de_DE"}, "fields": "locale"}}]));
+    sheet.set("B3", "'1.2.2024");
+    sheet.set("C3", "1,5");
+    world.shows("SELECT day, n FROM days WHERE id = 2", "2024-02-01 | 1.5");
+    world.db.run("SELECT * FROM sheet_sync.sync('days')");
+    world.shows("SELECT day FROM days WHERE id = 1", "2024-02-01");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }
 
 #[test]

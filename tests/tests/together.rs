@@ -117,6 +117,66 @@ fn ranges_that_exclude_one_another_are_exchanged() {
 }
 
 #[test]
+fn whatever_is_unique_may_be_exchanged() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE rooms (id int PRIMARY KEY, during tstzrange NOT NULL, EXCLUDE USING gist (during WITH &&));
+         INSERT INTO rooms VALUES (1, '[2024-01-01 08:00+00,2024-01-01 09:00+00)'), (2, '[2024-01-01 09:00+00,2024-01-01 10:00+00)');
+         CREATE TABLE seats (id int PRIMARY KEY, line text NOT NULL, seat int NOT NULL, UNIQUE (line, seat));
+         INSERT INTO seats VALUES (1, 'A', 1), (2, 'A', 2), (3, 'B', 1);
+         CREATE TABLE names (id int PRIMARY KEY, name text NOT NULL); CREATE UNIQUE INDEX ON names (lower(name));
+         INSERT INTO names VALUES (1, 'Ann'), (2, 'Bob');
+         CREATE TABLE chosen (id int PRIMARY KEY, name text NOT NULL, active boolean NOT NULL); CREATE UNIQUE INDEX ON chosen (name) WHERE active;
+         INSERT INTO chosen VALUES (1, 'Ann', true), (2, 'Bob', true), (3, 'Bob', false);
+         CREATE TABLE days (id int PRIMARY KEY, day date NOT NULL UNIQUE); INSERT INTO days VALUES (1, '2024-01-01'), (2, '2024-01-02')",
+    );
+    for (table, at, typed) in [
+        (
+            "rooms",
+            "B2",
+            vec![
+                "[2024-01-01 09:00+00,2024-01-01 10:00+00)",
+                "[2024-01-01 08:00+00,2024-01-01 09:00+00)",
+            ],
+        ),
+        ("seats", "B2", vec!["A | 2", "B | 1", "A | 1"]),
+        ("names", "B2", vec!["Bob", "Ann"]),
+        ("chosen", "B2", vec!["Bob", "Ann"]),
+        ("days", "B2", vec!["2024-01-02", "2024-01-01"]),
+    ] {
+        let sheet = world.map(table);
+        e2e::wait_for("its rows", true, || sheet.rows().len() > 2);
+        world.at_once(table, |_| sheet.type_at(at, &rows(&typed)));
+        synced(&mut world, table);
+        let problems = world
+            .db
+            .table("SELECT key, column_name, message FROM sheet_sync.problem");
+        assert_eq!(problems, Vec::<Vec<String>>::new(), "{table}");
+        world
+            .db
+            .run(&format!("SELECT sheet_sync.unregister_table('{table}')"));
+    }
+    for (sql, held) in [
+        (
+            "SELECT lower(during) = '2024-01-01 09:00+00' FROM rooms ORDER BY id",
+            "t\nf",
+        ),
+        (
+            "SELECT line, seat FROM seats ORDER BY id",
+            "A | 2\nB | 1\nA | 1",
+        ),
+        ("SELECT name FROM names ORDER BY id", "Bob\nAnn"),
+        (
+            "SELECT name, active FROM chosen ORDER BY id",
+            "Bob | t\nAnn | t\nBob | f",
+        ),
+        ("SELECT day FROM days ORDER BY id", "2024-01-02\n2024-01-01"),
+    ] {
+        world.shows(sql, held);
+    }
+}
+
+#[test]
 fn one_bad_row_of_a_set_is_one_problem_and_the_others_go_through() {
     let (mut world, sheet) = steps("NOT NULL UNIQUE");
     sheet.type_row(&["4", "d", "4"]);
@@ -170,6 +230,29 @@ fn a_new_row_takes_the_number_of_one_that_is_deleted_and_a_list_is_renumbered() 
             ["9", "d", "3"],
             ["10", "e", "1"]
         ]
+    );
+    assert_eq!(world.db.count(PROBLEMS), 0);
+}
+
+#[test]
+fn a_new_row_takes_the_number_of_the_row_that_goes_in_the_same_edit() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE steps (id int PRIMARY KEY, name text, position int NOT NULL UNIQUE);
+         INSERT INTO steps VALUES (1, 'a', 2), (2, 'b', 1), (3, 'c', 3)",
+    );
+    let sheet = world.map("steps");
+    sheet.shows("id | name | position\n 1 | a | 2\n 2 | b | 1\n 3 | c | 3");
+    world.at_once("steps", |_| {
+        sheet.delete_row(3);
+        sheet.type_row(&["9", "d", "1"]);
+    });
+    synced(&mut world, "steps");
+    assert_eq!(
+        world
+            .db
+            .table("SELECT id, name, position FROM steps ORDER BY id"),
+        [["1", "a", "2"], ["3", "c", "3"], ["9", "d", "1"]]
     );
     assert_eq!(world.db.count(PROBLEMS), 0);
 }
@@ -267,6 +350,27 @@ fn a_child_in_another_tab_follows_its_parent_at_once() {
         "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM customers)",
         "1 | 1",
     );
+    world.shows(PROBLEMS, "0");
+}
+
+#[test]
+fn two_tabs_that_refer_to_one_another() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE teams (id int PRIMARY KEY, lead int, name text);
+         CREATE TABLE people (id int PRIMARY KEY, team int REFERENCES teams, name text);
+         ALTER TABLE teams ADD FOREIGN KEY (lead) REFERENCES people DEFERRABLE INITIALLY IMMEDIATE",
+    );
+    let teams = world.map("teams");
+    let people = world.map("people");
+    people.shows("id | team | name");
+    teams.type_row(&["1", "", "red"]);
+    people.type_row(&["7", "1", "Ann"]);
+    world.shows("SELECT team FROM people", "1");
+    teams.set("B2", "8");
+    world.shows("SELECT code FROM sheet_sync.problem", "23503");
+    people.type_row(&["8", "1", "Bob"]);
+    world.shows("SELECT lead FROM teams", "8");
     world.shows(PROBLEMS, "0");
 }
 

@@ -94,6 +94,53 @@ fn a_first_merge_while_keys_show_errors_doubles_no_row() {
 }
 
 #[test]
+fn keys_that_all_load_for_a_moment_lose_nothing_while_both_sides_go_on() {
+    for shown in ["\"Loading...\"", "NA()", "\"#REF!\"", "\"\""] {
+        let mut world = World::start();
+        world.db.run(
+            "CREATE TABLE parts (id int PRIMARY KEY, name text, hidden text DEFAULT 'kept');
+             INSERT INTO parts VALUES (1, 'Bolt'), (2, 'Nut'), (3, 'Gear');
+             CREATE TABLE stock (id int REFERENCES parts ON DELETE CASCADE ON UPDATE CASCADE, n int);
+             INSERT INTO stock SELECT id, 5 FROM parts;",
+        );
+        let sheet = world
+            .google
+            .spreadsheet("Parts")
+            .tab("parts", "id | name | | | | on\n | Bolt\n | Nut\n | Gear");
+        for row in 2..=4 {
+            sheet.set(
+                &format!("A{row}"),
+                &format!("=IF($F$1=\"on\",{},{shown})", row - 1),
+            );
+        }
+        world.register("parts", &sheet, "columns => '{id,name}'");
+        world.merged("parts");
+        sheet.set("F1", "off");
+        world.shows("SELECT count(*) > 0 FROM sheet_sync.problem", "t");
+        // Both sides go on meanwhile.
+        world.db.run(
+            "UPDATE parts SET name = 'Long bolt' WHERE id = 1; INSERT INTO parts VALUES (4, 'Cog')",
+        );
+        syncs(&mut world, "parts");
+        world.shows(
+            "SELECT id, name, hidden FROM parts ORDER BY 1",
+            "1 | Long bolt | kept\n 2 | Nut | kept\n 3 | Gear | kept\n 4 | Cog | kept",
+        );
+        world.shows("SELECT id FROM stock ORDER BY 1", "1\n2\n3");
+        sheet.set("F1", "on");
+        no_problem(&mut world);
+        syncs(&mut world, "parts");
+        world.shows("SELECT id FROM stock ORDER BY 1", "1\n2\n3");
+        e2e::wait_for(
+            "the new row",
+            ["4", "Cog"].map(str::to_owned).to_vec(),
+            || sheet.rows().pop().unwrap_or_default(),
+        );
+        sheet.shows("id | name | | | | on\n 1 | Long bolt\n 2 | Nut\n 3 | Gear\n 4 | Cog");
+    }
+}
+
+#[test]
 fn one_key_that_shows_an_error_renames_nothing() {
     let (mut world, sheet) = parts_with_formulas("");
     sheet.set("A2", "=1/0");
@@ -259,6 +306,36 @@ fn a_key_that_is_changed_while_sql_changes_the_row_takes_it_along() {
     );
     sheet.shows("id | title | status\n 1 | a | open\n 22 | from sql | open\n 3 | c | done");
     comments_stay(&mut world);
+}
+
+#[test]
+fn a_row_that_is_cut_and_pasted_and_keys_that_are_exchanged_by_hand_keep_their_children() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE tasks (id int PRIMARY KEY, title text, done boolean NOT NULL DEFAULT false, secret text DEFAULT 's');
+         CREATE TABLE comments (task int REFERENCES tasks ON DELETE CASCADE ON UPDATE CASCADE, body text);
+         INSERT INTO tasks VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'); INSERT INTO comments SELECT id, 'hello' FROM tasks",
+    );
+    let sheet = world.map_with("tasks", "columns => '{id,title,done}'");
+    e2e::wait_for("five rows", 5, || sheet.rows().len());
+    world.db.run("SELECT * FROM sheet_sync.sync('tasks')");
+    let cut: Vec<String> = sheet.rows()[2].clone();
+    sheet.delete_row(3);
+    sheet.type_at("A8", &[cut]);
+    let whole = "SELECT count(*), count(*) FILTER (WHERE secret = 's'), (SELECT count(*) FROM comments) FROM tasks";
+    world.quiet();
+    world.shows(whole, "4 | 4 | 4");
+    world.at_once("tasks", |_| {
+        let (one, other) = (sheet.row_where(0, "1"), sheet.row_where(0, "3"));
+        sheet.set(&format!("A{one}"), "3");
+        sheet.set(&format!("A{other}"), "1");
+    });
+    world.shows(
+        "SELECT id, title, secret FROM tasks ORDER BY id",
+        "1 | c | s\n 2 | b | s\n 3 | a | s\n 4 | d | s",
+    );
+    world.shows(whole, "4 | 4 | 4");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }
 
 #[test]

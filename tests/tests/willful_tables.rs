@@ -138,6 +138,106 @@ fn an_update_that_a_trigger_refuses_or_makes_in_its_own_way() {
 }
 
 #[test]
+fn a_row_that_may_not_go_is_one_problem_that_says_what_to_do() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE parents (id int PRIMARY KEY, name text); CREATE TABLE kids (id int PRIMARY KEY, parent int REFERENCES parents);
+         INSERT INTO parents VALUES (1, 'a'), (2, 'b'), (3, 'c'); INSERT INTO kids VALUES (1, 2);
+         CREATE TABLE guarded (id int PRIMARY KEY, name text); INSERT INTO guarded VALUES (1, 'a'), (2, 'b'), (3, 'c');
+         CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one' USING HINT = 'ask Ann'; END $$;
+         CREATE TRIGGER no BEFORE DELETE ON guarded FOR EACH ROW WHEN (OLD.id = 2) EXECUTE FUNCTION no()",
+    );
+    for (table, code, words) in [
+        ("parents", "23503", "type the row into the sheet again"),
+        ("guarded", "P0001", "ask Ann"),
+    ] {
+        let sheet = world.map(table);
+        sheet.shows("id | name\n 1 | a\n 2 | b\n 3 | c");
+        sheet.delete_row(3);
+        world.shows(
+            "SELECT key, code FROM sheet_sync.problem",
+            &format!("{{2}} | {code}"),
+        );
+        let hint = world.db.one("SELECT hint FROM sheet_sync.problem");
+        assert!(hint.contains(words), "{hint}");
+        sheet.set("B2", "goes on");
+        world.shows(
+            &format!("SELECT id, name FROM {table} ORDER BY id"),
+            "1 | goes on\n2 | b\n3 | c",
+        );
+        // Typed again it is the row that it was.
+        sheet.type_row(&["2", "b"]);
+        world.shows(PROBLEMS, "0");
+        world.both_equal(table, &sheet);
+        world
+            .db
+            .run(&format!("SELECT sheet_sync.unregister_table('{table}')"));
+    }
+}
+
+#[test]
+fn a_trigger_that_speaks_at_the_commit_refuses_its_row_only() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE said (id int PRIMARY KEY, name text); INSERT INTO said VALUES (1, 'a'), (2, 'b'), (3, 'c');
+         CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.name = 'bad' THEN RAISE EXCEPTION 'at the commit'; END IF; RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE ON said DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()",
+    );
+    let sheet = world.map("said");
+    sheet.shows("id | name\n 1 | a\n 2 | b\n 3 | c");
+    sheet.type_at(
+        "B2",
+        &["good", "bad", "fine"].map(|name| vec![name.to_owned()]),
+    );
+    world.shows(
+        "SELECT id, name FROM said ORDER BY 1",
+        "1 | good\n 2 | b\n 3 | fine",
+    );
+    world.shows("SELECT key, code FROM sheet_sync.problem", "{2} | P0001");
+    sheet.set("B3", "b");
+    world.shows(PROBLEMS, "0");
+}
+
+#[test]
+fn several_rows_go_softly_and_the_number_of_one_is_not_free() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE docs (id int PRIMARY KEY, title text, deleted boolean NOT NULL DEFAULT false, updated_at timestamptz DEFAULT now());
+         CREATE FUNCTION soft() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE docs SET deleted = true WHERE id = OLD.id; RETURN NULL; END $$;
+         CREATE TRIGGER soft BEFORE DELETE ON docs FOR EACH ROW EXECUTE FUNCTION soft();
+         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END $$;
+         CREATE TRIGGER touch BEFORE UPDATE ON docs FOR EACH ROW EXECUTE FUNCTION touch();
+         INSERT INTO docs SELECT n, 'd' || n FROM generate_series(1, 6) n",
+    );
+    let sheet = world.map_with("docs", "row_filter => 'NOT deleted'");
+    e2e::wait_for("seven rows", 7, || sheet.rows().len());
+    world.db.run("SELECT * FROM sheet_sync.sync('docs')");
+    sheet.delete_rows(3, 3);
+    world.shows("SELECT id FROM docs WHERE deleted ORDER BY 1", "2\n3\n4");
+    sheet.set("B2", "edited");
+    world.shows("SELECT title FROM docs WHERE id = 1", "edited");
+    e2e::wait_for(
+        "what is left",
+        ["id", "1", "5", "6"].map(str::to_owned).to_vec(),
+        || {
+            sheet
+                .rows()
+                .into_iter()
+                .filter_map(|row| row.into_iter().next())
+                .collect()
+        },
+    );
+    world.shows(PROBLEMS, "0");
+    sheet.type_row(&["2", "again"]);
+    world.shows(
+        "SELECT key, code FROM sheet_sync.problem",
+        "{2} | row_filter",
+    );
+    world.quiet();
+    world.shows("SELECT title, deleted FROM docs WHERE id = 2", "d2 | t");
+}
+
+#[test]
 fn columns_that_the_table_fills_itself_are_shown() {
     let mut world = World::start();
     world.db.run(

@@ -334,7 +334,8 @@ fn contested(session: &mut Session, mapping: &Loaded, messages: Vec<String>) -> 
     if messages.is_empty() {
         return Vec::new();
     }
-    // Messages name the index of the partition where the row stands.
+    // Messages name the index of the partition where the row stands. The columns of an index's expressions and of its condition are
+    // those that it depends on.
     let rows = session.select(
         "SELECT DISTINCT ON (x.relname, a.attnum) pg_catalog.format('constraint \"%s\"', x.relname), pg_catalog.quote_ident(a.attname), \
                 NOT a.attnotnull \
@@ -345,8 +346,11 @@ fn contested(session: &mut Session, mapping: &Loaded, messages: Vec<String>) -> 
          CROSS JOIN LATERAL (SELECT m.table_name::pg_catalog.oid UNION SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(m.table_name) p) r(relid) \
          JOIN pg_catalog.pg_index i ON i.indrelid = r.relid AND (i.indisunique OR i.indisexclusion) \
          JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = r.relid AND a.attgenerated = '' \
-              AND EXISTS (SELECT FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) n WHERE i.indkey[n] = a.attnum) \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = r.relid AND a.attgenerated = '' AND ( \
+              EXISTS (SELECT FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) n WHERE i.indkey[n] = a.attnum) \
+              OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid \
+                         AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = r.relid AND d.refobjsubid = a.attnum) \
+                 AND NOT EXISTS (SELECT FROM pg_catalog.generate_series(i.indnkeyatts::int, i.indnatts - 1) n WHERE i.indkey[n] = a.attnum)) \
          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
          WHERE m.id = $1 AND EXISTS (SELECT FROM pg_catalog.unnest($2) s WHERE pg_catalog.strpos(s, pg_catalog.format('constraint \"%s\"', x.relname)) > 0)",
         &[mapping.id.into(), messages.into()],

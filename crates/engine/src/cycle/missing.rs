@@ -56,7 +56,9 @@ pub(super) struct UnreadableRow {
 /// A row with a base whose key is missing.
 struct Lost {
     loaded: LoadedRow,
-    row: Vec<Datum>,
+    /// `None` where the table has no such row here any longer. What was agreed on is kept all the
+    /// same: a row of the sheet that turns out to be this one is to go, and is none that is new.
+    row: Option<Vec<Datum>>,
     base: Base,
     rest: Rest,
     gone: Gone,
@@ -75,7 +77,7 @@ struct Suspect {
 impl Lost {
     /// The table changed it since both sides agreed.
     fn has_changed(&self) -> bool {
-        self.row != self.base.database
+        self.row.as_ref() != Some(&self.base.database)
     }
 }
 
@@ -171,7 +173,7 @@ impl Cycle {
         let doubled = self.load_doubled(diff).await?;
         let held =
             self.hold_unreadable(diff, &lost, &known, &doubled, &places, (snapshot, layout))?;
-        lost.retain(|one| !held.contains(&one.loaded.key));
+        lost.retain(|one| one.row.is_some() && !held.contains(&one.loaded.key));
         self.hide(diff, held.into_iter().collect());
         let pairs = self
             .told_by_hand(diff, lost, new, &known, &places, (snapshot, layout))
@@ -274,7 +276,7 @@ impl Cycle {
         gone.into_iter().cloned().collect()
     }
 
-    /// Those whose row the table still has: nothing is to be decided about the others.
+    /// Those on which both sides had agreed.
     async fn load_lost(&mut self, keys: Vec<Key>) -> Result<Vec<Lost>, Stop> {
         let mut lost = Vec::with_capacity(keys.len());
         for loaded in self.load(keys).await? {
@@ -282,15 +284,13 @@ impl Cycle {
             let agreed =
                 agreed.filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
             let gone = self.memory.gone.get(&loaded.key).cloned();
-            let (Some(base), Some(gone), Some(row), true) =
-                (agreed, gone, loaded.row.clone(), loaded.in_filter)
-            else {
+            let (Some(base), Some(gone)) = (agreed, gone) else {
                 continue;
             };
             lost.push(Lost {
                 rest: Rest::of(&self.mapping, &base.sheet),
+                row: loaded.row.clone().filter(|_| loaded.in_filter),
                 loaded,
-                row,
                 base,
                 gone,
             });
@@ -391,20 +391,28 @@ impl Cycle {
             if fits.is_empty() {
                 continue;
             }
-            let names: Vec<&Key> = fits.iter().map(|one| &one.loaded.key).collect();
-            self.say_whose(diff, row.at, why, &names);
+            self.say_whose(diff, row.at, why, &fits);
             if let [one] = fits.as_slice() {
                 self.unplaced
                     .retain(|rest| rest.cells() != one.rest.cells());
             }
-            held.extend(names.into_iter().cloned());
+            held.extend(fits.iter().map(|one| one.loaded.key.clone()));
         }
         Ok(held)
     }
 
     /// The problem of a row with an unreadable key names the rows that it may be.
-    fn say_whose(&self, diff: &mut Diff, at: u32, why: &Unreadable, names: &[&Key]) {
-        let whose = whose(names);
+    fn say_whose(&self, diff: &mut Diff, at: u32, why: &Unreadable, fits: &[&Lost]) {
+        let in_table = fits.iter().filter(|one| one.row.is_some());
+        let names: Vec<&Key> = in_table.map(|one| &one.loaded.key).collect();
+        let whose = match (names.as_slice(), fits) {
+            ([], [one]) => format!(
+                "It may be the row {}, which the table no longer has.",
+                one.loaded.key.0.join(", ")
+            ),
+            ([], _) => "It may be one of the rows that the table no longer has.".to_owned(),
+            (names, _) => whose(names),
+        };
         if *why == Unreadable::New {
             diff.keyless.retain(|row| *row != at);
             let column = self.mapping.key.first().copied();
@@ -513,7 +521,7 @@ impl Cycle {
             Some(Pair {
                 old: lost.loaded,
                 base: lost.base,
-                row: lost.row,
+                row: lost.row?,
                 new: key.clone(),
                 cells: row.cells.clone(),
             })

@@ -266,7 +266,8 @@ impl Cycle {
                 let cells = cells
                     .into_iter()
                     .map(|(column, refusal)| (Some(column), refusal));
-                self.refuse(item, cells.chain(row.map(|refusal| (None, refusal))));
+                let row = row.map(|refusal| (None, with_hint(refusal, &apply.change)));
+                self.refuse(item, cells.chain(row));
             }
         }
     }
@@ -754,4 +755,15 @@ fn planned(item: &Item) -> Base {
         }
     }
     base
+}
+
+/// Of a row that was deleted no cell is left that anybody could correct.
+fn with_hint(mut refusal: Refusal, change: &Change) -> Refusal {
+    if matches!(change, Change::Delete { .. }) && refusal.hint.is_none() {
+        refusal.hint = Some(
+            "The table keeps the row. Remove what stands in the way of its deletion, or type the row into the sheet again."
+                .into(),
+        );
+    }
+    refusal
 }
