@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use engine::codec::Zone;
 use engine::codec::hash_cells;
 pub use engine::cycle::Machine;
 pub use engine::effect::*;
@@ -46,7 +47,7 @@ pub fn mapping() -> Mapping {
         max_delete_rows: 20,
         has_row_filter: false,
         notes_on_problems: false,
-        time_zone: chrono_tz::UTC,
+        time_zone: Zone::UTC,
         date_order: DateOrder::MonthFirst,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
