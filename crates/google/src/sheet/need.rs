@@ -20,6 +20,7 @@ impl Session {
         // Where deleting what is not there refuses a batch, what is to be dropped with it is looked up first.
         let looked_up = u32::from(known.missing_metadata == Missing::Refused);
         let without_cells = u32::from(known.cells_in_answer == Answered::No);
+        let unchecked = u32::from(known.anchor_checks == Answered::No);
         let batches = |reads: u32, writes: u32| Need {
             reads: reads + writes * looked_up,
             writes,
@@ -42,8 +43,9 @@ impl Session {
                 batches(unseen + afterwards * without_cells, 1)
             }
             SheetEffect::Insert { .. } => batches(unseen + without_cells, 1),
-            SheetEffect::Write { .. } => batches(without_cells, 1 + unmade),
-            SheetEffect::Delete { .. } => batches(0, 1 + unmade),
+            // Where no batch checks the places of anchors, they are looked up behind a sentinel of its own.
+            SheetEffect::Write { .. } => batches(without_cells + unchecked, 1 + unmade + unchecked),
+            SheetEffect::Delete { .. } => batches(unchecked, 1 + unmade + unchecked),
             SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } => Need::READ,
             SheetEffect::Images => batches(2, 0),
             SheetEffect::Inspect { cells } => Need {
