@@ -2,6 +2,7 @@
 //! the same bytes.
 
 use crate::report::{Report, Times, milliseconds, thousands};
+use engine::codec::Zone;
 use engine::cycle::Machine;
 use engine::effect::{
     Applied, Change, Commit, DatabaseEffect, DatabaseOutcome, Effect, Index, LoadedRow, Outcome,
@@ -332,7 +333,7 @@ fn mapping() -> Mapping {
         max_delete_rows: 20,
         has_row_filter: false,
         notes_on_problems: true,
-        time_zone: chrono_tz::UTC,
+        time_zone: Zone::UTC,
         date_order: DateOrder::MonthFirst,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,

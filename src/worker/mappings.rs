@@ -1,5 +1,6 @@
 //! The mappings of this database as the catalog describes them.
 
+use engine::codec::Zone;
 use engine::effect::Question;
 use engine::mapping::{
     Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
@@ -282,7 +283,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         max_delete_rows,
         has_row_filter: row_filter.is_some(),
         notes_on_problems,
-        time_zone: chrono_tz::UTC,
+        time_zone: Zone::UTC,
         date_order: DateOrder::MonthFirst,
         max_request_bytes: settings::max_request_bytes(),
         anchors_apart: ANCHORS_APART,

@@ -267,13 +267,24 @@ impl Sheet {
     /// The note on a cell.
     pub fn note(&self, a1: &str) -> String {
         let (column, row) = place(a1);
+        let mut notes = self.notes().into_iter();
+        let found = notes.find(|(at, _)| *at == (row, column));
+        found.map(|(_, note)| note).unwrap_or_default()
+    }
+
+    /// All notes, by row (counted from 1) and column (counted from 0).
+    pub fn notes(&self) -> Vec<((usize, usize), String)> {
         let got = self.office.get(&format!(
             "spreadsheets/{}/sheets/{}/values",
             self.id, self.gid
         ));
-        let mut notes = got["notes"].as_array().into_iter().flatten();
-        let found = notes.find(|note| note["row"] == row - 1 && note["column"] == column);
-        found.map(|note| text(&note["note"])).unwrap_or_default()
+        let number = |value: &Value| value.as_u64().unwrap_or_default() as usize;
+        let notes = got["notes"].as_array().into_iter().flatten();
+        let note = |note: &Value| {
+            let place = (number(&note["row"]) + 1, number(&note["column"]));
+            (place, text(&note["note"]))
+        };
+        notes.map(note).collect()
     }
 
     /// The number of the first row with this text in this column (counted from 0).

@@ -103,6 +103,40 @@ fn after_a_change_of_the_locale_texts_are_read_as_it_writes_them() {
 }
 
 #[test]
+fn a_zone_without_a_name_is_an_offset_and_an_unknown_one_stops() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE calls (id int PRIMARY KEY, at timestamptz);
+         INSERT INTO calls VALUES (1, '2024-07-01 10:00+00')",
+    );
+    let book = world.google.spreadsheet_in("Calls", "en_US", "GMT+05:30");
+    let sheet = book.empty_tab("calls");
+    world.register("calls", &sheet, "");
+    world.merged("calls");
+    e2e::wait_for("afternoon", "2024-07-01 15:30:00".to_owned(), || {
+        sheet.shown("B2")
+    });
+    sheet.set("B2", "2024-07-01 16:30:00");
+    world.shows(INSTANTS, "1 | 2024-07-01 11:00:00+00");
+    world.quiet();
+    move_to(&sheet, "Mars/Phobos");
+    sheet.set("B2", "2024-07-01 17:30:00");
+    e2e::wait_until("the mapping to stop", || {
+        let said = world
+            .db
+            .table("SELECT state, reason FROM sheet_sync.mapping");
+        match said.first() {
+            Some(row) if row[0] == "failed" && row[1].starts_with("time_zone: ") => Ok(()),
+            _ => Err(said),
+        }
+    });
+    world.shows(INSTANTS, "1 | 2024-07-01 11:00:00+00");
+    move_to(&sheet, "GMT+05:30");
+    world.db.run("SELECT sheet_sync.resume('calls')");
+    world.shows(INSTANTS, "1 | 2024-07-01 12:00:00+00");
+}
+
+#[test]
 fn instants_far_in_the_future_are_shown_as_postgres_shows_them() {
     let mut world = World::start();
     world.db.run(

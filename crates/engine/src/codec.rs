@@ -10,11 +10,12 @@ mod number;
 mod typed;
 mod zone;
 
-use chrono_tz::Tz;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::mapping::{Column, Kind, Mapping};
 use crate::value::{Base, Cell, Datum, FIRST_MARK, Key, Text};
+
+pub use zone::Zone;
 
 pub(crate) use typed::{is_key_by_sight, is_no_key, is_no_new_key};
 
@@ -29,7 +30,7 @@ pub struct TooLong {
 }
 
 /// The cell that shows a database value.
-pub fn encode(column: &Column, zone: Tz, value: &Datum) -> Result<Cell, TooLong> {
+pub fn encode(column: &Column, zone: Zone, value: &Datum) -> Result<Cell, TooLong> {
     let Some(text) = value else {
         return Ok(Cell::Empty);
     };
@@ -69,7 +70,7 @@ fn text_cell(text: &Text) -> Result<Cell, TooLong> {
 }
 
 /// The text that the column's input function is given for a cell.
-pub fn decode(column: &Column, zone: Tz, cell: &Cell) -> Datum {
+pub fn decode(column: &Column, zone: Zone, cell: &Cell) -> Datum {
     let text = match cell {
         Cell::Empty if column.kind == Kind::Text && !column.nullable => Text::default(),
         Cell::Empty => return None,
@@ -96,7 +97,7 @@ pub fn decode(column: &Column, zone: Tz, cell: &Cell) -> Datum {
 }
 
 /// Whether a database value and a cell stand for the same thing, so that neither has to be written.
-pub fn agreed(column: &Column, zone: Tz, value: &Datum, cell: &Cell) -> bool {
+pub fn agreed(column: &Column, zone: Zone, value: &Datum, cell: &Cell) -> bool {
     let encoded = encode(column, zone, value);
     match (&encoded, cell) {
         (Ok(Cell::Number(ours)), Cell::Number(theirs))

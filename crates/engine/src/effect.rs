@@ -566,6 +566,8 @@ pub enum SheetEffect {
     FindColumns { names: Vec<String> },
     /// Put notes on, or take our own notes off, cells of anchored rows.
     Annotate { notes: Vec<Note> },
+    /// Every note of ours in the tab. Asked where one may stand on a cell that has no problem, and not with every reading.
+    Notes,
     /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still arrive late is either seen
     /// (`Stamped { ours: false }`) or can no longer apply (`Done`, or `Stamped { ours: true }` where it was closed before).
     Claim { stamp: Stamp },
@@ -638,6 +640,25 @@ pub struct Note {
     pub text: Option<String>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Annotated {
+    /// As asked, or a person's note is there and stays.
+    Done,
+    /// The note was to go, and no note of ours is there.
+    Absent,
+    /// The row is gone, or moved while its notes were looked at.
+    Moved,
+}
+
+/// A note of ours in the sheet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingNote {
+    pub row: u32,
+    pub column: u32,
+    /// As in [`Note::text`].
+    pub text: String,
+}
+
 #[derive(Debug)]
 pub enum SheetOutcome {
     Snapshot(Snapshot),
@@ -663,6 +684,9 @@ pub enum SheetOutcome {
     /// The tags found, by name, with the columns they stand on.
     Columns(Vec<(String, u32)>),
     Images(Vec<Image>),
+    /// One entry per note asked, in that order.
+    Annotated(Vec<Annotated>),
+    Notes(Vec<StandingNote>),
     /// The ids of stamps that stand in the spreadsheet, whoever put them there.
     Tidied(Vec<MetadataId>),
     Done,

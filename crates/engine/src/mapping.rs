@@ -1,6 +1,6 @@
 //! The static description of a mapping: one table tied to one tab.
 
-use chrono_tz::Tz;
+use crate::codec::Zone;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -144,7 +144,7 @@ pub struct Mapping {
     pub has_row_filter: bool,
     pub notes_on_problems: bool,
     /// The spreadsheet's time zone.
-    pub time_zone: Tz,
+    pub time_zone: Zone,
     /// How its locale writes dates.
     pub date_order: DateOrder,
     /// Bytes that one write request may have (Google recommends 2 MB).

@@ -1,7 +1,8 @@
 //! docs/values.md: what comes back unedited never changes the database, and what a person types arrives as they meant it.
 
-use chrono_tz::Tz;
-use engine::codec::{MAX_CELL_CHARACTERS, TooLong, agreed, decode, encode, hash_cells, is_error};
+use engine::codec::{
+    MAX_CELL_CHARACTERS, TooLong, Zone, agreed, decode, encode, hash_cells, is_error,
+};
 use engine::mapping::{Column, Direction, Kind};
 use engine::value::{Cell, Datum, Text};
 use proptest::prelude::*;
@@ -21,7 +22,7 @@ fn column(kind: Kind) -> Column {
     }
 }
 
-const ZONE: Tz = chrono_tz::Europe::Berlin;
+const ZONE: Zone = Zone::Named(chrono_tz::Europe::Berlin);
 
 fn shown(kind: Kind, text: &str) -> Cell {
     encode(&column(kind), ZONE, &Some(text.into())).expect("short enough")
@@ -372,7 +373,7 @@ proptest! {
     #[test]
     fn every_instant_comes_back_in_every_zone(at in a_moment(), zone in 0..chrono_tz::TZ_VARIANTS.len()) {
         let value = Some((printed(at) + "+00").into());
-        let zone = chrono_tz::TZ_VARIANTS[zone];
+        let zone = Zone::Named(chrono_tz::TZ_VARIANTS[zone]);
         let cell = encode(&column(Kind::TimestampTz), zone, &value).expect("short enough");
         prop_assert!(agreed(&column(Kind::TimestampTz), zone, &value, &through_json(&cell)));
     }
@@ -417,10 +418,49 @@ fn instants_beyond_the_tables_of_time_zones_follow_the_rule() {
         (sydney, "2101-07-01 00:00:00+00", "2101-07-01 10:00:00"),
         (casablanca, "2101-02-15 10:00:00+00", "2101-02-15 11:00:00"),
     ] {
+        let zone = Zone::Named(zone);
         let cell = encode(&column, zone, &Some(instant.into())).expect("short");
         let local_column = self::column(Kind::Timestamp);
         let shown = decode(&local_column, zone, &cell);
-        assert_eq!(shown.as_deref(), Some(local), "{zone} {instant}");
+        assert_eq!(shown.as_deref(), Some(local), "{zone:?} {instant}");
         assert_eq!(decode(&column, zone, &cell).as_deref(), Some(instant));
+    }
+}
+
+/// A spreadsheet whose zone Google has no name for says how far it is from Greenwich.
+#[test]
+fn a_zone_without_a_name_is_an_offset() {
+    for (name, local) in [
+        ("GMT-07:00", "2026-07-15 04:00:00"),
+        ("GMT+05:30", "2026-07-15 16:30:00"),
+        ("GMT-03:30", "2026-07-15 07:30:00"),
+        ("GMT+5:45", "2026-07-15 16:45:00"),
+        ("GMT+0930", "2026-07-15 20:30:00"),
+        ("GMT+14", "2026-07-16 01:00:00"),
+        ("UTC+02:00", "2026-07-15 13:00:00"),
+        ("GMT+00:00", "2026-07-15 11:00:00"),
+        ("Etc/GMT+7", "2026-07-15 04:00:00"),
+        ("Asia/Calcutta", "2026-07-15 16:30:00"),
+    ] {
+        let zone = Zone::of_spreadsheet(name).expect(name);
+        let instant = Some("2026-07-15 11:00:00+00".into());
+        let cell = encode(&column(Kind::TimestampTz), zone, &instant).expect("short");
+        let shown = decode(&column(Kind::Timestamp), zone, &cell);
+        assert_eq!(shown.as_deref(), Some(local), "{name}");
+        assert_eq!(decode(&column(Kind::TimestampTz), zone, &cell), instant);
+    }
+    for name in [
+        "",
+        "GMT-",
+        "GMT-7:0",
+        "GMT+24:00",
+        "GMT+05:60",
+        "GMT+0\u{e9}",
+        "GMT++5",
+        "GMT5",
+        "-07:00",
+        "Mars/Phobos",
+    ] {
+        assert_eq!(Zone::of_spreadsheet(name), None, "{name}");
     }
 }

@@ -1,6 +1,7 @@
 //! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false and empty [REC], and so
 //! `sheetId` is missing for tab 0.
 
+use crate::error::Error;
 use crate::sheet::Conventions;
 use engine::effect::Computed;
 use engine::value::{Cell, Text};
@@ -14,6 +15,16 @@ pub struct Spreadsheet {
     pub sheets: Vec<Sheet>,
 }
 
+impl Spreadsheet {
+    /// An answer without the tab does not say that its cells are empty.
+    pub fn sheet(self, sheet_id: i32) -> Result<Sheet, Error> {
+        let mut sheets = self.sheets.into_iter();
+        sheets
+            .find(|sheet| sheet.properties.sheet_id == sheet_id)
+            .ok_or_else(|| Error::Unreadable("the tab's cells are missing".into()))
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SpreadsheetProperties {
@@ -23,10 +34,10 @@ pub struct SpreadsheetProperties {
 }
 
 impl SpreadsheetProperties {
-    pub fn conventions(self) -> Conventions {
+    pub fn conventions(&self) -> Conventions {
         Conventions {
-            time_zone: self.time_zone,
-            locale: self.locale,
+            time_zone: self.time_zone.clone(),
+            locale: self.locale.clone(),
         }
     }
 }

@@ -146,6 +146,14 @@ impl GridRange {
             end_column_index: Some(columns.end),
         }
     }
+
+    /// The last row that it names.
+    pub fn last_row(&self) -> Option<u32> {
+        match self.end_row_index {
+            Some(end) => end.checked_sub(1),
+            None => self.start_row_index,
+        }
+    }
 }
 
 impl DataFilter {

@@ -234,6 +234,24 @@ fn formatting(formats: Vec<ColumnFormat>, stamp: i32) -> SheetEffect {
 }
 
 #[test]
+fn a_wished_format_of_intervals_takes_durations() {
+    let of_type = |pattern: Option<&str>| {
+        let mut world = World::with(json!([["id", "spent"], ["a", ""]]), 3, 2, false);
+        if let Some(pattern) = pattern {
+            world.target.number_formats.insert(1, pattern.into());
+        }
+        let intervals = vec![format(1, mapping::Kind::Interval, Give::Anew)];
+        world.perform(&formatting(intervals, 200)).unwrap();
+        world.person(json!({"set": {"cell": "B2", "value": "36:00:00"}}));
+        world.look()["formulas"][1][1].clone()
+    };
+    assert_eq!(of_type(None), "36:00:00");
+    assert_eq!(of_type(Some("@")), "36:00:00");
+    assert_eq!(of_type(Some("[h]:mm:ss")), 1.5);
+    assert_eq!(of_type(Some("h:mm")), 1.5);
+}
+
+#[test]
 fn a_column_of_dates_is_formatted_where_nobody_has_done_so() {
     let serials = json!([["id", "made"], ["a", 45000], ["b", 45001], ["c", 45002]]);
     let mut world = World::with(serials, 6, 3, false);
@@ -262,14 +280,34 @@ fn a_column_of_dates_is_formatted_where_nobody_has_done_so() {
     assert_eq!(shown(&world), ["15.3.2023", "16.3.2023", "17.3.2023"]);
 }
 
+fn with_a_bare_row(mut effect: SheetEffect) -> SheetEffect {
+    if let SheetEffect::Tag { rows, .. } = &mut effect {
+        rows[1].bare = true;
+    }
+    effect
+}
+
+fn only_putting(mut effect: SheetEffect) -> SheetEffect {
+    if let SheetEffect::Tag { read, .. } = &mut effect {
+        *read = false;
+    }
+    effect
+}
+
 #[test]
 fn an_effect_takes_the_requests_it_says() {
-    for unmatched in ["ok", "400"] {
+    for (unmatched, cells) in [("ok", true), ("400", true), ("ok", false), ("400", false)] {
         let world = World::new(table(5));
-        world.switch(json!({"delete_metadata_without_match": unmatched}));
+        world.switch(
+            json!({"delete_metadata_without_match": unmatched, "cells_in_batch_answers": cells}),
+        );
         world.session.probe(ID).unwrap();
         let effects = [
             SheetEffect::Read,
+            SheetEffect::Formulas,
+            SheetEffect::Notes,
+            with_a_bare_row(tag(&[(1, 3), (2, 4), (3, 5)])),
+            only_putting(tag(&[(3, 6)])),
             tag(&[(1, 1), (2, 2)]),
             write(&[(1, 1, &[(1, text("x"))])], 99),
             SheetEffect::Annotate {

@@ -143,6 +143,66 @@ fn an_empty_answer_is_no_empty_cell() {
     assert_eq!(failure.reason, "stale_position");
 }
 
+/// Google's refusals come in the language of whoever asks, and change.
+#[test]
+fn rows_and_columns_that_are_gone_are_told_by_the_tab_and_not_by_words() {
+    let cells = || SheetEffect::Inspect {
+        cells: vec![(7, 1)],
+    };
+    for (gone, effect) in [
+        (json!({"delete_rows": {"at": 3, "count": 48}}), cells()),
+        (json!({"delete_columns": {"at": "B", "count": 7}}), cells()),
+    ] {
+        let world = World::new(json!([["id", "code"], [1, "a"]]));
+        world.read();
+        world.person(gone);
+        world.fault(
+            "spreadsheets.getByDataFilter",
+            0,
+            json!({"status": 400, "message": "Das gibt es hier nicht."}),
+        );
+        let failure = world.perform(&effect).unwrap_err();
+        assert_eq!(failure.reason, "stale_position", "{failure:?}");
+    }
+    let world = World::new(json!([["id", "code"], [1, "a"]]));
+    let refused = || {
+        world.fault(
+            "spreadsheets.getByDataFilter",
+            0,
+            json!({"status": 400, "message": "Das gibt es hier nicht."}),
+        )
+    };
+    // All of them are there: it is something else.
+    for effect in [cells(), SheetEffect::Formulas, SheetEffect::Notes] {
+        refused();
+        let failure = world.perform(&effect).unwrap_err();
+        assert_ne!(failure.reason, "stale_position", "{failure:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_says_nothing_of_its_settings_is_no_change_of_them() {
+    let known = google::sheet::Conventions {
+        time_zone: "Europe/Vienna".into(),
+        locale: String::new(),
+    };
+    let world = World::new(json!([["id", "at"], [1, 45_293.5]]));
+    let mut target = world.target.clone();
+    let effect = SheetEffect::Inspect {
+        cells: vec![(1, 1)],
+    };
+    target.conventions = Some(known);
+    let failure = world.session.perform(&target, &effect).unwrap_err();
+    assert_eq!(failure.reason, "other_conventions");
+    // It is tried again, and not in the same moment.
+    assert_eq!(failure.retry_after_ms, None);
+    target.conventions = Some(google::sheet::Conventions {
+        time_zone: String::new(),
+        locale: String::new(),
+    });
+    assert!(world.session.perform(&target, &effect).is_ok());
+}
+
 #[test]
 fn a_pattern_tells_more_than_its_type() {
     for (kind, pattern, shows) in [

@@ -4,13 +4,114 @@ mod support {
     pub mod world;
 }
 
-use engine::effect::{Note, SheetEffect};
+use engine::effect::{Annotated, Note, SheetEffect, SheetOutcome, StandingNote};
 use google::sent_by_this_thread;
 use serde_json::{Value, json};
 use support::world::{World, post, stamped, table, tag};
 
 fn notes(world: &World) -> Value {
     world.look()["notes"].clone()
+}
+
+fn note(anchor: i32, column: u32, text: Option<&str>) -> Note {
+    Note {
+        anchor,
+        column,
+        text: text.map(str::to_owned),
+    }
+}
+
+fn annotate(world: &World, notes: Vec<Note>) -> Vec<Annotated> {
+    match world.perform(&SheetEffect::Annotate { notes }).unwrap() {
+        SheetOutcome::Annotated(annotated) => annotated,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn standing(world: &World) -> Vec<StandingNote> {
+    let effect = SheetEffect::Notes;
+    let need = world.session.need(&world.target, &effect);
+    let before = sent_by_this_thread();
+    let outcome = world.perform(&effect).unwrap();
+    assert_eq!(sent_by_this_thread().beyond(before).reads, need.reads);
+    match outcome {
+        SheetOutcome::Notes(standing) => standing,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn our_notes_are_found_wherever_people_carried_them() {
+    let world = World::new(table(4));
+    world.read();
+    assert_eq!(standing(&world), []);
+    world.person(json!({"note": {"cell": "B2", "note": "mind this"}}));
+    world.tag(&[(1, 1), (3, 3)]);
+    let notes = vec![note(1, 0, Some("bad key")), note(3, 1, Some("bad cell"))];
+    assert_eq!(annotate(&world, notes), [Annotated::Done; 2]);
+    world.person(json!({"insert_rows": {"at": 1}}));
+    world.person(json!({"batch": [{"cutPaste": {
+        "source": {"sheetId": 0, "startRowIndex": 4, "endRowIndex": 5, "startColumnIndex": 1, "endColumnIndex": 2},
+        "destination": {"sheetId": 0, "rowIndex": 9, "columnIndex": 6}, "pasteType": "PASTE_NORMAL"}}]}));
+    let found = |row, column, text: &str| StandingNote {
+        row,
+        column,
+        text: text.into(),
+    };
+    assert_eq!(
+        standing(&world),
+        [found(2, 0, "bad key"), found(9, 6, "bad cell")]
+    );
+}
+
+#[test]
+fn what_became_of_a_note_is_told() {
+    let world = World::new(table(4));
+    world.person(json!({"note": {"cell": "B2", "note": "mind this"}}));
+    world.tag(&[(1, 1), (2, 2), (3, 3)]);
+    world.person(json!({"delete_rows": {"at": 4}}));
+    let notes = || {
+        vec![
+            note(1, 1, None),
+            note(1, 0, None),
+            note(2, 0, Some("bad")),
+            note(3, 0, Some("bad")),
+        ]
+    };
+    let told = [
+        Annotated::Absent,
+        Annotated::Absent,
+        Annotated::Done,
+        Annotated::Moved,
+    ];
+    assert_eq!(annotate(&world, notes()), told);
+    // Its row moves when the notes have been looked at: nothing is written, and that is told.
+    world.tag(&[(1, 5), (2, 6)]);
+    world.fault(
+        "spreadsheets.batchUpdate",
+        1,
+        json!({"edit_before": {"insert_rows": {"at": 2}}, "sheet": 0}),
+    );
+    let notes = vec![note(6, 0, Some("worse"))];
+    let told = annotate(&world, notes.clone());
+    let texts: Vec<String> = standing(&world).into_iter().map(|note| note.text).collect();
+    match told.as_slice() {
+        [Annotated::Moved] => assert_eq!(texts, ["bad"]),
+        [Annotated::Done] => assert_eq!(texts, ["worse"]),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(annotate(&world, notes), [Annotated::Done]);
+    assert_eq!(standing(&world)[0].text, "worse");
+}
+
+#[test]
+fn an_answer_without_the_tab_does_not_say_that_there_are_no_notes() {
+    let world = World::new(table(2));
+    let mut target = world.target.clone();
+    target.sheet_id = 4_711;
+    for effect in [SheetEffect::Notes, SheetEffect::Formulas] {
+        assert!(world.session.perform(&target, &effect).is_err());
+    }
 }
 
 #[test]

@@ -177,21 +177,31 @@ impl Calculator {
         let (mut results, mut spilt) = (Vec::new(), Vec::new());
         let worksheet = &self.model.workbook.worksheets[index];
         let Tab { formulas, areas, spilt: before, .. } = &mut self.tabs[index];
+        // In the way stands what was typed, and what another array fills.
         let blocked = |row: u32, column: u32, area: Option<&(u32, u32)>| {
             let (rows, columns) = area.copied().unwrap_or(UNKNOWN_AREA);
             let cells = (row..row + rows).flat_map(|r| (column..column + columns).map(move |c| (r, c)));
             let mut others = cells.filter(|at| *at != (row, column));
             let sheet = &book.sheets[index];
-            let at = others.find(|(r, c)| sheet.cell(*r, *c).is_some_and(|c| c.entered != Entered::Empty));
-            at.map(|(r, c)| format!("{}{}", a1::column_letters(c), r + 1)).unwrap_or_default()
+            let is_filled = |r: u32, c: u32| {
+                let cell = worksheet.cell(r as i32 + 1, c as i32 + 1);
+                matches!(cell.as_deref(), Some(EngineCell::SpillCell { .. }))
+            };
+            let is_typed = |r, c| sheet.cell(r, c).is_some_and(|c| c.entered != Entered::Empty);
+            match others.find(|(r, c)| is_typed(*r, *c) || is_filled(*r, *c)) {
+                Some((r, c)) => {
+                    let at = format!("{}{}", a1::column_letters(c), r + 1);
+                    format!("Array result was not expanded because it would overwrite data in {at}.")
+                }
+                None => "Result was not automatically expanded, please insert more rows.".to_owned(),
+            }
         };
         for &(row, column) in formulas.iter() {
             let Some(cell) = worksheet.cell(row as i32 + 1, column as i32 + 1) else { continue };
             match cell.as_ref() {
                 EngineCell::CellFormula { v: FormulaValue::Error { ei: EngineError::SPILL, .. }, .. }
                 | EngineCell::ArrayFormula { v: FormulaValue::Error { ei: EngineError::SPILL, .. }, .. } => {
-                    let at = blocked(row, column, areas.get(&(row, column)));
-                    let message = format!("Array result was not expanded because it would overwrite data in {at}.");
+                    let message = blocked(row, column, areas.get(&(row, column)));
                     results.push((row, column, error(&EngineError::SPILL, &message)));
                 }
                 EngineCell::CellFormula { v, .. } => results.push((row, column, computed(v))),
@@ -450,6 +460,18 @@ mod tests {
         book.grid_mut(0).unwrap().cell_mut(1, 1).entered = Entered::Empty;
         calculator.update(&mut book);
         assert_eq!(all(&book), "1 2 3 4");
+    }
+
+    #[test]
+    fn an_array_that_meets_another_array_names_the_cell() {
+        let mut book = Workbook::new("id", "t");
+        put(&mut book, &[("F1", "1"), ("F2", "2"), ("F3", "3"), ("B3", "=TRANSPOSE(F1:F3)")]);
+        let mut calculator = Calculator::new(&book);
+        calculator.update(&mut book);
+        put(&mut book, &[("C2", "=ARRAYFORMULA(F1:F3*1)")]);
+        calculator.update(&mut book);
+        let Some(Computed::Error(error)) = book.sheets[0].cell(1, 2).map(Cell::computed) else { panic!() };
+        assert_eq!(error.message, "Array result was not expanded because it would overwrite data in C3.");
     }
 
     #[test]

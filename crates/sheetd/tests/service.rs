@@ -222,3 +222,30 @@ fn data_outlives_the_server() {
     drop(client);
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+#[test]
+fn a_spreadsheet_shows_pastes_filters_and_exports_numbers_as_its_locale_writes_them() {
+    let client = Client::start();
+    let body = json!({ "properties": { "title": "Liste", "locale": "de_DE" } });
+    let id = client.post("/v4/spreadsheets", body)["spreadsheetId"].as_str().unwrap().to_owned();
+    let at = json!({ "sheetId": 0, "rowIndex": 0, "columnIndex": 0 });
+    let paste =
+        json!([{ "pasteData": { "coordinate": at, "data": "Wert\tMenge\n1,5\t2\n1.234,5\t3", "delimiter": "\t" } }]);
+    client.batch(&id, paste);
+    assert_eq!(client.typed(&id, "A2:A3"), json!([[1.5], [1234.5]]));
+    let replace =
+        json!([{ "findReplace": { "find": "1,5", "replacement": "2,5", "allSheets": true, "matchEntireCell": true } }]);
+    client.batch(&id, replace);
+    assert_eq!(client.typed(&id, "A2"), json!([[2.5]]));
+    let path = format!("/drive/v3/files/{id}");
+    let (_, csv) = client.send("GET", &format!("{path}/export?mimeType=text/csv"), None, Some(&client.token));
+    assert_eq!(csv, "Wert,Menge\r\n\"2,5\",2\r\n\"1.234,50\",3");
+    let filter = json!([{ "setBasicFilter": { "filter": {
+        "range": { "sheetId": 0, "startRowIndex": 0, "endRowIndex": 3, "startColumnIndex": 0, "endColumnIndex": 1 },
+        "criteria": { "0": { "hiddenValues": ["2,5"] } } } } }]);
+    client.batch(&id, filter);
+    let fields = "sheets(data(rowMetadata(hiddenByFilter)))";
+    let shown = client.get(&format!("/v4/spreadsheets/{id}?includeGridData=true&ranges=A1:A3&fields={fields}"));
+    let rows = shown["sheets"][0]["data"][0]["rowMetadata"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["hiddenByFilter"] == true).collect::<Vec<_>>(), [false, true, false]);
+}

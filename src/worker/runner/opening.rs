@@ -1,6 +1,6 @@
 //! From a line of the catalog to an opened tab: load the mapping, find or make its tab, learn the spreadsheet's time zone.
 
-use chrono_tz::Tz;
+use engine::codec::Zone;
 use engine::cycle::Machine;
 use engine::effect::{Failure, Outcome, Stopped};
 use engine::mapping::{DateOrder, Direction, Kind, Side};
@@ -146,12 +146,21 @@ impl Runner {
             conventions: Some(overview.conventions.clone()),
             number_formats: mapping.number_formats(),
         };
-        let zone: Tz = overview
-            .conventions
-            .time_zone
-            .parse()
-            .unwrap_or(chrono_tz::UTC);
-        states::show_time_zone(self.id, &overview.conventions.time_zone);
+        let time_zone = &overview.conventions.time_zone;
+        let mut kinds = mapping.engine.columns.iter().map(|column| column.kind);
+        let zone = match Zone::of_spreadsheet(time_zone) {
+            Some(zone) => zone,
+            None if kinds.any(|kind| kind == Kind::TimestampTz) => {
+                return self.fail(needs_human(
+                    "time_zone",
+                    &format!("the time zone of the spreadsheet, \"{time_zone}\", is not known, so nobody can tell which instants its cells stand for"),
+                    "Choose another one in Google Sheets (File > Settings > Time zone); the sync goes on by itself.",
+                ));
+            }
+            // Nothing that this table shows depends on it.
+            None => Zone::UTC,
+        };
+        states::show_time_zone(self.id, time_zone);
         let order = DateOrder::of_locale(&overview.conventions.locale);
         let known = opened.machine.mapping();
         if (known.time_zone, known.date_order, known.sheet_id) != (zone, order, Some(sheet_id)) {

@@ -1,10 +1,9 @@
 //! Dates and times: a sheet counts days since 1899-12-30, with the time of day as a fraction.
 
 use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
-use chrono_tz::Tz;
 
 use super::number::plain_text;
-use super::zone;
+use super::zone::Zone;
 use crate::value::Cell;
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -37,13 +36,13 @@ pub(super) fn timestamp_cell(text: &str) -> Option<Cell> {
     serial(parse_timestamp(text)?)
 }
 
-pub(super) fn timestamptz_cell(text: &str, zone: Tz) -> Option<Cell> {
+pub(super) fn timestamptz_cell(text: &str, zone: Zone) -> Option<Cell> {
     let start = text.get(11..)?;
     let sign = start.find(['+', '-'])? + 11;
     let (local, offset) = (text.get(..sign)?, text.get(sign..)?);
     let utc =
         parse_timestamp(local)?.checked_sub_signed(Duration::seconds(parse_offset(offset)?))?;
-    serial(zone::to_local(zone, utc)?)
+    serial(zone.to_local(utc)?)
 }
 
 /// Dates outside 1899-12-30 .. 9999-12-31 have no serial that Sheets shows as a date: they travel as text.
@@ -119,14 +118,14 @@ pub(super) fn timestamp_text(serial: f64) -> String {
     moment(serial).map_or_else(|| plain_text(serial), format_timestamp)
 }
 
-pub(super) fn timestamptz_text(serial: f64, zone: Tz) -> String {
+pub(super) fn timestamptz_text(serial: f64, zone: Zone) -> String {
     moment(serial)
-        .and_then(|local| zone::to_utc(zone, local))
+        .and_then(|local| zone.to_utc(local))
         .map_or_else(|| plain_text(serial), |at| format_timestamp(at) + "+00")
 }
 
 /// The instant of a local time in ISO form; `None` where it names an offset of its own, or is another form that Postgres knows.
-pub(super) fn local_text_to_utc(text: &str, zone: Tz) -> Option<String> {
+pub(super) fn local_text_to_utc(text: &str, zone: Zone) -> Option<String> {
     let forms = [
         "%Y-%m-%d %H:%M:%S%.f",
         "%Y-%m-%d %H:%M",
@@ -144,7 +143,7 @@ pub(super) fn local_text_to_utc(text: &str, zone: Tz) -> Option<String> {
         )
     };
     let local = moments.next().or_else(day)?;
-    Some(format_timestamp(zone::to_utc(zone, local)?) + "+00")
+    Some(format_timestamp(zone.to_utc(local)?) + "+00")
 }
 
 fn moment(serial: f64) -> Option<NaiveDateTime> {

@@ -3,23 +3,82 @@
 //! Tables of time zones end somewhere, and what follows is a rule that goes on for ever: "from the last Sunday of March to the last
 //! Sunday of October". So a moment beyond them is read in a year within them whose days fall on the same weekdays.
 
-use chrono::{Datelike, Duration, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone};
+use chrono::{Datelike, Duration, FixedOffset, LocalResult, NaiveDate, NaiveDateTime};
+use chrono::{Offset, TimeZone};
 use chrono_tz::Tz;
 
 /// The last years of the tables, in which no zone has anything left but its rule. None of them is a leap year, and together they begin
 /// on every day of the week.
 const LAST_YEARS: [i32; 9] = [2089, 2090, 2091, 2093, 2094, 2095, 2097, 2098, 2099];
 
-pub(super) fn to_local(zone: Tz, utc: NaiveDateTime) -> Option<NaiveDateTime> {
+/// In what time the cells of a spreadsheet are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    Named(Tz),
+    /// Always as far from UTC, without summer time.
+    Fixed(FixedOffset),
+}
+
+impl Zone {
+    pub const UTC: Self = Self::Named(Tz::UTC);
+
+    /// The zone that a spreadsheet's settings name: `Europe/Vienna`, or one that Google found no name for, such as `GMT-07:00`.
+    pub fn of_spreadsheet(name: &str) -> Option<Self> {
+        match name.parse() {
+            Ok(zone) => Some(Self::Named(zone)),
+            Err(_) => offset(name).map(Self::Fixed),
+        }
+    }
+
+    pub(super) fn to_local(self, utc: NaiveDateTime) -> Option<NaiveDateTime> {
+        match self {
+            Self::Named(zone) => to_local(zone, utc),
+            Self::Fixed(offset) => utc.checked_add_offset(offset),
+        }
+    }
+
+    /// Of two instants with one local time (clocks put back) the later is taken, of none (clocks put forward) the one that the old
+    /// offset gives: both as Postgres does.
+    pub(super) fn to_utc(self, local: NaiveDateTime) -> Option<NaiveDateTime> {
+        match self {
+            Self::Named(zone) => to_utc(zone, local),
+            Self::Fixed(offset) => local.checked_sub_offset(offset),
+        }
+    }
+}
+
+/// `GMT-07:00`, `GMT+5:30`, `GMT+0530`, `GMT+7`: hours east of Greenwich. (`Etc/GMT+7`, which has the other sign, is a name.)
+fn offset(name: &str) -> Option<FixedOffset> {
+    let signed = name
+        .strip_prefix("GMT")
+        .or_else(|| name.strip_prefix("UTC"))?;
+    let (sign, digits) = match signed.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, signed.strip_prefix('+')?),
+    };
+    let (hours, minutes) = match digits.split_once(':') {
+        Some((hours, minutes)) if minutes.len() == 2 => (hours, minutes),
+        Some(_) => return None,
+        None if digits.len() > 2 => digits.split_at_checked(digits.len() - 2)?,
+        None => (digits, "00"),
+    };
+    let number = |digits: &str, end: i32| {
+        let plain = matches!(digits.len(), 1 | 2) && digits.bytes().all(|one| one.is_ascii_digit());
+        let number = plain.then(|| digits.parse::<i32>().ok()).flatten();
+        number.filter(|number| *number < end)
+    };
+    let minutes = number(hours, 24)? * 60 + number(minutes, 60)?;
+    FixedOffset::east_opt(sign * minutes * 60)
+}
+
+fn to_local(zone: Tz, utc: NaiveDateTime) -> Option<NaiveDateTime> {
     let (alike, later) = within_tables(utc)?;
     zone.from_utc_datetime(&alike)
         .naive_local()
         .checked_add_signed(later)
 }
 
-/// Of two instants with one local time (clocks put back) the later is taken, of none (clocks put forward) the one that the old
-/// offset gives: both as Postgres does.
-pub(super) fn to_utc(zone: Tz, local: NaiveDateTime) -> Option<NaiveDateTime> {
+fn to_utc(zone: Tz, local: NaiveDateTime) -> Option<NaiveDateTime> {
     let (alike, later) = within_tables(local)?;
     let utc = match zone.from_local_datetime(&alike) {
         LocalResult::Single(at) => at.naive_utc(),

@@ -54,6 +54,8 @@ pub(super) struct Memory {
     pub closed: Option<Closed>,
     /// Notes that have to be written, or taken away.
     pub notes: HashMap<Place, Option<String>>,
+    /// A note of ours may stand on a cell that has no problem.
+    pub notes_astray: bool,
     /// Rows with a base whose keys the last reading missed.
     pub gone: HashMap<Key, Gone>,
     /// Rows of the last reading that belong to no row with a base, and when a snapshot first had each: what stood there before a key went missing is not the row of that key.

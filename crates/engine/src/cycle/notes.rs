@@ -1,39 +1,52 @@
 //! A note on the cell says what is wrong with it, and goes when it is mended.
 //!
-//! Notes are a courtesy: that they cannot be written stops nothing, and they are tried again with the next cycle.
+//! Notes are a courtesy: that they cannot be written stops nothing, and they are tried again with the next cycle. In the sheet they
+//! go with their cells, wherever people sort, cut or move these. So one that has to go and is not on the cell of its problem is
+//! looked for in the whole tab; so is one whose problem named a row by its number, which other rows have had since.
 
-use super::io::Stop;
+use std::collections::{HashMap, HashSet};
+
+use super::io::{Stop, mismatch};
 use super::memory::NOWHERE;
 use super::run::Cycle;
+use super::snapshot::parse;
 use super::tag::TaggedRow;
-use crate::effect::{Class, Note, Place, Problem, SheetEffect};
+use crate::codec::hash_cells;
+use crate::effect::{
+    Annotated, Class, Failure, Note, Place, Problem, SheetEffect, SheetOutcome, StandingNote,
+    Stopped,
+};
 use crate::mapping::Direction;
+use crate::value::{Cell, Key};
 
-/// One note in the sheet, at its place by row and column.
+/// One note in the sheet, by row and column of the sheet.
 struct Due {
-    place: Place,
     row: u32,
-    column: usize,
+    column: u32,
+    whose: Whose,
     text: Option<String>,
 }
 
-impl Cycle {
-    /// The notes on the problems that are stored go. Whose they are is looked at before any is taken away.
-    pub(super) fn take_notes_off(&mut self) {
-        let keyed = self.memory.problems.iter().flat_map(|(key, problems)| {
-            problems.iter().map(|problem| Place {
-                key: Some(key.clone()),
-                sheet_row: None,
-                column: problem.column,
-            })
-        });
-        let keyless = self.memory.keyless.iter().cloned();
-        let off: Vec<Place> = keyed.chain(keyless).collect();
-        self.memory
-            .notes
-            .extend(off.into_iter().map(|place| (place, None)));
-    }
+/// What a note belongs to, and so how its row is told from another.
+enum Whose {
+    /// To this problem, whose row the key names.
+    Key(Place, Key),
+    /// To this problem of a row that shows what it showed in the reading.
+    Row(Place),
+    /// To no problem.
+    Nobody,
+}
 
+impl Whose {
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Key(place, _) | Self::Row(place) => Some(place),
+            Self::Nobody => None,
+        }
+    }
+}
+
+impl Cycle {
     pub(super) fn note_problem(&mut self, problem: &Problem) {
         if self.mapping.notes_on_problems {
             self.memory
@@ -43,119 +56,276 @@ impl Cycle {
     }
 
     pub(super) fn note_settled(&mut self, place: &Place) {
-        if self.mapping.notes_on_problems {
-            self.memory.notes.insert(place.clone(), None);
+        if !self.mapping.notes_on_problems {
+            return;
+        }
+        match place.sheet_row {
+            Some(_) => {
+                self.memory.notes.remove(place);
+                self.memory.notes_astray = true;
+            }
+            None => {
+                self.memory.notes.insert(place.clone(), None);
+            }
         }
     }
 
     /// At the end of a cycle: the notes that have to change.
     pub(super) async fn annotate(&mut self) {
+        if self.start.dry_run {
+            return;
+        }
         if self.mapping.direction == Direction::FromSheet {
             self.memory.notes.clear();
+            self.memory.notes_astray = false;
         }
-        if self.memory.notes.is_empty() || self.start.dry_run {
-            return;
-        }
-        let mut due = self.due_notes();
-        due.truncate(self.chunk());
-        if due.is_empty() {
-            return;
-        }
-        match self.write_notes(&due).await {
-            Ok(()) => {}
-            // The rows moved, or the request failed in passing: what is left is tried again.
-            Err(Stop::Outdated | Stop::Held) => return,
-            Err(Stop::Stopped(stopped)) => {
-                if let crate::effect::Stopped::Failure(failure) = stopped
-                    && matches!(failure.class, Class::RetryNow | Class::RetryLater)
-                {
+        // What is not where it was put is looked for, and then taken away.
+        for _ in 0..2 {
+            if self.memory.notes.is_empty() && !self.memory.notes_astray {
+                return;
+            }
+            let astray = match self.find_astray().await {
+                Ok(astray) => astray,
+                Err(stop) => {
+                    self.memory.notes_astray &= passes(&stop);
+                    return;
+                }
+            };
+            let mut due = self.due_notes();
+            due.extend(astray);
+            due.sort_by_key(|note| (note.row, note.column));
+            let later = due.split_off(due.len().min(self.chunk()));
+            self.still_astray(&later);
+            if due.is_empty() {
+                return;
+            }
+            match self.write_notes(&due).await {
+                Ok(()) if self.memory.notes_astray => {}
+                Ok(()) => return,
+                Err(stop) if passes(&stop) => return self.still_astray(&due),
+                Err(_) => {
+                    for place in due.iter().filter_map(|note| note.whose.place()) {
+                        self.memory.notes.remove(place);
+                    }
                     return;
                 }
             }
         }
-        for note in due {
-            self.memory.notes.remove(&note.place);
-        }
     }
 
-    /// The notes whose rows are known. One whose row is gone went with it.
-    fn due_notes(&mut self) -> Vec<Due> {
-        let first_key = self.mapping.key.first().copied().unwrap_or_default();
-        // Only a snapshot of this cycle tells where a row without a key is.
-        let seen = self.end != 0;
-        let mut due = Vec::new();
-        let mut gone = Vec::new();
-        for (place, text) in &self.memory.notes {
-            let row = match (place.sheet_row, &place.key) {
-                (Some(_), _) if !seen => continue,
-                (Some(row), _) if text.is_none() || self.memory.keyless.contains(place) => {
-                    Some(self.moved(row.saturating_sub(1)))
+    fn still_astray(&mut self, due: &[Due]) {
+        let nobodys = |note: &Due| note.whose.place().is_none();
+        self.memory.notes_astray |= due.iter().any(nobodys);
+    }
+
+    /// Notes of ours on cells that have no problem. What stands where it belongs need not be written.
+    async fn find_astray(&mut self) -> Result<Vec<Due>, Stop> {
+        // Only a reading of this round tells which row is which.
+        if !self.memory.notes_astray || self.snapshot.is_none() {
+            return Ok(Vec::new());
+        }
+        let standing = match self.io.sheet(SheetEffect::Notes).await? {
+            SheetOutcome::Notes(standing) => standing,
+            _ => return Err(mismatch().into()),
+        };
+        self.memory.notes_astray = false;
+        let cells = self.cells_with_problems();
+        let mut astray = Vec::new();
+        for StandingNote { row, column, text } in standing {
+            match cells.get(&(row, column)) {
+                Some(place) => {
+                    let due = self.memory.notes.get(place);
+                    if due.is_some_and(|due| due.as_ref() == Some(&text)) {
+                        self.memory.notes.remove(place);
+                    }
                 }
-                (Some(_), _) => None,
-                (None, Some(key)) => self
-                    .memory
-                    .rows
-                    .get(key)
-                    .map(|known| known.row)
-                    .filter(|row| *row != NOWHERE),
-                (None, None) => None,
-            };
-            let column = place.column.unwrap_or(first_key);
-            match row {
-                Some(row) => due.push(Due {
-                    place: place.clone(),
+                None => astray.push(Due {
                     row,
                     column,
-                    text: text.clone(),
+                    whose: Whose::Nobody,
+                    text: None,
                 }),
-                None => gone.push(place.clone()),
             }
         }
-        for place in gone {
-            self.memory.notes.remove(&place);
+        Ok(astray)
+    }
+
+    /// Where notes belong, by row and column of the sheet.
+    fn cells_with_problems(&self) -> HashMap<(u32, u32), Place> {
+        if !self.mapping.notes_on_problems {
+            return HashMap::new();
         }
-        // A note that goes must not take along one that comes on the same cell.
-        due.sort_by_key(|note| (note.row, note.column, note.text.is_none()));
+        let keyed = self.memory.problems.iter().flat_map(|(key, problems)| {
+            problems.iter().map(|problem| Place {
+                key: Some(key.clone()),
+                sheet_row: None,
+                column: problem.column,
+            })
+        });
+        let places = keyed.chain(self.memory.keyless.iter().cloned());
+        let cell = |place: Place| Some((self.cell_of(&place)?, place));
+        places.filter_map(cell).collect()
+    }
+
+    /// Row and column of the sheet, as far as this cycle knows.
+    fn cell_of(&self, place: &Place) -> Option<(u32, u32)> {
+        let layout = self.memory.layout.as_ref()?;
+        let row = match (place.sheet_row, &place.key) {
+            (Some(row), _) => self.moved(row.checked_sub(1)?),
+            (None, key) => self.memory.rows.get(key.as_ref()?)?.row,
+        };
+        let first_key = self.mapping.key.first().copied().unwrap_or_default();
+        let column = layout.column(place.column.unwrap_or(first_key));
+        (row != NOWHERE).then_some((row, column))
+    }
+
+    /// The notes whose rows are known.
+    fn due_notes(&mut self) -> Vec<Due> {
+        let cells = self.cells_with_problems();
+        let mut due = Vec::new();
+        let mut nowhere = Vec::new();
+        for (place, text) in &self.memory.notes {
+            let whose = match (place.sheet_row, &place.key) {
+                // Only a reading of this round tells where such a row is.
+                (Some(_), _) if self.snapshot.is_none() => continue,
+                (Some(_), _) => Whose::Row(place.clone()),
+                (None, Some(key)) => Whose::Key(place.clone(), key.clone()),
+                (None, None) => {
+                    nowhere.push(place.clone());
+                    continue;
+                }
+            };
+            let is_over = place.sheet_row.is_some() && !self.memory.keyless.contains(place);
+            match self.cell_of(place).filter(|_| !is_over) {
+                // Of two problems of one cell one is over: the note is the other's.
+                Some(cell) if text.is_none() && cells.contains_key(&cell) => {
+                    nowhere.push(place.clone());
+                }
+                Some((row, column)) => due.push(Due {
+                    row,
+                    column,
+                    whose,
+                    text: text.clone(),
+                }),
+                None => nowhere.push(place.clone()),
+            }
+        }
+        for place in nowhere {
+            // Its row is gone, or has another key and still the note.
+            if self.memory.notes.remove(&place) == Some(None) && self.cell_of(&place).is_none() {
+                self.memory.notes_astray |= place.key.is_some();
+            }
+        }
+        // Two problems of one cell share a note.
+        let mut seen = HashSet::new();
+        due.retain(|note: &Due| {
+            let first = seen.insert((note.row, note.column));
+            if let (false, Some(place)) = (first, note.whose.place()) {
+                self.memory.notes.remove(place);
+            }
+            first
+        });
         due
     }
 
+    /// A note is written where the row is the one that it belongs to: that is looked at by the request which puts an anchor on the
+    /// row, and the batch with the note is refused where that does not stand there any more.
     async fn write_notes(&mut self, due: &[Due]) -> Result<(), Stop> {
         let mut rows: Vec<u32> = due.iter().map(|note| note.row).collect();
         rows.dedup();
         let tagged = self.tag_rows(&rows).await?;
+        let tagged: HashMap<u32, TaggedRow> = rows.into_iter().zip(tagged).collect();
+        let mut placed: Vec<&Due> = Vec::new();
         let mut notes: Vec<Note> = Vec::new();
         for note in due {
-            let Some(at) = rows.iter().position(|row| *row == note.row) else {
-                continue;
-            };
-            let Some(TaggedRow {
-                anchor,
-                cells: Some(cells),
-                ..
-            }) = tagged.get(at)
-            else {
-                continue;
-            };
-            let (Some(layout), true) = (&self.memory.layout, self.is_noted_row(&note.place, cells))
-            else {
-                continue;
-            };
-            let column = layout.column(note.column);
-            if notes
-                .iter()
-                .all(|one| one.anchor != *anchor || one.column != column)
-            {
-                notes.push(Note {
-                    anchor: *anchor,
-                    column,
-                    text: note.text.clone(),
-                });
+            match tagged.get(&note.row) {
+                Some(row) if self.is_its_row(note, row)? => {
+                    placed.push(note);
+                    notes.push(Note {
+                        anchor: row.anchor,
+                        column: note.column,
+                        text: note.text.clone(),
+                    });
+                }
+                _ => self.note_not_placed(note)?,
             }
         }
-        if !notes.is_empty() {
-            self.io.sheet(SheetEffect::Annotate { notes }).await?;
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let annotated = match self.io.sheet(SheetEffect::Annotate { notes }).await? {
+            SheetOutcome::Annotated(annotated) => annotated,
+            _ => return Err(mismatch().into()),
+        };
+        for (note, annotated) in placed.into_iter().zip(annotated) {
+            match (annotated, note.whose.place()) {
+                (Annotated::Moved, Some(_)) | (Annotated::Done | Annotated::Absent, None) => {}
+                (Annotated::Moved, None) => self.memory.notes_astray = true,
+                (annotated, Some(place)) => {
+                    self.memory.notes.remove(place);
+                    self.memory.notes_astray |= annotated == Annotated::Absent;
+                }
+            }
         }
         Ok(())
+    }
+
+    fn is_its_row(&self, note: &Due, row: &TaggedRow) -> Result<bool, Stop> {
+        let Some(cells) = &row.cells else {
+            return Ok(false);
+        };
+        if let Whose::Key(_, key) = &note.whose {
+            return Ok(self.is_row_of(key, cells));
+        }
+        let (Some(layout), Some(read)) = (&self.memory.layout, self.read_cells(note.row)?) else {
+            return Ok(false);
+        };
+        // What formulas show may be another thing each time.
+        let computed = |at: &u32| row.computed.iter().any(|(column, _)| column == at);
+        let typed = |cells: &[Cell]| {
+            let cells = layout.columns.iter().zip(cells);
+            let cells = cells.map(|(at, cell)| match computed(at) {
+                true => Cell::Empty,
+                false => cell.clone(),
+            });
+            hash_cells(&cells.collect::<Vec<Cell>>())
+        };
+        Ok(typed(&read) == typed(cells))
+    }
+
+    /// The row there is another one: it moved since it was read, and the next reading tells where to.
+    fn note_not_placed(&mut self, note: &Due) -> Result<(), Stop> {
+        match &note.whose {
+            Whose::Nobody => self.memory.notes_astray = true,
+            Whose::Row(_) => {}
+            // It was none of this key's when it was read either: no reading will tell more.
+            Whose::Key(place, key) => {
+                let read = self.read_cells(note.row)?;
+                if read.is_some_and(|cells| !self.is_row_of(key, &cells)) {
+                    self.memory.notes.remove(place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The mapped cells that this round's reading showed in the row that stands here now, as far as this cycle knows.
+    fn read_cells(&self, row: u32) -> Result<Option<Vec<Cell>>, Stop> {
+        let (Some(layout), Some(snapshot)) = (&self.memory.layout, &self.snapshot) else {
+            return Ok(None);
+        };
+        Ok(Some(layout.mapped(&parse(snapshot, self.stood(row))?)))
+    }
+}
+
+/// The rows moved, or the request failed in passing: what is left is tried again.
+fn passes(stop: &Stop) -> bool {
+    match stop {
+        Stop::Outdated | Stop::Held => true,
+        Stop::Stopped(Stopped::Failure(Failure { class, .. })) => {
+            matches!(class, Class::RetryNow | Class::RetryLater)
+        }
+        Stop::Stopped(_) => false,
     }
 }
 

@@ -101,8 +101,10 @@ impl Cycle {
             let is_news = before.get(&problem.place) != Some(&problem.message);
             let place = problem.place.clone();
             self.memory.said.insert(place, problem.message.clone());
-            if is_news {
+            if is_news || self.memory.notes_astray {
                 self.note_problem(&problem);
+            }
+            if is_news {
                 self.problems.push(problem);
             }
         }

@@ -149,6 +149,17 @@ impl Cycle {
                     let pending = pair.old.pending.iter().map(|one| one.id);
                     ended.settled_conflicts.extend(pending);
                     if key != pair.old.key {
+                        let problems = self.memory.problems.remove(&pair.old.key);
+                        for problem in problems.into_iter().flatten() {
+                            let place = |key: &Key| Place {
+                                key: Some(key.clone()),
+                                sheet_row: None,
+                                column: problem.column,
+                            };
+                            // What still stands in the way is found again under the new key.
+                            self.note_settled(&place(&key));
+                            ended.settled_problems.push(place(&pair.old.key));
+                        }
                         ended.bases.push(BaseWrite {
                             key: pair.old.key,
                             base: None,

@@ -269,9 +269,9 @@ impl Cycle {
             DatabaseOutcome::Index(index) => self.memory.warm_up(index),
             _ => return Err(mismatch().into()),
         }
-        if self.notes_off {
-            self.take_notes_off();
-        }
+        // Whoever put notes before may have ended between a problem's end and its note's.
+        let begun = !self.memory.rows.is_empty() || !self.memory.keyless.is_empty();
+        self.memory.notes_astray = begun && self.mapping.notes_on_problems || self.notes_off;
         Ok(())
     }
 

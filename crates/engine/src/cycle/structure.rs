@@ -287,4 +287,13 @@ impl Cycle {
         let above = self.removed.partition_point(|removed| *removed < row);
         row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX))
     }
+
+    /// Where in the snapshot a row stood that stands here after the deletions of this cycle.
+    pub(super) fn stood(&self, row: u32) -> u32 {
+        let below = |row: u32, removed: &u32| match *removed <= row {
+            true => row.saturating_add(1),
+            false => row,
+        };
+        self.removed.iter().fold(row, below)
+    }
 }

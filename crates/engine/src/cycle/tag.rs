@@ -10,7 +10,7 @@ use super::run::Cycle;
 use super::snapshot::{Sighting, Typed, typed_key};
 use super::windows::Look;
 use crate::cost;
-use crate::effect::{Computed, MetadataId, Place, SeenRow, SheetEffect, SheetOutcome, TagRow};
+use crate::effect::{Computed, MetadataId, SeenRow, SheetEffect, SheetOutcome, TagRow};
 use crate::reconcile::SheetChange;
 use crate::value::{Cell, Key};
 
@@ -313,15 +313,6 @@ impl Cycle {
         let items = wanted.iter().filter_map(|index| items.get(*index));
         let rows = items.filter_map(|item| Some((item.row?, may_leave(item))));
         without_anchors(rows.collect(), apart)
-    }
-
-    pub(super) fn is_noted_row(&self, place: &Place, cells: &[Cell]) -> bool {
-        // A row that is named by its number may have got another key since.
-        place.sheet_row.is_some()
-            || place
-                .key
-                .as_ref()
-                .is_none_or(|key| self.is_row_of(key, cells))
     }
 
     pub(super) fn is_row_of(&self, key: &Key, cells: &[Cell]) -> bool {

@@ -6,7 +6,7 @@ fn of_kind(kind: Kind, order: DateOrder) -> Mapping {
     let mut mapping = mapping();
     mapping.columns[1].kind = kind;
     mapping.date_order = order;
-    mapping.time_zone = chrono_tz::Europe::Vienna;
+    mapping.time_zone = Zone::Named(chrono_tz::Europe::Vienna);
     mapping
 }
 
@@ -390,7 +390,7 @@ fn among_durations_a_duration_is_written() {
 fn another_time_zone_shows_every_instant_anew_and_changes_none() {
     let mut mapping = mapping();
     mapping.columns[1].kind = Kind::TimestampTz;
-    mapping.time_zone = chrono_tz::Europe::Vienna;
+    mapping.time_zone = Zone::Named(chrono_tz::Europe::Vienna);
     let mut world = World::agreed(mapping.clone(), 0);
     let instant = "2024-07-01 10:00:00+00";
     let row = vec![Some("0".into()), Some(instant.into()), None];
@@ -398,7 +398,7 @@ fn another_time_zone_shows_every_instant_anew_and_changes_none() {
     world.cycle(Scope::Everything, &[]);
     let noon = |hours: f64| Cell::Number(45_474.0 + hours / 24.0);
     assert_eq!(world.tab[1][1], noon(12.0));
-    mapping.time_zone = chrono_tz::America::New_York;
+    mapping.time_zone = Zone::Named(chrono_tz::America::New_York);
     world.mapping = mapping.clone();
     world.machine = world.machine.renewed(mapping);
     world.cycle(Scope::Everything, &[]);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use engine::codec::Zone;
 use engine::codec::hash_cells;
 pub use engine::cycle::Machine;
 pub use engine::effect::*;
@@ -46,7 +47,7 @@ pub fn mapping() -> Mapping {
         max_delete_rows: 20,
         has_row_filter: false,
         notes_on_problems: false,
-        time_zone: chrono_tz::UTC,
+        time_zone: Zone::UTC,
         date_order: DateOrder::MonthFirst,
         max_request_bytes: 2_000_000,
         anchors_apart: 16,
@@ -57,6 +58,9 @@ pub fn mapping() -> Mapping {
 pub fn text(value: &str) -> Cell {
     Cell::Text(value.into())
 }
+
+/// A note that is none of ours.
+pub const PERSONS: &str = "a person's";
 
 pub fn key(id: usize) -> Key {
     Key::from_iter([id.to_string()])
@@ -79,6 +83,10 @@ pub struct World {
     /// Cells with a formula, and cells that a formula elsewhere fills, by row and column.
     pub formulas: BTreeMap<(u32, u32), &'static str>,
     pub filled: BTreeSet<(u32, u32)>,
+    /// By row and column.
+    pub notes: BTreeMap<(u32, u32), String>,
+    /// What a person does right before the next request of this name.
+    pub meanwhile: Option<(&'static str, fn(&mut World))>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
@@ -129,6 +137,8 @@ impl World {
             formats: BTreeMap::new(),
             formulas: BTreeMap::new(),
             filled: BTreeSet::new(),
+            notes: BTreeMap::new(),
+            meanwhile: None,
             log: Vec::new(),
             commits: Vec::new(),
             problems: Vec::new(),
@@ -292,6 +302,12 @@ impl World {
                 }
                 Step::Do(Effect::Sheet(effect)) => {
                     self.log.push(effect.clone());
+                    if let Some((before, act)) = self.meanwhile
+                        && before == name(&effect)
+                    {
+                        self.meanwhile = None;
+                        act(self);
+                    }
                     if self.slow && matches!(effect, SheetEffect::Insert { .. }) {
                         self.order.push("sent");
                         held = Some(effect);
@@ -697,33 +713,76 @@ impl World {
                 SheetOutcome::Columns(tags.filter(|(name, _)| names.contains(name)).collect())
             }
             SheetEffect::TidyAll => SheetOutcome::Tidied(self.standing.clone()),
-            SheetEffect::Annotate { .. } | SheetEffect::Claim { .. } => SheetOutcome::Done,
+            SheetEffect::Annotate { notes } => {
+                let annotated = notes.into_iter().map(|note| self.annotate(note));
+                SheetOutcome::Annotated(annotated.collect())
+            }
+            SheetEffect::Notes => {
+                let ours = self.notes.iter();
+                let ours = ours.filter(|(_, text)| **text != PERSONS);
+                let note = |((row, column), text): (&(u32, u32), &String)| StandingNote {
+                    row: *row,
+                    column: *column,
+                    text: text.clone(),
+                };
+                SheetOutcome::Notes(ours.map(note).collect())
+            }
+            SheetEffect::Claim { .. } => SheetOutcome::Done,
+        }
+    }
+
+    fn annotate(&mut self, note: Note) -> Annotated {
+        let Some(row) = self.anchors.get(&note.anchor) else {
+            return Annotated::Moved;
+        };
+        let cell = (*row as u32, note.column);
+        if self.notes.get(&cell).is_some_and(|text| text == PERSONS) {
+            return match note.text {
+                Some(_) => Annotated::Done,
+                None => Annotated::Absent,
+            };
+        }
+        match note.text {
+            Some(text) => {
+                self.notes.insert(cell, text);
+                Annotated::Done
+            }
+            None => match self.notes.remove(&cell) {
+                Some(_) => Annotated::Done,
+                None => Annotated::Absent,
+            },
+        }
+    }
+
+    /// A person inserts a row; notes go with their cells, and anchors with their rows.
+    pub fn insert_row(&mut self, at: usize, cells: Vec<Cell>) {
+        self.tab.insert(at, cells);
+        let notes = std::mem::take(&mut self.notes).into_iter();
+        let below = |row: u32| row + u32::from(row as usize >= at);
+        self.notes = notes
+            .map(|((row, column), text)| ((below(row), column), text))
+            .collect();
+        for row in self.anchors.values_mut().filter(|row| **row >= at) {
+            *row += 1;
+        }
+    }
+
+    /// A person cuts the cell out and pastes it there.
+    pub fn cut(&mut self, from: (usize, usize), to: (usize, usize)) {
+        let cell = std::mem::replace(&mut self.tab[from.0][from.1], Cell::Empty);
+        let row = &mut self.tab[to.0];
+        row.resize(row.len().max(to.1 + 1), Cell::Empty);
+        row[to.1] = cell;
+        let place = |(row, column): (usize, usize)| (row as u32, column as u32);
+        self.notes.remove(&place(to));
+        if let Some(note) = self.notes.remove(&place(from)) {
+            self.notes.insert(place(to), note);
         }
     }
 
     /// The requests since the cycle began, by name.
     pub fn requests(&self) -> Vec<&'static str> {
-        self.log
-            .iter()
-            .map(|effect| match effect {
-                SheetEffect::Read => "read",
-                SheetEffect::ReadRows { .. } => "rows",
-                SheetEffect::Look { .. } => "look",
-                SheetEffect::Formulas => "formulas",
-                SheetEffect::Inspect { .. } => "inspect",
-                SheetEffect::Tag { .. } => "tag",
-                SheetEffect::Write { .. } => "write",
-                SheetEffect::Insert { .. } => "insert",
-                SheetEffect::Delete { .. } => "delete",
-                SheetEffect::WriteHeader { .. } => "header",
-                SheetEffect::TagColumns { .. } => "tag columns",
-                SheetEffect::FindColumns { .. } => "find columns",
-                SheetEffect::Annotate { .. } => "annotate",
-                SheetEffect::Claim { .. } => "claim",
-                SheetEffect::Images => "images",
-                SheetEffect::TidyAll => "tidy",
-            })
-            .collect()
+        self.log.iter().map(name).collect()
     }
 
     /// A machine that has read the tab and tidied it.
@@ -741,4 +800,26 @@ fn typed(mapping: &Mapping, key: &Key, base: &Base) -> Option<Key> {
         sheet_hash: 0,
     };
     write.typed(mapping)
+}
+
+fn name(effect: &SheetEffect) -> &'static str {
+    match effect {
+        SheetEffect::Read => "read",
+        SheetEffect::ReadRows { .. } => "rows",
+        SheetEffect::Look { .. } => "look",
+        SheetEffect::Formulas => "formulas",
+        SheetEffect::Inspect { .. } => "inspect",
+        SheetEffect::Tag { .. } => "tag",
+        SheetEffect::Write { .. } => "write",
+        SheetEffect::Insert { .. } => "insert",
+        SheetEffect::Delete { .. } => "delete",
+        SheetEffect::WriteHeader { .. } => "header",
+        SheetEffect::TagColumns { .. } => "tag columns",
+        SheetEffect::FindColumns { .. } => "find columns",
+        SheetEffect::Annotate { .. } => "annotate",
+        SheetEffect::Notes => "notes",
+        SheetEffect::Claim { .. } => "claim",
+        SheetEffect::Images => "images",
+        SheetEffect::TidyAll => "tidy",
+    }
 }

@@ -126,15 +126,12 @@ impl Error {
                 format!("The spreadsheet has no tab with gid {gid} any more"),
                 "Restore the tab from File > Version history, or unregister the table and register it with another tab.".into(),
             ),
-            Self::OtherConventions => Failure {
-                retry_after_ms: Some(0),
-                ..failure(
-                    Class::RetryLater,
-                    "other_conventions",
-                    "The spreadsheet's time zone or locale was changed".into(),
-                    "Passes by itself: the tab is opened anew.".into(),
-                )
-            },
+            Self::OtherConventions => failure(
+                Class::RetryLater,
+                "other_conventions",
+                "The spreadsheet's time zone or locale was changed".into(),
+                "Passes by itself: the tab is opened anew.".into(),
+            ),
             Self::Unsettled(message) => failure(
                 Class::RetryNow,
                 "stale_position",

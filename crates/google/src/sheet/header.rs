@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use engine::effect::{ColumnFormat, Give, SheetOutcome, Stamp};
+use engine::effect::{ColumnFormat, Give, SheetOutcome, Shows, Stamp};
 use engine::mapping::Kind;
 use engine::value::Cell;
 
@@ -106,13 +106,7 @@ impl Session {
             &Search(vec![place]),
         )?;
         let mut taken = Vec::new();
-        let ours = |sheet: &answers::Sheet| sheet.properties.sheet_id == target.sheet_id;
-        for block in spreadsheet
-            .sheets
-            .into_iter()
-            .filter(ours)
-            .flat_map(|sheet| sheet.data)
-        {
+        for block in spreadsheet.sheet(target.sheet_id)?.data {
             for (row, data) in (block.start_row..).zip(block.row_data) {
                 // A bare number is none of ours: with a format it would pass for a date that nobody typed.
                 let taken_by = |cell: &answers::CellData| {
@@ -150,9 +144,11 @@ fn grown(tab: &Tab, growth: Growth) -> Vec<Request> {
 fn number_format(target: &Target, column: &ColumnFormat) -> Option<NumberFormat> {
     let wished = target.number_formats.get(&column.column);
     let (kind, usual) = match column.kind {
-        Kind::Interval | Kind::Json | Kind::Array | Kind::Printed | Kind::Text => {
-            ("TEXT", Some("@"))
-        }
+        Kind::Interval => (
+            wished.map_or("TEXT", |pattern| of_interval(pattern)),
+            Some("@"),
+        ),
+        Kind::Json | Kind::Array | Kind::Printed | Kind::Text => ("TEXT", Some("@")),
         Kind::Date => ("DATE", Some("yyyy-mm-dd")),
         Kind::Time => ("TIME", Some("hh:mm:ss")),
         Kind::Timestamp | Kind::TimestampTz => ("DATE_TIME", Some("yyyy-mm-dd hh:mm:ss")),
@@ -165,6 +161,17 @@ fn number_format(target: &Target, column: &ColumnFormat) -> Option<NumberFormat>
         kind,
         pattern: pattern.to_owned(),
     })
+}
+
+/// In a cell of type `TEXT` whatever people type is text, be its pattern `[h]:mm:ss`.
+fn of_interval(pattern: &str) -> &'static str {
+    match engine::effect::NumberFormat::new("", pattern.into()).shows {
+        Shows::Duration | Shows::Time => "TIME",
+        Shows::Date => "DATE",
+        Shows::DateTime => "DATE_TIME",
+        Shows::Text | Shows::Automatic => "TEXT",
+        Shows::Number | Shows::Percent | Shows::Currency | Shows::Scientific => "NUMBER",
+    }
 }
 
 /// `u32::MAX`: to the end of the tab.

@@ -7,7 +7,7 @@ use engine::effect::{CellDetail, Entered, NumberFormat, SheetOutcome};
 use engine::value::Cell;
 
 use super::structure::joined;
-use super::{Session, Target};
+use super::{Session, Tab, Target};
 use crate::answers;
 use crate::error::{Error, Purpose};
 use crate::requests::{DataFilter, GridRange, Search};
@@ -63,27 +63,28 @@ impl Session {
                 block.columns.clone(),
             ))
         });
-        let spreadsheet: answers::Spreadsheet = self.client.post(
+        let answer: Result<answers::Spreadsheet, Error> = self.client.post(
             Purpose::Read,
             &target.spreadsheet_id,
             ":getByDataFilter",
             FIELDS,
             &Search(filters.collect()),
-        )?;
+        );
+        let spreadsheet = answer.map_err(|error| {
+            let beyond = |tab: &Tab| {
+                let mut blocks = blocks.iter();
+                blocks.any(|one| one.rows.end > tab.rows || one.columns.end > tab.columns)
+            };
+            self.outdated(target, beyond, error)
+        })?;
         // In another time zone or locale cells mean something else than whoever asks takes them for.
         let conventions = spreadsheet.properties.conventions();
-        if target
-            .conventions
-            .as_ref()
-            .is_some_and(|known| *known != conventions)
+        if let Some(known) = &target.conventions
+            && known.differ(&conventions)
         {
             return Err(Error::OtherConventions);
         }
-        let ours = |sheet: &answers::Sheet| sheet.properties.sheet_id == target.sheet_id;
-        let sheet = spreadsheet.sheets.into_iter().find(ours);
-        // An answer without the tab does not say that its cells are empty.
-        let sheet = sheet.ok_or_else(|| Error::Unreadable("the tab's cells are missing".into()))?;
-        for block in sheet.data {
+        for block in spreadsheet.sheet(target.sheet_id)?.data {
             for (row, data) in (block.start_row..).zip(block.row_data) {
                 for (column, cell) in (block.start_column..).zip(data.values) {
                     found.insert((row, column), detail(cell));

@@ -78,6 +78,14 @@ pub struct Conventions {
     pub locale: String,
 }
 
+impl Conventions {
+    /// What an answer does not say is not taken for another setting.
+    pub(crate) fn differ(&self, now: &Self) -> bool {
+        let differ = |known: &str, now: &str| !known.is_empty() && !now.is_empty() && known != now;
+        differ(&self.time_zone, &now.time_zone) || differ(&self.locale, &now.locale)
+    }
+}
+
 /// A spreadsheet as [`Session::open`] sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overview {
@@ -209,6 +217,7 @@ impl Session {
             }
             SheetEffect::FindColumns { names } => (Purpose::Read, self.find_columns(target, names)),
             SheetEffect::Annotate { notes } => (Purpose::Write, self.annotate(target, notes)),
+            SheetEffect::Notes => (Purpose::Read, self.standing_notes(target)),
             SheetEffect::Claim { stamp } => (Purpose::Write, self.claim(target, stamp)),
             SheetEffect::TidyAll => (Purpose::Write, self.tidy_all(target)),
         };
@@ -365,6 +374,16 @@ impl Session {
         mut rows: impl Iterator<Item = u32>,
         error: Error,
     ) -> Error {
+        self.outdated(target, |tab| rows.any(|row| row >= tab.rows), error)
+    }
+
+    /// The same of whatever may be beyond the tab's end.
+    fn outdated(
+        &self,
+        target: &Target,
+        is_beyond: impl FnOnce(&Tab) -> bool,
+        error: Error,
+    ) -> Error {
         if error
             .refusal()
             .is_none_or(|refusal| refusal.http_status != 400)
@@ -372,8 +391,8 @@ impl Session {
             return error;
         }
         match self.fresh_tab(target) {
-            Ok(tab) if rows.any(|row| row >= tab.rows) => {
-                Error::Unsettled("rows were deleted from it".into())
+            Ok(tab) if is_beyond(&tab) => {
+                Error::Unsettled("rows or columns were deleted from it".into())
             }
             Ok(_) => error,
             Err(gone @ Error::TabGone(_)) => gone,

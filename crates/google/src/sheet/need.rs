@@ -3,8 +3,7 @@
 use engine::effect::{Give, SheetEffect};
 
 use super::images::images_id;
-use super::inspect;
-use super::{Missing, Session, Target};
+use super::{Answered, Missing, Session, Target, formulas, inspect};
 use crate::governor::Need;
 
 impl Session {
@@ -20,28 +19,42 @@ impl Session {
         let unmade = u32::from(!made);
         // Where deleting what is not there refuses a batch, what is to be dropped with it is looked up first.
         let looked_up = u32::from(known.missing_metadata == Missing::Refused);
+        let without_cells = u32::from(known.cells_in_answer == Answered::No);
+        let unchecked = u32::from(known.anchor_checks == Answered::No);
         let batches = |reads: u32, writes: u32| Need {
             reads: reads + writes * looked_up,
             writes,
         };
         match effect {
-            SheetEffect::Read | SheetEffect::Formulas | SheetEffect::FindColumns { .. } => {
-                Need::READ
-            }
+            SheetEffect::Read | SheetEffect::FindColumns { .. } => Need::READ,
+            SheetEffect::Formulas | SheetEffect::Notes => Need {
+                reads: state
+                    .tabs
+                    .get(&tab)
+                    .map_or(2, |tab| count(formulas::requests(tab))),
+                writes: 0,
+            },
             // Where the answer shows no cells, the header is read and the tags are looked for.
             SheetEffect::TagColumns { .. } => batches(2 + unseen, 1),
-            SheetEffect::Tag { .. } | SheetEffect::Insert { .. } => batches(unseen, 1),
-            SheetEffect::Write { .. } | SheetEffect::Delete { .. } => batches(0, 1 + unmade),
+            // So are the rows, and which of their cells nobody typed, and where some have no anchor the places of the others.
+            SheetEffect::Tag { rows, read, .. } => {
+                let some_bare = u32::from(rows.iter().any(|tag| tag.bare));
+                let afterwards = if *read { 2 + some_bare } else { 0 };
+                batches(unseen + afterwards * without_cells, 1)
+            }
+            SheetEffect::Insert { .. } => batches(unseen + without_cells, 1),
+            // Where no batch checks the places of anchors, they are looked up behind a sentinel of its own.
+            SheetEffect::Write { .. } => batches(without_cells + unchecked, 1 + unmade + unchecked),
+            SheetEffect::Delete { .. } => batches(unchecked, 1 + unmade + unchecked),
             SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } => Need::READ,
             SheetEffect::Images => batches(2, 0),
             SheetEffect::Inspect { cells } => Need {
-                reads: u32::try_from(inspect::requests(cells).len()).unwrap_or(u32::MAX),
+                reads: count(inspect::requests(cells).len()),
                 writes: 0,
             },
             SheetEffect::WriteHeader { formats, .. } => {
                 let looked_at = formats.iter().filter(|one| one.give == Give::WhereNone);
-                let reads = u32::try_from(looked_at.count()).unwrap_or(u32::MAX);
-                batches(reads.saturating_add(1), 1)
+                batches(count(looked_at.count()).saturating_add(1), 1)
             }
             SheetEffect::Annotate { .. } => batches(3 + unseen, 2),
             SheetEffect::Claim { .. } => batches(0, 1),
@@ -51,4 +64,8 @@ impl Session {
             },
         }
     }
+}
+
+fn count(requests: usize) -> u32 {
+    u32::try_from(requests).unwrap_or(u32::MAX)
 }

@@ -1,15 +1,13 @@
 //! Notes on cells that have a problem.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use engine::effect::{MetadataId, Note, SheetOutcome};
+use engine::effect::{Annotated, MetadataId, Note, SheetOutcome, StandingNote};
 
 use super::anchors::{AtAnchors, Guard, Settled};
-use super::structure::runs;
 use super::{Session, Target};
-use crate::answers;
-use crate::error::{Error, Purpose};
-use crate::requests::{CellData, DataFilter, GridCoordinate, GridRange, Request, RowData, Search};
+use crate::error::Error;
+use crate::requests::{CellData, GridCoordinate, Request, RowData};
 
 /// What our notes begin with; a note without it is a person's, and stays.
 pub const NOTE_PREFIX: &str = "sheet_sync: ";
@@ -17,35 +15,65 @@ pub const NOTE_PREFIX: &str = "sheet_sync: ";
 /// A note may hold this much [inferred from a cell's limit]; ours say less.
 const LONGEST_NOTE: usize = 2_000;
 
+const FIELDS: &str = "sheets(properties(sheetId),data(startRow,startColumn,rowData(values(note))))";
+
 impl Session {
+    /// Those of ours, in the whole tab. Cells without a note take a few bytes each.
+    pub(super) fn standing_notes(&self, target: &Target) -> Result<SheetOutcome, Error> {
+        let mut standing = Vec::new();
+        self.every_cell(target, FIELDS, |row, column, cell| {
+            if let Some(text) = cell.note.strip_prefix(NOTE_PREFIX) {
+                let text = text.to_owned();
+                standing.push(StandingNote { row, column, text });
+            }
+        })?;
+        Ok(SheetOutcome::Notes(standing))
+    }
+
     pub(super) fn annotate(&self, target: &Target, notes: &[Note]) -> Result<SheetOutcome, Error> {
         let mut anchors: Vec<MetadataId> = notes.iter().map(|note| note.anchor).collect();
         anchors.sort_unstable();
         anchors.dedup();
         let places = self.find(target, &anchors)?;
-        if places.is_empty() {
-            return Ok(SheetOutcome::Done);
-        }
         let there = self.notes(target, &places)?;
-        let at = |note: &Note| Some((*places.get(&note.anchor)?, note.column));
-        let wanted: Vec<&Note> = notes
+        let mut annotated: Vec<Annotated> = notes
             .iter()
-            .filter(|note| {
-                let Some(place) = at(note) else { return false };
-                match there.get(&place) {
-                    None => note.text.is_some(),
-                    Some(standing) => {
-                        standing.starts_with(NOTE_PREFIX) && Some(standing) != shown(note).as_ref()
-                    }
-                }
+            .map(|note| match places.get(&note.anchor) {
+                None => Annotated::Moved,
+                Some(row) => outcome(note, there.get(&(*row, note.column))),
             })
             .collect();
-        if wanted.is_empty() {
-            return Ok(SheetOutcome::Done);
+        let is_due = |note: &Note| {
+            let place = places.get(&note.anchor);
+            place.is_some_and(|row| is_due(note, there.get(&(*row, note.column))))
+        };
+        let due: Vec<usize> = (0..notes.len())
+            .filter(|at| notes.get(*at).is_some_and(is_due))
+            .collect();
+        let written = self.write_notes(target, &places, due.iter().filter_map(|at| notes.get(*at)));
+        let written = written?;
+        for at in due {
+            if let (Some(note), Some(annotated)) = (notes.get(at), annotated.get_mut(at))
+                && !written.contains(&note.anchor)
+            {
+                *annotated = Annotated::Moved;
+            }
         }
-        let mut anchors: Vec<MetadataId> = wanted.iter().map(|note| note.anchor).collect();
-        anchors.sort_unstable();
-        anchors.dedup();
+        Ok(SheetOutcome::Annotated(annotated))
+    }
+
+    /// Returns the anchors of those that were written.
+    fn write_notes<'a>(
+        &self,
+        target: &Target,
+        places: &BTreeMap<MetadataId, u32>,
+        notes: impl Iterator<Item = &'a Note> + Clone,
+    ) -> Result<BTreeSet<MetadataId>, Error> {
+        let anchors: BTreeSet<MetadataId> = notes.clone().map(|note| note.anchor).collect();
+        let anchors: Vec<MetadataId> = anchors.into_iter().collect();
+        if anchors.is_empty() {
+            return Ok(BTreeSet::new());
+        }
         let what = AtAnchors {
             anchors: Guard::Anchors(&anchors),
             stamp: None,
@@ -55,12 +83,14 @@ impl Session {
             images: None,
             drops: false,
         };
+        // Only where the row stands as it stood before the notes were read: what was read may be another row's.
+        let stands = |note: &Note, rows: &BTreeMap<MetadataId, u32>| match rows.get(&note.anchor) {
+            Some(row) => places.get(&note.anchor) == Some(row),
+            None => false,
+        };
         let settled = self.at_anchors(target, &what, |rows| {
-            // Only where the row stands as it stood before the notes were read: what was read may be another row's.
-            let placed = wanted.iter().filter_map(|note| {
-                let row = rows.get(&note.anchor)?;
-                (places.get(&note.anchor) == Some(row)).then_some((note, *row))
-            });
+            let placed = notes.clone().filter(|note| stands(note, rows));
+            let placed = placed.filter_map(|note| Some((note, *rows.get(&note.anchor)?)));
             placed
                 .map(|(note, row_index)| Request::UpdateCells {
                     rows: vec![RowData {
@@ -79,7 +109,12 @@ impl Session {
                 .collect()
         })?;
         match settled {
-            Settled::Applied { .. } | Settled::NoneLeft => Ok(SheetOutcome::Done),
+            Settled::Applied { rows, gone, .. } => {
+                let written = notes.filter(|note| stands(note, &rows));
+                let written = written.map(|note| note.anchor);
+                Ok(written.filter(|anchor| !gone.contains(anchor)).collect())
+            }
+            Settled::NoneLeft => Ok(BTreeSet::new()),
             Settled::Stamped => Err(Error::Unreadable(
                 "a batch without a stamp was refused for its stamp".into(),
             )),
@@ -92,38 +127,37 @@ impl Session {
         target: &Target,
         places: &BTreeMap<MetadataId, u32>,
     ) -> Result<HashMap<(u32, u32), String>, Error> {
-        let rows = runs(places.values().copied()).into_iter().map(|rows| {
-            DataFilter::GridRange(GridRange {
-                sheet_id: target.sheet_id,
-                start_row_index: Some(rows.start),
-                end_row_index: Some(rows.end),
-                ..GridRange::default()
-            })
-        });
-        let spreadsheet: answers::Spreadsheet = self.client.post(
-            Purpose::Read,
-            &target.spreadsheet_id,
-            ":getByDataFilter",
-            "sheets(properties(sheetId),data(startRow,startColumn,rowData(values(note))))",
-            &Search(rows.collect()),
-        )?;
         let mut notes = HashMap::new();
-        for sheet in spreadsheet
-            .sheets
-            .into_iter()
-            .filter(|sheet| sheet.properties.sheet_id == target.sheet_id)
-        {
-            for block in sheet.data {
-                for (row, data) in (block.start_row..).zip(block.row_data) {
-                    for (column, cell) in (block.start_column..).zip(data.values) {
-                        if !cell.note.is_empty() {
-                            notes.insert((row, column), cell.note);
-                        }
-                    }
+        self.each_cell_of(
+            target,
+            places.values().copied(),
+            FIELDS,
+            |row, column, cell| {
+                if !cell.note.is_empty() {
+                    notes.insert((row, column), cell.note.clone());
                 }
-            }
-        }
+            },
+        )?;
         Ok(notes)
+    }
+}
+
+/// What a note comes to where this one stands.
+fn outcome(note: &Note, standing: Option<&String>) -> Annotated {
+    match (&note.text, standing) {
+        (None, None) => Annotated::Absent,
+        (None, Some(standing)) if !standing.starts_with(NOTE_PREFIX) => Annotated::Absent,
+        _ => Annotated::Done,
+    }
+}
+
+/// Nothing is written over a person's note, and nothing where what is wished stands already.
+fn is_due(note: &Note, standing: Option<&String>) -> bool {
+    match standing {
+        None => note.text.is_some(),
+        Some(standing) => {
+            standing.starts_with(NOTE_PREFIX) && Some(standing) != shown(note).as_ref()
+        }
     }
 }
 

@@ -34,12 +34,16 @@ impl Session {
             ..Batch::default()
         };
         let error = match self.send(target, batch) {
-            Ok(Sent::Applied(applied)) if !read || answers_cells(&applied, rows) => {
+            Ok(Sent::Applied(applied)) => {
                 self.remember_sentinel(target, sentinel, last);
-                let read = if read { rows } else { &[] };
-                return Ok(SheetOutcome::Tagged(in_place(read, applied)));
+                let seen = match read {
+                    true if answers_cells(&applied, rows) => in_place(rows, applied),
+                    true => self.tagged(target, rows)?,
+                    false => Vec::new(),
+                };
+                return Ok(SheetOutcome::Tagged(seen));
             }
-            Ok(Sent::Applied(_) | Sent::Stamped) => {
+            Ok(Sent::Stamped) => {
                 return Ok(SheetOutcome::Tagged(self.tagged(target, rows)?));
             }
             Ok(Sent::Refused { error, .. }) => error,

@@ -6,6 +6,7 @@ use super::ranges::find;
 use super::{Context, fields};
 use crate::errors::{ApiError, ApiResult};
 use crate::model::area::{Area, Bounds};
+use crate::model::locale::Locale;
 use crate::model::render;
 use crate::model::sheet::{Object, ObjectKind};
 use crate::model::view;
@@ -82,6 +83,7 @@ fn check_table(book: &Workbook, range: &Area, name: Option<&str>) -> ApiResult<(
 
 /// Columns that are not named take the texts of the first row.
 fn complete_columns(book: &Workbook, range: &Area, members: &mut Map<String, Json>) -> ApiResult<()> {
+    let locale = Locale::of(&book.locale);
     let sheet = book.grid(range.sheet)?;
     let rect = range.bounds.clamp(sheet.row_count(), sheet.column_count());
     let given = members.get("columnProperties").and_then(Json::as_array).cloned().unwrap_or_default();
@@ -93,7 +95,8 @@ fn complete_columns(book: &Workbook, range: &Area, members: &mut Map<String, Jso
                 column["columnIndex"] = i.into();
             }
             if column.get("columnName").is_none() {
-                let header = sheet.cell(rect.r0, rect.c0 + i).map(render::formatted).unwrap_or_default();
+                let header = sheet.cell(rect.r0, rect.c0 + i);
+                let header = header.map(|cell| render::formatted_in(cell, &locale)).unwrap_or_default();
                 column["columnName"] = if header.is_empty() { format!("Column {}", i + 1) } else { header }.into();
             }
             column

@@ -7,6 +7,7 @@ use super::cells::coordinate;
 use crate::errors::{ApiError, ApiResult};
 use crate::model::area::{Area, Axis, Rect};
 use crate::model::cell::{Cell, Entered};
+use crate::model::locale::Locale;
 use crate::model::references;
 use crate::model::render;
 use crate::model::sheet::Sheet;
@@ -336,6 +337,7 @@ impl Replacer<'_> {
         let locale = book.locale.clone();
         let writer =
             Writer { option: InputOption::UserEntered, nulls: Nulls::Skip, locale: &locale, year: context.year };
+        let shown = Locale::of(&locale);
         let sheet = book.grid(id)?;
         let mut changes = Vec::new();
         for r in rect.r0..rect.r1 {
@@ -344,7 +346,7 @@ impl Replacer<'_> {
                 let text = match cell.formula() {
                     Some(formula) if self.formulas => formula.to_owned(),
                     Some(_) => continue,
-                    None => render::formatted(cell),
+                    None => render::formatted_in(cell, &shown),
                 };
                 if let Some((new, count)) = self.replaced(&text) {
                     found.occurrences += count;

@@ -6,6 +6,7 @@ use super::{Context, fields};
 use crate::errors::{ApiError, ApiResult};
 use crate::model::area::Rect;
 use crate::model::cell::Entered;
+use crate::model::locale::Locale;
 use crate::model::sheet::{Object, ObjectKind};
 use crate::model::workbook::{NamedRange, Workbook};
 use crate::model::{filters, view};
@@ -191,19 +192,21 @@ pub fn unmerge(book: &mut Workbook, body: &Json) -> ApiResult<()> {
 pub fn set_basic_filter(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     let mut members = body.get("filter").and_then(Json::as_object).cloned().unwrap_or_default();
     let range = book.grid_range(&members.shift_remove("range").unwrap_or_default())?;
+    let locale = Locale::of(&book.locale);
     let sheet = book.grid_mut(range.sheet)?;
     sheet.objects.retain(|o| o.kind != ObjectKind::BasicFilter);
     let object = Object { kind: ObjectKind::BasicFilter, id: Json::Null, ranges: vec![range.bounds], body: members };
     sheet.objects.push(object);
-    filters::apply_basic(sheet);
+    filters::apply_basic(sheet, &locale);
     Ok(())
 }
 
 pub fn clear_basic_filter(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     let id = body.get("sheetId").and_then(Json::as_i64).unwrap_or(0);
+    let locale = Locale::of(&book.locale);
     let sheet = book.grid_mut(id)?;
     sheet.objects.retain(|o| o.kind != ObjectKind::BasicFilter);
-    filters::apply_basic(sheet);
+    filters::apply_basic(sheet, &locale);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::drive::{DriveError, visible};
+use crate::model::locale::Locale;
 use crate::model::render;
 use crate::store::Store;
 
@@ -16,11 +17,12 @@ pub fn export(store: &Store, call: &Call) -> Result<Answer, DriveError> {
         _ => return Err(DriveError::unsupported_conversion()),
     };
     let sheet = &file.book.sheets[0];
+    let locale = Locale::of(&file.book.locale);
+    let shown = |row, column| sheet.cell(row, column).map(|cell| render::formatted_in(cell, &locale));
     let (rows, columns) = sheet.used();
     let lines: Vec<String> = (0..rows)
         .map(|r| {
-            let cells =
-                (0..columns).map(|c| field(&sheet.cell(r, c).map(render::formatted).unwrap_or_default(), separator));
+            let cells = (0..columns).map(|c| field(&shown(r, c).unwrap_or_default(), separator));
             cells.collect::<Vec<_>>().join(&separator.to_string())
         })
         .collect();

@@ -3,11 +3,9 @@
 use serde_json::Value as Json;
 
 use super::cell::{Cell, Computed};
-use super::render;
 
-/// Whether a cell meets a condition; `None` for a kind that is not modelled.
-pub fn holds(condition: &Json, cell: Option<&Cell>) -> Option<bool> {
-    let shown = cell.map(render::formatted).unwrap_or_default();
+/// Whether a cell, and what it shows, meet a condition; `None` for a kind that is not modelled.
+pub fn holds(condition: &Json, cell: Option<&Cell>, shown: &str) -> Option<bool> {
     let text = shown.to_lowercase();
     let given: Vec<&str> = condition
         .get("values")

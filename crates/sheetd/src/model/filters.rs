@@ -5,12 +5,13 @@ use serde_json::Value as Json;
 use super::area::Axis;
 use super::cell::Cell;
 use super::conditions;
+use super::locale::Locale;
 use super::render;
 use super::sheet::{ObjectKind, Sheet};
 
 /// Hides the rows that the basic filter's criteria exclude, and shows all others again.
-pub fn apply_basic(sheet: &mut Sheet) {
-    let hidden = hidden_rows(sheet);
+pub fn apply_basic(sheet: &mut Sheet, locale: &Locale) {
+    let hidden = hidden_rows(sheet, locale);
     for row in 0..sheet.row_count() {
         let mut props = sheet.props(Axis::Rows, row);
         let hide = hidden.contains(&row);
@@ -21,7 +22,7 @@ pub fn apply_basic(sheet: &mut Sheet) {
     }
 }
 
-fn hidden_rows(sheet: &Sheet) -> Vec<u32> {
+fn hidden_rows(sheet: &Sheet, locale: &Locale) -> Vec<u32> {
     let Some(filter) = sheet.objects_of(ObjectKind::BasicFilter).next() else {
         return Vec::new();
     };
@@ -32,16 +33,16 @@ fn hidden_rows(sheet: &Sheet) -> Vec<u32> {
     let criteria = criteria(&filter.body);
     // The first row of a filter is its header.
     (rect.r0 + 1..rect.r1)
-        .filter(|row| criteria.iter().any(|(column, criteria)| excludes(criteria, sheet.cell(*row, *column))))
+        .filter(|row| criteria.iter().any(|(column, criteria)| excludes(criteria, sheet.cell(*row, *column), locale)))
         .collect()
 }
 
 /// A condition of a kind that is not modelled hides nothing.
-fn excludes(criteria: &Json, cell: Option<&Cell>) -> bool {
-    let shown = cell.map(render::formatted).unwrap_or_default();
+fn excludes(criteria: &Json, cell: Option<&Cell>, locale: &Locale) -> bool {
+    let shown = cell.map(|cell| render::formatted_in(cell, locale)).unwrap_or_default();
     let hidden = criteria.get("hiddenValues").and_then(Json::as_array);
     hidden.is_some_and(|values| values.iter().any(|v| v.as_str() == Some(&shown)))
-        || criteria.get("condition").and_then(|c| conditions::holds(c, cell)) == Some(false)
+        || criteria.get("condition").and_then(|c| conditions::holds(c, cell, &shown)) == Some(false)
 }
 
 /// Column and `FilterCriteria`, from `criteria` (by column index) and `filterSpecs`.

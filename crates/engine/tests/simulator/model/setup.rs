@@ -2,6 +2,7 @@
 //! that a failing schedule prints as a few lines and shrinks by making them smaller.
 
 use super::values::{canonical, shown};
+use engine::codec::Zone;
 use engine::cost;
 use engine::mapping::{
     Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
@@ -160,7 +161,7 @@ impl Setup {
             max_delete_rows: u32::from(self.max_delete_rows),
             has_row_filter: self.filter != Filter::None,
             notes_on_problems: false,
-            time_zone: chrono_tz::Tz::UTC,
+            time_zone: Zone::UTC,
             date_order: DateOrder::MonthFirst,
             anchors_apart: self.anchors_apart.into(),
             sheet_id: Some(0),

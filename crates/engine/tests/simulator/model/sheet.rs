@@ -4,9 +4,9 @@ mod people;
 
 use super::{Verdict, broken};
 use engine::effect::{
-    AnchoredRow, CellDetail, ColumnTag, Computed, Deleted, Entered, Formula, Image, Images, Look,
-    MetadataId, NumberFormat, SeenRow, SheetEffect, SheetOutcome, Snapshot, Stamp, TagRow,
-    WrittenRow,
+    AnchoredRow, Annotated, CellDetail, ColumnTag, Computed, Deleted, Entered, Formula, Image,
+    Images, Look, MetadataId, NumberFormat, SeenRow, SheetEffect, SheetOutcome, Snapshot, Stamp,
+    TagRow, WrittenRow,
 };
 use engine::mapping::{Kind, Mapping};
 use engine::value::{Cell, Timestamp};
@@ -360,7 +360,10 @@ impl Tab {
                 let tags = self.tags.iter().filter(|(name, _)| names.contains(name));
                 SheetOutcome::Columns(tags.map(|(name, at)| (name.clone(), *at as u32)).collect())
             }
-            SheetEffect::Annotate { .. } => SheetOutcome::Done,
+            SheetEffect::Annotate { notes } => {
+                SheetOutcome::Annotated(notes.iter().map(|_| Annotated::Done).collect())
+            }
+            SheetEffect::Notes => SheetOutcome::Notes(Vec::new()),
             SheetEffect::TidyAll => {
                 self.anchors.clear();
                 SheetOutcome::Tidied(self.stamps.keys().copied().collect())

@@ -607,6 +607,7 @@ impl World {
                         effect,
                         SheetEffect::Read
                             | SheetEffect::Formulas
+                            | SheetEffect::Notes
                             | SheetEffect::ReadRows { .. }
                             | SheetEffect::Look { .. }
                             | SheetEffect::Tag { .. }

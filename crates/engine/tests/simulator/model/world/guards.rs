@@ -23,6 +23,7 @@ impl World {
                 SheetEffect::Read
                 | SheetEffect::FindColumns { .. }
                 | SheetEffect::Formulas
+                | SheetEffect::Notes
                 | SheetEffect::ReadRows { .. }
                 | SheetEffect::Inspect { .. }
                 | SheetEffect::Look { .. }
