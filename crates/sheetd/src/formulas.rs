@@ -465,10 +465,10 @@ mod tests {
     #[test]
     fn an_array_that_meets_another_array_names_the_cell() {
         let mut book = Workbook::new("id", "t");
-        put(&mut book, &[("F1", "1"), ("F2", "2"), ("F3", "3"), ("B3", "=TRANSPOSE(F1:F3)")]);
+        put(&mut book, &[("A1", "1"), ("A2", "2"), ("A3", "3"), ("B3", "=TRANSPOSE(A1:A3)")]);
         let mut calculator = Calculator::new(&book);
         calculator.update(&mut book);
-        put(&mut book, &[("C2", "=ARRAYFORMULA(F1:F3*1)")]);
+        put(&mut book, &[("C2", "=ARRAYFORMULA(A1:A3*1)")]);
         calculator.update(&mut book);
         let Some(Computed::Error(error)) = book.sheets[0].cell(1, 2).map(Cell::computed) else { panic!() };
         assert_eq!(error.message, "Array result was not expanded because it would overwrite data in C3.");

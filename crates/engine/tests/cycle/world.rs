@@ -66,6 +66,9 @@ pub fn key(id: usize) -> Key {
     Key::from_iter([id.to_string()])
 }
 
+/// What a person does to the sheet.
+pub type Act = fn(&mut World);
+
 /// A table, a tab and a driver that does as it is told.
 pub struct World {
     pub mapping: Mapping,
@@ -86,7 +89,7 @@ pub struct World {
     /// By row and column.
     pub notes: BTreeMap<(u32, u32), String>,
     /// What a person does right before the next request of this name.
-    pub meanwhile: Option<(&'static str, fn(&mut World))>,
+    pub meanwhile: Option<(&'static str, Act)>,
     pub log: Vec<SheetEffect>,
     pub commits: Vec<Arc<Commit>>,
     /// Where one is stored.
