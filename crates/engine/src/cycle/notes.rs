@@ -27,7 +27,7 @@ impl Cycle {
                 column: problem.column,
             })
         });
-        let keyless = self.memory.keyless.iter().cloned();
+        let keyless = self.memory.keyless.keys().cloned();
         let off: Vec<Place> = keyed.chain(keyless).collect();
         self.memory
             .notes
@@ -88,7 +88,7 @@ impl Cycle {
         for (place, text) in &self.memory.notes {
             let row = match (place.sheet_row, &place.key) {
                 (Some(_), _) if !seen => continue,
-                (Some(row), _) if text.is_none() || self.memory.keyless.contains(place) => {
+                (Some(row), _) if text.is_none() || self.memory.keyless.contains_key(place) => {
                     Some(self.moved(row.saturating_sub(1)))
                 }
                 (Some(_), _) => None,
