@@ -433,7 +433,7 @@ pub struct ConflictRows {
 }
 
 /// Where a problem is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// `None` where the sheet row has no usable key.
     pub key: Option<Key>,

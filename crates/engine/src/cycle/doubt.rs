@@ -1,12 +1,11 @@
 //! Blanks that no person made: a formula shows nothing for a while, or an array is broken and all
 //! that it fills is blank. Meanwhile the table keeps its values and its rows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::formulas::{may_fill, place};
 use super::io::Stop;
 use super::item::Item;
-use super::memory::State;
 use super::run::Cycle;
 use super::snapshot::{Diff, parse, sheet_problem};
 use crate::codec::is_error;
@@ -152,7 +151,7 @@ impl Cycle {
         let mut cells = places.clone();
         cells.extend(corners.iter().filter(|at| !places.contains(at)));
         let details = self.inspect(cells.clone()).await?;
-        let seen: HashMap<(u32, u32), CellDetail> = cells.into_iter().zip(details).collect();
+        let seen: BTreeMap<(u32, u32), CellDetail> = cells.into_iter().zip(details).collect();
         let broken: Vec<(u32, u32)> = seen
             .iter()
             .filter(|(_, detail)| is_silent(detail) && may_fill(detail))
@@ -197,7 +196,7 @@ impl Cycle {
     ) -> Result<(), Stop> {
         let agreed = |key| {
             let known = self.memory.rows.get(key);
-            known.is_some_and(|known| matches!(known.state, State::Based | State::Marked))
+            known.is_some_and(|known| known.state.is_agreed())
         };
         let is_lost = diff.missing.iter().any(|sighting| agreed(&sighting.key));
         let Some(layout) = self.memory.layout.clone().filter(|_| is_lost) else {

@@ -40,11 +40,13 @@ impl Cycle {
         self.tidy_leftovers().await?;
         self.doubt_missing(&mut diff, &snapshot).await?;
         let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;
+        self.put_back_fallen(&mut diff);
         if self.start.dry_run {
             self.foresee_missing(&mut diff);
         }
         self.guard_reading(&diff, &snapshot, &layout).await?;
-        self.change_keys(&mut diff, renamed).await?;
+        self.change_keys(&mut diff, renamed, (&snapshot, &layout))
+            .await?;
         let changed_at: HashMap<Key, Option<Timestamp>> = self
             .dirty
             .iter()
@@ -176,13 +178,13 @@ impl Cycle {
     }
 
     /// Rows whose refusal is due to be tried again.
-    fn add_due(&self, sightings: &mut Vec<Sighting>) {
+    fn add_due(&mut self, sightings: &mut Vec<Sighting>) {
+        let waiting: HashSet<Key> = self.waiting().into_iter().collect();
         let listed: HashSet<&Key> = sightings.iter().map(|sighting| &sighting.key).collect();
         let mut due = Vec::new();
         for (key, problems) in &self.memory.problems {
-            let is_due = problems
-                .iter()
-                .any(|problem| problem.retry_at.is_some() && self.may_try(problem));
+            let mut times = problems.iter().filter_map(|problem| problem.retry_at);
+            let is_due = times.any(|at| self.is_due(at)) || waiting.contains(key);
             let row = self
                 .memory
                 .rows

@@ -242,9 +242,8 @@ impl Cycle {
             retry_at: Some(retry_at(self.io.now(), &problem.code, attempts)),
             ..problem
         };
-        let said = (problem.place.clone(), problem.message.clone());
-        self.memory.said.extend([said]);
-        if self.memory.keyless.insert(problem.place.clone()) {
+        let (place, message) = (problem.place.clone(), problem.message.clone());
+        if self.memory.keyless.insert(place, message).is_none() {
             self.note_problem(&problem);
         }
         self.problems.push(problem.clone());

@@ -120,9 +120,9 @@ impl Likeness {
         half || self.unreadable > 0 || row_is_blank && first_merge
     }
 
-    /// Whether a row whose key nobody can use could be the missing one.
+    /// Whether a row whose key nobody can use could be the missing one. Where nobody remembers its place it may have stood there.
     pub(super) fn fits_a_bad_key(&self) -> bool {
-        self.fits_a_blank_key() || self.is_same_place()
+        self.fits_a_blank_key() || self.place != Place::Other
     }
 
     /// Whether a row without a key could be the missing one, and not a new row.

@@ -42,10 +42,8 @@ pub(super) struct Memory {
     pub problems: HashMap<Key, Vec<KnownProblem>>,
     /// Counts the moments at which rows came, went or changed in the table or in one that is related to it.
     pub arrivals: u64,
-    /// Problems of rows without a usable key.
-    pub keyless: HashSet<Place>,
-    /// What their problems say.
-    pub said: HashMap<Place, String>,
+    /// Problems of rows without a usable key, and what each says.
+    pub keyless: HashMap<Place, String>,
     /// Columns of intervals, and whether the last row of the sheet shows a duration there: new rows take on its formats.
     pub durations: HashMap<usize, bool>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
@@ -251,7 +249,8 @@ pub(super) struct KnownProblem {
     pub refused: Option<i64>,
     pub attempts: u32,
     pub retry_at: Option<Timestamp>,
-    /// [`Memory::arrivals`] when it was last tried.
+    /// When it was last tried, and [`Memory::arrivals`] then.
+    pub tried_at: Timestamp,
     pub arrivals: u64,
 }
 
@@ -288,7 +287,8 @@ impl Memory {
         self.aliases.clear();
         for entry in index.rows {
             let kind = stored(entry.sheet_hash);
-            if let Some(typed) = entry.typed {
+            // While a row gets its new key, the old cells are stored with it; what was typed there is not its name.
+            if let Some(typed) = entry.typed.filter(|_| kind != Stored::Underway) {
                 self.aliases.insert(typed, entry.key.clone());
             }
             let state = match &kind {
@@ -343,7 +343,6 @@ impl Memory {
             };
             self.lost.entry(id).or_insert(lost);
         }
-        self.said.clear();
         for StoredProblem { place, message } in index.problems {
             match &place.key {
                 Some(key) if place.sheet_row.is_none() => {
@@ -364,6 +363,7 @@ impl Memory {
                             refused: None,
                             attempts: 0,
                             retry_at: None,
+                            tried_at: Timestamp(0),
                             arrivals: 0,
                         });
                 }
@@ -371,8 +371,7 @@ impl Memory {
                     if let Some(known) = key.as_ref().and_then(|key| self.rows.get_mut(key)) {
                         known.raw = SOMEWHERE;
                     }
-                    self.said.insert(place.clone(), message);
-                    self.keyless.insert(place);
+                    self.keyless.insert(place, message);
                 }
             }
         }

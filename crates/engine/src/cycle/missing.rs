@@ -7,24 +7,23 @@
 //! already when the key was last seen is not that row. What cannot be told apart waits: nothing of
 //! it is deleted, inserted or pulled, and a problem says so.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::batch::CHUNK;
 use super::header::Layout;
 use super::io::Stop;
 use super::likeness::{Likeness, Neighbours, Place, Rest};
 use super::memory::{Gone, NOWHERE, SOMEWHERE, State, Stranger, UNSETTLED};
-use super::rekey::Pair;
+use super::rekey::Rekeyed;
 use super::run::Cycle;
-use super::snapshot::{Diff, parse, sheet_problem};
+use super::snapshot::{Diff, Sighting, parse, sheet_problem};
 use crate::codec::hash_cells;
-use crate::effect::{Failure, LoadedRow, Snapshot};
+use crate::effect::{Failure, Problem, Snapshot};
 use crate::mapping::Direction;
-use crate::value::{Base, Cell, Datum, Key, Timestamp};
+use crate::value::{Cell, Key, Timestamp};
 
-/// A reading compares missing rows with others so many times; above that only rows whose other
-/// cells are all equal are recognised.
-const COMPARISONS: usize = 250_000;
+/// So many comparisons of a missing row with another row are made by a reading, besides those of
+/// rows whose other cells are all equal. What is beyond that waits.
+const COMPARISONS: usize = 4_000_000;
 
 /// So many keys are named by a problem.
 const NAMED: usize = 3;
@@ -55,13 +54,20 @@ pub(super) struct UnreadableRow {
 
 /// A row with a base whose key is missing.
 struct Lost {
-    loaded: LoadedRow,
-    /// `None` where the table has no such row here any longer. What was agreed on is kept all the
-    /// same: a row of the sheet that turns out to be this one is to go, and is none that is new.
-    row: Option<Vec<Datum>>,
-    base: Base,
+    key: Key,
     rest: Rest,
     gone: Gone,
+    table: InTable,
+}
+
+/// What has become of a missing row in the table since both sides agreed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InTable {
+    AsAgreed,
+    Changed,
+    /// The table has no such row here any longer. What was agreed on is kept all the same: a row of
+    /// the sheet that turns out to be this one is to go, and is none that is new.
+    Gone,
 }
 
 /// A row of the sheet that may be a missing one.
@@ -69,22 +75,19 @@ struct Suspect {
     at: u32,
     /// When the snapshot had arrived that first had it.
     since: Option<Timestamp>,
-    cells: Vec<Cell>,
     rest: Rest,
     stands: Neighbours,
-}
-
-impl Lost {
-    /// The table changed it since both sides agreed.
-    fn has_changed(&self) -> bool {
-        self.row.as_ref() != Some(&self.base.database)
-    }
 }
 
 impl Suspect {
     /// It was not in the sheet yet when the missing row was.
     fn may_be(&self, lost: &Lost) -> bool {
         self.since >= lost.gone.since
+    }
+
+    /// Nothing but the key tells them apart.
+    fn is_as(&self, lost: &Lost) -> bool {
+        self.rest.cells() == lost.rest.cells()
     }
 
     fn likeness(&self, lost: &Lost) -> Likeness {
@@ -102,12 +105,11 @@ impl Cycle {
         memory
             .gone
             .retain(|key, _| rows.get_index_of(key).is_some_and(is_missed));
-        let agreed = |state: State| matches!(state, State::Based | State::Marked);
         let newly: Vec<usize> = (0..rows.len())
             .filter(|index| is_missed(*index))
             .filter(|index| {
                 rows.get_index(*index).is_some_and(|(key, known)| {
-                    agreed(known.state) && !memory.gone.contains_key(key)
+                    known.state.is_agreed() && !memory.gone.contains_key(key)
                 })
             })
             .collect();
@@ -147,7 +149,7 @@ impl Cycle {
         diff: &mut Diff,
         snapshot: &Snapshot,
         layout: &Layout,
-    ) -> Result<Vec<Pair>, Stop> {
+    ) -> Result<Vec<Rekeyed>, Stop> {
         let new = self.new_keys(diff);
         let known = self.meet_strangers(&diff.unreadable, &new);
         self.unplaced = self.error_rows(diff, snapshot, layout)?;
@@ -159,27 +161,45 @@ impl Cycle {
             self.look_again(diff);
             return Ok(Vec::new());
         }
-        if gone.len() > CHUNK {
-            // Too many to compare: the guards ask about so many deletions, and while the key of any
-            // row is unreadable none of them is one.
-            if diff.unreadable.iter().any(|row| row.why != Unreadable::New) {
-                self.hide(diff, gone);
-            }
-            self.look_again(diff);
-            return Ok(Vec::new());
-        }
-        let mut lost = self.load_lost(gone).await?;
+        let remembered = std::mem::take(&mut self.memory.renaming);
+        let lost = self.load_lost(gone).await?;
+        // Only what the table still has can be followed to another key. These come first.
+        let followed = lost.partition_point(|one| one.table != InTable::Gone);
+        let followed = lost.get(..followed).unwrap_or_default();
         let places = self.standing_keys();
+        let reading = (snapshot, layout);
+        let new = match lost.is_empty() {
+            true => Vec::new(),
+            false => self.load_new(new, &known, &places, reading).await?,
+        };
         let doubled = self.load_doubled(diff).await?;
-        let held =
-            self.hold_unreadable(diff, &lost, &known, &doubled, &places, (snapshot, layout))?;
-        lost.retain(|one| one.row.is_some() && !held.contains(&one.loaded.key));
-        self.hide(diff, held.into_iter().collect());
-        let pairs = self
-            .told_by_hand(diff, lost, new, &known, &places, (snapshot, layout))
-            .await?;
+        let mut telling = Telling::of(followed, &new);
+        telling.remembered(&remembered);
+        telling.exact();
+        let certain = telling.told.pairs.iter().map(|(one, _)| *one).collect();
+        let unreadable = self.suspects(&diff.unreadable, &known, &places, reading)?;
+        let held = self.hold_unreadable(diff, &lost, &unreadable, &doubled, &certain);
+        telling.alike(&held.placed);
+        let told = telling.told;
+        let told = self.follow_told(diff, told, &lost, &new, &held.all);
         self.look_again(diff);
-        Ok(self.follow_keys(diff, pairs))
+        Ok(self.follow_keys(diff, told))
+    }
+
+    /// What a deletion of ours may have hit is put back, unless it may be a row of the reading.
+    pub(super) fn put_back_fallen(&mut self, diff: &mut Diff) {
+        for key in std::mem::take(&mut diff.fallen) {
+            if diff.hidden.contains(&key) || diff.renamed.contains(&key) {
+                continue;
+            }
+            self.memory.known(&key).state = State::Left;
+            diff.unconfirmed.remove(&key);
+            diff.missing.push(Sighting {
+                key,
+                row: None,
+                raw: 0,
+            });
+        }
     }
 
     /// What stands beside keys that show errors.
@@ -273,29 +293,36 @@ impl Cycle {
             .filter(agreed)
             .filter(|key| self.memory.gone.contains_key(*key))
             .collect();
-        gone.into_iter().cloned().collect()
+        let mut gone: Vec<Key> = gone.into_iter().cloned().collect();
+        gone.sort_unstable();
+        gone
     }
 
-    /// Those on which both sides had agreed.
+    /// Those on which both sides had agreed; those that the table no longer has come last.
     async fn load_lost(&mut self, keys: Vec<Key>) -> Result<Vec<Lost>, Stop> {
         let mut lost = Vec::with_capacity(keys.len());
-        for loaded in self.load(keys).await? {
-            let agreed = loaded.base.clone();
-            let agreed =
-                agreed.filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
-            let gone = self.memory.gone.get(&loaded.key).cloned();
-            let (Some(base), Some(gone)) = (agreed, gone) else {
-                continue;
-            };
-            lost.push(Lost {
-                rest: Rest::of(&self.mapping, &base.sheet),
-                row: loaded.row.clone().filter(|_| loaded.in_filter),
-                loaded,
-                base,
-                gone,
-            });
+        for chunk in keys.chunks(self.chunk()) {
+            for loaded in self.load(chunk.to_vec()).await? {
+                let agreed = loaded.base;
+                let agreed =
+                    agreed.filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
+                let gone = self.memory.gone.get(&loaded.key).cloned();
+                let (Some(base), Some(gone)) = (agreed, gone) else {
+                    continue;
+                };
+                lost.push(Lost {
+                    key: loaded.key,
+                    rest: Rest::of(&self.mapping, &base.sheet),
+                    gone,
+                    table: match loaded.row.filter(|_| loaded.in_filter) {
+                        Some(row) if row == base.database => InTable::AsAgreed,
+                        Some(_) => InTable::Changed,
+                        None => InTable::Gone,
+                    },
+                });
+            }
         }
-        lost.sort_by(|one, other| one.loaded.key.cmp(&other.loaded.key));
+        lost.sort_by_key(|one| one.table == InTable::Gone);
         Ok(lost)
     }
 
@@ -306,16 +333,17 @@ impl Cycle {
             Unreadable::Doubled(key) => Some(key.clone()),
             _ => None,
         });
-        let keys: HashSet<Key> = keys.take(CHUNK).collect();
-        if keys.is_empty() {
-            return Ok(HashMap::new());
+        let keys: BTreeSet<Key> = keys.collect();
+        let keys: Vec<Key> = keys.into_iter().collect();
+        let mut agreed = HashMap::with_capacity(keys.len());
+        for chunk in keys.chunks(self.chunk()) {
+            for row in self.load(chunk.to_vec()).await? {
+                if let Some(base) = row.base.filter(|base| !base.is_absent_in_sheet()) {
+                    agreed.insert(row.key, Rest::of(&self.mapping, &base.sheet));
+                }
+            }
         }
-        let loaded = self.load(keys.into_iter().collect()).await?;
-        let agreed = loaded.into_iter().filter_map(|row| {
-            let base = row.base.filter(|base| !base.is_absent_in_sheet())?;
-            Some((row.key, Rest::of(&self.mapping, &base.sheet)))
-        });
-        Ok(agreed.collect())
+        Ok(agreed)
     }
 
     /// The rows of keys with a base as they stand now, in the sheet's order.
@@ -343,94 +371,136 @@ impl Cycle {
             since: known.get(&at).copied().flatten(),
             rest: Rest::of(&self.mapping, &cells),
             stands: neighbours(&places, at),
-            cells,
         })
     }
 
-    /// The keys of missing rows that may be ones with an unreadable key. The problems of these say
-    /// so, and a row without a key gets none while it may be one that has a key.
+    fn suspects(
+        &self,
+        unreadable: &[UnreadableRow],
+        known: &HashMap<u32, Option<Timestamp>>,
+        places: &[(u32, Key)],
+        reading: (&Snapshot, &Layout),
+    ) -> Result<Vec<(Unreadable, Suspect)>, Failure> {
+        let suspect = |row: &UnreadableRow| {
+            let suspect = self.suspect(row.at, known, places, reading)?;
+            Ok((row.why.clone(), suspect))
+        };
+        unreadable.iter().map(suspect).collect()
+    }
+
+    /// The missing rows that may be ones with an unreadable key. The problems of these say so, and a
+    /// row without a key gets none while it may be one that has a key. What a row under a new key is
+    /// for `certain` may be another one only where that shows the very same.
     fn hold_unreadable(
         &mut self,
         diff: &mut Diff,
         lost: &[Lost],
-        known: &HashMap<u32, Option<Timestamp>>,
+        rows: &[(Unreadable, Suspect)],
         doubled: &HashMap<Key, Rest>,
-        places: &[(u32, Key)],
-        reading: (&Snapshot, &Layout),
-    ) -> Result<HashSet<Key>, Failure> {
-        let mut rows = Vec::new();
-        for row in &diff.unreadable {
-            rows.push((
-                row.why.clone(),
-                self.suspect(row.at, known, places, reading)?,
-            ));
-        }
-        let few = lost.len().saturating_mul(rows.len()) <= COMPARISONS;
-        let exact = exact_pairs(lost, rows.iter().map(|(_, row)| row));
-        let mut held = HashSet::new();
+        certain: &BTreeSet<usize>,
+    ) -> Held {
+        let exact = Exact::of(lost, rows.iter().map(|(_, row)| row));
+        let mut whose: Vec<(usize, Vec<usize>)> = Vec::new();
+        let (mut open, mut placed) = (Vec::new(), BTreeSet::new());
         for (index, (why, row)) in rows.iter().enumerate() {
-            let alike = exact.of_row(index);
             let is_copy = match why {
                 Unreadable::Doubled(key) => doubled
                     .get(key)
                     .is_some_and(|rest| rest.cells() == row.rest.cells()),
                 _ => false,
             };
-            let fits: Vec<&Lost> = match alike {
-                [] if is_copy => Vec::new(),
-                [one] if exact.of_lost(*one).len() == 1 => lost.get(*one).into_iter().collect(),
-                // A blank key tells nothing: where there are so many, they are new rows.
-                _ if !few && *why == Unreadable::New => {
-                    alike.iter().filter_map(|one| lost.get(*one)).collect()
+            match exact.only_one_of(index) {
+                Alike::None if is_copy => {}
+                Alike::One(one) => {
+                    whose.push((index, vec![one]));
+                    placed.insert(one);
                 }
-                _ => lost
-                    .iter()
-                    .filter(|one| row.may_be(one) && (!few || fits(why, row, one)))
-                    .collect(),
-            };
-            if fits.is_empty() {
-                continue;
+                Alike::None | Alike::Several => open.push(index),
             }
-            self.say_whose(diff, row.at, why, &fits);
-            if let [one] = fits.as_slice() {
-                self.unplaced
-                    .retain(|rest| rest.cells() != one.rest.cells());
-            }
-            held.extend(fits.iter().map(|one| one.loaded.key.clone()));
         }
-        Ok(held)
+        let compared = lost.len().saturating_mul(open.len()) <= COMPARISONS;
+        let mut held = BTreeSet::new();
+        let opened = open
+            .iter()
+            .filter_map(|index| Some((index, rows.get(*index)?)));
+        if compared {
+            for (index, (why, row)) in opened {
+                let is_open = |one: usize, lost: &Lost| !certain.contains(&one) || row.is_as(lost);
+                let fits = (0..).zip(lost).filter(|(one, lost)| {
+                    row.may_be(lost) && is_open(*one, lost) && fits(why, row, lost)
+                });
+                let fits: Vec<usize> = fits.map(|(one, _)| one).collect();
+                if !fits.is_empty() {
+                    whose.push((*index, fits));
+                }
+            }
+        } else {
+            let latest = opened
+                .clone()
+                .map(|(_, (_, row))| row.since)
+                .max()
+                .flatten();
+            let may_be =
+                |(one, lost): &(usize, &Lost)| !certain.contains(one) && latest >= lost.gone.since;
+            held.extend((0..).zip(lost).filter(may_be).map(|(one, _)| one));
+            let new = opened.filter(|(_, (why, _))| *why == Unreadable::New);
+            let new: HashSet<u32> = new.map(|(_, (_, row))| row.at).collect();
+            diff.keyless.retain(|at| !new.contains(at));
+            let first = open.first().and_then(|index| rows.get(*index));
+            if let Some((_, row)) = first {
+                let problem = too_many(self, row.at, held.len(), open.len());
+                diff.problems.push(problem);
+            }
+        }
+        self.say_whose(diff, rows, lost, &whose);
+        held.extend(whose.into_iter().flat_map(|(_, whose)| whose));
+        Held { all: held, placed }
     }
 
     /// The problem of a row with an unreadable key names the rows that it may be.
-    fn say_whose(&self, diff: &mut Diff, at: u32, why: &Unreadable, fits: &[&Lost]) {
-        let in_table = fits.iter().filter(|one| one.row.is_some());
-        let names: Vec<&Key> = in_table.map(|one| &one.loaded.key).collect();
-        let whose = match (names.as_slice(), fits) {
-            ([], [one]) => format!(
-                "It may be the row {}, which the table no longer has.",
-                one.loaded.key.0.join(", ")
-            ),
-            ([], _) => "It may be one of the rows that the table no longer has.".to_owned(),
-            (names, _) => whose(names),
-        };
-        if *why == Unreadable::New {
-            diff.keyless.retain(|row| *row != at);
-            let column = self.mapping.key.first().copied();
+    fn say_whose(
+        &mut self,
+        diff: &mut Diff,
+        rows: &[(Unreadable, Suspect)],
+        lost: &[Lost],
+        said: &[(usize, Vec<usize>)],
+    ) {
+        let mut says: HashMap<u32, String> = HashMap::new();
+        let mut new: HashSet<u32> = HashSet::new();
+        let mut placed: HashSet<i64> = HashSet::new();
+        let column = self.mapping.key.first().copied();
+        for (index, fits) in said {
+            let Some((why, row)) = rows.get(*index) else {
+                continue;
+            };
+            let fits: Vec<&Lost> = fits.iter().filter_map(|one| lost.get(*one)).collect();
+            let whose = whose_of(&fits);
+            if let [one] = fits.as_slice() {
+                placed.insert(hash_cells(one.rest.cells()));
+            }
+            if *why != Unreadable::New {
+                says.insert(row.at, whose);
+                continue;
+            }
+            new.insert(row.at);
             let header = self.header_of(column);
             diff.problems.push(sheet_problem(
-                at,
+                row.at,
                 column,
                 "missing_key",
                 format!("The row has no {header}. {whose}"),
                 format!("Type its {header} again; if it is a new row, cut it out and paste it below the others."),
             ));
-            return;
         }
-        let row = Some(at + 1);
-        let problems = diff.problems.iter_mut();
-        for problem in problems.filter(|problem| problem.place.sheet_row == row) {
-            problem.message = format!("{} {whose}", problem.message);
+        diff.keyless.retain(|row| !new.contains(row));
+        for problem in &mut diff.problems {
+            let at = problem.place.sheet_row.and_then(|row| row.checked_sub(1));
+            if let Some(whose) = at.and_then(|at| says.get(&at)) {
+                problem.message = format!("{} {whose}", problem.message);
+            }
         }
+        self.unplaced
+            .retain(|rest| !placed.contains(&hash_cells(rest.cells())));
     }
 
     pub(super) fn header_of(&self, column: Option<usize>) -> &str {
@@ -440,7 +510,7 @@ impl Cycle {
 
     /// The rest of the cycle leaves these keys alone, as it does where several rows have one: the
     /// sheet may have them, and nobody knows where.
-    fn hide(&mut self, diff: &mut Diff, keys: Vec<Key>) {
+    fn hide(&mut self, diff: &mut Diff, keys: BTreeSet<Key>) {
         for key in &keys {
             let known = self.memory.known(key);
             known.row = NOWHERE;
@@ -458,99 +528,107 @@ impl Cycle {
             .retain(|sighting| !hidden.contains(&sighting.key));
     }
 
-    /// Which of the new keys are those of missing rows, changed by a person. A row that may be a
-    /// missing one, or another one as well, waits.
-    async fn told_by_hand(
+    /// The rows of the sheet that stand under keys of which the table knows nothing.
+    async fn load_new(
         &mut self,
-        diff: &mut Diff,
-        lost: Vec<Lost>,
         new: Vec<(Key, u32)>,
         known: &HashMap<u32, Option<Timestamp>>,
         places: &[(u32, Key)],
         reading: (&Snapshot, &Layout),
-    ) -> Result<Vec<Pair>, Stop> {
-        let remembered = std::mem::take(&mut self.memory.renaming);
-        if lost.is_empty() || new.is_empty() || new.len() > CHUNK {
-            return Ok(Vec::new());
-        }
-        let keys = new.iter().map(|(key, _)| key.clone()).collect();
-        let fresh = self.load(keys).await?;
-        // A row that was tried as a new one before is not a missing row with a changed key, unless
-        // it was the key that was refused.
-        let tried = |key: &Key| {
-            let mut known = self.memory.problems.get(key).into_iter().flatten();
-            known.any(|one| {
-                one.column
-                    .is_none_or(|column| !self.mapping.key.contains(&column))
-            })
-        };
-        let tried: HashSet<Key> = new
-            .iter()
-            .map(|(key, _)| key.clone())
-            .filter(tried)
-            .collect();
+    ) -> Result<Vec<NewRow>, Stop> {
         let mut rows = Vec::new();
-        for (loaded, (key, at)) in fresh.iter().zip(new) {
-            if loaded.row.is_none() && loaded.spelled.is_none() && loaded.base.is_none() {
-                rows.push((key, self.suspect(at, known, places, reading)?));
+        for chunk in new.chunks(self.chunk()) {
+            let keys = chunk.iter().map(|(key, _)| key.clone()).collect();
+            for (loaded, (key, at)) in self.load(keys).await?.iter().zip(chunk) {
+                if loaded.row.is_none() && loaded.spelled.is_none() && loaded.base.is_none() {
+                    rows.push(NewRow {
+                        key: key.clone(),
+                        was_tried: self.was_tried(key),
+                        row: self.suspect(*at, known, places, reading)?,
+                    });
+                }
             }
         }
-        let mut told = tell(&lost, &rows, &tried, &remembered);
-        self.doubt_fixed_keys(&mut told, &lost, &rows);
-        for (key, whose) in &told.doubtful {
-            let Some((_, row)) = rows.iter().find(|(one, _)| one == key) else {
-                continue;
-            };
-            diff.problems.push(unclear_key(self, row.at, whose));
+        Ok(rows)
+    }
+
+    /// Which of the new keys are those of missing rows, changed by a person. What may be, and may
+    /// as well be another row, waits.
+    fn follow_told(
+        &mut self,
+        diff: &mut Diff,
+        mut told: Told,
+        lost: &[Lost],
+        rows: &[NewRow],
+        held: &BTreeSet<usize>,
+    ) -> Vec<Rekeyed> {
+        self.doubt_pairs(&mut told, lost, rows, held);
+        let key_of = |one: &usize| lost.get(*one).map(|one| one.key.clone());
+        let held = held.iter().chain(&told.beyond.lost);
+        let mut held: BTreeSet<Key> = held.filter_map(key_of).collect();
+        let mut waiting: HashSet<Key> = HashSet::new();
+        for (row, whose) in &told.doubtful {
+            let names: Vec<Key> = whose.iter().filter_map(key_of).collect();
+            if let Some(new) = rows.get(*row) {
+                diff.problems.push(unclear_key(self, new.row.at, &names));
+                waiting.insert(new.key.clone());
+            }
+            held.extend(names);
         }
-        let doubtful = told.doubtful.into_iter();
-        let waiting: HashSet<Key> = doubtful
-            .flat_map(|(key, whose)| whose.into_iter().chain([key]))
+        let beyond: Vec<&NewRow> = told
+            .beyond
+            .rows
+            .iter()
+            .filter_map(|row| rows.get(*row))
             .collect();
-        let (held, new): (Vec<Key>, Vec<Key>) = waiting
-            .into_iter()
-            .partition(|key| self.memory.gone.contains_key(key));
+        if let Some(first) = beyond.first() {
+            let (lost, new) = (told.beyond.lost.len(), beyond.len());
+            diff.problems.push(too_many(self, first.row.at, lost, new));
+        }
+        waiting.extend(beyond.into_iter().map(|new| new.key.clone()));
         self.hide(diff, held);
-        let is_new = |key: &Key| new.contains(key);
-        diff.changed.retain(|sighting| !is_new(&sighting.key));
-        diff.hidden.extend(new);
-        let mut lost: Vec<Option<Lost>> = lost.into_iter().map(Some).collect();
+        diff.changed
+            .retain(|sighting| !waiting.contains(&sighting.key));
+        diff.hidden.extend(waiting);
         let pairs = told.pairs.into_iter().filter_map(|(one, row)| {
-            let lost = lost.get_mut(one)?.take()?;
-            let (key, row) = rows.get(row)?;
-            Some(Pair {
-                old: lost.loaded,
-                base: lost.base,
-                row: lost.row?,
-                new: key.clone(),
-                cells: row.cells.clone(),
+            let (lost, new) = (lost.get(one)?, rows.get(row)?);
+            Some(Rekeyed {
+                old: lost.key.clone(),
+                new: new.key.clone(),
+                at: new.row.at,
+                has_changed: lost.table == InTable::Changed,
             })
         });
-        Ok(pairs.collect())
+        pairs.collect()
     }
-}
 
-impl Cycle {
-    /// A key that does not travel to the table cannot be followed there.
-    fn doubt_fixed_keys(&self, told: &mut Told, lost: &[Lost], rows: &[(Key, Suspect)]) {
-        let keys =
-            |(one, row): &(usize, usize)| Some((&lost.get(*one)?.loaded.key, &rows.get(*row)?.0));
-        let is_fixed = |pair: &(usize, usize)| {
-            let Some((old, new)) = keys(pair) else {
+    /// What was tried as a new row before is none under another key, unless only its key differs.
+    fn was_tried(&self, key: &Key) -> bool {
+        let mut known = self.memory.problems.get(key).into_iter().flatten();
+        known.any(|one| {
+            let of_key = |column| self.mapping.key.contains(&column);
+            !one.column.is_some_and(of_key)
+        })
+    }
+
+    /// A key that does not travel to the table cannot be followed there; and a row that may be
+    /// another one, too, is not followed before somebody tells.
+    fn doubt_pairs(&self, told: &mut Told, lost: &[Lost], rows: &[NewRow], held: &BTreeSet<usize>) {
+        let is_doubtful = |(one, row): &(usize, usize)| {
+            let (Some(lost), Some(new)) = (lost.get(*one), rows.get(*row)) else {
                 return false;
             };
-            let parts = old.0.iter().zip(&new.0).zip(&self.mapping.key);
+            let parts = lost.key.0.iter().zip(&new.key.0).zip(&self.mapping.key);
             let mut differing = parts.filter(|((before, after), _)| before != after);
-            differing.any(|(_, column)| !self.mapping.pulls(*column))
+            held.contains(one) || differing.any(|(_, column)| !self.mapping.pulls(*column))
         };
-        let fixed: Vec<(usize, usize)> = told.pairs.extract_if(.., |pair| is_fixed(pair)).collect();
-        let doubtful = fixed.iter().filter_map(keys);
-        told.doubtful
-            .extend(doubtful.map(|(old, new)| (new.clone(), vec![old.clone()])));
+        let doubtful = told.pairs.extract_if(.., |pair| is_doubtful(pair));
+        let doubtful = doubtful.map(|(one, row)| (row, vec![one]));
+        told.doubtful.extend(doubtful);
     }
 }
 
-fn unclear_key(cycle: &Cycle, at: u32, names: &[Key]) -> crate::effect::Problem {
+fn unclear_key(cycle: &Cycle, at: u32, names: &[Key]) -> Problem {
     let column = cycle.mapping.key.first().copied();
     let names: Vec<&Key> = names.iter().collect();
     sheet_problem(
@@ -562,6 +640,35 @@ fn unclear_key(cycle: &Cycle, at: u32, names: &[Key]) -> crate::effect::Problem 
          If it is a new row, cut it out and paste it below the others."
             .into(),
     )
+}
+
+/// Of the first of these rows, for all of them.
+fn too_many(cycle: &Cycle, at: u32, lost: usize, rows: usize) -> Problem {
+    sheet_problem(
+        at,
+        cycle.mapping.key.first().copied(),
+        "key_unclear",
+        format!(
+            "Too many rows have changed at once to tell which is which: {lost} rows of the table are missing here, \
+             and {rows} rows have new keys or keys that cannot be read. All of them wait, and the table keeps its rows."
+        ),
+        "If keys were changed, undo that and change them in several steps. If these are new rows, cut them out, \
+         and paste them below the others when this note is gone."
+            .into(),
+    )
+}
+
+fn whose_of(fits: &[&Lost]) -> String {
+    let in_table = fits.iter().filter(|one| one.table != InTable::Gone);
+    let names: Vec<&Key> = in_table.map(|one| &one.key).collect();
+    match (names.as_slice(), fits) {
+        ([], [one]) => format!(
+            "It may be the row {}, which the table no longer has.",
+            one.key.0.join(", ")
+        ),
+        ([], _) => "It may be one of the rows that the table no longer has.".to_owned(),
+        (names, _) => whose(names),
+    }
 }
 
 fn whose(names: &[&Key]) -> String {
@@ -615,157 +722,264 @@ fn near(rows: &[(u32, Key)], at: u32) -> Vec<(u32, &Key)> {
     rows.map(|(row, key)| (*row, key)).collect()
 }
 
-/// Missing rows and rows of the sheet that nothing but the key tells apart.
-struct ExactPairs {
-    by_lost: Vec<Vec<usize>>,
-    by_row: Vec<Vec<usize>>,
+/// Missing rows and rows of the sheet that nothing but the key tells apart: all of a group show
+/// the same besides it.
+struct Exact<'a> {
+    lost: &'a [Lost],
+    rows: Vec<&'a Suspect>,
+    groups: Vec<Group>,
+    /// The group of each row.
+    of_row: HashMap<usize, usize>,
 }
 
-impl ExactPairs {
-    fn of_row(&self, row: usize) -> &[usize] {
-        self.by_row.get(row).map_or(&[], Vec::as_slice)
-    }
-
-    fn of_lost(&self, lost: usize) -> &[usize] {
-        self.by_lost.get(lost).map_or(&[], Vec::as_slice)
-    }
+#[derive(Default)]
+struct Group {
+    lost: Vec<usize>,
+    rows: Vec<usize>,
 }
 
-fn exact_pairs<'a>(lost: &[Lost], rows: impl Iterator<Item = &'a Suspect>) -> ExactPairs {
-    let mut by_rest: HashMap<i64, Vec<usize>> = HashMap::new();
-    for (index, one) in lost.iter().enumerate() {
-        by_rest
-            .entry(hash_cells(one.rest.cells()))
-            .or_default()
-            .push(index);
-    }
-    let mut pairs = ExactPairs {
-        by_lost: vec![Vec::new(); lost.len()],
-        by_row: Vec::new(),
-    };
-    for (number, row) in rows.enumerate() {
-        let alike = by_rest
-            .get(&hash_cells(row.rest.cells()))
-            .into_iter()
-            .flatten();
-        let exact = alike.filter(|index| {
-            lost.get(**index)
-                .is_some_and(|one| row.may_be(one) && row.likeness(one).is_exact())
-        });
-        let exact: Vec<usize> = exact.copied().collect();
-        for index in &exact {
-            if let Some(rows) = pairs.by_lost.get_mut(*index) {
-                rows.push(number);
+/// Which missing row has the same other cells as a row of the sheet.
+enum Alike {
+    None,
+    /// This one, and no other row of the sheet has them.
+    One(usize),
+    Several,
+}
+
+impl<'a> Exact<'a> {
+    fn of(lost: &'a [Lost], rows: impl Iterator<Item = &'a Suspect>) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut by_rest: HashMap<i64, usize> = HashMap::new();
+        // Blank cells tell nothing.
+        let filled = (0..).zip(lost).filter(|(_, one)| !one.rest.is_blank());
+        for (index, one) in filled {
+            let rest = hash_cells(one.rest.cells());
+            let group = *by_rest.entry(rest).or_insert(groups.len());
+            if group == groups.len() {
+                groups.push(Group::default());
+            }
+            if let Some(group) = groups.get_mut(group) {
+                group.lost.push(index);
             }
         }
-        pairs.by_row.push(exact);
+        let rows: Vec<&Suspect> = rows.collect();
+        let mut of_row = HashMap::new();
+        for (number, row) in rows.iter().enumerate() {
+            if let Some(at) = by_rest.get(&hash_cells(row.rest.cells()))
+                && let Some(group) = groups.get_mut(*at)
+            {
+                group.rows.push(number);
+                of_row.insert(number, *at);
+            }
+        }
+        Self {
+            lost,
+            rows,
+            groups,
+            of_row,
+        }
     }
-    pairs
+
+    fn may_be(&self, row: usize, lost: usize) -> bool {
+        let pair = self.rows.get(row).zip(self.lost.get(lost));
+        pair.is_some_and(|(row, lost)| row.may_be(lost) && row.is_as(lost))
+    }
+
+    fn only_one_of(&self, row: usize) -> Alike {
+        let group = self.of_row.get(&row).and_then(|at| self.groups.get(*at));
+        let Some(group) = group else {
+            return Alike::None;
+        };
+        let mut lost = group.lost.iter().filter(|lost| self.may_be(row, **lost));
+        let Some(one) = lost.next() else {
+            return Alike::None;
+        };
+        let mut rows = group.rows.iter().filter(|row| self.may_be(**row, *one));
+        match (lost.next(), rows.nth(1)) {
+            (None, None) => Alike::One(*one),
+            _ => Alike::Several,
+        }
+    }
+}
+
+/// A row of the sheet under a key that nobody has seen before.
+struct NewRow {
+    key: Key,
+    was_tried: bool,
+    row: Suspect,
+}
+
+/// Missing rows that rows with an unreadable key may be.
+struct Held {
+    all: BTreeSet<usize>,
+    /// Those of which it is told by all other cells which row they are.
+    placed: BTreeSet<usize>,
 }
 
 #[derive(Default)]
 struct Told {
     /// Places of a missing row and of the new row that it is.
     pairs: Vec<(usize, usize)>,
-    /// New keys, and the missing ones that each may be.
-    doubtful: Vec<(Key, Vec<Key>)>,
+    /// New rows, and the missing ones that each may be.
+    doubtful: Vec<(usize, Vec<usize>)>,
+    /// What was not compared.
+    beyond: Beyond,
 }
 
-/// How strongly a new row says that it is a missing one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Says {
-    Doubtful,
-    Close,
-    Exact,
-    /// Exact, and in the place of the missing row.
-    InPlace,
+#[derive(Default)]
+struct Beyond {
+    lost: BTreeSet<usize>,
+    rows: BTreeSet<usize>,
+}
+
+/// What is most certain is told first, and what has been told has no part in what is less so.
+struct Telling<'a> {
+    lost: &'a [Lost],
+    rows: &'a [NewRow],
+    open_lost: BTreeSet<usize>,
+    open_rows: BTreeSet<usize>,
+    told: Told,
+}
+
+impl<'a> Telling<'a> {
+    fn of(lost: &'a [Lost], rows: &'a [NewRow]) -> Self {
+        Self {
+            lost,
+            rows,
+            open_lost: (0..lost.len()).collect(),
+            open_rows: (0..rows.len()).collect(),
+            told: Told::default(),
+        }
+    }
+
     /// An earlier reading had told so.
-    Remembered,
-}
+    fn remembered(&mut self, remembered: &HashMap<Key, Key>) {
+        let rows = (0..).zip(self.rows);
+        let rows: HashMap<&Key, usize> = rows.map(|(row, new)| (&new.key, row)).collect();
+        let pairs = (0..).zip(self.lost).filter_map(|(one, lost)| {
+            let new = remembered.get(&lost.key)?;
+            Some((one, *rows.get(new)?))
+        });
+        self.settle(pairs.collect(), true);
+    }
 
-fn tell(
-    lost: &[Lost],
-    rows: &[(Key, Suspect)],
-    tried: &HashSet<Key>,
-    remembered: &HashMap<Key, Key>,
-) -> Told {
-    let exact = exact_pairs(lost, rows.iter().map(|(_, row)| row));
-    let few = lost.len().saturating_mul(rows.len()) <= COMPARISONS;
-    let mut says: Vec<(Says, usize, usize)> = Vec::new();
-    for (number, (key, row)) in rows.iter().enumerate() {
-        for index in exact.of_row(number) {
-            let Some(one) = lost.get(*index) else {
-                continue;
-            };
-            if row.likeness(one).place == Place::Same {
-                says.push((Says::InPlace, *index, number));
-            } else if !one.has_changed() {
-                // Elsewhere in the sheet it may be a new row that happens to say what the old one
-                // said: what the table changed meanwhile is not written into that.
-                says.push((Says::Exact, *index, number));
+    /// Nothing but the key differs.
+    fn exact(&mut self) {
+        let exact = Exact::of(self.lost, self.rows.iter().map(|new| &new.row));
+        let mut room = COMPARISONS;
+        let mut groups: Vec<Group> = Vec::new();
+        for group in exact.groups {
+            let is_open = |one: &usize| self.open_lost.contains(one);
+            let lost: Vec<usize> = group.lost.into_iter().filter(is_open).collect();
+            let is_open = |row: &usize| self.open_rows.contains(row);
+            let rows: Vec<usize> = group.rows.into_iter().filter(is_open).collect();
+            match room.checked_sub(lost.len().saturating_mul(rows.len())) {
+                Some(left) => {
+                    room = left;
+                    groups.push(Group { lost, rows });
+                }
+                None => self.leave(lost, rows),
             }
         }
-        for (index, one) in lost.iter().enumerate() {
-            if remembered.get(&one.loaded.key) == Some(key) {
-                says.push((Says::Remembered, index, number));
+        // Elsewhere in the sheet it may be a new row that happens to say what the old one said:
+        // what the table changed meanwhile is not written into that.
+        let in_place = |row: &Suspect, lost: &Lost| lost.gone.place_of(&row.stands) == Place::Same;
+        let unchanged = |_: &Suspect, lost: &Lost| lost.table != InTable::Changed;
+        for says in [&in_place as &dyn Fn(&Suspect, &Lost) -> bool, &unchanged] {
+            let mut pairs = Vec::new();
+            for group in &groups {
+                for row in group
+                    .rows
+                    .iter()
+                    .filter(|row| self.open_rows.contains(*row))
+                {
+                    for one in group
+                        .lost
+                        .iter()
+                        .filter(|one| self.open_lost.contains(*one))
+                    {
+                        let (Some(lost), Some(new)) = (self.lost.get(*one), self.rows.get(*row))
+                        else {
+                            continue;
+                        };
+                        if new.row.may_be(lost) && new.row.is_as(lost) && says(&new.row, lost) {
+                            pairs.push((*one, *row));
+                        }
+                    }
+                }
             }
-            if !few || !row.may_be(one) || tried.contains(key) {
-                continue;
-            }
-            let likeness = row.likeness(one);
-            let here = likeness.place == Place::Same || !one.has_changed();
-            if here && likeness.is_close() && !likeness.is_exact() {
-                says.push((Says::Close, index, number));
-            } else if likeness.is_doubtful() && !likeness.is_exact() {
-                says.push((Says::Doubtful, index, number));
-            }
+            self.settle(pairs, true);
         }
     }
-    let mut told = Told::default();
-    let (mut lost_told, mut row_told) = (HashSet::new(), HashSet::new());
-    for level in [
-        Says::Remembered,
-        Says::InPlace,
-        Says::Exact,
-        Says::Close,
-        Says::Doubtful,
-    ] {
-        let open: Vec<(usize, usize)> = says
-            .iter()
-            .filter(|(says, one, row)| {
-                *says == level && !lost_told.contains(one) && !row_told.contains(row)
-            })
-            .map(|(_, one, row)| (*one, *row))
-            .collect();
-        let count = |of: &dyn Fn(&(usize, usize)) -> usize| {
-            let mut counts: HashMap<usize, usize> = HashMap::new();
-            open.iter()
-                .for_each(|pair| *counts.entry(of(pair)).or_default() += 1);
-            counts
-        };
-        let (of_lost, of_row) = (count(&|pair| pair.0), count(&|pair| pair.1));
-        let mut doubtful: HashMap<usize, Vec<Key>> = HashMap::new();
-        for (one, row) in &open {
-            let alone = of_lost.get(one) == Some(&1) && of_row.get(row) == Some(&1);
-            if alone && level != Says::Doubtful {
-                told.pairs.push((*one, *row));
-            } else if let Some(lost) = lost.get(*one) {
-                doubtful
-                    .entry(*row)
-                    .or_default()
-                    .push(lost.loaded.key.clone());
+
+    /// Other cells differ, too. What is `placed` is known to be no row under a new key.
+    fn alike(&mut self, placed: &BTreeSet<usize>) {
+        self.open_lost.retain(|one| !placed.contains(one));
+        let is_fresh = |row: &usize| self.rows.get(*row).is_some_and(|new| !new.was_tried);
+        let rows: Vec<usize> = self.open_rows.iter().copied().filter(is_fresh).collect();
+        if self.open_lost.len().saturating_mul(rows.len()) > COMPARISONS {
+            let lost = self.open_lost.iter().copied().collect();
+            self.leave(lost, rows);
+            return;
+        }
+        let (mut close, mut doubtful) = (Vec::new(), Vec::new());
+        for row in rows {
+            for one in &self.open_lost {
+                let (Some(lost), Some(new)) = (self.lost.get(*one), self.rows.get(row)) else {
+                    continue;
+                };
+                if !new.row.may_be(lost) {
+                    continue;
+                }
+                let likeness = new.row.likeness(lost);
+                let here = likeness.place == Place::Same || lost.table != InTable::Changed;
+                if here && likeness.is_close() && !likeness.is_exact() {
+                    close.push((*one, row));
+                } else if likeness.is_doubtful() && !likeness.is_exact() {
+                    doubtful.push((*one, row));
+                }
             }
         }
-        for (one, row) in &open {
-            lost_told.insert(*one);
-            row_told.insert(*row);
-        }
-        let mut doubtful: Vec<(usize, Vec<Key>)> = doubtful.into_iter().collect();
-        doubtful.sort_unstable_by_key(|(row, _)| *row);
-        let named = doubtful
-            .into_iter()
-            .filter_map(|(row, whose)| Some((rows.get(row)?.0.clone(), whose)));
-        told.doubtful.extend(named);
+        self.settle(close, true);
+        let is_open = |pair: &(usize, usize)| self.is_open(*pair);
+        let doubtful = doubtful.into_iter().filter(is_open).collect();
+        self.settle(doubtful, false);
     }
-    told
+
+    fn is_open(&self, (one, row): (usize, usize)) -> bool {
+        self.open_lost.contains(&one) && self.open_rows.contains(&row)
+    }
+
+    /// Pairs of which neither row is in another one are told where that is certain; the others are
+    /// doubtful.
+    fn settle(&mut self, pairs: Vec<(usize, usize)>, certain: bool) {
+        let (mut of_lost, mut of_row) = (HashMap::new(), HashMap::new());
+        for (one, row) in &pairs {
+            *of_lost.entry(*one).or_insert(0) += 1;
+            *of_row.entry(*row).or_insert(0) += 1;
+        }
+        let mut doubtful: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (one, row) in pairs {
+            self.open_lost.remove(&one);
+            self.open_rows.remove(&row);
+            let alone = of_lost.get(&one) == Some(&1) && of_row.get(&row) == Some(&1);
+            if alone && certain {
+                self.told.pairs.push((one, row));
+            } else {
+                doubtful.entry(row).or_default().push(one);
+            }
+        }
+        self.told.doubtful.extend(doubtful);
+    }
+
+    fn leave(&mut self, lost: Vec<usize>, rows: Vec<usize>) {
+        for one in &lost {
+            self.open_lost.remove(one);
+        }
+        for row in &rows {
+            self.open_rows.remove(row);
+        }
+        self.told.beyond.lost.extend(lost);
+        self.told.beyond.rows.extend(rows);
+    }
 }

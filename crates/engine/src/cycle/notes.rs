@@ -162,7 +162,7 @@ impl Cycle {
                 column: problem.column,
             })
         });
-        let places = keyed.chain(self.memory.keyless.iter().cloned());
+        let places = keyed.chain(self.memory.keyless.keys().cloned());
         let cell = |place: Place| Some((self.cell_of(&place)?, place));
         places.filter_map(cell).collect()
     }
@@ -195,7 +195,7 @@ impl Cycle {
                     continue;
                 }
             };
-            let is_over = place.sheet_row.is_some() && !self.memory.keyless.contains(place);
+            let is_over = place.sheet_row.is_some() && !self.memory.keyless.contains_key(place);
             match self.cell_of(place).filter(|_| !is_over) {
                 // Of two problems of one cell one is over: the note is the other's.
                 Some(cell) if text.is_none() && cells.contains_key(&cell) => {

@@ -1,6 +1,6 @@
 //! Problems: reported once, remembered, and settled when they are over.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::io::Stop;
 use super::item::Item;
@@ -13,6 +13,11 @@ use crate::value::{Key, Timestamp};
 const FIRST_RETRY_MICROS: i64 = 60_000_000;
 /// Where other rows are in the way: most come or go soon, and those of tables that are not mapped come unseen.
 const FIRST_RETRY_OF_WAITING_MICROS: i64 = 5_000_000;
+/// What is refused so often because of other rows waits for a row that nobody knows of: whenever some come or go only a few of
+/// them are tried, and none twice within the pause.
+const OFTEN: u32 = 3;
+const FEW: usize = 20;
+const PAUSE_MICROS: i64 = 1_000_000;
 const LAST_DOUBLING: u32 = 6;
 const LAST_DOUBLING_OF_WAITING: u32 = 10;
 
@@ -28,31 +33,51 @@ impl Cycle {
 
     /// It was refused because of other rows, and since then some have come or gone.
     fn has_waited(&self, known: &KnownProblem) -> bool {
-        known.retry_at.is_some()
-            && is_about_other_rows(&known.code)
-            && known.arrivals < self.memory.arrivals
+        let pause = match known.attempts > OFTEN {
+            true => PAUSE_MICROS,
+            false => 0,
+        };
+        // The clock may have been set back.
+        let rested = (self.io.now().0 - known.tried_at.0).unsigned_abs() >= pause.unsigned_abs();
+        awaits_others(known) && known.arrivals < self.memory.arrivals && rested
     }
 
     pub(super) fn awaits_rows(&self) -> bool {
         let mut known = self.memory.problems.values().flatten();
-        known.any(|one| one.retry_at.is_some() && is_about_other_rows(&one.code))
+        known.any(awaits_others)
     }
 
     /// Rows of the sheet that were refused because of other rows, where some have come or gone since. A deletion that was refused is
-    /// met by every reading.
-    pub(super) fn waiting(&self) -> Vec<Key> {
-        let stands = |key: &Key| {
-            let known = self.memory.rows.get(key);
-            known.is_some_and(|known| known.row != NOWHERE)
-        };
-        let problems = self.memory.problems.iter();
-        let mut waiting: Vec<Key> = problems
-            .filter(|(_, known)| known.iter().any(|one| self.has_waited(one)))
-            .filter(|(key, _)| stands(key))
-            .map(|(key, _)| key.clone())
-            .collect();
+    /// met by every reading. Of those that were refused often only a few are tried in a cycle; where one of them is taken, all are.
+    pub(super) fn waiting(&mut self) -> Vec<Key> {
+        let mut waiting: Vec<(u32, Key)> = Vec::new();
+        for (key, known) in &self.memory.problems {
+            let stands = self
+                .memory
+                .rows
+                .get(key)
+                .is_some_and(|one| one.row != NOWHERE);
+            let attempts = known.iter().filter(|one| self.has_waited(one));
+            let attempts = attempts.map(|one| one.attempts).max().filter(|_| stands);
+            waiting.extend(attempts.map(|attempts| (attempts, key.clone())));
+        }
+        // Those that were tried least often come first, so that all have their turn.
         waiting.sort();
-        waiting
+        let often = waiting.partition_point(|(attempts, _)| *attempts <= OFTEN);
+        let is_taken = |key: &Key| {
+            let known = self.memory.problems.get(key);
+            !known.is_some_and(|known| known.iter().any(awaits_others))
+        };
+        match self.probed.is_empty() {
+            true => {
+                waiting.truncate(often + FEW);
+                let probed = waiting.iter().skip(often).map(|(_, key)| key.clone());
+                self.probed.extend(probed);
+            }
+            false if self.probed.iter().any(is_taken) => {}
+            false => waiting.truncate(often),
+        }
+        waiting.into_iter().map(|(_, key)| key).collect()
     }
 
     /// What this round brought into the table may be what they waited for.
@@ -83,24 +108,17 @@ impl Cycle {
             self.report.planned.extend(lines);
             return;
         }
-        let places: HashSet<Place> = problems
-            .iter()
-            .map(|problem| problem.place.clone())
-            .collect();
-        let known = std::mem::replace(&mut self.memory.keyless, places);
-        for place in known
-            .difference(&self.memory.keyless)
-            .cloned()
-            .collect::<Vec<_>>()
-        {
+        let said = |problem: &Problem| (problem.place.clone(), problem.message.clone());
+        let now = problems.iter().map(said).collect();
+        let before = std::mem::replace(&mut self.memory.keyless, now);
+        let is_over = |place: &&Place| !self.memory.keyless.contains_key(*place);
+        let over: BTreeSet<Place> = before.keys().filter(is_over).cloned().collect();
+        for place in over {
             self.note_settled(&place);
             self.settled.push(place);
         }
-        let before = std::mem::take(&mut self.memory.said);
         for problem in problems {
             let is_news = before.get(&problem.place) != Some(&problem.message);
-            let place = problem.place.clone();
-            self.memory.said.insert(place, problem.message.clone());
             if is_news || self.memory.notes_astray {
                 self.note_problem(&problem);
             }
@@ -146,6 +164,7 @@ impl Cycle {
                 refused: remembered.then_some(state),
                 attempts,
                 retry_at: problem.retry_at,
+                tried_at: now,
                 arrivals: self.memory.arrivals,
             });
             let is_new = before.is_none_or(|one| one.code != problem.code);
@@ -188,6 +207,10 @@ impl Cycle {
             self.memory.problems.insert(item.key.clone(), known);
         }
     }
+}
+
+fn awaits_others(known: &KnownProblem) -> bool {
+    known.retry_at.is_some() && is_about_other_rows(&known.code)
 }
 
 /// The table was to delete a row and kept it.

@@ -1,15 +1,12 @@
 //! A cycle without a snapshot: dirty keys at remembered positions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::io::Stop;
 use super::memory::NOWHERE;
 use super::run::Cycle;
 use super::snapshot::Sighting;
 use crate::value::Key;
-
-/// So many rows that wait for others are looked at beside those that have changed; more of them wait for the next reading.
-const BY_THE_WAY: usize = 20;
 
 impl Cycle {
     /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the remembered one.
@@ -24,14 +21,7 @@ impl Cycle {
             .map(|dirty| (dirty.key.clone(), dirty.changed_at))
             .collect();
         let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
-        let mut sightings: Vec<Sighting> = dirty.map(|key| self.remembered(key)).collect();
-        let listed: HashSet<Key> = self.dirty.iter().map(|dirty| dirty.key.clone()).collect();
-        let waiting = self.waiting();
-        let few = waiting.len() <= BY_THE_WAY && self.start.ways.pull;
-        let waiting = waiting
-            .into_iter()
-            .filter(|key| few && !listed.contains(key));
-        sightings.extend(waiting.map(|key| self.remembered(key)));
+        let sightings: Vec<Sighting> = dirty.map(|key| self.remembered(key)).collect();
         self.guard_dirty(&sightings).await?;
         let done = self.batches(&sightings, None, &changed_at).await;
         let landed = self.land().await;

@@ -1,32 +1,37 @@
 //! A key that a person edited in the sheet: the table's row keeps its identity, and what else it
 //! has, under the new key. Which keys these are is told in `missing.rs`.
 
+use std::collections::HashSet;
+
 use super::batch::row_problem;
+use super::header::Layout;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{Known, KnownProblem, State};
 use super::problems::retry_at;
 use super::run::Cycle;
-use super::snapshot::{Diff, Sighting};
+use super::snapshot::{Diff, Sighting, parse};
 use crate::effect::{
     Applied, Apply, BaseWrite, Change, Commit, LoadedRow, Operation, Place, Planned, Refusal,
+    Snapshot,
 };
 use crate::mapping::{Mapping, Side};
 use crate::value::{ABSENT, Base, Cell, Datum, Key, Text};
 
-/// One row under its old and its new key.
-pub(super) struct Pair {
-    pub old: LoadedRow,
-    pub base: Base,
-    pub row: Vec<Datum>,
+/// One row's old and its new key.
+pub(super) struct Rekeyed {
+    pub old: Key,
     pub new: Key,
-    pub cells: Vec<Cell>,
+    /// Its row in the snapshot.
+    pub at: u32,
+    /// The table has changed it since both sides agreed.
+    pub has_changed: bool,
 }
 
-impl Pair {
+impl Rekeyed {
     /// The key columns that differ, and their texts under the new key.
-    pub(super) fn differing(&self, mapping: &Mapping) -> Vec<(usize, Text)> {
-        let parts = self.old.key.0.iter().zip(&self.new.0).zip(&mapping.key);
+    fn differing(&self, mapping: &Mapping) -> Vec<(usize, Text)> {
+        let parts = self.old.0.iter().zip(&self.new.0).zip(&mapping.key);
         let differing = parts.filter(|((before, after), _)| before != after);
         differing
             .map(|((_, text), column)| (*column, text.clone()))
@@ -38,49 +43,67 @@ impl Pair {
     }
 }
 
+/// The row itself.
+struct Pair {
+    keys: Rekeyed,
+    old: LoadedRow,
+    base: Base,
+    row: Vec<Datum>,
+    cells: Vec<Cell>,
+}
+
+/// What became of rows whose keys the table was to follow.
+struct Done {
+    /// The keys that the reading shows changed.
+    listed: HashSet<Key>,
+    /// New keys with which nothing is to be done before the next reading.
+    left: HashSet<Key>,
+    /// Keys that the table made of the new ones.
+    news: Vec<Sighting>,
+}
+
 impl Cycle {
     /// Keys that a person changed by hand: those that the table can follow now; the others wait.
-    pub(super) fn follow_keys(&mut self, diff: &mut Diff, pairs: Vec<Pair>) -> Vec<Pair> {
-        let old = pairs.iter().map(|pair| pair.old.key.clone());
+    pub(super) fn follow_keys(&mut self, diff: &mut Diff, rows: Vec<Rekeyed>) -> Vec<Rekeyed> {
+        let old = rows.iter().map(|row| row.old.clone());
         diff.renamed.extend(old);
         if self.start.dry_run {
-            self.preview_keys(pairs);
+            self.preview_keys(rows);
             return Vec::new();
         }
         // One reading that misses the old key may be a partial one: then both wait for the next.
-        let (seen_once, confirmed): (Vec<Pair>, Vec<Pair>) = pairs
+        let (seen_once, confirmed): (Vec<Rekeyed>, Vec<Rekeyed>) = rows
             .into_iter()
-            .partition(|pair| diff.unconfirmed.contains(&pair.old.key));
-        for pair in &seen_once {
-            diff.changed.retain(|sighting| sighting.key != pair.new);
-            diff.unconfirmed.insert(pair.new.clone());
-            let keys = (pair.old.key.clone(), pair.new.clone());
-            self.memory.renaming.extend([keys]);
-            self.held_back = true;
-        }
-        for pair in &confirmed {
-            // Held until the table has taken the key.
-            diff.missing.retain(|sighting| sighting.key != pair.old.key);
-            diff.unconfirmed.insert(pair.old.key.clone());
-        }
+            .partition(|row| diff.unconfirmed.contains(&row.old));
+        self.held_back |= !seen_once.is_empty();
+        let new: HashSet<Key> = seen_once.iter().map(|row| row.new.clone()).collect();
+        diff.changed.retain(|sighting| !new.contains(&sighting.key));
+        diff.unconfirmed.extend(new);
+        let renaming = seen_once.into_iter().map(|row| (row.old, row.new));
+        self.memory.renaming.extend(renaming);
+        // Held until the table has taken the key.
+        let old: HashSet<Key> = confirmed.iter().map(|row| row.old.clone()).collect();
+        diff.missing.retain(|sighting| !old.contains(&sighting.key));
+        diff.unconfirmed.extend(old);
         confirmed
     }
 
-    fn preview_keys(&mut self, pairs: Vec<Pair>) {
+    fn preview_keys(&mut self, rows: Vec<Rekeyed>) {
         let mapping = self.mapping.clone();
-        for pair in pairs {
-            for (column, text) in pair.differing(&mapping) {
+        for row in rows {
+            for (column, text) in row.differing(&mapping) {
+                let part = mapping.key.iter().position(|key| *key == column);
                 self.report.planned.push(Planned {
                     side: Side::Database,
                     operation: Operation::Update,
-                    key: Some(pair.old.key.clone()),
+                    key: Some(row.old.clone()),
                     column: Some(column),
-                    old: pair.row.get(column).cloned().flatten(),
+                    old: part.and_then(|part| row.old.0.get(part)).cloned(),
                     new: Some(text),
                     reason: "changed_in_sheet".into(),
                 });
             }
-            self.followed.extend([pair.old.key, pair.new]);
+            self.followed.extend([row.old, row.new]);
         }
     }
 
@@ -88,22 +111,66 @@ impl Cycle {
     pub(super) async fn change_keys(
         &mut self,
         diff: &mut Diff,
-        mut pairs: Vec<Pair>,
+        mut rows: Vec<Rekeyed>,
+        reading: (&Snapshot, &Layout),
     ) -> Result<(), Stop> {
         let mapping = self.mapping.clone();
-        let waits = |pair: &Pair| {
-            let known = self.memory.problems.get(&pair.new).into_iter().flatten();
+        let waits = |row: &Rekeyed| {
+            let known = self.memory.problems.get(&row.new).into_iter().flatten();
             known.into_iter().any(|problem| {
-                problem.column == pair.first_column(&mapping)
+                problem.column == row.first_column(&mapping)
                     && problem.retry_at.is_some()
                     && !self.may_try(problem)
             })
         };
-        let (waiting, ready): (Vec<Pair>, Vec<Pair>) = pairs.drain(..).partition(waits);
-        let leave =
-            |diff: &mut Diff, key: &Key| diff.changed.retain(|sighting| sighting.key != *key);
-        for pair in &waiting {
-            leave(diff, &pair.new);
+        let waiting: Vec<Rekeyed> = rows.extract_if(.., |row| waits(row)).collect();
+        let mut done = Done {
+            listed: diff.changed.iter().map(|one| one.key.clone()).collect(),
+            left: waiting.into_iter().map(|row| row.new).collect(),
+            news: Vec::new(),
+        };
+        while !rows.is_empty() {
+            let rest = rows.split_off(self.chunk().min(rows.len()));
+            self.change_some_keys(diff, rows, reading, &mut done)
+                .await?;
+            rows = rest;
+        }
+        let left = done.left;
+        diff.changed
+            .retain(|sighting| !left.contains(&sighting.key));
+        diff.changed.append(&mut done.news);
+        Ok(())
+    }
+
+    async fn change_some_keys(
+        &mut self,
+        diff: &mut Diff,
+        rows: Vec<Rekeyed>,
+        (snapshot, layout): (&Snapshot, &Layout),
+        done: &mut Done,
+    ) -> Result<(), Stop> {
+        let mapping = self.mapping.clone();
+        let keys = rows.iter().map(|row| row.old.clone()).collect();
+        let mut ready = Vec::with_capacity(rows.len());
+        for (keys, old) in rows.into_iter().zip(self.load(keys).await?) {
+            let cells = layout.mapped(&parse(snapshot, keys.at)?);
+            let (row, base) = (old.row.clone(), old.base.clone());
+            match row.zip(base) {
+                Some((row, base)) if (row != base.database) == keys.has_changed => {
+                    ready.push(Pair {
+                        keys,
+                        old,
+                        base,
+                        row,
+                        cells,
+                    });
+                }
+                // It has changed since the rows were told from one another.
+                _ => {
+                    self.stale = true;
+                    done.left.insert(keys.new);
+                }
+            }
         }
         if ready.is_empty() {
             return Ok(());
@@ -123,8 +190,9 @@ impl Cycle {
                     self.report.rows_pulled += 1;
                     diff.unconfirmed.remove(&pair.old.key);
                     self.memory.rows.swap_remove(&pair.old.key);
+                    let new = pair.keys.new;
                     // What else is owed to the row is found under its new key.
-                    let known = self.memory.known(&pair.new);
+                    let known = self.memory.known(&new);
                     *known = Known {
                         row: known.row,
                         ..Known::new(State::Based)
@@ -132,14 +200,14 @@ impl Cycle {
                     let at = known.row;
                     // A trigger may have made another key of it, or the old one again.
                     let returned = row.and_then(|row| self.mapping.key_of_row(&row));
-                    let key = returned.unwrap_or_else(|| pair.new.clone());
-                    if key != pair.new {
-                        leave(diff, &pair.new);
+                    let key = returned.unwrap_or_else(|| new.clone());
+                    if key != new {
                         diff.unconfirmed.remove(&key);
-                        self.rename_known(&pair.new, &key);
+                        self.rename_known(&new, &key);
+                        done.left.insert(new);
                     }
-                    if diff.changed.iter().all(|sighting| sighting.key != key) {
-                        diff.changed.push(Sighting {
+                    if !done.listed.contains(&key) {
+                        done.news.push(Sighting {
                             key: key.clone(),
                             row: Some(at),
                             raw: 0,
@@ -147,7 +215,9 @@ impl Cycle {
                     }
                     // Conflicts that waited under the old key are found again under the new one.
                     let pending = pair.old.pending.iter().map(|one| one.id);
-                    ended.settled_conflicts.extend(pending);
+                    ended
+                        .settled_conflicts
+                        .extend(pending.chain(pair.old.unsettled));
                     if key != pair.old.key {
                         let problems = self.memory.problems.remove(&pair.old.key);
                         for problem in problems.into_iter().flatten() {
@@ -169,17 +239,17 @@ impl Cycle {
                 }
                 Applied::Stale | Applied::Kept { .. } => {
                     self.stale = true;
-                    leave(diff, &pair.new);
+                    done.left.insert(pair.keys.new);
                 }
                 Applied::Locked => {
                     self.report.locked = true;
                     self.hold_off(pair.old.key);
-                    leave(diff, &pair.new);
+                    done.left.insert(pair.keys.new);
                 }
                 Applied::Refused { cells, row } => {
-                    leave(diff, &pair.new);
                     let refusal = cells.into_iter().map(|(_, refusal)| refusal).next().or(row);
-                    self.refuse_key(&pair, refusal);
+                    self.refuse_key(&pair.keys, refusal);
+                    done.left.insert(pair.keys.new);
                 }
             }
         }
@@ -190,27 +260,28 @@ impl Cycle {
     }
 
     /// Neither the old row is deleted nor a new one made while the table does not take the key.
-    fn refuse_key(&mut self, pair: &Pair, refusal: Option<Refusal>) {
+    fn refuse_key(&mut self, row: &Rekeyed, refusal: Option<Refusal>) {
         let Some(refusal) = refusal else {
             return;
         };
-        let column = pair.first_column(&self.mapping);
-        let mut problem = row_problem(&pair.new, column, Side::Database, refusal);
+        let column = row.first_column(&self.mapping);
+        let mut problem = row_problem(&row.new, column, Side::Database, refusal);
         let before = self
             .memory
             .problems
-            .get(&pair.new)
+            .get(&row.new)
             .and_then(|known| known.first())
             .map_or(0, |one| one.attempts);
         problem.retry_at = Some(retry_at(self.io.now(), &problem.code, before + 1));
         let known = self.memory.problems.insert(
-            pair.new.clone(),
+            row.new.clone(),
             vec![KnownProblem {
                 column,
                 code: problem.code.clone(),
                 refused: None,
                 attempts: before + 1,
                 retry_at: problem.retry_at,
+                tried_at: self.io.now(),
                 arrivals: self.memory.arrivals,
             }],
         );
@@ -235,6 +306,7 @@ impl Pair {
     fn apply(&self, mapping: &Mapping) -> Apply {
         let item = Item::new(self.old.key.clone(), self.old.clone());
         let values: Vec<(usize, Datum)> = self
+            .keys
             .differing(mapping)
             .into_iter()
             .map(|(column, text)| (column, Some(text)))
@@ -245,7 +317,7 @@ impl Pair {
         });
         Apply {
             key: self.old.key.clone(),
-            new_key: Some(self.new.clone()),
+            new_key: Some(self.keys.new.clone()),
             history: item.line(Side::Database, Operation::Update, line.collect()),
             change: Change::Update {
                 values,

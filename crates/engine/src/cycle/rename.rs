@@ -84,8 +84,7 @@ impl Cycle {
         let is_deleted = |old: &Key| {
             let known = self.memory.rows.get(old);
             known.is_some_and(|known| {
-                let agreed = matches!(known.state, State::Based | State::Marked);
-                agreed && known.row == NOWHERE && self.is_believed(known)
+                known.state.is_agreed() && known.row == NOWHERE && self.is_believed(known)
             })
         };
         let pairs: Vec<(Key, Key)> = rows
@@ -99,7 +98,7 @@ impl Cycle {
         }
         let old = self.load(pairs.iter().map(|(from, _)| from.clone()).collect());
         let mut commit = Commit::default();
-        let mut gone = HashSet::new();
+        let mut moved: Vec<(Key, Key, Base)> = Vec::new();
         for ((from, to), old) in pairs.into_iter().zip(old.await?) {
             let agreed = |base: &Base| !base.is_absent_in_sheet() && !base.is_absent_in_table();
             let one_row = old.row.is_none() && old.moved.as_ref() == Some(&to);
@@ -122,19 +121,26 @@ impl Cycle {
                 base: None,
                 sheet_hash: ABSENT,
             });
+            // What was decided under the old key is over, or found again under the new one.
+            let pending = old.pending.iter().map(|one| one.id);
+            commit
+                .settled_conflicts
+                .extend(pending.chain(old.unsettled));
+            moved.push((from, to, base));
+        }
+        if !self.start.dry_run && !moved.is_empty() {
+            self.commit(commit).await?;
+        }
+        for (from, to, base) in moved {
             if let Some(known) = self.memory.rows.swap_remove(&from) {
                 self.memory.rows.insert(to.clone(), known);
             }
             if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.key == to) {
                 row.base = Some(base);
             }
-            gone.insert(from);
+            self.followed.insert(from);
         }
-        rows.retain(|(_, row)| !gone.contains(&row.key));
-        if !self.start.dry_run && !gone.is_empty() {
-            self.commit(commit).await?;
-        }
-        self.followed.extend(gone);
+        rows.retain(|(_, row)| !self.followed.contains(&row.key));
         Ok(())
     }
 

@@ -122,7 +122,9 @@ impl Cycle {
             sheet_hash: ABSENT,
         });
         let pending = row.pending.iter().map(|one| one.id);
-        commit.settled_conflicts.extend(pending);
+        commit
+            .settled_conflicts
+            .extend(pending.chain(row.unsettled));
         let problems = self.memory.problems.get(&pair.known);
         let places = problems.into_iter().flatten().map(|problem| Place {
             key: Some(pair.known.clone()),

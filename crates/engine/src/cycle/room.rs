@@ -65,8 +65,7 @@ impl Cycle {
             retry_at: Some(retry_at),
         };
         self.problems.push(problem.clone());
-        self.memory.keyless.insert(WHOLE);
-        self.memory.said.insert(WHOLE, problem.message.clone());
+        self.memory.keyless.insert(WHOLE, problem.message.clone());
         self.memory.closed = Some(Closed {
             problem,
             refused_at,

@@ -70,6 +70,8 @@ pub(super) struct Cycle {
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
     pub followed: HashSet<Key>,
+    /// Of rows that were refused often because of others, those that this cycle tries because some have come or gone.
+    pub probed: HashSet<Key>,
     /// Keys that the table was found to write otherwise: the next round begins with them.
     pub respelled: BTreeSet<Key>,
     /// Those of them that cannot be followed: both spellings are compared like any two keys.
@@ -145,6 +147,7 @@ pub(super) async fn run(
         put_off: BTreeSet::new(),
         follow_up: BTreeSet::new(),
         followed: HashSet::new(),
+        probed: HashSet::new(),
         respelled: BTreeSet::new(),
         two_keys: HashSet::new(),
         problems: Vec::new(),
@@ -300,7 +303,6 @@ impl Cycle {
             let known = self.memory.known(&key);
             known.raw = 0;
             known.cells = UNSETTLED;
-            self.stale = true;
         }
         self.memory.anchors.append(&mut self.live);
         if self.end != 0 {

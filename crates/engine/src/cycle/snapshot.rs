@@ -51,6 +51,8 @@ pub(super) struct Diff {
     pub alike: Vec<(Key, u32)>,
     /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
+    /// Keys that a deletion of ours may have hit: this is the first reading that misses them.
+    pub fallen: Vec<Key>,
     /// Of missing keys, those whose row stands under another key now.
     pub renamed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
@@ -163,8 +165,7 @@ impl Cycle {
                 Typed::Whole(typed) => {
                     end = at + 1;
                     (apart, keyed) = (false, true);
-                    let known = self.memory.canonical(&self.mapping, &typed);
-                    match known.filter(|_| !self.has_no_key(&cells)) {
+                    match self.known_key(&typed, &cells, row.cells) {
                         Some(key) => {
                             last_known = Some(at);
                             seen.push((self.index_of(key), row));
@@ -354,6 +355,26 @@ impl Cycle {
             }
         }
         Unreadable::Blank
+    }
+
+    /// The known key that a row has, where that is certain without looking more closely. Two cells of one value may show two keys,
+    /// each in its own format: such a row is known only while all its cells are as they were.
+    fn known_key(&self, typed: &Key, cells: &[Cell], shown: i64) -> Option<Key> {
+        let key = self.memory.canonical(&self.mapping, typed)?;
+        let is_as_it_was = || {
+            let known = self.memory.rows.get(&key);
+            known.is_some_and(|known| known.cells == shown)
+        };
+        let certain = !self.has_key_by_sight(cells) || is_as_it_was();
+        (certain && !self.has_no_key(cells)).then_some(key)
+    }
+
+    fn has_key_by_sight(&self, cells: &[Cell]) -> bool {
+        let by_sight = |column: &usize| {
+            let (cell, column_of) = (cells.get(*column), self.mapping.columns.get(*column));
+            matches!((cell, column_of), (Some(cell), Some(of)) if is_key_by_sight(of, cell))
+        };
+        self.mapping.key.iter().any(by_sight)
     }
 
     /// We never wrote such a key, whichever known one it reads like.
@@ -588,13 +609,9 @@ impl Cycle {
             known.raw = 0;
             match known.state {
                 State::Based | State::Marked if since.is_none() && suspect => {
-                    known.state = State::Left;
                     known.missing = Some(looked.arrived);
-                    diff.missing.push(Sighting {
-                        key: key.clone(),
-                        row: None,
-                        raw: 0,
-                    });
+                    diff.unconfirmed.insert(key.clone());
+                    diff.fallen.push(key.clone());
                 }
                 // What a person takes back within a moment was no deletion.
                 State::Based | State::Marked

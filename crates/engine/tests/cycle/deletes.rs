@@ -167,6 +167,49 @@ fn a_row_that_went_by_mistake_is_put_back() {
 }
 
 #[test]
+fn a_row_whose_key_cannot_be_read_is_not_put_back_beside_itself() {
+    let mut world = World::agreed(mapping(), 6).warm();
+    world.tab[1][0] = Cell::Empty;
+    world.cycle(Scope::Full, &[]);
+    world.wrong_row = true;
+    world.table.remove(&key(3));
+    world.cycle(Scope::Dirty, &[3]);
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.table.len(), 5);
+    let mut keys: Vec<Cell> = world.tab[1..].iter().map(|row| row[0].clone()).collect();
+    keys.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    let expected = [1.0, 2.0, 4.0, 5.0].map(Cell::Number);
+    assert_eq!(keys, [&[Cell::Empty], expected.as_slice()].concat());
+}
+
+#[test]
+fn a_row_whose_key_became_anothers_is_not_gone_for_a_process_that_starts_anew() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.tab[2] = vec![Cell::Number(3.0), text("other"), Cell::Number(9.0)];
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.problems.len(), 2);
+    world.machine = Machine::new(world.mapping.clone());
+    for _ in 0..3 {
+        world.cycle(Scope::Full, &[]);
+    }
+    assert!(world.table.contains_key(&key(1)));
+    assert_eq!(world.problems.len(), 2);
+}
+
+#[test]
+fn a_key_edited_in_the_row_below_a_doubled_one_is_followed() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.tab[2] = vec![Cell::Number(4.0), text("other"), Cell::Number(9.0)];
+    world.tab[3][0] = Cell::Number(77.0);
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    let keys = [0, 1, 3, 4, 77].map(key);
+    assert!(keys.iter().all(|one| world.table.contains_key(one)));
+    assert_eq!(world.table.len(), 5);
+}
+
+#[test]
 fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
     fn lost(effect: &SheetEffect) -> Option<Failure> {
         matches!(effect, SheetEffect::Insert { .. }).then(|| Failure {

@@ -7,6 +7,7 @@ mod deletes;
 mod formulas;
 mod headers;
 mod keys;
+mod masses;
 mod notes;
 mod places;
 mod preview;

@@ -326,6 +326,45 @@ fn a_key_of_text_is_what_its_cell_shows() {
 }
 
 #[test]
+fn two_cells_of_one_value_that_show_two_keys_are_two_rows() {
+    let mut mapping = mapping();
+    mapping.columns[0].kind = Kind::Text;
+    let mut world = World::agreed(mapping, 1).warm();
+    // The first has the value of a key that is known, as a text.
+    let rows = [
+        (0.0, format("NUMBER", "000"), "000"),
+        (46_024.0, format("DATE", "m-d"), "1-2"),
+        (46_024.0, format("DATE", "yyyy"), "2026"),
+    ];
+    for (at, (value, format, shown)) in (2..).zip(rows) {
+        world
+            .tab
+            .push(vec![Cell::Number(value), text(shown), Cell::Empty]);
+        world.formats.insert((at, 0), (format, shown.to_owned()));
+        world.cycle(Scope::Full, &[]);
+    }
+    let keys = |world: &World| -> Vec<String> {
+        let keys = world.table.keys();
+        keys.map(|key| key.0.join(",")).collect()
+    };
+    assert_eq!(keys(&world), ["0", "000", "1-2", "2026"]);
+    // They are known again one row further down.
+    world
+        .tab
+        .insert(1, vec![text("new"), text("on top"), Cell::Empty]);
+    let formats = std::mem::take(&mut world.formats);
+    let moved = formats
+        .into_iter()
+        .map(|((row, column), one)| ((row + 1, column), one));
+    world.formats = moved.collect();
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(keys(&world), ["0", "000", "1-2", "2026", "new"]);
+    assert!(world.problems.is_empty());
+    assert_eq!(world.tab.len(), 6);
+}
+
+#[test]
 fn a_key_of_more_digits_than_a_cell_keeps_reaches_no_table() {
     let mut world = World::agreed(mapping(), 2).warm();
     let typed = Cell::Number(1_497_549_923_779_084_388.0);

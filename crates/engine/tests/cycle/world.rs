@@ -107,8 +107,8 @@ pub struct World {
     pub refuse: Option<&'static str>,
     /// What a trigger of the table makes of a row.
     pub trigger: Option<fn(&mut Vec<Datum>)>,
-    /// What the table answers to a change of this row.
-    pub answer: Option<(Key, Applied)>,
+    /// What the table answers to changes of these rows.
+    pub answers: BTreeMap<Key, Applied>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
     /// A cell that shows what it shows, whatever is written into it.
@@ -153,7 +153,7 @@ impl World {
             fault: None,
             refuse: None,
             trigger: None,
-            answer: None,
+            answers: BTreeMap::new(),
             wrong_row: false,
             fixed: None,
             slow: false,
@@ -491,9 +491,7 @@ impl World {
     }
 
     pub fn apply(&mut self, apply: &Apply) -> Applied {
-        if let Some((key, answer)) = &self.answer
-            && *key == apply.key
-        {
+        if let Some(answer) = self.answers.get(&apply.key) {
             return answer.clone();
         }
         let mut row = self

@@ -29,13 +29,14 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn random_schedules_keep_every_promise() {
-    let first_failing = |mut seeds: Seeds| seeds.find(|seed| fails(*seed));
-    if let Some(seed) = on_all_cores(5_000, first_failing)
-        .into_iter()
-        .flatten()
-        .min()
-    {
-        report(seed);
+    play(5_000, Schedule::random);
+}
+
+fn play(count: u64, schedule: fn(u64) -> Schedule) {
+    let first_failing = |mut seeds: Seeds| seeds.find(|seed| fails(&schedule(*seed)));
+    let failing = on_all_cores(count, first_failing);
+    if let Some(seed) = failing.into_iter().flatten().min() {
+        report(seed, schedule(seed));
     }
 }
 
@@ -58,15 +59,13 @@ fn on_all_cores<T: Send>(count: u64, play: impl Fn(Seeds) -> T + Sync) -> Vec<T>
     })
 }
 
-fn fails(seed: u64) -> bool {
-    Schedule::random(seed)
-        .run(genuine, DriverBugs::default(), Rules::default())
-        .is_err()
+fn fails(schedule: &Schedule) -> bool {
+    let run = schedule.run(genuine, DriverBugs::default(), Rules::default());
+    run.is_err()
 }
 
-fn report(seed: u64) {
-    let (schedule, violation) =
-        Schedule::random(seed).shrink(genuine, DriverBugs::default(), Rules::default());
+fn report(seed: u64, schedule: Schedule) {
+    let (schedule, violation) = schedule.shrink(genuine, DriverBugs::default(), Rules::default());
     let trace = schedule.trace(genuine, DriverBugs::default(), Rules::default());
     panic!("seed {seed}: {}\n\n{schedule}\n\n{trace}", violation.0);
 }

@@ -408,6 +408,21 @@ fn a_bad_cell_that_stops_everything() {
 }
 
 #[test]
+fn keys_compared_letter_by_letter() {
+    let bugs = DriverBugs {
+        letter_by_letter: true,
+        ..DriverBugs::default()
+    };
+    is_found_in(
+        |seed| Schedule::random(seed).with_two_spellings(),
+        genuine,
+        bugs,
+        Rules::default(),
+        &["nobody deleted it", "times in the sheet", "come to rest"],
+    );
+}
+
+#[test]
 fn a_locked_row_taken_for_done() {
     driver_bug(
         DriverBugs {

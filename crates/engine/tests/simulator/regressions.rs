@@ -432,3 +432,134 @@ fn a_row_outside_the_filter_that_is_deleted_frees_its_key() {
         ],
     );
 }
+
+#[test]
+fn a_new_key_waits_while_the_missing_row_may_be_one_of_several() {
+    // A process that starts anew does not know where the missing row stood: then a doubled key, or a
+    // row without one, may be it, too, and the new key is none the less unclear.
+    let doubled = [
+        Table(Insert {
+            key: 9,
+            value: Num(200),
+        }),
+        Sheet(SheetEdit::TypeRow {
+            key: Some(1),
+            value: Num(400),
+        }),
+        Table(Insert {
+            key: 3,
+            value: Num(200),
+        }),
+        Table(Insert {
+            key: 7,
+            value: Nothing,
+        }),
+        Finish,
+        Sheet(SheetEdit::TypeRow {
+            key: Some(9),
+            value: Num(400),
+        }),
+        Table(Insert {
+            key: 4,
+            value: Num(200),
+        }),
+        Step(4),
+        Sheet(SheetEdit::Key { row: 3, key: 10 }),
+    ];
+    let keyless = Sheet(SheetEdit::TypeRow {
+        key: None,
+        value: Num(400),
+    });
+    let without_key = [
+        Table(Insert {
+            key: 7,
+            value: Nothing,
+        }),
+        keyless,
+        keyless,
+        Finish,
+        Sheet(SheetEdit::Key { row: 3, key: 1 }),
+    ];
+    for ops in [doubled.as_slice(), without_key.as_slice()] {
+        let setup = Setup {
+            columns: 0,
+            common_rows: 1,
+            ..Setup::PLAIN
+        };
+        replay(setup, ops);
+    }
+}
+
+#[test]
+fn what_was_decided_about_a_row_is_over_when_its_key_has_changed() {
+    replay(
+        Setup {
+            columns: 0,
+            name_policy: Some(Policy::SheetWins),
+            common_rows: 3,
+            sheet_rows: 2,
+            differing: 2,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(2),
+            Step(7),
+            Step(2),
+            Step(5),
+            Table(Insert {
+                key: 11,
+                value: Num(200),
+            }),
+            Crash,
+            Sheet(SheetEdit::Delete { row: 1 }),
+            Table(Rekey { row: 7, key: 6 }),
+        ],
+    );
+}
+
+#[test]
+fn what_was_decided_about_a_row_waits_with_it() {
+    replay(
+        Setup {
+            columns: 16,
+            policy: Policy::Function,
+            upper: true,
+            common_rows: 4,
+            request_rows: 3,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(2),
+            Step(7),
+            Step(3),
+            Step(2),
+            Sheet(SheetEdit::ClearKey { row: 3 }),
+            Step(1),
+            Step(1),
+            Step(2),
+            Step(2),
+            Step(4),
+            Crash,
+        ],
+    );
+}
+
+#[test]
+fn a_key_that_a_row_had_before_may_be_typed_for_another_row() {
+    replay(
+        Setup {
+            columns: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Table(Rekey { row: 0, key: 9 }),
+            Step(3),
+            Step(2),
+            Step(1),
+            Crash,
+            Finish,
+            Sheet(SheetEdit::Key { row: 7, key: 0 }),
+        ],
+    );
+}

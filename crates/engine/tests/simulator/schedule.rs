@@ -56,6 +56,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The same, where the table compares keys whatever their case.
+    pub fn with_two_spellings(mut self) -> Self {
+        self.setup.composite = false;
+        self.setup.generated = false;
+        self.setup.ignores_case = true;
+        self.setup.common_rows = self.setup.common_rows.min(7);
+        self
+    }
+
     pub fn random(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut setup = random_setup(&mut rng);

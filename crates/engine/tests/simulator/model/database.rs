@@ -35,6 +35,8 @@ pub struct DriverBugs {
     pub base_forgotten: bool,
     /// A change is applied to whatever the row is by now.
     pub unconditional: bool,
+    /// Keys are compared letter by letter.
+    pub letter_by_letter: bool,
     /// One refused row rolls back the whole commit.
     pub all_or_nothing: bool,
     /// New rows that are about to be sent are stored as if they had arrived.

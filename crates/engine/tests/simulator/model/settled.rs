@@ -2,7 +2,7 @@
 
 use super::database::Table;
 use super::ledger::{Fallen, Ledger, Sides, keys_in_sheet, sheet_named, table_named};
-use super::setup::{Setup, key_of_cells};
+use super::setup::{Setup, identity, key_of_cells};
 use super::sheet::Uid;
 use super::{Verdict, broken};
 use engine::effect::{Conflict, Problem, Winner};
@@ -48,7 +48,9 @@ fn lines_are_settled(table: &Table) -> Verdict {
     let mut lines = table.conflicts.iter().map(|line| &line.conflict);
     let open = lines.find(|line| {
         let decided = line.winner != Winner::Pending && !line.settled;
-        decided && table.rows.contains_key(&line.key) && !has_problem(table, &line.key, None)
+        // A row of which nobody knows where it stands waits, and what was decided about it with it.
+        let waits = has_problem(table, &line.key, None) || may_stand_elsewhere(table, &line.key);
+        decided && table.rows.contains_key(&line.key) && !waits
     });
     match open {
         Some(line) => broken(format!(
@@ -79,6 +81,8 @@ fn has_row_problem(table: &Table, key: &Key) -> bool {
 /// under a new one: until somebody tells, nothing of either travels.
 fn may_stand_elsewhere(table: &Table, key: &Key) -> bool {
     let name = key.0.join(", ");
+    // In whatever spelling.
+    let is_it = |one: &str| one == name || identity(&table.mapping, &Key::from_iter([one])) == *key;
     let names = |problem: &Problem| {
         let Some((_, whose)) = problem.message.split_once("It may be ") else {
             return false;
@@ -89,7 +93,7 @@ fn may_stand_elsewhere(table: &Table, key: &Key) -> bool {
                 .strip_prefix("the row ")
                 .or(names.strip_prefix("one of the rows "))
         });
-        listed.is_some_and(|names| names.split("; ").any(|one| one == name))
+        listed.is_some_and(|names| names.split("; ").any(is_it))
             || whose.contains("rows that are missing here")
     };
     table.problems.iter().any(names)

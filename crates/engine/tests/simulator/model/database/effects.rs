@@ -62,6 +62,9 @@ impl Table {
                 let mut first: BTreeMap<Key, Key> = BTreeMap::new();
                 let named = typed.iter().map(|typed| {
                     let key = self.name(typed)?;
+                    if self.bugs.letter_by_letter {
+                        return Ok(key);
+                    }
                     let name = identity(&self.mapping, &key);
                     Ok(first.entry(name).or_insert(key).clone())
                 });
@@ -83,7 +86,7 @@ impl Table {
                         now,
                     })
                 });
-                DatabaseOutcome::Respelled(found.collect())
+                DatabaseOutcome::Respelled(found.filter(|_| !self.bugs.letter_by_letter).collect())
             }
             DatabaseEffect::GenerateKeys { count, .. } => {
                 if !self.mapping.key_generated {
@@ -131,6 +134,9 @@ impl Table {
         let printed: Key = parts
             .collect::<Result<Vec<Text>, _>>()
             .map(Key::from_iter)?;
+        if self.bugs.letter_by_letter {
+            return Ok(printed);
+        }
         let name = identity(&self.mapping, &printed);
         let based = self.bases.contains_key(&name);
         let known = based.then(|| self.spelling(&name).clone());
