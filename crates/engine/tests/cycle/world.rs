@@ -62,6 +62,9 @@ pub fn key(id: usize) -> Key {
     Key::from_iter([id.to_string()])
 }
 
+/// What a person does to the tab.
+pub type Act = fn(&mut World);
+
 /// A table, a tab and a driver that does as it is told.
 pub struct World {
     pub mapping: Mapping,
@@ -93,6 +96,8 @@ pub struct World {
     pub now: i64,
     /// Answers the next sheet effect of this kind instead.
     pub fault: Option<fn(&SheetEffect) -> Option<Failure>>,
+    /// What a person does right before the next request of this name.
+    pub meanwhile: Option<(&'static str, Act)>,
     pub refuse: Option<&'static str>,
     /// What a trigger of the table makes of a row.
     pub trigger: Option<fn(&mut Vec<Datum>)>,
@@ -138,6 +143,7 @@ impl World {
             next_key: 7_000,
             now: 1_000,
             fault: None,
+            meanwhile: None,
             refuse: None,
             trigger: None,
             answer: None,
@@ -216,6 +222,21 @@ impl World {
             let cells = (column..column + columns).map(|at| (row, at));
             self.filled.extend(cells.filter(|at| *at != (1, column)));
         }
+    }
+
+    /// Rows from this one on have moved: their formulas are where they are.
+    pub fn move_formulas(&mut self, from: u32, by: i64) {
+        let moved = |(row, column): (u32, u32)| match row >= from {
+            true => ((i64::from(row) + by) as u32, column),
+            false => (row, column),
+        };
+        // Those of a row that went go with it.
+        let stays = |at: &(u32, u32)| by > 0 || i64::from(at.0) != i64::from(from) + by;
+        let formulas = std::mem::take(&mut self.formulas).into_iter();
+        let formulas = formulas.filter(|(at, _)| stays(at));
+        self.formulas = formulas.map(|(at, text)| (moved(at), text)).collect();
+        let filled = std::mem::take(&mut self.filled).into_iter();
+        self.filled = filled.filter(stays).map(moved).collect();
     }
 
     /// The stored problems, by key, column and code.
@@ -306,6 +327,12 @@ impl World {
     }
 
     fn answer(&mut self, effect: SheetEffect) -> Outcome {
+        if let Some((_, act)) = self
+            .meanwhile
+            .take_if(|(name, _)| *name == self::name(&effect))
+        {
+            act(self);
+        }
         match self.fault.and_then(|fault| fault(&effect)) {
             Some(failure) => Outcome::Failed(Side::Sheet, failure),
             None => Outcome::Sheet(self.sheet(effect)),
@@ -549,8 +576,10 @@ impl World {
                         }
                     };
                     let cells: Vec<Cell> = row.iter().map(blank).collect();
-                    RawValue::from_string(serde_json::to_string(&cells).expect("cells"))
-                        .expect("JSON")
+                    // As Google's answers have them.
+                    let raw = serde_json::to_string(&cells).expect("cells");
+                    let raw = raw.replace('<', "\\u003c").replace('>', "\\u003e");
+                    RawValue::from_string(raw.replace('&', "\\u0026")).expect("JSON")
                 });
                 SheetOutcome::Snapshot(Snapshot {
                     sent_at: Timestamp(self.now - 500),
@@ -651,6 +680,7 @@ impl World {
                         cells[*column as usize] = cell.clone();
                     }
                     self.tab.insert(at as usize + offset, cells.clone());
+                    self.move_formulas(at + offset as u32, 1);
                     shown.push(cells);
                 }
                 SheetOutcome::Inserted(shown)
@@ -670,6 +700,7 @@ impl World {
                 at.sort_unstable();
                 for row in at.into_iter().rev() {
                     self.tab.remove(row as usize);
+                    self.move_formulas(row + 1, -1);
                 }
                 let gone = rows.into_iter().map(|tag| tag.anchor).collect();
                 SheetOutcome::Deleted(Deleted {
@@ -703,27 +734,7 @@ impl World {
 
     /// The requests since the cycle began, by name.
     pub fn requests(&self) -> Vec<&'static str> {
-        self.log
-            .iter()
-            .map(|effect| match effect {
-                SheetEffect::Read => "read",
-                SheetEffect::ReadRows { .. } => "rows",
-                SheetEffect::Look { .. } => "look",
-                SheetEffect::Formulas => "formulas",
-                SheetEffect::Inspect { .. } => "inspect",
-                SheetEffect::Tag { .. } => "tag",
-                SheetEffect::Write { .. } => "write",
-                SheetEffect::Insert { .. } => "insert",
-                SheetEffect::Delete { .. } => "delete",
-                SheetEffect::WriteHeader { .. } => "header",
-                SheetEffect::TagColumns { .. } => "tag columns",
-                SheetEffect::FindColumns { .. } => "find columns",
-                SheetEffect::Annotate { .. } => "annotate",
-                SheetEffect::Claim { .. } => "claim",
-                SheetEffect::Images => "images",
-                SheetEffect::TidyAll => "tidy",
-            })
-            .collect()
+        self.log.iter().map(name).collect()
     }
 
     /// A machine that has read the tab and tidied it.
@@ -741,4 +752,25 @@ fn typed(mapping: &Mapping, key: &Key, base: &Base) -> Option<Key> {
         sheet_hash: 0,
     };
     write.typed(mapping)
+}
+
+fn name(effect: &SheetEffect) -> &'static str {
+    match effect {
+        SheetEffect::Read => "read",
+        SheetEffect::ReadRows { .. } => "rows",
+        SheetEffect::Look { .. } => "look",
+        SheetEffect::Formulas => "formulas",
+        SheetEffect::Inspect { .. } => "inspect",
+        SheetEffect::Tag { .. } => "tag",
+        SheetEffect::Write { .. } => "write",
+        SheetEffect::Insert { .. } => "insert",
+        SheetEffect::Delete { .. } => "delete",
+        SheetEffect::WriteHeader { .. } => "header",
+        SheetEffect::TagColumns { .. } => "tag columns",
+        SheetEffect::FindColumns { .. } => "find columns",
+        SheetEffect::Annotate { .. } => "annotate",
+        SheetEffect::Claim { .. } => "claim",
+        SheetEffect::Images => "images",
+        SheetEffect::TidyAll => "tidy",
+    }
 }
