@@ -246,6 +246,7 @@ impl Cycle {
         }
         self.note_computed(&mut items, &changed);
         self.plan(&mut items, &changed).await?;
+        self.doubt_moved_keys(&mut items, &changed)?;
         self.trace_formulas(&mut items, &changed).await?;
         self.doubt_blanks(&mut items).await?;
         self.withhold_new_rows(&mut items).await?;
@@ -688,6 +689,7 @@ impl Cycle {
     fn rows_gone(&mut self, items: &mut [Item], mut gone: Vec<u32>) {
         gone.sort_unstable();
         self.ahead.clear();
+        self.formulas = None;
         self.memory.removed(&gone);
         let count = u32::try_from(gone.len()).unwrap_or(u32::MAX);
         self.end = self.end.saturating_sub(count).max(self.mapping.header_row);

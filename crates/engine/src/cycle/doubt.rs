@@ -1,115 +1,39 @@
-//! Blanks that no person made: a formula shows nothing for a while, or an array is broken and all
-//! that it fills is blank. Meanwhile the table keeps its values and its rows.
+//! Blanks that no person made: a formula shows nothing for a while, or an array is broken and all that it fills is blank. While that is so
+//! the table keeps its values and its rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 
-use super::formulas::{may_fill, place};
+use super::formulas::{fills, may_fill, place};
+use super::grid::Grid;
 use super::io::Stop;
 use super::item::Item;
+use super::memory::Silent;
+use super::problems::retry_at;
 use super::run::Cycle;
-use super::snapshot::{Diff, parse, sheet_problem};
-use crate::codec::is_error;
+use super::snapshot::{Diff, sheet_problem};
+use crate::codec::{hash_raw, is_error};
 use crate::effect::{CellDetail, Entered, Snapshot};
 use crate::reconcile::{Filled, SheetChange, Source, TableChange};
-use crate::value::Cell;
+use crate::value::{Cell, Key};
 
-/// Cells that are looked at because the array that filled a blank may begin there.
+/// So many cells are looked at because the array that filled a blank may begin there. Where it may begin in more, all formulas of the
+/// tab are asked for.
 const CANDIDATES: usize = 500;
 
 /// Rows below the header in which an array that feeds the whole tab begins.
 const TOP: u32 = 3;
 
-/// The cells of a reading, parsed where they are asked for.
-struct Grid<'a> {
-    snapshot: &'a Snapshot,
-    rows: HashMap<u32, Vec<Cell>>,
-}
-
-impl<'a> Grid<'a> {
-    fn of(snapshot: &'a Snapshot) -> Self {
-        Self {
-            snapshot,
-            rows: HashMap::new(),
-        }
-    }
-
-    fn row(&mut self, row: u32) -> Result<&[Cell], Stop> {
-        if !self.rows.contains_key(&row) {
-            self.rows.insert(row, parse(self.snapshot, row)?);
-        }
-        Ok(self.rows.get(&row).map(Vec::as_slice).unwrap_or_default())
-    }
-
-    fn cell(&mut self, (row, column): (u32, u32)) -> Result<Cell, Stop> {
-        let cell = self.row(row)?.get(column as usize);
-        Ok(cell.cloned().unwrap_or(Cell::Empty))
-    }
-
-    fn is_blank(&mut self, at: (u32, u32)) -> Result<bool, Stop> {
-        Ok(self.cell(at)? == Cell::Empty)
-    }
-
-    /// Cells that show an error, up to this row and column.
-    fn errors(&mut self, last: u32, columns: u32) -> Result<Vec<(u32, u32)>, Stop> {
-        let mut found = Vec::new();
-        let rows = self.snapshot.rows.iter().take(last as usize + 1);
-        let rows: Vec<u32> = (0..)
-            .zip(rows)
-            .filter(|(_, raw)| raw.get().contains("\"#") || raw.get().contains("\"Loading"))
-            .map(|(row, _)| row)
-            .collect();
-        for row in rows {
-            let cells = (0..).zip(self.row(row)?).take(columns as usize + 1);
-            let errors = cells.filter(|(_, cell)| is_error(cell));
-            found.extend(errors.map(|(column, _)| (row, column)));
-        }
-        Ok(found)
-    }
-
-    /// Whether the array that begins at `from` would fill this cell, as far as its edges tell: most of them are blank with it.
-    fn covers(&mut self, from: (u32, u32), to: (u32, u32)) -> Result<bool, Stop> {
-        if from == to || from.0 > to.0 || from.1 > to.1 {
-            return Ok(false);
-        }
-        let right: Vec<(u32, u32)> = (from.1 + 1..=to.1).map(|column| (from.0, column)).collect();
-        let down: Vec<(u32, u32)> = (from.0 + 1..=to.0).map(|row| (row, from.1)).collect();
-        for edge in [right, down] {
-            let mut blank = 0;
-            for at in &edge {
-                blank += usize::from(self.is_blank(*at)?);
-            }
-            if !edge.is_empty() && blank * 2 <= edge.len() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Blank cells from which an array that shows nothing could reach this one: nothing interrupts them.
-    fn blank_corners(
-        &mut self,
-        (row, column): (u32, u32),
-        top: u32,
-    ) -> Result<Vec<(u32, u32)>, Stop> {
-        let mut found = Vec::new();
-        for above in (top..=row).rev() {
-            if !self.is_blank((above, column))? || found.len() > CANDIDATES {
-                break;
-            }
-            for left in (0..=column).rev() {
-                if !self.is_blank((above, left))? {
-                    break;
-                }
-                found.push((above, left));
-            }
-        }
-        Ok(found)
-    }
+/// What shows an error or nothing around blank cells, in the reading's rows.
+#[derive(Default)]
+struct Silence {
+    /// Formulas in the blank cells themselves.
+    own: HashSet<(u32, u32)>,
+    /// Formulas that may fill others.
+    arrays: Vec<(u32, u32)>,
 }
 
 impl Cycle {
-    /// Looks at blank cells that would change a value on either side. Those that a formula shows are
-    /// no edits, and their rows are planned anew.
+    /// Blank cells that would change a value, here or there: those that a formula shows are taken for no edit, and the plan is made anew.
     pub(super) async fn doubt_blanks(&mut self, items: &mut [Item]) -> Result<(), Stop> {
         let Some(layout) = self.memory.layout.clone() else {
             return Ok(());
@@ -135,34 +59,28 @@ impl Cycle {
             self.stale = true;
             return Ok(());
         };
-        let mut grid = Grid::of(&snapshot);
-        let places: Vec<(u32, u32)> = suspects.iter().map(|(.., at)| *at).collect();
-        let last = places.iter().map(|at| at.0).max().unwrap_or_default();
-        let right = places.iter().map(|at| at.1).max().unwrap_or_default();
-        let mut corners: BTreeSet<(u32, u32)> = BTreeSet::new();
-        if self.removed.is_empty() {
-            corners.extend(grid.errors(last, right)?.into_iter().rev().take(CANDIDATES));
-            for at in &places {
-                if corners.len() < 2 * CANDIDATES {
-                    corners.extend(grid.blank_corners(*at, self.mapping.header_row)?);
+        let mut places = Vec::with_capacity(suspects.len());
+        let mut known = Vec::with_capacity(suspects.len());
+        for (index, column, (row, at)) in suspects {
+            match (self.row_as_read(row), items.get_mut(index)) {
+                (Some(row), _) => {
+                    places.push((row, at));
+                    known.push((index, column, (row, at)));
                 }
+                (None, Some(item)) => {
+                    item.dropped = true;
+                    self.stale = true;
+                }
+                (None, None) => {}
             }
         }
-        let mut cells = places.clone();
-        cells.extend(corners.iter().filter(|at| !places.contains(at)));
-        let details = self.inspect(cells.clone()).await?;
-        let seen: BTreeMap<(u32, u32), CellDetail> = cells.into_iter().zip(details).collect();
-        let broken: Vec<(u32, u32)> = seen
-            .iter()
-            .filter(|(_, detail)| is_silent(detail) && may_fill(detail))
-            .map(|(at, _)| *at)
-            .collect();
+        let mut grid = Grid::of(&snapshot);
+        let silence = self.silence_around(&mut grid, &places).await?;
         let mut again = BTreeSet::new();
-        for (index, column, at) in suspects {
-            let by = match seen.get(&at).map(|detail| &detail.entered) {
-                Some(Entered::Formula(_)) => Some(Source::Own),
-                Some(Entered::Nothing) => self.broken_source(&mut grid, &broken, at)?,
-                _ => None,
+        for (index, column, at) in known {
+            let by = match silence.own.contains(&at) {
+                true => Some(Source::Own),
+                false => broken_source(&mut grid, &silence.arrays, at)?,
             };
             if let (Some(by), Some(item)) = (by, items.get_mut(index)) {
                 item.blanks.push(Filled { column, by });
@@ -173,34 +91,100 @@ impl Cycle {
         self.plan(items, &again).await
     }
 
-    fn broken_source(
-        &self,
+    /// The formulas that may have left these cells blank.
+    async fn silence_around(
+        &mut self,
         grid: &mut Grid<'_>,
-        broken: &[(u32, u32)],
-        at: (u32, u32),
-    ) -> Result<Option<Source>, Stop> {
-        for from in broken {
-            if grid.covers(*from, at)? {
-                return Ok(Some(Source::Cell(place(from.0, from.1))));
+        places: &[(u32, u32)],
+    ) -> Result<Silence, Stop> {
+        let last = places.iter().map(|at| at.0).max().unwrap_or_default();
+        let right = places.iter().map(|at| at.1).max().unwrap_or_default();
+        let errors = grid.errors(last, right)?;
+        let mut cells: BTreeSet<(u32, u32)> = places.iter().copied().chain(errors).collect();
+        let room = places.len().saturating_add(CANDIDATES);
+        let mut few = cells.len() <= room;
+        for at in places {
+            few = few && grid.blank_corners(*at, self.mapping.header_row, room, &mut cells)?;
+        }
+        // Those in rows that this cycle has deleted are gone, and what they filled with them.
+        let here = |at: &(u32, u32)| self.removed.binary_search(&at.0).is_err();
+        let cells: Vec<(u32, u32)> = cells.into_iter().filter(here).collect();
+        let mut silence = Silence::default();
+        if few {
+            let now = cells
+                .iter()
+                .map(|(row, column)| (self.moved(*row), *column));
+            let details = self.inspect_as_read(now.collect()).await?;
+            for (at, detail) in cells.into_iter().zip(details) {
+                if !is_silent(&detail) {
+                    continue;
+                }
+                silence.own.insert(at);
+                if may_fill(&detail) {
+                    silence.arrays.push(at);
+                }
+            }
+            return Ok(silence);
+        }
+        for formula in self.formulas().await?.iter() {
+            let Some(row) = self.row_as_read(formula.row) else {
+                continue;
+            };
+            let at = (row, formula.column);
+            if grid.is_silent(at)? {
+                silence.own.insert(at);
+                if fills(&formula.text) {
+                    silence.arrays.push(at);
+                }
             }
         }
-        Ok(None)
+        Ok(silence)
     }
 
-    /// Rows that are gone from a tab that a formula fills, or whose keys a formula makes, may be back any moment: while such a formula
-    /// shows nothing, none counts as deleted.
+    /// The formula that shows an error or nothing, where rows that the sheet misses may be gone because of it.
     pub(super) async fn doubt_missing(
         &mut self,
-        diff: &mut Diff,
+        diff: &Diff,
         snapshot: &Snapshot,
-    ) -> Result<(), Stop> {
-        let agreed = |key| {
-            let known = self.memory.rows.get(key);
-            known.is_some_and(|known| known.state.is_agreed())
-        };
-        let is_lost = diff.missing.iter().any(|sighting| agreed(&sighting.key));
-        let Some(layout) = self.memory.layout.clone().filter(|_| is_lost) else {
-            return Ok(());
+    ) -> Result<Option<(u32, u32)>, Stop> {
+        let mut missing = diff.missing.iter().map(|sighting| &sighting.key);
+        let is_lost = missing.any(|key| self.is_agreed(key));
+        let is_missed = is_lost || diff.unconfirmed.iter().any(|key| self.is_agreed(key));
+        let silent = self.memory.silent.take().filter(|_| is_missed);
+        if let Some(silent) = &silent
+            && silent.raw == raw_of(snapshot, silent.at.0)
+            && !self.is_due(silent.look_at)
+        {
+            let at = silent.at;
+            self.memory.silent = Some(silent.clone());
+            return Ok(Some(at));
+        }
+        // Rows that only one reading has missed are left alone anyway.
+        if !is_lost && silent.is_none() {
+            return Ok(None);
+        }
+        let found = self.silent_formula(snapshot).await?;
+        if let Some(at) = found {
+            let attempts = silent.map_or(0, |silent| silent.attempts) + 1;
+            self.memory.silent = Some(Silent {
+                at,
+                raw: raw_of(snapshot, at.0),
+                attempts,
+                look_at: retry_at(self.io.now(), BROKEN_FORMULA, attempts),
+            });
+        }
+        Ok(found)
+    }
+
+    fn is_agreed(&self, key: &Key) -> bool {
+        let known = self.memory.rows.get(key);
+        known.is_some_and(|known| known.state.is_agreed())
+    }
+
+    /// Looked for where a formula that feeds the whole tab would begin, where errors show, and in blank cells of the key.
+    async fn silent_formula(&mut self, snapshot: &Snapshot) -> Result<Option<(u32, u32)>, Stop> {
+        let Some(layout) = self.memory.layout.clone() else {
+            return Ok(None);
         };
         let mut key: Vec<u32> = self
             .mapping
@@ -210,57 +194,96 @@ impl Cycle {
             .collect();
         key.sort_unstable();
         let (Some(first), Some(right)) = (key.first().copied(), key.last().copied()) else {
-            return Ok(());
+            return Ok(None);
         };
         let mut grid = Grid::of(snapshot);
         let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
-        let mut cells = grid.errors(rows, right)?;
-        cells.reverse();
-        cells.truncate(CANDIDATES);
         let header = self.mapping.header_row;
-        for row in header..header.saturating_add(TOP) {
-            cells.extend((0..=right).map(|column| (row, column)));
-        }
+        let mut cells: BTreeSet<(u32, u32)> = grid.errors(rows, right)?.into_iter().collect();
         // Blank rows among the others: their keys may be formulas that show nothing.
         for row in header.saturating_add(TOP)..self.end {
-            if cells.len() > 2 * CANDIDATES {
-                break;
-            }
             if grid.is_blank((row, first))? {
                 cells.extend(key.iter().map(|column| (row, *column)));
             }
         }
-        cells.sort_unstable();
-        cells.dedup();
-        let details = self.inspect(cells.clone()).await?;
-        for (at, detail) in cells.into_iter().zip(details) {
+        let few = cells.len() <= 2 * CANDIDATES;
+        for row in header..header.saturating_add(TOP) {
+            cells.extend((0..=right).map(|column| (row, column)));
+        }
+        let silent: Vec<((u32, u32), bool)> = if few {
+            let cells: Vec<(u32, u32)> = cells.into_iter().collect();
+            let details = self.inspect_as_read(cells.clone()).await?;
+            let seen = cells.into_iter().zip(details);
+            seen.filter(|(_, detail)| is_silent(detail))
+                .map(|(at, detail)| (at, may_fill(&detail)))
+                .collect()
+        } else {
+            let mut silent = Vec::new();
+            for formula in self.formulas().await?.iter() {
+                let at = (formula.row, formula.column);
+                if cells.contains(&at) && grid.is_silent(at)? {
+                    silent.push((at, fills(&formula.text)));
+                }
+            }
+            silent
+        };
+        for (at, fills) in silent {
             // Below the data formulas stand ready for rows to come.
             let among = at.0 < self.end || self.end <= header;
-            let makes_keys = key.contains(&at.1) && detail.value == Cell::Empty && among;
+            let makes_keys = key.contains(&at.1) && among && grid.is_blank(at)?;
             let beside = (at.0 + u32::from(at.1 == right), right);
-            let silent = is_silent(&detail)
-                && (makes_keys || may_fill(&detail) && grid.covers(at, beside)?);
-            if !silent {
-                continue;
+            if makes_keys || fills && grid.covers(at, beside)? {
+                return Ok(Some(at));
             }
-            for sighting in diff.missing.drain(..) {
-                diff.unconfirmed.insert(sighting.key);
-            }
-            self.held_back = true;
-            let formula = place(at.0, at.1);
-            diff.problems.push(sheet_problem(
-                at.0,
-                None,
-                "broken_formula",
-                format!(
-                    "The formula in {formula} shows nothing or an error, and rows are gone from the sheet: the table keeps them."
-                ),
-                "Mend the formula. If the rows are to go, remove the formula, too.".into(),
-            ));
-            return Ok(());
         }
-        Ok(())
+        Ok(None)
     }
+
+    /// Rows that are gone from a tab that a formula fills, or whose keys a formula makes, may be back any moment: while it shows
+    /// nothing none of them counts as deleted.
+    pub(super) fn wait_for_formula(&mut self, diff: &mut Diff, at: (u32, u32)) {
+        let missing = diff.missing.iter().map(|sighting| &sighting.key);
+        let missed = missing.chain(&diff.unconfirmed);
+        let waits = |key: &&Key| self.is_agreed(key) && !diff.renamed.contains(*key);
+        let missed: BTreeSet<Key> = missed.filter(waits).cloned().collect();
+        if missed.is_empty() {
+            return;
+        }
+        let formula = place(at.0, at.1);
+        let rows = match missed.len() {
+            1 => "a row is gone from the sheet: the table keeps it".to_owned(),
+            count => format!("{count} rows are gone from the sheet: the table keeps them"),
+        };
+        self.hide(diff, missed.into_iter().collect());
+        self.held_back = true;
+        diff.problems.push(sheet_problem(
+            at.0,
+            None,
+            BROKEN_FORMULA,
+            format!("The formula in {formula} shows nothing or an error, and {rows}."),
+            "Mend the formula. If the rows are to go, remove the formula, too.".into(),
+        ));
+    }
+}
+
+const BROKEN_FORMULA: &str = "broken_formula";
+
+fn broken_source(
+    grid: &mut Grid<'_>,
+    arrays: &[(u32, u32)],
+    at: (u32, u32),
+) -> Result<Option<Source>, Stop> {
+    for from in arrays {
+        if grid.covers(*from, at)? {
+            return Ok(Some(Source::Cell(place(from.0, from.1))));
+        }
+    }
+    Ok(None)
+}
+
+fn raw_of(snapshot: &Snapshot, row: u32) -> u64 {
+    let raw = snapshot.rows.get(row as usize);
+    raw.map_or(0, |raw| hash_raw(raw.get().as_bytes()))
 }
 
 /// A formula that shows an error, or nothing.

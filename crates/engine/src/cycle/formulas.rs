@@ -64,6 +64,13 @@ impl Cycle {
         })
     }
 
+    /// Whether a mapped column is among the cells of a row that nobody typed.
+    pub(super) fn is_computed(&self, computed: &[(u32, Computed)], column: usize) -> bool {
+        let layout = self.memory.layout.as_ref();
+        let at = layout.map(|layout| layout.column(column));
+        computed.iter().any(|(computed, _)| Some(*computed) == at)
+    }
+
     /// Problems that a formula makes name the formula's cell.
     pub(super) async fn trace_formulas(
         &mut self,
@@ -164,7 +171,7 @@ impl Cycle {
             return Ok(Vec::new());
         };
         let cells: Vec<(u32, u32)> = layout.columns.iter().map(|column| (row, *column)).collect();
-        let details = self.inspect(cells.clone()).await?;
+        let details = self.inspect_as_read(cells.clone()).await?;
         let computed: Vec<(u32, Computed)> = cells
             .iter()
             .zip(&details)
@@ -285,11 +292,13 @@ const ARRAYS: [&str; 44] = [
 /// Whether the cell's formula can fill others: by a function that gives arrays, by an array in braces, or by a function of the
 /// spreadsheet's own (those of Sheets are written in capitals).
 pub(super) fn may_fill(detail: &CellDetail) -> bool {
-    let Entered::Formula(text) = &detail.entered else {
-        return false;
-    };
+    matches!(&detail.entered, Entered::Formula(text) if fills(text))
+}
+
+/// The same of a formula's text.
+pub(super) fn fills(text: &str) -> bool {
     let mut gives = false;
-    each_word(text, |word, next| {
+    each_word(text, |_, word, next| {
         let own = next == Some('(') && word.chars().any(char::is_lowercase);
         let known = ARRAYS.iter().any(|name| name.eq_ignore_ascii_case(word));
         gives |= own || next == Some('(') && known;
@@ -297,23 +306,27 @@ pub(super) fn may_fill(detail: &CellDetail) -> bool {
     gives || text.contains('{')
 }
 
-/// Names, references and numbers of a formula outside of its texts, each with the character that follows.
-pub(super) fn each_word(formula: &str, mut visit: impl FnMut(&str, Option<char>)) {
+/// Names, references and numbers of a formula outside of its texts, each with the character before it and the one that follows.
+pub(super) fn each_word(formula: &str, mut visit: impl FnMut(Option<char>, &str, Option<char>)) {
     let in_word = |c: char| c.is_alphanumeric() || matches!(c, '$' | '_' | '.');
     let mut rest = formula;
+    let mut before = None;
     while let Some(first) = rest.chars().next() {
         if let '"' | '\'' = first {
             let after = rest.get(1..).unwrap_or_default();
             let end = after.find(first).map_or(after.len(), |end| end + 1);
             rest = after.get(end..).unwrap_or_default();
+            before = Some(first);
             continue;
         }
         let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         if word.is_empty() {
             rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            before = Some(first);
         } else {
-            visit(word, after.chars().next());
+            visit(before, word, after.chars().next());
+            before = word.chars().next_back();
             rest = after;
         }
     }

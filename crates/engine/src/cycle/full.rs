@@ -25,6 +25,10 @@ impl Cycle {
             bytes: !everything && self.memory.layout.as_ref() == Some(&layout),
             cells: !everything,
         };
+        if self.memory.layout.as_ref() != Some(&layout) {
+            self.memory.refused_sights.clear();
+            self.memory.sights.clear();
+        }
         self.memory.layout = Some(layout.clone());
         self.last_look = snapshot.read_at;
         // Before keys are named: what the table gets after that is news for the next cycle.
@@ -38,8 +42,14 @@ impl Cycle {
             return Err(Stop::Outdated);
         }
         self.tidy_leftovers().await?;
-        self.doubt_missing(&mut diff, &snapshot).await?;
+        let silent = self.doubt_missing(&diff, &snapshot).await?;
+        let confirm_from = self.confirm_from;
         let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;
+        if let Some(formula) = silent {
+            // No reading confirms that rows are gone before the formula is mended.
+            self.confirm_from = confirm_from;
+            self.wait_for_formula(&mut diff, formula);
+        }
         self.put_back_fallen(&mut diff);
         if self.start.dry_run {
             self.foresee_missing(&mut diff);

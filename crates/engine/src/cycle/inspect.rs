@@ -1,12 +1,14 @@
 //! What cells mean whose value alone does not tell it: asked for between loading and deciding, for those cells only.
 
 use super::batch::is_refused;
+use super::grid::Grid;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::run::Cycle;
+use crate::codec::is_error;
 use crate::effect::{
-    CellDetail, DatabaseEffect, DatabaseOutcome, Refusal, SheetEffect, SheetOutcome, Shows,
-    TypedText,
+    CellDetail, DatabaseEffect, DatabaseOutcome, Entered, Refusal, SheetEffect, SheetOutcome,
+    Shows, TypedText,
 };
 use crate::mapping::Kind;
 use crate::value::{Cell, Text};
@@ -115,6 +117,30 @@ impl Cycle {
         Ok(())
     }
 
+    /// Cells of the last reading. Where one of them shows something else by now, another cell may have come to its place: then the
+    /// reading is outdated, and nothing is concluded from it.
+    pub(super) async fn inspect_as_read(
+        &mut self,
+        cells: Vec<(u32, u32)>,
+    ) -> Result<Vec<CellDetail>, Stop> {
+        let details = self.inspect(cells.clone()).await?;
+        let Some(snapshot) = self.snapshot.clone() else {
+            return Ok(details);
+        };
+        let mut grid = Grid::of(&snapshot);
+        for ((row, column), detail) in cells.into_iter().zip(&details) {
+            let read = match self.row_as_read(row) {
+                Some(row) => grid.cell((row, column))?,
+                None => continue,
+            };
+            if !is_as_read(&read, detail) {
+                return Err(Stop::Outdated);
+            }
+        }
+        Ok(details)
+    }
+
+    /// For whoever compares the answer with what was read: see [`Cycle::inspect_as_read`].
     pub(super) async fn inspect(
         &mut self,
         cells: Vec<(u32, u32)>,
@@ -204,7 +230,8 @@ impl Cycle {
             return Ok(());
         };
         let above = |column: &usize| (end - 1, layout.column(*column));
-        let details = self.inspect(columns.iter().map(above).collect()).await?;
+        let places = columns.iter().map(above).collect();
+        let details = self.inspect_as_read(places).await?;
         for (column, detail) in columns.into_iter().zip(details) {
             let counts = matches!(detail.format.shows, Shows::Duration | Shows::Time);
             self.memory.durations.insert(column, counts);
@@ -228,6 +255,15 @@ fn has_notations(kind: Kind) -> bool {
         // Compared by value, or to the letter.
         Kind::Integer | Kind::Float4 | Kind::Float8 | Kind::Numeric | Kind::Text => false,
     }
+}
+
+/// What a formula shows may go on changing by itself; whether it shows anything, and whether that is an error, is looked at.
+fn is_as_read(read: &Cell, detail: &CellDetail) -> bool {
+    let shows = |cell: &Cell| *cell != Cell::Empty && !is_error(cell);
+    let computed = detail.entered != Entered::Value;
+    is_same(read, &detail.value)
+        || is_error(read) && is_error(&detail.value)
+        || computed && shows(read) && shows(&detail.value)
 }
 
 /// Two prints of one double may differ in the last digit.

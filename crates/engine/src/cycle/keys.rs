@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::inspect::is_same;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State};
@@ -89,8 +90,19 @@ impl Cycle {
                 self.refuse_generated_key(seen, problem);
                 continue;
             }
-            let cells =
-                cells.filter(|cells| matches!(typed_key(&self.mapping, cells), Typed::Missing(_)));
+            // Another row may have come to its place, or the row be another one by now.
+            let read = self.mapped(&parse(snapshot, *at)?);
+            let is_as_read = |cells: &Vec<Cell>| {
+                let same = cells
+                    .iter()
+                    .zip(&read)
+                    .enumerate()
+                    .all(|(column, (now, read))| {
+                        is_same(now, read) || self.is_computed(&computed, column)
+                    });
+                same && matches!(typed_key(&self.mapping, cells), Typed::Missing(_))
+            };
+            let cells = cells.filter(is_as_read);
             let (Some(mut cells), Some(layout)) = (cells, &self.memory.layout) else {
                 self.stale = true;
                 continue;

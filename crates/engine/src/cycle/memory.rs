@@ -12,7 +12,7 @@ use super::room::Closed;
 use super::stamp::{Lost, Stored, stored};
 use super::totals::End;
 use super::windows::Edits;
-use crate::effect::{Image, Index, MetadataId, Place, Problem, StoredProblem};
+use crate::effect::{Image, Index, MetadataId, Place, Problem, Refusal, StoredProblem};
 use crate::mapping::{KeyEquality, Mapping};
 use crate::reconcile::Filled;
 use crate::value::{Cell, Datum, Key, Timestamp};
@@ -48,6 +48,14 @@ pub(super) struct Memory {
     pub durations: HashMap<usize, bool>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
     pub refused_keys: HashMap<i64, RefusedKey>,
+    /// Rows whose key cannot be read though it was looked at, by their place and raw bytes.
+    pub refused_sights: HashMap<(u32, u64), RefusedSight>,
+    /// What people see in keys that were looked at, likewise.
+    pub sights: HashMap<(u32, u64), Key>,
+    /// Keys that the last reading had below the footer, and it or an earlier one above it, too.
+    pub below_footer: HashSet<Key>,
+    /// The formula because of which missing rows do not count as deleted.
+    pub silent: Option<Silent>,
     /// The sheet takes no new rows at present.
     pub closed: Option<Closed>,
     /// Notes that have to be written, or taken away.
@@ -252,6 +260,25 @@ pub(super) struct KnownProblem {
     /// When it was last tried, and [`Memory::arrivals`] then.
     pub tried_at: Timestamp,
     pub arrivals: u64,
+}
+
+/// A formula that shows an error, or nothing. That it is gone its row's bytes need not tell: it is looked at again, ever more seldom.
+#[derive(Clone, Debug)]
+pub(super) struct Silent {
+    pub at: (u32, u32),
+    /// The bytes of its row.
+    pub raw: u64,
+    pub attempts: u32,
+    pub look_at: Timestamp,
+}
+
+/// A cell's format may change while its value does not: it is looked at again, ever more seldom.
+#[derive(Clone, Debug)]
+pub(super) struct RefusedSight {
+    pub column: usize,
+    pub refusal: Refusal,
+    pub attempts: u32,
+    pub retry_at: Timestamp,
 }
 
 #[derive(Clone, Debug)]

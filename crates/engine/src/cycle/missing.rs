@@ -510,7 +510,7 @@ impl Cycle {
 
     /// The rest of the cycle leaves these keys alone, as it does where several rows have one: the
     /// sheet may have them, and nobody knows where.
-    fn hide(&mut self, diff: &mut Diff, keys: BTreeSet<Key>) {
+    pub(super) fn hide(&mut self, diff: &mut Diff, keys: BTreeSet<Key>) {
         for key in &keys {
             let known = self.memory.known(key);
             known.row = NOWHERE;

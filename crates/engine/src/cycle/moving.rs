@@ -3,12 +3,15 @@
 
 use std::collections::HashMap;
 
-use super::formulas::place;
+use super::formulas::{fills, place};
 use super::guard::Objection;
+use super::inspect::is_same;
 use super::io::Stop;
 use super::item::Item;
 use super::memory::State;
+use super::references::Used;
 use super::run::Cycle;
+use super::snapshot::parse;
 use crate::codec::hash_cells;
 use crate::effect::{CellDetail, Entered};
 use crate::mapping::Side;
@@ -29,6 +32,7 @@ impl Cycle {
             .filter(|item| {
                 let table = &item.plan.table;
                 matches!(table, Some(TableChange::Update(_) | TableChange::Insert(_)))
+                    || !item.plan.conflicts.is_empty()
             })
             .filter_map(|item| Some((item, item.row?, self.beside(item.cells.as_deref()?)?)))
             .collect();
@@ -64,32 +68,91 @@ impl Cycle {
             .filter(moved)
             .map(|(_, row, _)| *row)
             .collect();
-        let mut cells = Vec::new();
-        for row in moved.iter().take(LOOKED_AT) {
-            let key = self.mapping.key.iter();
-            cells.extend(key.map(|column| (*row, layout.column(*column))));
-        }
-        let details = self.inspect(cells.clone()).await?;
-        let is_made = |detail: &CellDetail| match detail.entered {
-            Entered::Formula(_) => true,
-            Entered::Nothing => detail.value != Cell::Empty,
-            Entered::Value => false,
-        };
-        let mut made = cells
-            .iter()
-            .zip(&details)
-            .filter(|(_, detail)| is_made(detail));
-        match made.next() {
-            Some(((row, column), detail)) => {
-                let objection = moving_keys(moved.len(), *row, *column, detail);
-                if self.start.dry_run {
-                    self.report.planned.insert(0, objection.into_line());
-                    return Ok(());
-                }
-                Err(objection.without_question().into())
+        let looked_at = moved.iter().take(LOOKED_AT);
+        let cells: Vec<(u32, u32)> = looked_at
+            .flat_map(|row| layout.columns.iter().map(|column| (*row, *column)))
+            .collect();
+        let details = self.inspect_as_read(cells.clone()).await?;
+        let columns = layout.columns.len().max(1);
+        for (cells, details) in cells.chunks(columns).zip(details.chunks(columns)) {
+            let Some((at, detail)) = self.key_of_the_place(cells, details) else {
+                continue;
+            };
+            let objection = moving_keys(moved.len(), at, detail);
+            if self.start.dry_run {
+                self.report.planned.insert(0, objection.into_line());
+                return Ok(());
             }
-            None => Ok(()),
+            return Err(objection.without_question().into());
         }
+        Ok(())
+    }
+
+    /// Part of a row's key that stays in its place while something else of the row goes with it.
+    fn key_of_the_place<'a>(
+        &self,
+        cells: &[(u32, u32)],
+        details: &'a [CellDetail],
+    ) -> Option<((u32, u32), &'a CellDetail)> {
+        let shown = || {
+            let all = cells.iter().zip(details).enumerate();
+            all.filter(|(_, (_, detail))| detail.value != Cell::Empty)
+        };
+        let is_key = |column: usize| self.mapping.key.contains(&column);
+        let goes_along = |(column, (at, detail)): (usize, (&(u32, u32), &CellDetail))| {
+            !is_key(column) && !is_of_the_place(detail, at.0)
+        };
+        let mut key = shown()
+            .filter(|(column, (at, detail))| is_key(*column) && is_of_the_place(detail, at.0));
+        let (_, (at, detail)) = key.next()?;
+        shown().any(goes_along).then_some((*at, detail))
+    }
+
+    /// Rows that are not as the last reading showed them, or that none has shown: what stands beside a key that a formula makes may be
+    /// another row's. Only a reading of the whole tab tells.
+    pub(super) fn doubt_moved_keys(
+        &mut self,
+        items: &mut [Item],
+        which: &[usize],
+    ) -> Result<(), Stop> {
+        let snapshot = self.snapshot.clone();
+        for index in which {
+            let Some(item) = items.get_mut(*index).filter(|item| !item.dropped) else {
+                continue;
+            };
+            let (Some(row), Some(cells), Some(layout)) =
+                (item.row, &item.cells, &self.memory.layout)
+            else {
+                continue;
+            };
+            let mut computed = item.computed.iter().map(|(at, _)| *at);
+            if !computed.any(|at| self.is_key_column(at)) {
+                continue;
+            }
+            let read = match (&snapshot, self.row_as_read(row)) {
+                (Some(snapshot), Some(row)) => Some(layout.mapped(&parse(snapshot, row)?)),
+                _ => None,
+            };
+            // What a formula shows may change by itself after a reading.
+            let (before, by_itself) = match (&read, &item.base) {
+                (Some(read), _) => (Some(read), true),
+                (None, Some(base)) => (Some(&base.sheet), false),
+                (None, None) => (None, false),
+            };
+            let is_same = before.is_some_and(|before| {
+                let cells = cells.iter().zip(before).enumerate();
+                let mut beside = cells.filter(|(column, _)| {
+                    let shows_by_itself = by_itself && self.is_computed(&item.computed, *column);
+                    !shows_by_itself && !self.mapping.key.contains(column)
+                });
+                beside.all(|(_, (now, before))| is_same(now, before))
+            });
+            if !is_same {
+                item.dropped = true;
+                self.stale = true;
+            }
+        }
+        Ok(())
     }
 
     /// Stands for what a row shows beside its key; `None` where that is nothing.
@@ -102,7 +165,16 @@ impl Cycle {
     }
 }
 
-fn moving_keys(rows: usize, row: u32, column: u32, detail: &CellDetail) -> Objection {
+/// In another row the cell would show something else.
+fn is_of_the_place(detail: &CellDetail, row: u32) -> bool {
+    match &detail.entered {
+        Entered::Formula(text) => fills(text) || Used::by(text, row).place,
+        Entered::Nothing => true,
+        Entered::Value => false,
+    }
+}
+
+fn moving_keys(rows: usize, (row, column): (u32, u32), detail: &CellDetail) -> Objection {
     let formula = match &detail.entered {
         Entered::Formula(text) => format!(" ({text})"),
         Entered::Nothing | Entered::Value => String::new(),

@@ -314,7 +314,10 @@ impl Cycle {
         let (Some(layout), Some(snapshot)) = (&self.memory.layout, &self.snapshot) else {
             return Ok(None);
         };
-        Ok(Some(layout.mapped(&parse(snapshot, self.stood(row))?)))
+        let Some(row) = self.row_as_read(row) else {
+            return Ok(None);
+        };
+        Ok(Some(layout.mapped(&parse(snapshot, row)?)))
     }
 }
 

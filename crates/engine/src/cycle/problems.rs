@@ -31,6 +31,13 @@ impl Cycle {
         known.retry_at.is_none_or(|at| self.is_due(at)) || self.has_waited(known)
     }
 
+    /// It was refused, and nothing of it is tried again yet.
+    pub(super) fn rests(&self, key: &Key) -> bool {
+        let waits = |known: &KnownProblem| known.retry_at.is_none() || !self.may_try(known);
+        let known = self.memory.problems.get(key);
+        known.is_some_and(|known| known.iter().all(waits))
+    }
+
     /// It was refused because of other rows, and since then some have come or gone.
     fn has_waited(&self, known: &KnownProblem) -> bool {
         let pause = match known.attempts > OFTEN {

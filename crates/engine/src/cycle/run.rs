@@ -42,6 +42,8 @@ pub(super) struct Cycle {
     pub ordinal_in_all: u64,
     /// Rows of the last snapshot that this cycle deleted, ascending.
     pub removed: Vec<u32>,
+    /// New rows that this cycle put below the data since then: they stand right above `end`.
+    pub came: u32,
     /// The first row below the data; what stands further down without being any (checkboxes, formulas, other people's columns) moves
     /// down when rows are inserted. 0 before there is a reading.
     pub end: u32,
@@ -131,6 +133,7 @@ pub(super) async fn run(
         ordinal: 0,
         ordinal_in_all: 0,
         removed: Vec::new(),
+        came: 0,
         end: 0,
         last_look: now,
         next_id: first,

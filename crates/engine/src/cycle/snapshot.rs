@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::header::Layout;
 use super::inspect::is_same;
 use super::io::{Stop, mismatch};
-use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State, UNSETTLED};
+use super::memory::{Known, NOWHERE, RefusedKey, RefusedSight, SOMEWHERE, State, UNSETTLED};
 use super::missing::{Unreadable, UnreadableRow};
+use super::problems::retry_at;
 use super::run::{Cycle, bad_answer};
-use super::totals::{LAST, Tail};
+use super::totals::{LAST, Tail, unclear_total};
 use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key, is_no_new_key};
 use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, KeyRefusal, Place, Problem, Refusal, Snapshot,
@@ -93,8 +94,10 @@ struct Unknown {
     row: Row,
     /// As its cells hold it.
     typed: Key,
-    /// Cells of the key that are to be looked at more closely.
+    /// Cells of the key that mean what people see in them.
     by_sight: Vec<(usize, Cell)>,
+    /// Of a key that no cell keeps: in which column it stands, and why it is none.
+    refused: Option<(usize, Refusal)>,
 }
 
 pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure> {
@@ -125,13 +128,14 @@ impl Cycle {
         let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         let first = self.mapping.header_row as usize;
         let mut end = self.mapping.header_row;
-        let footer = self.footer(snapshot, layout)?.unwrap_or(u32::MAX);
+        let footer = self.footer(snapshot, layout)?;
+        let below_data = footer.unwrap_or(u32::MAX);
         let mut keyless: Vec<Keyless> = Vec::new();
         // The last record that is known, and whether a blank row follows the last one with a key.
         let (mut last_known, mut apart) = (None, false);
         let mut keyed = false;
         let rows = snapshot.rows.iter().enumerate().skip(first);
-        for (at, raw_row) in rows.take_while(|(at, _)| *at < footer as usize) {
+        for (at, raw_row) in rows.take_while(|(at, _)| *at < below_data as usize) {
             let raw = hash_raw(raw_row.get().as_bytes());
             let index = by_position.get(at).copied().unwrap_or(usize::MAX);
             let at = u32::try_from(at).unwrap_or(NOWHERE);
@@ -170,11 +174,7 @@ impl Cycle {
                             last_known = Some(at);
                             seen.push((self.index_of(key), row));
                         }
-                        None => unknown.push(Unknown {
-                            by_sight: self.keys_by_sight(&cells),
-                            row,
-                            typed,
-                        }),
+                        None => unknown.push(self.unknown(row, typed, &cells)),
                     }
                 }
                 Typed::Error(column) => {
@@ -226,6 +226,10 @@ impl Cycle {
         let footers = self.footers(tail, layout).await?;
         keyless.retain(|row| !below(row.at) || !footers.hold(row.at, &row.cells));
         unknown.retain(|one| !footers.rows.contains(&one.row.at));
+        for one in unknown.extract_if(.., |one| footers.unclear.contains(&one.row.at)) {
+            diff.problems.push(unclear_total(one.row.at, true));
+            diff.unreadable.push(one.row.refused());
+        }
         if !footers.rows.is_empty() {
             let records = seen.iter().map(|(_, row)| row.at);
             let records = records.chain(unknown.iter().map(|one| one.row.at));
@@ -237,6 +241,14 @@ impl Cycle {
         for row in &keyless {
             end = end.max(row.at + 1);
             match refused_keys.get(&row.hash) {
+                _ if footers.unclear.contains(&row.at) => {
+                    diff.problems.push(unclear_total(row.at, false));
+                    diff.unreadable.push(UnreadableRow {
+                        at: row.at,
+                        why: Unreadable::Blank,
+                        cells: row.hash,
+                    });
+                }
                 Some(refused) => self.keyless_still(&mut diff, row.hash, row.at, refused),
                 None => {
                     let why = self.keyless_row(&mut diff, &row.cells, row.at, row.column);
@@ -253,6 +265,8 @@ impl Cycle {
         self.end = end;
         let unknown = self.look_at_keys(&mut diff, unknown, layout).await?;
         self.name_rows(&mut diff, unknown, &mut seen).await?;
+        let above: HashSet<usize> = seen.iter().map(|(index, _)| *index).collect();
+        self.below_footer(&mut diff, snapshot, layout, (footer, above))?;
         self.classify(&mut diff, seen, trust, snapshot.sent_at);
         Ok(diff)
     }
@@ -387,16 +401,24 @@ impl Cycle {
         mapping.key.iter().any(is_none)
     }
 
-    /// Key cells that hold a number where the key is a text, or one that no cell keeps.
-    fn keys_by_sight(&self, cells: &[Cell]) -> Vec<(usize, Cell)> {
+    /// A key that is met for the first time.
+    fn unknown(&self, row: Row, typed: Key, cells: &[Cell]) -> Unknown {
         let mapping = &self.mapping;
-        let unclear = |column: &usize| {
-            let (cell, column_of) = (cells.get(*column)?, mapping.columns.get(*column)?);
-            let unclear =
-                is_key_by_sight(column_of, cell) || is_no_new_key(column_of, cell).is_some();
-            unclear.then(|| (*column, cell.clone()))
+        let key = || {
+            mapping.key.iter().filter_map(|column| {
+                Some((*column, mapping.columns.get(*column)?, cells.get(*column)?))
+            })
         };
-        mapping.key.iter().filter_map(unclear).collect()
+        let refused = key().find_map(|(column, of, cell)| Some((column, is_no_new_key(of, cell)?)));
+        let by_sight = key().filter(|(_, of, cell)| is_key_by_sight(of, cell));
+        Unknown {
+            row,
+            typed,
+            by_sight: by_sight
+                .map(|(column, _, cell)| (column, cell.clone()))
+                .collect(),
+            refused,
+        }
     }
 
     /// Each row with its key as its cells hold it and as people see it; rows whose key cannot be read are problems.
@@ -407,44 +429,80 @@ impl Cycle {
         layout: &Layout,
     ) -> Result<Vec<(Row, Key, Key)>, Stop> {
         let mapping = self.mapping.clone();
-        let by_sight = unknown.iter().flat_map(|one| {
+        let mut known = Vec::with_capacity(unknown.len());
+        let mut refused: HashMap<(u32, u64), RefusedSight> = HashMap::new();
+        let mut sights: HashMap<(u32, u64), Key> = HashMap::new();
+        let mut unseen = Vec::new();
+        for one in unknown {
+            let place = (one.row.at, one.row.raw);
+            let before = self.memory.refused_sights.get(&place);
+            if let Some((column, refusal)) = one.refused {
+                diff.unreadable.push(one.row.refused());
+                diff.problems
+                    .push(unreadable_key(one.row.at, column, refusal));
+            } else if let Some(sight) = before.filter(|one| !self.is_due(one.retry_at)) {
+                diff.unreadable.push(one.row.refused());
+                let refusal = sight.refusal.clone();
+                diff.problems
+                    .push(unreadable_key(one.row.at, sight.column, refusal));
+                refused.insert(place, sight.clone());
+            } else if let Some(read) = self.memory.sights.get(&place)
+                && self.rests(self.memory.aliases.get(&one.typed).unwrap_or(read))
+            {
+                sights.insert(place, read.clone());
+                known.push((one.row, one.typed, read.clone()));
+            } else {
+                unseen.push(one);
+            }
+        }
+        let by_sight = unseen.iter().flat_map(|one| {
             let at = one.row.at;
             let columns = one.by_sight.iter().map(|(column, _)| *column);
             columns.map(move |column| (at, layout.column(column)))
         });
         let places: Vec<(u32, u32)> = by_sight.collect();
         let mut details = self.inspect(places).await?.into_iter();
-        let mut known = Vec::with_capacity(unknown.len());
-        for one in unknown {
+        for one in unseen {
             let mut read = one.typed.clone();
-            let mut refused = None;
+            let mut trouble = None;
             for ((column, cell), detail) in one.by_sight.iter().zip(details.by_ref()) {
                 if !is_same(cell, &detail.value) {
                     return Err(Stop::Outdated);
                 }
-                let meaning = match mapping.columns.get(*column) {
-                    Some(column_of) => match is_no_new_key(column_of, cell) {
-                        Some(refusal) => Err(refusal),
-                        None => mapping.read(*column, cell, Some(&detail)),
-                    },
-                    None => Ok(None),
-                };
+                let meaning = mapping.read(*column, cell, Some(&detail));
                 let part = mapping.key.iter().position(|key| key == column);
                 match (meaning, part.and_then(|part| read.0.get_mut(part))) {
                     (Ok(Some(text)), Some(part)) => *part = text,
                     (Ok(_), _) => {}
-                    (Err(refusal), _) => refused = refused.or(Some((*column, refusal))),
+                    (Err(refusal), _) => trouble = trouble.or(Some((*column, refusal))),
                 }
             }
-            match refused {
+            match trouble {
                 Some((column, refusal)) => {
+                    let place = (one.row.at, one.row.raw);
+                    let before = self.memory.refused_sights.get(&place);
+                    let attempts = before.map_or(0, |one| one.attempts) + 1;
+                    let sight = RefusedSight {
+                        column,
+                        refusal: refusal.clone(),
+                        attempts,
+                        retry_at: retry_at(self.io.now(), &refusal.sqlstate, attempts),
+                    };
+                    refused.insert(place, sight);
                     diff.unreadable.push(one.row.refused());
                     diff.problems
                         .push(unreadable_key(one.row.at, column, refusal));
                 }
-                None => known.push((one.row, one.typed, read)),
+                None => {
+                    if !one.by_sight.is_empty() {
+                        sights.insert((one.row.at, one.row.raw), read.clone());
+                    }
+                    known.push((one.row, one.typed, read));
+                }
             }
         }
+        self.memory.refused_sights = refused;
+        self.memory.sights = sights;
         Ok(known)
     }
 

@@ -34,6 +34,7 @@ impl Cycle {
         self.reading = hash_raw(header.as_bytes());
         self.ordinal = 0;
         self.removed.clear();
+        self.came = 0;
     }
 
     /// What a plan is made from: the header, and the mapped cells of every row. Formulas beside them may show something else to
@@ -191,6 +192,7 @@ impl Cycle {
                 let first = self.end;
                 let count = u32::try_from(count).unwrap_or(u32::MAX);
                 self.end = self.end.saturating_add(count);
+                self.came = self.came.saturating_add(count);
                 Ok((first, rows))
             }
             _ => Err(mismatch().into()),
@@ -288,12 +290,20 @@ impl Cycle {
         row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX))
     }
 
-    /// Where in the snapshot a row stood that stands here after the deletions of this cycle.
-    pub(super) fn stood(&self, row: u32) -> u32 {
-        let below = |row: u32, removed: &u32| match *removed <= row {
-            true => row.saturating_add(1),
-            false => row,
-        };
-        self.removed.iter().fold(row, below)
+    /// Where a row stood in the snapshot that stands here now; `None` for a new row of this cycle's.
+    pub(super) fn row_as_read(&self, row: u32) -> Option<u32> {
+        let first = self.end.saturating_sub(self.came);
+        if (first..self.end).contains(&row) {
+            return None;
+        }
+        let came = if row < first { 0 } else { self.came };
+        let mut row = row.saturating_sub(came);
+        for removed in &self.removed {
+            if *removed > row {
+                break;
+            }
+            row = row.saturating_add(1);
+        }
+        Some(row)
     }
 }

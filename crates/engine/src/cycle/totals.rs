@@ -1,15 +1,15 @@
 //! What stands below the data and is no data: totals, and whatever else a footer holds.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::formulas::each_word;
+use super::grid::may_hold;
 use super::header::Layout;
-use super::inspect::is_same;
 use super::io::Stop;
+use super::references::Used;
 use super::run::Cycle;
-use super::snapshot::parse;
+use super::snapshot::{Diff, Typed, parse, sheet_problem, typed_key};
 use crate::codec::is_error;
-use crate::effect::{CellDetail, Entered, Snapshot};
+use crate::effect::{CellDetail, Entered, Problem, Snapshot};
 use crate::mapping::{Direction, Kind, Mapping};
 use crate::value::Cell;
 
@@ -32,13 +32,11 @@ impl Cycle {
         let Some(footer) = &self.mapping.footer else {
             return Ok(None);
         };
-        let quoted = serde_json::to_string(footer).unwrap_or_default();
-        let begins = quoted.trim_matches('"');
         let rows = (0..)
             .zip(&snapshot.rows)
             .skip(self.mapping.header_row as usize);
         let mut found = None;
-        for (at, _) in rows.filter(|(_, raw)| raw.get().contains(begins)) {
+        for (at, _) in rows.filter(|(_, raw)| may_hold(raw.get(), &[footer])) {
             let row = parse(snapshot, at)?;
             let is_footer = |cell: &Cell| matches!(cell, Cell::Text(text) if text.trim() == footer);
             let mapped = layout.mapped(&row);
@@ -55,11 +53,65 @@ impl Cycle {
         Ok(found)
     }
 
+    /// Rows of the table that stand below the footer by now, and not `above`, are not gone: somebody has moved the footer, or typed its
+    /// text once more. What stood below it while its key stood above is another table of people's.
+    pub(super) fn below_footer(
+        &mut self,
+        diff: &mut Diff,
+        snapshot: &Snapshot,
+        layout: &Layout,
+        (footer, above): (Option<u32>, HashSet<usize>),
+    ) -> Result<(), Stop> {
+        let others = std::mem::take(&mut self.memory.below_footer);
+        let Some(footer) = footer else {
+            return Ok(());
+        };
+        let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
+        let mut below = Vec::new();
+        for at in footer..rows {
+            let cells = layout.mapped(&parse(snapshot, at)?);
+            let Typed::Whole(typed) = typed_key(&self.mapping, &cells) else {
+                continue;
+            };
+            let Some(key) = self.memory.canonical(&self.mapping, &typed) else {
+                continue;
+            };
+            let known = self.memory.rows.get_full(&key);
+            let is_above = known.is_some_and(|(index, ..)| above.contains(&index));
+            let is_agreed = known.is_some_and(|(.., known)| known.state.is_agreed());
+            if is_above || others.contains(&key) {
+                self.memory.below_footer.insert(key);
+            } else if is_agreed {
+                below.push((key, at));
+            }
+        }
+        if let Some((key, _)) = below.first() {
+            let rows = match below.len() {
+                1 => format!("The row {} stands", key.shown()),
+                count => format!("{count} rows, {} among them, stand", key.shown()),
+            };
+            let text = self.mapping.footer.as_deref().unwrap_or_default();
+            diff.problems.push(sheet_problem(
+                footer,
+                None,
+                "below_footer",
+                format!(
+                    "{rows} below \"{text}\", where the data end: left alone, here and in the table."
+                ),
+                format!(
+                    "Move \"{text}\" below the last record again. If the data end elsewhere, have the mapping's footer changed."
+                ),
+            ));
+        }
+        diff.alike.append(&mut below);
+        Ok(())
+    }
+
     /// Which of these rows are no records: they compute their cells from the rows above, as totals do, or hold nothing but what a formula
     /// elsewhere fills. Asked once for what a row shows.
     pub(super) async fn footers(
         &mut self,
-        tail: Vec<Tail>,
+        mut tail: Vec<Tail>,
         layout: &Layout,
     ) -> Result<Footers, Stop> {
         let mapping = self.mapping.clone();
@@ -82,24 +134,17 @@ impl Cycle {
                 None => {}
             }
         }
-        let details = self.inspect(cells.clone()).await?;
+        let details = self.inspect_as_read(cells.clone()).await?;
         let mut seen: HashMap<u32, Vec<CellDetail>> = HashMap::new();
         for ((row, _), detail) in cells.into_iter().zip(details) {
             seen.entry(row).or_default().push(detail);
         }
         let mut footers = Footers::default();
+        tail.sort_unstable_by_key(|row| row.at);
         for row in &tail {
             if let Some(details) = seen.get(&row.at) {
-                let values = columns.iter().map(|column| row.cells.get(*column));
-                let is_row = values
-                    .zip(details)
-                    .all(|(cell, detail)| cell.is_some_and(|cell| is_same(cell, &detail.value)));
-                if is_row {
-                    self.memory.tails.insert(row.hash, kind(row, details));
-                } else {
-                    // Another row stands there by now.
-                    self.stale = true;
-                }
+                let kind = kind(row, details, &footers.rows);
+                self.memory.tails.insert(row.hash, kind);
             }
             match self.memory.tails.get(&row.hash) {
                 Some(End::Total) => {
@@ -110,6 +155,9 @@ impl Cycle {
                     footers
                         .filled
                         .extend(row.cells.iter().enumerate().filter_map(shown));
+                }
+                Some(End::Unclear) => {
+                    footers.unclear.insert(row.at);
                 }
                 Some(End::Record) | None => {}
             }
@@ -125,11 +173,15 @@ pub(super) enum End {
     Total,
     /// All that it holds is what a formula elsewhere fills.
     Filled,
+    /// A record or a total: a person has to say which.
+    Unclear,
 }
 
 #[derive(Default)]
 pub(super) struct Footers {
     pub rows: BTreeSet<u32>,
+    /// Rows that may be records or totals.
+    pub unclear: BTreeSet<u32>,
     /// Mapped columns that a formula fills beyond the data.
     filled: BTreeSet<usize>,
 }
@@ -146,19 +198,45 @@ fn shown((column, cell): (usize, &Cell)) -> Option<usize> {
     (*cell != Cell::Empty).then_some(column)
 }
 
-fn kind(row: &Tail, details: &[CellDetail]) -> End {
-    let sums = |detail: &CellDetail| match &detail.entered {
-        Entered::Formula(text) => sums_rows(text, row.at, row.keyed),
-        Entered::Nothing | Entered::Value => false,
+fn kind(row: &Tail, details: &[CellDetail], totals: &BTreeSet<u32>) -> End {
+    let by_formula = |detail: &CellDetail| match &detail.entered {
+        Entered::Formula(text) => Some(computes(text, row.at, row.keyed, totals)),
+        Entered::Nothing | Entered::Value => None,
     };
+    let ends: Vec<End> = details.iter().filter_map(by_formula).collect();
     let mut shown = details.iter().filter(|detail| detail.value != Cell::Empty);
-    if details.iter().any(sums) {
+    if ends.contains(&End::Total) {
         End::Total
+    } else if ends.contains(&End::Unclear) {
+        End::Unclear
     } else if !row.keyed && shown.all(|detail| detail.entered == Entered::Nothing) {
         End::Filled
     } else {
         End::Record
     }
+}
+
+/// Neither a record nor a total before a person says which.
+pub(super) fn unclear_total(at: u32, keyed: bool) -> Problem {
+    let (because, record) = match keyed {
+        true => (
+            "a formula in it sums up other rows",
+            "have the formula stand in a column that is not mapped",
+        ),
+        false => (
+            "it has no key, and a formula in it computes from other rows",
+            "type its key",
+        ),
+    };
+    sheet_problem(
+        at,
+        None,
+        "total_unclear",
+        format!("Nobody can tell whether this row is a record or a total: {because}."),
+        format!(
+            "If it is a record, {record}. If it is a total, leave a blank row above it and its key blank, or have the mapping's footer name its text."
+        ),
+    )
 }
 
 /// Below the data a row without a key may be anything. With a key it is a total only if it shows a number, or the error of one; and a key
@@ -176,87 +254,32 @@ fn may_be_none(mapping: &Mapping, columns: &[usize], row: &Tail) -> bool {
     !row.keyed || !names_a_record && columns.iter().any(shows)
 }
 
-/// Whether a formula in this row (0-based) sums up other rows: a range over several rows that its own is not in, whole columns, or a
-/// sum of names. In a row without a key single cells of other rows will do.
-fn sums_rows(formula: &str, row: u32, keyed: bool) -> bool {
-    const SUMS: [&str; 12] = [
-        "SUM",
-        "SUBTOTAL",
-        "AGGREGATE",
-        "AVERAGE",
-        "COUNT",
-        "COUNTA",
-        "COUNTIF",
-        "COUNTUNIQUE",
-        "MAX",
-        "MIN",
-        "SUMIF",
-        "SUMIFS",
-    ];
-    let own = row.saturating_add(1);
-    let (mut refers, mut others, mut sums) = (false, false, false);
-    let mut from: Option<Reference> = None;
-    each_word(formula, |word, next| {
-        if next == Some('(') {
-            sums |= SUMS.iter().any(|name| name.eq_ignore_ascii_case(word));
-            from = None;
-            return;
-        }
-        let reference = Reference::of(word);
-        match (from.take(), reference) {
-            (Some(from), Some(to)) => {
-                refers = true;
-                let (first, last) = (from.row.unwrap_or(1), to.row.unwrap_or(u32::MAX));
-                let open = to.row.is_none();
-                others |= open || first != last && !(first..=last).contains(&own);
-            }
-            (None, Some(one)) if next == Some(':') => from = Some(one),
-            (None, Some(one)) => {
-                if let Some(at) = one.row {
-                    refers = true;
-                    others |= !keyed && at != own && !one.fixed;
-                }
-            }
-            (_, None) => {}
-        }
-    });
-    others || sums && !refers
-}
-
-/// A cell of a formula, or one end of a range.
-struct Reference {
-    /// As people count; `None` where a whole column is meant.
-    row: Option<u32>,
-    fixed: bool,
-}
-
-impl Reference {
-    fn of(word: &str) -> Option<Self> {
-        let fixed_column = word.starts_with('$');
-        let rest = word.strip_prefix('$').unwrap_or(word);
-        let letters = rest
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(rest.len());
-        if letters == 0 || letters > 3 {
-            return None;
-        }
-        let (_, row) = rest.split_at(letters);
-        let fixed_row = row.starts_with('$');
-        let digits = row.strip_prefix('$').unwrap_or(row);
-        let row = match digits {
-            "" => None,
-            digits => Some(digits.parse().ok()?),
-        };
-        Some(Self {
-            row,
-            fixed: fixed_column && fixed_row,
-        })
+/// What a row (0-based) is by one of its formulas. It is a total where the formula sums up other rows, or computes from several of
+/// them or from another total. A formula that takes something from its own row is a record's, even where it looks through whole
+/// columns; but where it sums up rows above besides, and where it computes from one other row only, nobody can tell.
+fn computes(formula: &str, row: u32, keyed: bool, totals: &BTreeSet<u32>) -> End {
+    let used = Used::by(formula, row);
+    let one = used.single.iter().next().copied();
+    let below_a_total = one.is_some_and(|one| totals.contains(&one.saturating_sub(1)));
+    let sums_up = used.sums && (used.several || used.columns || !used.refers);
+    let sums_cells = used.single.len() > 1 || used.sums && one.is_some() || below_a_total;
+    match used.own {
+        true if used.sums && used.several => End::Unclear,
+        true => End::Record,
+        false if sums_up || !keyed && sums_cells => End::Total,
+        false if !keyed && (one.is_some() || used.sums && used.elsewhere) => End::Unclear,
+        false => End::Record,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::sums_rows;
+    use super::*;
+
+    /// In row 5, below a record in row 4.
+    fn unkeyed(formula: &str) -> End {
+        computes(formula, 4, false, &BTreeSet::new())
+    }
 
     #[test]
     fn a_total_sums_up_other_rows() {
@@ -265,12 +288,14 @@ mod tests {
             "=SUBTOTAL(9,$C$2:$C$3)",
             "=SUM(C2:C)",
             "=SUM(C:C)",
+            "=COUNTIF(B:B,\"open\")",
+            "=SUMPRODUCT(C2:C3,D2:D3)",
             "=C2+C3",
             "=IF(COUNTA(B2:B3)=0,\"C5:C5\",AVERAGE(C2:C3))",
             "=SUM(amounts)",
             "=ROUND(SUM(C2:C3)*1.2,2)",
         ] {
-            assert!(sums_rows(formula, 4, false), "{formula}");
+            assert_eq!(unkeyed(formula), End::Total, "{formula}");
         }
     }
 
@@ -284,9 +309,38 @@ mod tests {
             "=B5*$F$1",
             "=LEN(name)",
             "=SUM(C$2:C5)",
+            "=VLOOKUP(B5,D:E,2,FALSE)",
+            "=VLOOKUP(B5,Prices!A:B,2,FALSE)",
+            "=VLOOKUP(\"Pen\",D:E,2,FALSE)",
+            "=COUNTIF(B:B,B5)",
+            "=SUMIF(B:B,B5,C:C)",
+            "=C5/SUM(C:C)",
+            "=D4+C5",
         ] {
-            assert!(!sums_rows(formula, 4, false), "{formula}");
+            assert_eq!(unkeyed(formula), End::Record, "{formula}");
         }
-        assert!(!sums_rows("=C4+B5", 4, true));
+        let keyed = |formula| computes(formula, 4, true, &BTreeSet::new());
+        for formula in ["=C4+B5", "=C4+1", "=SUM('Last year'!C2:C9)"] {
+            assert_eq!(keyed(formula), End::Record, "{formula}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_either_is_asked_about() {
+        for formula in [
+            "=B4+1",
+            "=SUM(C2:C4)*(1+B5)",
+            "=C5-AVERAGE(C$2:C4)",
+            "=SUM(Sales!C2:C9)",
+            "=SUM('Last year'!C2:C9)",
+        ] {
+            assert_eq!(unkeyed(formula), End::Unclear, "{formula}");
+        }
+    }
+
+    #[test]
+    fn what_computes_from_a_total_belongs_to_it() {
+        let totals = BTreeSet::from([3]);
+        assert_eq!(computes("=C4*0.2", 4, false, &totals), End::Total);
     }
 }

@@ -272,3 +272,108 @@ fn a_number_that_lost_digits_is_no_key() {
     assert_eq!(codes, ["too_many_digits", "too_many_digits"]);
     assert_eq!(world.table.len(), 2);
 }
+
+#[test]
+fn a_key_is_not_given_to_a_row_that_came_to_the_place() {
+    let mut mapping = mapping();
+    mapping.key_generated = true;
+    mapping.columns[0].has_default = true;
+    let mut world = World::agreed(mapping, 2).warm();
+    world
+        .tab
+        .push(vec![Cell::Empty, text("new"), Cell::Number(1.0)]);
+    world.cycle(Scope::Full, &[]);
+    world
+        .tab
+        .push(vec![Cell::Empty, text("newer"), Cell::Number(1.0)]);
+    world.meanwhile = Some(("tag", |world| {
+        let total = vec![Cell::Empty, text("Total"), Cell::Number(4.0)];
+        world.tab.insert(4, total);
+        world.formulas.insert((4, 2), "=SUM(C2:C4)");
+    }));
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.tab[4][0], Cell::Empty);
+    assert!(matches!(world.tab[5][0], Cell::Number(_)));
+    assert_eq!(world.table.len(), 4);
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_not_looked_at_with_every_reading() {
+    let mut mapping = mapping();
+    mapping.columns[0].kind = Kind::Text;
+    let mut world = World::agreed(mapping, 2).warm();
+    let row = vec![
+        Cell::Number(1_234_567_890_123_456.0),
+        text("x"),
+        Cell::Empty,
+    ];
+    world.tab.push(row);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.told().len(), 1);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!((world.requests(), world.commits.len()), (vec!["read"], 0));
+    // Its format may have been changed, which the value does not tell.
+    world.now += 70_000_000;
+    world.cycle(Scope::Full, &[]);
+    assert!(world.requests().contains(&"inspect"));
+}
+
+#[test]
+fn a_key_that_no_cell_keeps_is_not_looked_at() {
+    let mut world = World::agreed(mapping(), 2).warm();
+    let row = vec![
+        Cell::Number(12_345_678_901_234_567_890.0),
+        text("x"),
+        Cell::Empty,
+    ];
+    world.tab.push(row);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.requests(), ["read"]);
+    assert_eq!(world.told().len(), 1);
+}
+
+#[test]
+fn a_new_row_that_is_refused_is_not_looked_at_with_every_reading() {
+    let mut world = World::agreed(mapping(), 2).warm();
+    let row = vec![Cell::Number(50.0), text("x"), Cell::Number(45_000.0)];
+    world.tab.push(row);
+    let format = NumberFormat::new("DATE", "yyyy-mm-dd".into());
+    world.formats.insert((3, 2), (format, "2023-03-15".into()));
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.told().len(), 1);
+    for _ in 0..3 {
+        world.cycle(Scope::Full, &[]);
+        assert_eq!((world.requests(), world.commits.len()), (vec!["read"], 0));
+    }
+}
+
+#[test]
+fn the_key_of_a_row_that_is_refused_is_not_looked_at_with_every_reading() {
+    let mut mapping = mapping();
+    mapping.columns[0].kind = Kind::Text;
+    mapping.key_equality = KeyEquality::ByOperator;
+    let mut world = World::agreed(mapping, 2).warm();
+    world
+        .tab
+        .push(vec![Cell::Number(50.0), text("x"), Cell::Number(1.0)]);
+    let refusal = Refusal {
+        sqlstate: "23514".into(),
+        message: "no such row".into(),
+        hint: None,
+    };
+    let refused = Applied::Refused {
+        cells: Vec::new(),
+        row: Some(refusal),
+    };
+    world.answers.insert(key(50), refused);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.told().len(), 1);
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.requests(), ["read"]);
+    world.now += 70_000_000;
+    world.answers.clear();
+    world.cycle(Scope::Full, &[]);
+    assert!(world.requests().contains(&"inspect"));
+    assert!(world.table.contains_key(&key(50)));
+    assert!(world.problems.is_empty());
+}

@@ -66,7 +66,7 @@ pub fn key(id: usize) -> Key {
     Key::from_iter([id.to_string()])
 }
 
-/// What a person does to the sheet.
+/// What a person does to the tab.
 pub type Act = fn(&mut World);
 
 /// A table, a tab and a driver that does as it is told.
@@ -231,6 +231,21 @@ impl World {
         }
     }
 
+    /// Rows from this one on have moved: their formulas are where they are.
+    pub fn move_formulas(&mut self, from: u32, by: i64) {
+        let moved = |(row, column): (u32, u32)| match row >= from {
+            true => ((i64::from(row) + by) as u32, column),
+            false => (row, column),
+        };
+        // Those of a row that went go with it.
+        let stays = |at: &(u32, u32)| by > 0 || i64::from(at.0) != i64::from(from) + by;
+        let formulas = std::mem::take(&mut self.formulas).into_iter();
+        let formulas = formulas.filter(|(at, _)| stays(at));
+        self.formulas = formulas.map(|(at, text)| (moved(at), text)).collect();
+        let filled = std::mem::take(&mut self.filled).into_iter();
+        self.filled = filled.filter(stays).map(moved).collect();
+    }
+
     /// The stored problems, by key, column and code.
     pub fn told(&self) -> Vec<(Option<Key>, Option<usize>, String)> {
         let commits = self.commits.iter();
@@ -305,12 +320,6 @@ impl World {
                 }
                 Step::Do(Effect::Sheet(effect)) => {
                     self.log.push(effect.clone());
-                    if let Some((before, act)) = self.meanwhile
-                        && before == name(&effect)
-                    {
-                        self.meanwhile = None;
-                        act(self);
-                    }
                     if self.slow && matches!(effect, SheetEffect::Insert { .. }) {
                         self.order.push("sent");
                         held = Some(effect);
@@ -325,6 +334,12 @@ impl World {
     }
 
     fn answer(&mut self, effect: SheetEffect) -> Outcome {
+        if let Some((_, act)) = self
+            .meanwhile
+            .take_if(|(name, _)| *name == self::name(&effect))
+        {
+            act(self);
+        }
         match self.fault.and_then(|fault| fault(&effect)) {
             Some(failure) => Outcome::Failed(Side::Sheet, failure),
             None => Outcome::Sheet(self.sheet(effect)),
@@ -566,8 +581,10 @@ impl World {
                         }
                     };
                     let cells: Vec<Cell> = row.iter().map(blank).collect();
-                    RawValue::from_string(serde_json::to_string(&cells).expect("cells"))
-                        .expect("JSON")
+                    // As Google's answers have them.
+                    let raw = serde_json::to_string(&cells).expect("cells");
+                    let raw = raw.replace('<', "\\u003c").replace('>', "\\u003e");
+                    RawValue::from_string(raw.replace('&', "\\u0026")).expect("JSON")
                 });
                 SheetOutcome::Snapshot(Snapshot {
                     sent_at: Timestamp(self.now - 500),
@@ -668,6 +685,7 @@ impl World {
                         cells[*column as usize] = cell.clone();
                     }
                     self.tab.insert(at as usize + offset, cells.clone());
+                    self.move_formulas(at + offset as u32, 1);
                     shown.push(cells);
                 }
                 SheetOutcome::Inserted(shown)
@@ -687,6 +705,7 @@ impl World {
                 at.sort_unstable();
                 for row in at.into_iter().rev() {
                     self.tab.remove(row as usize);
+                    self.move_formulas(row + 1, -1);
                 }
                 let gone = rows.into_iter().map(|tag| tag.anchor).collect();
                 SheetOutcome::Deleted(Deleted {
