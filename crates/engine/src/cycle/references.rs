@@ -73,7 +73,12 @@ impl Used {
                 let first = from.unwrap_or(1);
                 let within = (first.min(last)..=first.max(last)).contains(&own);
                 self.own |= within;
-                self.several |= !within && first != last;
+                match (within, first == last) {
+                    (true, _) => {}
+                    // What is left of the range of a sum when rows were deleted.
+                    (false, true) => _ = self.single.insert(last),
+                    (false, false) => self.several = true,
+                }
             }
             (_, None) => self.columns = true,
         }

@@ -9,7 +9,7 @@ use super::memory::{Known, NOWHERE, RefusedKey, RefusedSight, SOMEWHERE, State, 
 use super::missing::{Unreadable, UnreadableRow};
 use super::problems::retry_at;
 use super::run::{Cycle, bad_answer};
-use super::totals::{LAST, Tail, unclear_total};
+use super::totals::{AMONG, LAST, Tail, unclear_total};
 use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key, is_no_new_key};
 use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, KeyRefusal, Place, Problem, Refusal, Snapshot,
@@ -210,21 +210,26 @@ impl Cycle {
         let below = |at: u32| last_known.is_none_or(|last| at > last);
         let without = keyless.iter().map(|row| (row.at, row.hash, false));
         let with = unknown.iter().map(|one| (one.row.at, one.row.cells, true));
-        let mut last: Vec<_> = without.chain(with).filter(|row| below(row.0)).collect();
+        let (mut last, among): (Vec<_>, Vec<_>) = without.chain(with).partition(|row| below(row.0));
         last.sort_unstable_by_key(|row| std::cmp::Reverse(row.0));
         last.truncate(LAST);
+        let among = among.into_iter().filter(|row| !row.2).take(AMONG);
         let mut tail: Vec<Tail> = Vec::new();
-        for (at, hash, keyed) in last {
+        for (at, hash, keyed) in last.into_iter().chain(among) {
             let cells = layout.mapped(&parse(snapshot, at)?);
             tail.push(Tail {
                 at,
                 hash,
                 cells,
                 keyed,
+                among: !below(at),
             });
         }
         let footers = self.footers(tail, layout).await?;
-        keyless.retain(|row| !below(row.at) || !footers.hold(row.at, &row.cells));
+        keyless.retain(|row| match below(row.at) {
+            true => !footers.hold(row.at, &row.cells),
+            false => !footers.rows.contains(&row.at),
+        });
         unknown.retain(|one| !footers.rows.contains(&one.row.at));
         for one in unknown.extract_if(.., |one| footers.unclear.contains(&one.row.at)) {
             diff.problems.push(unclear_total(one.row.at, true));

@@ -16,13 +16,18 @@ use crate::value::Cell;
 /// So many rows at the end of the tab may be totals: a sum, a tax, the sum with it.
 pub(super) const LAST: usize = 3;
 
-/// A row below the last one that is known, which may be a record or a total.
+/// So many rows without a key are looked at that stand above the last record: a total above the data, sums of parts of it.
+pub(super) const AMONG: usize = 20;
+
+/// A row that may be a record or a total: one without a key, or below the last one that is known.
 pub(super) struct Tail {
     pub at: u32,
     pub hash: i64,
     pub cells: Vec<Cell>,
     /// Its key was typed.
     pub keyed: bool,
+    /// It stands above the last record.
+    pub among: bool,
 }
 
 impl Cycle {
@@ -203,7 +208,13 @@ fn kind(row: &Tail, details: &[CellDetail], totals: &BTreeSet<u32>) -> End {
         Entered::Formula(text) => Some(computes(text, row.at, row.keyed, totals)),
         Entered::Nothing | Entered::Value => None,
     };
-    let ends: Vec<End> = details.iter().filter_map(by_formula).collect();
+    // Among records a row whose formula may be either is one of them.
+    let counts = |end: &End| !row.among || *end != End::Unclear;
+    let ends: Vec<End> = details
+        .iter()
+        .filter_map(by_formula)
+        .filter(counts)
+        .collect();
     let mut shown = details.iter().filter(|detail| detail.value != Cell::Empty);
     if ends.contains(&End::Total) {
         End::Total
@@ -268,6 +279,7 @@ fn computes(formula: &str, row: u32, keyed: bool, totals: &BTreeSet<u32>) -> End
         true => End::Record,
         false if sums_up || !keyed && sums_cells => End::Total,
         false if !keyed && (one.is_some() || used.sums && used.elsewhere) => End::Unclear,
+        false if used.sums && one.is_some() => End::Unclear,
         false => End::Record,
     }
 }
@@ -291,6 +303,8 @@ mod tests {
             "=COUNTIF(B:B,\"open\")",
             "=SUMPRODUCT(C2:C3,D2:D3)",
             "=C2+C3",
+            "=SUM(C3:C3)",
+            "=SUM(C6:C)",
             "=IF(COUNTA(B2:B3)=0,\"C5:C5\",AVERAGE(C2:C3))",
             "=SUM(amounts)",
             "=ROUND(SUM(C2:C3)*1.2,2)",
@@ -336,6 +350,9 @@ mod tests {
         ] {
             assert_eq!(unkeyed(formula), End::Unclear, "{formula}");
         }
+        // One record is left above it.
+        let keyed = computes("=SUM(C2:C2)", 4, true, &BTreeSet::new());
+        assert_eq!(keyed, End::Unclear);
     }
 
     #[test]

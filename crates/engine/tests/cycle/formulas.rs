@@ -426,6 +426,40 @@ fn another_row_that_comes_to_the_place_of_a_total_outdates_the_reading() {
 }
 
 #[test]
+fn a_total_above_or_among_the_data_is_no_record() {
+    for at in [1, 2] {
+        let mut world = generated();
+        world.tab.insert(at, total(3.0));
+        world.move_formulas(at as u32, 1);
+        world.formulas.insert((at as u32, 2), "=SUM(C4:C)");
+        for _ in 0..3 {
+            world.cycle(Scope::Full, &[]);
+        }
+        assert_eq!((world.table.len(), &world.tab[at]), (2, &total(3.0)));
+        assert!(world.problems.is_empty());
+    }
+}
+
+#[test]
+fn a_total_stays_one_when_all_rows_but_one_are_deleted() {
+    let mut world = generated();
+    world.tab.push(total(3.0));
+    world.formulas.insert((3, 2), "=SUM(C2:C3)");
+    world.cycle(Scope::Full, &[]);
+    world.table.remove(&key(1));
+    world.cycle(Scope::Dirty, &[1]);
+    // As Google writes it when a row of its range is gone.
+    world.formulas.clear();
+    world.formulas.insert((2, 2), "=SUM(C2:C2)");
+    world.tab[2][2] = Cell::Number(1.0);
+    for _ in 0..3 {
+        world.cycle(Scope::Full, &[]);
+    }
+    assert_eq!(world.table.len(), 1);
+    assert_eq!(world.tab[2], total(1.0));
+}
+
+#[test]
 fn a_new_record_that_looks_something_up_gets_its_key() {
     for formula in [
         "=VLOOKUP(B4,F:G,2,FALSE)",
