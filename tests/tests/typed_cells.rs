@@ -350,3 +350,22 @@ fn json_takes_true_and_numbers_and_a_list_says_its_form() {
     assert!(hint.contains("{red,blue}"), "{hint}");
     world.shows("SELECT doc FROM docs ORDER BY id LIMIT 2", "true\n 5.5");
 }
+
+#[test]
+fn an_amount_of_money_that_is_typed_as_a_number_stays_one() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE bills (id int PRIMARY KEY, due money); INSERT INTO bills VALUES (1, 1), (2, 2)",
+    );
+    let sheet = peoples_tab(&world, "en_US", "id | due\n 1 | 1\n 2 | 2");
+    world.register("bills", &sheet, "");
+    world.merged("bills");
+    sheet.set("B2", "7");
+    world.shows("SELECT due::numeric FROM bills WHERE id = 1", "7.00");
+    world.quiet();
+    assert_eq!([sheet.cell("B2"), sheet.cell("B3")], ["7", "2"]);
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM sheet_sync.conflict"),
+        0
+    );
+}

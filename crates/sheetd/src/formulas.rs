@@ -152,7 +152,7 @@ impl Calculator {
     }
 
     /// The formula in the engine's terms: tabs by their mirror names, open ends closed, ARRAYFORMULA left out since
-    /// every formula may spill, and `{…}` as functions that put arrays together.
+    /// every formula may spill, `{…}` as functions that put arrays together, and a QUERY for everything as its range.
     fn translate(&self, own: usize, formula: &str) -> String {
         let tabs = &self.shape.tabs;
         let text = references::rewrite(formula, |mut reference| {
@@ -267,10 +267,19 @@ fn arrays(formula: &str) -> String {
                 end
             }
             '{' => {
-                let (inside, after) = braced(&rest[1..]);
+                let (inside, after) = enclosed(&rest[1..], '}');
                 let parts = |text: &str, by: char| -> Vec<String> { split(text, by).into_iter().map(arrays).collect() };
                 let rows = split(inside, ';').into_iter().map(|row| format!("HSTACK({})", parts(row, ',').join(",")));
                 out.push_str(&format!("VSTACK({})", rows.collect::<Vec<_>>().join(",")));
+                rest.len() - after.len()
+            }
+            _ if word > 0 && rest[..word].eq_ignore_ascii_case("QUERY") && rest[word..].starts_with('(') => {
+                let (inside, after) = enclosed(&rest[word + 1..], ')');
+                match whole_of(inside) {
+                    Some(range) => out.push_str(&format!("({})", arrays(range))),
+                    // The engine does not know it, and says so.
+                    None => out.push_str(&format!("QUERY({})", arrays(inside))),
+                }
                 rest.len() - after.len()
             }
             _ if word > 0 => {
@@ -290,12 +299,21 @@ fn arrays(formula: &str) -> String {
     out
 }
 
-/// What stands before the closing brace, and what after it.
-fn braced(text: &str) -> (&str, &str) {
-    match top_level(text).find(|(_, c, depth)| *c == '}' && *depth < 0) {
+/// What stands before the closing bracket, and what after it.
+fn enclosed(text: &str, closing: char) -> (&str, &str) {
+    match top_level(text).find(|(_, c, depth)| *c == closing && *depth < 0) {
         Some((at, ..)) => (&text[..at], &text[at + 1..]),
         None => (text, ""),
     }
+}
+
+/// The range of a QUERY, by its arguments, that asks for all columns of all rows.
+fn whole_of(arguments: &str) -> Option<&str> {
+    let mut arguments = split(arguments, ',').into_iter();
+    let range = arguments.next()?;
+    let query = arguments.next().unwrap_or_default().trim().trim_matches('"').to_lowercase();
+    let words: Vec<&str> = query.split_whitespace().collect();
+    matches!(words.as_slice(), [] | ["select", "*"]).then_some(range)
 }
 
 fn split(text: &str, by: char) -> Vec<&str> {
@@ -481,6 +499,26 @@ mod tests {
         let mut calculator = Calculator::new(&book);
         calculator.update(&mut book);
         assert_eq!(["A1", "B1", "A2", "B2", "A3", "B3"].map(|c| shown(&book, c)).join(" "), "n a;b 2 1 4 2");
+    }
+
+    #[test]
+    fn a_query_for_everything_shows_its_range() {
+        let mut book = Workbook::new("id", "t");
+        let formulas = [
+            ("A1", "=QUERY(F1:G2, \"select *\", 0)"),
+            ("C1", "=QUERY({F1:F2})"),
+            ("D1", "=QUERY(F1:F2, \"select F\")"),
+        ];
+        put(&mut book, &[("F1", "1"), ("G1", "x"), ("F2", "3"), ("G2", "y")]);
+        put(&mut book, &formulas);
+        let mut calculator = Calculator::new(&book);
+        calculator.update(&mut book);
+        let all = |book: &Workbook| ["A1", "B1", "A2", "B2", "C2"].map(|cell| shown(book, cell)).join(" ");
+        assert_eq!(all(&book), "1 x 3 y 3");
+        assert_eq!(shown(&book, "D1"), "#NAME?");
+        put(&mut book, &[("F2", "4")]);
+        calculator.update(&mut book);
+        assert_eq!(all(&book), "1 x 4 y 4");
     }
 
     #[test]

@@ -51,7 +51,8 @@ impl Cycle {
             self.note_meaning(items, at, None);
         }
         self.learn_durations(items, which).await?;
-        self.look_at_cells(items, unclear).await?;
+        self.look_at_cells(items, unclear.clone()).await?;
+        typed.append(&mut unclear);
         self.read_notations(items, typed).await
     }
 
@@ -165,6 +166,8 @@ impl Cycle {
             let cell = item.cells.as_ref()?.get(at.column)?;
             match (cell, column.kind, item.meanings.of(at.column, cell)?) {
                 (Cell::Text(_), kind, Ok(Some(text))) if has_notations(kind) => Some(text.clone()),
+                // An amount of money is a number in the sheet, and can be summed up.
+                (Cell::Number(_), Kind::Printed, Ok(Some(text))) => Some(text.clone()),
                 _ => None,
             }
         };
