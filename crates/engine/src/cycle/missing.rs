@@ -663,10 +663,10 @@ fn whose_of(fits: &[&Lost]) -> String {
     let names: Vec<&Key> = in_table.map(|one| &one.key).collect();
     match (names.as_slice(), fits) {
         ([], [one]) => format!(
-            "It may be the row {}, which the table no longer has.",
+            "It may be the row {}, which no longer belongs in this sheet.",
             one.key.0.join(", ")
         ),
-        ([], _) => "It may be one of the rows that the table no longer has.".to_owned(),
+        ([], _) => "It may be one of the rows that no longer belong in this sheet.".to_owned(),
         (names, _) => whose(names),
     }
 }

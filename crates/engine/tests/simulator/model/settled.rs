@@ -87,7 +87,7 @@ fn may_stand_elsewhere(table: &Table, key: &Key) -> bool {
         let Some((_, whose)) = problem.message.split_once("It may be ") else {
             return false;
         };
-        let listed = whose.split_once(", which stay").map(|(names, _)| names);
+        let listed = whose.split_once(", which ").map(|(names, _)| names);
         let listed = listed.and_then(|names| {
             names
                 .strip_prefix("the row ")
@@ -95,6 +95,7 @@ fn may_stand_elsewhere(table: &Table, key: &Key) -> bool {
         });
         listed.is_some_and(|names| names.split("; ").any(is_it))
             || whose.contains("rows that are missing here")
+            || whose.contains("rows that no longer belong")
     };
     table.problems.iter().any(names)
 }
