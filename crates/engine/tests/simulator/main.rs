@@ -29,7 +29,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn random_schedules_keep_every_promise() {
-    play(5_000, Schedule::random);
+    play(20_000, Schedule::random);
 }
 
 fn play(count: u64, schedule: fn(u64) -> Schedule) {
