@@ -56,6 +56,9 @@ pub(super) struct Memory {
     pub below_footer: HashSet<Key>,
     /// The formula because of which missing rows do not count as deleted.
     pub silent: Option<Silent>,
+    /// Rows whose change the table has not taken yet, because of somebody's lock or for the sake of another row, and whose bases are
+    /// stored as ones to be looked at.
+    pub waiting: HashSet<Key>,
     /// The sheet takes no new rows at present.
     pub closed: Option<Closed>,
     /// Notes that have to be written, or taken away.
@@ -312,6 +315,7 @@ impl Memory {
         self.keyless.clear();
         self.rows = IndexMap::with_capacity(index.rows.len());
         self.aliases.clear();
+        self.waiting.clear();
         for entry in index.rows {
             let kind = stored(entry.sheet_hash);
             // While a row gets its new key, the old cells are stored with it; what was typed there is not its name.

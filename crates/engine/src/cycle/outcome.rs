@@ -245,7 +245,7 @@ impl Cycle {
             Applied::Locked => {
                 item.dropped = true;
                 self.report.locked = true;
-                self.hold_off(item.key.clone());
+                self.wait(item);
             }
             Applied::Kept { row } => {
                 item.base = None;
@@ -259,7 +259,7 @@ impl Cycle {
             // What is in the way may be gone when the next reading confirms it.
             Applied::Refused { cells, row } if self.reads_again() && awaits_rows(&cells, &row) => {
                 item.dropped = true;
-                self.hold_off(item.key.clone());
+                self.wait(item);
             }
             Applied::Refused { cells, row } => {
                 self.forget_entry(item, apply);
@@ -269,6 +269,26 @@ impl Cycle {
                 let row = row.map(|refusal| (None, with_hint(refusal, &apply.change)));
                 self.refuse(item, cells.chain(row));
             }
+        }
+    }
+
+    /// The change of the row is tried again soon. What told of it is dealt with by then, so that a process which comes after a crash
+    /// is told to look at the row.
+    fn wait(&mut self, item: &Item) {
+        self.hold_off(item.key.clone());
+        let base = item.loaded.base.clone();
+        let known = self.memory.known(&item.key);
+        let is_based = matches!(known.state, State::Based | State::Marked);
+        if is_based && stored_hash(base.as_ref()) != ABSENT {
+            known.state = State::Marked;
+            if !self.memory.waiting.insert(item.key.clone()) {
+                return;
+            }
+            self.held.push(BaseWrite {
+                key: item.key.clone(),
+                base,
+                sheet_hash: TO_LOOK_AT,
+            });
         }
     }
 
@@ -636,6 +656,7 @@ impl Cycle {
             }
             return;
         }
+        self.memory.waiting.remove(&item.key);
         self.memory.in_flight.remove(&item.key);
         self.forget_edits(item);
         match (&item.cells, &item.base) {

@@ -141,7 +141,7 @@ impl World {
         if is_unclear {
             // A worker that begins anew does not know where a missing row stood: a row that waited,
             // since it stands where that one did, may be a new one for it.
-            self.one_cycle()?;
+            self.run_until_still(true)?;
             let sides = Sides {
                 table: &self.table,
                 tab: &self.tab,
