@@ -270,7 +270,7 @@ impl Cycle {
         self.end = end;
         let unknown = self.look_at_keys(&mut diff, unknown, layout).await?;
         self.name_rows(&mut diff, unknown, &mut seen).await?;
-        let above: HashSet<usize> = seen.iter().map(|(index, _)| *index).collect();
+        let above = seen.iter().map(|(index, _)| *index);
         self.below_footer(&mut diff, snapshot, layout, (footer, above))?;
         self.classify(&mut diff, seen, trust, snapshot.sent_at);
         Ok(diff)

@@ -65,12 +65,13 @@ impl Cycle {
         diff: &mut Diff,
         snapshot: &Snapshot,
         layout: &Layout,
-        (footer, above): (Option<u32>, HashSet<usize>),
+        (footer, above): (Option<u32>, impl Iterator<Item = usize>),
     ) -> Result<(), Stop> {
         let others = std::mem::take(&mut self.memory.below_footer);
         let Some(footer) = footer else {
             return Ok(());
         };
+        let above: HashSet<usize> = above.collect();
         let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
         let mut below = Vec::new();
         for at in footer..rows {
