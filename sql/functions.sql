@@ -140,7 +140,7 @@ $$;
 CREATE FUNCTION sheet_sync._key_equality(target oid, key_columns text[], attnum smallint,
                                          OUT operator text, OUT is_own boolean, OUT collating text, OUT is_deterministic boolean)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname), o.oid < 16384, 
+    SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname), o.oid < 16384,
            CASE WHEN c.oid <> 100 OR c.oid <> a.attcollation THEN format(' COLLATE %I.%I', cn.nspname, c.collname) ELSE '' END,
            COALESCE(c.collisdeterministic, true)
     FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, ord)
@@ -158,17 +158,21 @@ CREATE FUNCTION sheet_sync._key_equality(target oid, key_columns text[], attnum 
 $$;
 
 -- The sequence of an identity column, or of one whose default is its next number.
-CREATE FUNCTION sheet_sync._column_sequence(target oid, attnum smallint, OUT oid oid, OUT owned boolean)
+CREATE FUNCTION sheet_sync._column_sequence(target oid, attnum smallint) RETURNS oid
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT q.oid, bool_or(p.classid = 'pg_class'::regclass)
-    FROM pg_depend p JOIN pg_class q ON q.relkind = 'S' AND q.oid = CASE WHEN p.classid = 'pg_class'::regclass THEN p.objid ELSE p.refobjid END
-    LEFT JOIN pg_attrdef d ON p.classid = 'pg_attrdef'::regclass AND d.oid = p.objid
-    WHERE p.refclassid = 'pg_class'::regclass
-      AND (p.classid = 'pg_class'::regclass AND p.refobjid = target AND p.refobjsubid = _column_sequence.attnum AND p.deptype IN ('a', 'i')
-           OR d.adrelid = target AND d.adnum = _column_sequence.attnum AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(''.*''::regclass\)$')
-    GROUP BY q.oid
     -- Where a column's own sequence is not the one that its default takes numbers from, that one counts.
-    ORDER BY bool_or(p.classid = 'pg_attrdef'::regclass) DESC LIMIT 1
+    SELECT COALESCE(
+        (SELECT q.oid
+         FROM pg_attrdef d
+         JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass
+         JOIN pg_class q ON q.oid = p.refobjid AND q.relkind = 'S'
+         WHERE d.adrelid = target AND d.adnum = _column_sequence.attnum AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(''.*''::regclass\)$'
+         ORDER BY q.oid LIMIT 1),
+        (SELECT q.oid
+         FROM pg_depend p JOIN pg_class q ON q.oid = p.objid AND q.relkind = 'S'
+         WHERE p.refclassid = 'pg_class'::regclass AND p.refobjid = target AND p.refobjsubid = _column_sequence.attnum
+           AND p.classid = 'pg_class'::regclass AND p.deptype IN ('a', 'i')
+         ORDER BY q.oid LIMIT 1))
 $$;
 
 -- A table and its partitions. Asked at every glance, so nothing of it is locked and pg_class is not scanned.
@@ -473,9 +477,13 @@ BEGIN
         -- Whoever owns the table now takes over what the owner before has set up, and with it runs its expressions.
         UPDATE sheet_sync.mapping m
         SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL,
-            run_as = t.relowner::regrole, generation = m.generation + (m.run_as::oid <> t.relowner)::integer
+            run_as = t.relowner::regrole
         FROM sheet_sync._cycle c, pg_class t
-        WHERE c.mapping_id = m.id AND m.id = one AND t.oid = m.table_name;
+        -- The table may have got another owner since the caller was found to be a member of the one before.
+        WHERE c.mapping_id = m.id AND m.id = one AND t.oid = m.table_name AND pg_has_role(caller, t.relowner, 'USAGE');
+        IF NOT FOUND THEN
+            PERFORM sheet_sync._require_owner(caller, table_name);
+        END IF;
     END LOOP;
 END
 $$;

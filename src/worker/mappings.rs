@@ -65,8 +65,9 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
          LEFT JOIN sheet_sync._stop s ON s.mapping_id = m.id AND s.confirmed_at IS NOT NULL \
          LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
          LEFT JOIN LATERAL ( \
-             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || COALESCE((SELECT u.message FROM sheet_sync._unfit(r.oid, m.direction) u), '') || COALESCE(sheet_sync._labels(m.id)::text, '') || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
+             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || COALESCE((SELECT u.message FROM sheet_sync._unfit(r.oid, m.direction) u), '') || COALESCE(sheet_sync._labels(m.id)::text, '') || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, f.oid, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
              FROM pg_catalog.pg_class r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
+             LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum \
              WHERE r.oid = m.table_name GROUP BY r.oid, r.relowner, r.relname, r.relnamespace) t ON true \
          ORDER BY m.id",
         &[],
@@ -144,16 +145,15 @@ pub struct TableColumn {
     pub type_name: String,
     /// The same with its modifier.
     pub full_type_name: String,
-    /// In the key: what tells equal values.
+    /// Of a column of the key: how equal values are recognised.
     pub equality: Equality,
     /// Its owner's wish, instead of the usual one of its kind.
     pub number_format: Option<String>,
-    pub identity: bool,
     pub identity_always: bool,
     /// The SQL of a new value, where the column has a default.
     pub default_sql: Option<String>,
-    /// From which its default takes the next number.
-    pub sequence: Option<Sequence>,
+    /// The sequence from which its default takes the next number.
+    pub sequence: Option<pg_sys::Oid>,
 }
 
 /// How values of a key's column are compared: with the operator of the key's index, under its collation.
@@ -165,15 +165,6 @@ pub struct Equality {
     pub collate: String,
     /// Values that are equal are printed alike.
     pub by_text: bool,
-}
-
-#[derive(Debug)]
-pub struct Sequence {
-    pub oid: pg_sys::Oid,
-    /// Quoted and qualified.
-    pub name: String,
-    /// It belongs to its column: an identity's, a serial's.
-    pub owned: bool,
 }
 
 /// Why a mapping cannot be loaded: its table is no longer one that can be synced.
@@ -314,7 +305,7 @@ fn owner_changed(table: &str, role: &str, owner: &str) -> Unfit {
             "table {table} belongs to {owner} now, and the mapping was set up by {role}: what {role} wrote into it (row_filter, conflict_function) would run with the rights of {owner}"
         ),
         hint: format!(
-            "If {owner} agrees with SELECT * FROM sheet_sync.mapping, SELECT sheet_sync.resume('{table}') lets it go on as {owner}."
+            "If {owner} agrees with SELECT * FROM sheet_sync.mapping, SELECT sheet_sync.resume('{table}') lets it go on as {owner}. Where {owner} wants other settings and is no member of {role}, unregister_table() and register_table() begin anew."
         ),
     }
 }
@@ -350,15 +341,15 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
         "SELECT k.column_name, pg_catalog.quote_ident(k.column_name), k.header, k.direction, k.conflict_policy, k.kind, k.header_known, k.reformat, k.number_format, a.atttypid, a.atttypmod, \
                 pg_catalog.format_type(a.atttypid, -1), pg_catalog.format_type(a.atttypid, a.atttypmod), \
                 e.operator, e.is_own, e.collating, e.is_deterministic, \
-                s.oid::pg_catalog.oid, s.oid::pg_catalog.regclass::text, s.owned, \
+                s.oid, \
                 a.attnotnull, a.attidentity, a.attgenerated, \
-                CASE WHEN a.attidentity <> '' THEN pg_catalog.format('pg_catalog.nextval(%L::pg_catalog.regclass)', pg_catalog.pg_get_serial_sequence(m.table_name::text, a.attname)) \
+                CASE WHEN a.attidentity <> '' THEN pg_catalog.format('pg_catalog.nextval(%s::pg_catalog.oid::pg_catalog.regclass)', s.oid) \
                      WHEN a.atthasdef AND a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END \
          FROM sheet_sync.mapping m JOIN sheet_sync.mapping_column k ON k.mapping_id = m.id \
          JOIN pg_catalog.pg_attribute a ON a.attrelid = m.table_name AND a.attnum = k.attnum AND NOT a.attisdropped \
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
          LEFT JOIN LATERAL sheet_sync._key_equality(m.table_name, m.key_columns, a.attnum) e ON true \
-         LEFT JOIN LATERAL sheet_sync._column_sequence(m.table_name, a.attnum) s ON true \
+         LEFT JOIN LATERAL sheet_sync._column_sequence(m.table_name, a.attnum) s(oid) ON true \
          WHERE m.id = $1 ORDER BY k.position",
         &[id.into()],
     );
@@ -383,7 +374,7 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
         let type_name = fields.text();
         let full_type_name = fields.text();
         let equality = equality(&mut fields, value);
-        let sequence = sequence(&mut fields);
+        let sequence = fields.optional().and_then(|text| text.parse::<u32>().ok());
         let not_null = fields.flag();
         let identity_kind = fields.text();
         let generated = !fields.text().is_empty();
@@ -407,10 +398,9 @@ fn load_columns(session: &mut Session, id: i32) -> (Vec<String>, Vec<TableColumn
             full_type_name,
             equality,
             number_format,
-            identity: !identity_kind.is_empty(),
             identity_always: identity_kind == "a",
             default_sql,
-            sequence,
+            sequence: sequence.map(pg_sys::Oid::from),
         });
         names.push(plain);
     }
@@ -428,17 +418,6 @@ fn equality(fields: &mut Fields, column: ColumnType) -> Equality {
         collate,
         by_text: own && deterministic && column.prints_equals_alike(),
     }
-}
-
-fn sequence(fields: &mut Fields) -> Option<Sequence> {
-    let oid = fields.optional().and_then(|text| text.parse::<u32>().ok());
-    let name = fields.text();
-    let owned = fields.flag();
-    Some(Sequence {
-        oid: pg_sys::Oid::from(oid?),
-        name,
-        owned,
-    })
 }
 
 /// ALTER TABLE happened, or may have: columns that were renamed keep their place and header, dropped ones leave (their sheet

@@ -180,3 +180,42 @@ fn a_new_owner_agrees_before_expressions_of_the_old_one_run_as_the_new_one() {
     world.shows("SELECT count(*) FROM notes", "2");
     assert_eq!(world.db.count(PROBLEMS), 0);
 }
+
+#[test]
+fn what_takes_the_name_of_a_sequence_is_not_read_with_the_worker_s_rights() {
+    let mut world = with_mallory(
+        "SET ROLE mallory;
+         CREATE TABLE bait (id serial PRIMARY KEY, v int); INSERT INTO bait (v) VALUES (1);
+         CREATE FUNCTION spring() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO public.proof VALUES ('read', current_user); RETURN 1; END $$;
+         RESET ROLE",
+    );
+    let bait = world.map("bait");
+    bait.shows("id | v\n 1 | 1");
+    world.db.run(
+        "SET ROLE mallory; ALTER SEQUENCE bait_id_seq RENAME TO renamed;
+         CREATE VIEW bait_id_seq AS SELECT public.spring() AS last_value, true AS is_called;
+         RESET ROLE",
+    );
+    bait.type_row(&["5", "2"]);
+    world.shows("SELECT v FROM bait WHERE id = 5", "2");
+    assert_eq!(world.db.one("SELECT nextval('renamed')"), "6");
+    assert_eq!(world.db.count("SELECT count(*) FROM proof"), 0);
+    assert_eq!(world.db.count(PROBLEMS), 0);
+}
+
+#[test]
+fn a_sequence_that_became_another_s_is_not_moved_with_the_worker_s_rights() {
+    let mut world = with_mallory(
+        "CREATE SEQUENCE numbers; GRANT USAGE ON SEQUENCE numbers TO mallory;
+         SET ROLE mallory;
+         CREATE TABLE bait (id int PRIMARY KEY DEFAULT nextval('numbers'), v int); INSERT INTO bait (v) VALUES (1);
+         RESET ROLE",
+    );
+    let bait = world.map("bait");
+    bait.shows("id | v\n 1 | 1");
+    bait.type_row(&["5000", "2"]);
+    world.shows("SELECT v FROM bait WHERE id = 5000", "2");
+    assert_eq!(world.db.one("SELECT nextval('numbers')"), "2");
+    assert_eq!(world.db.count(PROBLEMS), 0);
+}

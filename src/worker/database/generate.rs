@@ -8,14 +8,14 @@ use std::collections::HashSet;
 use super::keys::{in_one_spelling, known};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
-use crate::postgres::transaction::subtransaction;
+use crate::postgres::transaction::refusable;
 use crate::worker::mappings::Loaded;
 
-/// In so many rounds no more keys are drawn than are missing, and then twice as many each time: a
+/// In the first rounds no more keys are drawn than are missing, and then twice as many each time: a
 /// sequence may be far behind.
 const PLAIN_ROUNDS: u32 = 4;
 
-/// After so many draws the default is given up.
+/// After this many draws in vain the default is given up.
 const MOST_DRAWS: usize = 100_000;
 
 /// Each is new to the table and to what is known of the sheet, and equal to none of `taken` and to
@@ -37,7 +37,7 @@ pub fn keys(
         }
         let batch = missing << round.saturating_sub(PLAIN_ROUNDS).min(16);
         let batch = batch.min(MOST_DRAWS);
-        let new = match subtransaction(|| draw(session, mapping, batch)) {
+        let new = match refusable(|| draw(session, mapping, batch)) {
             Ok(Some(new)) => new,
             Ok(None) => break no_value(mapping),
             Err(refusal) => break refusal,
@@ -48,7 +48,7 @@ pub fn keys(
             .filter(|key| drawn.insert(key.clone()))
             .collect();
         // A default that gives what it gave before has no others.
-        if fresh.is_empty() || draws > MOST_DRAWS {
+        if fresh.is_empty() || draws > MOST_DRAWS + count {
             break none_left(mapping);
         }
         let others = taken.iter().chain(&found);
@@ -60,7 +60,7 @@ pub fn keys(
     answers
 }
 
-/// An identity column needs no right on its sequence; any other default is the user's own expression. `None` where one gives NULL.
+/// `None` where a default gives NULL.
 fn draw(session: &mut Session, mapping: &Loaded, count: usize) -> Option<Vec<Key>> {
     let mut keys = vec![Key::default(); count];
     for place in &mapping.engine.key {
@@ -71,12 +71,7 @@ fn draw(session: &mut Session, mapping: &Loaded, count: usize) -> Option<Vec<Key
             column.full_type_name
         );
         let count = i32::try_from(count).unwrap_or(i32::MAX);
-        let mut generate = || session.execute(&sql, &[count.into()]);
-        let rows = if column.identity {
-            generate()
-        } else {
-            as_reader(mapping.run_as, generate)
-        };
+        let rows = as_reader(mapping.run_as, || session.execute(&sql, &[count.into()]));
         for (key, row) in keys.iter_mut().zip(rows) {
             key.0.push(row.into_iter().flatten().next()?);
         }

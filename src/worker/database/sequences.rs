@@ -10,9 +10,9 @@ use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::subtransaction;
-use crate::worker::mappings::{Loaded, Sequence};
+use crate::worker::mappings::Loaded;
 
-/// So many numbers are drawn one by one where the sequence cannot be held for a moment.
+/// At most this many numbers are drawn one by one where the sequence cannot be held for a moment.
 const MOST_DRAWS: i128 = 100_000;
 
 /// Before the rows are stored: whoever takes a number meanwhile takes one beyond them. A sequence that cannot be moved costs no row.
@@ -33,15 +33,11 @@ pub fn advance(session: &mut Session, mapping: &Loaded, applies: &[Apply]) {
         }
     }
     for (column, (least, greatest)) in typed {
-        let Some(sequence) = &mapping.columns[column].sequence else {
+        let Some(sequence) = mapping.columns[column].sequence else {
             continue;
         };
         let moved = subtransaction(|| {
-            // One that belongs to its column needs no right; any other is moved only where the role may.
-            match sequence.owned {
-                true => pass(session, sequence, least, greatest),
-                false => as_reader(mapping.run_as, || pass(session, sequence, least, greatest)),
-            }
+            as_reader(mapping.run_as, || pass(session, sequence, least, greatest))
         });
         if let Err(refusal) = moved {
             pgrx::log!(
@@ -63,19 +59,19 @@ fn values(apply: &Apply) -> &[(usize, Datum)] {
     }
 }
 
-fn pass(session: &mut Session, sequence: &Sequence, least: i64, greatest: i64) {
+fn pass(session: &mut Session, sequence: pg_sys::Oid, least: i64, greatest: i64) {
     let state = |session: &mut Session| State::read(session, sequence);
     let Some(target) = state(session).and_then(|state| state.target(least, greatest)) else {
         return;
     };
     let lock = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
     // SAFETY: takes and gives back a lock of this transaction's, on an oid that need not exist any more.
-    if unsafe { pg_sys::ConditionalLockRelationOid(sequence.oid, lock) } {
+    if unsafe { pg_sys::ConditionalLockRelationOid(sequence, lock) } {
         // Nobody else moves it now: what is set is never less than what was given out.
         if let Some(target) = state(session).and_then(|state| state.target(least, greatest)) {
             set(session, sequence, target.value);
         }
-        unsafe { pg_sys::UnlockRelationOid(sequence.oid, lock) }
+        unsafe { pg_sys::UnlockRelationOid(sequence, lock) }
     } else if target.steps <= MOST_DRAWS {
         // A transaction that took a number is open. Drawing is safe beside any other.
         session.execute(
@@ -88,11 +84,11 @@ fn pass(session: &mut Session, sequence: &Sequence, least: i64, greatest: i64) {
     }
 }
 
-fn oid(sequence: &Sequence) -> crate::postgres::statement::Arg {
-    i64::from(sequence.oid.to_u32()).into()
+fn oid(sequence: pg_sys::Oid) -> crate::postgres::statement::Arg {
+    i64::from(sequence.to_u32()).into()
 }
 
-fn set(session: &mut Session, sequence: &Sequence, value: i64) {
+fn set(session: &mut Session, sequence: pg_sys::Oid, value: i64) {
     session.execute(
         "SELECT pg_catalog.setval($1::pg_catalog.oid::pg_catalog.regclass, $2, true)",
         &[oid(sequence), value.into()],
@@ -118,13 +114,18 @@ struct Target {
 }
 
 impl State {
-    fn read(session: &mut Session, sequence: &Sequence) -> Option<Self> {
+    fn read(session: &mut Session, sequence: pg_sys::Oid) -> Option<Self> {
+        // Its owner may have renamed it since the mapping was loaded, and may give its old name to a view.
+        let names = session.execute(
+            "SELECT $1::pg_catalog.oid::pg_catalog.regclass::text FROM pg_catalog.pg_sequence WHERE seqrelid = $1::pg_catalog.oid",
+            &[oid(sequence)],
+        );
+        let name = names.into_iter().flatten().flatten().next()?;
         let row = session
             .execute(
                 &format!(
                     "SELECT s.last_value, s.is_called, q.seqincrement, q.seqmin, q.seqmax \
-                     FROM {} s, pg_catalog.pg_sequence q WHERE q.seqrelid = $1::pg_catalog.oid",
-                    sequence.name
+                     FROM {name} s, pg_catalog.pg_sequence q WHERE q.seqrelid = $1::pg_catalog.oid"
                 ),
                 &[oid(sequence)],
             )
