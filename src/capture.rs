@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use crate::postgres::role;
 use crate::postgres::statement::Session;
+use crate::postgres::time_limit;
 use crate::{settings, shared};
 
 mod key;
@@ -142,7 +143,11 @@ unsafe extern "C-unwind" fn transaction_event(
 ) {
     use pg_sys::XactEvent::*;
     match event {
-        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => flush(),
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => {
+            // Deferred triggers have run. That the commit itself is waited for (a synchronous standby) must not be ended by a timer.
+            time_limit::stop();
+            flush();
+        }
         XACT_EVENT_COMMIT => committed(),
         // A prepared transaction becomes visible in another session's COMMIT PREPARED; the worker finds its keys when it next looks.
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => drop(TRANSACTION.take()),

@@ -89,6 +89,34 @@ pub fn as_reader<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     with_role(role, restrictions, || with_search_path(path, body))
 }
 
+/// Makes `role` the session's user until it goes out of scope: what users' code knows as `session_user` is no superuser. The current
+/// user stays the worker's own.
+pub struct SessionUser {
+    before: pg_sys::Oid,
+}
+
+impl SessionUser {
+    pub fn set(role: pg_sys::Oid) -> Self {
+        let mut user = pg_sys::InvalidOid;
+        let mut context = 0;
+        // SAFETY: within a transaction and outside any security context; only the backend's own state changes.
+        unsafe {
+            let before = pg_sys::GetSessionUserId();
+            pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+            pg_sys::SetSessionAuthorization(role, pg_sys::superuser_arg(role));
+            pg_sys::SetUserIdAndSecContext(user, context);
+            Self { before }
+        }
+    }
+}
+
+impl Drop for SessionUser {
+    fn drop(&mut self) {
+        // SAFETY: as above, after the transaction has ended. The session began as the worker's superuser.
+        unsafe { pg_sys::SetSessionAuthorization(self.before, true) }
+    }
+}
+
 /// The role in whose name the current statement runs.
 pub fn current() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }

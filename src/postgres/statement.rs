@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
-use super::time_limit::limited;
+use super::time_limit::{is_running, limited};
 
 /// One row of a result, every column as text.
 pub type Row = Vec<Datum>;
@@ -227,13 +227,16 @@ impl Session {
         let (mut datums, nulls) = datums(args);
         // SAFETY: the portal lives in this transaction and is closed below; an error closes it with the transaction.
         unsafe {
-            let portal = pg_sys::SPI_cursor_open(
-                std::ptr::null(),
-                plan,
-                datums.as_mut_ptr(),
-                nulls.as_ptr(),
-                true,
-            );
+            // Planning may run code of a user's.
+            let portal = limited(|| {
+                pg_sys::SPI_cursor_open(
+                    std::ptr::null(),
+                    plan,
+                    datums.as_mut_ptr(),
+                    nulls.as_ptr(),
+                    true,
+                )
+            });
             loop {
                 limited(|| pg_sys::SPI_cursor_fetch(portal, true, BATCH as _));
                 let rows = take_rows();
@@ -410,8 +413,12 @@ unsafe fn copy_text(text: *const std::ffi::c_char) -> Datum {
     Some(Text::from(text.to_string_lossy()))
 }
 
-/// Forget kept plans; for when a mapping is reloaded and its statements change.
+/// Forget kept plans; for when a mapping is reloaded and its statements change. Not while one of them runs: users' code within it may
+/// have come here.
 pub fn forget_plans() {
+    if is_running() {
+        return;
+    }
     let plans = PLANS.take();
     for plan in plans.into_values() {
         // SAFETY: a kept plan, freed once.

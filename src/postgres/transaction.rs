@@ -11,31 +11,22 @@ use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
 
 use super::role;
+use super::role::SessionUser;
 use super::statement::Session;
-use super::tenant::{self, SessionUser};
 use super::time_limit;
 use crate::capture::CANONICAL_SETTINGS;
-use crate::settings;
 
 /// Run `body` in a transaction of its own and commit it. An error of any kind rolls it back and comes back as a value.
 pub fn transaction<R>(body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal> {
     run(None, body)
 }
 
-/// Like [`transaction`], for what runs code of `role`'s. Nothing is left in the session of the code of others. What fires at commit
-/// (deferred triggers and constraints of the user's table) runs as `role` too and not as the worker's superuser.
-pub fn transaction_of<R>(
-    role: pg_sys::Oid,
+/// In the name of a role, where one is given: `of` is who the session's user is meanwhile, and whose rights what fires at commit has
+/// (deferred triggers and constraints of the user's table), instead of the worker's superuser.
+pub(super) fn run<R>(
+    of: Option<pg_sys::Oid>,
     body: impl FnOnce(&mut Session) -> R,
 ) -> Result<R, Refusal> {
-    tenant::enter(role);
-    time_limit::set(Some(settings::statement_timeout()));
-    let outcome = run(Some(role), body);
-    time_limit::set(None);
-    outcome
-}
-
-fn run<R>(of: Option<pg_sys::Oid>, body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal> {
     pin_settings();
     let mut session_user = None;
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
@@ -59,7 +50,6 @@ fn run<R>(of: Option<pg_sys::Oid>, body: impl FnOnce(&mut Session) -> R) -> Resu
         Ok(result)
     }))
     .catch_others(|cause| {
-        time_limit::disarm();
         let refusal = refusal(&cause);
         unsafe {
             pg_sys::AbortCurrentTransaction();
@@ -77,7 +67,7 @@ fn run<R>(of: Option<pg_sys::Oid>, body: impl FnOnce(&mut Session) -> R) -> Resu
 
 /// The settings of the worker's session: values print alike in every session that names rows, and nothing unqualified in our
 /// own statements finds anything of a user's.
-const SETTINGS: [(&CStr, &CStr); 10] = [
+const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"search_path", role::OWN_SEARCH_PATH),
     // Problems name constraints and columns by what Postgres says: in one language, whatever the server's.
     (c"lc_messages", c"C"),
@@ -86,6 +76,9 @@ const SETTINGS: [(&CStr, &CStr); 10] = [
     // In a circle of sessions that wait for one another ours is the first to see it, and to give way.
     (c"deadlock_timeout", c"5ms"),
     (c"idle_in_transaction_session_timeout", c"0"),
+    // It would end the worker.
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    (c"transaction_timeout", c"0"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),
     (c"default_transaction_deferrable", c"off"),
@@ -95,6 +88,8 @@ const SETTINGS: [(&CStr, &CStr); 10] = [
 
 /// Anew for every transaction: what a user's code sets while it fires at a commit would stay for good.
 fn pin_settings() {
+    // SAFETY: between transactions.
+    unsafe { pg_sys::ResetAllOptions() };
     for (name, value) in SETTINGS.iter().chain(&CANONICAL_SETTINGS) {
         // SAFETY: between transactions; the strings are constants that Postgres copies.
         unsafe {
@@ -110,6 +105,38 @@ fn pin_settings() {
 
 /// Run `body` in a sub-transaction: an error undoes what it did and nothing else.
 pub fn subtransaction<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
+    caught(body).map_err(|cause| refusal(&cause))
+}
+
+/// Like [`subtransaction`], for a value that may be refused, of which somebody is told then. An error that is not about the value
+/// (there was no memory, a lock was in the way) is raised again. A statement that was ended is: the value takes too long.
+pub fn refusable<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
+    caught(body).map_err(|cause| {
+        let refusal = refusal(&cause);
+        if is_about_no_value(&refusal) && !time_limit::ended(&refusal) {
+            cause.rethrow();
+        }
+        refusal
+    })
+}
+
+/// Like [`subtransaction`]; answers `None` where what is read is not of its type. Something is concluded from that, so every error that
+/// may be gone the next time is raised again.
+pub fn readable<R>(body: impl FnOnce() -> R) -> Option<R> {
+    match caught(body) {
+        Ok(result) => Some(result),
+        Err(cause) if is_about_no_value(&refusal(&cause)) => cause.rethrow(),
+        Err(_) => None,
+    }
+}
+
+/// By the class of the error: rollbacks, resources, objects in use, interventions, the system, bugs.
+fn is_about_no_value(refusal: &Refusal) -> bool {
+    let class = refusal.sqlstate.get(..2);
+    class.is_some_and(|class| ["40", "53", "55", "57", "58", "XX"].contains(&class))
+}
+
+fn caught<R>(body: impl FnOnce() -> R) -> Result<R, Box<CaughtError>> {
     // SAFETY: the sequence of plpgsql's exception blocks: begin, run, release or roll back, restore context and owner.
     let (context, owner) = unsafe { (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner) };
     unsafe {
@@ -117,10 +144,7 @@ pub fn subtransaction<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
         pg_sys::MemoryContextSwitchTo(context);
     }
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(body())))
-        .catch_others(|cause| {
-            time_limit::disarm();
-            Err(refusal(&cause))
-        })
+        .catch_others(|cause| Err(Box::new(cause)))
         .execute();
     unsafe {
         match outcome {

@@ -15,8 +15,9 @@ use super::tabs::Tabs;
 use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
+use crate::postgres::tenant::transaction_of;
 use crate::postgres::time_limit;
-use crate::postgres::transaction::{is_lock, subtransaction, transaction_of};
+use crate::postgres::transaction::{is_lock, refusable};
 use crate::settings;
 
 mod apply;
@@ -34,7 +35,7 @@ pub const LOCKED: &str = "locked";
 
 const TAKES_LONG: &str = "Look for a trigger, a check, a row_filter or a conflict_function that does not come to an end. For a very large table, a superuser can raise sheet_sync.statement_timeout_ms.";
 
-/// How long a mapping rests after a statement of its that was ended, so that the others have most of the worker's time.
+/// How long a mapping rests after one of its statements was ended, so that the others have most of the worker's time.
 pub fn rest_after_timeout() -> Duration {
     settings::statement_timeout() * 4
 }
@@ -54,6 +55,8 @@ pub struct Cycle<'a> {
     pub locked: &'a mut HashSet<Key>,
     /// The last cycle met a lock: nobody is waited for, not even for a moment.
     pub hurried: bool,
+    /// Rows that took the table too long when they were last tried.
+    pub slow: &'a mut HashSet<Key>,
 }
 
 /// An error makes the cycle fail; what other effects committed stays.
@@ -237,7 +240,7 @@ fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<Text, Refus
     cells
         .iter()
         .map(|cell| match mapping.columns.get(cell.column) {
-            Some(column) => subtransaction(|| {
+            Some(column) => refusable(|| {
                 as_reader(mapping.run_as, || column.value.canonical(&cell.text).into())
             }),
             None => Err(Refusal {
@@ -271,7 +274,7 @@ fn merge_by_function(
                 row.as_ref()
                     .map(|row| object(mapping, row.iter().enumerate()))
             };
-            let rows = subtransaction(|| {
+            let rows = refusable(|| {
                 as_reader(mapping.run_as, || {
                     session.execute(
                         &sql,
@@ -297,7 +300,7 @@ fn merge_by_function(
 /// How it is called. It may have been dropped, renamed or altered since it was named.
 fn conflict_function(session: &mut Session, mapping: &Loaded) -> Result<String, Refusal> {
     let named = mapping.conflict_function.as_deref().unwrap_or_default();
-    let rows = subtransaction(|| {
+    let rows = refusable(|| {
         session.execute(
             "SELECT sheet_sync._check_conflict_function(pg_catalog.to_regprocedure($1), $1)",
             &[named.into()],
@@ -395,7 +398,7 @@ fn as_printed(mapping: &Loaded, column: usize, text: &str) -> Result<Text, Refus
     ) else {
         return Ok(text.into());
     };
-    subtransaction(|| as_reader(mapping.run_as, || typed.value.canonical(text).into())).map_err(
+    refusable(|| as_reader(mapping.run_as, || typed.value.canonical(text).into())).map_err(
         |refusal| Refusal {
             message: format!(
                 "the conflict function returned a value that column \"{}\" does not take: {}",

@@ -8,7 +8,7 @@ use super::mappings::Loaded;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
-use crate::postgres::transaction::transaction_of;
+use crate::postgres::tenant::transaction_of;
 
 /// How many lines one cycle takes; the rest stays for the next.
 const AT_ONCE: i64 = 50_000;

@@ -40,8 +40,9 @@ pub struct Runner {
     not_before: Option<Instant>,
     pause: Duration,
     trouble_shown: bool,
-    /// A statement of this cycle's was ended because it took too long.
-    cut_short: bool,
+    /// A statement on the table was ended, and the next one may take as long: until then the others have the worker. Nobody who
+    /// waits for the mapping shortens that.
+    rests_until: Option<Instant>,
     /// Whether it put notes on problems when it was last loaded.
     notes_on: bool,
     requests: Vec<(u64, RequestKind)>,
@@ -61,6 +62,8 @@ pub struct Runner {
     /// What earlier cycles of a chain did, for the calls that wait for its end.
     carried: Counts,
     locks: Locks,
+    /// Rows that took the table too long when they were last tried.
+    slow_rows: HashSet<Key>,
     relatives: Relatives,
 }
 
@@ -143,7 +146,7 @@ impl Runner {
             not_before: None,
             pause: FIRST_PAUSE,
             trouble_shown: true,
-            cut_short: false,
+            rests_until: None,
             notes_on: false,
             requests: Vec::new(),
             served_from: None,
@@ -160,6 +163,7 @@ impl Runner {
             books: 1,
             carried: Counts::default(),
             locks: Locks::default(),
+            slow_rows: HashSet::new(),
             relatives: Relatives::default(),
         }
     }
@@ -189,6 +193,7 @@ impl Runner {
         }
         if edited || resumed || confirmed || unpaused {
             self.not_before = None;
+            self.rests_until = None;
             self.pause = FIRST_PAUSE;
             self.next_poll = Instant::now();
         }
@@ -253,7 +258,7 @@ impl Runner {
         let due = match &self.job {
             Job::Cycle(_, awaits) => awaits.due(),
             Job::Opening { .. } => None,
-            Job::Idle => Some(self.not_before.unwrap_or(self.next_poll)),
+            Job::Idle => Some(self.not_before.unwrap_or(self.next_poll)).max(self.rests_until),
         };
         // The answer of a helper sets the latch.
         let sleep = due.map_or(Duration::from_secs(60), |due| {
@@ -274,10 +279,11 @@ impl Runner {
             self.next_poll = Instant::now() + Duration::from_secs(60);
             return;
         }
-        if self.not_before.is_some_and(|at| at > Instant::now()) {
+        if self.not_before.max(self.rests_until) > Some(Instant::now()) {
             return;
         }
         self.not_before = None;
+        self.rests_until = None;
         if self
             .loaded
             .as_ref()

@@ -83,3 +83,63 @@ fn a_cancelled_worker_goes_on_with_its_next_statement() {
     sheet.shows("id | name | price\n 1 | Bolt | 77\n 2 | Nut | 2\n 3 | Gear | 3");
     assert_eq!(world.db.one(worker), before);
 }
+
+#[test]
+fn a_trigger_after_the_capture_s_own_is_ended_too() {
+    let mut world = world(
+        "CREATE TABLE naps (id int PRIMARY KEY, v int); INSERT INTO naps VALUES (1, 1);
+         CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.v = 30 THEN PERFORM pg_sleep(3600); END IF; RETURN NULL; END $$;
+         CREATE TRIGGER zzz AFTER UPDATE ON naps FOR EACH ROW EXECUTE FUNCTION nap()",
+    );
+    let naps = world.map("naps");
+    let others = world.map("others");
+    naps.type_at("B2", &[vec!["30".into()]]);
+    world.shows("SELECT key, code FROM sheet_sync.problem", "{1} | 57014");
+    others.type_at("B2", &[vec!["2".into()]]);
+    world.shows("SELECT v FROM others", "2");
+}
+
+#[test]
+fn a_domain_s_check_that_does_not_end_is_a_problem_of_its_row() {
+    let mut world = world(
+        "CREATE FUNCTION is_quick(v int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+             IF v = 30 THEN PERFORM pg_sleep(3600); END IF; RETURN true; END $$;
+         CREATE DOMAIN quick AS int CHECK (public.is_quick(VALUE));
+         CREATE TABLE naps (id int PRIMARY KEY, v quick); INSERT INTO naps VALUES (1, 1), (2, 2)",
+    );
+    let naps = world.map("naps");
+    let others = world.map("others");
+    naps.type_at("B2", &[vec!["30".into()], vec!["20".into()]]);
+    world.shows("SELECT v FROM naps WHERE id = 2", "20");
+    world.shows("SELECT key, code FROM sheet_sync.problem", "{1} | 57014");
+    others.type_at("B2", &[vec!["2".into()]]);
+    world.shows("SELECT v FROM others", "2");
+    world.db.run(
+        "CREATE OR REPLACE FUNCTION is_quick(v int) RETURNS bool LANGUAGE sql AS 'SELECT true'",
+    );
+    naps.type_at("B2", &[vec!["31".into()]]);
+    world.shows("SELECT v FROM naps WHERE id = 1", "31");
+    world.shows(PROBLEMS, "0");
+}
+
+/// What the table let through before is not held up by what it does not.
+#[test]
+fn rows_that_took_too_long_are_tried_after_the_others() {
+    let mut world = world(
+        "CREATE TABLE naps (id int PRIMARY KEY, v int); INSERT INTO naps SELECT n, n FROM generate_series(1, 3) n;
+         CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.v = 30 THEN PERFORM pg_sleep(3600); END IF; RETURN NEW; END $$;
+         CREATE TRIGGER nap BEFORE UPDATE ON naps FOR EACH ROW EXECUTE FUNCTION nap()",
+    );
+    let naps = world.map("naps");
+    naps.type_at("B2", &[vec!["30".into()]]);
+    world.shows("SELECT key, code FROM sheet_sync.problem", "{1} | 57014");
+    for v in ["20", "21"] {
+        naps.type_at("B3", &[vec![v.into()]]);
+        world.shows("SELECT v FROM naps WHERE id = 2", v);
+    }
+    naps.type_at("B2", &[vec!["10".into()]]);
+    world.shows("SELECT v FROM naps ORDER BY id", "10\n 21\n 3");
+    world.shows(PROBLEMS, "0");
+}

@@ -10,7 +10,7 @@ use super::{column_number, keys};
 use crate::postgres::role::as_writer;
 use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::time_limit;
-use crate::postgres::transaction::{is_lock, subtransaction};
+use crate::postgres::transaction::{is_lock, refusable, subtransaction};
 use crate::worker::mappings::Loaded;
 
 /// What became of a try at a whole row.
@@ -172,9 +172,7 @@ fn other_bad_cells(
                     mapping.columns[*column].value.argument(value.as_deref());
                 })
             };
-            subtransaction(check)
-                .err()
-                .map(|refusal| (*column, refusal))
+            refusable(check).err().map(|refusal| (*column, refusal))
         })
         .collect()
 }

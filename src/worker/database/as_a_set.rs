@@ -3,8 +3,8 @@
 //!
 //! Deferrable constraints are checked when all rows are changed. Others are checked row by row whatever the statement, so the rows
 //! step aside first: the column in question gets a value that no row has, or is emptied where no foreign key refers to it, and then
-//! its own. Both are ordinary updates, so that cascades follow the row and the table's triggers see whole changes. They fire twice. All of it is undone if a row of the
-//! set is refused in the end; it is left out then, and the others are tried without it.
+//! its own. Both are ordinary updates, so that cascades follow the row and the table's triggers see whole changes. They fire twice.
+//! All of it is undone if a row of the set is refused in the end; it is left out then, and the others are tried without it.
 
 use engine::effect::{Applied, Apply, Change, Refusal};
 use engine::value::Datum;

@@ -10,7 +10,7 @@ use super::key_literal;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Arg, Session};
-use crate::postgres::transaction::subtransaction;
+use crate::postgres::transaction::{readable, refusable};
 use crate::worker::mappings::Loaded;
 
 // ------------------------------------------------------------------------------------------------------ parts of statements
@@ -109,12 +109,21 @@ fn printed(mapping: &Loaded, typed: &Key) -> Result<Key, KeyRefusal> {
         mapping.columns[*place].value.canonical(text)
     };
     let key = mapping.engine.key.iter().zip(&typed.0);
-    subtransaction(|| as_reader(mapping.run_as, || key.map(print).collect())).map_err(|refusal| {
+    refusable(|| as_reader(mapping.run_as, || key.map(print).collect())).map_err(|refusal| {
         KeyRefusal {
             column: at.get(),
             refusal,
         }
     })
+}
+
+/// Whether it is of the types of the key's columns. One that was may not be any longer: a label of an enum may have been renamed.
+pub fn is_readable(mapping: &Loaded, key: &Key) -> bool {
+    let read = |(place, text): (&usize, &Text)| {
+        mapping.columns[*place].value.canonical(text);
+    };
+    let parts = mapping.engine.key.iter().zip(&key.0);
+    readable(|| as_reader(mapping.run_as, || parts.for_each(read))).is_some()
 }
 
 /// The spelling under which each key is known, if it is: that of its base, or of its row in the
@@ -202,8 +211,9 @@ fn in_bases<'a>(
         return found;
     }
     let rows = session.select(
-        "SELECT b.key FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND (b.database_values = '{}' \
-             OR b.key IN (SELECT d.key::text FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND d.key IS NOT NULL))",
+        "SELECT b.key FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.database_values = '{}' \
+         UNION SELECT b.key FROM sheet_sync._base_row b JOIN sheet_sync._dirty_key d ON d.key::text = b.key \
+         WHERE b.mapping_id = $1 AND d.mapping_id = $1",
         &[mapping.id.into()],
     );
     let bases: Vec<Key> = rows.into_iter().map(|row| Fields::of(row).key()).collect();
@@ -242,6 +252,25 @@ fn equal_pairs<'a, 'b>(
     keys: impl Iterator<Item = &'a Key> + Clone,
     others: impl Iterator<Item = &'b Key> + Clone,
 ) -> Vec<(usize, usize)> {
+    if let Some(pairs) = readable(|| compared(session, mapping, keys.clone(), others.clone())) {
+        return pairs;
+    }
+    let is_key = |(_, key): &(usize, &Key)| is_readable(mapping, key);
+    let (places, keys): (Vec<usize>, Vec<&Key>) = keys.enumerate().filter(is_key).unzip();
+    let (other_places, others): (Vec<usize>, Vec<&Key>) = others.enumerate().filter(is_key).unzip();
+    compared(session, mapping, keys.into_iter(), others.into_iter())
+        .into_iter()
+        .filter_map(|(one, other)| Some((*places.get(one)?, *other_places.get(other)?)))
+        .collect()
+}
+
+/// All of them have to be values of the key's types.
+fn compared<'a, 'b>(
+    session: &mut Session,
+    mapping: &Loaded,
+    keys: impl Iterator<Item = &'a Key> + Clone,
+    others: impl Iterator<Item = &'b Key> + Clone,
+) -> Vec<(usize, usize)> {
     let width = mapping.engine.key.len();
     let sql = format!(
         "SELECT k.place, pg_catalog.min(o.place) FROM {} JOIN {} ON {} GROUP BY k.place",
@@ -251,8 +280,8 @@ fn equal_pairs<'a, 'b>(
     );
     let mut args = given_args(mapping, keys);
     args.extend(given_args(mapping, others));
-    let pairs = subtransaction(|| as_reader(mapping.run_as, || session.select(&sql, &args)));
-    let pairs = pairs.unwrap_or_default().into_iter().map(|row| {
+    let pairs = as_reader(mapping.run_as, || session.select(&sql, &args));
+    let pairs = pairs.into_iter().map(|row| {
         let mut fields = Fields::of(row);
         (fields.number() as usize - 1, fields.number() as usize - 1)
     });

@@ -15,7 +15,7 @@ use crate::postgres::errors::refuse;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Row, Session};
-use crate::postgres::transaction::subtransaction;
+use crate::postgres::transaction::readable;
 use crate::worker::mappings::Loaded;
 
 pub fn rows(
@@ -66,7 +66,7 @@ fn printed(mapping: &Loaded, column: Option<usize>, value: Text) -> Text {
         return value;
     };
     let read = || typed.value.canonical(&value).into();
-    subtransaction(|| as_reader(mapping.run_as, read)).unwrap_or(value)
+    readable(|| as_reader(mapping.run_as, read)).unwrap_or(value)
 }
 
 /// Which of the rows are one row, by the changes of keys that wait in the queue. That is asked of rows which both sides seem to have,
@@ -98,15 +98,14 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
 /// was renamed.
 fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) -> Vec<usize> {
     let all: Vec<usize> = (0..loaded.len()).collect();
-    let (rows, places, unreadable) = match subtransaction(|| {
-        table_rows(session, mapping, loaded, &all)
-    }) {
-        Ok(rows) => (rows, all, Vec::new()),
-        Err(refusal) => {
-            let may_be_keys = refusal.sqlstate.starts_with("22");
-            let readable = |place: &usize| !may_be_keys || is_readable(mapping, loaded.get(*place));
-            let (places, unreadable): (Vec<usize>, Vec<usize>) =
-                all.into_iter().partition(readable);
+    let (rows, places, unreadable) = match readable(|| table_rows(session, mapping, loaded, &all)) {
+        Some(rows) => (rows, all, Vec::new()),
+        None => {
+            let is_key = |place: &usize| {
+                let row = loaded.get(*place);
+                row.is_some_and(|row| keys::is_readable(mapping, &row.key))
+            };
+            let (places, unreadable): (Vec<usize>, Vec<usize>) = all.into_iter().partition(is_key);
             // Where the keys are not to blame, it is raised again.
             let rows = table_rows(session, mapping, loaded, &places);
             (rows, places, unreadable)
@@ -128,15 +127,6 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
         }
     }
     unreadable
-}
-
-fn is_readable(mapping: &Loaded, row: Option<&LoadedRow>) -> bool {
-    let parts = row.map(|row| row.key.0.as_slice()).unwrap_or_default();
-    let mut parts = parts.iter().zip(&mapping.engine.key);
-    parts.all(|(text, column)| {
-        let read = || mapping.columns[*column].value.canonical(text);
-        subtransaction(|| as_reader(mapping.run_as, read)).is_ok()
-    })
 }
 
 /// The table is read as the mapping's role: what row-level security hides from it does not exist for the sheet.

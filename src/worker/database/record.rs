@@ -8,11 +8,13 @@ use engine::mapping::Side;
 use engine::value::{ABSENT, Base, Cell, Datum, Key, Timestamp};
 use std::collections::{BTreeMap, HashSet};
 
+use super::apply::takes_long;
 use super::together::Together;
 use super::{Cycle, column_name, key_literal, object, sequences};
 use crate::postgres::fields::array_literal;
 use crate::postgres::statement::{Arg, Session};
-use crate::postgres::transaction::{subtransaction, transaction_of};
+use crate::postgres::tenant::transaction_of;
+use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
 /// In as many transactions as the changes to the table take. The first has all the rest as well, and each what follows from its own
@@ -22,7 +24,8 @@ pub fn commit(
     cycle: &mut Cycle,
     commit: &Commit,
 ) -> Result<Vec<Applied>, Refusal> {
-    let mut together = Together::new(&commit.apply, cycle.locked, cycle.hurried);
+    let last = |key: &Key| (cycle.slow.contains(key), cycle.locked.contains(key));
+    let mut together = Together::new(&commit.apply, last, cycle.hurried);
     let of_applies: HashSet<&Key> = commit.apply.iter().map(|apply| &apply.key).collect();
     let mut first = true;
     loop {
@@ -63,6 +66,10 @@ pub fn commit(
         match applied {
             Applied::Locked => cycle.locked.insert(apply.key.clone()),
             _ => cycle.locked.remove(&apply.key),
+        };
+        match takes_long(applied) {
+            true => cycle.slow.insert(apply.key.clone()),
+            false => cycle.slow.remove(&apply.key),
         };
     }
     Ok(applied)

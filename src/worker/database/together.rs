@@ -8,6 +8,7 @@
 
 use engine::effect::{Applied, Apply, Change, Refusal};
 use engine::value::{Key, Text};
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,8 @@ const SHORT: Duration = Duration::from_millis(30);
 const TELLING: usize = 16;
 /// How often a row is tried again because of a value in common.
 const TRIES: u32 = 8;
-/// So many rows may run into locks that only show inside their statements; then the others wait with them, to be the first next time.
+/// When this many rows have run into locks that only show inside their statements, the others wait with them, to be the first next
+/// time.
 const MOST_LOCKS: usize = 40;
 
 pub struct Together<'a> {
@@ -51,12 +53,14 @@ enum Stage {
 }
 
 impl<'a> Together<'a> {
-    /// Rows that were locked before are tried last.
-    pub fn new(applies: &'a [Apply], locked: &HashSet<Key>, hurried: bool) -> Self {
-        let (mut untried, others): (Vec<usize>, Vec<usize>) = (0..applies.len())
-            .rev()
-            .partition(|index| locked.contains(&applies[*index].key));
-        untried.extend(others);
+    /// The rows for which `last` answers more are tried later.
+    pub fn new<Rank: Ord>(
+        applies: &'a [Apply],
+        last: impl Fn(&Key) -> Rank,
+        hurried: bool,
+    ) -> Self {
+        let mut untried: Vec<usize> = (0..applies.len()).rev().collect();
+        untried.sort_by_cached_key(|index| Reverse(last(&applies[*index].key)));
         Self {
             applies,
             applied: vec![None; applies.len()],

@@ -30,7 +30,7 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(3);
 const CONFIRM_FOR_CALLS_AFTER: Duration = Duration::from_secs(30);
 /// A cycle that moved more rows than this has used memory that the next ones will not.
 const MANY_ROWS: u64 = 1_000;
-/// So many cycles in a row that each want another at once are a race that goes on: then they take their time.
+/// More cycles in a row than this that each want another at once are a race that goes on: then they take their time.
 const PATIENCE: u32 = 5;
 
 impl Runner {
@@ -205,9 +205,14 @@ impl Runner {
                         tabs: &shared.tabs,
                         locked: &mut self.locks.rows,
                         hurried,
+                        slow: &mut self.slow_rows,
                     };
-                    let outcome = database::perform(&opened.mapping, &mut cycle, effect);
-                    self.cut_short |= time_limit::take_cut_short();
+                    let (outcome, ended) = time_limit::noticing_ends(|| {
+                        database::perform(&opened.mapping, &mut cycle, effect)
+                    });
+                    if ended {
+                        self.rests_until = Some(Instant::now() + database::rest_after_timeout());
+                    }
                     step = opened.machine.resume(outcome, now());
                     self.show_progress();
                     if takes_in && matches!(step, Step::Do(Effect::Database(_))) {
@@ -377,16 +382,6 @@ impl Runner {
             }
         }
         self.live.phase = Phase::Idle;
-        self.rest_if_cut_short();
-    }
-
-    /// A statement on the table was ended: the next one may take as long, and meanwhile the others have had to wait.
-    fn rest_if_cut_short(&mut self) {
-        if std::mem::take(&mut self.cut_short) {
-            let rested = Instant::now() + database::rest_after_timeout();
-            self.not_before = Some(self.not_before.map_or(rested, |at| at.max(rested)));
-            self.next_poll = self.next_poll.max(rested);
-        }
     }
 
     fn go_on_after(&mut self, again: Again, dirty_done: bool) {

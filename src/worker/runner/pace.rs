@@ -85,9 +85,10 @@ impl Runner {
         let Some(opened) = self.loaded.as_ref().filter(|one| one.target.is_some()) else {
             return false;
         };
-        let rests = matches!(self.job, Job::Idle) && self.not_before.is_none();
+        let waits = self.not_before.is_some() || self.rests_until.is_some();
         let merged = |glance: &Glance| glance.merged && glance.state != "paused";
-        rests
+        matches!(self.job, Job::Idle)
+            && !waits
             && self.glance.as_ref().is_some_and(merged)
             && self
                 .next_poll
