@@ -73,6 +73,8 @@ CREATE FUNCTION sheet_sync._live() RETURNS TABLE (
     mapping_id integer, phase text, last_cycle_at timestamptz, last_read_at timestamptz, poll_interval interval, rate_limited_until timestamptz,
     requests_this_minute bigint, rows_done bigint, rows_total bigint, phase_started_at timestamptz)
     LANGUAGE c AS 'MODULE_PATHNAME', 'live_wrapper';
+CREATE FUNCTION sheet_sync._no_worker() RETURNS TABLE (reason text, hint text)
+    LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'no_worker_wrapper';
 CREATE FUNCTION sheet_sync._announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'announce_wrapper';
 CREATE FUNCTION sheet_sync._wake() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'sheet_sync_wake';
 
@@ -108,7 +110,11 @@ COMMENT ON TABLE sheet_sync._finding IS 'Answers to doctor(), until they are fet
 REVOKE ALL ON sheet_sync._finding FROM PUBLIC;
 
 CREATE VIEW sheet_sync.status WITH (security_barrier) AS
-SELECT m.id AS mapping_id, m.table_name, m.spreadsheet_id, m.sheet_title AS sheet, m.direction, m.state, m.reason, m.hint, m.retry_at,
+SELECT m.id AS mapping_id, m.table_name, m.spreadsheet_id, m.sheet_title AS sheet, m.direction,
+       CASE WHEN m.state IN ('initialising', 'active') AND w.reason IS NOT NULL THEN 'stopped' ELSE m.state END AS state,
+       CASE WHEN m.state IN ('initialising', 'active') AND w.reason IS NOT NULL THEN w.reason ELSE m.reason END AS reason,
+       CASE WHEN m.state IN ('initialising', 'active') AND w.reason IS NOT NULL THEN w.hint ELSE m.hint END AS hint,
+       m.retry_at,
        c.rows, d.dirty_keys,
        CASE WHEN d.dirty_keys > 0 THEN pg_catalog.clock_timestamp() - d.oldest END AS database_lag,
        pg_catalog.clock_timestamp() - l.last_read_at AS sheet_lag,
@@ -120,6 +126,7 @@ SELECT m.id AS mapping_id, m.table_name, m.spreadsheet_id, m.sheet_title AS shee
 FROM sheet_sync.mapping m
 LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id
 LEFT JOIN sheet_sync._live() l ON l.mapping_id = m.id
+LEFT JOIN sheet_sync._no_worker() w ON true
 LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS dirty_keys, pg_catalog.min(k.changed_at) AS oldest
                    FROM sheet_sync._dirty_key k WHERE k.mapping_id = m.id) d ON true
 WHERE pg_catalog.has_table_privilege(m.table_name, 'SELECT');
@@ -151,7 +158,7 @@ BEGIN
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
     END LOOP;
     -- Checks that run as whoever edits a mapping, and what the views read.
-    GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure, text), sheet_sync._qualified(regprocedure), sheet_sync._live() TO PUBLIC;
+    GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure, text), sheet_sync._qualified(regprocedure), sheet_sync._live(), sheet_sync._no_worker() TO PUBLIC;
     -- Postgres wants this of whoever attaches a partition to a registered table; the functions check where they are called.
     GRANT EXECUTE ON FUNCTION sheet_sync._capture_row(), sheet_sync._capture_truncate() TO PUBLIC;
 END

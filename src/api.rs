@@ -5,7 +5,6 @@ use pgrx::{PgSqlErrorCode, Spi, pg_sys};
 use crate::postgres::errors::refuse;
 use crate::postgres::role;
 use crate::postgres::statement::{Arg, Row, Session};
-use crate::shared;
 
 mod credential;
 mod doctor;
@@ -15,6 +14,7 @@ mod preview;
 mod register;
 mod wait;
 mod wake;
+mod worker;
 
 /// Run a statement of the catalog as the extension's owner; `$1` is the role that called.
 fn as_owner(sql: &str, args: Vec<Arg>) -> Vec<Row> {
@@ -41,16 +41,6 @@ fn required<T>(value: Option<T>, name: &str) -> T {
             "Leave the argument out for its default, or give a value.",
         )
     })
-}
-
-fn require_worker_library() {
-    if !shared::is_available() {
-        refuse(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "sheet_sync is not loaded",
-            "Add sheet_sync to shared_preload_libraries in postgresql.conf and restart the server: without it no worker runs.",
-        );
-    }
 }
 
 fn table(value: Option<pg_sys::Oid>) -> pg_sys::Oid {

@@ -1,18 +1,11 @@
 //! The launcher: one static worker that is connected to no database, starts a worker in every database that may have the
 //! extension, and starts it again, with growing pauses, when it ends.
 //!
-//! | event | what happens |
-//! |---|---|
-//! | server start | a worker looks into every database once; without the extension it ends and says so |
-//! | CREATE EXTENSION, register_table() committed | the database is announced here and the launcher woken |
-//! | DROP EXTENSION | the worker notices at its next turn and ends; not started again until announced |
-//! | worker crashed or was terminated | started again |
-//! | DROP DATABASE, CREATE DATABASE … TEMPLATE | the database is held back ([`hold_databases`]) until that is over |
-//! | standby | the launcher itself starts only when recovery is over |
+//! What happens when is in ARCHITECTURE.md, "Life cycle".
 
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::postgres::{database_list, process};
@@ -22,9 +15,12 @@ mod hold_databases;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A worker that ran so long was healthy: its next restart is quick again.
-const HEALTHY: Duration = Duration::from_secs(60);
-const LOOK_FOR_DROPPED: Duration = Duration::from_secs(30);
+/// A worker that ran for this long was healthy: it is started again at once.
+const HEALTHY: Duration = Duration::from_secs(20);
+const LOOK_FOR_DATABASES: Duration = Duration::from_secs(30);
+/// How soon to try again where no slot was free.
+const UNTIL_SLOT: Duration = Duration::from_secs(1);
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Register the launcher; called while the server starts.
 pub fn register() {
@@ -35,17 +31,9 @@ pub fn register() {
         // A database connection (to none) is what lets it read the list of databases.
         .enable_spi_access()
         .set_start_time(BgWorkerStartTime::RecoveryFinished)
-        .set_restart_time(Some(Duration::from_secs(5)))
+        .set_restart_time(Some(Duration::from_secs(1)))
         .load();
     hold_databases::install();
-}
-
-struct Restart {
-    /// How often the database had been announced when the worker was started.
-    announced: u32,
-    not_before: Instant,
-    pause: Duration,
-    started: Instant,
 }
 
 #[pg_guard]
@@ -57,63 +45,148 @@ pub extern "C-unwind" fn sheet_sync_launcher_main(_argument: pg_sys::Datum) {
         pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
     }
     shared::launcher_started();
-    database_list::connectable_databases()
-        .into_iter()
-        .for_each(shared::announce);
-
-    let mut restarts: HashMap<u32, Restart> = HashMap::new();
-    let mut looked = Instant::now();
+    let mut databases = Databases::default();
+    let mut workers = Workers::default();
     loop {
         process::reload_settings_if_asked();
-        if looked.elapsed() > LOOK_FOR_DROPPED {
-            shared::keep_only(&database_list::connectable_databases());
-            looked = Instant::now();
-        }
-        let mut sleep = LOOK_FOR_DROPPED;
-        for (database, announced) in shared::unserved() {
-            let now = Instant::now();
-            let restart = restarts.entry(database.to_u32()).or_insert(Restart {
-                announced,
-                not_before: now,
-                pause: FIRST_PAUSE,
-                started: now,
-            });
-            if restart.announced != announced {
-                // The last worker found no extension, or somebody registers a table and waits for this one.
-                restart.pause = FIRST_PAUSE;
-            } else if now < restart.not_before {
-                sleep = sleep.min(restart.not_before - now);
-                continue;
-            }
-            if now.duration_since(restart.started) > HEALTHY + restart.pause {
-                restart.pause = FIRST_PAUSE;
-            }
-            start_worker(database);
-            *restart = Restart {
-                announced,
-                not_before: now + restart.pause,
-                pause: (restart.pause * 2).min(LONGEST_PAUSE),
-                started: now,
-            };
-            sleep = sleep.min(restart.pause);
-        }
-        process::sleep(sleep);
+        databases.look_for_new();
+        process::sleep(workers.start().min(LOOK_FOR_DATABASES));
     }
 }
 
-/// Not restarted by the postmaster: after DROP DATABASE that would go on for ever.
-fn start_worker(database: pg_sys::Oid) {
-    let started = BackgroundWorkerBuilder::new("sheet_sync worker")
+/// Which databases there are, and which of them were announced by the launcher itself.
+#[derive(Default)]
+struct Databases {
+    looked: Option<Instant>,
+    announced: HashSet<pg_sys::Oid>,
+    /// There was no room for some of them.
+    no_room: bool,
+}
+
+impl Databases {
+    fn look_for_new(&mut self) {
+        let is_due = self
+            .looked
+            .is_none_or(|at| at.elapsed() >= LOOK_FOR_DATABASES);
+        // Workers that ended make room.
+        if !shared::take_new_databases() && !is_due && !self.no_room {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let all = database_list::connectable_databases();
+        shared::keep_only(&all);
+        self.announced.retain(|database| all.contains(database));
+        let new = all.iter().filter(|one| !self.announced.contains(one));
+        let (announced, left): (Vec<pg_sys::Oid>, Vec<pg_sys::Oid>) =
+            new.copied().partition(|one| shared::announce(*one));
+        self.announced.extend(announced);
+        if !left.is_empty() && !self.no_room {
+            log!(
+                "sheet_sync: as many databases as can be served are served or looked into; {} wait",
+                left.len()
+            );
+        }
+        self.no_room = !left.is_empty();
+    }
+}
+
+/// What became of the workers that were started.
+#[derive(Default)]
+struct Workers {
+    started: HashMap<pg_sys::Oid, Started>,
+    shortage: Option<Shortage>,
+}
+
+/// The last worker of a database.
+struct Started {
+    at: Instant,
+    /// When it was first seen to have ended.
+    ended: Option<Instant>,
+    /// How often the database had been announced by then.
+    announced: u32,
+    /// How long after its start the next one may follow, unless it was healthy.
+    pause: Duration,
+}
+
+/// No slot is free.
+struct Shortage {
+    since: Instant,
+    said: Option<Instant>,
+}
+
+impl Workers {
+    /// Start what is due; answers how long nothing will be.
+    fn start(&mut self) -> Duration {
+        let unserved = shared::unserved();
+        for (database, started) in &mut self.started {
+            if !unserved.iter().any(|(one, _)| one == database) {
+                started.ended = None;
+            }
+        }
+        let mut sleep = LOOK_FOR_DATABASES;
+        for (database, announced) in unserved {
+            let now = Instant::now();
+            let mut pause = FIRST_PAUSE;
+            if let Some(last) = self.started.get_mut(&database) {
+                let ended = *last.ended.get_or_insert(now);
+                let was_healthy = ended.duration_since(last.at) > HEALTHY;
+                // Announced again: somebody made the extension or registers a table, and waits.
+                if !was_healthy && last.announced == announced {
+                    let due = last.at + last.pause;
+                    if now < due {
+                        sleep = sleep.min(due - now);
+                        continue;
+                    }
+                    pause = (last.pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+            if !start_worker(database) {
+                self.note_shortage();
+                // A worker that ends wakes the launcher.
+                return sleep.min(UNTIL_SLOT);
+            }
+            let started = Started {
+                at: now,
+                ended: None,
+                announced,
+                pause,
+            };
+            self.started.insert(database, started);
+            sleep = sleep.min(pause);
+        }
+        self.shortage = None;
+        sleep
+    }
+
+    /// While a server starts, workers that only look into their databases share the slots: that is none.
+    fn note_shortage(&mut self) {
+        let now = Instant::now();
+        let shortage = self.shortage.get_or_insert(Shortage {
+            since: now,
+            said: None,
+        });
+        let said_lately = shortage.said.is_some_and(|at| at.elapsed() < SAY_EVERY);
+        if shortage.since.elapsed() >= UNTIL_SLOT && !said_lately {
+            shortage.said = Some(now);
+            ereport!(
+                PgLogLevel::LOG,
+                PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                "sheet_sync: there is no free slot for the worker of another database",
+                "Raise max_worker_processes: each database with the extension needs one, and the launcher another."
+            );
+        }
+    }
+}
+
+/// False where no slot is free. Not restarted by the postmaster: after DROP DATABASE that would go on for ever.
+fn start_worker(database: pg_sys::Oid) -> bool {
+    BackgroundWorkerBuilder::new("sheet_sync worker")
         .set_type("sheet_sync worker")
         .set_library("sheet_sync")
         .set_function("sheet_sync_worker_main")
         .enable_spi_access()
         .set_argument(database.into_datum())
         .set_notify_pid(process::my_pid())
-        .load_dynamic();
-    if started.is_err() {
-        log!(
-            "sheet_sync: no free worker slot for database with oid {database}; raise max_worker_processes"
-        );
-    }
+        .load_dynamic()
+        .is_ok()
 }

@@ -8,7 +8,8 @@ use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
 use crate::postgres::process;
 
-const DATABASES: usize = 64;
+/// Databases that are served at a time, or looked into.
+const DATABASES: usize = 256;
 const REQUESTS: usize = 64;
 const MAPPINGS: usize = 512;
 
@@ -33,6 +34,8 @@ pub fn is_available() -> bool {
 #[derive(Clone, Copy)]
 struct State {
     launcher_pid: i32,
+    /// There may be databases that the launcher has not looked into.
+    new_databases: bool,
     databases: [Database; DATABASES],
     next_request: u64,
     requests: [Request; REQUESTS],
@@ -45,6 +48,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             launcher_pid: 0,
+            new_databases: false,
             databases: [Database::default(); DATABASES],
             next_request: 1,
             requests: [Request::default(); REQUESTS],
@@ -75,8 +79,23 @@ pub fn launcher_started() {
     STATE.exclusive().launcher_pid = process::my_pid();
 }
 
-/// This database may have the extension now: start a worker for it, or let the one that runs look again.
-pub fn announce(database: pg_sys::Oid) {
+/// There may be databases that nobody has announced: made as a copy of one with the extension, or opened for connections.
+pub fn look_for_databases() {
+    let launcher = {
+        let mut state = STATE.exclusive();
+        state.new_databases = true;
+        state.launcher_pid
+    };
+    process::wake(launcher);
+}
+
+pub fn take_new_databases() -> bool {
+    std::mem::take(&mut STATE.exclusive().new_databases)
+}
+
+/// This database may have the extension now: start a worker for it, or let the one that runs look again. False where as many others
+/// as there is room for are served, or are still to be looked into.
+pub fn announce(database: pg_sys::Oid) -> bool {
     let (launcher, worker) = {
         let mut state = STATE.exclusive();
         let launcher = state.launcher_pid;
@@ -91,7 +110,7 @@ pub fn announce(database: pg_sys::Oid) {
                 let idle = |slot: &Database| !slot.wanted && !process::is_alive(slot.worker_pid);
                 state.databases.iter().position(idle)
             });
-        let Some(place) = place else { return };
+        let Some(place) = place else { return false };
         let slot = &mut state.databases[place];
         if slot.oid != oid {
             *slot = Database::default();
@@ -103,6 +122,7 @@ pub fn announce(database: pg_sys::Oid) {
     };
     process::wake(worker);
     process::wake(launcher);
+    true
 }
 
 /// Databases that want a worker and have none, with how often each was announced.
@@ -159,12 +179,17 @@ pub fn worker_started(database: pg_sys::Oid) -> bool {
 #[pg_guard]
 unsafe extern "C-unwind" fn worker_exits(_code: i32, database: pg_sys::Datum) {
     let me = process::my_pid();
-    let mut state = STATE.exclusive();
-    for slot in &mut state.databases {
-        if slot.oid == database.value() as u32 && slot.worker_pid == me {
-            slot.worker_pid = 0;
+    let launcher = {
+        let mut state = STATE.exclusive();
+        for slot in &mut state.databases {
+            if slot.oid == database.value() as u32 && slot.worker_pid == me {
+                slot.worker_pid = 0;
+            }
         }
-    }
+        state.launcher_pid
+    };
+    // Postgres tells only the launcher that started this worker, and that one may have been replaced.
+    process::wake(launcher);
 }
 
 /// The worker of a database ends because there is nothing to do: no extension. Where the database was announced once more since it

@@ -4,10 +4,10 @@ use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
+use super::worker::worker;
 use super::{as_owner, required, wait};
 use crate::postgres::fields::Fields;
-use crate::postgres::process;
-use crate::shared::{self, RequestKind};
+use crate::shared::RequestKind;
 
 type Line = (
     Option<String>,
@@ -32,14 +32,14 @@ fn doctor(
     ),
 > {
     let timeout = required(timeout, "timeout");
-    TableIterator::new(match worker() {
+    TableIterator::new(match worker_line() {
         Err(line) => vec![line],
         Ok(line) => std::iter::once(line).chain(findings(timeout)).collect(),
     })
 }
 
 /// Without a worker nothing else can be found out.
-fn worker() -> Result<Line, Line> {
+fn worker_line() -> Result<Line, Line> {
     let line = |ok, detail: String, hint: Option<&str>| {
         (
             Some("server".to_owned()),
@@ -49,22 +49,9 @@ fn worker() -> Result<Line, Line> {
             hint.map(str::to_owned),
         )
     };
-    if !shared::is_available() {
-        return Err(line(
-            false,
-            "sheet_sync is not loaded".to_owned(),
-            Some(
-                "Add sheet_sync to shared_preload_libraries in postgresql.conf and restart the server.",
-            ),
-        ));
-    }
-    match shared::worker_pid(process::my_database()) {
-        Some(pid) => Ok(line(true, format!("runs as process {pid}"), None)),
-        None => Err(line(
-            false,
-            "no sync worker runs for this database".to_owned(),
-            Some("Look for sheet_sync in the server's log; max_worker_processes may be too small."),
-        )),
+    match worker() {
+        Ok(pid) => Ok(line(true, format!("runs as process {pid}"), None)),
+        Err(none) => Err(line(false, none.message().to_owned(), Some(none.hint()))),
     }
 }
 

@@ -3,7 +3,8 @@ use google::resolve_spreadsheet;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, Spi, pg_sys};
 
-use super::{as_owner, require_worker_library, required, table};
+use super::worker::require_worker;
+use super::{as_owner, required, table};
 use crate::postgres::statement::Session;
 
 #[pg_extern(sql = false)]
@@ -24,7 +25,7 @@ fn register_table(
     poll_interval: Option<pgrx::datum::Interval>,
     credential: Option<String>,
 ) -> i32 {
-    require_worker_library();
+    require_worker();
     let table_name = table(table_name);
     let named = required(spreadsheet, "spreadsheet");
     let spreadsheet = match resolve_spreadsheet(&named) {

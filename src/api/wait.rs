@@ -7,7 +7,8 @@ use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::time::{Duration, Instant};
 
-use super::{as_owner, require_worker_library, required, table};
+use super::worker::{NoWorker, require_worker, worker};
+use super::{as_owner, required, table};
 use crate::postgres::process;
 use crate::shared::{self, Answer, Counts, RequestKind, Ticket};
 
@@ -99,7 +100,7 @@ pub fn ask(
     timeout: Option<Interval>,
     kind: RequestKind,
 ) -> Vec<(i32, u64, Counts)> {
-    require_worker_library();
+    require_worker();
     let table_name = table(table_name);
     let timeout = Duration::from_micros(required(timeout, "timeout").as_micros().max(0) as u64);
     let mappings: Vec<i32> = as_owner(
@@ -158,11 +159,10 @@ fn refuse_more() -> ! {
     )
 }
 
-/// Where nobody starts workers, one that is not there is waited for so long before that is an error.
+/// How long a worker is waited for where nobody starts one.
 const WITHOUT_LAUNCHER: Duration = Duration::from_secs(10);
 
 fn wait(what: &str, ticket: &Ticket, started: Instant, timeout: Duration) -> Counts {
-    let database = process::my_database();
     let mut worker_seen = Instant::now();
     loop {
         match ticket.answer() {
@@ -174,16 +174,13 @@ fn wait(what: &str, ticket: &Ticket, started: Instant, timeout: Duration) -> Cou
             ),
             None => {}
         }
-        if shared::worker_pid(database).is_some() {
-            worker_seen = Instant::now();
-        } else if started.elapsed() >= timeout
-            || worker_seen.elapsed() > WITHOUT_LAUNCHER && !shared::launcher_runs()
-        {
-            refuse(
-                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "no sync worker runs for this database",
-                "Look for sheet_sync in the server's log; max_worker_processes may be too small.",
-            );
+        match worker() {
+            Ok(_) => worker_seen = Instant::now(),
+            Err(NoWorker::NoLauncher) if worker_seen.elapsed() > WITHOUT_LAUNCHER => {
+                NoWorker::NoLauncher.refuse()
+            }
+            Err(none) if started.elapsed() >= timeout => none.refuse(),
+            Err(_) => {}
         }
         if started.elapsed() >= timeout {
             refuse(

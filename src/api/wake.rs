@@ -3,6 +3,7 @@
 use pgrx::prelude::*;
 use pgrx::{PgXactCallbackEvent, pg_sys, register_xact_callback};
 
+use super::worker::NoWorker;
 use crate::postgres::process;
 use crate::shared;
 
@@ -19,13 +20,26 @@ pub fn announce_at_commit() {
     if shared::is_available() {
         let database = process::my_database();
         register_xact_callback(PgXactCallbackEvent::Commit, move || {
-            shared::announce(database)
+            // Where there is no room, the launcher gets to this database when there is.
+            if !shared::announce(database) {
+                shared::look_for_databases();
+            }
         });
     }
 }
 
+/// Called by CREATE EXTENSION.
 #[pg_extern(sql = false)]
 fn announce() {
+    if !shared::is_available() {
+        let none = NoWorker::NotPreloaded;
+        ereport!(
+            PgLogLevel::WARNING,
+            PgSqlErrorCode::ERRCODE_WARNING,
+            none.message(),
+            none.hint()
+        );
+    }
     announce_at_commit();
 }
 

@@ -1,7 +1,7 @@
 //! A worker's connection would make DROP DATABASE and CREATE DATABASE … TEMPLATE fail, so these take it away for their duration.
 
 use pgrx::prelude::*;
-use pgrx::{PgTryBuilder, pg_sys};
+use pgrx::{PgTryBuilder, PgXactCallbackEvent, pg_sys, register_xact_callback};
 use std::ffi::{CStr, c_char};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -36,7 +36,7 @@ unsafe fn claimed(statement: *mut pg_sys::PlannedStmt) -> Option<Claim> {
         let tag = (*utility).type_;
         let name: *const c_char = match tag {
             pg_sys::NodeTag::T_DropdbStmt => (*utility.cast::<pg_sys::DropdbStmt>()).dbname,
-            pg_sys::NodeTag::T_CreatedbStmt => template(utility.cast())?,
+            pg_sys::NodeTag::T_CreatedbStmt => template(utility.cast()),
             pg_sys::NodeTag::T_RenameStmt => {
                 let rename = utility.cast::<pg_sys::RenameStmt>();
                 if (*rename).renameType != pg_sys::ObjectType::OBJECT_DATABASE {
@@ -96,12 +96,28 @@ unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys:
     }
 }
 
-unsafe fn template(statement: *mut pg_sys::CreatedbStmt) -> Option<*const c_char> {
+unsafe fn template(statement: *mut pg_sys::CreatedbStmt) -> *const c_char {
     // SAFETY: a template's argument is a string.
     unsafe {
-        option((*statement).options, c"template")
-            .map(|option| pg_sys::defGetString(option).cast_const())
+        match option((*statement).options, c"template") {
+            Some(option) => pg_sys::defGetString(option).cast_const(),
+            // As Postgres has it.
+            None => c"template1".as_ptr(),
+        }
     }
+}
+
+/// Whether after this statement there may be a database to look into that nobody announces.
+///
+/// # Safety
+/// `statement` is a valid PlannedStmt of a utility statement.
+unsafe fn opens_database(statement: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by contract.
+    let tag = unsafe { (*(*statement).utilityStmt).type_ };
+    matches!(
+        tag,
+        pg_sys::NodeTag::T_CreatedbStmt | pg_sys::NodeTag::T_AlterDatabaseStmt
+    )
 }
 
 /// The hook's signature is Postgres's.
@@ -149,6 +165,10 @@ unsafe extern "C-unwind" fn process_utility(
         }
     };
     // SAFETY: Postgres calls this hook with a valid statement.
+    if unsafe { opens_database(statement) } {
+        register_xact_callback(PgXactCallbackEvent::Commit, shared::look_for_databases);
+    }
+    // SAFETY: as above.
     match unsafe { claimed(statement) } {
         None => run(),
         Some(claim) => {

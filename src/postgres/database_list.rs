@@ -4,7 +4,7 @@ use pgrx::pg_sys;
 
 use super::transaction::bare_transaction;
 
-/// Oids of all databases that allow connections and are no templates. Reads pg_database directly, as the autovacuum launcher
+/// Oids of all databases that allow connections. Reads pg_database directly, as the autovacuum launcher
 /// does: without a database there is no SQL.
 pub fn connectable_databases() -> Vec<pg_sys::Oid> {
     bare_transaction(|| {
@@ -20,7 +20,7 @@ pub fn connectable_databases() -> Vec<pg_sys::Oid> {
                     break;
                 }
                 let form = pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_database>(tuple);
-                if (*form).datallowconn && !(*form).datistemplate {
+                if (*form).datallowconn {
                     databases.push((*form).oid);
                 }
             }

@@ -45,7 +45,8 @@ impl Glance {
     }
 }
 
-/// Look at all mappings. Answers `None` where the extension is gone.
+/// Look at all mappings. Answers `None` where there is nothing to do for a worker: the extension is gone, or this is a template in which
+/// nobody has registered a table.
 pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     let installed = session.select(
         "SELECT e.oid FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.relname = 'mapping' AND c.relnamespace = e.extnamespace \
@@ -54,6 +55,15 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     );
     // An extension dropped and made anew counts its mappings from 1 again: they are not the ones we know.
     let extension = installed.into_iter().flatten().flatten().next()?;
+    // A worker would be in the way of whoever copies the template.
+    let is_idle_template = session.select(
+        "SELECT FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AND d.datistemplate \
+         AND NOT EXISTS (SELECT FROM sheet_sync.mapping)",
+        &[],
+    );
+    if !is_idle_template.is_empty() {
+        return None;
+    }
     let rows = session.select(
         "SELECT m.id, m.generation || ' ' || COALESCE(t.signature, '') || ' ' || m.credential || COALESCE(k.set_at::text, ''), m.state, \
                 CASE WHEN m.retry_at IS NOT NULL THEN (EXTRACT(epoch FROM m.retry_at - pg_catalog.clock_timestamp()) * 1000)::bigint END, \
