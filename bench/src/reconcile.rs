@@ -189,9 +189,10 @@ impl Driver {
         match effect {
             DatabaseEffect::ReadIndex => DatabaseOutcome::Index(Index::default()),
             DatabaseEffect::FindChanged => DatabaseOutcome::Changed(Vec::new()),
-            DatabaseEffect::Load { keys } => {
-                DatabaseOutcome::Rows(keys.into_iter().map(|key| self.load(key)).collect())
-            }
+            DatabaseEffect::Load { keys } => DatabaseOutcome::Rows {
+                rows: keys.into_iter().map(|key| self.load(key)).collect(),
+                left: Vec::new(),
+            },
             DatabaseEffect::NameKeys { typed } => {
                 DatabaseOutcome::Named(typed.into_iter().map(Ok).collect())
             }

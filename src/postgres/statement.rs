@@ -8,6 +8,7 @@ use pgrx::{AnyNumeric, IntoDatum, PgMemoryContexts};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
+use std::ops::ControlFlow;
 
 use super::time_limit::{is_running, limited};
 
@@ -220,9 +221,32 @@ impl Session {
         run(sql, args, false)
     }
 
-    /// Like [`Session::select`], handing over a few thousand rows at a time.
+    /// Like [`Session::select`], for rows that may be large: they are handed over one by one until `each` says to stop.
+    pub fn select_while(
+        &mut self,
+        sql: &str,
+        args: &[Arg],
+        each: impl FnMut(Row) -> ControlFlow<()>,
+    ) {
+        limited(|| self.step_through(sql, args, each));
+    }
+
+    /// For any number of rows, so not the statement but each of its steps has a time limit.
     pub fn select_each(&mut self, sql: &str, args: &[Arg], mut each: impl FnMut(Row)) {
-        const BATCH: i64 = 5_000;
+        self.step_through(sql, args, |row| {
+            each(row);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Only a few rows are held at a time.
+    fn step_through(
+        &mut self,
+        sql: &str,
+        args: &[Arg],
+        mut each: impl FnMut(Row) -> ControlFlow<()>,
+    ) {
+        const BATCH: i64 = 8;
         let plan = plan(sql, args);
         let (mut datums, nulls) = datums(args);
         // SAFETY: the portal lives in this transaction and is closed below; an error closes it with the transaction.
@@ -240,9 +264,7 @@ impl Session {
             loop {
                 limited(|| pg_sys::SPI_cursor_fetch(portal, true, BATCH as _));
                 let rows = take_rows();
-                let last = rows.is_empty();
-                rows.into_iter().for_each(&mut each);
-                if last {
+                if rows.is_empty() || rows.into_iter().try_for_each(&mut each).is_break() {
                     break;
                 }
             }

@@ -76,6 +76,8 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     // In a circle of sessions that wait for one another ours is the first to see it, and to give way.
     (c"deadlock_timeout", c"5ms"),
     (c"idle_in_transaction_session_timeout", c"0"),
+    // Compiling one of our short statements takes longer than running it.
+    (c"jit", c"off"),
     // It would end the worker.
     #[cfg(any(feature = "pg17", feature = "pg18"))]
     (c"transaction_timeout", c"0"),

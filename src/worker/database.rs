@@ -89,7 +89,8 @@ fn look(
                 DatabaseOutcome::Changed(changed::find(session, mapping, cycle))
             }
             DatabaseEffect::Load { keys } => {
-                DatabaseOutcome::Rows(load::rows(session, mapping, cycle, keys))
+                let (rows, left) = load::rows(session, mapping, cycle, keys);
+                DatabaseOutcome::Rows { rows, left }
             }
             DatabaseEffect::Canonicalise { cells } => {
                 DatabaseOutcome::Canonical(canonicalise(mapping, &cells))

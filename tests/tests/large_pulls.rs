@@ -74,3 +74,29 @@ fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
     small.shows("id | value\n 1 | 1");
     world.both_equal("large", &large);
 }
+
+/// Values that no cell takes are one problem each, and however many and large they are the worker holds a few of them at a time.
+#[test]
+fn large_values_are_not_all_held_at_once() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE books (id int PRIMARY KEY, body text);
+         INSERT INTO books SELECT n, repeat(n::text || ' ', 2000000) FROM generate_series(1, 50) n",
+    );
+    let sheet = world.map("books");
+    world.shows(
+        "SELECT code, count(*) FROM sheet_sync.problem GROUP BY code",
+        "too_long | 50",
+    );
+    let worker = world.worker();
+    let status = std::fs::read_to_string(format!("/proc/{worker}/status"));
+    let status = status.expect("the worker runs on this machine");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    let peak: u64 = peak.expect("Linux tells the largest size of a process");
+    // The values alone are 290 MB.
+    assert!(peak < 250_000, "{peak} kB");
+    world.db.run("UPDATE books SET body = 'short'");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+    assert_eq!(sheet.cell("B51"), "short");
+}

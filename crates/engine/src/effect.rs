@@ -40,7 +40,8 @@ pub enum DatabaseEffect {
     ReadIndex,
     /// The keys whose table row differs from the base's database half, or that stand on one side only.
     FindChanged,
-    /// The table row, base row and pending conflicts of these keys, all from one MVCC snapshot.
+    /// The table row, base row and pending conflicts of these keys, all from one MVCC snapshot. Where rows are large, the answer may be
+    /// about the first of them only, so that nobody has to hold more than a few.
     Load { keys: Vec<Key> },
     /// What Postgres makes of typed texts: the canonical text, or why it is refused.
     Canonicalise { cells: Vec<TypedText> },
@@ -69,7 +70,12 @@ pub enum DatabaseOutcome {
     Index(Index),
     Changed(Vec<DirtyKey>),
     /// One entry per key asked, in that order.
-    Rows(Vec<LoadedRow>),
+    Rows {
+        /// In the order of the keys; one at least.
+        rows: Vec<LoadedRow>,
+        /// The keys after those, to be asked for again.
+        left: Vec<Key>,
+    },
     /// One entry per cell asked, in that order.
     Canonical(Vec<Result<Text, Refusal>>),
     /// One entry per key asked, in that order.

@@ -1,6 +1,7 @@
 //! Rows of the table with their base rows and pending conflicts, all from one snapshot.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use engine::effect::{Decision, LoadedRow, PendingConflict, PendingRows};
 use engine::mapping::Side;
@@ -14,16 +15,21 @@ use super::{Cycle, column_number, key_literal, keys};
 use crate::postgres::errors::refuse;
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
-use crate::postgres::statement::{Row, Session};
+use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::readable;
 use crate::worker::mappings::Loaded;
 
+/// How many bytes of values are loaded at a time. A value may have a gigabyte, and what is loaded is held several times over while
+/// it is compared.
+const ENOUGH: usize = 16 << 20;
+
+/// The first of these rows, as many as are loaded at a time, and the keys of the others.
 pub fn rows(
     session: &mut Session,
     mapping: &Loaded,
     cycle: &Cycle,
     keys: Vec<Key>,
-) -> Vec<LoadedRow> {
+) -> (Vec<LoadedRow>, Vec<Key>) {
     let mut loaded: Vec<LoadedRow> = keys
         .into_iter()
         .map(|key| LoadedRow {
@@ -38,9 +44,13 @@ pub fn rows(
             unsettled: Vec::new(),
         })
         .collect();
-    let unreadable = add_table_rows(session, mapping, &mut loaded);
+    let (reached, unreadable) = add_table_rows(session, mapping, &mut loaded);
+    let beyond = loaded.split_off(reached);
     let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
-    add_bases(session, mapping, cycle, &literals, &mut loaded);
+    let reached = add_bases(session, mapping, cycle, &literals, &mut loaded);
+    let left = loaded.split_off(reached).into_iter().chain(beyond);
+    let left = left.map(|row| row.key).collect();
+    let literals = &literals[..reached];
     add_moved(session, mapping, &mut loaded);
     // That no row has such a key says nothing about the row that had it, unless that row is known to
     // have another key now.
@@ -55,9 +65,40 @@ pub fn rows(
             "It is looked at anew in a moment.",
         );
     }
-    add_times(session, mapping, cycle, &literals, &mut loaded);
-    add_conflicts(session, mapping, &literals, &mut loaded);
-    loaded
+    add_times(session, mapping, cycle, literals, &mut loaded);
+    add_conflicts(session, mapping, literals, &mut loaded);
+    (loaded, left)
+}
+
+/// Takes rows until they are enough.
+struct Taken {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Taken {
+    fn of(session: &mut Session, sql: &str, args: &[Arg]) -> Self {
+        let mut taken = Self {
+            rows: Vec::new(),
+            bytes: 0,
+        };
+        session.select_while(sql, args, |row| {
+            taken.bytes += row.iter().flatten().map(|text| text.len()).sum::<usize>();
+            taken.rows.push(row);
+            match taken.bytes < ENOUGH {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        taken
+    }
+
+    /// The place of the last row, where there may be others.
+    fn stopped_at(&self) -> Option<usize> {
+        let last = self.rows.last().filter(|_| self.bytes >= ENOUGH)?;
+        let place: usize = last.first()?.as_deref()?.parse().ok()?;
+        place.checked_sub(1)
+    }
 }
 
 /// As the table will print what a person decided; what its type does not take is left to the table to refuse.
@@ -94,12 +135,17 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
     }
 }
 
-/// Answers the places of keys that are no longer values of their types, as when a label of an enum
+/// Answers how many of the rows it got to, and the places of keys that are no longer values of their types, as when a label of an enum
 /// was renamed.
-fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) -> Vec<usize> {
+fn add_table_rows(
+    session: &mut Session,
+    mapping: &Loaded,
+    loaded: &mut [LoadedRow],
+) -> (usize, Vec<usize>) {
     let all: Vec<usize> = (0..loaded.len()).collect();
-    let (rows, places, unreadable) = match readable(|| table_rows(session, mapping, loaded, &all)) {
-        Some(rows) => (rows, all, Vec::new()),
+    let (taken, places, unreadable) = match readable(|| table_rows(session, mapping, loaded, &all))
+    {
+        Some(taken) => (taken, all, Vec::new()),
         None => {
             let is_key = |place: &usize| {
                 let row = loaded.get(*place);
@@ -107,11 +153,13 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
             };
             let (places, unreadable): (Vec<usize>, Vec<usize>) = all.into_iter().partition(is_key);
             // Where the keys are not to blame, it is raised again.
-            let rows = table_rows(session, mapping, loaded, &places);
-            (rows, places, unreadable)
+            let taken = table_rows(session, mapping, loaded, &places);
+            (taken, places, unreadable)
         }
     };
-    for row in rows {
+    let stopped_at = taken.stopped_at().and_then(|at| places.get(at));
+    let reached = stopped_at.map_or(loaded.len(), |place| place + 1);
+    for row in taken.rows {
         let mut fields = Fields::of(row);
         let place = places.get((fields.number() as usize).saturating_sub(1));
         let in_filter = fields.flag();
@@ -126,7 +174,8 @@ fn add_table_rows(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedR
             }
         }
     }
-    unreadable
+    let unreadable = unreadable.into_iter().filter(|place| *place < reached);
+    (reached, unreadable.collect())
 }
 
 /// The table is read as the mapping's role: what row-level security hides from it does not exist for the sheet.
@@ -135,7 +184,7 @@ fn table_rows(
     mapping: &Loaded,
     loaded: &[LoadedRow],
     places: &[usize],
-) -> Vec<Row> {
+) -> Taken {
     let names: Vec<String> = mapping
         .columns
         .iter()
@@ -146,7 +195,7 @@ fn table_rows(
         |filter| format!("COALESCE(({filter}\n), false)"),
     );
     let sql = format!(
-        "SELECT k.place, {filter}, {} FROM {} JOIN {} t ON {}",
+        "SELECT k.place, {filter}, {} FROM {} JOIN {} t ON {} ORDER BY k.place",
         names.join(", "),
         keys::given(mapping, "k", 1),
         mapping.table,
@@ -154,40 +203,49 @@ fn table_rows(
     );
     let keys = places.iter().filter_map(|place| loaded.get(*place));
     let args = keys::given_args(mapping, keys.map(|row| &row.key));
-    as_reader(mapping.run_as, || session.select(&sql, &args))
+    as_reader(mapping.run_as, || Taken::of(session, &sql, &args))
 }
 
+/// Answers how many of the rows it got to.
 fn add_bases(
     session: &mut Session,
     mapping: &Loaded,
     cycle: &Cycle,
     literals: &[String],
     loaded: &mut [LoadedRow],
-) {
-    let (sought, mut based): (Vec<&str>, Vec<&mut LoadedRow>) = literals
-        .iter()
-        .map(String::as_str)
-        .zip(loaded)
-        .filter(|(_, row)| !cycle.without_base.contains(&row.key))
-        .unzip();
-    if sought.is_empty() {
-        return;
+) -> usize {
+    let may_have_base = |place: &usize| {
+        let row = loaded.get(*place);
+        row.is_some_and(|row| !cycle.without_base.contains(&row.key))
+    };
+    let places: Vec<usize> = (0..loaded.len()).filter(may_have_base).collect();
+    if places.is_empty() {
+        return loaded.len();
     }
-    let rows = session.select(
+    let sought: Vec<&str> = places
+        .iter()
+        .filter_map(|place| literals.get(*place))
+        .map(String::as_str)
+        .collect();
+    let taken = Taken::of(
+        session,
         "SELECT k.place, b.database_values::text, b.sheet_values \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
-         JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key",
+         JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key ORDER BY k.place",
         &[mapping.id.into(), sought.into()],
     );
-    for row in rows {
+    let stopped_at = taken.stopped_at().and_then(|at| places.get(at));
+    let reached = stopped_at.map_or(loaded.len(), |place| place + 1);
+    for row in taken.rows {
         let mut fields = Fields::of(row);
-        let place = fields.number() as usize - 1;
+        let place = places.get((fields.number() as usize).saturating_sub(1));
         let database: Vec<Datum> = fields.array();
         let sheet: Vec<Cell> = serde_json::from_str(&fields.text()).unwrap_or_default();
-        if let Some(target) = based.get_mut(place) {
+        if let Some(target) = place.and_then(|place| loaded.get_mut(*place)) {
             target.base = Some(Base { database, sheet });
         }
     }
+    reached
 }
 
 /// The times of rows that changed after the cycle began: what it was told then is older than what

@@ -27,9 +27,25 @@ pub(super) const CHUNK: usize = 5_000;
 
 impl Cycle {
     pub(super) async fn load(&mut self, keys: Vec<Key>) -> Result<Vec<LoadedRow>, Stop> {
+        let mut loaded = Vec::with_capacity(keys.len());
+        let mut left = keys;
+        while !left.is_empty() {
+            let (rows, others) = self.load_first(left).await?;
+            loaded.extend(rows);
+            left = others;
+        }
+        Ok(loaded)
+    }
+
+    /// Of large rows only the first; the others are returned by their keys.
+    async fn load_first(&mut self, keys: Vec<Key>) -> Result<(Vec<LoadedRow>, Vec<Key>), Stop> {
         let asked = keys.len();
         match self.io.database(DatabaseEffect::Load { keys }).await? {
-            DatabaseOutcome::Rows(rows) if rows.len() == asked => Ok(rows),
+            DatabaseOutcome::Rows { rows, left }
+                if !rows.is_empty() && rows.len() + left.len() == asked =>
+            {
+                Ok((rows, left))
+            }
             _ => Err(mismatch().into()),
         }
     }
@@ -83,7 +99,8 @@ impl Cycle {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let loaded = self.load(keys).await?;
+        let (loaded, _) = self.load_first(keys).await?;
+        let large = sightings.split_off(loaded.len());
         let rows: Vec<_> = sightings.iter().cloned().zip(loaded).collect();
         self.guard_only_batch(&rows)?;
         let rows = self.follow_renames(rows, snapshot, changed_at).await?;
@@ -95,6 +112,7 @@ impl Cycle {
         }
         let left = self.carry_out(items, rest).await?;
         sightings.retain(|sighting| left.contains(&sighting.key));
+        sightings.extend(large);
         Ok(sightings)
     }
 

@@ -139,3 +139,18 @@ fn blank_rows_anywhere_are_nothing() {
         (0, 3, vec!["read"])
     );
 }
+
+#[test]
+fn rows_that_are_too_large_to_be_loaded_together_go_one_after_the_other() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.loads_at_a_time = 1;
+    for id in [1, 3, 4] {
+        world.set(id, &format!("new {id}"));
+    }
+    let report = world.cycle(Scope::Dirty, &[1, 3, 4]);
+    assert_eq!((report.rows_pushed, report.dirty_done), (3, true));
+    assert_eq!(world.loads, 3);
+    let names: Vec<&Cell> = world.tab[1..].iter().map(|row| &row[1]).collect();
+    let expected = ["warm", "new 1", "name 2", "new 3", "new 4"].map(text);
+    assert_eq!(names, expected.iter().collect::<Vec<_>>());
+}

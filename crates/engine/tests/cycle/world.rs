@@ -95,6 +95,8 @@ pub struct World {
     /// Where one is stored.
     pub problems: Vec<StoredProblem>,
     pub loads: usize,
+    /// As many rows as the database hands out at a time.
+    pub loads_at_a_time: usize,
     /// What other tabs of the table have.
     pub others: BTreeMap<Key, Vec<OtherTab>>,
     /// Rows of the table that do not belong in the sheet.
@@ -146,6 +148,7 @@ impl World {
             commits: Vec::new(),
             problems: Vec::new(),
             loads: 0,
+            loads_at_a_time: usize::MAX,
             others: BTreeMap::new(),
             outside: BTreeSet::new(),
             next_key: 7_000,
@@ -378,8 +381,12 @@ impl World {
             ),
             DatabaseEffect::Load { keys } => {
                 self.loads += 1;
-                DatabaseOutcome::Rows(
-                    keys.into_iter()
+                let mut first = keys;
+                let left = first.split_off(self.loads_at_a_time.min(first.len()));
+                DatabaseOutcome::Rows {
+                    left,
+                    rows: first
+                        .into_iter()
                         .map(|key| LoadedRow {
                             row: self.table.get(&key).cloned(),
                             spelled: self.spelled(&key).filter(|now| *now != key),
@@ -392,7 +399,7 @@ impl World {
                             key,
                         })
                         .collect(),
-                )
+                }
             }
             DatabaseEffect::Canonicalise { cells } => DatabaseOutcome::Canonical(
                 cells

@@ -74,6 +74,8 @@ pub struct Table {
     pub merged: Vec<(Key, Vec<Datum>)>,
     /// Keys that a person changed in the sheet, and what both sides had agreed on of their rows.
     pub followed: Vec<(Key, Base)>,
+    /// Some rows are so large that none is loaded together with those after it.
+    pub large_rows: bool,
     next_key: u32,
     next_dirty: u64,
     next_identity: u32,
@@ -99,6 +101,7 @@ impl Table {
             generated: Vec::new(),
             merged: Vec::new(),
             followed: Vec::new(),
+            large_rows: true,
             next_key: 1000,
             next_dirty: 1,
             next_identity: 1,

@@ -586,7 +586,10 @@ impl World {
             Effect::Database(effect) => {
                 let outcome = self.table.carry_out(effect, now)?;
                 match effect {
-                    DatabaseEffect::Load { keys } => self.ledger.loaded(keys, &self.table),
+                    DatabaseEffect::Load { keys } => {
+                        let keys = &keys[..self.table.at_a_time(keys)];
+                        self.ledger.loaded(keys, &self.table);
+                    }
                     DatabaseEffect::Commit(commit) => {
                         for (column, text) in &commit.headers {
                             self.tab.mapping.columns[*column].header.clone_from(text);
