@@ -71,7 +71,7 @@ COMMENT ON FUNCTION sheet_sync.doctor IS 'Examine worker, credentials, clock, qu
 
 CREATE FUNCTION sheet_sync._live() RETURNS TABLE (
     mapping_id integer, phase text, last_cycle_at timestamptz, last_read_at timestamptz, poll_interval interval, rate_limited_until timestamptz,
-    requests_this_minute bigint, rows_done bigint, rows_total bigint, phase_started_at timestamptz)
+    requests_this_minute bigint, rows_done bigint, rows_total bigint, phase_started_at timestamptz, busy_since timestamptz)
     LANGUAGE c AS 'MODULE_PATHNAME', 'live_wrapper';
 CREATE FUNCTION sheet_sync._no_worker() RETURNS TABLE (reason text, hint text)
     LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'no_worker_wrapper';
@@ -122,7 +122,8 @@ SELECT m.id AS mapping_id, m.table_name, m.spreadsheet_id, m.sheet_title AS shee
        c.rows_pushed, c.rows_pulled,
        (SELECT pg_catalog.count(*) FROM sheet_sync.problem p WHERE p.mapping_id = m.id) AS problems,
        (SELECT pg_catalog.count(*) FROM sheet_sync.conflict k WHERE k.mapping_id = m.id AND k.winner = 'pending' AND NOT k.settled) AS pending_conflicts,
-       l.poll_interval, l.requests_this_minute, l.rate_limited_until
+       l.poll_interval, l.requests_this_minute, l.rate_limited_until,
+       pg_catalog.clock_timestamp() - l.busy_since AS busy_for
 FROM sheet_sync.mapping m
 LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id
 LEFT JOIN sheet_sync._live() l ON l.mapping_id = m.id

@@ -10,7 +10,9 @@ use crate::postgres::process;
 
 /// Databases that are served at a time, or looked into.
 const DATABASES: usize = 256;
-const REQUESTS: usize = 64;
+/// Calls that may wait for workers at a time, and how many of them may be one role's: nobody keeps the others from calling.
+const REQUESTS: usize = 256;
+const REQUESTS_OF_ROLE: usize = REQUESTS / 4;
 const MAPPINGS: usize = 512;
 
 static STATE: PgLwLock<State> = unsafe { PgLwLock::new(c"sheet_sync") };
@@ -330,6 +332,7 @@ struct Request {
     mapping: i32,
     kind: RequestKind,
     caller_pid: i32,
+    caller_role: u32,
     taken: bool,
     done: bool,
     failed: bool,
@@ -346,6 +349,7 @@ impl Default for Request {
             mapping: 0,
             kind: RequestKind::Sync,
             caller_pid: 0,
+            caller_role: 0,
             taken: false,
             done: false,
             failed: false,
@@ -365,20 +369,24 @@ impl Default for Request {
 pub struct Ticket(u64);
 
 impl Ticket {
-    /// `None` while too many calls wait already.
+    /// `None` while too many calls wait already, of anybody's or of this session's role.
     pub fn post(database: pg_sys::Oid, mapping: i32, kind: RequestKind) -> Option<Self> {
         let mut state = STATE.exclusive();
         let id = state.next_request;
-        let slot = state
-            .requests
-            .iter_mut()
-            .find(|slot| slot.id == 0 || !process::is_alive(slot.caller_pid))?;
+        let role = process::session_role().to_u32();
+        let is_taken = |slot: &Request| slot.id != 0 && process::is_alive(slot.caller_pid);
+        let of_role = |slot: &&Request| slot.caller_role == role && is_taken(slot);
+        if state.requests.iter().filter(of_role).count() >= REQUESTS_OF_ROLE {
+            return None;
+        }
+        let slot = state.requests.iter_mut().find(|slot| !is_taken(slot))?;
         *slot = Request {
             id,
             database: database.to_u32(),
             mapping,
             kind,
             caller_pid: process::my_pid(),
+            caller_role: role,
             ..Request::default()
         };
         state.next_request += 1;
@@ -506,6 +514,8 @@ pub struct LiveMapping {
     pub rows_done: i64,
     pub rows_total: i64,
     pub phase_started_at: i64,
+    /// Since when a statement on its table has kept the worker.
+    pub busy_since: i64,
 }
 
 /// What a mapping's worker is at.

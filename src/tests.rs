@@ -7,7 +7,9 @@ mod tests {
     use pgrx::spi::SpiClient;
 
     use crate::postgres::fields::array_literal;
+    use crate::postgres::process;
     use crate::postgres::statement::Session;
+    use crate::shared::{RequestKind, Ticket};
 
     const SPREADSHEET: &str = "1AbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcdefg";
 
@@ -661,5 +663,19 @@ mod tests {
             );
             assert_eq!(dumped, "mapping mapping_column mapping_id_seq");
         });
+    }
+
+    #[pg_test]
+    fn one_role_does_not_keep_the_others_from_calling() {
+        let post = || Ticket::post(process::my_database(), 1, RequestKind::Sync);
+        Spi::run("CREATE ROLE eager; CREATE ROLE other; SET SESSION AUTHORIZATION eager").unwrap();
+        let mut tickets: Vec<Ticket> = std::iter::from_fn(post).take(1_000).collect();
+        assert!(tickets.len() < 1_000);
+        Spi::run("SET SESSION AUTHORIZATION other").unwrap();
+        assert!(post().is_some());
+        Spi::run("SET SESSION AUTHORIZATION eager").unwrap();
+        assert!(post().is_none());
+        tickets.pop();
+        assert!(post().is_some());
     }
 }

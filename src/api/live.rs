@@ -20,6 +20,7 @@ fn live() -> TableIterator<
         name!(rows_done, i64),
         name!(rows_total, i64),
         name!(phase_started_at, Option<TimestampWithTimeZone>),
+        name!(busy_since, Option<TimestampWithTimeZone>),
     ),
 > {
     let mappings = if shared::is_available() {
@@ -45,6 +46,7 @@ fn live() -> TableIterator<
             live.rows_done,
             live.rows_total,
             time(live.phase_started_at),
+            time(live.busy_since),
         )
     }))
 }

@@ -5,12 +5,16 @@ use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, pg_sys};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::worker::{NoWorker, require_worker, worker};
 use super::{as_owner, required, table};
 use crate::postgres::process;
 use crate::shared::{self, Answer, Counts, RequestKind, Ticket};
+
+/// Of so many tabs of one table cycles are asked for at a time, so that a call does not keep others from calling.
+const AT_ONCE: usize = 8;
 
 type Line = (i32, i64, i64, i64, i64, Interval);
 
@@ -113,30 +117,29 @@ pub fn ask(
     .filter_map(|id| id.parse().ok())
     .collect();
     let started = Instant::now();
-    let database = process::my_database();
-    let tickets: Vec<(i32, Ticket)> = mappings
-        .into_iter()
-        .map(|mapping| match Ticket::post(database, mapping, kind) {
-            Some(ticket) => (mapping, ticket),
-            None => refuse_more(),
-        })
-        .collect();
-    shared::wake_worker(database);
-    tickets
-        .into_iter()
-        .map(|(mapping, ticket)| {
-            (
-                mapping,
-                ticket.id(),
-                wait(
-                    &format!("the cycle of mapping {mapping}"),
-                    &ticket,
-                    started,
-                    timeout,
-                ),
-            )
-        })
-        .collect()
+    let mut unasked = mappings.into_iter();
+    let mut asked: VecDeque<(i32, Ticket)> =
+        unasked.by_ref().take(AT_ONCE).map(post(kind)).collect();
+    let mut answers = Vec::new();
+    while let Some((mapping, ticket)) = asked.pop_front() {
+        let what = format!("the cycle of mapping {mapping}");
+        let counts = wait(&what, &ticket, started, timeout);
+        answers.push((mapping, ticket.id(), counts));
+        drop(ticket);
+        asked.extend(unasked.next().map(post(kind)));
+    }
+    answers
+}
+
+fn post(kind: RequestKind) -> impl Fn(i32) -> (i32, Ticket) {
+    move |mapping| {
+        let database = process::my_database();
+        let Some(ticket) = Ticket::post(database, mapping, kind) else {
+            refuse_more();
+        };
+        shared::wake_worker(database);
+        (mapping, ticket)
+    }
 }
 
 /// Ask for something that is about no mapping; answers the request's id once it is done.

@@ -81,6 +81,11 @@ pub fn my_pid() -> i32 {
     unsafe { pg_sys::MyProcPid }
 }
 
+/// Who logged in, whatever roles have been set since.
+pub fn session_role() -> pg_sys::Oid {
+    unsafe { pg_sys::GetSessionUserId() }
+}
+
 pub fn my_database() -> pg_sys::Oid {
     unsafe { pg_sys::MyDatabaseId }
 }

@@ -56,6 +56,14 @@ fn a_filter_that_sleeps_holds_up_its_own_mapping_only() {
         .db
         .run("UPDATE awake SET yes = false; UPDATE naps SET v = 2");
     world.shows(
+        "SELECT query FROM pg_stat_activity WHERE backend_type = 'sheet_sync worker' AND datname = current_database()",
+        "mapping 1 of table public.naps: reading rows",
+    );
+    world.shows(
+        "SELECT mapping_id FROM sheet_sync.status WHERE busy_for > '100 ms'",
+        "1",
+    );
+    world.shows(
         "SELECT state, split_part(reason, ':', 1) FROM sheet_sync.status WHERE mapping_id = 1",
         "active | statement_timeout",
     );

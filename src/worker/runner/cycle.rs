@@ -14,10 +14,10 @@ use crate::postgres::process;
 use crate::postgres::time_limit;
 use crate::postgres::transaction::transaction;
 use crate::settings;
-use crate::shared::{Answer as RequestAnswer, Phase, RequestKind};
+use crate::shared::{self, Answer as RequestAnswer, Phase, RequestKind};
 use crate::worker::database::{self, Cycle};
 use crate::worker::http::Work;
-use crate::worker::mappings::Glance;
+use crate::worker::mappings::{Glance, Loaded};
 use crate::worker::reads::Wanted;
 use crate::worker::{Shared, dirty, states};
 
@@ -207,9 +207,14 @@ impl Runner {
                         hurried,
                         slow: &mut self.slow_rows,
                     };
+                    process::report_activity(Some(&activity(&opened.mapping, &effect)));
+                    self.live.busy_since = now().0;
+                    shared::show_live(self.live);
                     let (outcome, ended) = time_limit::noticing_ends(|| {
                         database::perform(&opened.mapping, &mut cycle, effect)
                     });
+                    self.live.busy_since = 0;
+                    shared::show_live(self.live);
                     if ended {
                         self.rests_until = Some(Instant::now() + database::rest_after_timeout());
                     }
@@ -581,4 +586,17 @@ fn instant(at: Timestamp) -> Instant {
 fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
+}
+
+/// What `pg_stat_activity` shows while the worker is at a statement on this table.
+fn activity(mapping: &Loaded, effect: &DatabaseEffect) -> String {
+    let what = match effect {
+        DatabaseEffect::Commit(commit) if !commit.apply.is_empty() => "changing rows",
+        DatabaseEffect::Commit(_) => "taking note",
+        DatabaseEffect::FindChanged => "comparing the whole table",
+        DatabaseEffect::MergeByFunction { .. } => "calling the conflict function",
+        DatabaseEffect::GenerateKeys { .. } => "taking new keys from a default",
+        _ => "reading rows",
+    };
+    format!("mapping {} of table {}: {what}", mapping.id, mapping.table)
 }
