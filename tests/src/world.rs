@@ -197,14 +197,67 @@ impl World {
         });
     }
 
-    /// Does something on both sides of which the worker sees nothing until all of it is done.
+    /// A table of so many parts and its sheet, merged.
+    pub fn with_parts(rows: usize) -> (World, Sheet) {
+        let mut world = World::start();
+        world.db.run(&format!(
+            "CREATE TABLE parts (id int PRIMARY KEY, name text, stock int);
+             INSERT INTO parts SELECT n, 'part ' || n, n FROM generate_series(1, {rows}) n"
+        ));
+        let sheet = world.map("parts");
+        world.both_equal("parts", &sheet);
+        (world, sheet)
+    }
+
+    /// What stood on either side before this call has been carried over when it returns, deletions too.
     #[track_caller]
-    pub fn at_once(&mut self, table: &str, act: impl FnOnce(&mut World)) {
-        // Settled first, so that what `act` does is all that differs.
+    pub fn sync(&mut self, table: &str) {
         self.db.run(&format!(
             "SELECT * FROM sheet_sync.sync({})",
             literal(table)
         ));
+    }
+
+    /// Everything that readings can lead to has happened when this returns: what one of them leaves for the next, too.
+    #[track_caller]
+    pub fn settle(&mut self, table: &str) {
+        for _ in 0..3 {
+            self.sync(table);
+        }
+    }
+
+    /// Waits until every mapping has stopped for a reason that begins so; returns what the first one says to a person.
+    #[track_caller]
+    pub fn stopped(&mut self, reason: &str) -> String {
+        let said = wait_until(&format!("the guard: {reason}"), || {
+            let seen = self
+                .db
+                .table("SELECT state, reason, hint FROM sheet_sync.mapping");
+            let says = |row: &Vec<String>| row[0] == "failed" && row[1].starts_with(reason);
+            match seen.first() {
+                Some(first) if seen.iter().all(says) => Ok(format!("{} {}", first[1], first[2])),
+                _ => Err(seen),
+            }
+        });
+        // The view that people look at says the same.
+        self.shows("SELECT DISTINCT state FROM sheet_sync.status", "failed");
+        said
+    }
+
+    /// No row or cell has a problem at the moment.
+    #[track_caller]
+    pub fn has_no_problem(&mut self) {
+        let problems = self
+            .db
+            .table("SELECT code, key, column_name, message FROM sheet_sync.problem");
+        assert_eq!(problems, Vec::<Vec<String>>::new());
+    }
+
+    /// Does something on both sides of which the worker sees nothing until all of it is done.
+    #[track_caller]
+    pub fn at_once(&mut self, table: &str, act: impl FnOnce(&mut World)) {
+        // Settled first, so that what `act` does is all that differs.
+        self.sync(table);
         self.pause(table);
         act(self);
         self.db

@@ -84,7 +84,10 @@ fn a_half_typed_row_waits_until_it_is_complete() {
 fn two_rows_with_one_key_are_a_problem_of_both_and_neither_is_applied() {
     let (mut world, sheet) = World::with_products();
     sheet.type_row(&["2", "Nut again", "222"]);
-    world.shows("SELECT count(*) > 0 FROM sheet_sync.problem", "t");
+    world.shows(
+        "SELECT code, sheet_row FROM sheet_sync.problem ORDER BY 2",
+        "duplicate_key | 3\n duplicate_key | 5",
+    );
     sheet.set("C2", "11");
     world.table_shows(
         "products",

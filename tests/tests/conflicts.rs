@@ -66,7 +66,7 @@ fn last_write_wins_is_the_sheets_when_it_was_edited_later() {
     world.db.run("SELECT * FROM sheet_sync.pull('products')");
     sheet.set("C2", "20");
     world.google.mend();
-    world.db.run("SELECT * FROM sheet_sync.sync('products')");
+    world.sync("products");
     world.shows(CONFLICTS, "1 | price | 1 | 10 | 20 | sheet");
     world.both_equal("products", &sheet);
     world.shows("SELECT price FROM products WHERE id = 1", "20");
@@ -306,7 +306,7 @@ fn a_line_that_was_carried_out_is_settled_by_whoever_comes_after() {
 #[test]
 fn a_line_never_shows_an_older_time_than_that_of_its_value() {
     let (mut world, sheet) = World::with_products();
-    world.db.run("SELECT * FROM sheet_sync.sync('products')");
+    world.sync("products");
     world.pause("products");
     world.db.run("UPDATE products SET price = 10 WHERE id = 1");
     sheet.set("C2", "20");

@@ -2,22 +2,9 @@
 
 use e2e::{Sheet, World};
 
-/// Time for everything that readings can lead to: a row that is missing is looked for more than once before it counts as deleted.
-fn wait(world: &mut World, table: &str) {
-    for _ in 0..3 {
-        world
-            .db
-            .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
-        world.db.run("SELECT pg_sleep(1.2)");
-    }
-    world
-        .db
-        .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
-}
-
+#[track_caller]
 fn nothing_amiss(world: &mut World) {
-    let problems = "SELECT code, message FROM sheet_sync.problem";
-    assert_eq!(world.db.table(problems), Vec::<Vec<String>>::new());
+    world.has_no_problem();
     let conflicts = "SELECT key, column_name, winner FROM sheet_sync.conflict";
     assert_eq!(world.db.table(conflicts), Vec::<Vec<String>>::new());
     let states = "SELECT DISTINCT state FROM sheet_sync.mapping";
@@ -44,13 +31,13 @@ fn a_numeric_key_with_a_trailing_zero_is_one_row_on_both_sides() {
     );
     let tiers = world.map("tiers");
     let parts = world.map("parts");
-    wait(&mut world, "tiers");
-    wait(&mut world, "parts");
+    world.settle("tiers");
+    world.settle("parts");
     tiers.set("B2", "9.5");
     parts.set("C2", "9.5");
     world.db.run("UPDATE tiers SET price = 8.5 WHERE min_qty = 2; UPDATE parts SET price = 8.5 WHERE min_qty = 2");
-    wait(&mut world, "tiers");
-    wait(&mut world, "parts");
+    world.settle("tiers");
+    world.settle("parts");
     tiers.shows("min_qty | price\n 1.5 | 9.5\n 2 | 8.5\n 10 | 7");
     world.shows(
         "SELECT * FROM tiers ORDER BY 1",
@@ -70,7 +57,7 @@ fn a_numeric_key_with_a_trailing_zero_is_one_row_on_both_sides() {
         "SELECT * FROM tiers ORDER BY 1",
         "1.50 | 9.5\n 2.00 | 8.5\n 10 | 6",
     );
-    wait(&mut world, "tiers");
+    world.settle("tiers");
     world.shows("SELECT count(*) FROM tiers", "3");
     tiers.shows("min_qty | price\n 1.5 | 9.5\n 2 | 8.5\n 10 | 6");
     nothing_amiss(&mut world);
@@ -87,7 +74,7 @@ fn capitals_in_a_citext_key_are_another_spelling_of_it() {
     let sheet = world.map_with("people", "columns => '{email,name}'");
     sheet.set("D2", "call her");
     sheet.set("A2", "Ann@X.org");
-    wait(&mut world, "people");
+    world.settle("people");
     let table = "SELECT * FROM people ORDER BY 1";
     world.shows(table, "ann@x.org | Ann | kept\n bob@x.org | Bob | kept");
     sheet.shows("email | name\n Ann@X.org | Ann | | call her\n bob@x.org | Bob");
@@ -121,7 +108,7 @@ fn capitals_in_a_citext_key_are_another_spelling_of_it() {
         "SELECT code, count(*) FROM sheet_sync.problem GROUP BY 1",
         "duplicate_key | 2",
     );
-    wait(&mut world, "people");
+    world.settle("people");
     world.shows("SELECT count(*) FROM people", "2");
     sheet.delete_row(5);
     world.shows(
@@ -175,7 +162,7 @@ fn a_first_merge_knows_equal_keys() {
     let sheet = people_s(&mut world, "loose", &cells, options);
     sheets.push(("loose", sheet, cells));
     for (table, sheet, cells) in &sheets {
-        wait(&mut world, table);
+        world.settle(table);
         sheet.shows(cells);
         let kept = format!("SELECT count(*), count(*) FILTER (WHERE secret = 'kept') FROM {table}");
         world.shows(&kept, "2 | 2");
@@ -190,7 +177,7 @@ fn a_first_merge_knows_equal_keys() {
             &format!("SELECT count(*) FILTER (WHERE name = 'new'), count(*) FROM {table}"),
             "1 | 2",
         );
-        wait(&mut world, table);
+        world.settle(table);
         world.shows(&format!("SELECT count(*) FROM {table}"), "2");
         assert_eq!(sheet.rows().len(), 3, "{table}");
     }
@@ -238,8 +225,8 @@ fn a_row_that_the_table_spells_otherwise_keeps_its_place_and_what_stands_beside_
     world.db.run("SELECT sheet_sync.resume('tiers')");
     world.kill_worker();
     world.reconnect();
-    wait(&mut world, "people");
-    wait(&mut world, "tiers");
+    world.settle("people");
+    world.settle("tiers");
     people.shows("email | name\n Ann | Ann | | note D2\n BOB | Robert | | note D3\n cid | Cid");
     world.db.run("UPDATE tiers SET price = 6 WHERE min_qty = 2");
     tiers.shows("min_qty | price\n 1.5 | 10 | | note D2\n 2 | 6 | | note D3");
@@ -269,7 +256,7 @@ fn a_sheet_that_is_only_read_keeps_rows_that_the_table_spells_otherwise() {
     world
         .db
         .run("UPDATE tiers SET min_qty = 1.500 WHERE min_qty = 1.5");
-    wait(&mut world, "tiers");
+    world.settle("tiers");
     sheet.set("B2", "10");
     world.shows(
         "SELECT * FROM tiers ORDER BY 1",
@@ -298,22 +285,22 @@ fn a_key_that_a_trigger_makes_of_what_was_typed_is_followed() {
     sheet.shows(both);
     let table = "SELECT * FROM people ORDER BY 1";
     world.shows(table, "ann@x.org | Ann | kept\n bob@x.org | Bob | kept");
-    wait(&mut world, "people");
+    world.settle("people");
     sheet.shows(both);
     sheet.set("A2", "ANN@x.org");
-    wait(&mut world, "people");
+    world.settle("people");
     sheet.shows(both);
     world.shows(table, "ann@x.org | Ann | kept\n bob@x.org | Bob | kept");
     // Another key, which is made another one still.
     sheet.set("A3", "ROBERT@x.org");
-    wait(&mut world, "people");
+    world.settle("people");
     sheet.shows("email | name | | | remark\n ann@x.org | Ann | | | first\n robert@x.org | Bob | | | call him");
     world.shows(table, "ann@x.org | Ann | kept\n robert@x.org | Bob | kept");
     nothing_amiss(&mut world);
     // The same key typed as a new row is there already.
     sheet.type_row(&["Ann@X.ORG", "Twin"]);
     world.shows("SELECT code FROM sheet_sync.problem", "23505");
-    wait(&mut world, "people");
+    world.settle("people");
     world.shows(table, "ann@x.org | Ann | kept\n robert@x.org | Bob | kept");
     assert_eq!(sheet.cell("A4"), "Ann@X.ORG");
 }
@@ -333,7 +320,7 @@ fn a_key_that_a_trigger_makes_is_followed_by_whoever_comes_after_a_crash() {
     world.shows("SELECT count(*) FROM people", "2");
     world.kill_worker();
     world.reconnect();
-    wait(&mut world, "people");
+    world.settle("people");
     sheet.shows("email | name\n ann@x.org | Ann | | | first\n bob@x.org | Bob | | | call him");
     world.shows(
         "SELECT * FROM people ORDER BY 1",
@@ -369,7 +356,7 @@ fn a_domain_over_citext_and_a_collation_take_capitals_for_another_spelling() {
                 "UPDATE {table} SET name = 'Anna' WHERE name = 'Ann'"
             ));
         });
-        wait(&mut world, table);
+        world.settle(table);
         world.shows(
             &format!("SELECT email, name, secret FROM {table} ORDER BY name"),
             &format!(
@@ -408,7 +395,7 @@ fn a_paste_of_keys_of_which_a_trigger_makes_two_the_same() {
         ]
         .map(|row| row.map(str::to_owned).to_vec()),
     );
-    wait(&mut world, "people");
+    world.settle("people");
     world.shows(
         "SELECT email, name FROM people ORDER BY 1",
         "ann@x.org | Ann\n bob@x.org | Bob\n cid@x.org | Cid",
@@ -418,7 +405,7 @@ fn a_paste_of_keys_of_which_a_trigger_makes_two_the_same() {
     );
     world.shows("SELECT code FROM sheet_sync.problem", "23505");
     sheet.set("A2", "ANNE@x.org");
-    wait(&mut world, "people");
+    world.settle("people");
     world.shows("SELECT email FROM notes", "anne@x.org");
     assert_eq!(sheet.cell("A2"), "anne@x.org");
     sheet.delete_row(5);
@@ -440,7 +427,7 @@ fn a_key_that_the_table_computes_of_another_column_is_followed() {
     sheet.set("A2", "Anna");
     sheet
         .shows("email | name | login\n Anna | Ann | anna | | first\n Bob | Bob | bob | | call him");
-    wait(&mut world, "people");
+    world.settle("people");
     sheet
         .shows("email | name | login\n Anna | Ann | anna | | first\n Bob | Bob | bob | | call him");
     world.shows(
@@ -487,7 +474,7 @@ fn keys_that_look_alike_are_a_problem_and_cost_no_row() {
             &format!("look_alike_key | {at}"),
         );
         if key != "A-2" {
-            wait(&mut world, "items");
+            world.settle("items");
         }
         sheet.set(&format!("A{at}"), key);
         world.shows(
@@ -515,7 +502,7 @@ fn a_first_merge_makes_no_second_row_of_a_key_that_looks_alike() {
     sheet.type_at("A3", &[vec!["A-1\u{a0}".to_owned(), "Bolt".to_owned()]]);
     world.register("items", &sheet, "");
     world.merged("items");
-    wait(&mut world, "items");
+    world.settle("items");
     world.shows(
         "SELECT code, sheet_row FROM sheet_sync.problem",
         "look_alike_key | 3",
@@ -524,7 +511,7 @@ fn a_first_merge_makes_no_second_row_of_a_key_that_looks_alike() {
     assert_eq!(sheet.rows().len(), 3);
     sheet.set("A3", "A-1");
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
-    wait(&mut world, "items");
+    world.settle("items");
     sheet.shows("sku | name\n A-2 | Nut\n A-1 | Bolt");
     nothing_amiss(&mut world);
 }
@@ -556,7 +543,7 @@ fn a_number_with_more_digits_than_a_cell_keeps_is_no_key() {
         "SELECT code, sheet_row FROM sheet_sync.problem",
         "too_many_digits | 4",
     );
-    wait(&mut world, "members");
+    world.settle("members");
     world.shows("SELECT count(*) FROM members", "2");
     assert!(
         world

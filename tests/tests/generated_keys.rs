@@ -2,19 +2,6 @@
 
 use e2e::World;
 
-fn nothing_amiss(world: &mut World) {
-    let problems = "SELECT code, message FROM sheet_sync.problem";
-    assert_eq!(world.db.table(problems), Vec::<Vec<String>>::new());
-}
-
-fn wait(world: &mut World, table: &str) {
-    for _ in 0..3 {
-        world
-            .db
-            .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
-    }
-}
-
 fn typed_key_and_key_to_be_given(world: &mut World, id: &str) {
     world.db.run(&format!(
         "CREATE TABLE tasks (id {id} PRIMARY KEY, title text NOT NULL); INSERT INTO tasks (title) VALUES ('first')"
@@ -30,7 +17,7 @@ fn typed_key_and_key_to_be_given(world: &mut World, id: &str) {
     let all = "1 | first\n 2 | by hand\n 3 | no id\n 4 | from sql";
     world.shows("SELECT * FROM tasks ORDER BY id", all);
     sheet.shows(&format!("id | title\n {all}"));
-    nothing_amiss(world);
+    world.has_no_problem();
 }
 
 #[test]
@@ -73,7 +60,7 @@ fn a_first_merge_moves_the_sequence_past_people_s_ids() {
             assert_eq!(world.db.one(&insert), next, "{table}");
         }
     }
-    nothing_amiss(&mut world);
+    world.has_no_problem();
 }
 
 #[test]
@@ -112,7 +99,7 @@ fn a_key_that_is_edited_by_hand_moves_the_sequence_too() {
             .one("INSERT INTO tasks (title) VALUES ('sql') RETURNING id"),
         "1000002"
     );
-    nothing_amiss(&mut world);
+    world.has_no_problem();
 }
 
 #[test]
@@ -162,7 +149,7 @@ fn numbers_typed_into_other_columns_than_a_simple_key_move_their_sequences_too()
             .one("INSERT INTO other (t) VALUES ('sql') RETURNING id"),
         "6"
     );
-    nothing_amiss(&mut world);
+    world.has_no_problem();
 }
 
 #[test]
@@ -181,7 +168,7 @@ fn a_default_that_makes_a_text_of_a_number_gives_only_new_ones() {
         "T-1 | first\n T-2 | by hand\n T-3 | no id",
     );
     sheet.shows("id | title\n T-1 | first\n T-2 | by hand\n T-3 | no id");
-    nothing_amiss(&mut world);
+    world.has_no_problem();
 }
 
 #[test]
@@ -212,7 +199,7 @@ fn keys_that_are_there_are_passed_over_also_where_sequences_stay() {
     sheet.shows("id | title\n 1 | first\n 2 | two\n 4 | given\n 3 | three\n 5 | given too");
     // The sequence was not touched but by what was drawn from it.
     assert_eq!(world.db.one("SELECT last_value FROM tasks_id_seq"), "5");
-    nothing_amiss(&mut world);
+    world.has_no_problem();
 }
 
 #[test]
@@ -247,7 +234,7 @@ fn a_default_that_gives_only_keys_that_are_there_is_a_problem_of_the_row() {
         "SELECT code, sheet_row FROM sheet_sync.problem",
         "no_new_key | 3",
     );
-    wait(&mut world, "tasks");
+    world.settle("tasks");
     world.shows("SELECT * FROM tasks", "1 | changed");
     assert_eq!(sheet.cell("A3"), "");
     assert_eq!(
@@ -258,7 +245,7 @@ fn a_default_that_gives_only_keys_that_are_there_is_a_problem_of_the_row() {
     world
         .db
         .run("CREATE OR REPLACE FUNCTION always() RETURNS int LANGUAGE sql AS 'SELECT 2'");
-    wait(&mut world, "tasks");
+    world.settle("tasks");
     world.shows("SELECT * FROM tasks ORDER BY 1", "1 | changed\n 2 | no id");
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }
@@ -290,7 +277,7 @@ fn a_sequence_that_the_mapping_s_role_may_not_touch() {
     world
         .db
         .run("GRANT USAGE, UPDATE ON SEQUENCE apart TO keeper");
-    wait(&mut world, "foreign_one");
+    world.settle("foreign_one");
     world.shows(
         "SELECT * FROM foreign_one ORDER BY 1",
         "1 | typed\n 2 | no id",

@@ -1,41 +1,12 @@
 //! What stops a mapping before it does harm: each says why, and how it goes on.
 
-use e2e::{Sheet, World, wait_for, wait_until};
-
-/// Waits until the mapping has stopped for this reason; answers what it says to a person.
-fn stopped(world: &mut World, reason: &str) -> String {
-    let said = wait_until(&format!("the guard {reason}"), || {
-        let seen = world
-            .db
-            .table("SELECT state, reason, hint FROM sheet_sync.mapping");
-        match seen.first() {
-            Some(row) if row[0] == "failed" && row[1].starts_with(reason) => {
-                Ok(format!("{} {}", row[1], row[2]))
-            }
-            _ => Err(seen),
-        }
-    });
-    // The view that people look at says the same.
-    world.shows("SELECT state FROM sheet_sync.status", "failed");
-    said
-}
+use e2e::{World, wait_for, wait_until};
 
 fn goes_on(world: &mut World) {
     world.shows(
         "SELECT state, reason, hint, retry_at FROM sheet_sync.mapping",
         "active |  |  |",
     );
-}
-
-fn parts(rows: usize) -> (World, Sheet) {
-    let mut world = World::start();
-    world.db.run(&format!(
-        "CREATE TABLE parts (id int PRIMARY KEY, name text, stock int);
-         INSERT INTO parts SELECT n, 'part ' || n, n FROM generate_series(1, {rows}) n"
-    ));
-    let sheet = world.map("parts");
-    world.both_equal("parts", &sheet);
-    (world, sheet)
 }
 
 #[test]
@@ -49,7 +20,7 @@ fn a_spreadsheet_in_the_bin_is_neither_read_nor_written() {
         // The bin is looked at when a worker begins, after trouble, and once a minute.
         world.terminate_worker();
     });
-    let said = stopped(&mut world, "in_bin");
+    let said = world.stopped("in_bin");
     assert!(said.contains("Restore"), "{said}");
     let refused = world
         .db
@@ -71,7 +42,7 @@ fn a_spreadsheet_in_the_bin_is_neither_read_nor_written() {
 fn a_tab_that_is_gone_deletes_nothing_and_says_what_to_do() {
     let (mut world, sheet) = World::with_products();
     sheet.delete_tab();
-    let said = stopped(&mut world, "tab_gone");
+    let said = world.stopped("tab_gone");
     assert!(
         said.contains("Version history") && said.contains("unregister"),
         "{said}"
@@ -124,7 +95,7 @@ fn a_table_that_loses_its_key_stops_and_goes_on_with_it() {
     world
         .db
         .run("ALTER TABLE products DROP CONSTRAINT products_pkey");
-    let said = stopped(&mut world, "key_gone");
+    let said = world.stopped("key_gone");
     assert!(
         said.contains("ADD PRIMARY KEY (id)") && said.contains("unregister_table"),
         "{said}"
@@ -142,7 +113,7 @@ fn a_table_that_loses_its_key_stops_and_goes_on_with_it() {
     goes_on(&mut world);
 
     world.db.run("ALTER TABLE products DROP COLUMN id");
-    let said = stopped(&mut world, "key_gone");
+    let said = world.stopped("key_gone");
     assert!(
         said.contains("\"id\"") && said.contains("register the table again"),
         "{said}"
@@ -159,7 +130,7 @@ fn a_table_that_loses_its_key_stops_and_goes_on_with_it() {
 fn a_header_that_stands_twice_is_not_guessed_at() {
     let (mut world, sheet) = World::with_products();
     sheet.set("D1", "price");
-    let said = stopped(&mut world, "header_doubled");
+    let said = world.stopped("header_doubled");
     assert!(
         said.contains("\"price\" stands over more than one column: in C1 and D1.")
             && said.contains("Rename"),
@@ -175,7 +146,7 @@ fn a_header_that_stands_twice_is_not_guessed_at() {
 fn an_emptied_header_row_is_no_deletion() {
     let (mut world, sheet) = World::with_products();
     sheet.delete_rows(1, 4);
-    let said = stopped(&mut world, "header_missing");
+    let said = world.stopped("header_missing");
     assert!(said.contains("version history"), "{said}");
     assert_eq!(world.db.count("SELECT count(*) FROM products"), 3);
     let undone = [
@@ -192,14 +163,14 @@ fn an_emptied_header_row_is_no_deletion() {
 
 #[test]
 fn everything_changed_at_once_is_asked_about_and_undone_in_the_sheet() {
-    let (mut world, sheet) = parts(40);
+    let (mut world, sheet) = World::with_parts(40);
     world.at_once("parts", |_| {
         let rows: Vec<Vec<String>> = (1..=40)
             .map(|n| vec![format!("other {n}"), (1000 + n).to_string()])
             .collect();
         sheet.type_at("B2", &rows);
     });
-    let said = stopped(&mut world, "everything_changed");
+    let said = world.stopped("everything_changed");
     assert!(
         said.contains("confirm_deletes") && said.contains("Undo"),
         "{said}"
@@ -225,14 +196,14 @@ fn everything_changed_at_once_is_asked_about_and_undone_in_the_sheet() {
 
 #[test]
 fn everything_changed_at_once_goes_on_when_it_was_meant() {
-    let (mut world, sheet) = parts(40);
+    let (mut world, sheet) = World::with_parts(40);
     world.at_once("parts", |_| {
         let rows: Vec<Vec<String>> = (1..=40)
             .map(|n| vec![format!("other {n}"), (1000 + n).to_string()])
             .collect();
         sheet.type_at("B2", &rows);
     });
-    stopped(&mut world, "everything_changed");
+    world.stopped("everything_changed");
     world.db.run("SELECT sheet_sync.confirm_deletes('parts')");
     wait_for("all of it", 40, || {
         world
@@ -244,10 +215,10 @@ fn everything_changed_at_once_goes_on_when_it_was_meant() {
 
 #[test]
 fn a_mass_delete_in_the_sheet_that_is_undone_goes_on_by_itself() {
-    let (mut world, sheet) = parts(60);
+    let (mut world, sheet) = World::with_parts(60);
     let kept: Vec<Vec<String>> = sheet.rows().split_off(3);
     sheet.delete_rows(4, 58);
-    let said = stopped(&mut world, "mass_delete");
+    let said = world.stopped("mass_delete");
     assert!(said.contains("confirm_deletes"), "{said}");
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 60);
     sheet.type_at("A4", &kept);
@@ -260,7 +231,7 @@ fn a_mass_delete_in_the_sheet_that_is_undone_goes_on_by_itself() {
 fn a_truncated_table_gets_its_rows_back_from_the_sheet_where_that_was_a_mistake() {
     let (mut world, sheet) = World::with_products();
     world.db.run("TRUNCATE products");
-    let said = stopped(&mut world, "truncated");
+    let said = world.stopped("truncated");
     assert!(
         said.contains("confirm_deletes") && said.contains("resync"),
         "{said}"
@@ -303,7 +274,7 @@ fn how_many_rows_may_go_unasked_is_the_mappings_own() {
              DELETE FROM parts WHERE id > 57",
         );
     });
-    stopped(&mut world, "mass_delete");
+    world.stopped("mass_delete");
     assert_eq!(sheet.rows().len(), 31);
     world
         .db

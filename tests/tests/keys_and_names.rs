@@ -100,7 +100,7 @@ fn keys_swapped_in_one_transaction_arrive_as_swapped() {
 }
 
 #[test]
-fn a_key_edited_in_the_sheet_is_a_row_gone_and_a_row_come() {
+fn a_key_edited_in_the_sheet_is_changed_in_the_table() {
     let (mut world, sheet) = World::with_products();
     sheet.set("A3", "20");
     world.table_shows(

@@ -37,9 +37,7 @@ fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
     small.shows("id | value\n 1 | 0");
     // Whatever the first merges still had to do is done: from here on both mappings do only what they are asked to.
     for table in ["small", "large"] {
-        world
-            .db
-            .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
+        world.sync(table);
     }
     let before = world.google.gate().count();
     let rows: Vec<Vec<String>> = (1..=ROWS)

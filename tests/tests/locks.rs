@@ -80,7 +80,7 @@ fn the_other_rows_of_the_table_go_on_and_so_does_a_call() {
     a.type_at("B2", &column(1001..1041));
     world.shows("SELECT count(*) FROM a WHERE v = id + 1000", "39");
     // Nobody waits for the one that is locked.
-    world.db.run("SELECT * FROM sheet_sync.sync('a')");
+    world.sync("a");
     world.db.run("UPDATE a SET v = 7 WHERE id = 40");
     e2e::wait_for("the other way, too", "7".to_owned(), || a.cell("B41"));
     world.shows(SILENT, "0 | 0");

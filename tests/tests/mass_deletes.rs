@@ -1,40 +1,13 @@
 //! Deletions in masses: all of a cycle waits for them, and a person's answer is about just what was asked.
 
-use e2e::{Sheet, World, wait_until};
+use e2e::{World, wait_until};
 use std::time::{Duration, Instant};
-
-fn parts(rows: usize) -> (World, Sheet) {
-    let mut world = World::start();
-    world.db.run(&format!(
-        "CREATE TABLE parts (id int PRIMARY KEY, name text, stock int);
-         INSERT INTO parts SELECT n, 'part ' || n, n FROM generate_series(1, {rows}) n"
-    ));
-    let sheet = world.map("parts");
-    world.both_equal("parts", &sheet);
-    (world, sheet)
-}
-
-/// Waits until every mapping has stopped for a reason that begins so.
-#[track_caller]
-fn stopped(world: &mut World, reason: &str) {
-    wait_until(&format!("the guard: {reason}"), || {
-        let seen = world
-            .db
-            .table("SELECT state, reason FROM sheet_sync.mapping");
-        let says = |row: &Vec<String>| row[0] == "failed" && row[1].starts_with(reason);
-        if seen.iter().all(says) {
-            Ok(())
-        } else {
-            Err(seen)
-        }
-    });
-}
 
 const NOTHING: &str = "55000";
 
 #[test]
 fn nothing_else_of_the_cycle_is_done_before_or_after_the_guard_stops_it() {
-    let (mut world, sheet) = parts(100);
+    let (mut world, sheet) = World::with_parts(100);
     world.at_once("parts", |world| {
         sheet.delete_rows(42, 60);
         let names: Vec<Vec<String>> = (1..=40).map(|n| vec![format!("typed {n}")]).collect();
@@ -44,7 +17,7 @@ fn nothing_else_of_the_cycle_is_done_before_or_after_the_guard_stops_it() {
             .db
             .run("UPDATE parts SET stock = 5000 WHERE id = 1; INSERT INTO parts VALUES (2000, 'new too', 2)");
     });
-    stopped(&mut world, "mass_delete: 60 of 100 rows");
+    world.stopped("mass_delete: 60 of 100 rows");
     let untouched = |world: &mut World| {
         let rows = "SELECT count(*), count(*) FILTER (WHERE name LIKE 'typed%') FROM parts";
         assert_eq!(world.db.table(rows), [["101", "0"]]);
@@ -56,7 +29,7 @@ fn nothing_else_of_the_cycle_is_done_before_or_after_the_guard_stops_it() {
     world.terminate_worker();
     world.db.refused("SELECT * FROM sheet_sync.sync('parts')");
     untouched(&mut world);
-    stopped(&mut world, "mass_delete: 60 of 100 rows");
+    world.stopped("mass_delete: 60 of 100 rows");
     world.db.run("SELECT sheet_sync.confirm_deletes('parts')");
     world.both_equal("parts", &sheet);
     let rows = "SELECT count(*), count(*) FILTER (WHERE name LIKE 'typed%'), max(stock) FROM parts";
@@ -65,10 +38,10 @@ fn nothing_else_of_the_cycle_is_done_before_or_after_the_guard_stops_it() {
 
 #[test]
 fn a_deletion_is_believed_after_three_seconds_and_sync_waits_for_it() {
-    let (mut world, sheet) = parts(5);
+    let (mut world, sheet) = World::with_parts(5);
     sheet.delete_row(3);
     let deleted = Instant::now();
-    world.db.run("SELECT * FROM sheet_sync.sync('parts')");
+    world.sync("parts");
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 4);
     assert!(deleted.elapsed() >= Duration::from_secs(3));
     // By itself, and however often somebody calls.
@@ -87,20 +60,20 @@ fn a_deletion_is_believed_after_three_seconds_and_sync_waits_for_it() {
 
 #[test]
 fn a_deletion_waits_for_an_interval_that_is_longer() {
-    let (mut world, sheet) = parts(5);
+    let (mut world, sheet) = World::with_parts(5);
     world
         .db
         .run("UPDATE sheet_sync.mapping SET poll_interval = '6 s'");
     sheet.delete_row(3);
     let deleted = Instant::now();
-    world.db.run("SELECT * FROM sheet_sync.sync('parts')");
+    world.sync("parts");
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 4);
     assert!(deleted.elapsed() >= Duration::from_secs(6));
 }
 
 #[test]
 fn nothing_can_be_confirmed_before_it_was_asked_nor_twice() {
-    let (mut world, sheet) = parts(40);
+    let (mut world, sheet) = World::with_parts(40);
     let refused = world
         .db
         .refused("SELECT sheet_sync.confirm_deletes('parts')");
@@ -122,7 +95,7 @@ fn nothing_can_be_confirmed_before_it_was_asked_nor_twice() {
     assert_eq!(unknown.sqlstate, "42704", "{unknown}");
     // As if it had been allowed in advance.
     sheet.delete_rows(2, 35);
-    stopped(&mut world, "mass_delete: 35 of 40 rows");
+    world.stopped("mass_delete: 35 of 40 rows");
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 40);
     world
         .db
@@ -139,16 +112,16 @@ fn nothing_can_be_confirmed_before_it_was_asked_nor_twice() {
 
 #[test]
 fn an_answer_is_void_when_the_question_has_changed() {
-    let (mut world, sheet) = parts(60);
+    let (mut world, sheet) = World::with_parts(60);
     sheet.delete_rows(2, 40);
-    stopped(&mut world, "mass_delete: 40 of 60 rows");
+    world.stopped("mass_delete: 40 of 60 rows");
     // More go before the answer reaches the worker.
     world.pause("parts");
     sheet.delete_rows(2, 5);
     world
         .db
         .run("SELECT sheet_sync.confirm_deletes('parts'); SELECT sheet_sync.resume('parts')");
-    stopped(&mut world, "mass_delete: 45 of 60 rows");
+    world.stopped("mass_delete: 45 of 60 rows");
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 60);
     // The same number, and other rows.
     world.pause("parts");
@@ -168,7 +141,7 @@ fn an_answer_is_void_when_the_question_has_changed() {
             Err(asked)
         }
     });
-    stopped(&mut world, "mass_delete: 45 of 60 rows");
+    world.stopped("mass_delete: 45 of 60 rows");
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 60);
     world.db.run("SELECT sheet_sync.confirm_deletes('parts')");
     world.both_equal("parts", &sheet);
@@ -198,7 +171,7 @@ fn each_tab_of_a_table_is_a_question_of_its_own() {
     world.both_equal("parts", &one);
     world.both_equal("parts", &two);
     world.db.run("DELETE FROM parts WHERE id > 10");
-    stopped(&mut world, "mass_delete: 50 of 60 rows");
+    world.stopped("mass_delete: 50 of 60 rows");
     let refused = world
         .db
         .refused("SELECT sheet_sync.confirm_deletes('parts')");
@@ -222,13 +195,13 @@ fn each_tab_of_a_table_is_a_question_of_its_own() {
 
 #[test]
 fn a_truncated_table_asks_in_the_same_way() {
-    let (mut world, sheet) = parts(3);
+    let (mut world, sheet) = World::with_parts(3);
     let refused = world
         .db
         .refused("SELECT sheet_sync.confirm_deletes('parts')");
     assert_eq!(refused.sqlstate, NOTHING, "{refused}");
     world.db.run("TRUNCATE parts");
-    stopped(&mut world, "truncated");
+    world.stopped("truncated");
     assert_eq!(sheet.rows().len(), 4);
     world.db.run("SELECT sheet_sync.confirm_deletes('parts')");
     sheet.shows("id | name | stock");

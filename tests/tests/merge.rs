@@ -169,12 +169,12 @@ fn a_conflict_function_that_is_gone_or_altered_holds_up_its_row_until_it_is_back
     world
         .db
         .run(&format!("{create} VOLATILE AS $$ SELECT sheet $$"));
-    world.db.run("SELECT sheet_sync.sync('products')");
+    world.sync("products");
     world.shows("SELECT code FROM sheet_sync.problem", "42P13");
     world
         .db
         .run(&format!("{create} IMMUTABLE AS $$ SELECT sheet $$"));
-    world.db.run("SELECT sheet_sync.sync('products')");
+    world.sync("products");
     world.shows("SELECT price FROM products WHERE id = 1", "20");
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
     world.quiet();
@@ -197,7 +197,7 @@ fn preview_says_what_a_cycle_would_do_and_changes_nothing() {
         "products",
         "id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2\n 3 | Gear | 3",
     );
-    world.db.run("SELECT sheet_sync.sync('products')");
+    world.sync("products");
     world.table_shows(
         "products",
         "id | name | price\n 1 | Bolt | 1\n 2 | Nut | 22\n 3 | Gear | 3\n 4 | Cog | 4",

@@ -33,7 +33,7 @@ fn merged(world: &mut World, open: &Sheet, done: &Sheet) {
 }
 
 fn sync(world: &mut World) {
-    world.db.run("SELECT * FROM sheet_sync.sync('tasks')");
+    world.sync("tasks");
 }
 
 fn task(world: &mut World) -> String {

@@ -1,5 +1,5 @@
 //! What CREATE EXTENSION makes, and who may do what with it: a listing that is compared with tests/golden/objects.txt, so that no
-//! object, right, column or setting comes or goes unseen. UPDATE_GOLDEN=1 writes the file anew.
+//! object, right, column, index or setting comes or goes unseen. UPDATE_GOLDEN=1 writes the file anew.
 
 use e2e::World;
 
@@ -8,13 +8,17 @@ const OBJECTS: &str = "
         SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS name
         FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
         WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'sheet_sync'
+    ), owned AS (
+        SELECT 'pg_class'::regclass::oid AS classid, oid AS objid, relowner AS owner,
+               COALESCE(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", relowner)) AS acl FROM pg_class
+        UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, COALESCE(proacl, acldefault('f', proowner)) FROM pg_proc
+        UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner, COALESCE(nspacl, acldefault('n', nspowner)) FROM pg_namespace
     ), rights AS (
-        SELECT classid, objid, COALESCE((SELECT string_agg(CASE a.grantee WHEN 0 THEN 'everybody' ELSE 'owner' END || ' ' || a.what, '; ' ORDER BY a.grantee)
-            FROM (SELECT x.grantee, string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS what
-                  FROM aclexplode(acl) x GROUP BY x.grantee) a), 'as by default') AS what
-        FROM (SELECT 'pg_class'::regclass::oid AS classid, oid AS objid, relacl AS acl FROM pg_class
-              UNION ALL SELECT 'pg_proc'::regclass, oid, proacl FROM pg_proc
-              UNION ALL SELECT 'pg_namespace'::regclass, oid, nspacl FROM pg_namespace) o
+        SELECT classid, objid, (SELECT string_agg(who || ' ' || what, '; ' ORDER BY who COLLATE \"C\")
+            FROM (SELECT CASE x.grantee WHEN 0 THEN 'everybody' WHEN o.owner THEN 'owner' ELSE x.grantee::regrole::text END AS who,
+                         string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS what
+                  FROM aclexplode(o.acl) x GROUP BY 1) a) AS what
+        FROM owned o
     ), line AS (
         SELECT m.name, 0 AS place, m.name || ' | ' || COALESCE(r.what, '')
                || COALESCE((SELECT CASE WHEN p.prosecdef THEN ' | SECURITY DEFINER' ELSE '' END
@@ -27,8 +31,10 @@ const OBJECTS: &str = "
         SELECT m.name, a.attnum, '    ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
                || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
                || COALESCE(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '')
-               || CASE WHEN a.attacl IS NULL THEN '' ELSE ' | everybody '
-                       || (SELECT string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) FROM aclexplode(a.attacl) x WHERE x.grantee = 0) END
+               || COALESCE((SELECT string_agg(who || what, '' ORDER BY who COLLATE \"C\")
+                            FROM (SELECT CASE x.grantee WHEN 0 THEN ' | everybody ' ELSE ' | ' || x.grantee::regrole::text || ' ' END AS who,
+                                         string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS what
+                                  FROM aclexplode(a.attacl) x GROUP BY 1) g), '')
         FROM member m
         JOIN pg_attribute a ON m.classid = 'pg_class'::regclass AND a.attrelid = m.objid AND a.attnum > 0 AND NOT a.attisdropped
         JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'v')
@@ -36,6 +42,10 @@ const OBJECTS: &str = "
         UNION ALL
         SELECT m.name, 2000, '    ' || pg_get_constraintdef(k.oid)
         FROM member m JOIN pg_constraint k ON m.classid = 'pg_class'::regclass AND k.conrelid = m.objid AND k.contype <> 'n'
+        UNION ALL
+        SELECT m.name, 2500, '    ' || pg_get_indexdef(i.indexrelid)
+        FROM member m JOIN pg_index i ON m.classid = 'pg_class'::regclass AND i.indrelid = m.objid
+        WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid)
         UNION ALL
         SELECT m.name, 3000, '    policy ' || p.polname || ' for ' || p.polcmd::text || ': ' || pg_get_expr(p.polqual, p.polrelid)
         FROM member m JOIN pg_policy p ON m.classid = 'pg_class'::regclass AND p.polrelid = m.objid
@@ -46,7 +56,7 @@ const OBJECTS: &str = "
     SELECT text FROM line ORDER BY name COLLATE \"C\", place, text COLLATE \"C\"";
 
 const SETTINGS: &str = "
-    SELECT 'setting ' || name || ' | ' || context || ' | ' || boot_val FROM pg_settings
+    SELECT 'setting ' || name || ' | ' || context || ' | ' || COALESCE(boot_val, 'nothing') FROM pg_settings
     WHERE name LIKE 'sheet_sync.%' ORDER BY name COLLATE \"C\"";
 
 #[test]

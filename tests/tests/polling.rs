@@ -56,7 +56,7 @@ fn a_sheet_that_takes_long_to_read_is_read_less_often() {
         interval == 3_600_000
     });
     // The first cycle under the new options reads the sheet, and then nothing does.
-    world.db.run("SELECT * FROM sheet_sync.sync('products')");
+    world.sync("products");
     let before = reads(&world);
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(reads(&world), before);
@@ -67,7 +67,7 @@ fn a_sheet_that_takes_long_to_read_is_read_less_often() {
     e2e::wait_for("the change", "Bolt".to_owned(), || sheet.cell("B2"));
     // Nor does a call.
     sheet.set("B2", "Nail");
-    world.db.run("SELECT * FROM sheet_sync.sync('products')");
+    world.sync("products");
     assert_eq!(
         world.db.one("SELECT name FROM products WHERE id = 1"),
         "Nail"

@@ -281,10 +281,10 @@ fn a_big_load_starves_neither_calls_nor_other_mappings() {
         "t",
     );
     world.db.run("UPDATE small SET value = 1");
-    world.db.run("SELECT * FROM sheet_sync.sync('small')");
+    world.sync("small");
     assert_eq!(small.cell("B2"), "1");
     small.set("B2", "2");
-    world.db.run("SELECT * FROM sheet_sync.sync('small')");
+    world.sync("small");
     assert_eq!(world.db.one("SELECT value FROM small"), "2");
     // Nobody waits for this one.
     world.db.run("UPDATE small SET value = 3");

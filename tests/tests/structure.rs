@@ -42,15 +42,8 @@ fn changes_arrive(world: &mut World, table: &str, sheet: &Sheet) {
          4  | Cog    | 4     | FALSE   | of 4
          5  | Pin    | 5     | TRUE    |",
     );
-    world
-        .db
-        .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
-    assert_eq!(
-        world
-            .db
-            .table("SELECT code, message FROM sheet_sync.problem"),
-        Vec::<Vec<String>>::new()
-    );
+    world.sync(table);
+    world.has_no_problem();
 }
 
 /// These rows (from 0, end excluded) and columns of a tab.
@@ -151,7 +144,7 @@ fn cells_hidden_by_a_merge_are_a_problem_once_the_table_writes_them() {
          4  | Cog   | 4     | FALSE   | of 4",
     );
     sheet.by_menu(json!([{"unmergeCells": {"range": range(&sheet, [1, 3], [1, 2])}}]));
-    world.db.run("SELECT * FROM sheet_sync.sync('covered')");
+    world.sync("covered");
     assert_eq!(sheet.cell("B3"), "Mother");
     assert_eq!(world.db.count("SELECT count(*) FROM sheet_sync.problem"), 0);
     world.table_shows("covered", table);
@@ -354,11 +347,8 @@ fn a_row_that_may_not_be_deleted_is_one_problem_and_goes_once_it_may() {
     world.shows("SELECT state, reason FROM sheet_sync.mapping", "active |");
     sheet.by_menu(json!([{"deleteProtectedRange": {"protectedRangeId": 7}}]));
     // By themselves they are tried again within a minute or more; a call does not wait for that.
-    world.db.run("SELECT * FROM sheet_sync.sync('kept')");
-    assert_eq!(
-        world.db.table("SELECT code FROM sheet_sync.problem"),
-        Vec::<Vec<String>>::new()
-    );
+    world.sync("kept");
+    world.has_no_problem();
     sheet.shows(
         "id | name | price | stocked | remark
          2  | Nut  | 20    | FALSE   | of 2
@@ -408,7 +398,7 @@ fn a_grid_that_is_too_small_grows_and_a_full_spreadsheet_says_so() {
         "active |",
     );
     world.db.run("INSERT INTO full_up VALUES (3, 'Gear')");
-    world.db.run("SELECT * FROM sheet_sync.sync('full_up')");
+    world.sync("full_up");
     assert_eq!(sheet.rows().len(), 2);
     let refused = |one: &e2e::Passed| one.status == 400;
     assert!(
@@ -418,7 +408,7 @@ fn a_grid_that_is_too_small_grows_and_a_full_spreadsheet_says_so() {
     // A killed worker does not forget what is to be inserted.
     world.kill_worker();
     book.wait_for_tab("vast").delete_tab();
-    world.db.run("SELECT * FROM sheet_sync.sync('full_up')");
+    world.sync("full_up");
     sheet.shows("id | name\n 1 | Nail\n 2 | Nut\n 3 | Gear");
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }

@@ -127,7 +127,7 @@ fn an_operator_in_the_search_path_is_not_taken_for_the_key_s_own() {
     world.pause("codes");
     codes.type_at("B2", &[vec!["2".into()], vec!["1".into()]]);
     world.db.run("SELECT sheet_sync.resume('codes')");
-    world.db.run("SELECT * FROM sheet_sync.sync('codes')");
+    world.sync("codes");
     let held = world
         .db
         .table("SELECT code, position FROM codes ORDER BY 1");

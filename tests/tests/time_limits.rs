@@ -36,7 +36,7 @@ fn a_trigger_that_sleeps_holds_up_its_own_row_only() {
         "active"
     );
     world.db.run("DROP TRIGGER nap ON naps");
-    world.db.run("SELECT * FROM sheet_sync.sync('naps')");
+    world.sync("naps");
     world.shows("SELECT v FROM naps WHERE id = 3", "30");
     world.shows(PROBLEMS, "0");
 }

@@ -97,7 +97,7 @@ fn after_a_change_of_the_locale_texts_are_read_as_it_writes_them() {
     sheet.set("B3", "'1.2.2024");
     sheet.set("C3", "1,5");
     world.shows("SELECT day, n FROM days WHERE id = 2", "2024-02-01 | 1.5");
-    world.db.run("SELECT * FROM sheet_sync.sync('days')");
+    world.sync("days");
     world.shows("SELECT day FROM days WHERE id = 1", "2024-02-01");
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }

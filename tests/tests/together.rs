@@ -21,13 +21,6 @@ fn steps(constraint: &str) -> (World, Sheet) {
     (world, sheet)
 }
 
-#[track_caller]
-fn synced(world: &mut World, table: &str) {
-    world
-        .db
-        .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
-}
-
 #[test]
 fn values_of_a_unique_column_are_passed_round_in_one_sync() {
     for constraint in [
@@ -41,7 +34,7 @@ fn values_of_a_unique_column_are_passed_round_in_one_sync() {
         world.pause("steps");
         sheet.type_at("C2", &rows(&["2", "3", "1"]));
         world.db.run("SELECT sheet_sync.resume('steps')");
-        synced(&mut world, "steps");
+        world.sync("steps");
         let held = world.db.table("SELECT position FROM steps ORDER BY id");
         assert_eq!(held, [["2"], ["3"], ["1"]], "{constraint}");
         assert_eq!(world.db.count(PROBLEMS), 0, "{constraint}");
@@ -64,7 +57,7 @@ fn texts_are_swapped_and_children_follow_their_row() {
         world.pause("codes");
         sheet.type_at("B2", &rows(&["two", "one"]));
         world.db.run("SELECT sheet_sync.resume('codes')");
-        synced(&mut world, "codes");
+        world.sync("codes");
         let held = world
             .db
             .table("SELECT c.id, c.code, u.n FROM codes c JOIN uses u USING (code) ORDER BY 1");
@@ -89,7 +82,7 @@ fn triggers_that_wait_for_the_end_of_a_set_run_as_the_tables_owner() {
     world.pause("steps");
     sheet.type_at("B2", &rows(&["2", "1"]));
     world.db.run("SELECT sheet_sync.resume('steps')");
-    synced(&mut world, "steps");
+    world.sync("steps");
     let held = world.db.table("SELECT position FROM steps ORDER BY id");
     assert_eq!(held, [["2"], ["1"]]);
     assert_eq!(
@@ -110,7 +103,7 @@ fn ranges_that_exclude_one_another_are_exchanged() {
     world.pause("slots");
     sheet.type_at("B2", &rows(&["[5,9)", "[1,5)"]));
     world.db.run("SELECT sheet_sync.resume('slots')");
-    synced(&mut world, "slots");
+    world.sync("slots");
     let held = world.db.table("SELECT during FROM slots ORDER BY id");
     assert_eq!(held, [["[5,9)"], ["[1,5)"]]);
     assert_eq!(world.db.count(PROBLEMS), 0);
@@ -147,7 +140,7 @@ fn whatever_is_unique_may_be_exchanged() {
         let sheet = world.map(table);
         e2e::wait_for("its rows", true, || sheet.rows().len() > 2);
         world.at_once(table, |_| sheet.type_at(at, &rows(&typed)));
-        synced(&mut world, table);
+        world.sync(table);
         let problems = world
             .db
             .table("SELECT key, column_name, message FROM sheet_sync.problem");
@@ -186,7 +179,7 @@ fn one_bad_row_of_a_set_is_one_problem_and_the_others_go_through() {
     // 1 and 2 are swapped, 3 wants what 5 has and keeps.
     sheet.type_at("C2", &rows(&["2", "1", "5"]));
     world.db.run("SELECT sheet_sync.resume('steps')");
-    synced(&mut world, "steps");
+    world.sync("steps");
     let held = world.db.table("SELECT position FROM steps ORDER BY id");
     assert_eq!(held, [["2"], ["1"], ["3"], ["4"], ["5"]]);
     assert_eq!(
@@ -209,7 +202,7 @@ fn a_new_row_takes_the_number_of_one_that_is_deleted_and_a_list_is_renumbered() 
     sheet.delete_row(3);
     sheet.type_row(&["9", "d", "2"]);
     world.db.run("SELECT sheet_sync.resume('steps')");
-    synced(&mut world, "steps");
+    world.sync("steps");
     let all = "SELECT id, name, position FROM steps ORDER BY id";
     assert_eq!(
         world.db.table(all),
@@ -221,7 +214,7 @@ fn a_new_row_takes_the_number_of_one_that_is_deleted_and_a_list_is_renumbered() 
     sheet.type_at("C2", &rows(&["2", "4", "3"]));
     sheet.type_row(&["10", "e", "1"]);
     world.db.run("SELECT sheet_sync.resume('steps')");
-    synced(&mut world, "steps");
+    world.sync("steps");
     assert_eq!(
         world.db.table(all),
         [
@@ -247,7 +240,7 @@ fn a_new_row_takes_the_number_of_the_row_that_goes_in_the_same_edit() {
         sheet.delete_row(3);
         sheet.type_row(&["9", "d", "1"]);
     });
-    synced(&mut world, "steps");
+    world.sync("steps");
     assert_eq!(
         world
             .db
@@ -272,7 +265,7 @@ fn five_hundred_rows_are_shuffled_in_one_sync() {
         .collect();
     sheet.type_at("B2", &shuffled);
     world.db.run("SELECT sheet_sync.resume('steps')");
-    synced(&mut world, "steps");
+    world.sync("steps");
     assert_eq!(
         world
             .db
@@ -302,7 +295,7 @@ fn parents_and_children_of_one_tab_arrive_and_go_in_any_order() {
         ]),
     );
     world.db.run("SELECT sheet_sync.resume('folders')");
-    synced(&mut world, "folders");
+    world.sync("folders");
     assert_eq!(world.db.count("SELECT count(*) FROM folders"), 5);
     assert_eq!(world.db.count(PROBLEMS), 0);
     for row in ["A2", "A3", "A4", "A5", "A6"] {
@@ -388,7 +381,7 @@ fn one_call_brings_a_child_and_its_parent_from_another_tab() {
     customers.shows("id | name\n 1 | Zoe");
     orders.type_row(&["2", "7", "pen"]);
     customers.type_row(&["7", "Ann"]);
-    synced(&mut world, "orders");
+    world.sync("orders");
     assert_eq!(world.db.count("SELECT count(*) FROM orders"), 2);
     assert_eq!(world.db.count(PROBLEMS), 0);
 }

@@ -181,9 +181,7 @@ fn keys_of_any_default_are_given_to_rows_typed_without_one() {
         world.shows(&sql, "1");
         let key = world.db.one(&format!("SELECT id FROM {table}"));
         e2e::wait_for("the key", key, || sheet.cell("A2"));
-        world
-            .db
-            .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
+        world.sync(table);
         assert_eq!(world.db.one(&sql), "1", "no second row of {table}");
     }
     world.shows("SELECT twice FROM by_identity", "typedtyped");

@@ -53,24 +53,16 @@ fn no_problem(world: &mut World) {
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
 }
 
-fn syncs(world: &mut World, table: &str) {
-    for _ in 0..3 {
-        world
-            .db
-            .run(&format!("SELECT * FROM sheet_sync.sync('{table}')"));
-    }
-}
-
 #[test]
 fn keys_that_show_an_error_for_a_moment_delete_and_rename_nothing() {
     let (mut world, sheet) = parts_with_formulas("");
     sheet.set("F1", "off");
     errors(&mut world, 3);
-    syncs(&mut world, "parts");
+    world.settle("parts");
     nothing_is_lost(&mut world);
     sheet.set("F1", "on");
     no_problem(&mut world);
-    syncs(&mut world, "parts");
+    world.settle("parts");
     nothing_is_lost(&mut world);
     // Both ways go on.
     sheet.set("B3", "Wing nut");
@@ -82,11 +74,11 @@ fn a_first_merge_while_keys_show_errors_doubles_no_row() {
     let (mut world, sheet) = parts_to_register("off");
     world.register("parts", &sheet, "columns => '{sku,name}'");
     errors(&mut world, 3);
-    syncs(&mut world, "parts");
+    world.settle("parts");
     assert_eq!(sheet.rows().len(), 4);
     sheet.set("F1", "on");
     no_problem(&mut world);
-    syncs(&mut world, "parts");
+    world.settle("parts");
     assert_eq!(sheet.rows().len(), 4);
     nothing_is_lost(&mut world);
     sheet.set("B3", "Wing nut");
@@ -121,7 +113,7 @@ fn keys_that_all_load_for_a_moment_lose_nothing_while_both_sides_go_on() {
         world.db.run(
             "UPDATE parts SET name = 'Long bolt' WHERE id = 1; INSERT INTO parts VALUES (4, 'Cog')",
         );
-        syncs(&mut world, "parts");
+        world.settle("parts");
         world.shows(
             "SELECT id, name, hidden FROM parts ORDER BY 1",
             "1 | Long bolt | kept\n 2 | Nut | kept\n 3 | Gear | kept\n 4 | Cog | kept",
@@ -129,7 +121,7 @@ fn keys_that_all_load_for_a_moment_lose_nothing_while_both_sides_go_on() {
         world.shows("SELECT id FROM stock ORDER BY 1", "1\n2\n3");
         sheet.set("F1", "on");
         no_problem(&mut world);
-        syncs(&mut world, "parts");
+        world.settle("parts");
         world.shows("SELECT id FROM stock ORDER BY 1", "1\n2\n3");
         e2e::wait_for(
             "the new row",
@@ -145,7 +137,7 @@ fn one_key_that_shows_an_error_renames_nothing() {
     let (mut world, sheet) = parts_with_formulas("");
     sheet.set("A2", "=1/0");
     errors(&mut world, 1);
-    syncs(&mut world, "parts");
+    world.settle("parts");
     nothing_is_lost(&mut world);
     world.shows(
         "SELECT message LIKE '%#DIV/0!%' AND message LIKE '%A-1%' FROM sheet_sync.problem",
@@ -173,7 +165,7 @@ fn a_sheet_that_is_only_read_loses_nothing_to_errors_either() {
     let (mut world, sheet) = parts_with_formulas(", direction => 'from_sheet'");
     sheet.set("F1", "off");
     errors(&mut world, 3);
-    syncs(&mut world, "parts");
+    world.settle("parts");
     nothing_is_lost(&mut world);
     sheet.set("F1", "on");
     no_problem(&mut world);
@@ -186,7 +178,7 @@ fn nothing_is_forgotten_when_the_worker_ends_while_errors_stand() {
     sheet.set("F1", "off");
     errors(&mut world, 3);
     world.terminate_worker();
-    syncs(&mut world, "parts");
+    world.settle("parts");
     nothing_is_lost(&mut world);
     sheet.set("F1", "on");
     no_problem(&mut world);
@@ -222,7 +214,7 @@ fn is_spoilt_and_mended(spoil: &str, code: &str) {
         &format!("SELECT count(*) > 0 FROM sheet_sync.problem WHERE code = '{code}'"),
         "t",
     );
-    syncs(&mut world, "tasks");
+    world.settle("tasks");
     world.table_shows("tasks", TASKS);
     comments_stay(&mut world);
     world.shows(
@@ -267,7 +259,7 @@ fn an_emptied_key_that_could_be_generated_is_not_given_a_new_one() {
     world.merged("tasks");
     sheet.set("A3", "");
     world.shows("SELECT code FROM sheet_sync.problem", "missing_key");
-    syncs(&mut world, "tasks");
+    world.settle("tasks");
     let both = "id | title | status\n 1 | a | open\n 2 | b | open";
     world.table_shows("tasks", both);
     sheet.set("A3", "2");
@@ -318,7 +310,7 @@ fn a_row_that_is_cut_and_pasted_and_keys_that_are_exchanged_by_hand_keep_their_c
     );
     let sheet = world.map_with("tasks", "columns => '{id,title,done}'");
     e2e::wait_for("five rows", 5, || sheet.rows().len());
-    world.db.run("SELECT * FROM sheet_sync.sync('tasks')");
+    world.sync("tasks");
     let cut: Vec<String> = sheet.rows()[2].clone();
     sheet.delete_row(3);
     sheet.type_at("A8", &[cut]);

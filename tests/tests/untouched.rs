@@ -62,7 +62,6 @@ fn a_formula_in_a_from_sheet_column_is_pulled_and_never_overwritten() {
         .google
         .spreadsheet("Lines")
         .tab("lines", "id | amount | total\n 1 | 5 | ");
-    world.db.run("SELECT 1");
     world.register("lines", &sheet, "");
     world.merged("lines");
     world.db.run(

@@ -124,7 +124,7 @@ fn an_update_that_a_trigger_refuses_or_makes_in_its_own_way() {
     );
     sheet.shows("id | title\n 1 | no\n 2 | its own\n 3 | UP");
     world.shows("SELECT key, code FROM sheet_sync.problem", "{1} | 09000");
-    world.db.run("SELECT * FROM sheet_sync.sync('docs')");
+    world.sync("docs");
     assert_eq!(
         world.db.table("SELECT id, title FROM docs ORDER BY id"),
         [["1", "a"], ["2", "its own"], ["3", "UP"]]
@@ -211,7 +211,7 @@ fn several_rows_go_softly_and_the_number_of_one_is_not_free() {
     );
     let sheet = world.map_with("docs", "row_filter => 'NOT deleted'");
     e2e::wait_for("seven rows", 7, || sheet.rows().len());
-    world.db.run("SELECT * FROM sheet_sync.sync('docs')");
+    world.sync("docs");
     sheet.delete_rows(3, 3);
     world.shows("SELECT id FROM docs WHERE deleted ORDER BY 1", "2\n3\n4");
     sheet.set("B2", "edited");

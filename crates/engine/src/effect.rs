@@ -652,8 +652,10 @@ pub enum Annotated {
     Done,
     /// The note was to go, and no note of ours is there.
     Absent,
-    /// The row is gone, or moved while its notes were looked at.
+    /// The row is gone, or moved while its notes were looked at: nothing was written.
     Moved,
+    /// It was written, and on another row: its own went in that very moment.
+    Stray,
 }
 
 /// A note of ours in the sheet.

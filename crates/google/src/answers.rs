@@ -16,11 +16,13 @@ pub struct Spreadsheet {
 }
 
 impl Spreadsheet {
-    /// An answer without the tab does not say that its cells are empty.
+    /// An answer without the tab, or without a block of its cells, does not say that they are empty. Whoever calls this has asked for
+    /// cells, and each range that is asked for has a block in the answer, however blank it is.
     pub fn sheet(self, sheet_id: i32) -> Result<Sheet, Error> {
         let mut sheets = self.sheets.into_iter();
         sheets
             .find(|sheet| sheet.properties.sheet_id == sheet_id)
+            .filter(|sheet| !sheet.data.is_empty())
             .ok_or_else(|| Error::Unreadable("the tab's cells are missing".into()))
     }
 }
@@ -34,10 +36,14 @@ pub struct SpreadsheetProperties {
 }
 
 impl SpreadsheetProperties {
-    pub fn conventions(&self) -> Conventions {
-        Conventions {
-            time_zone: self.time_zone.clone(),
-            locale: self.locale.clone(),
+    /// Every spreadsheet has a time zone: without it nobody can tell which instants its cells stand for.
+    pub fn conventions(&self) -> Result<Conventions, Error> {
+        match self.time_zone.is_empty() {
+            true => Err(Error::Unreadable("the time zone is missing".into())),
+            false => Ok(Conventions {
+                time_zone: self.time_zone.clone(),
+                locale: self.locale.clone(),
+            }),
         }
     }
 }

@@ -8,7 +8,7 @@ use engine::effect::Class;
 use google::auth::KeyError;
 use google::{Client, Identity, Options, ServiceAccountKey, Session};
 use serde_json::{Value, json};
-use support::{Reply, Stub, key_file, private_key, token_answer};
+use support::{Reply, Stub, bare_spreadsheet, key_file, private_key, token_answer};
 
 fn refused(change: impl FnOnce(&mut Value)) -> KeyError {
     let mut key = key_file("https://oauth2.googleapis.com/token");
@@ -91,10 +91,7 @@ fn each_wrong_key_file_is_told_from_the_others() {
 fn the_assertion_is_what_google_asks_for_and_the_token_is_fetched_once() {
     let stub = Stub::start(|asked| match asked.line.starts_with("POST /token") {
         true => token_answer("ya29.one"),
-        false => Reply::Json(
-            200,
-            json!({"properties": {"title": "T", "timeZone": "Etc/GMT"}}).to_string(),
-        ),
+        false => bare_spreadsheet(),
     });
     let session = Session::new(stub.client());
     for _ in 0..3 {
@@ -151,7 +148,7 @@ fn a_refused_token_is_replaced_once() {
         false if asked.headers.contains("ya29.0") => {
             Reply::Json(401, json!({"error": {"code": 401}}).to_string())
         }
-        false => Reply::Json(200, "{}".into()),
+        false => bare_spreadsheet(),
     });
     let session = Session::new(stub.client());
     session.open("sheet").unwrap();
@@ -171,7 +168,7 @@ fn a_token_about_to_end_is_fetched_anew() {
             200,
             json!({"access_token": "ya29.x", "expires_in": 200}).to_string(),
         ),
-        false => Reply::Json(200, "{}".into()),
+        false => bare_spreadsheet(),
     });
     let session = Session::new(stub.client());
     session.open("sheet").unwrap();
@@ -292,7 +289,7 @@ fn threads_share_one_token() {
             std::thread::sleep(std::time::Duration::from_millis(50));
             token_answer("ya29.x")
         }
-        false => Reply::Json(200, "{}".into()),
+        false => bare_spreadsheet(),
     });
     let session = Session::new(stub.client());
     std::thread::scope(|scope| {

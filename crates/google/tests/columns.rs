@@ -101,18 +101,26 @@ fn tidying_leaves_tags_and_another_tab_has_its_own() {
         .perform(&other, &tag(vec![put("id", 0, None)]))
         .expect("the same name in another tab");
     assert_eq!(found(&world).len(), 3);
-    assert_eq!(other.spreadsheet_id, ID);
+    let names = vec!["id".into(), "name".into()];
+    let there = SheetEffect::FindColumns { names };
+    let there = world.session.perform(&other, &there).expect("a search");
+    assert!(matches!(there, SheetOutcome::Columns(found) if found == [("id".to_owned(), 0)]));
 }
 
 #[test]
 fn where_an_answer_shows_no_cells_the_header_is_read() {
-    let world = World::new(table(1));
-    // An empty header row has none to show.
-    world.person(json!({"delete_rows": {"at": 1, "count": 2}}));
-    match world.perform(&tag(vec![put("id", 0, None)])).expect("tags") {
-        SheetOutcome::Header(cells) => assert!(cells.is_empty()),
+    let header = |world: &World| match world.perform(&tag(vec![put("id", 0, None)])) {
+        Ok(SheetOutcome::Header(cells)) => cells,
         other => panic!("{other:?}"),
-    }
+    };
+    let world = World::new(table(1));
+    world.switch(json!({"cells_in_batch_answers": false}));
+    world.session.probe(ID).expect("what the service can do");
+    assert_eq!(header(&world)[..2], [text("id"), text("name")]);
+    // An empty header row has none to show.
+    let world = World::new(table(1));
+    world.person(json!({"delete_rows": {"at": 1, "count": 2}}));
+    assert_eq!(header(&world), []);
     world.person(json!({"set": {"cell": "A1", "value": "id"}}));
     assert_eq!(found(&world), [("id".to_owned(), 0)]);
 }

@@ -9,6 +9,7 @@ use engine::mapping;
 use engine::value::Cell;
 use google::governor::{self, Exhausted, Need};
 use google::sent_by_this_thread;
+use google::sheet::{Answered, Capabilities};
 use serde_json::json;
 use support::world::{
     ID, World, delete, insert, row, session, stamped, table, tag, text, tidy, write,
@@ -295,13 +296,24 @@ fn only_putting(mut effect: SheetEffect) -> SheetEffect {
 }
 
 #[test]
-fn an_effect_takes_the_requests_it_says() {
-    for (unmatched, cells) in [("ok", true), ("400", true), ("ok", false), ("400", false)] {
+fn an_effect_takes_no_more_requests_than_it_says() {
+    for (unmatched, cells, anchor_checks) in [
+        ("ok", true, Answered::Yes),
+        ("400", true, Answered::Yes),
+        ("ok", false, Answered::Yes),
+        ("400", false, Answered::Yes),
+        ("ok", true, Answered::No),
+        ("400", false, Answered::No),
+    ] {
         let world = World::new(table(5));
         world.switch(
             json!({"delete_metadata_without_match": unmatched, "cells_in_batch_answers": cells}),
         );
-        world.session.probe(ID).unwrap();
+        let found = world.session.probe(ID).unwrap();
+        world.session.set_capabilities(Capabilities {
+            anchor_checks,
+            ..found
+        });
         let effects = [
             SheetEffect::Read,
             SheetEffect::Formulas,

@@ -5,11 +5,11 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use engine::effect::{AnchoredRow, Class, Failure, Images, SheetEffect, Stamp};
+use engine::effect::{AnchoredRow, Class, Failure, Images, SheetEffect, SheetOutcome, Stamp};
 use engine::value::Cell;
 use google::{Client, Identity, Options, ServiceAccountKey, Session, Target};
 use serde_json::json;
-use support::{Reply, Stub, key_file, token_answer};
+use support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
 
 fn target() -> Target {
     Target {
@@ -60,6 +60,10 @@ fn claim() -> SheetEffect {
 
 /// What the effect makes of this answer to every API call.
 fn answered(effect: &SheetEffect, reply: Reply) -> Failure {
+    outcome(effect, reply).unwrap_err()
+}
+
+fn outcome(effect: &SheetEffect, reply: Reply) -> Result<SheetOutcome, Failure> {
     let answer = reply.clone();
     let stub = Stub::start(move |asked| {
         match asked.line.starts_with("POST /token") {
@@ -72,9 +76,7 @@ fn answered(effect: &SheetEffect, reply: Reply) -> Failure {
         false => answer.clone(),
     }
     });
-    Session::new(stub.client_with_token_for(&reply))
-        .perform(&target(), effect)
-        .unwrap_err()
+    Session::new(stub.client_with_token_for(&reply)).perform(&target(), effect)
 }
 
 fn error(code: u16, status: &str, message: &str, details: serde_json::Value) -> Reply {
@@ -211,7 +213,7 @@ fn a_lasting_internal_error_ends_in_a_persons_hands_and_heals() {
         false if calls.fetch_add(1, Ordering::Relaxed) < 7 => {
             plain(500, "INTERNAL", "Internal error encountered.")
         }
-        false => Reply::Json(200, "{}".into()),
+        false => bare_spreadsheet(),
     });
     let session = Session::new(stub.client());
     let classes: Vec<Class> = (0..7)
@@ -239,6 +241,54 @@ fn an_endless_answer_does_not_fill_the_memory() {
 fn an_answer_without_the_tab_is_not_an_empty_tab() {
     let failure = answered(&SheetEffect::Read, Reply::Json(200, "{}".into()));
     assert_eq!(failure.reason, "unreadable_answer");
+}
+
+#[test]
+fn an_answer_without_a_block_of_cells_does_not_say_that_they_are_empty() {
+    let looks = [
+        SheetEffect::Formulas,
+        SheetEffect::Notes,
+        SheetEffect::Inspect {
+            cells: vec![(1, 1)],
+        },
+    ];
+    let answer = |data: serde_json::Value| {
+        let grid = json!({"rowCount": 10, "columnCount": 5});
+        let sheet = json!({"properties": {"sheetId": 7, "gridProperties": grid}, "data": data});
+        let book = json!({"properties": {"timeZone": "Etc/GMT"}, "sheets": [sheet]});
+        Reply::Json(200, book.to_string())
+    };
+    for effect in looks {
+        let failure = answered(&effect, answer(json!([])));
+        assert_eq!(failure.reason, "unreadable_answer", "{effect:?}");
+        // However blank they are, there is a block.
+        let blank = outcome(&effect, answer(json!([{}])));
+        assert!(blank.is_ok(), "{blank:?}");
+    }
+}
+
+#[test]
+fn a_spreadsheet_without_a_time_zone_is_not_taken_for_one_in_utc() {
+    let sheet = json!({"properties": {"sheetId": 7}, "data": [{}]});
+    let reply = Reply::Json(
+        200,
+        json!({"properties": {"title": "T"}, "sheets": [sheet]}).to_string(),
+    );
+    let cells = SheetEffect::Inspect {
+        cells: vec![(1, 1)],
+    };
+    let failure = answered(&cells, reply.clone());
+    assert_eq!(failure.reason, "unreadable_answer");
+    let answer = reply.clone();
+    let stub = Stub::start(move |asked| match asked.line.starts_with("POST /token") {
+        true => token_answer("ya29.x"),
+        false => answer.clone(),
+    });
+    let session = Session::new(stub.client_with_token_for(&reply));
+    assert_eq!(
+        session.open("sheet").unwrap_err().reason,
+        "unreadable_answer"
+    );
 }
 
 #[test]

@@ -128,14 +128,15 @@ fn formulas_and_what_they_fill_are_told_from_values() {
 }
 
 #[test]
-fn an_empty_answer_is_no_empty_cell() {
+fn a_cell_that_is_not_there_is_no_empty_cell() {
     let world = World::new(json!([["id", "code"], [1, "a"]]));
     let mut target = world.target.clone();
     target.sheet_id = 4_711;
     let effect = SheetEffect::Inspect {
         cells: vec![(1, 1)],
     };
-    assert!(world.session.perform(&target, &effect).is_err());
+    let failure = world.session.perform(&target, &effect).unwrap_err();
+    assert_eq!(failure.reason, "tab_gone");
     let effect = SheetEffect::Inspect {
         cells: vec![(5_000, 1)],
     };
@@ -181,26 +182,22 @@ fn rows_and_columns_that_are_gone_are_told_by_the_tab_and_not_by_words() {
 }
 
 #[test]
-fn an_answer_that_says_nothing_of_its_settings_is_no_change_of_them() {
-    let known = google::sheet::Conventions {
-        time_zone: "Europe/Vienna".into(),
-        locale: String::new(),
-    };
+fn a_locale_that_was_not_named_is_no_other_one() {
     let world = World::new(json!([["id", "at"], [1, 45_293.5]]));
     let mut target = world.target.clone();
     let effect = SheetEffect::Inspect {
         cells: vec![(1, 1)],
     };
+    let mut known = world.session.open(support::world::ID).unwrap().conventions;
+    known.locale = String::new();
+    target.conventions = Some(known.clone());
+    assert!(world.session.perform(&target, &effect).is_ok());
+    known.time_zone = "Europe/Vienna".into();
     target.conventions = Some(known);
     let failure = world.session.perform(&target, &effect).unwrap_err();
     assert_eq!(failure.reason, "other_conventions");
     // It is tried again, and not in the same moment.
     assert_eq!(failure.retry_after_ms, None);
-    target.conventions = Some(google::sheet::Conventions {
-        time_zone: String::new(),
-        locale: String::new(),
-    });
-    assert!(world.session.perform(&target, &effect).is_ok());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod support {
 
 use engine::effect::{Annotated, Note, SheetEffect, SheetOutcome, StandingNote};
 use google::sent_by_this_thread;
+use google::sheet::{Answered, Capabilities};
 use serde_json::{Value, json};
 use support::world::{World, post, stamped, table, tag};
 
@@ -95,22 +96,19 @@ fn what_became_of_a_note_is_told() {
     let notes = vec![note(6, 0, Some("worse"))];
     let told = annotate(&world, notes.clone());
     let texts: Vec<String> = standing(&world).into_iter().map(|note| note.text).collect();
-    match told.as_slice() {
-        [Annotated::Moved] => assert_eq!(texts, ["bad"]),
-        [Annotated::Done] => assert_eq!(texts, ["worse"]),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!((told, texts), (vec![Annotated::Moved], vec!["bad".into()]));
     assert_eq!(annotate(&world, notes), [Annotated::Done]);
     assert_eq!(standing(&world)[0].text, "worse");
 }
 
 #[test]
-fn an_answer_without_the_tab_does_not_say_that_there_are_no_notes() {
+fn a_tab_that_is_gone_does_not_say_that_there_are_no_notes() {
     let world = World::new(table(2));
     let mut target = world.target.clone();
     target.sheet_id = 4_711;
     for effect in [SheetEffect::Notes, SheetEffect::Formulas] {
-        assert!(world.session.perform(&target, &effect).is_err());
+        let failure = world.session.perform(&target, &effect).unwrap_err();
+        assert_eq!(failure.reason, "tab_gone", "{effect:?}");
     }
 }
 
@@ -148,12 +146,14 @@ fn notes_are_ours_or_left_alone() {
 
 #[test]
 fn a_note_does_not_land_on_another_row() {
-    for edit in [
-        json!({"delete_rows": {"at": 2}}),
-        json!({"insert_rows": {"at": 2}}),
-        json!({"delete_rows": {"at": 3}}),
+    // The first batch puts the sentinel, the second the notes.
+    for (edit, before_the_notes) in [
+        (json!({"delete_rows": {"at": 2}}), Annotated::Moved),
+        (json!({"insert_rows": {"at": 2}}), Annotated::Moved),
+        (json!({"delete_rows": {"at": 3}}), Annotated::Moved),
+        (json!({"insert_rows": {"at": 9}}), Annotated::Done),
     ] {
-        for after in 0..3 {
+        for after in 0..2 {
             let world = World::new(table(4));
             world.tag(&[(2, 2)]);
             world.fault(
@@ -161,22 +161,82 @@ fn a_note_does_not_land_on_another_row() {
                 after,
                 json!({"edit_before": edit, "sheet": 0}),
             );
-            let notes = vec![Note {
-                anchor: 2,
-                column: 0,
-                text: Some("x".into()),
-            }];
-            world.perform(&SheetEffect::Annotate { notes }).unwrap();
-            let look = world.look();
-            for note in look["notes"].as_array().unwrap() {
-                assert_eq!(
-                    look["formulas"][note["row"].as_u64().unwrap() as usize][0],
-                    "k2",
-                    "{edit}"
-                );
+            let told = annotate(&world, vec![note(2, 0, Some("x"))]);
+            let is_met = world
+                .server
+                .app
+                .plan()
+                .list()
+                .iter()
+                .all(|fault| fault.times == 0);
+            assert!(is_met, "{edit} {after}");
+            assert_eq!(told, [before_the_notes], "{edit} {after}");
+            let keys = world.keys();
+            let noted = standing(&world).into_iter().map(|note| note.row as usize);
+            let noted: Vec<Option<&str>> =
+                noted.map(|row| keys.get(row).map(String::as_str)).collect();
+            match before_the_notes {
+                Annotated::Done => assert_eq!(noted, [Some("k2")], "{edit} {after}"),
+                _ => assert_eq!(noted, [], "{edit} {after}"),
             }
         }
     }
+}
+
+#[test]
+fn a_note_on_the_row_that_took_the_place_of_its_own_is_told() {
+    let row = |name: &str| {
+        let range = json!({"sheetId": 0, "dimension": "ROWS", "startIndex": 2, "endIndex": 3});
+        json!({name: {"range": range}})
+    };
+    let replaced = json!({"batch": [row("deleteDimension"), row("insertDimension")]});
+    let deleted = json!({"delete_rows": {"at": 3}});
+    let unchecked = Capabilities {
+        anchor_checks: Answered::No,
+        ..Capabilities::default()
+    };
+    for (capabilities, edit) in [
+        (Capabilities::default(), replaced.clone()),
+        (unchecked, replaced),
+        (unchecked, deleted),
+    ] {
+        let world = World::new(table(4));
+        world.session.set_capabilities(capabilities);
+        world.tag(&[(2, 2), (3, 3)]);
+        // The first batch puts the sentinel, the second the notes.
+        let before_the_notes = json!({"edit_before": edit, "sheet": 0});
+        world.fault("spreadsheets.batchUpdate", 1, before_the_notes);
+        let told = annotate(&world, vec![note(2, 0, Some("x"))]);
+        assert_eq!(told, [Annotated::Stray], "{edit}");
+        let stands = |note: &StandingNote| (note.row, note.column);
+        let standing: Vec<(u32, u32)> = standing(&world).iter().map(stands).collect();
+        assert_eq!(standing, [(2, 0)], "{edit}");
+        assert_ne!(
+            world.keys().get(2).map(String::as_str),
+            Some("k2"),
+            "{edit}"
+        );
+    }
+}
+
+#[test]
+fn where_no_batch_checks_the_places_of_anchors_notes_are_told_as_they_stand_and_counted() {
+    let world = World::new(table(4));
+    world.session.set_capabilities(Capabilities {
+        anchor_checks: Answered::No,
+        ..Capabilities::default()
+    });
+    world.read();
+    world.tag(&[(2, 2)]);
+    let effect = SheetEffect::Annotate {
+        notes: vec![note(2, 0, Some("x"))],
+    };
+    let need = world.session.need(&world.target, &effect);
+    let before = sent_by_this_thread();
+    let told = world.perform(&effect).unwrap();
+    let sent = sent_by_this_thread().beyond(before);
+    assert_eq!((sent.reads, sent.writes), (need.reads, need.writes));
+    assert!(matches!(told, SheetOutcome::Annotated(told) if told == [Annotated::Done]));
 }
 
 #[test]

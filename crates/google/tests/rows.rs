@@ -96,8 +96,16 @@ fn checkboxes_stand_in_new_rows_only() {
             100,
         ))
         .unwrap();
-    assert_eq!(world.read().rows.len(), 3);
     assert_eq!(world.look()["unformatted"][2], json!(["k2", true]));
+    let book = world.server.app.store.peek(ID).unwrap();
+    let is_checkbox = |row: u32| {
+        let cell = book.sheets[0].cell(row, 1);
+        cell.is_some_and(|cell| cell.is_checkbox())
+    };
+    assert_eq!(
+        (0..5).map(is_checkbox).collect::<Vec<_>>(),
+        [false, false, true, false, false]
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod support {
     pub mod world;
 }
 
-use engine::effect::{Class, Failure, Look, Note, SheetEffect, SheetOutcome};
+use engine::effect::{Annotated, Class, Failure, Look, Note, SheetEffect, SheetOutcome};
 use engine::value::Cell;
 use serde_json::json;
 use support::world::{World, stamped, table, tag, text, write, written};
@@ -70,7 +70,8 @@ fn every_effect_survives_that_a_filter_that_matches_nothing_is_refused() {
         column: 0,
         text: Some("gone".into()),
     }];
-    world.perform(&SheetEffect::Annotate { notes }).unwrap();
+    let told = world.perform(&SheetEffect::Annotate { notes }).unwrap();
+    assert!(matches!(told, SheetOutcome::Annotated(told) if told == [Annotated::Moved]));
 }
 
 #[test]

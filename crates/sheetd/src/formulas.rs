@@ -35,12 +35,9 @@ struct Tab {
     formulas: BTreeSet<(u32, u32)>,
     /// Every cell that shows a spilt value, as far as anybody knows: rows that moved took theirs along.
     spilt: BTreeSet<(u32, u32)>,
-    /// Rows and columns that each formula filled when it could.
+    /// Rows and columns that each formula fills, or would fill if nothing were in its way.
     areas: BTreeMap<(u32, u32), (u32, u32)>,
 }
-
-/// Where the cell that stands in an array's way is looked for when the array was never seen whole.
-const UNKNOWN_AREA: (u32, u32) = (1000, 26);
 
 /// Open ranges end at the next multiple of this, so that a new row does not rebuild the mirror.
 const STEP: u32 = 1000;
@@ -66,7 +63,8 @@ impl Calculator {
         let shape = Shape::of(book);
         let mut model = Model::new_empty("sheetd", "en", "UTC", "en").expect("built-in locale and language");
         model.rename_sheet_by_index(0, "T0").expect("a plain name");
-        for index in 1..shape.tabs.len() {
+        // One more than there are: the last stays empty, so that an array can be seen whole there.
+        for index in 1..=shape.tabs.len() {
             model.add_sheet(&format!("T{index}")).expect("a plain name");
         }
         for (name, sheet, bounds) in &shape.names {
@@ -93,6 +91,9 @@ impl Calculator {
             self.carry(index, &book.sheets[index].clone());
         }
         self.model.evaluate();
+        for index in 0..self.tabs.len() {
+            self.measure(index, book);
+        }
         for index in 0..self.tabs.len() {
             self.bring_back(index, book);
             self.tabs[index].rows = book.sheets[index].rows.clone();
@@ -160,9 +161,7 @@ impl Calculator {
                 None => own,
                 Some(title) => tabs.iter().position(|t| t.1.to_lowercase() == title.to_lowercase())?,
             };
-            if reference.title.is_some() {
-                reference.title = Some(format!("T{index}"));
-            }
+            reference.title = Some(format!("T{index}"));
             if let Some(to) = &mut reference.to {
                 close(&mut reference.from, to, tabs[index].2, tabs[index].3);
             }
@@ -172,6 +171,28 @@ impl Calculator {
         arrays(&text)
     }
 
+    /// How much room the arrays take that something is in the way of.
+    fn measure(&mut self, index: usize, book: &Workbook) {
+        let worksheet = &self.model.workbook.worksheets[index];
+        let is_blocked = |(row, column): &(u32, u32)| {
+            let cell = worksheet.cell(*row as i32 + 1, *column as i32 + 1);
+            cell.as_deref().is_some_and(is_blocked)
+        };
+        let blocked: Vec<(u32, u32)> = self.tabs[index].formulas.iter().copied().filter(is_blocked).collect();
+        for at in blocked {
+            let Some(formula) = book.sheets[index].cell(at.0, at.1).and_then(|cell| cell.formula()) else { continue };
+            let text = self.translate(index, formula);
+            let empty = self.tabs.len();
+            let _ = self.model.set_user_input(empty as u32, 1, 1, text);
+            self.model.evaluate();
+            let whole = self.model.workbook.worksheets[empty].cell(1, 1);
+            if let Some(EngineCell::ArrayFormula { r, .. }) = whole.as_deref() {
+                self.tabs[index].areas.insert(at, (r.1 as u32, r.0 as u32));
+            }
+            let _ = self.model.set_user_input(empty as u32, 1, 1, String::new());
+        }
+    }
+
     fn bring_back(&mut self, index: usize, book: &mut Workbook) {
         let sheet_id = book.sheets[index].id;
         let (mut results, mut spilt) = (Vec::new(), Vec::new());
@@ -179,7 +200,7 @@ impl Calculator {
         let Tab { formulas, areas, spilt: before, .. } = &mut self.tabs[index];
         // In the way stands what was typed, and what another array fills.
         let blocked = |row: u32, column: u32, area: Option<&(u32, u32)>| {
-            let (rows, columns) = area.copied().unwrap_or(UNKNOWN_AREA);
+            let (rows, columns) = area.copied().unwrap_or((1, 1));
             let cells = (row..row + rows).flat_map(|r| (column..column + columns).map(move |c| (r, c)));
             let mut others = cells.filter(|at| *at != (row, column));
             let sheet = &book.sheets[index];
@@ -199,8 +220,7 @@ impl Calculator {
         for &(row, column) in formulas.iter() {
             let Some(cell) = worksheet.cell(row as i32 + 1, column as i32 + 1) else { continue };
             match cell.as_ref() {
-                EngineCell::CellFormula { v: FormulaValue::Error { ei: EngineError::SPILL, .. }, .. }
-                | EngineCell::ArrayFormula { v: FormulaValue::Error { ei: EngineError::SPILL, .. }, .. } => {
+                cell if is_blocked(cell) => {
                     let message = blocked(row, column, areas.get(&(row, column)));
                     results.push((row, column, error(&EngineError::SPILL, &message)));
                 }
@@ -344,6 +364,15 @@ fn top_level(text: &str) -> impl Iterator<Item = (usize, char, i32)> {
         }
         None
     })
+}
+
+/// Whether the cell holds an array that something is in the way of.
+fn is_blocked(cell: &EngineCell) -> bool {
+    let value = match cell {
+        EngineCell::CellFormula { v, .. } | EngineCell::ArrayFormula { v, .. } => v,
+        _ => return false,
+    };
+    matches!(value, FormulaValue::Error { ei: EngineError::SPILL, .. })
 }
 
 fn same_input(a: &Entered, b: &Entered) -> bool {
@@ -490,6 +519,34 @@ mod tests {
         calculator.update(&mut book);
         let Some(Computed::Error(error)) = book.sheets[0].cell(1, 2).map(Cell::computed) else { panic!() };
         assert_eq!(error.message, "Array result was not expanded because it would overwrite data in C3.");
+    }
+
+    #[test]
+    fn an_array_that_grew_names_the_cell_in_its_way_and_none_beside_it() {
+        let mut book = Workbook::new("id", "t");
+        let arrays = [("D1", "=ARRAYFORMULA(FILTER(A1:A5, A1:A5 > 0))"), ("G1", "=ARRAYFORMULA(A1:A5*1)")];
+        put(
+            &mut book,
+            &[("A1", "1"), ("A2", "2"), ("E1", "beside"), ("D4", "below"), ("H5", "beside"), arrays[0], arrays[1]],
+        );
+        let mut calculator = Calculator::new(&book);
+        calculator.update(&mut book);
+        assert_eq!(["D1", "D2", "D3", "D4"].map(|cell| shown(&book, cell)).join(" "), "1 2  below");
+        put(&mut book, &[("A3", "3"), ("A4", "4"), ("G5", "below")]);
+        calculator.update(&mut book);
+        for (column, at) in [(3, "D4"), (6, "G5")] {
+            let Some(Computed::Error(error)) = book.sheets[0].cell(0, column).map(Cell::computed) else { panic!() };
+            assert_eq!(
+                error.message,
+                format!("Array result was not expanded because it would overwrite data in {at}.")
+            );
+        }
+        for cell in ["D4", "G5"] {
+            put(&mut book, &[(cell, "")]);
+        }
+        calculator.update(&mut book);
+        assert_eq!(["D1", "D2", "D3", "D4", "E1"].map(|cell| shown(&book, cell)).join(" "), "1 2 3 4 beside");
+        assert_eq!(["G1", "G4", "G5", "H5"].map(|cell| shown(&book, cell)).join(" "), "1 4 0 beside");
     }
 
     #[test]

@@ -79,16 +79,24 @@ impl Cycle {
             self.memory.notes.clear();
             self.memory.notes_astray = false;
         }
+        let stray = self.annotate_in_rounds().await;
+        // By this round's reading such a note stands where it belongs; only the next one tells whose row that is now.
+        self.memory.notes_astray |= stray;
+    }
+
+    /// Whether a note came to stand on another row than its own, or may have.
+    async fn annotate_in_rounds(&mut self) -> bool {
+        let mut stray = false;
         // What is not where it was put is looked for, and then taken away.
         for _ in 0..2 {
             if self.memory.notes.is_empty() && !self.memory.notes_astray {
-                return;
+                break;
             }
             let astray = match self.find_astray().await {
                 Ok(astray) => astray,
                 Err(stop) => {
                     self.memory.notes_astray &= passes(&stop);
-                    return;
+                    break;
                 }
             };
             let mut due = self.due_notes();
@@ -97,20 +105,27 @@ impl Cycle {
             let later = due.split_off(due.len().min(self.chunk()));
             self.still_astray(&later);
             if due.is_empty() {
-                return;
+                break;
             }
             match self.write_notes(&due).await {
-                Ok(()) if self.memory.notes_astray => {}
-                Ok(()) => return,
-                Err(stop) if passes(&stop) => return self.still_astray(&due),
+                Ok(strays) => stray |= strays,
+                Err(stop) if passes(&stop) => {
+                    self.still_astray(&due);
+                    stray |= may_have_written(&stop);
+                    break;
+                }
                 Err(_) => {
                     for place in due.iter().filter_map(|note| note.whose.place()) {
                         self.memory.notes.remove(place);
                     }
-                    return;
+                    break;
                 }
             }
+            if !self.memory.notes_astray {
+                break;
+            }
         }
+        stray
     }
 
     fn still_astray(&mut self, due: &[Due]) {
@@ -229,8 +244,9 @@ impl Cycle {
     }
 
     /// A note is written where the row is the one that it belongs to: that is looked at by the request which puts an anchor on the
-    /// row, and the batch with the note is refused where that does not stand there any more.
-    async fn write_notes(&mut self, due: &[Due]) -> Result<(), Stop> {
+    /// row, and the batch with the note is refused where that does not stand there any more. Returns whether one came to stand on
+    /// another row even so.
+    async fn write_notes(&mut self, due: &[Due]) -> Result<bool, Stop> {
         let mut rows: Vec<u32> = due.iter().map(|note| note.row).collect();
         rows.dedup();
         let tagged = self.tag_rows(&rows).await?;
@@ -251,8 +267,9 @@ impl Cycle {
             }
         }
         if notes.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
+        let mut stray = false;
         let annotated = match self.io.sheet(SheetEffect::Annotate { notes }).await? {
             SheetOutcome::Annotated(annotated) => annotated,
             _ => return Err(mismatch().into()),
@@ -261,13 +278,14 @@ impl Cycle {
             match (annotated, note.whose.place()) {
                 (Annotated::Moved, Some(_)) | (Annotated::Done | Annotated::Absent, None) => {}
                 (Annotated::Moved, None) => self.memory.notes_astray = true,
+                (Annotated::Stray, _) => stray = true,
                 (annotated, Some(place)) => {
                     self.memory.notes.remove(place);
                     self.memory.notes_astray |= annotated == Annotated::Absent;
                 }
             }
         }
-        Ok(())
+        Ok(stray)
     }
 
     fn is_its_row(&self, note: &Due, row: &TaggedRow) -> Result<bool, Stop> {
@@ -329,6 +347,14 @@ fn passes(stop: &Stop) -> bool {
             matches!(class, Class::RetryNow | Class::RetryLater)
         }
         Stop::Stopped(_) => false,
+    }
+}
+
+/// An answer that is lost does not tell on which row the notes came to stand.
+fn may_have_written(stop: &Stop) -> bool {
+    match stop {
+        Stop::Stopped(Stopped::Failure(failure)) => failure.may_have_applied,
+        Stop::Outdated | Stop::Held | Stop::Stopped(_) => false,
     }
 }
 

@@ -152,6 +152,52 @@ fn a_row_inserted_between_cure_and_removal_leaves_no_note() {
 }
 
 #[test]
+fn a_note_that_came_to_stand_on_another_row_is_taken_away() {
+    type Noted = (World, (u32, u32));
+    let bad_cell = || -> Noted {
+        let mut world = World::agreed(with_notes(), 5).warm();
+        world.refuse = Some("forbidden");
+        world.tab[2][1] = text("forbidden");
+        (world, (2, 1))
+    };
+    let without_a_key = || -> Noted {
+        let mut world = World::agreed(with_notes(), 5).warm();
+        world.tab.push(without_key());
+        (world, (6, 0))
+    };
+    for noted_at in [bad_cell as fn() -> Noted, without_a_key] {
+        let (mut world, cell) = noted_at();
+        let other = vec![Cell::Number(77.0), text("other"), text("1.50")];
+        world.gives_way = Some((cell.0 as usize, other));
+        world.cycle(Scope::Full, &[]);
+        assert_eq!(noted(&world), [cell]);
+        world.cycle(Scope::Full, &[]);
+        assert_eq!(noted(&world), []);
+        // Once is enough.
+        world.cycle(Scope::Full, &[]);
+        assert!(
+            !world.requests().contains(&"notes"),
+            "{:?}",
+            world.requests()
+        );
+    }
+}
+
+#[test]
+fn a_note_that_a_lost_answer_left_on_another_row_is_taken_away() {
+    let mut world = World::agreed(with_notes(), 5).warm();
+    world.refuse = Some("forbidden");
+    world.tab[2][1] = text("forbidden");
+    world.fault = Some(fails_in_passing);
+    world.cycle(Scope::Full, &[]);
+    world.fault = None;
+    world.tab[2] = vec![Cell::Number(77.0), text("other"), text("1.50")];
+    world.notes.insert((2, 1), "of the row that is gone".into());
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(noted(&world), []);
+}
+
+#[test]
 fn a_note_goes_where_its_row_goes() {
     let mut world = with_a_row_without_a_key();
     for at in 7..9 {

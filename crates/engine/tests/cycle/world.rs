@@ -113,6 +113,8 @@ pub struct World {
     pub answers: BTreeMap<Key, Applied>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
+    /// In the very moment of the next notes a person deletes this row and inserts another in its place.
+    pub gives_way: Option<(usize, Vec<Cell>)>,
     /// A cell that shows what it shows, whatever is written into it.
     pub fixed: Option<(usize, usize)>,
     /// New rows are answered only when the engine has nothing else to do, in this order.
@@ -158,6 +160,7 @@ impl World {
             trigger: None,
             answers: BTreeMap::new(),
             wrong_row: false,
+            gives_way: None,
             fixed: None,
             slow: false,
             order: Vec::new(),
@@ -741,7 +744,16 @@ impl World {
             }
             SheetEffect::TidyAll => SheetOutcome::Tidied(self.standing.clone()),
             SheetEffect::Annotate { notes } => {
-                let annotated = notes.into_iter().map(|note| self.annotate(note));
+                let gone = self.gives_way.take().map(|(row, cells)| {
+                    self.tab[row] = cells;
+                    self.notes.retain(|(at, _), _| *at as usize != row);
+                    row
+                });
+                let annotated = notes.into_iter().map(|note| {
+                    let is_gone = gone.is_some() && self.anchors.get(&note.anchor) == gone.as_ref();
+                    let written = self.annotate(note);
+                    if is_gone { Annotated::Stray } else { written }
+                });
                 SheetOutcome::Annotated(annotated.collect())
             }
             SheetEffect::Notes => {

@@ -78,7 +78,7 @@ impl Session {
             self.outdated(target, beyond, error)
         })?;
         // In another time zone or locale cells mean something else than whoever asks takes them for.
-        let conventions = spreadsheet.properties.conventions();
+        let conventions = spreadsheet.properties.conventions()?;
         if let Some(known) = &target.conventions
             && known.differ(&conventions)
         {

@@ -79,10 +79,10 @@ pub struct Conventions {
 }
 
 impl Conventions {
-    /// What an answer does not say is not taken for another setting.
+    /// A locale that an answer does not name is not taken for another one.
     pub(crate) fn differ(&self, now: &Self) -> bool {
-        let differ = |known: &str, now: &str| !known.is_empty() && !now.is_empty() && known != now;
-        differ(&self.time_zone, &now.time_zone) || differ(&self.locale, &now.locale)
+        let are_named = !self.locale.is_empty() && !now.locale.is_empty();
+        self.time_zone != now.time_zone || (are_named && self.locale != now.locale)
     }
 }
 
@@ -301,6 +301,7 @@ impl Session {
         let spreadsheet: answers::Spreadsheet =
             self.client
                 .get(spreadsheet_id, "", &[("fields", OVERVIEW_FIELDS)])?;
+        let conventions = spreadsheet.properties.conventions()?;
         let mut sheets: Vec<_> = spreadsheet
             .sheets
             .into_iter()
@@ -318,10 +319,9 @@ impl Session {
         // Ours are nobody's business.
         let ids: HashSet<i32> = tabs.iter().map(|tab| images_id(tab.sheet_id)).collect();
         tabs.retain(|tab| !ids.contains(&tab.sheet_id));
-        let properties = spreadsheet.properties;
         Ok(Overview {
-            title: properties.title.clone(),
-            conventions: properties.conventions(),
+            title: spreadsheet.properties.title,
+            conventions,
             tabs,
         })
     }

@@ -56,7 +56,8 @@ impl Session {
                 let looked_at = formats.iter().filter(|one| one.give == Give::WhereNone);
                 batches(count(looked_at.count()).saturating_add(1), 1)
             }
-            SheetEffect::Annotate { .. } => batches(3 + unseen, 2),
+            // Where no batch checks the places of anchors, they are looked up once more.
+            SheetEffect::Annotate { .. } => batches(3 + unseen + unchecked, 2),
             SheetEffect::Claim { .. } => batches(0, 1),
             SheetEffect::TidyAll => Need {
                 reads: 1,

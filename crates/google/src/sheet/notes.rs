@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use engine::effect::{Annotated, MetadataId, Note, SheetOutcome, StandingNote};
 
 use super::anchors::{AtAnchors, Guard, Settled};
-use super::{Session, Target};
+use super::{Answered, Session, Target};
 use crate::error::Error;
 use crate::requests::{CellData, GridCoordinate, Request, RowData};
 
@@ -53,26 +53,28 @@ impl Session {
         let written = self.write_notes(target, &places, due.iter().filter_map(|at| notes.get(*at)));
         let written = written?;
         for at in due {
-            if let (Some(note), Some(annotated)) = (notes.get(at), annotated.get_mut(at))
-                && !written.contains(&note.anchor)
-            {
-                *annotated = Annotated::Moved;
+            if let (Some(note), Some(annotated)) = (notes.get(at), annotated.get_mut(at)) {
+                match written.get(&note.anchor) {
+                    Some(Landed::OnItsRow) => {}
+                    Some(Landed::OnAnother) => *annotated = Annotated::Stray,
+                    None => *annotated = Annotated::Moved,
+                }
             }
         }
         Ok(SheetOutcome::Annotated(annotated))
     }
 
-    /// Returns the anchors of those that were written.
+    /// Returns where those that were written landed, by their anchors.
     fn write_notes<'a>(
         &self,
         target: &Target,
         places: &BTreeMap<MetadataId, u32>,
         notes: impl Iterator<Item = &'a Note> + Clone,
-    ) -> Result<BTreeSet<MetadataId>, Error> {
+    ) -> Result<BTreeMap<MetadataId, Landed>, Error> {
         let anchors: BTreeSet<MetadataId> = notes.clone().map(|note| note.anchor).collect();
         let anchors: Vec<MetadataId> = anchors.into_iter().collect();
         if anchors.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(BTreeMap::new());
         }
         let what = AtAnchors {
             anchors: Guard::Anchors(&anchors),
@@ -110,11 +112,23 @@ impl Session {
         })?;
         match settled {
             Settled::Applied { rows, gone, .. } => {
+                // Where nothing refused the batch for a row that moved, that is looked at afterwards.
+                let afterwards = match self.capabilities().anchor_checks {
+                    Answered::No => Some(self.find(target, &anchors)?),
+                    _ => None,
+                };
+                let is_elsewhere = |anchor: &MetadataId| match &afterwards {
+                    Some(afterwards) => afterwards.get(anchor) != rows.get(anchor),
+                    None => gone.contains(anchor),
+                };
                 let written = notes.filter(|note| stands(note, &rows));
-                let written = written.map(|note| note.anchor);
-                Ok(written.filter(|anchor| !gone.contains(anchor)).collect())
+                let landed = written.map(|note| match is_elsewhere(&note.anchor) {
+                    true => (note.anchor, Landed::OnAnother),
+                    false => (note.anchor, Landed::OnItsRow),
+                });
+                Ok(landed.collect())
             }
-            Settled::NoneLeft => Ok(BTreeSet::new()),
+            Settled::NoneLeft => Ok(BTreeMap::new()),
             Settled::Stamped => Err(Error::Unreadable(
                 "a batch without a stamp was refused for its stamp".into(),
             )),
@@ -140,6 +154,13 @@ impl Session {
         )?;
         Ok(notes)
     }
+}
+
+/// On which row a note was written.
+enum Landed {
+    OnItsRow,
+    /// Its own went in that very moment, and this one came into its place.
+    OnAnother,
 }
 
 /// What a note comes to where this one stands.

@@ -185,6 +185,14 @@ pub fn token_answer(token: &str) -> Reply {
     )
 }
 
+/// A spreadsheet without tabs.
+pub fn bare_spreadsheet() -> Reply {
+    Reply::Json(
+        200,
+        json!({"properties": {"title": "T", "timeZone": "Etc/GMT"}}).to_string(),
+    )
+}
+
 pub fn private_key() -> &'static str {
     static KEY: OnceLock<String> = OnceLock::new();
     KEY.get_or_init(|| {
