@@ -6,8 +6,9 @@
 //! A bucket that is refilled once a minute lets twice the quota through around the refill. This counts grants in slots of half
 //! a second instead, and grants only while the slots that any minute could touch hold less than the limit.
 //!
-//! Nobody starves: the last part of the quota is kept for interactive calls, the part before it for mappings that ask little, and
-//! a mapping that was told to wait comes before one that has had more.
+//! Nobody starves: the last part of the quota is kept for interactive calls, the part before it for mappings that ask little, a
+//! third of it for the others where calls for one mapping follow one another all the time, and a mapping that was told to wait comes
+//! before one that has had more.
 
 use engine::effect::Failure;
 
@@ -273,6 +274,8 @@ impl Governor {
     ) -> Decision {
         let active = self.active(now, caller.account, caller.mapping);
         let had = share_of(&mut self.shares, now, caller).lately(now);
+        let share = (limits.account_reads + limits.account_writes) / active;
+        let has_had_its_share = active > 1 && had >= share;
         let mut free_at = now;
         for kind in [Kind::Read, Kind::Write] {
             let wanted = need.of(kind);
@@ -281,17 +284,19 @@ impl Governor {
             }
             let (account_limit, project_limit) = limits.of(kind);
             let reserve = account_limit / 6;
-            let kept_back = match priority {
-                Priority::Interactive => 0,
+            let (kept_back, most) = match priority {
+                // Somebody who calls all the time.
+                Priority::Interactive if has_had_its_share => (account_limit / 3, 3),
+                Priority::Interactive => (0, 6),
                 Priority::Background if had <= (account_limit - reserve) / active / 4 => {
-                    reserve / 2
+                    (reserve / 2, 6)
                 }
-                Priority::Background => reserve,
+                Priority::Background => (reserve, 6),
             };
-            // Who wants more than there is gets all there is. Of a project that has less than its account no more is kept back than
-            // of any other.
+            // Who wants more than there is gets all there is. Of a project that has less than its account no greater part is kept
+            // back than of any other.
             let below = |limit: u32| {
-                let kept_back = kept_back.min(limit / 6);
+                let kept_back = kept_back.min(limit / most);
                 limit.saturating_sub(kept_back + wanted - 1).max(1)
             };
             let account = owner_of(&mut self.accounts, now, caller.account).window(kind);

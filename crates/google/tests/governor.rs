@@ -317,3 +317,33 @@ fn a_surplus_counts_like_what_was_granted() {
     }
     assert_eq!(granted, 3);
 }
+
+#[test]
+fn calls_in_a_loop_leave_the_others_their_share() {
+    let mut governor = Governor::new();
+    let limits = Limits::default();
+    let need = Need {
+        reads: 1,
+        writes: 1,
+    };
+    let (mut served, mut due) = ([0; 2], [0; 2]);
+    for now in (0..10 * MINUTE).step_by(10) {
+        for (mapping, priority) in [(0, Priority::Interactive), (1, Priority::Background)] {
+            if now < due[mapping] {
+                continue;
+            }
+            let asked = caller("a", mapping as u64);
+            due[mapping] = match governor.ask(now, asked, need, priority, &limits) {
+                Decision::WaitUntil(until) => until,
+                Decision::Granted => {
+                    served[mapping] += 1;
+                    // The calls follow one another; the other mapping looks every two seconds.
+                    now + if mapping == 0 { 50 } else { 2_000 }
+                }
+            };
+        }
+    }
+    let [calls, other] = served;
+    assert!(other >= 150, "{other} beside {calls} calls");
+    assert!(calls >= 150, "{calls} calls beside {other}");
+}
