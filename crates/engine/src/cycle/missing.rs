@@ -448,7 +448,7 @@ impl Cycle {
             diff.keyless.retain(|at| !new.contains(at));
             let first = open.first().and_then(|index| rows.get(*index));
             if let Some((_, row)) = first {
-                let problem = too_many(self, row.at, held.len(), open.len());
+                let problem = too_many(row.at, held.len(), open.len());
                 diff.problems.push(problem);
             }
         }
@@ -583,7 +583,7 @@ impl Cycle {
             .collect();
         if let Some(first) = beyond.first() {
             let (lost, new) = (told.beyond.lost.len(), beyond.len());
-            diff.problems.push(too_many(self, first.row.at, lost, new));
+            diff.problems.push(too_many(first.row.at, lost, new));
         }
         waiting.extend(beyond.into_iter().map(|new| new.key.clone()));
         self.hide(diff, held);
@@ -643,10 +643,10 @@ fn unclear_key(cycle: &Cycle, at: u32, names: &[Key]) -> Problem {
 }
 
 /// Of the first of these rows, for all of them.
-fn too_many(cycle: &Cycle, at: u32, lost: usize, rows: usize) -> Problem {
+fn too_many(at: u32, lost: usize, rows: usize) -> Problem {
     sheet_problem(
         at,
-        cycle.mapping.key.first().copied(),
+        None,
         "key_unclear",
         format!(
             "Too many rows have changed at once to tell which is which: {lost} rows of the table are missing here, \
