@@ -129,8 +129,8 @@ pub(super) struct Memory {
     pub refusals: u64,
     /// Columns that a formula fills down to the end of the data, and what the rows at the top were when that was asked.
     pub filled: Option<(u64, Vec<Filled>)>,
-    /// What rows at the end of the tab are, by what they show.
-    pub tails: HashMap<i64, End>,
+    /// What rows at the end of the tab are, by their place and what they show: elsewhere a row that shows the same may be another one.
+    pub tails: HashMap<(u32, i64), End>,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.

@@ -114,7 +114,7 @@ impl Cycle {
     }
 
     /// Which of these rows are no records: they compute their cells from the rows above, as totals do, or hold nothing but what a formula
-    /// elsewhere fills. Asked once for what a row shows.
+    /// elsewhere fills. Asked once for what a row shows in its place.
     pub(super) async fn footers(
         &mut self,
         mut tail: Vec<Tail>,
@@ -130,9 +130,9 @@ impl Cycle {
         let known = std::mem::take(&mut self.memory.tails);
         let mut cells = Vec::new();
         for row in &tail {
-            match known.get(&row.hash) {
+            match known.get(&(row.at, row.hash)) {
                 Some(kind) => {
-                    self.memory.tails.insert(row.hash, *kind);
+                    self.memory.tails.insert((row.at, row.hash), *kind);
                 }
                 None if may_be_none(&mapping, &columns, row) => {
                     cells.extend(columns.iter().map(|one| (row.at, layout.column(*one))));
@@ -150,9 +150,9 @@ impl Cycle {
         for row in &tail {
             if let Some(details) = seen.get(&row.at) {
                 let kind = kind(row, details, &footers.rows);
-                self.memory.tails.insert(row.hash, kind);
+                self.memory.tails.insert((row.at, row.hash), kind);
             }
-            match self.memory.tails.get(&row.hash) {
+            match self.memory.tails.get(&(row.at, row.hash)) {
                 Some(End::Total) => {
                     footers.rows.insert(row.at);
                 }
