@@ -148,7 +148,8 @@ impl Cycle {
         snapshot: &Snapshot,
     ) -> Result<Option<(u32, u32)>, Stop> {
         let mut missing = diff.missing.iter().map(|sighting| &sighting.key);
-        let is_lost = missing.any(|key| self.is_agreed(key));
+        // What the table does not let go is not searched for at every reading.
+        let is_lost = missing.any(|key| self.is_agreed(key) && !self.rests(key));
         let is_missed = is_lost || diff.unconfirmed.iter().any(|key| self.is_agreed(key));
         let silent = self.memory.silent.take().filter(|_| is_missed);
         if let Some(silent) = &silent

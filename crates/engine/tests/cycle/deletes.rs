@@ -481,3 +481,27 @@ fn a_row_typed_here_that_another_tab_has_lost_changes_the_tables_row() {
     assert_eq!(world.table[&key(9)][2].as_deref(), Some("1.50"));
     assert!(world.problems.is_empty());
 }
+
+#[test]
+fn a_deletion_that_the_table_refuses_is_not_looked_into_with_every_reading() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    let refused = Applied::Refused {
+        cells: Vec::new(),
+        row: Some(Refusal {
+            sqlstate: "23503".into(),
+            message: "still referenced".into(),
+            hint: None,
+        }),
+    };
+    world.answers.insert(key(2), refused);
+    world.tab.remove(3);
+    world.cycle(Scope::Full, &[]);
+    world.cycle(Scope::Full, &[]);
+    assert!(world.requests().contains(&"inspect"));
+    world.cycle(Scope::Full, &[]);
+    assert!(!world.requests().contains(&"inspect"));
+    // When it is due to be tried again a formula may be to blame by then.
+    world.now += 10_000_000;
+    world.cycle(Scope::Full, &[]);
+    assert!(world.requests().contains(&"inspect"));
+}
