@@ -125,7 +125,6 @@ impl Cycle {
                 *slot = index;
             }
         }
-        let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         let first = self.mapping.header_row as usize;
         let mut end = self.mapping.header_row;
         let footer = self.footer(snapshot, layout)?;
@@ -243,6 +242,7 @@ impl Cycle {
                 .max()
                 .map_or(self.mapping.header_row, |last| last + 1);
         }
+        let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         for row in &keyless {
             end = end.max(row.at + 1);
             match refused_keys.get(&row.hash) {

@@ -377,3 +377,37 @@ fn the_key_of_a_row_that_is_refused_is_not_looked_at_with_every_reading() {
     assert!(world.table.contains_key(&key(50)));
     assert!(world.problems.is_empty());
 }
+
+#[test]
+fn a_key_that_the_sheet_refused_is_not_given_again_because_a_request_failed() {
+    fn failure(reason: &str, class: Class) -> Failure {
+        Failure {
+            class,
+            reason: reason.into(),
+            message: String::new(),
+            hint: String::new(),
+            retry_after_ms: None,
+            may_have_applied: false,
+        }
+    }
+    let mut mapping = mapping();
+    mapping.key_generated = true;
+    mapping.columns[0].has_default = true;
+    let mut world = World::agreed(mapping, 2).warm();
+    world.tab.push(vec![Cell::Empty, text("one"), Cell::Empty]);
+    world.fault = Some(|effect| {
+        let is_write = matches!(effect, SheetEffect::Write { .. });
+        is_write.then(|| failure("protected", Class::NeedsHuman))
+    });
+    assert_eq!(world.cycle(Scope::Full, &[]).stopped, None);
+    world.tab.push(vec![Cell::Empty, text("two"), Cell::Empty]);
+    world.fault = Some(|effect| {
+        let is_look = matches!(effect, SheetEffect::Inspect { .. });
+        is_look.then(|| failure("timeout", Class::RetryLater))
+    });
+    assert!(world.cycle(Scope::Full, &[]).stopped.is_some());
+    world.fault = None;
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.tab[3][0], Cell::Empty);
+    assert!(matches!(world.tab[4][0], Cell::Number(_)));
+}
