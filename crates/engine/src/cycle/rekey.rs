@@ -213,12 +213,12 @@ impl Cycle {
                             raw: 0,
                         });
                     }
-                    // Conflicts that waited under the old key are found again under the new one.
-                    let pending = pair.old.pending.iter().map(|one| one.id);
-                    ended
-                        .settled_conflicts
-                        .extend(pending.chain(pair.old.unsettled));
                     if key != pair.old.key {
+                        // Conflicts that waited under the old key are found again under the new one.
+                        let pending = pair.old.pending.iter().map(|one| one.id);
+                        ended
+                            .settled_conflicts
+                            .extend(pending.chain(pair.old.unsettled));
                         let problems = self.memory.problems.remove(&pair.old.key);
                         for problem in problems.into_iter().flatten() {
                             let place = |key: &Key| Place {

@@ -411,3 +411,31 @@ fn a_key_that_the_sheet_refused_is_not_given_again_because_a_request_failed() {
     assert_eq!(world.tab[3][0], Cell::Empty);
     assert!(matches!(world.tab[4][0], Cell::Number(_)));
 }
+
+#[test]
+fn a_conflict_of_a_row_whose_edited_key_the_table_turns_back_stays_open() {
+    let mut mapping = mapping();
+    mapping.policy = Policy::Manual;
+    let mut world = World::agreed(mapping, 5).warm();
+    world.set(2, "said in SQL");
+    world.tab[3][1] = text("typed");
+    let conflict = PendingConflict {
+        id: 5,
+        column: Some(1),
+        database: Some(Some("said in SQL".into())),
+        sheet: Some(text("typed")),
+        rows: None,
+        decision: None,
+    };
+    world.pending.insert(key(2), vec![conflict]);
+    world.trigger = Some(|row| row[0] = Some("2".into()));
+    world.tab[3][0] = Cell::Number(77.0);
+    let mut settled = Vec::new();
+    for _ in 0..3 {
+        world.cycle(Scope::Full, &[2]);
+        let commits = world.commits.iter();
+        settled.extend(commits.flat_map(|one| one.settled_conflicts.clone()));
+    }
+    assert_eq!(world.tab[3][0], Cell::Number(2.0));
+    assert_eq!((world.table.len(), settled), (5, vec![]));
+}

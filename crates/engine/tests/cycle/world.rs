@@ -109,6 +109,7 @@ pub struct World {
     pub trigger: Option<fn(&mut Vec<Datum>)>,
     /// What the table answers to changes of these rows.
     pub answers: BTreeMap<Key, Applied>,
+    pub pending: BTreeMap<Key, Vec<PendingConflict>>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
     /// A cell that shows what it shows, whatever is written into it.
@@ -154,6 +155,7 @@ impl World {
             refuse: None,
             trigger: None,
             answers: BTreeMap::new(),
+            pending: BTreeMap::new(),
             wrong_row: false,
             fixed: None,
             slow: false,
@@ -387,7 +389,7 @@ impl World {
                             base: self.bases.get(&key).map(|(base, _)| base.clone()),
                             changed_at: None,
                             moved: None,
-                            pending: Vec::new(),
+                            pending: self.pending.get(&key).cloned().unwrap_or_default(),
                             unsettled: Vec::new(),
                             key,
                         })
