@@ -679,7 +679,7 @@ impl Cycle {
         if deleted.suspect && !seen {
             // What the next reading misses may have gone by our own hand.
             self.stale = true;
-            self.memory.suspect = true;
+            self.memory.note_stray_deletion();
         }
         self.rows_gone(items, gone);
         Ok(())

@@ -75,8 +75,9 @@ pub(super) struct Memory {
     pub renaming: HashMap<Key, Key>,
     /// Keys that we took from the sheet: a reading that has one again may be an old one.
     pub buried: HashSet<Key>,
-    /// A deletion may have hit another row: what the next reading misses for the first time is put back.
-    pub suspect: bool,
+    /// Keys whose rows a deletion of ours may have hit instead of the row that was meant. Where the sheet lacks one of them, no person
+    /// deleted it: it is put back. What a reading has again was not hit.
+    pub maybe_hit: HashSet<Key>,
     /// Batches were announced and not declared over.
     pub announced: bool,
     /// Stamps of announced writes that were answered: of no more use once these are over.
@@ -437,10 +438,27 @@ impl Memory {
         for (before, now) in keys {
             self.aliases.remove(now);
             self.aliases.insert(before.clone(), now.clone());
-            if let Some(known) = self.rows.swap_remove(before) {
+            if self.maybe_hit.contains(before) {
+                self.maybe_hit.insert(now.clone());
+            }
+            if let Some(known) = self.forget(before) {
                 self.rows.insert(now.clone(), known);
             }
         }
+    }
+
+    /// No row goes by this key any longer. One that gets it later has nothing to do with what was known.
+    pub(super) fn forget(&mut self, key: &Key) -> Option<Known> {
+        self.waiting.remove(key);
+        self.maybe_hit.remove(key);
+        self.rows.swap_remove(key)
+    }
+
+    /// A deletion may have hit another row: any of those that nobody has missed so far.
+    pub(super) fn note_stray_deletion(&mut self) {
+        let stands = |known: &Known| known.state.is_agreed() && known.missing.is_none();
+        let rows = self.rows.iter().filter(|(_, known)| stands(known));
+        self.maybe_hit.extend(rows.map(|(key, _)| key.clone()));
     }
 
     pub(super) fn bury(&mut self, key: &Key) {
@@ -484,5 +502,28 @@ impl Memory {
                     .saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_key_that_is_forgotten_nothing_is_left() {
+        let (one, other) = (Key::from_iter(["1"]), Key::from_iter(["2"]));
+        let mut memory = Memory::default();
+        for key in [&one, &other] {
+            *memory.known(key) = Known::new(State::Based);
+            memory.waiting.insert(key.clone());
+        }
+        memory.note_stray_deletion();
+        memory.forget(&one);
+        assert_eq!(memory.waiting, HashSet::from([other.clone()]));
+        assert_eq!(memory.maybe_hit, HashSet::from([other.clone()]));
+        // It may have been hit whatever the table calls it.
+        memory.respell(&HashMap::from([(other, one.clone())]));
+        assert!(memory.waiting.is_empty());
+        assert_eq!(memory.maybe_hit, HashSet::from([one]));
     }
 }

@@ -188,17 +188,24 @@ impl Cycle {
 
     /// What a deletion of ours may have hit is put back, unless it may be a row of the reading.
     pub(super) fn put_back_fallen(&mut self, diff: &mut Diff) {
-        for key in std::mem::take(&mut diff.fallen) {
-            if diff.hidden.contains(&key) || diff.renamed.contains(&key) {
+        let memory = &mut self.memory;
+        memory.maybe_hit.retain(|key| memory.rows.contains_key(key));
+        for key in &memory.maybe_hit {
+            if diff.hidden.contains(key) || diff.renamed.contains(key) {
                 continue;
             }
-            self.memory.known(&key).state = State::Left;
-            diff.unconfirmed.remove(&key);
-            diff.missing.push(Sighting {
-                key,
-                row: None,
-                raw: 0,
-            });
+            let known = memory.rows.get_mut(key);
+            let Some(known) = known.filter(|known| known.state.is_agreed()) else {
+                continue;
+            };
+            known.state = State::Left;
+            if diff.unconfirmed.remove(key) {
+                diff.missing.push(Sighting {
+                    key: key.clone(),
+                    row: None,
+                    raw: 0,
+                });
+            }
         }
     }
 

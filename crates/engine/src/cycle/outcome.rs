@@ -482,6 +482,7 @@ impl Cycle {
         let Some(SheetChange::Insert(sent)) = item.plan.sheet.take() else {
             return;
         };
+        self.memory.maybe_hit.remove(&item.key);
         item.row = Some(row);
         item.base = Some(planned);
         item.cells = Some(cells.clone());
@@ -671,7 +672,7 @@ impl Cycle {
                 *self.memory.known(&item.key) = Known::new(State::Unbased);
             }
             (None, None) => {
-                self.memory.rows.swap_remove(&item.key);
+                self.memory.forget(&item.key);
             }
             (None, Some(base)) => {
                 let absent = base.is_absent_in_sheet();

@@ -189,7 +189,7 @@ impl Cycle {
                 Applied::Done { row, .. } => {
                     self.report.rows_pulled += 1;
                     diff.unconfirmed.remove(&pair.old.key);
-                    self.memory.rows.swap_remove(&pair.old.key);
+                    self.memory.forget(&pair.old.key);
                     let new = pair.keys.new;
                     // What else is owed to the row is found under its new key.
                     let known = self.memory.known(&new);

@@ -84,7 +84,8 @@ impl Cycle {
         let is_deleted = |old: &Key| {
             let known = self.memory.rows.get(old);
             known.is_some_and(|known| {
-                known.state.is_agreed() && known.row == NOWHERE && self.is_believed(known)
+                let is_gone = known.state.is_agreed() && known.row == NOWHERE;
+                is_gone && self.is_believed(known) && !self.memory.maybe_hit.contains(old)
             })
         };
         let pairs: Vec<(Key, Key)> = rows
@@ -132,7 +133,7 @@ impl Cycle {
             self.commit(commit).await?;
         }
         for (from, to, base) in moved {
-            if let Some(known) = self.memory.rows.swap_remove(&from) {
+            if let Some(known) = self.memory.forget(&from) {
                 self.memory.rows.insert(to.clone(), known);
             }
             if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.key == to) {
@@ -410,7 +411,7 @@ impl Cycle {
         let mut commit = Commit::default();
         for rename in failed {
             let (from, to) = (rename.from, rename.to.key);
-            self.memory.rows.swap_remove(&to);
+            self.memory.forget(&to);
             let known = self.memory.known(&from.key);
             known.state = State::Marked;
             known.cells = UNSETTLED;
@@ -466,7 +467,7 @@ impl Cycle {
         }
         self.commit(commit).await?;
         for rename in renamed {
-            let old = self.memory.rows.swap_remove(&rename.from.key);
+            let old = self.memory.forget(&rename.from.key);
             if let Some(edits) = self.memory.edits.remove(&rename.from.key) {
                 self.memory.edits.insert(rename.to.key.clone(), edits);
             }

@@ -95,7 +95,7 @@ impl Cycle {
                 known.raw = 0;
                 known.cells = UNSETTLED;
             }
-            self.memory.rows.swap_remove(now);
+            self.memory.forget(now);
         }
         self.memory.respell(&keys);
         Ok(())

@@ -52,8 +52,6 @@ pub(super) struct Diff {
     pub alike: Vec<(Key, u32)>,
     /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
-    /// Keys that a deletion of ours may have hit: this is the first reading that misses them.
-    pub fallen: Vec<Key>,
     /// Of missing keys, those whose row stands under another key now.
     pub renamed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
@@ -586,6 +584,9 @@ impl Cycle {
                 continue;
             };
             known.missing = None;
+            if !self.memory.maybe_hit.is_empty() {
+                self.memory.maybe_hit.remove(key);
+            }
             if doubled.contains_key(&index) {
                 diff.unreadable.push(UnreadableRow {
                     at: row.at,
@@ -655,7 +656,6 @@ impl Cycle {
     }
 
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
-        let suspect = std::mem::take(&mut self.memory.suspect);
         let Some(looked) = self.memory.looked else {
             return;
         };
@@ -671,11 +671,6 @@ impl Cycle {
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {
-                State::Based | State::Marked if since.is_none() && suspect => {
-                    known.missing = Some(looked.arrived);
-                    diff.unconfirmed.insert(key.clone());
-                    diff.fallen.push(key.clone());
-                }
                 // What a person takes back within a moment was no deletion.
                 State::Based | State::Marked
                     if since.is_some_and(|since| looked.asked < since.after(wait)) =>
