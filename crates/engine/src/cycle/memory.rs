@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use super::aliases::Aliases;
 use super::guard::Allowed;
 use super::header::Layout;
 use super::images::{Fallen, Taken};
@@ -38,7 +39,7 @@ pub(super) struct Memory {
     pub tagged: Option<Layout>,
     pub rows: IndexMap<Key, Known>,
     /// Keys as typed, with the spelling under which the row is known, where that is another.
-    pub aliases: HashMap<Key, Key>,
+    pub aliases: Aliases,
     pub problems: HashMap<Key, Vec<KnownProblem>>,
     /// Counts the moments at which rows came, went or changed in the table or in one that is related to it.
     pub arrivals: u64,
@@ -429,21 +430,13 @@ impl Memory {
     }
 
     /// A row is known by another key from now on, or by another spelling of it; what was typed goes on meaning it.
-    pub(super) fn respell(&mut self, keys: &HashMap<Key, Key>) {
-        for key in self.aliases.values_mut() {
-            if let Some(now) = keys.get(key) {
-                key.clone_from(now);
-            }
+    pub(super) fn respell(&mut self, before: &Key, now: &Key) {
+        self.aliases.respell(before, now);
+        if self.maybe_hit.contains(before) {
+            self.maybe_hit.insert(now.clone());
         }
-        for (before, now) in keys {
-            self.aliases.remove(now);
-            self.aliases.insert(before.clone(), now.clone());
-            if self.maybe_hit.contains(before) {
-                self.maybe_hit.insert(now.clone());
-            }
-            if let Some(known) = self.forget(before) {
-                self.rows.insert(now.clone(), known);
-            }
+        if let Some(known) = self.forget(before) {
+            self.rows.insert(now.clone(), known);
         }
     }
 
@@ -522,7 +515,7 @@ mod tests {
         assert_eq!(memory.waiting, HashSet::from([other.clone()]));
         assert_eq!(memory.maybe_hit, HashSet::from([other.clone()]));
         // It may have been hit whatever the table calls it.
-        memory.respell(&HashMap::from([(other, one.clone())]));
+        memory.respell(&other, &one);
         assert!(memory.waiting.is_empty());
         assert_eq!(memory.maybe_hit, HashSet::from([one]));
     }

@@ -317,8 +317,7 @@ impl Cycle {
     /// What stands in the sheet under one key is known by another one from now on.
     pub(super) fn rename_known(&mut self, sent: &Key, key: &Key) {
         self.memory.known(sent);
-        self.memory
-            .respell(&HashMap::from([(sent.clone(), key.clone())]));
+        self.memory.respell(sent, key);
     }
 
     /// Nothing is agreed about a row that could not move here.

@@ -2,8 +2,6 @@
 //! The base moves to the new spelling before anything is compared: otherwise one row would seem to
 //! be gone, and another one to be new.
 
-use std::collections::HashMap;
-
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{State, UNSETTLED};
@@ -71,7 +69,7 @@ impl Cycle {
         let known = pairs.iter().map(|pair| pair.known.clone()).collect();
         let loaded = self.load(known).await?;
         let mut commit = Commit::default();
-        let mut keys = HashMap::new();
+        let mut respelled = Vec::with_capacity(pairs.len());
         for (row, pair) in loaded.into_iter().zip(pairs) {
             // It has changed again; the next cycle will see that.
             if row.spelled.as_ref() != Some(&pair.now) {
@@ -79,10 +77,10 @@ impl Cycle {
                 continue;
             }
             self.move_base(row, pair, &mut commit);
-            keys.insert(pair.known.clone(), pair.now.clone());
+            respelled.push(pair);
         }
         self.commit(commit).await?;
-        for (known, now) in &keys {
+        for Respelled { known, now } in respelled {
             let problems = self.memory.problems.remove(known);
             for problem in problems.into_iter().flatten() {
                 self.note_settled(&Place {
@@ -96,8 +94,8 @@ impl Cycle {
                 known.cells = UNSETTLED;
             }
             self.memory.forget(now);
+            self.memory.respell(known, now);
         }
-        self.memory.respell(&keys);
         Ok(())
     }
 
