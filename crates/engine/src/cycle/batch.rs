@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::grid::parse;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{NOWHERE, State};
 use super::pieces::{Halves, Insertion, halve};
 use super::run::Cycle;
-use super::snapshot::{Sighting, parse};
+use super::snapshot::Sighting;
 use super::stamp::mark;
 use super::windows::Look;
 use crate::codec::hash_cells;

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::batch::CHUNK;
+use super::grid::parse;
 use super::guard::Objection;
 use super::header::Layout;
 use super::io::Stop;
 use super::memory::{NOWHERE, State};
 use super::run::Cycle;
-use super::snapshot::{Sighting, parse};
+use super::snapshot::Sighting;
 use crate::codec::hash_cells;
 use crate::effect::Snapshot;
 use crate::mapping::{Mapping, Side};

@@ -3,10 +3,19 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::io::Stop;
-use super::snapshot::parse;
+use super::run::bad_answer;
 use crate::codec::is_error;
-use crate::effect::Snapshot;
+use crate::effect::{Failure, Snapshot};
 use crate::value::Cell;
+
+/// The cells of one row.
+pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure> {
+    match snapshot.rows.get(row as usize) {
+        Some(raw) => serde_json::from_str(raw.get())
+            .map_err(|error| bad_answer(format!("Row {}: {error}", row + 1))),
+        None => Ok(Vec::new()),
+    }
+}
 
 /// Rows and columns are those of the reading.
 pub(super) struct Grid<'a> {

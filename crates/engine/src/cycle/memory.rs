@@ -68,7 +68,8 @@ pub(super) struct Memory {
     pub notes_astray: bool,
     /// Rows with a base whose keys the last reading missed.
     pub gone: HashMap<Key, Gone>,
-    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had each: what stood there before a key went missing is not the row of that key.
+    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had each. One that stood in the sheet
+    /// before a key went missing is not the row of that key.
     pub strangers: HashMap<Stranger, Option<Timestamp>>,
     /// Keys that are left alone, and with which it is stored that something is owed to their rows.
     pub shelved: HashSet<Key>,
@@ -458,6 +459,11 @@ impl Memory {
         if self.buried.len() < BURIED {
             self.buried.insert(key.clone());
         }
+    }
+
+    pub(super) fn is_agreed(&self, key: &Key) -> bool {
+        let known = self.rows.get(key);
+        known.is_some_and(|known| known.state.is_agreed())
     }
 
     pub(super) fn based(&self) -> usize {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::formulas::{fills, place};
+use super::grid::parse;
 use super::guard::Objection;
 use super::inspect::is_same;
 use super::io::Stop;
@@ -11,7 +12,6 @@ use super::item::Item;
 use super::memory::State;
 use super::references::Used;
 use super::run::Cycle;
-use super::snapshot::parse;
 use crate::codec::hash_cells;
 use crate::effect::{CellDetail, Entered};
 use crate::mapping::Side;

@@ -8,12 +8,13 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexSet;
 
+use super::grid::parse;
 use super::images::Taken;
 use super::io::Stop;
 use super::item::Item;
 use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
-use super::snapshot::{Sighting, parse};
+use super::snapshot::Sighting;
 use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
@@ -21,7 +22,7 @@ use crate::effect::{
 };
 use crate::mapping::{Direction, Side};
 use crate::reconcile::stored_hash;
-use crate::value::{ABSENT, Base, Cell, Datum, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
+use crate::value::{Base, Cell, Datum, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
 
 /// One row under its old and its new key.
 struct Rename {
@@ -117,11 +118,7 @@ impl Cycle {
                 base: Some(base.clone()),
                 sheet_hash: stored_hash(Some(&base)),
             });
-            commit.bases.push(BaseWrite {
-                key: from.clone(),
-                base: None,
-                sheet_hash: ABSENT,
-            });
+            commit.bases.push(BaseWrite::gone(from.clone()));
             // What was decided under the old key is over, or found again under the new one.
             let pending = old.pending.iter().map(|one| one.id);
             commit
@@ -418,11 +415,7 @@ impl Cycle {
             known.raw = 0;
             self.memory.underway.remove(&from.key);
             self.memory.underway.remove(&to);
-            commit.bases.push(BaseWrite {
-                key: to,
-                base: None,
-                sheet_hash: ABSENT,
-            });
+            commit.bases.push(BaseWrite::gone(to));
             commit.bases.push(BaseWrite {
                 key: from.key,
                 base: from.base,
@@ -442,11 +435,7 @@ impl Cycle {
         for rename in renamed {
             let from = &rename.from.key;
             commit.bases.push(rename.base_write());
-            commit.bases.push(BaseWrite {
-                key: from.clone(),
-                base: None,
-                sheet_hash: ABSENT,
-            });
+            commit.bases.push(BaseWrite::gone(from.clone()));
             let pending = rename.from.pending.iter().map(|one| one.id);
             commit.settled_conflicts.extend(pending);
             commit.settled_conflicts.extend(&rename.from.unsettled);

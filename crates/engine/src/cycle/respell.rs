@@ -12,7 +12,7 @@ use crate::effect::{
 };
 use crate::mapping::{KeyEquality, Side};
 use crate::reconcile::stored_hash;
-use crate::value::{ABSENT, Key, TO_LOOK_AT};
+use crate::value::{Key, TO_LOOK_AT};
 
 impl Cycle {
     pub(super) async fn respell(&mut self) -> Result<(), Stop> {
@@ -114,11 +114,7 @@ impl Cycle {
             },
             base: row.base,
         });
-        commit.bases.push(BaseWrite {
-            key: pair.known.clone(),
-            base: None,
-            sheet_hash: ABSENT,
-        });
+        commit.bases.push(BaseWrite::gone(pair.known.clone()));
         let pending = row.pending.iter().map(|one| one.id);
         commit
             .settled_conflicts

@@ -2,17 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::grid::parse;
 use super::header::Layout;
 use super::inspect::is_same;
 use super::io::{Stop, mismatch};
 use super::memory::{Known, NOWHERE, RefusedKey, RefusedSight, SOMEWHERE, State, UNSETTLED};
-use super::missing::{Unreadable, UnreadableRow};
 use super::problems::retry_at;
-use super::run::{Cycle, bad_answer};
+use super::run::Cycle;
 use super::totals::{AMONG, LAST, Tail, unclear_total};
 use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key, is_no_new_key};
 use crate::effect::{
-    DatabaseEffect, DatabaseOutcome, Failure, KeyRefusal, Place, Problem, Refusal, Snapshot,
+    DatabaseEffect, DatabaseOutcome, KeyRefusal, Place, Problem, Refusal, Snapshot,
 };
 use crate::mapping::{Direction, KeyEquality, Mapping, Side};
 use crate::value::{Cell, Key, Timestamp};
@@ -38,6 +38,30 @@ pub(super) struct Trust {
     pub cells: bool,
 }
 
+/// Why nobody can tell which row it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// A key cell shows a formula's error.
+    Error,
+    /// A key cell is blank.
+    Blank,
+    /// The key is blank, and the row can be given one: it may be a new row.
+    New,
+    /// The type of a key column does not take its cell.
+    Refused,
+    /// Other rows have the same key.
+    Doubled(Key),
+}
+
+/// A row of the reading without a key that names it.
+#[derive(Clone, Debug)]
+pub(super) struct UnreadableRow {
+    pub at: u32,
+    pub why: Unreadable,
+    /// The hash of its mapped cells.
+    pub cells: i64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Diff {
     pub changed: Vec<Sighting>,
@@ -48,7 +72,8 @@ pub(super) struct Diff {
     pub hidden: HashSet<Key>,
     /// Rows without a key that names them.
     pub unreadable: Vec<UnreadableRow>,
-    /// Keys that a row may have whose own key cannot be told from them, and where that stands.
+    /// Keys to which another row may belong, and where that row stands: its own key only looks like
+    /// the one here, or it stands below the footer.
     pub alike: Vec<(Key, u32)>,
     /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
@@ -96,14 +121,6 @@ struct Unknown {
     by_sight: Vec<(usize, Cell)>,
     /// Of a key that no cell keeps: in which column it stands, and why it is none.
     refused: Option<(usize, Refusal)>,
-}
-
-pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure> {
-    match snapshot.rows.get(row as usize) {
-        Some(raw) => serde_json::from_str(raw.get())
-            .map_err(|error| bad_answer(format!("Row {}: {error}", row + 1))),
-        None => Ok(Vec::new()),
-    }
 }
 
 impl Cycle {

@@ -1,13 +1,13 @@
-//! What stands below the data and is no data: totals, and whatever else a footer holds.
+//! Rows of the tab that are no records: totals, and what stands in a footer below the data.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::grid::may_hold;
+use super::grid::{may_hold, parse};
 use super::header::Layout;
 use super::io::Stop;
 use super::references::Used;
 use super::run::Cycle;
-use super::snapshot::{Diff, Typed, parse, sheet_problem, typed_key};
+use super::snapshot::{Diff, Typed, sheet_problem, typed_key};
 use crate::codec::is_error;
 use crate::effect::{CellDetail, Entered, Problem, Snapshot};
 use crate::mapping::{Direction, Kind, Mapping};
