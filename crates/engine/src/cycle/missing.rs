@@ -215,13 +215,15 @@ impl Cycle {
     }
 
     /// Keys without a base that stand in the sheet once.
-    fn new_keys(&self, diff: &Diff) -> Vec<(Key, u32)> {
-        let rows = self.memory.rows.iter();
-        rows.filter(|(key, known)| {
-            known.state == State::Unbased && known.row != NOWHERE && !diff.hidden.contains(*key)
-        })
-        .map(|(key, known)| (key.clone(), known.row))
-        .collect()
+    fn new_keys(&self, diff: &mut Diff) -> Vec<(Key, u32)> {
+        let mut new = std::mem::take(&mut diff.unbased);
+        new.retain(|(key, at)| {
+            let known = self.memory.rows.get(key);
+            let is_new =
+                known.is_some_and(|known| known.state == State::Unbased && known.row == *at);
+            is_new && !diff.hidden.contains(key)
+        });
+        new
     }
 
     /// When a snapshot first had of the rows that belong to none with a base.

@@ -75,6 +75,8 @@ pub(super) struct Diff {
     /// Keys to which another row may belong, and where that row stands: its own key only looks like
     /// the one here, or it stands below the footer.
     pub alike: Vec<(Key, u32)>,
+    /// Keys on which nothing is agreed, and where each stands.
+    pub unbased: Vec<(Key, u32)>,
     /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
     /// Of missing keys, those whose row stands under another key now.
@@ -601,9 +603,7 @@ impl Cycle {
                 continue;
             };
             known.missing = None;
-            if !self.memory.maybe_hit.is_empty() {
-                self.memory.maybe_hit.remove(key);
-            }
+            take_out(&mut self.memory.maybe_hit, key);
             if doubled.contains_key(&index) {
                 diff.unreadable.push(UnreadableRow {
                     at: row.at,
@@ -616,8 +616,11 @@ impl Cycle {
                 continue;
             }
             known.row = row.at;
+            if known.state == State::Unbased {
+                diff.unbased.push((key.clone(), row.at));
+            }
             let again = known.before == row.cells && known.cells != row.cells;
-            let risen = self.memory.buried.remove(key) && known.state == State::Unbased;
+            let risen = take_out(&mut self.memory.buried, key) && known.state == State::Unbased;
             if trust.cells
                 && row.cells != UNSETTLED
                 && (again && known.state == State::Based || risen)
@@ -744,6 +747,11 @@ impl Cycle {
     pub(super) fn confirm_from(&mut self, from: Timestamp) {
         self.confirm_from = Some(self.confirm_from.map_or(from, |one| one.min(from)));
     }
+}
+
+/// Of a set that is mostly empty: then the key is not hashed.
+fn take_out(keys: &mut HashSet<Key>, key: &Key) -> bool {
+    !keys.is_empty() && keys.remove(key)
 }
 
 pub(super) enum Typed {
