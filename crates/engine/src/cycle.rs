@@ -3,6 +3,7 @@
 //! A cycle is written as straight-line `async` code that waits for nothing but the answers to its effects ([`io::Io`]): the compiler
 //! makes the state machine of it, and [`Machine::resume`] steps it by one effect. Nothing is spawned, nothing wakes it but the driver.
 
+mod aliases;
 mod apart;
 mod batch;
 mod columns;

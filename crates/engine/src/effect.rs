@@ -13,7 +13,7 @@ mod report;
 use std::sync::Arc;
 
 use crate::mapping::{Kind, Mapping, Side};
-use crate::value::{Base, Cell, Datum, Key, Text, Timestamp};
+use crate::value::{ABSENT, Base, Cell, Datum, Key, Text, Timestamp};
 pub use detail::*;
 pub use report::*;
 
@@ -381,6 +381,15 @@ pub struct BaseWrite {
 }
 
 impl BaseWrite {
+    /// Nothing is agreed about the row any longer.
+    pub(crate) fn gone(key: Key) -> Self {
+        Self {
+            key,
+            base: None,
+            sheet_hash: ABSENT,
+        }
+    }
+
     /// The key as the sheet shows it, where that is not how the key would be written there: to be told by `ReadIndex`, so that a
     /// fresh engine knows the row again.
     pub fn typed(&self, mapping: &Mapping) -> Option<Key> {

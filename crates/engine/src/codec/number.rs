@@ -15,7 +15,7 @@ pub(super) fn integer_cell(text: &str) -> Option<Cell> {
         .then_some(Cell::Number(value as f64))
 }
 
-/// It has more digits than every double keeps.
+/// The number has more digits than a double is sure to keep: what was typed may have been another one.
 pub(super) fn is_rounded(value: f64) -> bool {
     is_beyond_integers(value)
         || Decimal::parse(&format!("{value:e}")).is_some_and(|one| one.digits.len() > EXACT_DIGITS)

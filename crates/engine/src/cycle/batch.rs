@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::grid::parse;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{NOWHERE, State};
 use super::pieces::{Halves, Insertion, halve};
 use super::run::Cycle;
-use super::snapshot::{Sighting, parse};
+use super::snapshot::Sighting;
 use super::stamp::mark;
 use super::windows::Look;
 use crate::codec::hash_cells;
@@ -697,7 +698,7 @@ impl Cycle {
         if deleted.suspect && !seen {
             // What the next reading misses may have gone by our own hand.
             self.stale = true;
-            self.memory.suspect = true;
+            self.memory.note_stray_deletion();
         }
         self.rows_gone(items, gone);
         Ok(())

@@ -148,8 +148,13 @@ impl Cycle {
         snapshot: &Snapshot,
     ) -> Result<Option<(u32, u32)>, Stop> {
         let mut missing = diff.missing.iter().map(|sighting| &sighting.key);
-        let is_lost = missing.any(|key| self.is_agreed(key));
-        let is_missed = is_lost || diff.unconfirmed.iter().any(|key| self.is_agreed(key));
+        // What the table does not let go is not searched for at every reading.
+        let is_lost = missing.any(|key| self.memory.is_agreed(key) && !self.rests(key));
+        let is_missed = is_lost
+            || diff
+                .unconfirmed
+                .iter()
+                .any(|key| self.memory.is_agreed(key));
         let silent = self.memory.silent.take().filter(|_| is_missed);
         if let Some(silent) = &silent
             && silent.raw == raw_of(snapshot, silent.at.0)
@@ -174,11 +179,6 @@ impl Cycle {
             });
         }
         Ok(found)
-    }
-
-    fn is_agreed(&self, key: &Key) -> bool {
-        let known = self.memory.rows.get(key);
-        known.is_some_and(|known| known.state.is_agreed())
     }
 
     /// Looked for where a formula that feeds the whole tab would begin, where errors show, and in blank cells of the key.
@@ -244,7 +244,7 @@ impl Cycle {
     pub(super) fn wait_for_formula(&mut self, diff: &mut Diff, at: (u32, u32)) {
         let missing = diff.missing.iter().map(|sighting| &sighting.key);
         let missed = missing.chain(&diff.unconfirmed);
-        let waits = |key: &&Key| self.is_agreed(key) && !diff.renamed.contains(*key);
+        let waits = |key: &&Key| self.memory.is_agreed(key) && !diff.renamed.contains(*key);
         let missed: BTreeSet<Key> = missed.filter(waits).cloned().collect();
         if missed.is_empty() {
             return;

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::columns::Followed;
+use super::grid::parse;
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
 use super::memory::{Looked, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
-use super::snapshot::{Sighting, Trust, parse};
+use super::snapshot::{Sighting, Trust};
 use crate::effect::{
     BaseWrite, ColumnFormat, Commit, DatabaseEffect, DatabaseOutcome, Give, SheetEffect,
     SheetOutcome, Snapshot,

@@ -1,12 +1,21 @@
 //! The cells of a reading, parsed where they are asked for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::io::Stop;
-use super::snapshot::parse;
+use super::run::bad_answer;
 use crate::codec::is_error;
-use crate::effect::Snapshot;
+use crate::effect::{Failure, Snapshot};
 use crate::value::Cell;
+
+/// The cells of one row.
+pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure> {
+    match snapshot.rows.get(row as usize) {
+        Some(raw) => serde_json::from_str(raw.get())
+            .map_err(|error| bad_answer(format!("Row {}: {error}", row + 1))),
+        None => Ok(Vec::new()),
+    }
+}
 
 /// Rows and columns are those of the reading.
 pub(super) struct Grid<'a> {
@@ -15,6 +24,8 @@ pub(super) struct Grid<'a> {
     /// How many of the first cells of a row, and of a column, are blank: entry `n` counts the first `n`.
     blank_in_row: HashMap<u32, Vec<u32>>,
     blank_in_column: HashMap<u32, Vec<u32>>,
+    /// Cells from which [`Grid::blank_corners`] has gone left, and then up.
+    cornered: HashSet<(u32, u32)>,
 }
 
 impl<'a> Grid<'a> {
@@ -24,6 +35,7 @@ impl<'a> Grid<'a> {
             rows: HashMap::new(),
             blank_in_row: HashMap::new(),
             blank_in_column: HashMap::new(),
+            cornered: HashSet::new(),
         }
     }
 
@@ -112,7 +124,8 @@ impl<'a> Grid<'a> {
         found: &mut BTreeSet<(u32, u32)>,
     ) -> Result<bool, Stop> {
         for above in (top..=row).rev() {
-            if !self.is_blank((above, column))? {
+            // Another cell has led here before: what stands further up was found then.
+            if !self.is_blank((above, column))? || !self.cornered.insert((above, column)) {
                 break;
             }
             for left in (0..=column).rev() {

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::CHUNK;
+use super::grid::parse;
 use super::header::Layout;
 use super::io::Stop;
 use super::item::Item;
 use super::memory::{Known, NOWHERE};
 use super::run::Cycle;
-use super::snapshot::{Diff, Sighting, parse};
+use super::snapshot::{Diff, Sighting};
 use crate::codec::hash_raw;
 use crate::effect::{LoadedRow, Operation, Planned, Question, Snapshot, Stopped, Ways};
 use crate::mapping::{Direction, OnSheetDelete, Side};

@@ -9,13 +9,14 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexSet;
 
+use super::grid::parse;
 use super::header::Layout;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{NOWHERE, State, UNSETTLED};
 use super::pieces::Insertion;
 use super::run::Cycle;
-use super::snapshot::{Typed, parse, typed_key};
+use super::snapshot::{Typed, typed_key};
 use crate::effect::{
     AnchoredRow, BaseWrite, Commit, Conflict, MetadataId, NewRow, SheetEffect, SheetOutcome,
     Snapshot, Winner, WrittenRow,

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::grid::parse;
 use super::inspect::is_same;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State};
 use super::problems::retry_at;
 use super::run::Cycle;
-use super::snapshot::{Typed, parse, sheet_problem, typed_key};
+use super::snapshot::{Typed, sheet_problem, typed_key};
 use super::tag::TaggedRow;
 use crate::codec::hash_cells;
 use crate::effect::{

@@ -13,7 +13,7 @@ use super::run::Cycle;
 use super::snapshot::{Diff, Row, sheet_problem};
 use crate::effect::Problem;
 use crate::mapping::{KeyEquality, Kind, Mapping};
-use crate::value::Key;
+use crate::value::{Key, Text};
 
 /// A row of the sheet, its key as typed, and the spelling under which it is known.
 pub(super) type Named = (Row, Key, Key);
@@ -115,14 +115,14 @@ fn is_text(mapping: &Mapping, column: usize) -> bool {
 }
 
 /// What a person sees of a key; `None` where nothing in it is invisible.
-fn look(mapping: &Mapping, key: &Key) -> Option<Key> {
+fn look<'a>(mapping: &Mapping, key: &'a Key) -> Option<Key> {
     let parts = mapping.key.iter().zip(&key.0);
-    let look = parts.map(|(column, text)| match is_text(mapping, *column) {
+    let seen = |(column, text): (&usize, &'a Text)| match is_text(mapping, *column) {
         true => visible(text),
         false => Cow::Borrowed(text.as_str()),
-    });
-    let look: Key = look.collect();
-    (look != *key).then_some(look)
+    };
+    let is_plain = parts.clone().all(|part| seen(part) == part.1.as_str());
+    (!is_plain).then(|| parts.map(seen).collect())
 }
 
 fn visible(text: &str) -> Cow<'_, str> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use super::aliases::Aliases;
 use super::guard::Allowed;
 use super::header::Layout;
 use super::images::{Fallen, Taken};
@@ -38,7 +39,7 @@ pub(super) struct Memory {
     pub tagged: Option<Layout>,
     pub rows: IndexMap<Key, Known>,
     /// Keys as typed, with the spelling under which the row is known, where that is another.
-    pub aliases: HashMap<Key, Key>,
+    pub aliases: Aliases,
     pub problems: HashMap<Key, Vec<KnownProblem>>,
     /// Counts the moments at which rows came, went or changed in the table or in one that is related to it.
     pub arrivals: u64,
@@ -67,7 +68,8 @@ pub(super) struct Memory {
     pub notes_astray: bool,
     /// Rows with a base whose keys the last reading missed.
     pub gone: HashMap<Key, Gone>,
-    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had each: what stood there before a key went missing is not the row of that key.
+    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had each. One that stood in the sheet
+    /// before a key went missing is not the row of that key.
     pub strangers: HashMap<Stranger, Option<Timestamp>>,
     /// Keys that are left alone, and with which it is stored that something is owed to their rows.
     pub shelved: HashSet<Key>,
@@ -75,8 +77,9 @@ pub(super) struct Memory {
     pub renaming: HashMap<Key, Key>,
     /// Keys that we took from the sheet: a reading that has one again may be an old one.
     pub buried: HashSet<Key>,
-    /// A deletion may have hit another row: what the next reading misses for the first time is put back.
-    pub suspect: bool,
+    /// Keys whose rows a deletion of ours may have hit instead of the row that was meant. Where the sheet lacks one of them, no person
+    /// deleted it: it is put back. What a reading has again was not hit.
+    pub maybe_hit: HashSet<Key>,
     /// Batches were announced and not declared over.
     pub announced: bool,
     /// Stamps of announced writes that were answered: of no more use once these are over.
@@ -129,8 +132,8 @@ pub(super) struct Memory {
     pub refusals: u64,
     /// Columns that a formula fills down to the end of the data, and what the rows at the top were when that was asked.
     pub filled: Option<(u64, Vec<Filled>)>,
-    /// What rows at the end of the tab are, by what they show.
-    pub tails: HashMap<i64, End>,
+    /// What rows at the end of the tab are, by their place and what they show: elsewhere a row that shows the same may be another one.
+    pub tails: HashMap<(u32, i64), End>,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.
@@ -428,25 +431,39 @@ impl Memory {
     }
 
     /// A row is known by another key from now on, or by another spelling of it; what was typed goes on meaning it.
-    pub(super) fn respell(&mut self, keys: &HashMap<Key, Key>) {
-        for key in self.aliases.values_mut() {
-            if let Some(now) = keys.get(key) {
-                key.clone_from(now);
-            }
+    pub(super) fn respell(&mut self, before: &Key, now: &Key) {
+        self.aliases.respell(before, now);
+        if self.maybe_hit.contains(before) {
+            self.maybe_hit.insert(now.clone());
         }
-        for (before, now) in keys {
-            self.aliases.remove(now);
-            self.aliases.insert(before.clone(), now.clone());
-            if let Some(known) = self.rows.swap_remove(before) {
-                self.rows.insert(now.clone(), known);
-            }
+        if let Some(known) = self.forget(before) {
+            self.rows.insert(now.clone(), known);
         }
+    }
+
+    /// No row goes by this key any longer. One that gets it later has nothing to do with what was known.
+    pub(super) fn forget(&mut self, key: &Key) -> Option<Known> {
+        self.waiting.remove(key);
+        self.maybe_hit.remove(key);
+        self.rows.swap_remove(key)
+    }
+
+    /// A deletion may have hit another row: any of those that nobody has missed so far.
+    pub(super) fn note_stray_deletion(&mut self) {
+        let stands = |known: &Known| known.state.is_agreed() && known.missing.is_none();
+        let rows = self.rows.iter().filter(|(_, known)| stands(known));
+        self.maybe_hit.extend(rows.map(|(key, _)| key.clone()));
     }
 
     pub(super) fn bury(&mut self, key: &Key) {
         if self.buried.len() < BURIED {
             self.buried.insert(key.clone());
         }
+    }
+
+    pub(super) fn is_agreed(&self, key: &Key) -> bool {
+        let known = self.rows.get(key);
+        known.is_some_and(|known| known.state.is_agreed())
     }
 
     pub(super) fn based(&self) -> usize {
@@ -484,5 +501,28 @@ impl Memory {
                     .saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_key_that_is_forgotten_nothing_is_left() {
+        let (one, other) = (Key::from_iter(["1"]), Key::from_iter(["2"]));
+        let mut memory = Memory::default();
+        for key in [&one, &other] {
+            *memory.known(key) = Known::new(State::Based);
+            memory.waiting.insert(key.clone());
+        }
+        memory.note_stray_deletion();
+        memory.forget(&one);
+        assert_eq!(memory.waiting, HashSet::from([other.clone()]));
+        assert_eq!(memory.maybe_hit, HashSet::from([other.clone()]));
+        // It may have been hit whatever the table calls it.
+        memory.respell(&other, &one);
+        assert!(memory.waiting.is_empty());
+        assert_eq!(memory.maybe_hit, HashSet::from([one]));
     }
 }

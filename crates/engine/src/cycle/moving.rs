@@ -1,9 +1,10 @@
 //! Keys that a formula makes of the row's place, such as `=ROW()-1`: when rows are inserted, deleted or sorted, each key stays where it is
 //! and gets what stood beside another one. That is no edit of any row.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::formulas::{fills, place};
+use super::grid::parse;
 use super::guard::Objection;
 use super::inspect::is_same;
 use super::io::Stop;
@@ -11,7 +12,6 @@ use super::item::Item;
 use super::memory::State;
 use super::references::Used;
 use super::run::Cycle;
-use super::snapshot::parse;
 use crate::codec::hash_cells;
 use crate::effect::{CellDetail, Entered};
 use crate::mapping::Side;
@@ -46,9 +46,12 @@ impl Cycle {
                 owners.insert(hash, item.key.clone());
             }
         }
-        let rows = self.memory.rows.iter();
-        let lost = rows.filter(|(_, known)| known.state == State::Based && known.missing.is_some());
-        let lost: Vec<Key> = lost.map(|(key, _)| key.clone()).take(LOST).collect();
+        let is_lost = |key: &&Key| {
+            let known = self.memory.rows.get(*key);
+            known.is_some_and(|known| known.state == State::Based && known.missing.is_some())
+        };
+        let lost: BTreeSet<&Key> = self.memory.gone.keys().filter(is_lost).collect();
+        let lost: Vec<Key> = lost.into_iter().take(LOST).cloned().collect();
         if !lost.is_empty() {
             for row in self.load(lost).await? {
                 let base = row.base.as_ref();

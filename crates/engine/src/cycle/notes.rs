@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::grid::parse;
 use super::io::{Stop, mismatch};
 use super::memory::NOWHERE;
 use super::run::Cycle;
-use super::snapshot::parse;
 use super::tag::TaggedRow;
 use crate::codec::hash_cells;
 use crate::effect::{
@@ -311,12 +311,12 @@ impl Cycle {
         Ok(typed(&read) == typed(cells))
     }
 
-    /// The row there is another one: it moved since it was read, and the next reading tells where to.
+    /// The row that the note belongs to does not stand there: it has moved since it was read, and the next reading tells where it is.
     fn note_not_placed(&mut self, note: &Due) -> Result<(), Stop> {
         match &note.whose {
             Whose::Nobody => self.memory.notes_astray = true,
             Whose::Row(_) => {}
-            // It was none of this key's when it was read either: no reading will tell more.
+            // Nor did it have this key when it was read: the note is for no row that another reading could find.
             Whose::Key(place, key) => {
                 let read = self.read_cells(note.row)?;
                 if read.is_some_and(|cells| !self.is_row_of(key, &cells)) {

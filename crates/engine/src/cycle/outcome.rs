@@ -317,8 +317,7 @@ impl Cycle {
     /// What stands in the sheet under one key is known by another one from now on.
     pub(super) fn rename_known(&mut self, sent: &Key, key: &Key) {
         self.memory.known(sent);
-        self.memory
-            .respell(&HashMap::from([(sent.clone(), key.clone())]));
+        self.memory.respell(sent, key);
     }
 
     /// Nothing is agreed about a row that could not move here.
@@ -482,6 +481,7 @@ impl Cycle {
         let Some(SheetChange::Insert(sent)) = item.plan.sheet.take() else {
             return;
         };
+        self.memory.maybe_hit.remove(&item.key);
         item.row = Some(row);
         item.base = Some(planned);
         item.cells = Some(cells.clone());
@@ -671,7 +671,7 @@ impl Cycle {
                 *self.memory.known(&item.key) = Known::new(State::Unbased);
             }
             (None, None) => {
-                self.memory.rows.swap_remove(&item.key);
+                self.memory.forget(&item.key);
             }
             (None, Some(base)) => {
                 let absent = base.is_absent_in_sheet();

@@ -1,6 +1,6 @@
 //! Problems: reported once, remembered, and settled when they are over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::io::Stop;
 use super::item::Item;
@@ -115,6 +115,7 @@ impl Cycle {
             self.report.planned.extend(lines);
             return;
         }
+        let problems = one_for_each_place(problems);
         let said = |problem: &Problem| (problem.place.clone(), problem.message.clone());
         let now = problems.iter().map(said).collect();
         let before = std::mem::replace(&mut self.memory.keyless, now);
@@ -216,6 +217,23 @@ impl Cycle {
     }
 }
 
+/// The first of those of a place says what the others say, too: a place has one problem, and one note.
+fn one_for_each_place(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut said: Vec<Problem> = Vec::with_capacity(problems.len());
+    let mut places: HashMap<Place, usize> = HashMap::with_capacity(problems.len());
+    for problem in problems {
+        let first = places.get(&problem.place).and_then(|at| said.get_mut(*at));
+        match first {
+            Some(first) => first.message = format!("{} {}", first.message, problem.message),
+            None => {
+                places.insert(problem.place.clone(), said.len());
+                said.push(problem);
+            }
+        }
+    }
+    said
+}
+
 fn awaits_others(known: &KnownProblem) -> bool {
     known.retry_at.is_some() && is_about_other_rows(&known.code)
 }
@@ -249,4 +267,21 @@ pub(super) fn retry_at(now: Timestamp, code: &str, attempts: u32) -> Timestamp {
         now.0
             .saturating_add((first << doublings).min(3_600_000_000)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::snapshot::sheet_problem;
+    use super::*;
+
+    #[test]
+    fn a_place_has_one_problem_that_says_all() {
+        let problem = |at, said: &str| sheet_problem(at, None, "code", said.into(), String::new());
+        let problems = vec![problem(1, "One."), problem(2, "Two."), problem(1, "Three.")];
+        let said: Vec<String> = one_for_each_place(problems)
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect();
+        assert_eq!(said, ["One. Three.", "Two."]);
+    }
 }

@@ -1,10 +1,10 @@
-//! With what a formula computes.
+//! What a formula refers to: cells of its own row or of others, ranges, whole columns.
 
 use std::collections::BTreeSet;
 
 use super::formulas::each_word;
 
-/// What a formula computes with.
+/// What the value of a formula is computed from.
 #[derive(Default)]
 pub(super) struct Used {
     /// A function that sums up.

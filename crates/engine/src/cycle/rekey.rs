@@ -4,19 +4,20 @@
 use std::collections::HashSet;
 
 use super::batch::row_problem;
+use super::grid::parse;
 use super::header::Layout;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{Known, KnownProblem, State};
 use super::problems::retry_at;
 use super::run::Cycle;
-use super::snapshot::{Diff, Sighting, parse};
+use super::snapshot::{Diff, Sighting};
 use crate::effect::{
     Applied, Apply, BaseWrite, Change, Commit, LoadedRow, Operation, Place, Planned, Refusal,
     Snapshot,
 };
 use crate::mapping::{Mapping, Side};
-use crate::value::{ABSENT, Base, Cell, Datum, Key, Text};
+use crate::value::{Base, Cell, Datum, Key, Text};
 
 /// One row's old and its new key.
 pub(super) struct Rekeyed {
@@ -189,7 +190,7 @@ impl Cycle {
                 Applied::Done { row, .. } => {
                     self.report.rows_pulled += 1;
                     diff.unconfirmed.remove(&pair.old.key);
-                    self.memory.rows.swap_remove(&pair.old.key);
+                    self.memory.forget(&pair.old.key);
                     let new = pair.keys.new;
                     // What else is owed to the row is found under its new key.
                     let known = self.memory.known(&new);
@@ -213,12 +214,12 @@ impl Cycle {
                             raw: 0,
                         });
                     }
-                    // Conflicts that waited under the old key are found again under the new one.
-                    let pending = pair.old.pending.iter().map(|one| one.id);
-                    ended
-                        .settled_conflicts
-                        .extend(pending.chain(pair.old.unsettled));
                     if key != pair.old.key {
+                        // Conflicts that waited under the old key are found again under the new one.
+                        let pending = pair.old.pending.iter().map(|one| one.id);
+                        ended
+                            .settled_conflicts
+                            .extend(pending.chain(pair.old.unsettled));
                         let problems = self.memory.problems.remove(&pair.old.key);
                         for problem in problems.into_iter().flatten() {
                             let place = |key: &Key| Place {
@@ -230,11 +231,7 @@ impl Cycle {
                             self.note_settled(&place(&key));
                             ended.settled_problems.push(place(&pair.old.key));
                         }
-                        ended.bases.push(BaseWrite {
-                            key: pair.old.key,
-                            base: None,
-                            sheet_hash: ABSENT,
-                        });
+                        ended.bases.push(BaseWrite::gone(pair.old.key));
                     }
                 }
                 Applied::Stale | Applied::Kept { .. } => {

@@ -8,12 +8,13 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexSet;
 
+use super::grid::parse;
 use super::images::Taken;
 use super::io::Stop;
 use super::item::Item;
 use super::memory::{Known, NOWHERE, State, UNSETTLED};
 use super::run::Cycle;
-use super::snapshot::{Sighting, parse};
+use super::snapshot::Sighting;
 use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
@@ -21,7 +22,7 @@ use crate::effect::{
 };
 use crate::mapping::{Direction, Side};
 use crate::reconcile::stored_hash;
-use crate::value::{ABSENT, Base, Cell, Datum, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
+use crate::value::{Base, Cell, Datum, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
 
 /// One row under its old and its new key.
 struct Rename {
@@ -84,7 +85,8 @@ impl Cycle {
         let is_deleted = |old: &Key| {
             let known = self.memory.rows.get(old);
             known.is_some_and(|known| {
-                known.state.is_agreed() && known.row == NOWHERE && self.is_believed(known)
+                let is_gone = known.state.is_agreed() && known.row == NOWHERE;
+                is_gone && self.is_believed(known) && !self.memory.maybe_hit.contains(old)
             })
         };
         let pairs: Vec<(Key, Key)> = rows
@@ -116,11 +118,7 @@ impl Cycle {
                 base: Some(base.clone()),
                 sheet_hash: stored_hash(Some(&base)),
             });
-            commit.bases.push(BaseWrite {
-                key: from.clone(),
-                base: None,
-                sheet_hash: ABSENT,
-            });
+            commit.bases.push(BaseWrite::gone(from.clone()));
             // What was decided under the old key is over, or found again under the new one.
             let pending = old.pending.iter().map(|one| one.id);
             commit
@@ -132,7 +130,7 @@ impl Cycle {
             self.commit(commit).await?;
         }
         for (from, to, base) in moved {
-            if let Some(known) = self.memory.rows.swap_remove(&from) {
+            if let Some(known) = self.memory.forget(&from) {
                 self.memory.rows.insert(to.clone(), known);
             }
             if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.key == to) {
@@ -410,18 +408,14 @@ impl Cycle {
         let mut commit = Commit::default();
         for rename in failed {
             let (from, to) = (rename.from, rename.to.key);
-            self.memory.rows.swap_remove(&to);
+            self.memory.forget(&to);
             let known = self.memory.known(&from.key);
             known.state = State::Marked;
             known.cells = UNSETTLED;
             known.raw = 0;
             self.memory.underway.remove(&from.key);
             self.memory.underway.remove(&to);
-            commit.bases.push(BaseWrite {
-                key: to,
-                base: None,
-                sheet_hash: ABSENT,
-            });
+            commit.bases.push(BaseWrite::gone(to));
             commit.bases.push(BaseWrite {
                 key: from.key,
                 base: from.base,
@@ -441,11 +435,7 @@ impl Cycle {
         for rename in renamed {
             let from = &rename.from.key;
             commit.bases.push(rename.base_write());
-            commit.bases.push(BaseWrite {
-                key: from.clone(),
-                base: None,
-                sheet_hash: ABSENT,
-            });
+            commit.bases.push(BaseWrite::gone(from.clone()));
             let pending = rename.from.pending.iter().map(|one| one.id);
             commit.settled_conflicts.extend(pending);
             commit.settled_conflicts.extend(&rename.from.unsettled);
@@ -466,7 +456,7 @@ impl Cycle {
         }
         self.commit(commit).await?;
         for rename in renamed {
-            let old = self.memory.rows.swap_remove(&rename.from.key);
+            let old = self.memory.forget(&rename.from.key);
             if let Some(edits) = self.memory.edits.remove(&rename.from.key) {
                 self.memory.edits.insert(rename.to.key.clone(), edits);
             }

@@ -2,8 +2,6 @@
 //! The base moves to the new spelling before anything is compared: otherwise one row would seem to
 //! be gone, and another one to be new.
 
-use std::collections::HashMap;
-
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::memory::{State, UNSETTLED};
@@ -14,7 +12,7 @@ use crate::effect::{
 };
 use crate::mapping::{KeyEquality, Side};
 use crate::reconcile::stored_hash;
-use crate::value::{ABSENT, Key, TO_LOOK_AT};
+use crate::value::{Key, TO_LOOK_AT};
 
 impl Cycle {
     pub(super) async fn respell(&mut self) -> Result<(), Stop> {
@@ -71,7 +69,7 @@ impl Cycle {
         let known = pairs.iter().map(|pair| pair.known.clone()).collect();
         let loaded = self.load(known).await?;
         let mut commit = Commit::default();
-        let mut keys = HashMap::new();
+        let mut respelled = Vec::with_capacity(pairs.len());
         for (row, pair) in loaded.into_iter().zip(pairs) {
             // It has changed again; the next cycle will see that.
             if row.spelled.as_ref() != Some(&pair.now) {
@@ -79,10 +77,10 @@ impl Cycle {
                 continue;
             }
             self.move_base(row, pair, &mut commit);
-            keys.insert(pair.known.clone(), pair.now.clone());
+            respelled.push(pair);
         }
         self.commit(commit).await?;
-        for (known, now) in &keys {
+        for Respelled { known, now } in respelled {
             let problems = self.memory.problems.remove(known);
             for problem in problems.into_iter().flatten() {
                 self.note_settled(&Place {
@@ -95,9 +93,9 @@ impl Cycle {
                 known.raw = 0;
                 known.cells = UNSETTLED;
             }
-            self.memory.rows.swap_remove(now);
+            self.memory.forget(now);
+            self.memory.respell(known, now);
         }
-        self.memory.respell(&keys);
         Ok(())
     }
 
@@ -116,11 +114,7 @@ impl Cycle {
             },
             base: row.base,
         });
-        commit.bases.push(BaseWrite {
-            key: pair.known.clone(),
-            base: None,
-            sheet_hash: ABSENT,
-        });
+        commit.bases.push(BaseWrite::gone(pair.known.clone()));
         let pending = row.pending.iter().map(|one| one.id);
         commit
             .settled_conflicts

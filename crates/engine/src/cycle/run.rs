@@ -72,7 +72,7 @@ pub(super) struct Cycle {
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
     pub followed: HashSet<Key>,
-    /// Of rows that were refused often because of others, those that this cycle tries because some have come or gone.
+    /// Rows that were refused often because of other rows, and that this cycle tries again because some of these have come or gone.
     pub probed: HashSet<Key>,
     /// Keys that the table was found to write otherwise: the next round begins with them.
     pub respelled: BTreeSet<Key>,

@@ -2,17 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::grid::parse;
 use super::header::Layout;
 use super::inspect::is_same;
 use super::io::{Stop, mismatch};
 use super::memory::{Known, NOWHERE, RefusedKey, RefusedSight, SOMEWHERE, State, UNSETTLED};
-use super::missing::{Unreadable, UnreadableRow};
 use super::problems::retry_at;
-use super::run::{Cycle, bad_answer};
+use super::run::Cycle;
 use super::totals::{AMONG, LAST, Tail, unclear_total};
 use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key, is_no_new_key};
 use crate::effect::{
-    DatabaseEffect, DatabaseOutcome, Failure, KeyRefusal, Place, Problem, Refusal, Snapshot,
+    DatabaseEffect, DatabaseOutcome, KeyRefusal, Place, Problem, Refusal, Snapshot,
 };
 use crate::mapping::{Direction, KeyEquality, Mapping, Side};
 use crate::value::{Cell, Key, Timestamp};
@@ -38,6 +38,30 @@ pub(super) struct Trust {
     pub cells: bool,
 }
 
+/// Why nobody can tell which row it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// A key cell shows a formula's error.
+    Error,
+    /// A key cell is blank.
+    Blank,
+    /// The key is blank, and the row can be given one: it may be a new row.
+    New,
+    /// The type of a key column does not take its cell.
+    Refused,
+    /// Other rows have the same key.
+    Doubled(Key),
+}
+
+/// A row of the reading without a key that names it.
+#[derive(Clone, Debug)]
+pub(super) struct UnreadableRow {
+    pub at: u32,
+    pub why: Unreadable,
+    /// The hash of its mapped cells.
+    pub cells: i64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Diff {
     pub changed: Vec<Sighting>,
@@ -48,12 +72,13 @@ pub(super) struct Diff {
     pub hidden: HashSet<Key>,
     /// Rows without a key that names them.
     pub unreadable: Vec<UnreadableRow>,
-    /// Keys that a row may have whose own key cannot be told from them, and where that stands.
+    /// Keys to which another row may belong, and where that row stands: its own key only looks like
+    /// the one here, or it stands below the footer.
     pub alike: Vec<(Key, u32)>,
+    /// Keys on which nothing is agreed, and where each stands.
+    pub unbased: Vec<(Key, u32)>,
     /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
-    /// Keys that a deletion of ours may have hit: this is the first reading that misses them.
-    pub fallen: Vec<Key>,
     /// Of missing keys, those whose row stands under another key now.
     pub renamed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
@@ -100,14 +125,6 @@ struct Unknown {
     refused: Option<(usize, Refusal)>,
 }
 
-pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure> {
-    match snapshot.rows.get(row as usize) {
-        Some(raw) => serde_json::from_str(raw.get())
-            .map_err(|error| bad_answer(format!("Row {}: {error}", row + 1))),
-        None => Ok(Vec::new()),
-    }
-}
-
 impl Cycle {
     pub(super) async fn diff(
         &mut self,
@@ -125,7 +142,6 @@ impl Cycle {
                 *slot = index;
             }
         }
-        let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         let first = self.mapping.header_row as usize;
         let mut end = self.mapping.header_row;
         let footer = self.footer(snapshot, layout)?;
@@ -243,6 +259,7 @@ impl Cycle {
                 .max()
                 .map_or(self.mapping.header_row, |last| last + 1);
         }
+        let refused_keys = std::mem::take(&mut self.memory.refused_keys);
         for row in &keyless {
             end = end.max(row.at + 1);
             match refused_keys.get(&row.hash) {
@@ -586,6 +603,7 @@ impl Cycle {
                 continue;
             };
             known.missing = None;
+            take_out(&mut self.memory.maybe_hit, key);
             if doubled.contains_key(&index) {
                 diff.unreadable.push(UnreadableRow {
                     at: row.at,
@@ -598,8 +616,11 @@ impl Cycle {
                 continue;
             }
             known.row = row.at;
+            if known.state == State::Unbased {
+                diff.unbased.push((key.clone(), row.at));
+            }
             let again = known.before == row.cells && known.cells != row.cells;
-            let risen = self.memory.buried.remove(key) && known.state == State::Unbased;
+            let risen = take_out(&mut self.memory.buried, key) && known.state == State::Unbased;
             if trust.cells
                 && row.cells != UNSETTLED
                 && (again && known.state == State::Based || risen)
@@ -655,7 +676,6 @@ impl Cycle {
     }
 
     fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
-        let suspect = std::mem::take(&mut self.memory.suspect);
         let Some(looked) = self.memory.looked else {
             return;
         };
@@ -671,11 +691,6 @@ impl Cycle {
             known.row = NOWHERE;
             known.raw = 0;
             match known.state {
-                State::Based | State::Marked if since.is_none() && suspect => {
-                    known.missing = Some(looked.arrived);
-                    diff.unconfirmed.insert(key.clone());
-                    diff.fallen.push(key.clone());
-                }
                 // What a person takes back within a moment was no deletion.
                 State::Based | State::Marked
                     if since.is_some_and(|since| looked.asked < since.after(wait)) =>
@@ -732,6 +747,11 @@ impl Cycle {
     pub(super) fn confirm_from(&mut self, from: Timestamp) {
         self.confirm_from = Some(self.confirm_from.map_or(from, |one| one.min(from)));
     }
+}
+
+/// Of a set that is mostly empty: then the key is not hashed.
+fn take_out(keys: &mut HashSet<Key>, key: &Key) -> bool {
+    !keys.is_empty() && keys.remove(key)
 }
 
 pub(super) enum Typed {

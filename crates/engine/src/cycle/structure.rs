@@ -297,13 +297,35 @@ impl Cycle {
             return None;
         }
         let came = if row < first { 0 } else { self.came };
-        let mut row = row.saturating_sub(came);
-        for removed in &self.removed {
-            if *removed > row {
-                break;
-            }
-            row = row.saturating_add(1);
+        Some(before_removal(&self.removed, row.saturating_sub(came)))
+    }
+}
+
+/// Where a row stood before these went, ascending: as many rows further down as went from above it.
+fn before_removal(removed: &[u32], row: u32) -> u32 {
+    let (mut above, mut end) = (0, removed.len());
+    while above < end {
+        let middle = above.midpoint(end);
+        let stood = row.saturating_add(u32::try_from(middle).unwrap_or(u32::MAX));
+        match removed.get(middle).is_some_and(|gone| *gone <= stood) {
+            true => above = middle + 1,
+            false => end = middle,
         }
-        Some(row)
+    }
+    row.saturating_add(u32::try_from(above).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stood_further_down_before_others_went() {
+        let removed = [2, 3, 7, 8, 9];
+        let left = (0..15).filter(|row| !removed.contains(row));
+        for (now, before) in (0..).zip(left) {
+            assert_eq!(before_removal(&removed, now), before);
+        }
+        assert_eq!(before_removal(&[], 4), 4);
     }
 }

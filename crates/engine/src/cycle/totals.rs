@@ -1,13 +1,13 @@
-//! What stands below the data and is no data: totals, and whatever else a footer holds.
+//! Rows of the tab that are no records: totals, and what stands in a footer below the data.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::grid::may_hold;
+use super::grid::{may_hold, parse};
 use super::header::Layout;
 use super::io::Stop;
 use super::references::Used;
 use super::run::Cycle;
-use super::snapshot::{Diff, Typed, parse, sheet_problem, typed_key};
+use super::snapshot::{Diff, Typed, sheet_problem, typed_key};
 use crate::codec::is_error;
 use crate::effect::{CellDetail, Entered, Problem, Snapshot};
 use crate::mapping::{Direction, Kind, Mapping};
@@ -114,7 +114,7 @@ impl Cycle {
     }
 
     /// Which of these rows are no records: they compute their cells from the rows above, as totals do, or hold nothing but what a formula
-    /// elsewhere fills. Asked once for what a row shows.
+    /// elsewhere fills. Asked once for what a row shows in its place.
     pub(super) async fn footers(
         &mut self,
         mut tail: Vec<Tail>,
@@ -130,9 +130,9 @@ impl Cycle {
         let known = std::mem::take(&mut self.memory.tails);
         let mut cells = Vec::new();
         for row in &tail {
-            match known.get(&row.hash) {
+            match known.get(&(row.at, row.hash)) {
                 Some(kind) => {
-                    self.memory.tails.insert(row.hash, *kind);
+                    self.memory.tails.insert((row.at, row.hash), *kind);
                 }
                 None if may_be_none(&mapping, &columns, row) => {
                     cells.extend(columns.iter().map(|one| (row.at, layout.column(*one))));
@@ -150,9 +150,9 @@ impl Cycle {
         for row in &tail {
             if let Some(details) = seen.get(&row.at) {
                 let kind = kind(row, details, &footers.rows);
-                self.memory.tails.insert(row.hash, kind);
+                self.memory.tails.insert((row.at, row.hash), kind);
             }
-            match self.memory.tails.get(&row.hash) {
+            match self.memory.tails.get(&(row.at, row.hash)) {
                 Some(End::Total) => {
                     footers.rows.insert(row.at);
                 }

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::grid::parse;
 use super::header::Layout;
 use super::images::{Fallen, Taken};
 use super::io::{Stop, mismatch};
 use super::memory::{NOWHERE, State};
 use super::run::Cycle;
-use super::snapshot::parse;
 use crate::effect::{
     Announcement, Commit, LoadedRow, MetadataId, SheetEffect, SheetOutcome, Snapshot,
 };

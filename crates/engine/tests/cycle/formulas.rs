@@ -656,3 +656,18 @@ fn a_blank_formula_is_not_looked_at_with_every_reading() {
     world.cycle(Scope::Full, &[]);
     assert_eq!((world.requests(), world.commits.len()), (vec!["read"], 0));
 }
+
+#[test]
+fn a_record_that_shows_what_a_former_total_showed_is_a_record() {
+    let mut world = generated();
+    world.tab.push(total(3.0));
+    world.formulas.insert((3, 2), "=SUM(C2:C3)");
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.table.len(), 2);
+    world.formulas.clear();
+    world.tab[3] = vec![Cell::Number(9.0), text("new"), Cell::Number(1.0)];
+    world.tab.push(total(3.0));
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.table.len(), 4);
+    assert_eq!(world.tab[4][0], Cell::Number(7_000.0));
+}

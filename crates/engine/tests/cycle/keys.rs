@@ -377,3 +377,65 @@ fn the_key_of_a_row_that_is_refused_is_not_looked_at_with_every_reading() {
     assert!(world.table.contains_key(&key(50)));
     assert!(world.problems.is_empty());
 }
+
+#[test]
+fn a_key_that_the_sheet_refused_is_not_given_again_because_a_request_failed() {
+    fn failure(reason: &str, class: Class) -> Failure {
+        Failure {
+            class,
+            reason: reason.into(),
+            message: String::new(),
+            hint: String::new(),
+            retry_after_ms: None,
+            may_have_applied: false,
+        }
+    }
+    let mut mapping = mapping();
+    mapping.key_generated = true;
+    mapping.columns[0].has_default = true;
+    let mut world = World::agreed(mapping, 2).warm();
+    world.tab.push(vec![Cell::Empty, text("one"), Cell::Empty]);
+    world.fault = Some(|effect| {
+        let is_write = matches!(effect, SheetEffect::Write { .. });
+        is_write.then(|| failure("protected", Class::NeedsHuman))
+    });
+    assert_eq!(world.cycle(Scope::Full, &[]).stopped, None);
+    world.tab.push(vec![Cell::Empty, text("two"), Cell::Empty]);
+    world.fault = Some(|effect| {
+        let is_look = matches!(effect, SheetEffect::Inspect { .. });
+        is_look.then(|| failure("timeout", Class::RetryLater))
+    });
+    assert!(world.cycle(Scope::Full, &[]).stopped.is_some());
+    world.fault = None;
+    world.cycle(Scope::Full, &[]);
+    assert_eq!(world.tab[3][0], Cell::Empty);
+    assert!(matches!(world.tab[4][0], Cell::Number(_)));
+}
+
+#[test]
+fn a_conflict_of_a_row_whose_edited_key_the_table_turns_back_stays_open() {
+    let mut mapping = mapping();
+    mapping.policy = Policy::Manual;
+    let mut world = World::agreed(mapping, 5).warm();
+    world.set(2, "said in SQL");
+    world.tab[3][1] = text("typed");
+    let conflict = PendingConflict {
+        id: 5,
+        column: Some(1),
+        database: Some(Some("said in SQL".into())),
+        sheet: Some(text("typed")),
+        rows: None,
+        decision: None,
+    };
+    world.pending.insert(key(2), vec![conflict]);
+    world.trigger = Some(|row| row[0] = Some("2".into()));
+    world.tab[3][0] = Cell::Number(77.0);
+    let mut settled = Vec::new();
+    for _ in 0..3 {
+        world.cycle(Scope::Full, &[2]);
+        let commits = world.commits.iter();
+        settled.extend(commits.flat_map(|one| one.settled_conflicts.clone()));
+    }
+    assert_eq!(world.tab[3][0], Cell::Number(2.0));
+    assert_eq!((world.table.len(), settled), (5, vec![]));
+}

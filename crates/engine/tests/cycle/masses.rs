@@ -74,7 +74,7 @@ fn what_cannot_be_compared_waits_and_is_one_problem() {
         row[1] = text("edited, too");
     }
     let told = look_twice(&mut world);
-    assert_eq!(told, [vec![(None, Some(0), "key_unclear".into())], vec![]]);
+    assert_eq!(told, [vec![(None, None, "key_unclear".into())], vec![]]);
     assert_eq!(
         (world.table.len(), world.tab.len()),
         (TOO_MANY, TOO_MANY + 1)
@@ -102,7 +102,7 @@ fn rows_that_all_show_the_same_wait_where_they_are_too_many() {
         row[0] = Cell::Number((100_000 + id) as f64);
     }
     let told = look_twice(&mut world);
-    assert_eq!(told, [vec![(None, Some(0), "key_unclear".into())], vec![]]);
+    assert_eq!(told, [vec![(None, None, "key_unclear".into())], vec![]]);
     assert_eq!(world.table.len(), TOO_MANY);
 }
 
@@ -114,7 +114,20 @@ fn many_rows_without_a_key_get_none_while_they_may_be_missing_ones() {
         row[1] = text("edited, too");
     }
     let told = look_twice(&mut world);
-    assert_eq!(told, [vec![(None, Some(0), "key_unclear".into())], vec![]]);
+    assert_eq!(told, [vec![(None, None, "key_unclear".into())], vec![]]);
     assert_eq!(world.table.len(), TOO_MANY);
     assert!(world.tab[1..].iter().all(|row| row[0] == Cell::Empty));
+}
+
+#[test]
+fn a_row_that_has_a_problem_of_its_own_besides_is_told_of_once() {
+    let mut world = World::agreed(unguarded(false), TOO_MANY).warm();
+    for row in &mut world.tab[1..] {
+        row[0] = text("#REF!");
+        row[1] = text("edited, too");
+    }
+    let told = look_twice(&mut world);
+    let counts: Vec<usize> = told.iter().map(|told| told.len()).collect();
+    assert_eq!(counts, [TOO_MANY + 1, 0]);
+    assert_eq!(world.table.len(), TOO_MANY);
 }

@@ -111,6 +111,7 @@ pub struct World {
     pub trigger: Option<fn(&mut Vec<Datum>)>,
     /// What the table answers to changes of these rows.
     pub answers: BTreeMap<Key, Applied>,
+    pub pending: BTreeMap<Key, Vec<PendingConflict>>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
     /// In the very moment of the next notes a person deletes this row and inserts another in its place.
@@ -159,6 +160,7 @@ impl World {
             refuse: None,
             trigger: None,
             answers: BTreeMap::new(),
+            pending: BTreeMap::new(),
             wrong_row: false,
             gives_way: None,
             fixed: None,
@@ -397,7 +399,7 @@ impl World {
                             base: self.bases.get(&key).map(|(base, _)| base.clone()),
                             changed_at: None,
                             moved: None,
-                            pending: Vec::new(),
+                            pending: self.pending.get(&key).cloned().unwrap_or_default(),
                             unsettled: Vec::new(),
                             key,
                         })
