@@ -269,3 +269,40 @@ fn a_right_that_is_revoked_takes_no_row_from_the_sheet() {
         sheet.shows(NOTES);
     }
 }
+
+/// Between two steps of a cycle no turn of the worker looks at the catalog.
+#[test]
+fn rows_that_are_hidden_in_the_middle_of_a_cycle_are_not_gone() {
+    let mut world = notes(
+        "CREATE TABLE gate (open bool); INSERT INTO gate VALUES (false); GRANT SELECT ON gate TO PUBLIC;
+         CREATE FUNCTION waits(inet) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+             WHILE $1 = '10.0.0.9' AND NOT (SELECT open FROM gate) LOOP PERFORM pg_sleep(0.02); END LOOP;
+             RETURN true; END $$;
+         CREATE DOMAIN host AS inet CHECK (waits(VALUE));
+         ALTER TABLE notes ADD host host DEFAULT '10.0.0.1'",
+    );
+    let sheet = world.map("notes");
+    let worker = world.worker();
+    sheet.set("D2", "10.0.0.9");
+    world.shows(
+        &format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {worker}"),
+        "PgSleep",
+    );
+    world.db.run("SET lock_timeout = '5 s'");
+    world.db.run(BY_SETTING);
+    world.db.run("UPDATE gate SET open = true");
+    world.shows(REASON, STOPPED);
+    assert_eq!(sheet.rows().len(), 4);
+    world
+        .db
+        .run("ALTER TABLE notes NO FORCE ROW LEVEL SECURITY");
+    world.shows("SELECT host FROM notes WHERE id = 1", "10.0.0.9");
+    goes_on(&mut world);
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM sheet_sync.conflict"),
+        0
+    );
+    sheet.shows(
+        "id | tenant | body | host\n 1 | 1 | a | 10.0.0.9\n 2 | 1 | b | 10.0.0.1\n 3 | 2 | c | 10.0.0.1",
+    );
+}
