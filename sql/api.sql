@@ -26,6 +26,11 @@ CREATE FUNCTION sheet_sync.unregister_table(table_name regclass, spreadsheet tex
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'unregister_table_wrapper';
 COMMENT ON FUNCTION sheet_sync.unregister_table IS 'End the mappings of a table (to one spreadsheet, or all); answers how many. Table and sheet stay as they are.';
 
+CREATE FUNCTION sheet_sync.follow_name(mapping_id integer) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'follow_name_wrapper';
+COMMENT ON FUNCTION sheet_sync.follow_name IS 'Tie a mapping to the table that has the name now under which it was registered, after a swap by renaming, or a drop. Both sides are merged afresh; nothing is deleted.';
+CREATE FUNCTION sheet_sync.dismiss(mapping_id integer) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'dismiss_wrapper';
+COMMENT ON FUNCTION sheet_sync.dismiss IS 'Take away the line of a mapping whose table was dropped. The sheet stays as it is.';
+
 CREATE FUNCTION sheet_sync.sync(table_name regclass, timeout interval DEFAULT '60 s')
     RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_wrapper';
@@ -47,7 +52,7 @@ COMMENT ON FUNCTION sheet_sync.preview IS 'What the next cycle would do, a line 
 CREATE FUNCTION sheet_sync.pause(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'pause_wrapper';
 COMMENT ON FUNCTION sheet_sync.pause IS 'Stop syncing a table; changes are kept until resume().';
 CREATE FUNCTION sheet_sync.resume(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resume_wrapper';
-COMMENT ON FUNCTION sheet_sync.resume IS 'Go on after pause(), or try again at once after a failure.';
+COMMENT ON FUNCTION sheet_sync.resume IS 'Go on after pause(), or try again at once after a failure. Agrees to what the mapping has asked: a new owner, a new name, other policies of row-level security.';
 CREATE FUNCTION sheet_sync.resync(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resync_wrapper';
 COMMENT ON FUNCTION sheet_sync.resync IS 'Drop trust in what both sides last agreed on and merge afresh: one-sided rows are copied, unequal cells are conflicts, nothing is deleted.';
 CREATE FUNCTION sheet_sync.confirm_deletes(table_name regclass) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_wrapper';
@@ -130,7 +135,7 @@ LEFT JOIN sheet_sync._live() l ON l.mapping_id = m.id
 LEFT JOIN sheet_sync._no_worker() w ON true
 LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS dirty_keys, pg_catalog.min(k.changed_at) AS oldest
                    FROM sheet_sync._dirty_key k WHERE k.mapping_id = m.id) d ON true
-WHERE pg_catalog.has_table_privilege(m.table_name, 'SELECT');
+WHERE COALESCE(pg_catalog.has_table_privilege(m.table_name, 'SELECT'), pg_catalog.pg_has_role(m.run_as, 'USAGE'));
 COMMENT ON VIEW sheet_sync.status IS 'A line per mapping: how it is doing, and what to do where it is not doing well.';
 
 CREATE VIEW sheet_sync.progress WITH (security_barrier) AS

@@ -21,7 +21,8 @@ $$;
 
 CREATE TABLE sheet_sync.mapping (
     id                 integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    table_name         regclass NOT NULL,
+    table_name         regclass,
+    registered_as      text NOT NULL,
     spreadsheet_id     text NOT NULL CHECK (spreadsheet_id <> ''),
     sheet_id           bigint,
     sheet_title        text,
@@ -44,16 +45,20 @@ CREATE TABLE sheet_sync.mapping (
     advance_sequences  boolean NOT NULL DEFAULT true,
     credential         text NOT NULL DEFAULT 'default',
     run_as             regrole NOT NULL,
-    state              text NOT NULL DEFAULT 'initialising' CHECK (state IN ('initialising', 'active', 'paused', 'failed')),
+    readable_rows      text,
+    state              text NOT NULL DEFAULT 'initialising' CHECK (state IN ('initialising', 'active', 'paused', 'failed', 'ended')),
     reason             text,
     hint               text,
     retry_at           timestamptz,
     generation         bigint NOT NULL DEFAULT 1,
     created_at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    CHECK (conflict_policy <> 'conflict_function' OR conflict_function IS NOT NULL)
+    CHECK (conflict_policy <> 'conflict_function' OR conflict_function IS NOT NULL),
+    CHECK ((state = 'ended') = (table_name IS NULL))
 );
 CREATE UNIQUE INDEX mapping_table_spreadsheet ON sheet_sync.mapping (table_name, spreadsheet_id, COALESCE(sheet_id, -1), COALESCE(sheet_title, ''));
 COMMENT ON TABLE sheet_sync.mapping IS 'One table tied to one tab of one spreadsheet. Options may be changed here with UPDATE; use register_table() and unregister_table() to add and remove.';
+COMMENT ON COLUMN sheet_sync.mapping.table_name IS 'Null once the table was dropped: then the mapping has ended.';
+COMMENT ON COLUMN sheet_sync.mapping.registered_as IS 'The table''s name when it was registered, or last agreed on by resume() or follow_name(). Where another table has it, the mapping asks.';
 COMMENT ON COLUMN sheet_sync.mapping.sheet_id IS 'The tab''s stable id (gid in the browser''s address); null until the worker has opened the spreadsheet.';
 COMMENT ON COLUMN sheet_sync.mapping.sheet_title IS 'The tab''s title: what to look for or make at first, later only shown.';
 COMMENT ON COLUMN sheet_sync.mapping.header_row IS 'The row of the sheet that holds the headers; the data stand below it.';
@@ -66,6 +71,7 @@ COMMENT ON COLUMN sheet_sync.mapping.tie IS 'Who wins under last_write_wins when
 COMMENT ON COLUMN sheet_sync.mapping.max_delete_percent IS 'A cycle that would delete more than this share of the rows stops the mapping and asks.';
 COMMENT ON COLUMN sheet_sync.mapping.max_delete_rows IS 'Where fewer rows than this would be deleted, max_delete_percent does not apply.';
 COMMENT ON COLUMN sheet_sync.mapping.run_as IS 'The role whose privileges and row-level security apply to what comes from the sheet.';
+COMMENT ON COLUMN sheet_sync.mapping.readable_rows IS 'The policies of row-level security that decided which rows run_as reads when that was last agreed on; null where none did. Where others do, the mapping asks.';
 COMMENT ON COLUMN sheet_sync.mapping.generation IS 'Counts the edits of this line and its columns; the worker reloads the mapping when it moves.';
 
 CREATE TABLE sheet_sync.mapping_column (
@@ -252,20 +258,21 @@ $$;
 CREATE TRIGGER forget_mapping AFTER DELETE ON sheet_sync.mapping
     FOR EACH ROW EXECUTE FUNCTION sheet_sync._forget_mapping();
 
-SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping', '');
+-- A table that was dropped a moment ago would be dumped as a number, which is another table's wherever the dump is restored.
+SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping', 'WHERE table_name IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = table_name)');
 SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping_column', '');
+SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping_column', 'WHERE EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = mapping_id AND (m.table_name IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = m.table_name)))');
 
 REVOKE ALL ON ALL TABLES IN SCHEMA sheet_sync FROM PUBLIC;
 
--- Lines are visible to whoever may read the table they are about.
+-- Lines are visible to whoever may read the table they are about; where that is gone, to whom it was.
 DO $$
 DECLARE
     name text;
 BEGIN
     ALTER TABLE sheet_sync.mapping ENABLE ROW LEVEL SECURITY;
     CREATE POLICY readers ON sheet_sync.mapping FOR SELECT
-        USING (pg_catalog.has_table_privilege(table_name, 'SELECT'));
+        USING (COALESCE(pg_catalog.has_table_privilege(table_name, 'SELECT'), pg_catalog.pg_has_role(run_as, 'USAGE')));
     CREATE POLICY owners ON sheet_sync.mapping FOR UPDATE
         USING (pg_catalog.pg_has_role((SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = table_name), 'USAGE')
                AND pg_catalog.pg_has_role(run_as, 'USAGE'));

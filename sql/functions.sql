@@ -35,7 +35,7 @@ DECLARE
 BEGIN
     IF owner IS NULL THEN
         RAISE EXCEPTION 'there is no table with oid %', table_name::oid
-            USING ERRCODE = 'undefined_table', HINT = 'The table was dropped; its mappings end by themselves.';
+            USING ERRCODE = 'undefined_table', HINT = 'The table was dropped. SELECT mapping_id, reason, hint FROM sheet_sync.status WHERE state = ''ended'' shows what is left of its mappings.';
     ELSIF NOT pg_has_role(caller, owner, 'USAGE') THEN
         RAISE EXCEPTION 'must be owner of table %', table_name
             USING ERRCODE = 'insufficient_privilege',
@@ -57,7 +57,11 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'table % is not mapped to a spreadsheet%', table_name, COALESCE(' ' || spreadsheet_id, '')
             USING ERRCODE = 'undefined_object',
-                  HINT = 'SELECT * FROM sheet_sync.status lists the mappings; sheet_sync.register_table() makes one.';
+                  HINT = COALESCE((SELECT format('Mapping %s was registered under this name. SELECT sheet_sync.follow_name(%s) ties it to this table.', m.id, m.id)
+                                   FROM sheet_sync.mapping m
+                                   WHERE m.registered_as = sheet_sync._full_name(table_name) AND m.table_name IS DISTINCT FROM table_name AND pg_has_role(caller, m.run_as, 'USAGE')
+                                   ORDER BY m.id LIMIT 1),
+                                  'SELECT * FROM sheet_sync.status lists the mappings; sheet_sync.register_table() makes one.');
     END IF;
 END
 $$;
@@ -196,6 +200,12 @@ CREATE FUNCTION sheet_sync._unfit(target oid, direction text) RETURNS TABLE (rea
            format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
     FROM sheet_sync._with_partitions(target) f(relid) JOIN pg_class c ON c.oid = f.relid
     WHERE c.relpersistence = 'u'
+    UNION ALL
+    SELECT 'table_has_children',
+           format('table %s has inheritance children, whose rows are shown with its own and yet are not captured with them', target::regclass),
+           'Register the children, or make the table a partitioned one.'
+    FROM pg_class c
+    WHERE c.oid = target AND c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = target)
     UNION ALL
     SELECT 'table_has_rules',
            format('table %s has a rule ON %s (%I)', target::regclass, CASE r.ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' ELSE 'DELETE' END, r.rulename)
@@ -336,18 +346,13 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION sheet_sync._register_table(
-    caller oid, table_name regclass, spreadsheet_id text, gid bigint, sheet text, key_columns text[], columns text[], direction text,
-    conflict_policy text, conflict_function regprocedure, on_table_delete text, on_sheet_delete text, max_delete_percent real,
-    row_filter text, poll_interval interval, credential text) RETURNS integer
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- Whether a table can be synced at all, and the caller may have it synced.
+CREATE FUNCTION sheet_sync._check_table(caller oid, table_name regclass, direction text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     relation pg_class;
-    key text[];
-    wanted text[];
     bad record;
-    id integer;
 BEGIN
     SELECT c.* INTO relation FROM pg_class c WHERE c.oid = table_name;
     IF relation.relkind NOT IN ('r', 'p') THEN
@@ -363,22 +368,45 @@ BEGIN
     END IF;
     PERFORM sheet_sync._require_owner(caller, table_name);
 
-    IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = table_name AND relation.relkind = 'r') THEN
-        RAISE EXCEPTION 'table % has inheritance children', table_name
-            USING ERRCODE = 'wrong_object_type', DETAIL = 'Their rows are shown with the parent''s and yet are not captured with it.',
-                  HINT = 'Register the children, or make the table a partitioned one.';
-    END IF;
     SELECT u.* INTO bad FROM sheet_sync._unfit(table_name, direction) u;
     IF FOUND THEN
         RAISE EXCEPTION '%', bad.message USING ERRCODE = 'wrong_object_type', HINT = bad.hint;
     END IF;
-    key := sheet_sync._key_columns(table_name, key_columns);
+END
+$$;
+
+CREATE FUNCTION sheet_sync._check_key(table_name regclass, key text[]) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    bad record;
+BEGIN
     SELECT a.attname AS name INTO bad FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = table_name AND a.attname = ANY (key) AND t.typcategory = 'A';
     IF FOUND THEN
         RAISE EXCEPTION 'key column "%" of table % is an array', bad.name, table_name
             USING ERRCODE = 'invalid_table_definition', HINT = 'Name other columns with key_columns.';
     END IF;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._register_table(
+    caller oid, table_name regclass, spreadsheet_id text, gid bigint, sheet text, key_columns text[], columns text[], direction text,
+    conflict_policy text, conflict_function regprocedure, on_table_delete text, on_sheet_delete text, max_delete_percent real,
+    row_filter text, poll_interval interval, credential text) RETURNS integer
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    relation pg_class;
+    key text[];
+    wanted text[];
+    bad record;
+    id integer;
+BEGIN
+    PERFORM sheet_sync._check_table(caller, table_name, direction);
+    SELECT c.* INTO relation FROM pg_class c WHERE c.oid = table_name;
+    key := sheet_sync._key_columns(table_name, key_columns);
+    PERFORM sheet_sync._check_key(table_name, key);
     IF columns IS NULL THEN
         SELECT array_agg(a.attname::text ORDER BY a.attnum) INTO wanted
         FROM pg_attribute a WHERE a.attrelid = table_name AND a.attnum > 0 AND NOT a.attisdropped;
@@ -416,7 +444,7 @@ BEGIN
         sheet := relation.relname;
     END IF;
     SELECT m.table_name AS other INTO bad FROM sheet_sync.mapping m
-    WHERE m.spreadsheet_id = spreadsheet_id
+    WHERE m.spreadsheet_id = spreadsheet_id AND m.state <> 'ended'
       AND ((sheet IS NOT NULL AND lower(m.sheet_title) = lower(sheet)) OR (gid IS NOT NULL AND sheet IS NULL AND m.sheet_id = gid));
     IF FOUND THEN
         RAISE EXCEPTION '% is mapped to this tab of spreadsheet % already', bad.other, spreadsheet_id
@@ -424,9 +452,9 @@ BEGIN
                   HINT = 'Change its options with UPDATE sheet_sync.mapping, end it with sheet_sync.unregister_table(), or name another tab with the argument sheet.';
     END IF;
 
-    INSERT INTO sheet_sync.mapping (table_name, spreadsheet_id, sheet_id, sheet_title, key_columns, all_columns, direction, conflict_policy,
+    INSERT INTO sheet_sync.mapping (table_name, registered_as, spreadsheet_id, sheet_id, sheet_title, key_columns, all_columns, direction, conflict_policy,
                                     conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, run_as)
-    VALUES (table_name, spreadsheet_id, CASE WHEN sheet IS NULL THEN gid END, sheet, key, columns IS NULL, direction, conflict_policy,
+    VALUES (table_name, sheet_sync._full_name(table_name), spreadsheet_id, CASE WHEN sheet IS NULL THEN gid END, sheet, key, columns IS NULL, direction, conflict_policy,
             conflict_function::text, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner)
     RETURNING mapping.id INTO id;
     INSERT INTO sheet_sync._cycle (mapping_id) VALUES (id);
@@ -436,6 +464,7 @@ BEGIN
     FROM unnest(wanted) WITH ORDINALITY w(name, position)
     JOIN pg_attribute a ON a.attrelid = table_name AND a.attname = w.name;
     PERFORM sheet_sync._make_triggers(id);
+    PERFORM sheet_sync._agree(id);
     RETURN id;
 END
 $$;
@@ -474,6 +503,7 @@ DECLARE
     one integer;
 BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+        PERFORM sheet_sync._answer_doubts(one);
         -- Whoever owns the table now takes over what the owner before has set up, and with it runs its expressions.
         UPDATE sheet_sync.mapping m
         SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL,
@@ -494,18 +524,26 @@ DECLARE
     one integer;
 BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
-        -- Rows of a batch whose answer is still owed keep their mark (the engine's FIRST_MARK, 2^62): it may yet arrive.
-        DELETE FROM sheet_sync._base_row b
-        USING sheet_sync._cycle c
-        WHERE c.mapping_id = one AND b.mapping_id = one AND b.sheet_hash > -4611686018427387904 AND b.sheet_hash < 4611686018427387904
-          AND (b.mark = ANY (c.inserting)) IS NOT TRUE;
-        DELETE FROM sheet_sync._dirty_key WHERE mapping_id = one;
-        DELETE FROM sheet_sync._stop WHERE mapping_id = one;
-        UPDATE sheet_sync._cycle SET merged = false WHERE mapping_id = one;
-        UPDATE sheet_sync.mapping SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL,
-                                      generation = generation + 1
-        WHERE id = one;
+        PERFORM sheet_sync._merge_afresh(one);
     END LOOP;
+END
+$$;
+
+CREATE FUNCTION sheet_sync._merge_afresh(mapping_id integer) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    -- Rows of a batch whose answer is still owed keep their mark (the engine's FIRST_MARK, 2^62): it may yet arrive.
+    DELETE FROM sheet_sync._base_row b
+    USING sheet_sync._cycle c
+    WHERE c.mapping_id = mapping_id AND b.mapping_id = mapping_id AND b.sheet_hash > -4611686018427387904 AND b.sheet_hash < 4611686018427387904
+      AND (b.mark = ANY (c.inserting)) IS NOT TRUE;
+    DELETE FROM sheet_sync._dirty_key d WHERE d.mapping_id = mapping_id;
+    DELETE FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id;
+    UPDATE sheet_sync._cycle c SET merged = false WHERE c.mapping_id = mapping_id;
+    UPDATE sheet_sync.mapping m SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL,
+                                    generation = generation + 1
+    WHERE m.id = mapping_id;
 END
 $$;
 
@@ -716,8 +754,9 @@ CREATE FUNCTION sheet_sync._edit_mapping() RETURNS trigger
 DECLARE
     bad record;
 BEGIN
-    IF NEW.id <> OLD.id OR NEW.table_name <> OLD.table_name OR NEW.spreadsheet_id <> OLD.spreadsheet_id
-       OR (NEW.key_columns <> OLD.key_columns AND COALESCE(current_setting('sheet_sync.following', true), '') <> 'on') THEN
+    IF NEW.id <> OLD.id OR NEW.spreadsheet_id <> OLD.spreadsheet_id
+       OR ((NEW.table_name IS DISTINCT FROM OLD.table_name OR NEW.key_columns <> OLD.key_columns)
+           AND COALESCE(current_setting('sheet_sync.following', true), '') <> 'on') THEN
         RAISE EXCEPTION 'id, table_name, spreadsheet_id and key_columns of a mapping cannot change'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'End the mapping with sheet_sync.unregister_table() and register it anew.';
     END IF;
@@ -811,10 +850,13 @@ $$;
 CREATE TRIGGER column_changed AFTER UPDATE OF direction, conflict_policy, number_format ON sheet_sync.mapping_column
     FOR EACH ROW EXECUTE FUNCTION sheet_sync._column_changed();
 
--- What a table looks like to capture: its partitions and their storage (a rewrite or TRUNCATE changes it), and our triggers.
+-- What a table looks like to capture: which rows of it the mapping's role reads, its partitions and their storage (a rewrite or TRUNCATE
+-- changes it), and our triggers.
 CREATE FUNCTION sheet_sync._layout(mapping_id integer, target oid) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (SELECT string_agg(c.oid || ':' || c.relfilenode, ' ' ORDER BY c.oid)
+    SELECT CASE WHEN (SELECT c.relrowsecurity FROM pg_class c WHERE c.oid = $2)
+                THEN (SELECT sheet_sync._policies_seen($2, m.run_as) FROM sheet_sync.mapping m WHERE m.id = $1) || ' ' ELSE '' END
+           || (SELECT string_agg(c.oid || ':' || c.relfilenode, ' ' ORDER BY c.oid)
             FROM sheet_sync._with_partitions($2) f(relid) JOIN pg_class c ON c.oid = f.relid)
            || ' ' || (SELECT count(*) FROM pg_trigger t
                       WHERE t.tgrelid = $2 AND t.tgenabled = 'A' AND t.tgname IN ('sheet_sync_row_' || $1, 'sheet_sync_update_' || $1, 'sheet_sync_truncate_' || $1))

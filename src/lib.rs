@@ -18,9 +18,14 @@ mod worker;
 
 extension_sql_file!("../sql/catalog.sql", name = "catalog", bootstrap);
 extension_sql_file!(
+    "../sql/identity.sql",
+    name = "identity",
+    requires = ["catalog"]
+);
+extension_sql_file!(
     "../sql/functions.sql",
     name = "functions",
-    requires = ["catalog"]
+    requires = ["identity"]
 );
 extension_sql_file!(
     "../sql/api.sql",

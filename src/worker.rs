@@ -187,6 +187,8 @@ fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, R
             return Found::Something;
         }
     };
+    let (glances, dropped): (Vec<_>, Vec<_>) =
+        glances.into_iter().partition(|glance| glance.table_exists);
     let known: Vec<i32> = glances.iter().map(|glance| glance.id).collect();
     crate::shared::forget_live(database, &known);
     runners.retain(|id, runner| {
@@ -197,20 +199,17 @@ fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, R
         stays
     });
     let books = books(runners);
-    let tabs = glances.iter().filter(|glance| glance.table_exists);
-    shared
-        .tabs
-        .look(tabs.map(|glance| (glance.id, glance.tab.clone())));
+    let tabs = glances.iter().map(|glance| (glance.id, glance.tab.clone()));
+    shared.tabs.look(tabs);
     for glance in glances {
-        if glance.table_exists {
-            let id = glance.id;
-            runners
-                .entry(id)
-                .or_insert_with(|| Runner::new(database, id))
-                .look(glance, books);
-        } else {
-            states::forget_mapping(glance.id);
-        }
+        let id = glance.id;
+        runners
+            .entry(id)
+            .or_insert_with(|| Runner::new(database, id))
+            .look(glance, books);
+    }
+    for glance in dropped {
+        states::end_mapping(glance.id);
     }
     for (request, mapping, kind) in crate::shared::take_requests(database, before) {
         if kind == RequestKind::Examine {

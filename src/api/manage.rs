@@ -1,6 +1,7 @@
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use super::register::check_filter;
 use super::{as_owner, required, table};
 use crate::postgres::fields::Fields;
 use crate::postgres::statement::Row;
@@ -49,6 +50,29 @@ fn confirm_deletes_of(mapping_id: Option<i32>) -> Option<String> {
         vec![required(mapping_id, "mapping_id").into()],
     );
     text_of(allowed)
+}
+
+#[pg_extern(sql = false)]
+fn follow_name(mapping_id: Option<i32>) {
+    let tied = as_owner(
+        "SELECT f.target::pg_catalog.oid, f.row_filter FROM sheet_sync._follow_name($1, $2) f",
+        vec![required(mapping_id, "mapping_id").into()],
+    );
+    for row in tied {
+        let mut fields = Fields::of(row);
+        let table = pg_sys::Oid::from(fields.number() as u32);
+        if let Some(filter) = fields.optional() {
+            check_filter(table, &filter);
+        }
+    }
+}
+
+#[pg_extern(sql = false)]
+fn dismiss(mapping_id: Option<i32>) {
+    as_owner(
+        "SELECT sheet_sync._dismiss($1, $2)",
+        vec![required(mapping_id, "mapping_id").into()],
+    );
 }
 
 #[pg_extern(sql = false)]

@@ -133,7 +133,7 @@ fn check_choice(name: &str, value: &Option<String>, choices: &[&str]) {
 }
 
 /// Evaluated as the caller, who may be allowed less than the extension's owner.
-fn check_filter(table_name: pg_sys::Oid, filter: &str) {
+pub fn check_filter(table_name: pg_sys::Oid, filter: &str) {
     Spi::connect_mut(|client| {
         let mut session = Session::new(client);
         let name = session

@@ -4,6 +4,7 @@
 pub mod database_list;
 pub mod errors;
 pub mod fields;
+pub mod lock;
 pub mod process;
 pub mod role;
 pub mod statement;

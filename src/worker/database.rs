@@ -78,12 +78,18 @@ fn look(
     cycle: &mut Cycle,
     effect: DatabaseEffect,
 ) -> Result<DatabaseOutcome, Refusal> {
+    let reads_table = matches!(
+        effect,
+        DatabaseEffect::FindChanged
+            | DatabaseEffect::Load { .. }
+            | DatabaseEffect::FindRespelled { .. }
+    );
     // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
     let outcome = transaction_of(mapping.run_as, |session| {
         if cycle.hurried {
             session.wait_for_no_lock();
         }
-        Some(match effect {
+        let outcome = match effect {
             DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
             DatabaseEffect::FindChanged => {
                 DatabaseOutcome::Changed(changed::find(session, mapping, cycle))
@@ -111,7 +117,12 @@ fn look(
                 DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
             }
             DatabaseEffect::Commit(_) => return None,
-        })
+        };
+        // Afterwards: what was read is locked now, so it cannot have changed since.
+        if reads_table {
+            mapping.require_same_table(session);
+        }
+        Some(outcome)
     });
     outcome.map(|outcome| outcome.unwrap_or(DatabaseOutcome::Committed(Vec::new())))
 }

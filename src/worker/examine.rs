@@ -42,7 +42,8 @@ struct Mapped {
     table: String,
     credential: String,
     state: Finding,
-    patient: Patient,
+    /// `None` where the mapping has ended.
+    patient: Option<Patient>,
 }
 
 pub fn begin(shared: &mut Shared, database: pg_sys::Oid, request: u64) {
@@ -83,7 +84,7 @@ pub fn begin(shared: &mut Shared, database: pg_sys::Oid, request: u64) {
                 examination.add(&account, [capabilities(&session)]);
                 let (tables, patients) = mapped
                     .into_iter()
-                    .map(|one| (one.table, one.patient))
+                    .filter_map(|one| Some((one.table, one.patient?)))
                     .unzip();
                 let address = shared.http.address(0);
                 examination.waits_for.push(Waits {
@@ -176,7 +177,7 @@ impl Examination {
 fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>) {
     let credentials = session.select("SELECT name FROM sheet_sync._credential", &[]);
     let mappings = session.select(
-        "SELECT m.table_name::text, m.credential, m.state, m.reason, m.hint, m.spreadsheet_id, m.sheet_id, m.header_row, m.direction, \
+        "SELECT COALESCE(m.table_name::text, m.registered_as), m.credential, m.state, m.reason, m.hint, m.spreadsheet_id, m.sheet_id, m.header_row, m.direction, \
                 (SELECT pg_catalog.array_agg(k.header ORDER BY k.position) FROM sheet_sync.mapping_column k WHERE k.mapping_id = m.id)::text \
          FROM sheet_sync.mapping m ORDER BY m.id",
         &[],
@@ -186,21 +187,22 @@ fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>) {
         let mut fields = Fields::of(row);
         let (table, credential) = (fields.text(), fields.text());
         let (state, reason, hint) = (fields.text(), fields.optional(), fields.optional());
+        let patient = Patient {
+            spreadsheet_id: fields.text(),
+            sheet_id: fields.optional().and_then(|id| id.parse().ok()),
+            header_row: fields.number() as u32,
+            writes: fields.text() != "from_sheet",
+            headers: fields.names().unwrap_or_default(),
+        };
         let said = reason.map_or_else(|| state.clone(), |reason| format!("{state}: {reason}"));
         Mapped {
             table,
             credential,
             state: match state.as_str() {
-                "failed" => Finding::bad("mapping", said, hint.unwrap_or_default()),
+                "failed" | "ended" => Finding::bad("mapping", said, hint.unwrap_or_default()),
                 _ => Finding::good("mapping", said),
             },
-            patient: Patient {
-                spreadsheet_id: fields.text(),
-                sheet_id: fields.optional().and_then(|id| id.parse().ok()),
-                header_row: fields.number() as u32,
-                writes: fields.text() != "from_sheet",
-                headers: fields.names().unwrap_or_default(),
-            },
+            patient: (state != "ended").then_some(patient),
         }
     });
     (names.collect(), mapped.collect())

@@ -6,13 +6,15 @@ use engine::mapping::{
     Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
     Side,
 };
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::tabs::Tab;
+use crate::postgres::errors::refuse;
 use crate::postgres::fields::Fields;
-use crate::postgres::statement::Session;
+use crate::postgres::lock;
+use crate::postgres::statement::{self, Session};
 use crate::postgres::types::ColumnType;
 use crate::settings;
 
@@ -45,8 +47,8 @@ impl Glance {
     }
 }
 
-/// Look at all mappings. Answers `None` where there is nothing to do for a worker: the extension is gone, or this is a template in which
-/// nobody has registered a table.
+/// Look at all mappings that have not ended. Answers `None` where there is nothing to do for a worker: the extension is gone, or this
+/// is a template in which nobody has registered a table.
 pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     let installed = session.select(
         "SELECT e.oid FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.relname = 'mapping' AND c.relnamespace = e.extnamespace \
@@ -75,11 +77,11 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
          LEFT JOIN sheet_sync._stop s ON s.mapping_id = m.id AND s.confirmed_at IS NOT NULL \
          LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
          LEFT JOIN LATERAL ( \
-             SELECT r.relowner::text || r.relname || r.relnamespace::text || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || COALESCE((SELECT u.message FROM sheet_sync._unfit(r.oid, m.direction) u), '') || COALESCE(sheet_sync._labels(m.id)::text, '') || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, f.oid, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
+             SELECT sheet_sync._identity(m) || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || COALESCE((SELECT u.message FROM sheet_sync._unfit(r.oid, m.direction) u), '') || COALESCE(sheet_sync._labels(m.id)::text, '') || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, f.oid, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
              FROM pg_catalog.pg_class r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
              LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum \
-             WHERE r.oid = m.table_name GROUP BY r.oid, r.relowner, r.relname, r.relnamespace) t ON true \
-         ORDER BY m.id",
+             WHERE r.oid = m.table_name GROUP BY r.oid) t ON true \
+         WHERE m.state <> 'ended' ORDER BY m.id",
         &[],
     );
     Some(
@@ -128,6 +130,8 @@ pub struct Loaded {
     /// The table's name, quoted and qualified.
     pub table: String,
     pub table_oid: u32,
+    /// As `sheet_sync._identity` has it.
+    identity: String,
     pub row_filter: Option<String>,
     pub conflict_function: Option<String>,
     /// Sequences are moved past the keys that people type.
@@ -142,6 +146,22 @@ impl Loaded {
         columns
             .filter_map(|(number, column)| Some((number, column.number_format.clone()?)))
             .collect()
+    }
+
+    /// Refuse what was read or is to be changed where the table's name is another table's by now, or its rows are not those that the
+    /// mapping's role could read when it was loaded. Seen afresh, whatever this transaction has seen before.
+    pub fn require_same_table(&self, session: &mut Session) {
+        let same = session.execute(
+            "SELECT sheet_sync._identity(m) = $2 FROM sheet_sync.mapping m WHERE m.id = $1",
+            &[self.id.into(), self.identity.as_str().into()],
+        );
+        if same.into_iter().flatten().flatten().next().as_deref() != Some("t") {
+            refuse(
+                PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                "the table was renamed, or its rights were changed",
+                "It is looked at anew in a moment.",
+            );
+        }
     }
 }
 
@@ -187,7 +207,10 @@ pub struct Unfit {
 
 /// Load one mapping; first bring its columns up to the table's. `None` where it is gone.
 pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
+    keep_table(session, id);
     follow_columns(session, id);
+    // Postgres does not make plans anew when a role gets BYPASSRLS or loses it.
+    statement::forget_plans();
     let row = session
         .execute(
             "SELECT m.spreadsheet_id, m.sheet_id, m.sheet_title, m.header_row, m.key_columns::text, m.direction, m.conflict_policy, m.conflict_function, \
@@ -195,8 +218,9 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
                     (EXTRACT(epoch FROM m.poll_interval) * 1000)::bigint, m.notes_on_problems, m.credential, m.run_as::oid, m.advance_sequences, \
                     pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.oid, sheet_sync._key_holds(c.oid, m.key_columns), \
                     m.footer, CASE WHEN c.relowner <> m.run_as THEN pg_catalog.pg_get_userbyid(c.relowner)::text END, m.run_as::text, \
-                    u.reason, u.message, u.hint \
+                    sheet_sync._identity(m), COALESCE(d.reason, u.reason), COALESCE(d.message, u.message), COALESCE(d.hint, u.hint) \
              FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN LATERAL sheet_sync._doubts(m) d ON true \
              LEFT JOIN LATERAL sheet_sync._unfit(c.oid, m.direction) u ON true \
              WHERE m.id = $1",
             &[id.into()],
@@ -243,6 +267,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
     let key_holds = fields.flag();
     let footer = fields.optional();
     let (new_owner, role) = (fields.optional(), fields.text());
+    let identity = fields.text();
     if let Some(owner) = new_owner {
         return Some(Err(owner_changed(&table, &role, &owner)));
     }
@@ -299,6 +324,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         run_as,
         table,
         table_oid,
+        identity,
         row_filter,
         conflict_function,
         advance_sequences,
@@ -340,7 +366,7 @@ fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColum
             Unfit {
                 reason,
                 message: format!("({quoted}) is no key of table {table} any more: no unique index covers just these columns, or one of them may be NULL"),
-                hint: format!("ALTER TABLE {table} ADD PRIMARY KEY ({quoted}) lets it go on. Or end the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now."),
+                hint: format!("ALTER TABLE {table} ADD PRIMARY KEY ({quoted}) lets it go on; beside another primary key ADD UNIQUE ({quoted}) does, each of them NOT NULL. Or end the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now."),
             }
         }
     }
@@ -430,13 +456,22 @@ fn equality(fields: &mut Fields, column: ColumnType) -> Equality {
     }
 }
 
+/// Columns are followed in several statements. A key's column that is renamed between two of them
+/// would be known under its new name to one and under its former to the other, and be lost.
+fn keep_table(session: &mut Session, id: i32) {
+    let table = session.execute(
+        "SELECT m.table_name::pg_catalog.oid FROM sheet_sync.mapping m WHERE m.id = $1",
+        &[id.into()],
+    );
+    for row in table {
+        lock::keep_table(Fields::of(row).number() as u32);
+    }
+}
+
 /// ALTER TABLE happened, or may have: columns that were renamed keep their place and header, dropped ones leave (their sheet
 /// column stays as it is), new ones join at the end where the mapping is for all columns.
 fn follow_columns(session: &mut Session, id: i32) {
-    let changed = session.execute("SELECT sheet_sync._follow_columns($1)", &[id.into()]);
-    if changed.into_iter().flatten().flatten().next().as_deref() == Some("t") {
-        crate::postgres::statement::forget_plans();
-    }
+    session.execute("SELECT sheet_sync._follow_columns($1)", &[id.into()]);
 }
 
 fn direction(text: &str) -> Direction {

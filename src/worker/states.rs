@@ -39,7 +39,7 @@ pub fn show_trouble(mapping: i32, trouble: &Trouble) {
     store(|session| {
         session.execute(
             "UPDATE sheet_sync.mapping SET state = CASE WHEN $2 THEN 'failed' ELSE state END, reason = $3, hint = $4, \
-                    retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1 AND state <> 'paused'",
+                    retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1 AND state NOT IN ('paused', 'ended')",
             &[mapping.into(), trouble.failed.into(), trouble.reason.clone().into(), trouble.hint.clone().into(), (trouble.retry_in.as_millis() as i64).into()],
         );
         match trouble.stop {
@@ -86,7 +86,7 @@ pub fn clear_trouble(mapping: i32) {
         );
         session.execute(
             "UPDATE sheet_sync.mapping m SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL \
-             FROM sheet_sync._cycle c WHERE c.mapping_id = m.id AND m.id = $1 AND m.state <> 'paused'",
+             FROM sheet_sync._cycle c WHERE c.mapping_id = m.id AND m.id = $1 AND m.state NOT IN ('paused', 'ended')",
             &[mapping.into()],
         );
     });
@@ -120,7 +120,7 @@ pub fn other_mapping_of_tab(mapping: i32, spreadsheet_id: &str, sheet_id: i64) -
     transaction(|session| {
         session
             .select(
-                "SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id < $1 AND m.spreadsheet_id = $2 AND m.sheet_id = $3",
+                "SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id < $1 AND m.spreadsheet_id = $2 AND m.sheet_id = $3 AND m.state <> 'ended'",
                 &[mapping.into(), spreadsheet_id.into(), sheet_id.into()],
             )
             .into_iter()
@@ -175,12 +175,10 @@ pub fn headers_are_known(mapping: i32) {
     });
 }
 
-pub fn forget_mapping(mapping: i32) {
+/// Its table was dropped.
+pub fn end_mapping(mapping: i32) {
     store(|session| {
-        session.execute(
-            "DELETE FROM sheet_sync.mapping WHERE id = $1",
-            &[mapping.into()],
-        );
+        session.execute("SELECT sheet_sync._end_mapping($1)", &[mapping.into()]);
     });
 }
 

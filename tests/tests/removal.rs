@@ -17,7 +17,7 @@ fn drop_table_ends_its_mapping() {
     let held = caught_in_a_request(&mut world);
     world.db.run("DROP TABLE products");
     held.release();
-    world.shows("SELECT count(*) FROM sheet_sync.mapping", "0");
+    world.shows("SELECT table_name, state FROM sheet_sync.status", "| ended");
     assert_eq!(sheet.rows().len(), 4, "the sheet stays as it is");
     // The worker is well: another table syncs.
     world
