@@ -55,6 +55,11 @@ CREATE FUNCTION sheet_sync.resume(table_name regclass) RETURNS void LANGUAGE c A
 COMMENT ON FUNCTION sheet_sync.resume IS 'Go on after pause(), or try again at once after a failure. Agrees to what the mapping has asked: a new owner, a new name, other policies of row-level security.';
 CREATE FUNCTION sheet_sync.resync(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resync_wrapper';
 COMMENT ON FUNCTION sheet_sync.resync IS 'Drop trust in what both sides last agreed on and merge afresh: one-sided rows are copied, unequal cells are conflicts, nothing is deleted.';
+CREATE FUNCTION sheet_sync.take_over(
+    table_name regclass,
+    winner     text DEFAULT NULL    -- database, sheet or merge. Default: go on from what both sides last agreed on
+) RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'take_over_wrapper';
+COMMENT ON FUNCTION sheet_sync.take_over IS 'Let a table''s mappings go on in this database that stopped because it is a copy, was restored, or is not the one that wrote to the sheet last; the other one stops at its next turn. Answers how many. winner says whose rows count: ''database'': the sheet becomes as the table is; ''sheet'': the table becomes as the sheet is; ''merge'': as register_table() merges. Without it (after pg_upgrade or a move) what both sides last agreed on holds.';
 CREATE FUNCTION sheet_sync.confirm_deletes(table_name regclass) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_wrapper';
 COMMENT ON FUNCTION sheet_sync.confirm_deletes(regclass) IS 'Let the mass delete or mass change go on that stopped the table''s mapping: just those rows. Answers what was allowed. Refused where nothing has stopped, and where several mappings of the table have.';
 CREATE FUNCTION sheet_sync.confirm_deletes(mapping_id integer) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_of_wrapper';

@@ -19,6 +19,18 @@ BEGIN
 END
 $$;
 
+-- Which database of which cluster this is: a copy of it is another one.
+CREATE FUNCTION sheet_sync._here() RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.system_identifier || '/' || d.oid FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()
+$$;
+
+-- A promoted standby begins a new one.
+CREATE FUNCTION sheet_sync._time_line() RETURNS bigint
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint
+$$;
+
 CREATE TABLE sheet_sync.mapping (
     id                 integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     table_name         regclass,
@@ -52,6 +64,7 @@ CREATE TABLE sheet_sync.mapping (
     retry_at           timestamptz,
     generation         bigint NOT NULL DEFAULT 1,
     created_at         timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    made_in            text NOT NULL DEFAULT sheet_sync._here(),
     CHECK (conflict_policy <> 'conflict_function' OR conflict_function IS NOT NULL),
     CHECK ((state = 'ended') = (table_name IS NULL))
 );
@@ -72,6 +85,7 @@ COMMENT ON COLUMN sheet_sync.mapping.max_delete_percent IS 'A cycle that would d
 COMMENT ON COLUMN sheet_sync.mapping.max_delete_rows IS 'Where fewer rows than this would be deleted, max_delete_percent does not apply.';
 COMMENT ON COLUMN sheet_sync.mapping.run_as IS 'The role whose privileges and row-level security apply to what comes from the sheet.';
 COMMENT ON COLUMN sheet_sync.mapping.readable_rows IS 'The policies of row-level security that decided which rows run_as reads when that was last agreed on; null where none did. Where others do, the mapping asks.';
+COMMENT ON COLUMN sheet_sync.mapping.made_in IS 'The cluster''s system identifier and the database''s oid: a copy of the database leaves the sheet alone until take_over() says that the mapping goes on there.';
 COMMENT ON COLUMN sheet_sync.mapping.generation IS 'Counts the edits of this line and its columns; the worker reloads the mapping when it moves.';
 
 CREATE TABLE sheet_sync.mapping_column (
@@ -242,6 +256,30 @@ CREATE TABLE sheet_sync._cycle (
     rows_pulled  bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout, the labels of its enums and the spreadsheet''s time zone when it last looked, and the stamps and marks of batches under way to the sheet.';
+
+-- Of the turns in which a mapping has written to its sheet. What stands in the tab is never a later one, unless this database is a copy
+-- or was restored: so each is stored before it is sent.
+CREATE TABLE sheet_sync._writer (
+    mapping_id integer PRIMARY KEY REFERENCES sheet_sync.mapping ON DELETE CASCADE,
+    turn       bigint NOT NULL DEFAULT 0,
+    mark       bigint NOT NULL DEFAULT 0,
+    arrived    bigint,
+    time_line  bigint NOT NULL DEFAULT sheet_sync._time_line(),
+    forked_at  bigint NOT NULL DEFAULT 0,
+    place      text,
+    moved_from text,
+    takes_over boolean NOT NULL DEFAULT false,
+    winner     text CHECK (winner IN ('database', 'sheet'))
+);
+COMMENT ON TABLE sheet_sync._writer IS 'What tells a mapping''s database from a copy of it, or from one that was restored.';
+COMMENT ON COLUMN sheet_sync._writer.turn IS 'The last cycle that wrote to the sheet, counted.';
+COMMENT ON COLUMN sheet_sync._writer.mark IS 'Tells the turn from one of the same number that a copy of the database has begun.';
+COMMENT ON COLUMN sheet_sync._writer.arrived IS 'The last turn that is known to stand in the tab: fewer stand there where the spreadsheet was put back.';
+COMMENT ON COLUMN sheet_sync._writer.forked_at IS 'The last turn of the time line before, or of the database from which the mapping was taken over.';
+COMMENT ON COLUMN sheet_sync._writer.place IS 'What is known of the server''s files. Null: whatever they are, they are the right ones.';
+COMMENT ON COLUMN sheet_sync._writer.moved_from IS 'The database from which the mapping was taken over, until a turn of this one has arrived.';
+COMMENT ON COLUMN sheet_sync._writer.takes_over IS 'take_over() said that the tab is this database''s from its next turn on, whoever wrote to it before.';
+COMMENT ON COLUMN sheet_sync._writer.winner IS 'Whose rows count in the merge that take_over() asked for; null where both do.';
 
 -- A mapping's lines in the tables that have no foreign key (so that committing writers never lock the mapping, nor large cycles ask
 -- for it once a line) go with it.

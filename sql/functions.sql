@@ -547,6 +547,65 @@ BEGIN
 END
 $$;
 
+-- Lets the mappings of a table go on that stopped because this database is a copy, or because the sheet knows other writes than it
+-- does. Answers how many.
+CREATE FUNCTION sheet_sync._take_over(caller oid, table_name regclass, winner text) RETURNS integer
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    one record;
+    afresh boolean;
+    taken integer := 0;
+BEGIN
+    IF winner NOT IN ('database', 'sheet', 'merge') THEN
+        RAISE EXCEPTION 'winner must be database, sheet or merge, and not "%"', winner
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'database: the sheet becomes as the table is. sheet: the table becomes as the sheet is. merge: as register_table() merges.';
+    END IF;
+    FOR one IN SELECT m.id, m.made_in, m.made_in <> sheet_sync._here() AS is_elsewhere, split_part(COALESCE(m.reason, ''), ':', 1) AS reason,
+                      COALESCE(c.merged, false) AS merged
+               FROM sheet_sync._mappings_of(caller, table_name) i JOIN sheet_sync.mapping m ON m.id = i
+               LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id LOOP
+        CONTINUE WHEN NOT one.is_elsewhere AND one.reason NOT IN ('copied_database', 'tab_taken', 'sheet_is_ahead', 'sheet_put_back');
+        IF EXISTS (SELECT FROM sheet_sync.mapping m JOIN sheet_sync.mapping o ON (o.spreadsheet_id, o.sheet_id) = (m.spreadsheet_id, m.sheet_id)
+                   WHERE m.id = one.id AND o.id < m.id) THEN
+            RAISE EXCEPTION 'another mapping of this database has the same tab'
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'End one of the two with sheet_sync.unregister_table().';
+        END IF;
+        IF winner IS NULL AND NOT (one.is_elsewhere OR one.reason = 'copied_database' OR one.reason = 'tab_taken' AND NOT one.merged) THEN
+            RAISE EXCEPTION 'the sheet of table % knows other writes than this database: say whose rows count', table_name
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      HINT = format('SELECT sheet_sync.take_over(%L, winner => ''database''), ''sheet'' or ''merge''.', table_name);
+        END IF;
+        afresh := winner IS NOT NULL;
+        INSERT INTO sheet_sync._writer (mapping_id) VALUES (one.id) ON CONFLICT DO NOTHING;
+        UPDATE sheet_sync._writer w
+        SET turn = w.turn + 1, mark = (random() * 4294967295)::bigint, forked_at = w.turn, arrived = NULL, time_line = sheet_sync._time_line(), place = NULL,
+            moved_from = CASE WHEN one.is_elsewhere AND NOT afresh THEN one.made_in END,
+            takes_over = afresh OR one.reason = 'tab_taken', winner = nullif(winner, 'merge')
+        WHERE w.mapping_id = one.id;
+        IF afresh THEN
+            -- Batches that were under way belong to the database that wrote then; should one arrive yet, the next turn refuses it.
+            DELETE FROM sheet_sync._base_row WHERE mapping_id = one.id;
+            DELETE FROM sheet_sync._dirty_key WHERE mapping_id = one.id;
+            DELETE FROM sheet_sync._stop WHERE mapping_id = one.id;
+            UPDATE sheet_sync._cycle SET merged = false, writing = '{}', inserting = '{}' WHERE mapping_id = one.id;
+        END IF;
+        UPDATE sheet_sync.mapping m
+        SET made_in = sheet_sync._here(), generation = m.generation + 1, retry_at = NULL,
+            state = CASE WHEN m.state = 'paused' THEN m.state WHEN one.merged AND NOT afresh THEN 'active' ELSE 'initialising' END,
+            reason = CASE WHEN m.state = 'paused' THEN m.reason END, hint = CASE WHEN m.state = 'paused' THEN m.hint END
+        WHERE m.id = one.id;
+        taken := taken + 1;
+    END LOOP;
+    IF taken = 0 THEN
+        RAISE EXCEPTION 'no mapping of table % waits to be taken over', table_name
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT * FROM sheet_sync.status says what each mapping waits for.';
+    END IF;
+    RETURN taken;
+END
+$$;
+
 -- Answers the stop that stands, and no other: what nobody has been asked cannot be allowed. Says what was allowed, since the
 -- question may have become another one after the caller looked.
 CREATE FUNCTION sheet_sync._confirm_stop(mapping_id integer, caller oid) RETURNS text

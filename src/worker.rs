@@ -24,6 +24,7 @@ mod reads;
 mod runner;
 mod states;
 mod tabs;
+mod writer;
 
 use runner::Runner;
 

@@ -327,6 +327,7 @@ fn mapping() -> Mapping {
         footer: None,
         direction: Direction::Both,
         policy: Policy::LastWriteWins,
+        winner: None,
         tie: Side::Database,
         on_table_delete: OnTableDelete::DeleteRow,
         on_sheet_delete: OnSheetDelete::Delete,

@@ -29,6 +29,18 @@ fn resync(table_name: Option<pg_sys::Oid>) {
     run("_resync", table_name);
 }
 
+#[pg_extern(sql = false)]
+fn take_over(table_name: Option<pg_sys::Oid>, winner: Option<String>) -> i32 {
+    let taken = as_owner(
+        "SELECT sheet_sync._take_over($1, $2::pg_catalog.regclass, $3)",
+        vec![table(table_name).into(), winner.into()],
+    );
+    let mut taken = taken.into_iter();
+    taken
+        .next()
+        .map_or(0, |row| Fields::of(row).number() as i32)
+}
+
 /// What a function of the catalog answers.
 fn text_of(rows: Vec<Row>) -> Option<String> {
     rows.into_iter().find_map(|row| Fields::of(row).optional())

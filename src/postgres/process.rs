@@ -1,6 +1,9 @@
 //! This process among the others of the cluster: signals, latches, interrupts.
 
 use pgrx::pg_sys;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Answer signals as a well-behaved worker does: SIGTERM interrupts a statement too and ends the process with exit code 1, which
@@ -88,6 +91,12 @@ pub fn session_role() -> pg_sys::Oid {
 
 pub fn my_database() -> pg_sys::Oid {
     unsafe { pg_sys::MyDatabaseId }
+}
+
+pub fn data_directory() -> PathBuf {
+    // SAFETY: set once, when the server starts.
+    let path = unsafe { CStr::from_ptr(pg_sys::DataDir) };
+    PathBuf::from(OsStr::from_bytes(path.to_bytes()))
 }
 
 /// Show others what the worker is at (`pg_stat_activity.query`).

@@ -185,6 +185,15 @@ impl Session {
         set_locally(c"synchronous_commit", c"off");
     }
 
+    /// This transaction is on our own disk when it has ended, whatever the server is set to.
+    pub fn commit_is_durable(&mut self) {
+        // SAFETY: a plain variable of this process.
+        let off = pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_OFF as i32;
+        if unsafe { pg_sys::synchronous_commit } == off {
+            set_locally(c"synchronous_commit", c"local");
+        }
+    }
+
     /// Until this transaction ends a statement that meets somebody else's lock is refused at once: in the shortest time that
     /// Postgres knows.
     pub fn wait_for_no_lock(&mut self) {

@@ -34,6 +34,14 @@ pub enum Work {
         target: Box<Target>,
         effect: SheetEffect,
     },
+    /// Whose the tab is by now.
+    CheckWriter {
+        target: Box<Target>,
+    },
+    /// Say on the tab who writes to it.
+    TakeTurn {
+        target: Box<Target>,
+    },
     /// An account, and the tabs that it is used for.
     Examine {
         patients: Vec<Patient>,
@@ -47,6 +55,8 @@ pub enum Answer {
     TabAdded(Result<Tab, Failure>),
     Probed(Result<Capabilities, Failure>),
     Performed(Result<SheetOutcome, Failure>),
+    WriterChecked(Result<(), Failure>),
+    TurnTaken(Result<(), Failure>),
     Examined(Examined),
 }
 
@@ -229,6 +239,10 @@ fn carry_out(job: &Job) -> Vec<(Address, Answer)> {
                 title,
             } => one(Answer::TabAdded(job.session.add_tab(spreadsheet_id, title))),
             Work::Examine { patients } => one(Answer::Examined(examine(&job.session, patients))),
+            Work::CheckWriter { target } => {
+                one(Answer::WriterChecked(job.session.check_writer(target)))
+            }
+            Work::TakeTurn { target } => one(Answer::TurnTaken(job.session.take_turn(target))),
             Work::Perform { target, effect } => {
                 one(Answer::Performed(job.session.perform(target, effect)))
             }
@@ -265,6 +279,8 @@ fn failed(to: &[Address], work: &Work, failure: &Failure) -> Vec<(Address, Answe
             Work::LookInBin { .. } => Answer::LookedInBin(Err(failure)),
             Work::Probe { .. } => Answer::Probed(Err(failure)),
             Work::AddTab { .. } => Answer::TabAdded(Err(failure)),
+            Work::CheckWriter { .. } => Answer::WriterChecked(Err(failure)),
+            Work::TakeTurn { .. } => Answer::TurnTaken(Err(failure)),
             Work::Examine { .. } => Answer::Examined(Examined {
                 account: vec![Finding::failed("token", &failure)],
                 tabs: Vec::new(),

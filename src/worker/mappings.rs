@@ -302,6 +302,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         footer,
         direction,
         policy,
+        winner: winner(session, id),
         tie,
         on_table_delete,
         on_sheet_delete,
@@ -331,6 +332,19 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         columns,
         engine,
     }))
+}
+
+/// Whose rows alone count in the merge that take_over() asked for, until it is done.
+fn winner(session: &mut Session, id: i32) -> Option<Side> {
+    let rows = session.execute(
+        "SELECT w.winner FROM sheet_sync._writer w WHERE w.mapping_id = $1",
+        &[id.into()],
+    );
+    match Fields::of(rows.into_iter().next()?).text().as_str() {
+        "database" => Some(Side::Database),
+        "sheet" => Some(Side::Sheet),
+        _ => None,
+    }
 }
 
 /// The filter and the conflict function of one owner are not run with the rights of another who has not seen them.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::Shared;
 use super::http::Work;
 use super::mappings::{Glance, Loaded};
+use super::writer::Standing;
 use crate::shared::{Counts, LiveMapping, RequestKind};
 
 mod cycle;
@@ -26,6 +27,7 @@ mod trouble;
 use locks::Locks;
 use relatives::Relatives;
 pub use relatives::tell_relatives;
+pub use trouble::failure;
 
 /// The first pause after a failure; doubled from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -77,6 +79,7 @@ struct Opened {
     bin_looked_at: Option<Instant>,
     machine: Machine,
     caller: Caller,
+    standing: Standing,
 }
 
 enum Job {
@@ -101,6 +104,10 @@ struct Running {
     /// Calls that wait for the end of the chain.
     requests: Vec<u64>,
     preview: bool,
+    /// The turn in which it writes to the sheet is begun.
+    in_turn: bool,
+    /// Since its last reading nobody has looked whose the tab is.
+    unchecked: bool,
     counts: Counts,
 }
 
@@ -110,6 +117,8 @@ struct Awaits {
     sheet: Option<Asked>,
     /// The worker's next turn, for this step: other mappings come between two chunks of a large pull.
     turn: Option<Box<Step>>,
+    /// That turn comes after the answer under this ticket: whether the tab is still ours.
+    check: Option<u64>,
 }
 
 enum Asked {
@@ -127,6 +136,7 @@ impl Awaits {
     /// When the cycle can go on by itself.
     fn due(&self) -> Option<Instant> {
         match (&self.turn, &self.sheet) {
+            (Some(_), _) if self.check.is_some() => None,
             (Some(_), _) => Some(Instant::now()),
             (None, Some(Asked::NotBefore(due, _))) => Some(*due),
             (None, _) => None,
@@ -314,6 +324,10 @@ impl Runner {
         }
         if self.needs_probe() {
             self.probe(shared);
+            return;
+        }
+        if self.needs_turn() {
+            self.take_turn(shared);
             return;
         }
         self.begin_cycle(shared, &glance);

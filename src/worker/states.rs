@@ -165,7 +165,29 @@ pub fn end_cycle(
                 merged.into(),
             ],
         );
+        if merged {
+            forget_winner(session, mapping);
+        }
     });
+}
+
+/// After a merge in which one side's rows alone counted, what only the other one has is looked at once more: it counts as deleted there.
+fn forget_winner(session: &mut Session, mapping: i32) {
+    let won = session.execute(
+        "UPDATE sheet_sync._writer SET winner = NULL WHERE mapping_id = $1 AND winner IS NOT NULL RETURNING 1",
+        &[mapping.into()],
+    );
+    if won.is_empty() {
+        return;
+    }
+    session.execute(
+        "INSERT INTO sheet_sync._dirty_key (mapping_id, changed_at) VALUES ($1, pg_catalog.clock_timestamp())",
+        &[mapping.into()],
+    );
+    session.execute(
+        "UPDATE sheet_sync.mapping SET generation = generation + 1 WHERE id = $1",
+        &[mapping.into()],
+    );
 }
 
 /// A finished cycle saw every header, and gave the columns their format.

@@ -19,6 +19,8 @@ pub struct Options {
     /// Removed on drop, as is right for a test; the demo keeps its directory to look into.
     pub temporary: bool,
     pub settings: Vec<(String, String)>,
+    /// Made by initdb: clusters that come from the template are one cluster by their identifier.
+    pub has_own_identifier: bool,
 }
 
 impl Options {
@@ -33,6 +35,7 @@ impl Options {
             directory: std::env::temp_dir().join(name),
             temporary: true,
             settings: Vec::new(),
+            has_own_identifier: false,
         }
     }
 }
@@ -51,6 +54,7 @@ impl Cluster {
             directory,
             temporary,
             settings,
+            has_own_identifier,
         } = options;
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).expect("the cluster's directory can be made");
@@ -61,7 +65,7 @@ impl Cluster {
             temporary,
             server: None,
         };
-        cluster.make_data();
+        cluster.make_data(has_own_identifier);
         let mut conf = vec![
             (
                 "shared_preload_libraries".to_owned(),
@@ -115,9 +119,54 @@ impl Cluster {
         standby
     }
 
-    fn make_data(&self) {
+    /// A copy of this cluster's files, started as they are beside it: what a restored base backup is, and a snapshot.
+    pub fn copy_of(&self, settings: &[(String, String)]) -> Cluster {
+        let directory = Options::temporary().directory;
+        fs::create_dir_all(&directory).expect("the cluster's directory can be made");
+        own(&directory);
+        let mut copy = Cluster {
+            port: free_port(),
+            directory,
+            temporary: true,
+            server: None,
+        };
+        let mut backup = Command::new(bindir().join("pg_basebackup"));
+        backup
+            .args(["--host=127.0.0.1", "--username=postgres", "--no-sync"])
+            .args(["--checkpoint=fast", "--wal-method=stream"])
+            .arg(format!("--port={}", self.port))
+            .arg("--pgdata")
+            .arg(copy.data());
+        run_as_server_user(backup);
+        copy.configure(settings);
+        copy.start_again();
+        copy
+    }
+
+    /// Copies the files of a server that is stopped, for [`Cluster::put_back`].
+    pub fn keep_files(&self) {
+        self.copy_files("data", "kept");
+    }
+
+    /// An older state of the same directory: the files are those that were kept.
+    pub fn put_back(&self) {
+        let _ = fs::remove_dir_all(self.data());
+        self.copy_files("kept", "data");
+    }
+
+    fn copy_files(&self, from: &str, to: &str) {
+        assert!(self.server.is_none(), "the server runs");
+        let mut cp = Command::new("cp");
+        cp.arg("-a")
+            .arg(self.directory.join(from))
+            .arg(self.directory.join(to));
+        run_as_server_user(cp);
+    }
+
+    fn make_data(&self, anew: bool) {
         let data = self.data();
-        let template = std::env::var_os("SHEET_SYNC_PG_TEMPLATE").map(PathBuf::from);
+        let template = std::env::var_os("SHEET_SYNC_PG_TEMPLATE").filter(|_| !anew);
+        let template = template.map(PathBuf::from);
         let mut make = match template {
             Some(template) => {
                 let mut cp = Command::new("cp");
@@ -366,6 +415,16 @@ fn server_user() -> Option<(u32, u32)> {
             Some(((*entry).pw_uid, (*entry).pw_gid))
         }
     })
+}
+
+fn run_as_server_user(mut command: Command) {
+    as_server_user(&mut command);
+    let made = command.output().expect("cp and pg_basebackup can be run");
+    assert!(
+        made.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
 }
 
 fn as_server_user(command: &mut Command) {

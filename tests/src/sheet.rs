@@ -93,6 +93,19 @@ impl Book {
         self.office.delete(&format!("spreadsheets/{}", self.id));
     }
 
+    /// Keeps it as it is now, for [`Book::restore`].
+    pub fn version(&self) -> u64 {
+        let path = format!("spreadsheets/{}/versions", self.id);
+        let kept = self.office.post(&path, &json!({}));
+        kept["version"].as_u64().expect("a number")
+    }
+
+    /// Puts a version back, as File > Version history does.
+    pub fn restore(&self, version: u64) {
+        let path = format!("spreadsheets/{}/versions/{version}/restore", self.id);
+        self.office.post(&path, &json!({}));
+    }
+
     /// Puts the spreadsheet into the bin of Drive, or takes it out.
     pub fn throw_away(&self, thrown: bool) {
         self.office.post(

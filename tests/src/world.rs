@@ -63,7 +63,11 @@ impl World {
     /// A second cluster at the same sheets, which knows nothing of this one.
     pub fn neighbour(&self) -> World {
         let google = self.google.by_another_gate();
-        World::made(google, Options::temporary(), DATABASE, &[])
+        let options = Options {
+            has_own_identifier: true,
+            ..Options::temporary()
+        };
+        World::made(google, options, DATABASE, &[])
     }
 
     /// A standby of this one, which has its own way to the sheets for when it is promoted.
@@ -75,6 +79,23 @@ impl World {
             cluster,
             google,
         }
+    }
+
+    /// The same files in another place, as a restored base backup or a snapshot has them.
+    pub fn copy(&self) -> World {
+        let google = self.google.by_another_gate();
+        let cluster = self.cluster.copy_of(&endpoints(&google));
+        World {
+            db: cluster.connect(DATABASE),
+            cluster,
+            google,
+        }
+    }
+
+    /// Waits until the mapping of this table has stopped for this reason; answers what it says to a person.
+    #[track_caller]
+    pub fn stopped(&mut self, table: &str, reason: &str) -> String {
+        stopped(&mut self.db, table, reason)
     }
 
     /// Ends a standby's recovery when it has all that the primary committed so far.
@@ -470,6 +491,24 @@ impl World {
             .arg(format!("--port={}", self.cluster.port()));
         command
     }
+}
+
+/// As [`World::stopped`], in any database.
+#[track_caller]
+pub fn stopped(db: &mut Db, table: &str, reason: &str) -> String {
+    let sql = format!(
+        "SELECT state, reason, hint FROM sheet_sync.status WHERE table_name = {}::regclass",
+        literal(table)
+    );
+    wait_until(&format!("{table} to stop: {reason}"), || {
+        let seen = db.table(&sql);
+        match seen.first() {
+            Some(row) if row[0] == "failed" && row[1].starts_with(reason) => {
+                Ok(format!("{} {}", row[1], row[2]))
+            }
+            _ => Err(seen),
+        }
+    })
 }
 
 fn endpoints(google: &Google) -> Vec<(String, String)> {

@@ -590,6 +590,20 @@ pub enum SheetEffect {
     TidyAll,
 }
 
+impl SheetEffect {
+    /// That of the batch, where it is one that changes the sheet and may be applied once only.
+    pub fn stamp(&self) -> Option<&Stamp> {
+        match self {
+            Self::Write { stamp, .. }
+            | Self::Insert { stamp, .. }
+            | Self::Delete { stamp, .. }
+            | Self::WriteHeader { stamp, .. }
+            | Self::Claim { stamp } => Some(stamp),
+            _ => None,
+        }
+    }
+}
+
 /// Sheet column and value of each filled cell.
 pub type NewRow = Vec<(u32, Cell)>;
 

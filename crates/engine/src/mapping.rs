@@ -134,6 +134,8 @@ pub struct Mapping {
     pub footer: Option<String>,
     pub direction: Direction,
     pub policy: Policy,
+    /// In a merge in which a person said that one side's rows are all that counts: this one's.
+    pub winner: Option<Side>,
     /// Who wins under `LastWriteWins` when the times cannot tell.
     pub tie: Side,
     pub on_table_delete: OnTableDelete,
@@ -173,10 +175,20 @@ impl Mapping {
 
     /// The policy for conflicts in one column.
     pub fn policy_of(&self, column: usize) -> Policy {
-        self.columns
-            .get(column)
-            .and_then(|column| column.policy)
-            .unwrap_or(self.policy)
+        let own = self.columns.get(column).and_then(|column| column.policy);
+        match (self.winner, own) {
+            (None, Some(policy)) => policy,
+            _ => self.policy_of_rows(),
+        }
+    }
+
+    /// The policy for conflicts of whole rows.
+    pub fn policy_of_rows(&self) -> Policy {
+        match self.winner {
+            Some(Side::Database) => Policy::DatabaseWins,
+            Some(Side::Sheet) => Policy::SheetWins,
+            None => self.policy,
+        }
     }
 }
 

@@ -52,6 +52,8 @@ impl SpreadsheetProperties {
 #[serde(default, rename_all = "camelCase")]
 pub struct Sheet {
     pub properties: SheetProperties,
+    /// Of the tab itself, without those of its rows and columns.
+    pub developer_metadata: Vec<DeveloperMetadata>,
     pub data: Vec<GridData>,
 }
 

@@ -173,6 +173,8 @@ pub struct Lookup {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_key: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_location: Option<Location>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location_matching_strategy: Option<Matching>,

@@ -19,6 +19,7 @@ fn target() -> Target {
         checkbox_columns: vec![],
         conventions: None,
         number_formats: Default::default(),
+        writer: None,
     }
 }
 

@@ -117,6 +117,8 @@ pub struct State {
     pub events_sent: u64,
     /// Earlier states of each spreadsheet, newest last, for a person's undo.
     pub undo: BTreeMap<String, Vec<Arc<Workbook>>>,
+    /// States of each spreadsheet that were kept, for File > Version history.
+    pub versions: BTreeMap<String, Vec<Arc<Workbook>>>,
 }
 
 pub struct Store {
@@ -354,13 +356,33 @@ impl Store {
         let Some(before) = state.undo.get_mut(id).and_then(Vec::pop) else {
             return Err(ApiError::invalid("There is nothing to undo"));
         };
+        self.put_back(&mut state, id, before, "undo")
+    }
+
+    /// Keeps the spreadsheet as it is now, with its metadata; answers the version's number, `None` where there is no such spreadsheet.
+    pub fn keep_version(&self, id: &str) -> Option<usize> {
+        let mut state = self.lock();
+        let book = state.files.get(id)?.book.clone();
+        let versions = state.versions.entry(id.to_owned()).or_default();
+        versions.push(book);
+        Some(versions.len() - 1)
+    }
+
+    /// Whether Google puts developer metadata back along with the cells is unverified: here it does.
+    pub fn restore_version(&self, id: &str, version: usize) -> ApiResult<()> {
+        let mut state = self.lock();
+        let kept = state.versions.get(id).and_then(|versions| versions.get(version).cloned());
+        let kept = kept.ok_or_else(|| ApiError::invalid(format!("There is no version {version}")))?;
+        self.put_back(&mut state, id, kept, "restore")
+    }
+
+    fn put_back(&self, state: &mut State, id: &str, before: Arc<Workbook>, kind: &str) -> ApiResult<()> {
         let file = state.files.get_mut(id).ok_or_else(ApiError::not_found)?;
-        let whole =
-            before.sheets.iter().map(|s| Touched { sheet: s.id, kind: "undo".to_owned(), range: None }).collect();
+        let whole = before.sheets.iter().map(|s| Touched { sheet: s.id, kind: kind.to_owned(), range: None }).collect();
         file.book = before;
         file.pending = Some(Utc::now());
         self.keep(|journal| journal.snapshot(file));
-        self.tell(&mut state, id, "undo", "person", whole);
+        self.tell(state, id, kind, "person", whole);
         Ok(())
     }
 
@@ -397,6 +419,7 @@ impl Store {
         let mut state = self.lock();
         let existed = state.files.remove(id).is_some();
         state.undo.remove(id);
+        state.versions.remove(id);
         self.calculators().remove(id);
         self.keep(|journal| journal.remove(id));
         self.tell(&mut state, id, "delete", "api", Vec::new());

@@ -1,13 +1,17 @@
 //! A cycle: begin it, carry its effects to the database and to Google, record its end.
 
 use engine::effect::{
-    Again, DatabaseEffect, Effect, Outcome, Report, Scope, SheetEffect, Start, Step, Stopped, Ways,
+    Again, DatabaseEffect, Effect, Failure, Outcome, Report, Scope, SheetEffect, SheetOutcome,
+    Start, Step, Stopped, Ways,
 };
+use engine::mapping::Side;
 use engine::value::{Cell, Timestamp};
 use google::Target;
+use google::governor::Need;
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
+use super::opening::WAIT_FOR_TURN;
 use super::trouble::{failed_answer, retries_by_itself};
 use super::{Asked, Awaits, FIRST_PAUSE, Job, Runner, Running, now};
 use crate::postgres::process;
@@ -16,7 +20,7 @@ use crate::postgres::transaction::transaction;
 use crate::settings;
 use crate::shared::{self, Answer as RequestAnswer, Phase, RequestKind};
 use crate::worker::database::{self, Cycle};
-use crate::worker::http::Work;
+use crate::worker::http::{Grant, Work};
 use crate::worker::mappings::{Glance, Loaded};
 use crate::worker::reads::Wanted;
 use crate::worker::{Shared, dirty, states};
@@ -115,6 +119,8 @@ impl Runner {
             started: Instant::now(),
             requests: mine.iter().map(|(id, _)| *id).collect(),
             preview,
+            in_turn: false,
+            unchecked: false,
             counts: std::mem::take(&mut self.carried),
         };
         self.live.phase = if glance.merged {
@@ -172,8 +178,9 @@ impl Runner {
         let step = opened.machine.resume(outcome, now());
         match std::mem::replace(&mut self.job, Job::Idle) {
             // The engine waits for the table, whose turn comes.
-            Job::Cycle(running, Awaits { turn, .. }) if turn.is_some() => {
-                self.job = Job::Cycle(running, Awaits { sheet: None, turn });
+            Job::Cycle(running, Awaits { turn, check, .. }) if turn.is_some() => {
+                let sheet = None;
+                self.job = Job::Cycle(running, Awaits { sheet, turn, check });
             }
             Job::Cycle(running, _) => self.step(shared, running, None, step),
             other => self.job = other,
@@ -194,6 +201,15 @@ impl Runner {
                 return;
             };
             match step {
+                Step::Do(Effect::Database(DatabaseEffect::Commit(commit)))
+                    if running.unchecked && !commit.apply.is_empty() =>
+                {
+                    let effect = Effect::Database(DatabaseEffect::Commit(commit));
+                    let turn = Some(Box::new(Step::Do(effect)));
+                    let check = self.check_writer(shared);
+                    self.job = Job::Cycle(running, Awaits { sheet, turn, check });
+                    return;
+                }
                 Step::Do(Effect::Database(effect)) => {
                     let takes_in = matches!(&effect, DatabaseEffect::Commit(commit) if !commit.apply.is_empty());
                     let hurried = self.locks.are_about();
@@ -222,19 +238,21 @@ impl Runner {
                     self.show_progress();
                     if takes_in && matches!(step, Step::Do(Effect::Database(_))) {
                         let turn = Some(Box::new(step));
-                        self.job = Job::Cycle(running, Awaits { sheet, turn });
+                        let check = None;
+                        self.job = Job::Cycle(running, Awaits { sheet, turn, check });
                         return;
                     }
                 }
                 Step::Do(Effect::Sheet(effect)) => {
                     step = opened.machine.meanwhile();
-                    let Some(asked) = self.send_effect(shared, &running, effect) else {
+                    let Some(asked) = self.send_effect(shared, &mut running, effect) else {
                         return;
                     };
                     sheet = Some(asked);
                 }
                 Step::Wait => {
-                    self.job = Job::Cycle(running, Awaits { sheet, turn: None });
+                    let (turn, check) = (None, None);
+                    self.job = Job::Cycle(running, Awaits { sheet, turn, check });
                     return;
                 }
                 Step::Done(report) => return self.done(shared, running, report),
@@ -243,13 +261,65 @@ impl Runner {
         }
     }
 
+    /// A reading tells values and not whose they are: before the table takes any of them in it is asked whether the tab is still ours.
+    /// What is asked of edited cells tells it too.
+    pub(super) fn note_reading(&mut self, outcome: &Result<SheetOutcome, Failure>) {
+        if let Job::Cycle(running, _) = &mut self.job {
+            match outcome {
+                Ok(SheetOutcome::Snapshot(_)) => running.unchecked = true,
+                Ok(SheetOutcome::Inspected(_)) => running.unchecked = false,
+                _ => {}
+            }
+        }
+    }
+
+    /// Where there is nobody to ask, the cycle is over anyway.
+    fn check_writer(&mut self, shared: &mut Shared) -> Option<u64> {
+        let opened = self.loaded.as_ref()?;
+        let (target, _) = opened.target.as_ref()?;
+        // It is little, and counted afterwards.
+        let grant = Grant {
+            caller: opened.caller,
+            need: Need::default(),
+        };
+        let target = Box::new(target.clone());
+        Some(self.send(shared, grant, Work::CheckWriter { target }))
+    }
+
+    pub(super) fn writer_checked(&mut self, shared: &mut Shared, checked: Result<(), Failure>) {
+        let Job::Cycle(mut running, Awaits { sheet, turn, .. }) =
+            std::mem::replace(&mut self.job, Job::Idle)
+        else {
+            return;
+        };
+        let Some(opened) = &mut self.loaded else {
+            return;
+        };
+        running.unchecked = false;
+        let step = match checked {
+            Ok(()) => turn.map_or(Step::Wait, |turn| *turn),
+            Err(failure) => {
+                let failed = Outcome::Failed(Side::Database, failure);
+                opened.machine.resume(failed, now())
+            }
+        };
+        self.step(shared, running, sheet, step);
+    }
+
     /// Send an effect as soon as the quota allows.
     fn send_effect(
         &mut self,
         shared: &mut Shared,
-        running: &Running,
+        running: &mut Running,
         effect: SheetEffect,
     ) -> Option<Asked> {
+        if effect.stamp().is_some() && !running.in_turn {
+            if self.target_of_turn().is_none() {
+                let due = Instant::now() + WAIT_FOR_TURN;
+                return Some(Asked::NotBefore(due, Box::new(effect)));
+            }
+            running.in_turn = true;
+        }
         let opened = self.loaded.as_ref()?;
         let (target, _) = opened.target.as_ref()?;
         let target = Target {
@@ -283,10 +353,10 @@ impl Runner {
     /// What the cycle waited for is there.
     pub(super) fn go_on(&mut self, shared: &mut Shared) {
         match std::mem::replace(&mut self.job, Job::Idle) {
-            Job::Cycle(running, Awaits { sheet, turn }) => {
+            Job::Cycle(mut running, Awaits { sheet, turn, .. }) => {
                 let sheet = match sheet {
                     Some(Asked::NotBefore(due, effect)) if due <= Instant::now() => {
-                        let Some(asked) = self.send_effect(shared, &running, *effect) else {
+                        let Some(asked) = self.send_effect(shared, &mut running, *effect) else {
                             return;
                         };
                         Some(asked)
@@ -303,6 +373,9 @@ impl Runner {
     pub(super) fn done(&mut self, shared: &mut Shared, mut running: Box<Running>, report: Report) {
         let mut report = report;
         self.job = Job::Idle;
+        if running.in_turn {
+            self.turn_ends();
+        }
         self.live.last_cycle_at = now().0;
         running.counts.rows_pushed += report.rows_pushed as i64;
         running.counts.rows_pulled += report.rows_pulled as i64;

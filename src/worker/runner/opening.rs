@@ -9,20 +9,28 @@ use google::governor::Need;
 use google::sheet::{Capabilities, Overview, Tab};
 use std::time::{Duration, Instant};
 
-use super::trouble::{failure, needs_human};
+use super::failure;
+use super::trouble::needs_human;
 use super::{Job, Opened, Runner};
 use crate::postgres::transaction::transaction;
 use crate::quota;
 use crate::shared::Phase;
 use crate::worker::http::{Answer, Grant, Work};
 use crate::worker::mappings::{self, Glance};
-use crate::worker::{Shared, capabilities, database, states};
+use crate::worker::{Shared, capabilities, database, states, writer};
 
 /// What a probe takes of the quota, about.
 const PROBE: Need = Need {
     reads: 4,
     writes: 8,
 };
+/// To look who writes, and to say that we do.
+const TURN: Need = Need {
+    reads: 1,
+    writes: 1,
+};
+/// When its number could not be stored.
+pub(super) const WAIT_FOR_TURN: Duration = Duration::from_secs(1);
 const WAIT_FOR_PROBE: Duration = Duration::from_millis(200);
 const LOOK_IN_BIN_EVERY: Duration = Duration::from_secs(60);
 const REOPEN_EVERY: Duration = Duration::from_secs(3600);
@@ -53,10 +61,19 @@ impl Runner {
             {
                 self.looked_in_bin(shared, in_bin);
             }
+            (Job::Opening { ticket: awaited }, Answer::TurnTaken(taken)) if *awaited == ticket => {
+                self.turn_taken(shared, taken);
+            }
+            (Job::Cycle(_, awaits), Answer::WriterChecked(checked))
+                if awaits.check == Some(ticket) =>
+            {
+                self.writer_checked(shared, checked);
+            }
             (Job::Opening { ticket: awaited }, Answer::Probed(probed)) if *awaited == ticket => {
                 self.probed(shared, probed);
             }
             (Job::Cycle(_, awaits), Answer::Performed(outcome)) if awaits.answer_to(ticket) => {
+                self.note_reading(&outcome);
                 let outcome = match outcome {
                     Ok(outcome) => Outcome::Sheet(outcome),
                     Err(failure) => {
@@ -145,7 +162,15 @@ impl Runner {
             checkbox_columns: Vec::new(),
             conventions: Some(overview.conventions.clone()),
             number_formats: mapping.number_formats(),
+            writer: Some(opened.standing.writer.clone()),
         };
+        if let Err(failure) = opened.google.judge_writer(&target) {
+            return self.fail(Stopped::Failure(failure));
+        }
+        if opened.standing.is_copy {
+            let failure = writer::copied_files(&mapping.table);
+            return self.fail(Stopped::Failure(failure));
+        }
         let time_zone = &overview.conventions.time_zone;
         let mut kinds = mapping.engine.columns.iter().map(|column| column.kind);
         let zone = match Zone::of_spreadsheet(time_zone) {
@@ -172,10 +197,16 @@ impl Runner {
             opened.machine = opened.machine.renewed(engine);
         }
         opened.target = Some((target, Instant::now()));
+        self.turn_ends();
         self.begin(shared);
     }
 
     pub(super) fn load(&mut self, shared: &mut Shared, glance: &Glance) -> Result<(), Failure> {
+        let mut standing = writer::load(self.id).inspect_err(|failure| {
+            if failure.reason == writer::COPIED {
+                writer::collect_dirty_keys(self.id);
+            }
+        })?;
         let mapping =
             transaction(|session| mappings::load(session, self.id)).map_err(database::failure)?;
         let mapping = match mapping {
@@ -186,6 +217,7 @@ impl Runner {
                 return Err(failure("mapping_gone", "the mapping was ended", hint));
             }
         };
+        standing.writer.only_reads = mapping.engine.direction == Direction::FromSheet;
         let google = shared.sessions.get(&mapping.credential)?;
         let mut machine = Machine::new(mapping.engine.clone());
         let notes_on = mapping.engine.notes_on_problems;
@@ -203,6 +235,7 @@ impl Runner {
             bin_looked_at: None,
             machine,
             caller,
+            standing,
         });
         Ok(())
     }
@@ -301,6 +334,74 @@ impl Runner {
                 quota::refused(opened.caller, &failure);
                 self.fail(Stopped::Failure(failure));
             }
+        }
+    }
+
+    /// Whether the tab has to be told first who writes to it from now on: where another one did, or this one on another time line.
+    pub(super) fn needs_turn(&self) -> bool {
+        self.loaded.as_ref().is_some_and(|opened| {
+            let target = opened.target.as_ref();
+            opened.mapping.engine.direction != Direction::FromSheet
+                && target.is_some_and(|(target, _)| !opened.google.is_known_as_writer(target))
+        })
+    }
+
+    pub(super) fn take_turn(&mut self, shared: &mut Shared) {
+        let Some(grant) = self.may_send(shared, TURN) else {
+            return;
+        };
+        let Some(target) = self.target_of_turn() else {
+            self.not_before = Some(Instant::now() + WAIT_FOR_TURN);
+            self.trouble_shown = false;
+            return;
+        };
+        let target = Box::new(target);
+        let ticket = self.send(shared, grant, Work::TakeTurn { target });
+        self.job = Job::Opening { ticket };
+    }
+
+    /// The tab, in the name of a new turn; `None` where that cannot be stored, and is tried again in a moment.
+    pub(super) fn target_of_turn(&mut self) -> Option<Target> {
+        let opened = self.loaded.as_mut()?;
+        let (target, _) = opened.target.as_mut()?;
+        match writer::begin_turn(self.id, &mut opened.standing.writer) {
+            Ok(()) => {
+                target.writer = Some(opened.standing.writer.clone());
+                Some(target.clone())
+            }
+            Err(refusal) => {
+                pgrx::log!("sheet_sync: a turn could not be begun: {}", refusal.message);
+                None
+            }
+        }
+    }
+
+    fn turn_taken(&mut self, shared: &mut Shared, taken: Result<(), Failure>) {
+        self.job = Job::Idle;
+        match taken {
+            Ok(()) => {
+                self.turn_ends();
+                self.begin(shared);
+            }
+            Err(failure) => self.fail(Stopped::Failure(failure)),
+        }
+    }
+
+    /// Once its turn is seen on the tab, the tab is known by it.
+    pub(super) fn turn_ends(&mut self) {
+        let Some(opened) = self.loaded.as_mut() else {
+            return;
+        };
+        let Some((target, _)) = opened.target.as_mut() else {
+            return;
+        };
+        let writer = &mut opened.standing.writer;
+        if writer.arrived != Some(writer.turn) && opened.google.turn_has_arrived(target) {
+            writer.arrived = Some(writer.turn);
+            writer.moved_from = None;
+            writer.takes_over = false;
+            target.writer = Some(writer.clone());
+            writer::turn_has_arrived(self.id, writer.turn);
         }
     }
 

@@ -114,7 +114,7 @@ pub(super) fn needs_human(reason: &str, message: &str, hint: &str) -> Stopped {
 }
 
 /// What only a person can mend.
-pub(super) fn failure(reason: &str, message: &str, hint: &str) -> Failure {
+pub fn failure(reason: &str, message: &str, hint: &str) -> Failure {
     Failure {
         class: Class::NeedsHuman,
         reason: reason.to_owned(),

@@ -131,6 +131,7 @@ impl Demo {
         let options = Options {
             directory: cluster.to_owned(),
             temporary: false,
+            has_own_identifier: false,
             settings: Vec::new(),
         };
         // sheetd has no quota, so people's edits are looked for more often than with Google.

@@ -28,17 +28,37 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
         (None, Some(database), None) => match row.base {
             Some(base) if base.is_absent_in_sheet() && base.database == database => Plan::default(),
             Some(base) if base.is_absent_in_sheet() => left_out_of_sheet(row, database),
+            None if row.mapping.winner == Some(Side::Sheet) => lost_in_sheet(row, database),
             _ => insert_in_sheet(row, database),
         },
         (None, None, Some(sheet)) => match row.base {
             Some(base) if base.is_absent_in_table() && base.sheet == sheet => Plan::default(),
             Some(base) if base.is_absent_in_table() => left_out_of_table(row, sheet),
+            None if row.mapping.winner == Some(Side::Database) => lost_in_table(row, sheet),
             _ => insert_in_table(row, sheet),
         },
         (Some(base), Some(database), None) => deleted_in_sheet(row, base, database),
         (Some(base), None, Some(sheet)) => deleted_in_table(row, base, sheet),
         (_, None, None) => gone(row),
     }
+}
+
+/// The sheet wins, and does not have the row. It counts as agreed on from now on: the next readings find that it is missing, and it
+/// is asked about, confirmed and deleted as any row that was deleted in the sheet.
+fn lost_in_sheet(row: &Row<'_>, database: &[Datum]) -> Plan {
+    let cells = database.iter().enumerate().map(|(column, value)| {
+        let cell = row.mapping.encode_over(column, value, false);
+        cell.unwrap_or(Cell::Empty)
+    });
+    let sheet = cells.collect();
+    agreed(database.to_vec(), sheet)
+}
+
+/// The table wins, and does not have the row: the same the other way round.
+fn lost_in_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
+    let values = sheet.iter().enumerate();
+    let database = values.map(|(column, cell)| row.mapping.decode(column, cell));
+    agreed(database.collect(), sheet.to_vec())
 }
 
 fn gone(row: &Row<'_>) -> Plan {
@@ -151,7 +171,7 @@ fn left_out_of_sheet(row: &Row<'_>, database: &[Datum]) -> Plan {
     let verdict = row_verdict(row, Side::Database);
     let mut plan = match verdict {
         Some(Side::Database) => insert_in_sheet(row, database),
-        Some(Side::Sheet) => stay_out(database.to_vec(), Vec::new()),
+        Some(Side::Sheet) => agreed(database.to_vec(), Vec::new()),
         None => Plan::default(),
     };
     record(row, &mut plan, verdict);
@@ -163,14 +183,14 @@ fn left_out_of_table(row: &Row<'_>, sheet: &[Cell]) -> Plan {
     let verdict = row_verdict(row, Side::Sheet);
     let mut plan = match verdict {
         Some(Side::Sheet) => insert_in_table(row, sheet),
-        Some(Side::Database) => stay_out(Vec::new(), sheet.to_vec()),
+        Some(Side::Database) => agreed(Vec::new(), sheet.to_vec()),
         None => Plan::default(),
     };
     record(row, &mut plan, verdict);
     plan
 }
 
-fn stay_out(database: Vec<Datum>, sheet: Vec<Cell>) -> Plan {
+fn agreed(database: Vec<Datum>, sheet: Vec<Cell>) -> Plan {
     Plan {
         base: Some(Base { database, sheet }),
         base_moved: true,
@@ -283,7 +303,7 @@ fn leave_sheet(row: &Row<'_>, sheet: &[Cell]) -> Plan {
 
 /// One side deleted what the other changed. Unless somebody said otherwise the change survives.
 fn row_verdict(row: &Row<'_>, changed: Side) -> Option<Side> {
-    match row.mapping.policy {
+    match row.mapping.policy_of_rows() {
         Policy::DatabaseWins => Some(Side::Database),
         Policy::SheetWins => Some(Side::Sheet),
         Policy::LastWriteWins | Policy::Function => Some(changed),

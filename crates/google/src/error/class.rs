@@ -126,6 +126,12 @@ impl Error {
                 format!("The spreadsheet has no tab with gid {gid} any more"),
                 "Restore the tab from File > Version history, or unregister the table and register it with another tab.".into(),
             ),
+            Self::NotOurs(why) => failure(
+                Class::NeedsHuman,
+                why.reason(),
+                why.message(),
+                why.hint().into(),
+            ),
             Self::OtherConventions => failure(
                 Class::RetryLater,
                 "other_conventions",

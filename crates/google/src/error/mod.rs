@@ -8,6 +8,7 @@ use serde::Deserialize;
 use thiserror::Error as ThisError;
 
 use crate::mask::mask;
+use crate::sheet::NotOurs;
 use crate::transport::Answer;
 
 pub use class::{Context, Purpose, QUOTA_WINDOW_MS};
@@ -49,6 +50,9 @@ pub enum Error {
     /// The spreadsheet is there and the tab is not.
     #[error("the spreadsheet has no tab with gid {0}")]
     TabGone(i32),
+    /// Not this database's to write to.
+    #[error("{}", .0.message())]
+    NotOurs(#[from] NotOurs),
     /// The spreadsheet's time zone or locale is another one than when the tab was opened.
     #[error("the spreadsheet's time zone or locale was changed")]
     OtherConventions,

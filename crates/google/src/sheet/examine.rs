@@ -67,6 +67,7 @@ impl Patient {
             checkbox_columns: Vec::new(),
             conventions: None,
             number_formats: Default::default(),
+            writer: None,
         }
     }
 }

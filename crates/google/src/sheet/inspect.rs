@@ -18,7 +18,7 @@ const MOST_RANGES: usize = 500;
 /// Cells that one request asks about. One takes some 250 bytes of the answer, apart from its texts.
 const MOST_CELLS: usize = 4_000;
 
-const FIELDS: &str = "properties(timeZone,locale),sheets(properties(sheetId),data(startRow,startColumn,rowData(values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat(numberFormat)))))";
+const FIELDS: &str = "properties(timeZone,locale),sheets(properties(sheetId),developerMetadata(metadataId,metadataValue),data(startRow,startColumn,rowData(values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat(numberFormat)))))";
 
 /// Neighbouring cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,14 @@ impl Session {
         {
             return Err(Error::OtherConventions);
         }
-        for block in spreadsheet.sheet(target.sheet_id)?.data {
+        let sheet = spreadsheet.sheet(target.sheet_id)?;
+        self.entry_seen(
+            &target.spreadsheet_id,
+            target.sheet_id,
+            &sheet.developer_metadata,
+        );
+        self.is_ours_to_read(target)?;
+        for block in sheet.data {
             for (row, data) in (block.start_row..).zip(block.row_data) {
                 for (column, cell) in (block.start_column..).zip(data.values) {
                     found.insert((row, column), detail(cell));

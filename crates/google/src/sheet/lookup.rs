@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use engine::effect::MetadataId;
 
 use super::anchors::{ANCHOR_KEY, STAMP_KEY};
+use super::writer::WRITER_KEY;
 use super::{Session, Target};
 use crate::answers::{Found, Matched};
 use crate::error::{Error, Purpose};
@@ -35,7 +36,7 @@ impl Session {
         }
         let wanted: HashSet<MetadataId> = ids.iter().copied().collect();
         let mut found = Vec::new();
-        for key in [ANCHOR_KEY, STAMP_KEY] {
+        for key in [ANCHOR_KEY, STAMP_KEY, WRITER_KEY] {
             let ours = Lookup {
                 metadata_key: Some(key),
                 ..Lookup::default()

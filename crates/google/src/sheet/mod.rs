@@ -29,6 +29,7 @@ mod structure;
 mod tag;
 mod tidy;
 mod write;
+mod writer;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,6 +54,7 @@ pub use examine::{Finding, Patient};
 pub use images::IMAGES_TITLE;
 pub use notes::NOTE_PREFIX;
 pub use room::{MOST_CELLS, MOST_COLUMNS};
+pub use writer::{Home, NotOurs, WRITER_KEY, Writer};
 
 /// The tab that a mapping is tied to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct Target {
     pub conventions: Option<Conventions>,
     /// Patterns that the owner wishes instead of the usual ones, by the mapping's columns.
     pub number_formats: BTreeMap<usize, String>,
+    /// In whose name it is written to; `None` where nothing of the tab's own is.
+    pub writer: Option<Writer>,
 }
 
 /// How a spreadsheet reads and shows dates and numbers: its settings, which people may change.
@@ -117,6 +121,8 @@ pub struct Session {
 #[derive(Debug, Default)]
 struct State {
     tabs: HashMap<(String, i32), Tab>,
+    /// What was last seen of who writes to a tab.
+    entries: HashMap<(String, i32), Option<String>>,
     capabilities: Capabilities,
     /// The last sentinels, oldest first.
     sentinels: VecDeque<Sentinel>,
@@ -128,7 +134,7 @@ struct State {
     internal_errors: HashMap<String, u32>,
 }
 
-const OVERVIEW_FIELDS: &str = "properties(title,locale,timeZone),sheets.properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))";
+const OVERVIEW_FIELDS: &str = "properties(title,locale,timeZone),sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),developerMetadata(metadataId,metadataValue))";
 
 /// A new tab's blank rows and columns; it grows by itself.
 const NEW_TAB: GridProperties = GridProperties {
@@ -302,6 +308,10 @@ impl Session {
             self.client
                 .get(spreadsheet_id, "", &[("fields", OVERVIEW_FIELDS)])?;
         let conventions = spreadsheet.properties.conventions()?;
+        for sheet in &spreadsheet.sheets {
+            let sheet_id = sheet.properties.sheet_id;
+            self.entry_seen(spreadsheet_id, sheet_id, &sheet.developer_metadata);
+        }
         let mut sheets: Vec<_> = spreadsheet
             .sheets
             .into_iter()

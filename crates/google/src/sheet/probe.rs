@@ -58,6 +58,7 @@ impl Session {
             checkbox_columns: Vec::new(),
             conventions: None,
             number_formats: Default::default(),
+            writer: None,
         };
         let found = self.try_all(&target);
         // Also after a failure: nothing of ours is to be left behind.

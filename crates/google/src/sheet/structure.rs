@@ -81,6 +81,7 @@ impl Session {
         let sent = self.send_with(target, batch, &litter);
         match (&sent, stamp) {
             (Ok(Sent::Applied(_)), Some(stamp)) => {
+                self.turn_arrived(target);
                 self.state().litter.age(&target.spreadsheet_id, stamp.id)
             }
             (Ok(Sent::Applied(_)), None) => {}
@@ -88,6 +89,10 @@ impl Session {
                 .state()
                 .litter
                 .put_back(&target.spreadsheet_id, &litter),
+        }
+        if stamp.is_some() && matches!(sent, Ok(Sent::Stamped) | Err(_)) {
+            // The batch, or an earlier copy of it, may have arrived.
+            self.forget_entry(target);
         }
         sent
     }
@@ -102,12 +107,17 @@ impl Session {
         if self.capabilities().missing_metadata == Missing::Refused {
             drop = self.existing(target, &drop)?;
         }
-        let first = usize::from(batch.stamp.is_some());
+        let turn = match batch.stamp {
+            Some(_) => self.turn_requests(target)?,
+            None => Vec::new(),
+        };
+        let first = usize::from(batch.stamp.is_some()) + turn.len();
         let body = first..first + batch.body.len();
         let mut requests: Vec<Request> = batch
             .stamp
             .map(stamped)
             .into_iter()
+            .chain(turn)
             .chain(batch.body)
             .collect();
         requests.extend(drop.iter().map(|id| tidy::deletion(*id)));
@@ -232,6 +242,11 @@ impl Session {
         // What we remember of the tab may be why.
         self.forget_tab(target);
         // Told by its place in the batch and not by its words, which may come in another language.
+        if stamp.is_some()
+            && refused_part(&error).is_some_and(|request| request > 0 && request < body.start)
+        {
+            return Err(self.outrun(target));
+        }
         if let Some(stamp) = stamp
             && refused_part(&error) == Some(0)
             && !self.existing(target, &[stamp.id])?.is_empty()

@@ -42,6 +42,7 @@ impl World {
                 checkbox_columns: vec![],
                 conventions: None,
                 number_formats: Default::default(),
+                writer: None,
             },
             server,
         };

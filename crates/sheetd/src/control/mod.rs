@@ -79,6 +79,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/_sheetd/spreadsheets/{id}", get(show).delete(remove))
         .route("/_sheetd/spreadsheets/{id}/share", post(share))
         .route("/_sheetd/spreadsheets/{id}/trash", post(trash))
+        .route("/_sheetd/spreadsheets/{id}/versions", post(keep_version))
+        .route("/_sheetd/spreadsheets/{id}/versions/{version}/restore", post(restore_version))
         .route("/_sheetd/spreadsheets/{id}/sheets/{sheet}/values", get(cells))
         .route("/_sheetd/edit", post(person))
         .route("/_sheetd/faults", get(faults).post(add_fault).delete(clear_faults))
@@ -195,6 +197,16 @@ async fn trash(State(app): Shared, Path(id): Path<String>, body: Bytes) -> Answe
     let wanted: Trash = parse(&body)?;
     let done = app.store.with_file(&id, |file, now| (file.trashed, file.modified) = (wanted.trashed, now));
     done.ok_or_else(|| Refused::missing("spreadsheet", &id))?;
+    ok()
+}
+
+async fn keep_version(State(app): Shared, Path(id): Path<String>) -> Answer {
+    let version = app.store.keep_version(&id).ok_or_else(|| Refused::missing("spreadsheet", &id))?;
+    Ok(answer(json!({ "version": version })))
+}
+
+async fn restore_version(State(app): Shared, Path((id, version)): Path<(String, usize)>) -> Answer {
+    app.store.restore_version(&id, version)?;
     ok()
 }
 

@@ -154,6 +154,7 @@ impl Setup {
             footer: None,
             direction: self.direction,
             policy: self.policy,
+            winner: None,
             tie: self.tie,
             on_table_delete: self.on_table_delete,
             on_sheet_delete: self.on_sheet_delete,
