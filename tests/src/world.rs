@@ -92,12 +92,6 @@ impl World {
         }
     }
 
-    /// Waits until the mapping of this table has stopped for this reason; answers what it says to a person.
-    #[track_caller]
-    pub fn stopped(&mut self, table: &str, reason: &str) -> String {
-        stopped(&mut self.db, table, reason)
-    }
-
     /// Ends a standby's recovery when it has all that the primary committed so far.
     pub fn promote(&mut self, primary: &mut World) {
         let written = primary.db.one("SELECT pg_current_wal_flush_lsn()");

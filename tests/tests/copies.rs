@@ -90,7 +90,7 @@ fn a_copy_that_takes_the_tab_over_goes_on_and_the_other_database_stops() {
     world
         .db
         .run("UPDATE products SET price = 0; DELETE FROM products WHERE id = 3");
-    let said = world.stopped("products", "tab_taken");
+    let said = world.stopped("tab_taken");
     assert!(said.contains("another database"), "{said}");
     copy.run("UPDATE products SET price = 30 WHERE id = 3");
     sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Nut | 20\n 3 | Gear | 30");
@@ -128,7 +128,7 @@ fn a_promoted_standby_goes_on_by_itself_and_the_old_primary_stops() {
     new.db.run("UPDATE products SET price = 20 WHERE id = 2");
     sheet.shows("id | name | price\n 1 | Bolt | 10\n 2 | Nut | 20\n 3 | Gear | 3");
     old.db.run("UPDATE products SET price = 0");
-    let said = old.stopped("products", "sheet_is_ahead");
+    let said = old.stopped("sheet_is_ahead");
     assert!(said.contains("another copy of it writes"), "{said}");
     sheet.set("B4", "Cog");
     new.table_shows(
@@ -165,7 +165,7 @@ fn an_old_primary_that_comes_back_after_a_promotion_stops_before_it_reads() {
     );
     old.cluster.start_again();
     old.reconnect();
-    old.stopped("products", "sheet_is_ahead");
+    old.stopped("sheet_is_ahead");
     old.table_shows("products", THREE);
 }
 
@@ -185,7 +185,7 @@ fn damaged_and_restored() -> (World, Sheet) {
     world.cluster.put_back();
     world.cluster.start_again();
     world.reconnect();
-    let said = world.stopped("products", "sheet_is_ahead");
+    let said = world.stopped("sheet_is_ahead");
     for way in ["'database'", "'sheet'", "'merge'"] {
         assert!(said.contains(way), "{said}");
     }
@@ -258,7 +258,7 @@ fn a_spreadsheet_put_back_to_an_older_version_is_asked_about() {
     sheet.shows(now);
     world.quiet();
     book.restore(yesterday);
-    let said = world.stopped("products", "sheet_put_back");
+    let said = world.stopped("sheet_put_back");
     assert!(said.contains("Version history"), "{said}");
     world.table_shows("products", now);
     sheet.shows(THREE);
@@ -279,7 +279,7 @@ fn two_databases_cannot_have_one_tab() {
         "CREATE TABLE products (id int PRIMARY KEY, name text, price numeric); INSERT INTO products VALUES (9, 'of the other', 9)",
     );
     other.register("products", &sheet, "");
-    let said = other.stopped("products", "tab_taken");
+    let said = other.stopped("tab_taken");
     assert!(said.contains("another database"), "{said}");
     one.db.run("UPDATE products SET price = 10 WHERE id = 1");
     sheet.shows("id | name | price\n 1 | Bolt | 10\n 2 | Nut | 2\n 3 | Gear | 3");

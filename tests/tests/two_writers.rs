@@ -22,7 +22,7 @@ fn a_promoted_standby_beside_a_primary_in_the_middle_of_a_write() {
         held.release();
         old.db
             .run("INSERT INTO products VALUES (6, 'of the old', 6)");
-        old.stopped("products", "sheet_is_ahead");
+        old.stopped("sheet_is_ahead");
         new.db.run(
             "INSERT INTO products VALUES (7, 'of the new', 7); DELETE FROM products WHERE id = 1",
         );
