@@ -1,4 +1,5 @@
-//! The public SQL functions. Their declarations, with defaults and comments, stand in `sql/api.sql`.
+//! The public SQL functions. Their declarations, with defaults and comments, stand in
+//! `sql/api.sql`.
 
 use pgrx::{PgSqlErrorCode, Spi, pg_sys};
 

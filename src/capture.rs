@@ -1,8 +1,10 @@
-//! Capture: triggers put the keys of changed rows into a set in this backend's memory; before the transaction commits or is
-//! prepared, the set is written to `_dirty_key` in one statement; once it has committed, the worker is woken.
+//! Capture: triggers put the keys of changed rows into a set in this backend's memory; before the
+//! transaction commits or is prepared, the set is written to `_dirty_key` in one statement; once it
+//! has committed, the worker is woken.
 //!
-//! Keys and not rows, because the worker reads the row when it looks: a thousand updates of one row are one write to the sheet,
-//! and a key that is dirty without need (a savepoint rolled back, the echo of our own apply) costs a comparison and no more.
+//! Keys and not rows, because the worker reads the row when it looks: a thousand updates of one row
+//! are one write to the sheet, and a key that is dirty without need (a savepoint rolled back, the
+//! echo of our own apply) costs a comparison and no more.
 
 use pgrx::prelude::*;
 use pgrx::{Spi, pg_sys};
@@ -73,7 +75,8 @@ fn add_key(mapping: i32, key: String, at: i64) {
     });
 }
 
-/// A row's key was changed. These are told in the order in which they happened: a key may pass from row to row.
+/// A row's key was changed. These are told in the order in which they happened: a key may pass from
+/// row to row.
 fn add_renamed(mapping: i32, from: String, to: String, at: i64) {
     add_key(mapping, from.clone(), at);
     add(mapping, to, |keys, key, order| {
@@ -144,12 +147,14 @@ unsafe extern "C-unwind" fn transaction_event(
     use pg_sys::XactEvent::*;
     match event {
         XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => {
-            // Deferred triggers have run. That the commit itself is waited for (a synchronous standby) must not be ended by a timer.
+            // Deferred triggers have run. That the commit itself is waited for (a synchronous
+            // standby) must not be ended by a timer.
             time_limit::stop();
             flush();
         }
         XACT_EVENT_COMMIT => committed(),
-        // A prepared transaction becomes visible in another session's COMMIT PREPARED; the worker finds its keys when it next looks.
+        // A prepared transaction becomes visible in another session's COMMIT PREPARED; the worker
+        // finds its keys when it next looks.
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => drop(TRANSACTION.take()),
         _ => {}
     }
@@ -202,8 +207,8 @@ pub fn flush() {
         pg_sys::XactReadOnly = false;
         read_only
     };
-    // Whoever changed the row needs no rights in our schema, and gains none: every name and operator in the statement is qualified
-    // and fits its arguments exactly.
+    // Whoever changed the row needs no rights in our schema, and gains none: every name and
+    // operator in the statement is qualified and fits its arguments exactly.
     role::with_role(owner, pg_sys::SECURITY_LOCAL_USERID_CHANGE, || {
         // SAFETY: before a commit there is a transaction but no active snapshot.
         unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };

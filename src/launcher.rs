@@ -1,5 +1,5 @@
-//! The launcher: one static worker that is connected to no database, starts a worker in every database that may have the
-//! extension, and starts it again, with growing pauses, when it ends.
+//! The launcher: one static worker that is connected to no database, starts a worker in every
+//! database that may have the extension, and starts it again, with growing pauses, when it ends.
 //!
 //! What happens when is in ARCHITECTURE.md, "Life cycle".
 
@@ -158,7 +158,8 @@ impl Workers {
         sleep
     }
 
-    /// While a server starts, workers that only look into their databases share the slots: that is none.
+    /// While a server starts, workers that only look into their databases share the slots: that is
+    /// none.
     fn note_shortage(&mut self) {
         let now = Instant::now();
         let shortage = self.shortage.get_or_insert(Shortage {
@@ -178,7 +179,8 @@ impl Workers {
     }
 }
 
-/// False where no slot is free. Not restarted by the postmaster: after DROP DATABASE that would go on for ever.
+/// False where no slot is free. Not restarted by the postmaster: after DROP DATABASE that would go
+/// on for ever.
 fn start_worker(database: pg_sys::Oid) -> bool {
     BackgroundWorkerBuilder::new("sheet_sync worker")
         .set_type("sheet_sync worker")

@@ -1,7 +1,8 @@
 //! sheet_sync: keeps Postgres tables and Google Sheets in two-way sync, from inside the database.
 //!
-//! This crate is the Postgres side only: SQL functions ([`api`]), the capture triggers ([`capture`]), the workers ([`launcher`],
-//! [`worker`]) and what they share. What to do is decided in `crates/engine`; how to tell Google is known in `crates/google`.
+//! This crate is the Postgres side only: SQL functions ([`api`]), the capture triggers
+//! ([`capture`]), the workers ([`launcher`], [`worker`]) and what they share. What to do is decided
+//! in `crates/engine`; how to tell Google is known in `crates/google`.
 
 use pgrx::prelude::*;
 

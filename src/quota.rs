@@ -1,4 +1,5 @@
-//! Google's quota, kept in shared memory: all workers of the cluster spend one account's requests together.
+//! Google's quota, kept in shared memory: all workers of the cluster spend one account's requests
+//! together.
 
 use engine::effect::Failure;
 use google::governor::{Caller, Decision, Governor, Kind, Limits, Need, Priority, exhausted, name};
@@ -65,7 +66,8 @@ pub fn used(caller: Caller) -> Need {
     }
 }
 
-/// Google said 429: its quota and ours differ (another user of the account), so nothing goes out for as long as it asked.
+/// Google said 429: its quota and ours differ (another user of the account), so nothing goes out
+/// for as long as it asked.
 pub fn refused(caller: Caller, failure: &Failure) {
     if let Some((kind, exhausted)) = exhausted(failure) {
         let until = now() + failure.retry_after_ms.unwrap_or(60_000) as i64;

@@ -1,7 +1,8 @@
 //! Shared memory: who works for which database, and calls that wait for a worker.
 //!
-//! A call of `sync()` cannot talk to the worker through tables (its transaction is not committed), so it posts a request here,
-//! sets the worker's latch and sleeps on its own. Everything is plain data of fixed size; nothing here needs to survive a restart.
+//! A call of `sync()` cannot talk to the worker through tables (its transaction is not committed),
+//! so it posts a request here, sets the worker's latch and sleeps on its own. Everything is plain
+//! data of fixed size; nothing here needs to survive a restart.
 
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
@@ -10,7 +11,8 @@ use crate::postgres::process;
 
 /// Databases that are served at a time, or looked into.
 const DATABASES: usize = 256;
-/// Calls that may wait for workers at a time, and how many of them may be one role's: nobody keeps the others from calling.
+/// Calls that may wait for workers at a time, and how many of them may be one role's: nobody keeps
+/// the others from calling.
 const REQUESTS: usize = 256;
 const REQUESTS_OF_ROLE: usize = REQUESTS / 4;
 const MAPPINGS: usize = 512;
@@ -81,7 +83,8 @@ pub fn launcher_started() {
     STATE.exclusive().launcher_pid = process::my_pid();
 }
 
-/// There may be databases that nobody has announced: made as a copy of one with the extension, or opened for connections.
+/// There may be databases that nobody has announced: made as a copy of one with the extension, or
+/// opened for connections.
 pub fn look_for_databases() {
     let launcher = {
         let mut state = STATE.exclusive();
@@ -95,8 +98,9 @@ pub fn take_new_databases() -> bool {
     std::mem::take(&mut STATE.exclusive().new_databases)
 }
 
-/// This database may have the extension now: start a worker for it, or let the one that runs look again. False where as many others
-/// as there is room for are served, or are still to be looked into.
+/// This database may have the extension now: start a worker for it, or let the one that runs look
+/// again. False where as many others as there is room for are served, or are still to be looked
+/// into.
 pub fn announce(database: pg_sys::Oid) -> bool {
     let (launcher, worker) = {
         let mut state = STATE.exclusive();
@@ -190,12 +194,13 @@ unsafe extern "C-unwind" fn worker_exits(_code: i32, database: pg_sys::Datum) {
         }
         state.launcher_pid
     };
-    // Postgres tells only the launcher that started this worker, and that one may have been replaced.
+    // Postgres tells only the launcher that started this worker, and that one may have been
+    // replaced.
     process::wake(launcher);
 }
 
-/// The worker of a database ends because there is nothing to do: no extension. Where the database was announced once more since it
-/// looked, there may be one again: then another worker is wanted.
+/// The worker of a database ends because there is nothing to do: no extension. Where the database
+/// was announced once more since it looked, there may be one again: then another worker is wanted.
 pub fn worker_not_wanted(database: pg_sys::Oid, announced: u32) {
     let mut state = STATE.exclusive();
     if let Some(slot) = state
@@ -224,7 +229,8 @@ pub fn worker_pid(database: pg_sys::Oid) -> Option<i32> {
         .filter(|pid| process::is_alive(*pid))
 }
 
-/// A worker that was woken and has not looked yet need not be woken again: a thousand commits are one signal.
+/// A worker that was woken and has not looked yet need not be woken again: a thousand commits are
+/// one signal.
 pub fn wake_worker(database: pg_sys::Oid) {
     let pid = {
         let mut state = STATE.exclusive();
@@ -240,7 +246,8 @@ pub fn wake_worker(database: pg_sys::Oid) {
     process::wake(pid);
 }
 
-/// What is committed from now on wakes the worker again. Answers how often the database has been announced.
+/// What is committed from now on wakes the worker again. Answers how often the database has been
+/// announced.
 pub fn about_to_look(database: pg_sys::Oid) -> u32 {
     let mut state = STATE.exclusive();
     let oid = database.to_u32();
@@ -252,7 +259,8 @@ pub fn about_to_look(database: pg_sys::Oid) -> u32 {
     announced
 }
 
-/// Keep workers out of a database while this process drops or copies it; answers the id of the one that runs.
+/// Keep workers out of a database while this process drops or copies it; answers the id of the one
+/// that runs.
 pub fn hold(database: pg_sys::Oid) -> Option<i32> {
     let mut state = STATE.exclusive();
     let slot = state
@@ -365,7 +373,8 @@ impl Default for Request {
     }
 }
 
-/// A request that this backend waits for; its slot is free again when this goes out of scope, however that happens.
+/// A request that this backend waits for; its slot is free again when this goes out of scope,
+/// however that happens.
 pub struct Ticket(u64);
 
 impl Ticket {
@@ -428,7 +437,8 @@ pub fn next_request() -> u64 {
     STATE.share().next_request
 }
 
-/// Requests for this database that no cycle has begun for, posted before the one with this id: id, mapping, kind.
+/// Requests for this database that no cycle has begun for, posted before the one with this id: id,
+/// mapping, kind.
 pub fn take_requests(database: pg_sys::Oid, before: u64) -> Vec<(u64, i32, RequestKind)> {
     let mut state = STATE.exclusive();
     state
@@ -475,7 +485,8 @@ pub fn answer_request(id: u64, answer: &Answer) {
     process::wake(caller);
 }
 
-/// Text in a fixed buffer; what does not fit is marked by an ellipsis (these are messages, never data).
+/// Text in a fixed buffer; what does not fit is marked by an ellipsis (these are messages, never
+/// data).
 fn pack(buffer: &mut [u8; TEXT], text: &str) {
     let mut end = text.len().min(TEXT);
     if text.len() > TEXT {
@@ -500,7 +511,8 @@ fn unpack(buffer: &[u8; TEXT]) -> String {
 
 // ---------------------------------------------------------------------------------------------------------------- mappings
 
-/// What only the running worker knows of a mapping, shown in the view `status`. Times in microseconds since 1970, zero for never.
+/// What only the running worker knows of a mapping, shown in the view `status`. Times in
+/// microseconds since 1970, zero for never.
 #[derive(Clone, Copy, Default)]
 pub struct LiveMapping {
     pub database: u32,

@@ -1,5 +1,5 @@
-//! SQL behaviour that needs no worker: declarations, refusals, privileges, capture inside one transaction. What needs commits
-//! and the worker is tested end to end in `tests/`.
+//! SQL behaviour that needs no worker: declarations, refusals, privileges, capture inside one
+//! transaction. What needs commits and the worker is tested end to end in `tests/`.
 
 #[pgrx::pg_schema]
 mod tests {
@@ -49,7 +49,8 @@ mod tests {
         );
     }
 
-    /// The keys that this transaction has collected, after its set was written as it is before a commit.
+    /// The keys that this transaction has collected, after its set was written as it is before a
+    /// commit.
     fn captured(client: &mut SpiClient) -> String {
         crate::capture::flush();
         text(

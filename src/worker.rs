@@ -1,8 +1,8 @@
 //! The worker of one database: an event loop over the latch, due times and finished requests.
 //!
-//! SPI happens on this thread only, inside transactions that [`crate::postgres::transaction`] owns; HTTP happens on helper
-//! threads ([`http`]); no transaction is open while a request is under way. Each mapping has a [`runner::Runner`], which drives
-//! the engine's state machine.
+//! SPI happens on this thread only, inside transactions that [`crate::postgres::transaction`] owns;
+//! HTTP happens on helper threads ([`http`]); no transaction is open while a request is under way.
+//! Each mapping has a [`runner::Runner`], which drives the engine's state machine.
 
 use pgrx::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -28,7 +28,8 @@ mod writer;
 
 use runner::Runner;
 
-/// How long a turn may sleep when nothing is due: bounds how late a COMMIT PREPARED or a change by hand is seen.
+/// How long a turn may sleep when nothing is due: bounds how late a COMMIT PREPARED or a change by
+/// hand is seen.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// Commits that follow one another more closely than this are looked at together.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -66,7 +67,8 @@ pub extern "C-unwind" fn sheet_sync_worker_main(argument: pg_sys::Datum) {
     shared::worker_not_wanted(database, announced);
 }
 
-/// What users' triggers and defaults see is the database's own default: read it before the first transaction pins ours.
+/// What users' triggers and defaults see is the database's own default: read it before the first
+/// transaction pins ours.
 fn remember_users_search_path() {
     // SAFETY: the setting exists, and its text is copied at once.
     let path = unsafe {
@@ -78,8 +80,8 @@ fn remember_users_search_path() {
     role::set_users_search_path(&path);
 }
 
-/// Ends where the extension is gone, and says how often the database had been announced when it was looked for; SIGTERM and errors
-/// end the process.
+/// Ends where the extension is gone, and says how often the database had been announced when it was
+/// looked for; SIGTERM and errors end the process.
 fn run(database: pg_sys::Oid) -> u32 {
     let mut shared = Shared {
         http: http::Http::new(),
@@ -146,7 +148,8 @@ fn run(database: pg_sys::Oid) -> u32 {
             swept = Some(Instant::now());
         }
         process::report_activity(None);
-        // Something may have been committed since the last look: then the next one is due in a moment.
+        // Something may have been committed since the last look: then the next one is due in a
+        // moment.
         let rest = if rest.is_zero() {
             sleep
         } else {
@@ -180,7 +183,8 @@ fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, R
         Ok(Some(glances)) => glances,
         Ok(None) => return Found::Nothing { announced },
         Err(refusal) => {
-            // The extension is being dropped or upgraded, or something is badly locked: what is known goes on.
+            // The extension is being dropped or upgraded, or something is badly locked: what is
+            // known goes on.
             log!(
                 "sheet_sync: cannot look at the mappings: {}",
                 refusal.message

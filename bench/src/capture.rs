@@ -1,4 +1,5 @@
-//! What the capture trigger costs a transaction: ours against none and against the row trigger that people write by hand.
+//! What the capture trigger costs a transaction: ours against none and against the row trigger that
+//! people write by hand.
 
 use crate::report::{Report, Times, seconds, thousands};
 use e2e::{Db, World};

@@ -1,5 +1,5 @@
-//! The first merge of a large table: how fast it is where neither quota nor network bounds it, and what memory the worker needs for
-//! the mapping then and afterwards.
+//! The first merge of a large table: how fast it is where neither quota nor network bounds it, and
+//! what memory the worker needs for the mapping then and afterwards.
 
 use crate::report::{Report, megabytes, seconds, thousands};
 use crate::wide;
@@ -91,7 +91,8 @@ impl Process {
     fn computed(&self) -> Duration {
         let path = format!("/proc/{}/stat", self.0);
         let text = std::fs::read_to_string(path).expect("the process runs");
-        // The name, which may hold blanks, ends at the last parenthesis; 11 fields later come user and system time in 1/100 s.
+        // The name, which may hold blanks, ends at the last parenthesis; 11 fields later come user
+        // and system time in 1/100 s.
         let (_, fields) = text.rsplit_once(')').expect("a name in parentheses");
         let times = fields.split_whitespace().skip(11).take(2);
         let hundredths: u64 = times.filter_map(|time| time.parse::<u64>().ok()).sum();

@@ -1,6 +1,8 @@
-//! `make bench`: figures measured in one run, against the installed extension and sheetd, beside their targets. Fails on no figure.
+//! `make bench`: figures measured in one run, against the installed extension and sheetd, beside
+//! their targets. Fails on no figure.
 //!
-//! `bench [capture|reconcile|latency|requests|load|quota]…` runs some; without arguments all, and bench/RESULTS.md is written anew.
+//! `bench [capture|reconcile|latency|requests|load|quota]…` runs some; without arguments all, and
+//! bench/RESULTS.md is written anew.
 
 mod capture;
 mod latency;

@@ -1,4 +1,5 @@
-//! How it is with Google's quota and the delay of a network: 60 reads and 60 writes a minute, 150 ms for every answer.
+//! How it is with Google's quota and the delay of a network: 60 reads and 60 writes a minute, 150
+//! ms for every answer.
 
 use crate::report::{Report, Times, milliseconds, seconds, thousands};
 use crate::traffic::{Counter, Traffic};
@@ -15,9 +16,11 @@ const SAMPLES: usize = 15;
 /// How often it is asked whether a request has passed.
 const LOOK: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
-/// So long nothing is sent before a measurement that is to find the whole quota: a minute, and what the governor adds to it.
+/// So long nothing is sent before a measurement that is to find the whole quota: a minute, and what
+/// the governor adds to it.
 const REST: Duration = Duration::from_secs(63);
-/// How many rows each statement of the steady stream changes, and how many changed rows may wait before the next one.
+/// How many rows each statement of the steady stream changes, and how many changed rows may wait
+/// before the next one.
 const BATCH: usize = 10_000;
 const WAITING: i64 = 40_000;
 
@@ -117,8 +120,8 @@ fn update(world: &mut World, changed: usize) -> (Traffic, Duration) {
     (counter.taken(&world.google), took)
 }
 
-/// From the commit of a single change until the cell shows it. It is looked at after each request that has passed and not all the
-/// time, which would take time from the server that is asked.
+/// From the commit of a single change until the cell shows it. It is looked at after each request
+/// that has passed and not all the time, which would take time from the server that is asked.
 fn latency(report: &mut Report, world: &mut World, sheet: &Sheet) {
     let counter = Counter::start(&world.google);
     let times = (1..=SAMPLES).map(|sample| {
@@ -158,7 +161,8 @@ fn latency(report: &mut Report, world: &mut World, sheet: &Sheet) {
     );
 }
 
-/// Changes more rows than the quota lets through for a minute, and counts those whose change the sheet shows at its end.
+/// Changes more rows than the quota lets through for a minute, and counts those whose change the
+/// sheet shows at its end.
 fn stream(report: &mut Report, world: &mut World, sheet: &Sheet, name: &str, columns: &str) {
     wide::arrive(&mut world.db);
     let before = counted(sheet);

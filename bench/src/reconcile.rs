@@ -1,5 +1,5 @@
-//! What it costs to look at a large sheet of which nothing, or little, changed: the engine against a bare pass of serde_json over
-//! the same bytes.
+//! What it costs to look at a large sheet of which nothing, or little, changed: the engine against
+//! a bare pass of serde_json over the same bytes.
 
 use crate::report::{Report, Times, milliseconds, thousands};
 use engine::codec::Zone;

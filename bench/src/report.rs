@@ -37,7 +37,8 @@ impl Report {
         let _ = writeln!(self.text, "| {} |", cells.join(" | "));
     }
 
-    /// What was promised and what came of it; these lines stand together at the head of the results.
+    /// What was promised and what came of it; these lines stand together at the head of the
+    /// results.
     pub fn target(&mut self, what: &str, figure: &str, target: &str, met: bool) {
         let met = if met { "met" } else { "**not met**" };
         println!(

@@ -1,4 +1,5 @@
-//! How many requests and bytes a change costs, by the size of the sheet and of the change: simple tools and sheet_sync side by side.
+//! How many requests and bytes a change costs, by the size of the sheet and of the change: simple
+//! tools and sheet_sync side by side.
 
 use crate::report::{Report, seconds, thousands};
 use crate::simple::{Client, Rows};

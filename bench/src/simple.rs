@@ -1,7 +1,9 @@
-//! What simple tools do, as a baseline: a small client of the Sheets API that brings changed rows to a sheet in one of two ways.
+//! What simple tools do, as a baseline: a small client of the Sheets API that brings changed rows
+//! to a sheet in one of two ways.
 //!
-//! Both are built as well as such tools can be: compact JSON, one request for whatever one request can carry. What they leave out is
-//! what the comparison is about: neither notices what people do to the sheet between its reading and its writing.
+//! Both are built as well as such tools can be: compact JSON, one request for whatever one request
+//! can carry. What they leave out is what the comparison is about: neither notices what people do
+//! to the sheet between its reading and its writing.
 
 use crate::wide;
 use e2e::{Google, Office};
@@ -51,8 +53,8 @@ impl Client {
         self.write("wide!A1", &sheet);
     }
 
-    /// "Row by row": reads the key column once, and writes each changed row to where its key stood. Stops when the time is over;
-    /// answers how many rows were written by then.
+    /// "Row by row": reads the key column once, and writes each changed row to where its key stood.
+    /// Stops when the time is over; answers how many rows were written by then.
     pub fn row_by_row(&self, changed: &Rows, until: Option<Instant>) -> usize {
         let keys = self.read("wide!A:A");
         let place = |key: &Value| key.as_u64().map(|number| number as usize);

@@ -1,4 +1,5 @@
-//! What passes between a client and sheetd: requests and bytes at the gate, heads included; cells by sheetd's own log.
+//! What passes between a client and sheetd: requests and bytes at the gate, heads included; cells
+//! by sheetd's own log.
 
 use e2e::{Google, Office, Passed};
 use serde_json::Value;

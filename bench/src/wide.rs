@@ -1,4 +1,5 @@
-//! The table of the parts about large sheets, `wide`: ten columns of every common kind, mapped to a tab of its own.
+//! The table of the parts about large sheets, `wide`: ten columns of every common kind, mapped to a
+//! tab of its own.
 
 use e2e::{Db, Google, Sheet, World};
 use serde_json::{Value, json};
@@ -81,7 +82,8 @@ pub fn settle(google: &Google) {
     });
 }
 
-/// Fails where table and sheet do not hold the same rows: figures of a sync that lost something would be worth nothing.
+/// Fails where table and sheet do not hold the same rows: figures of a sync that lost something
+/// would be worth nothing.
 pub fn check_equal(db: &mut Db, sheet: &Sheet) {
     let held = db.table(
         "SELECT id, a, b, c, d, e, trim_scale(f), CASE WHEN g THEN 'TRUE' ELSE 'FALSE' END, h, i FROM wide",
@@ -97,13 +99,15 @@ pub fn check_equal(db: &mut Db, sheet: &Sheet) {
     );
 }
 
-/// Looks again and again until it is so; gives up after a time that only a worker which stands still takes.
+/// Looks again and again until it is so; gives up after a time that only a worker which stands
+/// still takes.
 fn patiently(what: &str, mut look: impl FnMut() -> bool) {
     let started = Instant::now();
     while !look() {
         let waited = started.elapsed();
         assert!(waited < LIMIT, "waited {LIMIT:?} for {what}");
-        // To look costs time on the cores that are measured, so what takes longer is looked at less often.
+        // To look costs time on the cores that are measured, so what takes longer is looked at less
+        // often.
         std::thread::sleep(
             (waited / 50).clamp(Duration::from_millis(1), Duration::from_millis(100)),
         );

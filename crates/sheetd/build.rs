@@ -1,4 +1,5 @@
-//! Lists the built page's files for `src/page.rs`, which embeds them; none where the page was not built.
+//! Lists the built page's files for `src/page.rs`, which embeds them; none where the page was not
+//! built.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

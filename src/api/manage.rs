@@ -103,7 +103,8 @@ fn resolve(conflict_id: Option<i64>, winner: Option<String>, value: Option<Strin
     super::wake::wake_at_commit();
 }
 
-/// What the column's type does not take is refused now, in the caller's name, and not by the next cycle.
+/// What the column's type does not take is refused now, in the caller's name, and not by the next
+/// cycle.
 fn check_value(conflict_id: i64, value: &str) {
     let rows = as_owner(
         "SELECT a.atttypid, a.atttypmod \

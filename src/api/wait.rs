@@ -13,7 +13,8 @@ use super::{as_owner, required, table};
 use crate::postgres::process;
 use crate::shared::{self, Answer, Counts, RequestKind, Ticket};
 
-/// Of so many tabs of one table cycles are asked for at a time, so that a call does not keep others from calling.
+/// Of so many tabs of one table cycles are asked for at a time, so that a call does not keep others
+/// from calling.
 const AT_ONCE: usize = 8;
 
 type Line = (i32, i64, i64, i64, i64, Interval);
@@ -98,7 +99,8 @@ fn cycles(
         .collect()
 }
 
-/// Ask for a cycle of every mapping of the table; answers mapping, request id and counts, or raises why one failed.
+/// Ask for a cycle of every mapping of the table; answers mapping, request id and counts, or raises
+/// why one failed.
 pub fn ask(
     table_name: Option<pg_sys::Oid>,
     timeout: Option<Interval>,

@@ -42,7 +42,8 @@ pub struct Plan {
     pub mapping: i32,
     /// `None` where a key column does not exist under its name.
     columns: Option<Vec<Column>>,
-    /// The mapped columns, where an update of others is none of ours; `None` where all are mapped, or one cannot be found.
+    /// The mapped columns, where an update of others is none of ours; `None` where all are mapped,
+    /// or one cannot be found.
     watched: Option<Vec<Watched>>,
 }
 
@@ -118,7 +119,8 @@ unsafe fn make(trigger: *mut pg_sys::TriggerData) -> Plan {
     }
 }
 
-/// Anybody may attach the trigger function to a table of their own; it must not speak for a mapping that is not that table's.
+/// Anybody may attach the trigger function to a table of their own; it must not speak for a mapping
+/// that is not that table's.
 pub fn belongs(mapping: i32, relation: pg_sys::Oid) -> bool {
     let Some(owner) = role::extension_owner() else {
         return false;
@@ -272,7 +274,8 @@ impl Column {
     }
 }
 
-/// The settings on which text forms depend; the worker's session has the same, so that both sides name a row alike.
+/// The settings on which text forms depend; the worker's session has the same, so that both sides
+/// name a row alike.
 pub const CANONICAL_SETTINGS: [(&CStr, &CStr); 5] = [
     (c"datestyle", c"ISO, YMD"),
     (c"intervalstyle", c"postgres"),
@@ -282,7 +285,8 @@ pub const CANONICAL_SETTINGS: [(&CStr, &CStr); 5] = [
 ];
 
 fn with_canonical_settings<R>(body: impl FnOnce() -> R) -> R {
-    // SAFETY: a setting nest of its own, closed below; an error closes it with the (sub)transaction.
+    // SAFETY: a setting nest of its own, closed below; an error closes it with the
+    // (sub)transaction.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
         for (name, value) in CANONICAL_SETTINGS {

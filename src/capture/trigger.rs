@@ -20,8 +20,8 @@ pub extern "C-unwind" fn pg_finfo_sheet_sync_capture_truncate() -> &'static pg_s
     &VERSION_1
 }
 
-/// AFTER INSERT, UPDATE or DELETE, FOR EACH ROW. Arguments: the mapping's id, the number of key columns, their names, and, where
-/// not all columns are mapped, the names of those that are.
+/// AFTER INSERT, UPDATE or DELETE, FOR EACH ROW. Arguments: the mapping's id, the number of key
+/// columns, their names, and, where not all columns are mapped, the names of those that are.
 ///
 /// # Safety
 /// Called by Postgres.

@@ -1,4 +1,5 @@
-//! A worker's connection would make DROP DATABASE and CREATE DATABASE … TEMPLATE fail, so these take it away for their duration.
+//! A worker's connection would make DROP DATABASE and CREATE DATABASE … TEMPLATE fail, so these
+//! take it away for their duration.
 
 use pgrx::prelude::*;
 use pgrx::{PgTryBuilder, PgXactCallbackEvent, pg_sys, register_xact_callback};
@@ -25,7 +26,8 @@ struct Claim {
     drops: bool,
 }
 
-/// What a statement claims, where its caller is allowed to: a refused statement must not disturb the worker.
+/// What a statement claims, where its caller is allowed to: a refused statement must not disturb
+/// the worker.
 ///
 /// # Safety
 /// `statement` is a valid PlannedStmt of a utility statement.

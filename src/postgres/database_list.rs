@@ -4,12 +4,13 @@ use pgrx::pg_sys;
 
 use super::transaction::bare_transaction;
 
-/// Oids of all databases that allow connections. Reads pg_database directly, as the autovacuum launcher
-/// does: without a database there is no SQL.
+/// Oids of all databases that allow connections. Reads pg_database directly, as the autovacuum
+/// launcher does: without a database there is no SQL.
 pub fn connectable_databases() -> Vec<pg_sys::Oid> {
     bare_transaction(|| {
         let mut databases = Vec::new();
-        // SAFETY: a heap scan of a shared catalog inside a transaction; everything opened is closed.
+        // SAFETY: a heap scan of a shared catalog inside a transaction; everything opened is
+        // closed.
         unsafe {
             let relation =
                 pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);

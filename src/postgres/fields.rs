@@ -53,7 +53,8 @@ impl Fields {
     }
 }
 
-/// A one-dimensional `text[]` just as Postgres prints it (`array_out`), so that equal arrays are equal texts.
+/// A one-dimensional `text[]` just as Postgres prints it (`array_out`), so that equal arrays are
+/// equal texts.
 pub fn array_literal<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> String {
     let mut literal = String::from("{");
     for (place, value) in values.into_iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The one door to Postgres's insides: transactions, statements, roles, values. Everything unsafe of the worker and of the
-//! SQL functions lives here and in [`crate::capture`].
+//! The one door to Postgres's insides: transactions, statements, roles, values. Everything unsafe
+//! of the worker and of the SQL functions lives here and in [`crate::capture`].
 
 pub mod database_list;
 pub mod errors;

@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Answer signals as a well-behaved worker does: SIGTERM interrupts a statement too and ends the process with exit code 1, which
-/// is what gets it restarted; SIGHUP reloads the settings; SIGUSR1 (Postgres's own handler) sets the latch.
+/// Answer signals as a well-behaved worker does: SIGTERM interrupts a statement too and ends the
+/// process with exit code 1, which is what gets it restarted; SIGHUP reloads the settings; SIGUSR1
+/// (Postgres's own handler) sets the latch.
 pub fn attach_signals() {
     // SAFETY: installs Postgres's own handlers, then lets signals through.
     unsafe {
@@ -35,7 +36,8 @@ unsafe fn set_handler(signal: i32, handler: Handler) {
     }
 }
 
-/// Sleep until the latch is set or `timeout` has passed; ends the process when the postmaster is gone or SIGTERM came.
+/// Sleep until the latch is set or `timeout` has passed; ends the process when the postmaster is
+/// gone or SIGTERM came.
 pub fn sleep(timeout: Duration) {
     // SAFETY: MyLatch belongs to this process.
     unsafe {
@@ -67,7 +69,8 @@ pub fn reload_settings_if_asked() -> bool {
 
 /// Set the latch of another process of this cluster, if it is still one.
 pub fn wake(pid: i32) {
-    // SAFETY: SIGUSR1 without a reason does nothing in a Postgres process but set its latch; the check keeps it from strangers.
+    // SAFETY: SIGUSR1 without a reason does nothing in a Postgres process but set its latch; the
+    // check keeps it from strangers.
     unsafe {
         if pid != 0 && !pg_sys::BackendPidGetProc(pid).is_null() {
             libc::kill(pid, libc::SIGUSR1);
@@ -115,8 +118,8 @@ pub fn report_activity(what: Option<&str>) {
     }
 }
 
-/// Give memory that is free again back to the operating system. The C library keeps it otherwise, and a worker that once took in
-/// a large sheet would stay as large for ever.
+/// Give memory that is free again back to the operating system. The C library keeps it otherwise,
+/// and a worker that once took in a large sheet would stay as large for ever.
 pub fn release_free_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: glibc's own locks protect it; the helper threads' arenas are trimmed too.

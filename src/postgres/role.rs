@@ -17,7 +17,8 @@ pub fn set_users_search_path(path: &str) {
     }
 }
 
-/// Puts the role back when it goes out of scope; after an error the (sub)transaction's abort does the same.
+/// Puts the role back when it goes out of scope; after an error the (sub)transaction's abort does
+/// the same.
 struct Restore {
     user: pg_sys::Oid,
     context: i32,
@@ -42,7 +43,8 @@ pub fn with_role<R>(role: pg_sys::Oid, restrictions: u32, body: impl FnOnce() ->
     body()
 }
 
-/// Whatever `body` sets (SET, set_config) is undone afterwards; after an error the (sub)transaction's abort undoes it.
+/// Whatever `body` sets (SET, set_config) is undone afterwards; after an error the
+/// (sub)transaction's abort undoes it.
 fn with_search_path<R>(path: &CStr, body: impl FnOnce() -> R) -> R {
     // SAFETY: a setting nest of its own, closed below.
     unsafe {
@@ -80,7 +82,8 @@ pub fn as_writer<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     })
 }
 
-/// Read a user's table, or evaluate an expression of a user's: what would run later, at commit, is forbidden.
+/// Read a user's table, or evaluate an expression of a user's: what would run later, at commit, is
+/// forbidden.
 pub fn as_reader<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     let path = USERS_SEARCH_PATH
         .get()
@@ -89,8 +92,8 @@ pub fn as_reader<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     with_role(role, restrictions, || with_search_path(path, body))
 }
 
-/// Makes `role` the session's user until it goes out of scope: what users' code knows as `session_user` is no superuser. The current
-/// user stays the worker's own.
+/// Makes `role` the session's user until it goes out of scope: what users' code knows as
+/// `session_user` is no superuser. The current user stays the worker's own.
 pub struct SessionUser {
     before: pg_sys::Oid,
 }
@@ -99,7 +102,8 @@ impl SessionUser {
     pub fn set(role: pg_sys::Oid) -> Self {
         let mut user = pg_sys::InvalidOid;
         let mut context = 0;
-        // SAFETY: within a transaction and outside any security context; only the backend's own state changes.
+        // SAFETY: within a transaction and outside any security context; only the backend's own
+        // state changes.
         unsafe {
             let before = pg_sys::GetSessionUserId();
             pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
@@ -112,7 +116,8 @@ impl SessionUser {
 
 impl Drop for SessionUser {
     fn drop(&mut self) {
-        // SAFETY: as above, after the transaction has ended. The session began as the worker's superuser.
+        // SAFETY: as above, after the transaction has ended. The session began as the worker's
+        // superuser.
         unsafe { pg_sys::SetSessionAuthorization(self.before, true) }
     }
 }

@@ -1,5 +1,5 @@
-//! Statements through SPI. Results are text, as Postgres's output functions print it: that is the form in which the engine holds
-//! database values, and the only one that exists for every type.
+//! Statements through SPI. Results are text, as Postgres's output functions print it: that is the
+//! form in which the engine holds database values, and the only one that exists for every type.
 
 use engine::value::{Datum, Text};
 use pgrx::pg_sys;
@@ -100,7 +100,8 @@ impl From<Vec<Option<String>>> for Arg {
     }
 }
 
-/// A `text[]` in one call to Postgres; with one or more for each element a first merge spends a measurable part of its time in them.
+/// A `text[]` in one call to Postgres; with one or more for each element a first merge spends a
+/// measurable part of its time in them.
 fn text_array<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> Arg {
     const HEADER: usize = pg_sys::VARHDRSZ;
     // The elements as varlenas: a header of four bytes and the text, at multiples of four.
@@ -127,7 +128,8 @@ fn text_array<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> Arg {
     let (mut elements, mut nulls): (Vec<pg_sys::Datum>, Vec<bool>) =
         starts.iter().map(element).unzip();
     let (mut length, mut first) = (elements.len() as i32, 1);
-    // SAFETY: copies the elements, which live until it returns; length and alignment are those of text.
+    // SAFETY: copies the elements, which live until it returns; length and alignment are those of
+    // text.
     let array = unsafe {
         pg_sys::construct_md_array(
             elements.as_mut_ptr(),
@@ -159,11 +161,13 @@ impl From<Option<&str>> for Arg {
 const MOST_PLANS: usize = 256;
 
 thread_local! {
-    /// Plans kept for the process's life, by statement and argument types. Postgres replans them when what they rest on changes.
+    /// Plans kept for the process's life, by statement and argument types. Postgres replans them
+    /// when what they rest on changes.
     static PLANS: RefCell<HashMap<(String, Vec<u32>), pg_sys::SPIPlanPtr>> = RefCell::default();
 }
 
-/// An open SPI connection inside a transaction; only [`super::transaction`] and SQL functions can have one.
+/// An open SPI connection inside a transaction; only [`super::transaction`] and SQL functions can
+/// have one.
 pub struct Session {
     _connected: (),
 }
@@ -173,14 +177,15 @@ impl Session {
         Self { _connected: () }
     }
 
-    /// A query that changes nothing. All selects of a transaction that has not written see the same snapshot, and burn no
-    /// transaction id.
+    /// A query that changes nothing. All selects of a transaction that has not written see the same
+    /// snapshot, and burn no transaction id.
     pub fn select(&mut self, sql: &str, args: &[Arg]) -> Vec<Row> {
         run(sql, args, true)
     }
 
-    /// The commit of this transaction does not wait for the disk. Only for what may be lost when the machine goes down: where that
-    /// leaves what a death of the worker just before the commit leaves. Later commits still reach the disk after this one.
+    /// The commit of this transaction does not wait for the disk. Only for what may be lost when
+    /// the machine goes down: where that leaves what a death of the worker just before the commit
+    /// leaves. Later commits still reach the disk after this one.
     pub fn commit_may_be_late(&mut self) {
         set_locally(c"synchronous_commit", c"off");
     }
@@ -194,8 +199,8 @@ impl Session {
         }
     }
 
-    /// Until this transaction ends a statement that meets somebody else's lock is refused at once: in the shortest time that
-    /// Postgres knows.
+    /// Until this transaction ends a statement that meets somebody else's lock is refused at once:
+    /// in the shortest time that Postgres knows.
     pub fn wait_for_no_lock(&mut self) {
         set_locally(c"lock_timeout", c"1ms");
     }
@@ -230,7 +235,8 @@ impl Session {
         run(sql, args, false)
     }
 
-    /// Like [`Session::select`], for rows that may be large: they are handed over one by one until `each` says to stop.
+    /// Like [`Session::select`], for rows that may be large: they are handed over one by one until
+    /// `each` says to stop.
     pub fn select_while(
         &mut self,
         sql: &str,
@@ -258,7 +264,8 @@ impl Session {
         const BATCH: i64 = 8;
         let plan = plan(sql, args);
         let (mut datums, nulls) = datums(args);
-        // SAFETY: the portal lives in this transaction and is closed below; an error closes it with the transaction.
+        // SAFETY: the portal lives in this transaction and is closed below; an error closes it with
+        // the transaction.
         unsafe {
             // Planning may run code of a user's.
             let portal = limited(|| {
@@ -283,7 +290,8 @@ impl Session {
 }
 
 fn set_locally(name: &CStr, value: &CStr) {
-    // SAFETY: inside a transaction, at whose end the setting returns to what it was; the strings are constants.
+    // SAFETY: inside a transaction, at whose end the setting returns to what it was; the strings
+    // are constants.
     unsafe {
         pg_sys::set_config_option(
             name.as_ptr(),
@@ -320,7 +328,8 @@ fn plan(sql: &str, args: &[Arg]) -> pg_sys::SPIPlanPtr {
     if let Some(kept) = PLANS.with_borrow(|plans| plans.get(&name).copied()) {
         return kept;
     }
-    // One plan for each set of columns that people change: they are bounded, and made again when needed.
+    // One plan for each set of columns that people change: they are bounded, and made again when
+    // needed.
     if PLANS.with_borrow(|plans| plans.len() >= MOST_PLANS) {
         forget_plans();
     }
@@ -375,7 +384,8 @@ unsafe fn take_rows() -> Vec<Row> {
         if table.is_null() {
             return Vec::new();
         }
-        // Freed as a whole: what output functions leave behind, and millions of texts of a large result.
+        // Freed as a whole: what output functions leave behind, and millions of texts of a large
+        // result.
         let mut printed = PgMemoryContexts::new("sheet_sync printed values");
         let rows = printed.switch_to(|_| print_rows(table));
         drop(printed);
@@ -444,8 +454,8 @@ unsafe fn copy_text(text: *const std::ffi::c_char) -> Datum {
     Some(Text::from(text.to_string_lossy()))
 }
 
-/// Forget kept plans; for when a mapping is reloaded and its statements change. Not while one of them runs: users' code within it may
-/// have come here.
+/// Forget kept plans; for when a mapping is reloaded and its statements change. Not while one of
+/// them runs: users' code within it may have come here.
 pub fn forget_plans() {
     if is_running() {
         return;

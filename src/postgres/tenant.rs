@@ -1,6 +1,7 @@
-//! One session for the code of many owners: triggers, defaults, filters and checks of all mapped tables run in the worker's session,
-//! one owner's after another's. What the code of one leaves there must not reach the code of the next: a temporary table would be
-//! found instead of the one that is meant, a setting would answer for another tenant, a session's advisory lock would stay.
+//! One session for the code of many owners: triggers, defaults, filters and checks of all mapped
+//! tables run in the worker's session, one owner's after another's. What the code of one leaves
+//! there must not reach the code of the next: a temporary table would be found instead of the one
+//! that is meant, a setting would answer for another tenant, a session's advisory lock would stay.
 
 use engine::effect::Refusal;
 use pgrx::pg_sys;
@@ -16,7 +17,8 @@ thread_local! {
     static LAST: Cell<Option<pg_sys::Oid>> = const { Cell::new(None) };
 }
 
-/// What a session keeps beyond a transaction, but for settings: those begin anew with every transaction.
+/// What a session keeps beyond a transaction, but for settings: those begin anew with every
+/// transaction.
 const LEFT_BEHIND: [&str; 5] = [
     "CLOSE ALL",
     "DEALLOCATE ALL",
@@ -25,8 +27,9 @@ const LEFT_BEHIND: [&str; 5] = [
     "SELECT pg_catalog.pg_advisory_unlock_all()",
 ];
 
-/// Like [`transaction`], for what runs code of `role`'s: as that role also what fires at commit, with nothing of the code of others in
-/// the session, and no statement of it for longer than the settings allow.
+/// Like [`transaction`], for what runs code of `role`'s: as that role also what fires at commit,
+/// with nothing of the code of others in the session, and no statement of it for longer than the
+/// settings allow.
 pub fn transaction_of<R>(
     role: pg_sys::Oid,
     body: impl FnOnce(&mut Session) -> R,

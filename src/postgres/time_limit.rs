@@ -1,8 +1,9 @@
-//! How long one statement of a worker may take. All tables of a database share its worker: a trigger, a filter or a check that does
-//! not come to an end must not stop the tables of others.
+//! How long one statement of a worker may take. All tables of a database share its worker: a
+//! trigger, a filter or a check that does not come to an end must not stop the tables of others.
 //!
-//! Postgres counts statements of clients only, so a worker sets the same timer itself. Code of users' may run statements of ours within
-//! one (capture, the SQL functions): only the outermost counts.
+//! Postgres counts statements of clients only, so a worker sets the same timer itself. Code of
+//! users' may run statements of ours within one (capture, the SQL functions): only the outermost
+//! counts.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -74,8 +75,8 @@ pub fn is_running() -> bool {
     DEPTH.get() > 0
 }
 
-/// Users' code has come to its end, or an error has ended it. What follows may take its time, and a cancellation that came too late
-/// for the statement is not for the next one.
+/// Users' code has come to its end, or an error has ended it. What follows may take its time, and a
+/// cancellation that came too late for the statement is not for the next one.
 pub fn stop() {
     if LIMIT.get().is_some() {
         // SAFETY: nothing happens where the timer does not run.

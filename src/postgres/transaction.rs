@@ -1,7 +1,8 @@
 //! Transactions and sub-transactions that a worker owns.
 //!
-//! SPI outside a transaction is a segmentation fault, and an error caught without rolling back commits half a statement. So a
-//! worker reaches SPI through [`transaction`] only, and errors are caught here only.
+//! SPI outside a transaction is a segmentation fault, and an error caught without rolling back
+//! commits half a statement. So a worker reaches SPI through [`transaction`] only, and errors are
+//! caught here only.
 
 use engine::effect::Refusal;
 use pgrx::pg_sys;
@@ -16,13 +17,15 @@ use super::statement::Session;
 use super::time_limit;
 use crate::capture::CANONICAL_SETTINGS;
 
-/// Run `body` in a transaction of its own and commit it. An error of any kind rolls it back and comes back as a value.
+/// Run `body` in a transaction of its own and commit it. An error of any kind rolls it back and
+/// comes back as a value.
 pub fn transaction<R>(body: impl FnOnce(&mut Session) -> R) -> Result<R, Refusal> {
     run(None, body)
 }
 
-/// In the name of a role, where one is given: `of` is who the session's user is meanwhile, and whose rights what fires at commit has
-/// (deferred triggers and constraints of the user's table), instead of the worker's superuser.
+/// In the name of a role, where one is given: `of` is who the session's user is meanwhile, and
+/// whose rights what fires at commit has (deferred triggers and constraints of the user's table),
+/// instead of the worker's superuser.
 pub(super) fn run<R>(
     of: Option<pg_sys::Oid>,
     body: impl FnOnce(&mut Session) -> R,
@@ -30,7 +33,8 @@ pub(super) fn run<R>(
     pin_settings();
     let mut session_user = None;
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
-        // SAFETY: the worker's main thread is between transactions here; the active snapshot is popped before the commit.
+        // SAFETY: the worker's main thread is between transactions here; the active snapshot is
+        // popped before the commit.
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
@@ -65,15 +69,17 @@ pub(super) fn run<R>(
     outcome
 }
 
-/// The settings of the worker's session: values print alike in every session that names rows, and nothing unqualified in our
-/// own statements finds anything of a user's.
+/// The settings of the worker's session: values print alike in every session that names rows, and
+/// nothing unqualified in our own statements finds anything of a user's.
 const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"search_path", role::OWN_SEARCH_PATH),
-    // Problems name constraints and columns by what Postgres says: in one language, whatever the server's.
+    // Problems name constraints and columns by what Postgres says: in one language, whatever the
+    // server's.
     (c"lc_messages", c"C"),
     // Long enough for the locks of short transactions. All tables of the database wait meanwhile.
     (c"lock_timeout", c"50ms"),
-    // In a circle of sessions that wait for one another ours is the first to see it, and to give way.
+    // In a circle of sessions that wait for one another ours is the first to see it, and to give
+    // way.
     (c"deadlock_timeout", c"5ms"),
     (c"idle_in_transaction_session_timeout", c"0"),
     // Compiling one of our short statements takes longer than running it.
@@ -88,7 +94,8 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"application_name", c"sheet_sync"),
 ];
 
-/// Anew for every transaction: what a user's code sets while it fires at a commit would stay for good.
+/// Anew for every transaction: what a user's code sets while it fires at a commit would stay for
+/// good.
 fn pin_settings() {
     // SAFETY: between transactions.
     unsafe { pg_sys::ResetAllOptions() };
@@ -110,8 +117,9 @@ pub fn subtransaction<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
     caught(body).map_err(|cause| refusal(&cause))
 }
 
-/// Like [`subtransaction`], for a value that may be refused, of which somebody is told then. An error that is not about the value
-/// (there was no memory, a lock was in the way) is raised again. A statement that was ended is: the value takes too long.
+/// Like [`subtransaction`], for a value that may be refused, of which somebody is told then. An
+/// error that is not about the value (there was no memory, a lock was in the way) is raised again.
+/// A statement that was ended is: the value takes too long.
 pub fn refusable<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
     caught(body).map_err(|cause| {
         let refusal = refusal(&cause);
@@ -122,8 +130,8 @@ pub fn refusable<R>(body: impl FnOnce() -> R) -> Result<R, Refusal> {
     })
 }
 
-/// Like [`subtransaction`]; answers `None` where what is read is not of its type. Something is concluded from that, so every error that
-/// may be gone the next time is raised again.
+/// Like [`subtransaction`]; answers `None` where what is read is not of its type. Something is
+/// concluded from that, so every error that may be gone the next time is raised again.
 pub fn readable<R>(body: impl FnOnce() -> R) -> Option<R> {
     match caught(body) {
         Ok(result) => Some(result),
@@ -132,14 +140,16 @@ pub fn readable<R>(body: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-/// By the class of the error: rollbacks, resources, objects in use, interventions, the system, bugs.
+/// By the class of the error: rollbacks, resources, objects in use, interventions, the system,
+/// bugs.
 fn is_about_no_value(refusal: &Refusal) -> bool {
     let class = refusal.sqlstate.get(..2);
     class.is_some_and(|class| ["40", "53", "55", "57", "58", "XX"].contains(&class))
 }
 
 fn caught<R>(body: impl FnOnce() -> R) -> Result<R, Box<CaughtError>> {
-    // SAFETY: the sequence of plpgsql's exception blocks: begin, run, release or roll back, restore context and owner.
+    // SAFETY: the sequence of plpgsql's exception blocks: begin, run, release or roll back, restore
+    // context and owner.
     let (context, owner) = unsafe { (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner) };
     unsafe {
         pg_sys::BeginInternalSubTransaction(std::ptr::null());

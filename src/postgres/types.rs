@@ -17,7 +17,8 @@ pub struct ColumnType {
 }
 
 impl ColumnType {
-    /// The value of `text`, with length and domain checks: what is too long is an error and never cut.
+    /// The value of `text`, with length and domain checks: what is too long is an error and never
+    /// cut.
     ///
     /// Raises the type's own error; call it in a sub-transaction.
     pub fn argument(self, text: Option<&str>) -> Arg {
@@ -46,8 +47,8 @@ impl ColumnType {
         Arg::typed(self.oid, Some(datum))
     }
 
-    /// Whether equal values of this type have one text form, as far as its own `=` and an ordinary collation go. Of a type that is
-    /// not named here nobody knows.
+    /// Whether equal values of this type have one text form, as far as its own `=` and an ordinary
+    /// collation go. Of a type that is not named here nobody knows.
     pub fn prints_equals_alike(self) -> bool {
         let mut modifier = self.modifier;
         // SAFETY: lookups in the system caches, in the current transaction.
@@ -80,7 +81,8 @@ impl ColumnType {
         }
     }
 
-    /// What Postgres prints for `text` once it is a value of this type. Raises like [`ColumnType::argument`].
+    /// What Postgres prints for `text` once it is a value of this type. Raises like
+    /// [`ColumnType::argument`].
     pub fn canonical(self, text: &str) -> String {
         let Some(datum) = self.argument(Some(text)).datum() else {
             return String::new();
@@ -91,7 +93,8 @@ impl ColumnType {
 
 /// A value's text form.
 pub fn output(type_oid: pg_sys::Oid, datum: pg_sys::Datum) -> String {
-    // SAFETY: looks up and calls the type's output function; the string is Postgres's and copied before it is freed.
+    // SAFETY: looks up and calls the type's output function; the string is Postgres's and copied
+    // before it is freed.
     unsafe {
         let mut function = pg_sys::InvalidOid;
         let mut varlena = false;

@@ -1,4 +1,5 @@
-//! What the service was seen to do where its documentation says nothing: probed once per account and endpoint, then remembered.
+//! What the service was seen to do where its documentation says nothing: probed once per account
+//! and endpoint, then remembered.
 
 use google::Session as GoogleSession;
 use google::sheet::Capabilities;

@@ -36,7 +36,8 @@ impl Sessions {
     }
 }
 
-/// One that shares nothing with those in use, not even a token: to see whether the key as it is stored now is good.
+/// One that shares nothing with those in use, not even a token: to see whether the key as it is
+/// stored now is good.
 pub fn fresh(credential: &str) -> Result<Arc<GoogleSession>, Failure> {
     open(credential, &read_key(credential)?)
 }

@@ -35,7 +35,8 @@ pub const LOCKED: &str = "locked";
 
 const TAKES_LONG: &str = "Look for a trigger, a check, a row_filter or a conflict_function that does not come to an end. For a very large table, a superuser can raise sheet_sync.statement_timeout_ms.";
 
-/// How long a mapping rests after one of its statements was ended, so that the others have most of the worker's time.
+/// How long a mapping rests after one of its statements was ended, so that the others have most of
+/// the worker's time.
 pub fn rest_after_timeout() -> Duration {
     settings::statement_timeout() * 4
 }
@@ -47,8 +48,9 @@ pub struct Cycle<'a> {
     pub changed_at: &'a HashMap<Key, Timestamp>,
     /// The last line of `_dirty_key` that the cycle was given, or 0.
     pub last_line: i64,
-    /// Keys that the comparison of the whole table found without a base. Nobody else stores bases: until this cycle does they need
-    /// not be looked for, which took a twentieth of the worker's time in a first merge.
+    /// Keys that the comparison of the whole table found without a base. Nobody else stores bases:
+    /// until this cycle does they need not be looked for, which took a twentieth of the worker's
+    /// time in a first merge.
     pub without_base: &'a mut HashSet<Key>,
     pub tabs: &'a Tabs,
     /// Rows that somebody else held locked when they were last tried.
@@ -84,7 +86,8 @@ fn look(
             | DatabaseEffect::Load { .. }
             | DatabaseEffect::FindRespelled { .. }
     );
-    // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something to run at the commit.
+    // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something
+    // to run at the commit.
     let outcome = transaction_of(mapping.run_as, |session| {
         if cycle.hurried {
             session.wait_for_no_lock();
@@ -127,7 +130,8 @@ fn look(
     outcome.map(|outcome| outcome.unwrap_or(DatabaseOutcome::Committed(Vec::new())))
 }
 
-/// An error of the table or its privileges is for a person; what passes by itself (locks, serialisation) is tried again.
+/// An error of the table or its privileges is for a person; what passes by itself (locks,
+/// serialisation) is tried again.
 pub fn failure(refusal: Refusal) -> Failure {
     if is_lock(&refusal) {
         return Failure {

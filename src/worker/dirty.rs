@@ -14,7 +14,8 @@ use crate::postgres::tenant::transaction_of;
 const AT_ONCE: i64 = 50_000;
 
 pub struct Dirty {
-    /// Lines of `_dirty_key`, to be deleted one by one when they are dealt with: lower ids may commit later.
+    /// Lines of `_dirty_key`, to be deleted one by one when they are dealt with: lower ids may
+    /// commit later.
     pub ids: Vec<i64>,
     /// In the order in which they first changed.
     pub keys: Vec<DirtyKey>,
@@ -66,7 +67,8 @@ pub fn read(session: &mut Session, mapping: i32, key_columns: usize) -> Dirty {
     dirty
 }
 
-/// True where the table has no rows now; on an error too, since then nothing must be taken for well.
+/// True where the table has no rows now; on an error too, since then nothing must be taken for
+/// well.
 pub fn is_empty(mapping: &Loaded) -> bool {
     let sql = format!("SELECT FROM {} LIMIT 1", mapping.table);
     transaction_of(mapping.run_as, |session| {

@@ -1,5 +1,5 @@
-//! `doctor()`: what the catalog and the quota say is looked up here, what only Google can say is asked by a helper, and all of it
-//! is stored as lines that the call fetches.
+//! `doctor()`: what the catalog and the quota say is looked up here, what only Google can say is
+//! asked by a helper, and all of it is stored as lines that the call fetches.
 
 use engine::effect::Refusal;
 use google::Session as GoogleSession;

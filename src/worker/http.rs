@@ -1,5 +1,6 @@
-//! Requests to Google, on helper threads: the main thread is never blocked by a slow answer, so shutdown, DROP DATABASE and
-//! other people's DDL never wait for Google. Helpers touch nothing of Postgres's: owned data in, owned data out.
+//! Requests to Google, on helper threads: the main thread is never blocked by a slow answer, so
+//! shutdown, DROP DATABASE and other people's DDL never wait for Google. Helpers touch nothing of
+//! Postgres's: owned data in, owned data out.
 
 use engine::effect::{Class, Failure, SheetEffect, SheetOutcome};
 use google::governor::{Caller, Need};
@@ -60,7 +61,8 @@ pub enum Answer {
     Examined(Examined),
 }
 
-/// What was found about an account, and about each tab asked for; no tab where the account itself cannot be used.
+/// What was found about an account, and about each tab asked for; no tab where the account itself
+/// cannot be used.
 #[derive(Debug, Default)]
 pub struct Examined {
     pub account: Vec<Finding>,
@@ -96,7 +98,8 @@ pub struct Finished {
     pub grant: Grant,
 }
 
-/// The helpers of one worker process. Threads are started when they are first needed, after the fork.
+/// The helpers of one worker process. Threads are started when they are first needed, after the
+/// fork.
 pub struct Http {
     jobs: Sender<Job>,
     waiting: Arc<Mutex<Receiver<Job>>>,
@@ -122,7 +125,8 @@ impl Http {
         }
     }
 
-    /// False while every helper is at work: what were handed over now would go out some time after its grant was counted.
+    /// False while every helper is at work: what were handed over now would go out some time after
+    /// its grant was counted.
     pub fn has_room(&self) -> bool {
         self.under_way < THREADS
     }
@@ -179,7 +183,8 @@ impl Http {
     }
 }
 
-/// A thread inherits its creator's signal mask: Postgres's handlers must run on the main thread only.
+/// A thread inherits its creator's signal mask: Postgres's handlers must run on the main thread
+/// only.
 fn without_signals<R>(body: impl FnOnce() -> R) -> R {
     // SAFETY: plain libc calls on local sets; the old mask is put back.
     unsafe {
@@ -210,8 +215,8 @@ fn serve(waiting: &Mutex<Receiver<Job>>, done: &Sender<Finished>) {
         if done.send(finished).is_err() {
             return;
         }
-        // SAFETY: a signal to our own process; with all signals blocked here it is the main thread that takes it, and Postgres's
-        // handler sets its latch.
+        // SAFETY: a signal to our own process; with all signals blocked here it is the main thread
+        // that takes it, and Postgres's handler sets its latch.
         unsafe {
             libc::kill(libc::getpid(), libc::SIGUSR1);
         }

@@ -18,8 +18,9 @@ use crate::postgres::statement::{self, Session};
 use crate::postgres::types::ColumnType;
 use crate::settings;
 
-/// Close enough that a row which a person carries past its neighbours in the moment of a write mostly passes an anchor, and far enough
-/// apart that in a mass of rows anchors weigh little beside the cells.
+/// Close enough that a row which a person carries past its neighbours in the moment of a write
+/// mostly passes an anchor, and far enough apart that in a mass of rows anchors weigh little beside
+/// the cells.
 const ANCHORS_APART: u32 = 16;
 
 /// What tells whether a mapping must be loaded anew, and what is looked at in every turn.
@@ -41,21 +42,23 @@ pub struct Glance {
 }
 
 impl Glance {
-    /// Whether the mapping has not been changed since. The version begins with the extension's oid and the generation.
+    /// Whether the mapping has not been changed since. The version begins with the extension's oid
+    /// and the generation.
     pub fn is_of(&self, generation: &str) -> bool {
         self.version.split(' ').nth(1) == Some(generation)
     }
 }
 
-/// Look at all mappings that have not ended. Answers `None` where there is nothing to do for a worker: the extension is gone, or this
-/// is a template in which nobody has registered a table.
+/// Look at all mappings that have not ended. Answers `None` where there is nothing to do for a
+/// worker: the extension is gone, or this is a template in which nobody has registered a table.
 pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     let installed = session.select(
         "SELECT e.oid FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.relname = 'mapping' AND c.relnamespace = e.extnamespace \
          WHERE e.extname = 'sheet_sync'",
         &[],
     );
-    // An extension dropped and made anew counts its mappings from 1 again: they are not the ones we know.
+    // An extension dropped and made anew counts its mappings from 1 again: they are not the ones we
+    // know.
     let extension = installed.into_iter().flatten().flatten().next()?;
     // A worker would be in the way of whoever copies the template.
     let is_idle_template = session.select(
@@ -148,8 +151,9 @@ impl Loaded {
             .collect()
     }
 
-    /// Refuse what was read or is to be changed where the table's name is another table's by now, or its rows are not those that the
-    /// mapping's role could read when it was loaded. Seen afresh, whatever this transaction has seen before.
+    /// Refuse what was read or is to be changed where the table's name is another table's by now,
+    /// or its rows are not those that the mapping's role could read when it was loaded. Seen
+    /// afresh, whatever this transaction has seen before.
     pub fn require_same_table(&self, session: &mut Session) {
         let same = session.execute(
             "SELECT sheet_sync._identity(m) = $2 FROM sheet_sync.mapping m WHERE m.id = $1",
@@ -186,12 +190,14 @@ pub struct TableColumn {
     pub sequence: Option<pg_sys::Oid>,
 }
 
-/// How values of a key's column are compared: with the operator of the key's index, under its collation.
+/// How values of a key's column are compared: with the operator of the key's index, under its
+/// collation.
 #[derive(Debug)]
 pub struct Equality {
     /// Qualified: what a search path finds may be another one.
     pub operator: String,
-    /// To be put behind the comparison: values that a statement is given have the database's own collation.
+    /// To be put behind the comparison: values that a statement is given have the database's own
+    /// collation.
     pub collate: String,
     /// Values that are equal are printed alike.
     pub by_text: bool,
@@ -347,7 +353,8 @@ fn winner(session: &mut Session, id: i32) -> Option<Side> {
     }
 }
 
-/// The filter and the conflict function of one owner are not run with the rights of another who has not seen them.
+/// The filter and the conflict function of one owner are not run with the rights of another who has
+/// not seen them.
 fn owner_changed(table: &str, role: &str, owner: &str) -> Unfit {
     Unfit {
         reason: "owner_changed".to_owned(),
@@ -482,8 +489,9 @@ fn keep_table(session: &mut Session, id: i32) {
     }
 }
 
-/// ALTER TABLE happened, or may have: columns that were renamed keep their place and header, dropped ones leave (their sheet
-/// column stays as it is), new ones join at the end where the mapping is for all columns.
+/// ALTER TABLE happened, or may have: columns that were renamed keep their place and header,
+/// dropped ones leave (their sheet column stays as it is), new ones join at the end where the
+/// mapping is for all columns.
 fn follow_columns(session: &mut Session, id: i32) {
     session.execute("SELECT sheet_sync._follow_columns($1)", &[id.into()]);
 }

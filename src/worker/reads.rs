@@ -1,4 +1,5 @@
-//! Tabs of one spreadsheet that are to be read in the same turn are read in one request: it counts once against the quota.
+//! Tabs of one spreadsheet that are to be read in the same turn are read in one request: it counts
+//! once against the quota.
 
 use google::governor::Need;
 use google::{Session, Target};
@@ -26,8 +27,8 @@ impl Wanted {
     }
 }
 
-/// Reads what this turn wants to read, and with it whatever of the same spreadsheets is to be read soon. Answers how long to sleep
-/// at most.
+/// Reads what this turn wants to read, and with it whatever of the same spreadsheets is to be read
+/// soon. Answers how long to sleep at most.
 pub fn send(shared: &mut Shared, runners: &mut HashMap<i32, Runner>) -> Duration {
     let mut sleep = Duration::MAX;
     if shared.reads.is_empty() {

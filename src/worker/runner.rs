@@ -1,5 +1,5 @@
-//! Drives the cycles of one mapping: decides when one is due and of what scope, carries the engine's effects to the database and
-//! to Google, and keeps the mapping's state.
+//! Drives the cycles of one mapping: decides when one is due and of what scope, carries the
+//! engine's effects to the database and to Google, and keeps the mapping's state.
 
 use engine::cycle::Machine;
 use engine::effect::{Question, Scope, SheetEffect, Step, Stopped, Ways};
@@ -42,13 +42,14 @@ pub struct Runner {
     not_before: Option<Instant>,
     pause: Duration,
     trouble_shown: bool,
-    /// A statement on the table was ended, and the next one may take as long: until then the others have the worker. Nobody who
-    /// waits for the mapping shortens that.
+    /// A statement on the table was ended, and the next one may take as long: until then the others
+    /// have the worker. Nobody who waits for the mapping shortens that.
     rests_until: Option<Instant>,
     /// Whether it put notes on problems when it was last loaded.
     notes_on: bool,
     requests: Vec<(u64, RequestKind)>,
-    /// What the calls wait for, a deletion to be confirmed, can be done from then on; no cycle before is for them.
+    /// What the calls wait for, a deletion to be confirmed, can be done from then on; no cycle
+    /// before is for them.
     served_from: Option<Instant>,
     sent: VecDeque<Instant>,
     live: LiveMapping,
@@ -115,7 +116,8 @@ struct Running {
 struct Awaits {
     /// What is asked of Google.
     sheet: Option<Asked>,
-    /// The worker's next turn, for this step: other mappings come between two chunks of a large pull.
+    /// The worker's next turn, for this step: other mappings come between two chunks of a large
+    /// pull.
     turn: Option<Box<Step>>,
     /// That turn comes after the answer under this ticket: whether the tab is still ours.
     check: Option<u64>,
@@ -198,7 +200,8 @@ impl Runner {
                 .as_ref()
                 .is_some_and(|before| before.state == "paused");
         if edited || glance.state == "paused" {
-            // What is under way rests on what is no longer so; to give it up is what a crash does too.
+            // What is under way rests on what is no longer so; to give it up is what a crash does
+            // too.
             self.abandon();
         }
         if edited || resumed || confirmed || unpaused {
@@ -210,8 +213,8 @@ impl Runner {
         self.glance = Some(glance);
     }
 
-    /// Give up the cycle that is under way, as a crash would: its request may still arrive, so the engine begins anew and closes
-    /// what was left open. Its callers are served by the next cycle.
+    /// Give up the cycle that is under way, as a crash would: its request may still arrive, so the
+    /// engine begins anew and closes what was left open. Its callers are served by the next cycle.
     fn abandon(&mut self) {
         match std::mem::replace(&mut self.job, Job::Idle) {
             Job::Cycle(running, _) => {

@@ -1,4 +1,5 @@
-//! What the catalog shows of a mapping's state. Written only when it changes: an idle mapping writes nothing.
+//! What the catalog shows of a mapping's state. Written only when it changes: an idle mapping
+//! writes nothing.
 
 use engine::effect::Operation;
 use engine::effect::{Planned, Question, Report};
@@ -101,8 +102,8 @@ pub fn show_tab(mapping: i32, sheet_id: i64, title: &str) {
     });
 }
 
-/// The time zone in which the sheet shows instants. Where it was another one before, all cells that show any are compared anew, also by
-/// whoever comes after a crash.
+/// The time zone in which the sheet shows instants. Where it was another one before, all cells that
+/// show any are compared anew, also by whoever comes after a crash.
 pub fn show_time_zone(mapping: i32, time_zone: &str) {
     store(|session| {
         session.execute(
@@ -140,7 +141,8 @@ pub fn end_cycle(
     report: &Report,
 ) {
     store(|session| {
-        // Keys that are dirty once more cost a comparison; what a person allowed is not to be used twice.
+        // Keys that are dirty once more cost a comparison; what a person allowed is not to be used
+        // twice.
         if confirmed.is_none() {
             session.commit_may_be_late();
         }
@@ -171,7 +173,8 @@ pub fn end_cycle(
     });
 }
 
-/// After a merge in which one side's rows alone counted, what only the other one has is looked at once more: it counts as deleted there.
+/// After a merge in which one side's rows alone counted, what only the other one has is looked at
+/// once more: it counts as deleted there.
 fn forget_winner(session: &mut Session, mapping: i32) {
     let won = session.execute(
         "UPDATE sheet_sync._writer SET winner = NULL WHERE mapping_id = $1 AND winner IS NOT NULL RETURNING 1",
@@ -262,7 +265,8 @@ pub fn forget_previews() {
     });
 }
 
-/// What is not stored now is stored at the next turn: every caller's state is derived anew from what is.
+/// What is not stored now is stored at the next turn: every caller's state is derived anew from
+/// what is.
 pub fn store(body: impl FnOnce(&mut Session)) {
     if let Err(refusal) = transaction(body) {
         pgrx::log!(

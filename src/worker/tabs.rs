@@ -1,5 +1,5 @@
-//! What the tabs of one table tell one another. A row that a person moves from one to another is missing in the one and typed into
-//! the other; neither can know alone that it is one row.
+//! What the tabs of one table tell one another. A row that a person moves from one to another is
+//! missing in the one and typed into the other; neither can know alone that it is one row.
 //!
 //! Kept in memory only: a worker that begins anew reads every tab before it believes a deletion.
 
@@ -105,7 +105,8 @@ impl Tabs {
         }
     }
 
-    /// These rows have left the tab for others; answers those that are news, by the tab that has them now.
+    /// These rows have left the tab for others; answers those that are news, by the tab that has
+    /// them now.
     pub fn has_lost(&mut self, id: i32, keys: Vec<Key>, now: Timestamp) -> Vec<(i32, Key)> {
         let Some((_, seen)) = self.known.get_mut(&id) else {
             return Vec::new();

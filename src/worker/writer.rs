@@ -1,5 +1,5 @@
-//! In whose name a mapping writes to its tab, and which turn it has: what tells a copy of the database, or one that was restored,
-//! from the one that the sheet knows.
+//! In whose name a mapping writes to its tab, and which turn it has: what tells a copy of the
+//! database, or one that was restored, from the one that the sheet knows.
 
 use engine::effect::{Failure, Refusal};
 use google::sheet::{Home, Writer};
@@ -24,7 +24,8 @@ const MANY_KEYS: i64 = 10_000;
 #[derive(Clone, Debug)]
 pub struct Standing {
     pub writer: Writer,
-    /// The files of this server are a copy of those that were there when it wrote last, and nobody promoted it.
+    /// The files of this server are a copy of those that were there when it wrote last, and nobody
+    /// promoted it.
     pub is_copy: bool,
 }
 
@@ -39,7 +40,8 @@ fn read(session: &mut Session, mapping: i32) -> Result<Standing, Failure> {
         "INSERT INTO sheet_sync._writer (mapping_id) SELECT m.id FROM sheet_sync.mapping m WHERE m.id = $1 ON CONFLICT DO NOTHING",
         &[mapping.into()],
     );
-    // A later time line is that of a promoted standby. It has the mapping with all that was written before, wherever its files are.
+    // A later time line is that of a promoted standby. It has the mapping with all that was written
+    // before, wherever its files are.
     session.execute(
         "UPDATE sheet_sync._writer w SET time_line = sheet_sync._time_line(), place = $2, \
                 forked_at = CASE WHEN w.time_line < sheet_sync._time_line() THEN w.turn ELSE w.forked_at END \
@@ -88,8 +90,8 @@ fn read(session: &mut Session, mapping: i32) -> Result<Standing, Failure> {
     })
 }
 
-/// What is known of the server's files: a copy of them is made of other ones. Not their path, and not the machine's name, which
-/// change while they stay.
+/// What is known of the server's files: a copy of them is made of other ones. Not their path, and
+/// not the machine's name, which change while they stay.
 fn place() -> String {
     let file = fs::metadata(process::data_directory().join("PG_VERSION"));
     let made = |file: &fs::Metadata| {
@@ -152,7 +154,8 @@ pub fn begin_turn(mapping: i32, writer: &mut Writer) -> Result<(), Refusal> {
 /// The tab has this turn: from now on it is known by it.
 pub fn turn_has_arrived(mapping: i32, turn: i64) {
     states::store(|session| {
-        // Where it is lost in a crash, an older version of the spreadsheet may be taken for the right one, and no more.
+        // Where it is lost in a crash, an older version of the spreadsheet may be taken for the
+        // right one, and no more.
         session.commit_may_be_late();
         session.execute(
             "UPDATE sheet_sync._writer SET arrived = $2, moved_from = NULL, takes_over = false WHERE mapping_id = $1 AND turn >= $2",
@@ -161,7 +164,8 @@ pub fn turn_has_arrived(mapping: i32, turn: i64) {
     });
 }
 
-/// A copy that nobody looks after must not fill the disk: what is captured there meanwhile becomes one mark to compare everything.
+/// A copy that nobody looks after must not fill the disk: what is captured there meanwhile becomes
+/// one mark to compare everything.
 pub fn collect_dirty_keys(mapping: i32) {
     states::store(|session| {
         let many = session.select(

@@ -1,4 +1,5 @@
-//! A private Postgres server: a directory, a port and a process of its own, gone when the value is dropped.
+//! A private Postgres server: a directory, a port and a process of its own, gone when the value is
+//! dropped.
 
 use crate::db::Db;
 use crate::wait::PATIENCE;
@@ -89,7 +90,8 @@ impl Cluster {
         cluster
     }
 
-    /// A copy of a running cluster that follows it, until it is promoted. Its settings are the primary's but for these.
+    /// A copy of a running cluster that follows it, until it is promoted. Its settings are the
+    /// primary's but for these.
     pub fn standby_of(primary: &Cluster, settings: &[(String, String)]) -> Cluster {
         let directory = Options::temporary().directory;
         fs::create_dir_all(&directory).expect("the cluster's directory can be made");
@@ -119,7 +121,8 @@ impl Cluster {
         standby
     }
 
-    /// A copy of this cluster's files, started as they are beside it: what a restored base backup is, and a snapshot.
+    /// A copy of this cluster's files, started as they are beside it: what a restored base backup
+    /// is, and a snapshot.
     pub fn copy_of(&self, settings: &[(String, String)]) -> Cluster {
         let directory = Options::temporary().directory;
         fs::create_dir_all(&directory).expect("the cluster's directory can be made");
@@ -216,8 +219,8 @@ impl Cluster {
                 return;
             }
             let log = self.log().split_off(before);
-            // Somebody else took the port between our look and the server's; or the kernel has not yet taken the shared memory from
-            // a process that is gone.
+            // Somebody else took the port between our look and the server's; or the kernel has not
+            // yet taken the shared memory from a process that is gone.
             let passes = if log.contains("could not bind") {
                 self.port = free_port();
                 true
@@ -282,7 +285,8 @@ impl Cluster {
     /// Kills the postmaster as a power cut would: no checkpoint, no goodbye.
     pub fn kill(&mut self) {
         self.end(libc::SIGKILL);
-        // The postmaster's children notice its death by themselves; the data directory is theirs until then.
+        // The postmaster's children notice its death by themselves; the data directory is theirs
+        // until then.
         crate::wait::wait_until("the killed server's processes to end", || {
             match self.processes() {
                 left if left.is_empty() => Ok(()),
@@ -306,7 +310,8 @@ impl Cluster {
     fn end(&mut self, signal: i32) -> Duration {
         let started = Instant::now();
         if let Some(mut server) = self.server.take() {
-            // SAFETY: the pid is that of a child that has not been waited for, so it cannot be another's.
+            // SAFETY: the pid is that of a child that has not been waited for, so it cannot be
+            // another's.
             unsafe { libc::kill(server.id() as libc::pid_t, signal) };
             let _ = server.wait();
         }
@@ -381,7 +386,8 @@ impl Drop for Cluster {
     }
 }
 
-/// The directory of the server's programs: scripts/common.sh names the private tree that has the extension.
+/// The directory of the server's programs: scripts/common.sh names the private tree that has the
+/// extension.
 pub fn bindir() -> &'static Path {
     static BINDIR: OnceLock<PathBuf> = OnceLock::new();
     BINDIR.get_or_init(|| match std::env::var_os("SHEET_SYNC_PG_BINDIR") {
@@ -401,7 +407,8 @@ pub fn bindir() -> &'static Path {
 fn server_user() -> Option<(u32, u32)> {
     static USER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *USER.get_or_init(|| {
-        // SAFETY: plain system calls; getpwnam's answer is copied before anything else can call it (under the OnceLock).
+        // SAFETY: plain system calls; getpwnam's answer is copied before anything else can call it
+        // (under the OnceLock).
         unsafe {
             if libc::geteuid() != 0 {
                 return None;
@@ -434,7 +441,8 @@ fn as_server_user(command: &mut Command) {
     }
 }
 
-/// A child of ours that a Ctrl-C in the terminal does not reach (we stop it in our own time), and that does not outlive us.
+/// A child of ours that a Ctrl-C in the terminal does not reach (we stop it in our own time), and
+/// that does not outlive us.
 pub fn end_with_us(command: &mut Command) {
     command.process_group(0);
     // SAFETY: between fork and exec only prctl, which is async-signal-safe, is called.

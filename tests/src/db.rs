@@ -1,4 +1,5 @@
-//! A connection to Postgres, for tests: statements must succeed unless one says otherwise, and values come as text.
+//! A connection to Postgres, for tests: statements must succeed unless one says otherwise, and
+//! values come as text.
 
 use postgres::SimpleQueryMessage;
 use postgres::error::DbError;

@@ -1,6 +1,8 @@
-//! A gate between the extension and sheetd: it passes requests on, counts them, and can hold, lose or answer any of them.
+//! A gate between the extension and sheetd: it passes requests on, counts them, and can hold, lose
+//! or answer any of them.
 //!
-//! With it a test stands between any two requests of the worker, and a fault comes at an exact place instead of at a time.
+//! With it a test stands between any two requests of the worker, and a fault comes at an exact
+//! place instead of at a time.
 
 use crate::kind::Kind;
 use serde_json::{Value, json};
@@ -11,7 +13,8 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Which side of a request's effect: before sheetd hears of it, or when its answer is ready to go back.
+/// Which side of a request's effect: before sheetd hears of it, or when its answer is ready to go
+/// back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum When {
     Before,
@@ -37,7 +40,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Google's envelope for `status`, in the words that the real service uses; sheetd never hears of the request.
+    /// Google's envelope for `status`, in the words that the real service uses; sheetd never hears
+    /// of the request.
     pub fn status(status: u16) -> Fault {
         Fault::Answer(status, Fault::envelope(status))
     }
@@ -87,7 +91,8 @@ impl Passed {
         self.path.split('?').next().unwrap_or_default()
     }
 
-    /// Would change a spreadsheet: no GET, nor one of the reads that are POSTs for their long arguments.
+    /// Would change a spreadsheet: no GET, nor one of the reads that are POSTs for their long
+    /// arguments.
     pub fn is_write(&self) -> bool {
         let reads = ["etByDataFilter", "developerMetadata:search"];
         self.method != "GET"
@@ -222,8 +227,8 @@ impl Gate {
                 }
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
-                    // An error is a client or a server that went away: what tests do on purpose. The connection ends when
-                    // both handles are gone.
+                    // An error is a client or a server that went away: what tests do on purpose.
+                    // The connection ends when both handles are gone.
                     let _ = serve(&client, upstream, &shared);
                     lock(&shared).connections.remove(&number);
                 });

@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// People's own way to the sheets, by sheetd's control endpoints: no fault of the gate meets it and it counts for nothing.
+/// People's own way to the sheets, by sheetd's control endpoints: no fault of the gate meets it and
+/// it counts for nothing.
 pub struct Office {
     base: String,
     agent: ureq::Agent,
@@ -134,7 +135,8 @@ fn read_key(path: &Path) -> Option<Value> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // SAFETY: the pid is that of a child that has not been waited for, so it cannot be another's.
+        // SAFETY: the pid is that of a child that has not been waited for, so it cannot be
+        // another's.
         unsafe { libc::kill(self.process.id() as libc::pid_t, libc::SIGTERM) };
         let _ = self.process.wait();
     }
@@ -182,7 +184,8 @@ impl Google {
         }
     }
 
-    /// The same sheets through another gate: for a second cluster, whose requests are then told from the first one's.
+    /// The same sheets through another gate: for a second cluster, whose requests are then told
+    /// from the first one's.
     pub fn by_another_gate(&self) -> Google {
         Google::behind_a_gate(
             Arc::clone(&self.server),

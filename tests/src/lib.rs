@@ -1,5 +1,5 @@
-//! What end-to-end tests, the demo and the benchmarks stand on: a private Postgres with the extension installed, sheetd,
-//! and the people at both ends.
+//! What end-to-end tests, the demo and the benchmarks stand on: a private Postgres with the
+//! extension installed, sheetd, and the people at both ends.
 
 mod cluster;
 mod db;

@@ -342,7 +342,8 @@ impl Sheet {
         );
     }
 
-    /// Types a row into a new line above row `row`, so that nothing which arrives there at the same moment is overwritten.
+    /// Types a row into a new line above row `row`, so that nothing which arrives there at the same
+    /// moment is overwritten.
     pub fn insert_typed_row(&self, row: usize, cells: &[&str]) {
         self.edit(json!({"insert_rows": {"at": row, "count": 1, "values": [cells]}}));
     }
@@ -380,7 +381,8 @@ impl Sheet {
         self.edit(json!({"batch": requests}));
     }
 
-    /// What the tab has besides values, as the API shows it to its owner: filters, merges, protected ranges, hidden rows, …
+    /// What the tab has besides values, as the API shows it to its owner: filters, merges,
+    /// protected ranges, hidden rows, …
     pub fn structure(&self) -> Value {
         let fields = "sheets(properties,merges,basicFilter,filterViews,protectedRanges,tables,data(rowMetadata,columnMetadata,rowData(values(dataValidation))))";
         self.fields(fields)
@@ -395,7 +397,8 @@ impl Sheet {
         tabs.into_iter().find(own).expect("the tab is there")
     }
 
-    /// The keys of what programs have put on its rows besides cells: row (from 1) and key of the developer metadata.
+    /// The keys of what programs have put on its rows besides cells: row (from 1) and key of the
+    /// developer metadata.
     pub fn row_metadata(&self) -> Vec<(usize, String)> {
         let fields = "sheets(properties(sheetId),data(rowMetadata(developerMetadata)))";
         let rows = self.fields(fields)["data"][0]["rowMetadata"].clone();

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 /// How long something that must happen may take. Generous: a slow machine is no failure.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Looks again and again, each time afresh, until `look` finds what it looks for; says what it saw last if it never does.
+/// Looks again and again, each time afresh, until `look` finds what it looks for; says what it saw
+/// last if it never does.
 #[track_caller]
 pub fn wait_until<T, S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<T, S>) -> T {
     let started = Instant::now();

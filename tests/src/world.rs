@@ -1,4 +1,5 @@
-//! A database with the extension on one side, Google on the other, and the helpers that tests read like sentences with.
+//! A database with the extension on one side, Google on the other, and the helpers that tests read
+//! like sentences with.
 
 use crate::cluster::{Cluster, Options, bindir};
 use crate::db::{Db, Row, literal};
@@ -25,7 +26,8 @@ impl World {
         World::made(Google::start(), Options::temporary(), DATABASE, settings)
     }
 
-    /// A cluster in `options.directory` with one database and the extension in it, beside this Google.
+    /// A cluster in `options.directory` with one database and the extension in it, beside this
+    /// Google.
     pub fn made(
         google: Google,
         options: Options,
@@ -224,7 +226,8 @@ impl World {
         (world, sheet)
     }
 
-    /// What stood on either side before this call has been carried over when it returns, deletions too.
+    /// What stood on either side before this call has been carried over when it returns, deletions
+    /// too.
     #[track_caller]
     pub fn sync(&mut self, table: &str) {
         self.db.run(&format!(
@@ -233,7 +236,8 @@ impl World {
         ));
     }
 
-    /// Everything that readings can lead to has happened when this returns: what one of them leaves for the next, too.
+    /// Everything that readings can lead to has happened when this returns: what one of them leaves
+    /// for the next, too.
     #[track_caller]
     pub fn settle(&mut self, table: &str) {
         for _ in 0..3 {
@@ -241,7 +245,8 @@ impl World {
         }
     }
 
-    /// Waits until every mapping has stopped for a reason that begins so; returns what the first one says to a person.
+    /// Waits until every mapping has stopped for a reason that begins so; returns what the first
+    /// one says to a person.
     #[track_caller]
     pub fn stopped(&mut self, reason: &str) -> String {
         let said = wait_until(&format!("the guard: {reason}"), || {
@@ -279,7 +284,8 @@ impl World {
             .run(&format!("SELECT sheet_sync.resume({})", literal(table)));
     }
 
-    /// Pauses a mapping and waits until the worker has taken note: it refuses a call when nothing of the mapping is at work any more.
+    /// Pauses a mapping and waits until the worker has taken note: it refuses a call when nothing
+    /// of the mapping is at work any more.
     #[track_caller]
     pub fn pause(&mut self, table: &str) {
         let table = literal(table);
@@ -299,7 +305,8 @@ impl World {
         });
     }
 
-    /// Waits until a table holds just this; the first line names the columns, the first of which orders the rows.
+    /// Waits until a table holds just this; the first line names the columns, the first of which
+    /// orders the rows.
     #[track_caller]
     pub fn table_shows(&mut self, table: &str, text: &str) {
         let mut expected = parse(text);
@@ -310,7 +317,8 @@ impl World {
         });
     }
 
-    /// Waits until table and sheet hold the same rows, whatever their order, by the headers that both have.
+    /// Waits until table and sheet hold the same rows, whatever their order, by the headers that
+    /// both have.
     #[track_caller]
     pub fn both_equal(&mut self, table: &str, sheet: &Sheet) {
         wait_until(&format!("{table} and its sheet to be equal"), || {
@@ -372,7 +380,8 @@ impl World {
         Err(found)
     }
 
-    /// Waits until the worker has looked several times without writing: both sides are as it wants them.
+    /// Waits until the worker has looked several times without writing: both sides are as it wants
+    /// them.
     #[track_caller]
     pub fn quiet(&mut self) {
         wait_until("silence", || {

@@ -1,4 +1,5 @@
-//! Whatever way a row changes in the database, the sheet hears of it when the change is committed, and not before.
+//! Whatever way a row changes in the database, the sheet hears of it when the change is committed,
+//! and not before.
 
 use e2e::World;
 

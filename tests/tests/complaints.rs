@@ -1,5 +1,6 @@
-//! What users of other tools complain about, where it takes the whole way to show that it is otherwise here. The others are
-//! scenarios of the engine (`crates/engine/tests/scenarios/complaints`), named by the same letters and numbers.
+//! What users of other tools complain about, where it takes the whole way to show that it is
+//! otherwise here. The others are scenarios of the engine
+//! (`crates/engine/tests/scenarios/complaints`), named by the same letters and numbers.
 
 use e2e::World;
 use serde_json::json;
@@ -55,7 +56,8 @@ fn d29_the_time_zone_of_the_spreadsheet_counts() {
 
 #[test]
 fn j62_d31_a_localised_spreadsheet_changes_no_value() {
-    // google-analytics-utilities#5: booleans arrived as VERO; google-drive-ruby#380: day and month changed places.
+    // google-analytics-utilities#5: booleans arrived as VERO; google-drive-ruby#380: day and month
+    // changed places.
     let mut world = World::start();
     world.db.run(
         "CREATE TABLE parts (id int PRIMARY KEY, live boolean, made date, price numeric);

@@ -1,4 +1,5 @@
-//! Both sides change the same cell, or one deletes what the other changes: a stated rule decides, and the loser is kept.
+//! Both sides change the same cell, or one deletes what the other changes: a stated rule decides,
+//! and the loser is kept.
 
 use e2e::{Fault, Kind, When, World};
 
@@ -72,12 +73,14 @@ fn last_write_wins_is_the_sheets_when_it_was_edited_later() {
     world.shows("SELECT price FROM products WHERE id = 1", "20");
 }
 
-/// The reading showed the sheet's edit, and the table's change came after it, before the edit reached the table.
+/// The reading showed the sheet's edit, and the table's change came after it, before the edit
+/// reached the table.
 #[test]
 fn last_write_wins_is_the_databases_when_it_changed_later() {
     const ROWS: usize = 400;
     let mut world = World::configured(&[("sheet_sync.max_request_bytes", "50000")]);
-    // Edits of that many rows reach the table in several transactions. In the first of them the last row changes, too.
+    // Edits of that many rows reach the table in several transactions. In the first of them the
+    // last row changes, too.
     world.db.run(&format!(
         "CREATE TABLE products (id int PRIMARY KEY, price numeric);
          INSERT INTO products SELECT n, n FROM generate_series(1, {ROWS}) n;

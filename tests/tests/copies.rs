@@ -1,4 +1,5 @@
-//! This database and no other: copies of it, older states of it and of the sheet, and other databases at the same tab.
+//! This database and no other: copies of it, older states of it and of the sheet, and other
+//! databases at the same tab.
 
 use e2e::{Db, Fault, Sheet, When, World, stopped, wait_until};
 
@@ -26,7 +27,8 @@ fn stands_still(copy: &mut Db, world: &mut World, sheet: &Sheet, reason: &str) {
     assert_eq!(copy.count("SELECT count(*) FROM products"), 2);
 }
 
-/// A copy's worker starts by itself; what it needs of its own is the credential, which no dump holds.
+/// A copy's worker starts by itself; what it needs of its own is the credential, which no dump
+/// holds.
 fn with_credential(world: &World, database: &str) -> Db {
     let mut copy = world.cluster.connect(database);
     let key = world.google.key().to_string().replace('\'', "''");

@@ -3,7 +3,8 @@
 use e2e::{Kind, When, World};
 use serde_json::json;
 
-/// Both sides change in every way, while the worker is held at one request after the other and killed there.
+/// Both sides change in every way, while the worker is held at one request after the other and
+/// killed there.
 fn killed_at_every_step(steps: usize, when: When, mut kill: impl FnMut(&mut World)) {
     let (mut world, sheet) = World::with_products();
     let mut rows = vec![1, 2, 3];
@@ -78,7 +79,8 @@ fn anchors_that_a_killed_worker_left_are_removed_and_other_peoples_metadata_stay
     let row = json!({"sheetId": sheet.gid(), "dimension": "ROWS", "startIndex": 1, "endIndex": 2});
     sheet.by_menu(json!([{"createDeveloperMetadata": {"developerMetadata": {
         "metadataKey": "theirs", "visibility": "DOCUMENT", "location": {"dimensionRange": row}}}}]));
-    // Of the rows of data. The last write has left its anchors there, one on each row, and the next request takes them away.
+    // Of the rows of data. The last write has left its anchors there, one on each row, and the next
+    // request takes them away.
     let of_the_rows = || {
         let mut all = sheet.row_metadata();
         all.retain(|(row, _)| (2..=4).contains(row));

@@ -1,4 +1,5 @@
-//! Keys are one where Postgres says so, however they are written; and those that only look alike are told apart from them.
+//! Keys are one where Postgres says so, however they are written; and those that only look alike
+//! are told apart from them.
 
 use e2e::{Sheet, World};
 

@@ -1,4 +1,5 @@
-//! When Google refuses, stalls or lies, the mapping says so in words, keeps what is queued, and goes on by itself when it is mended.
+//! When Google refuses, stalls or lies, the mapping says so in words, keeps what is queued, and
+//! goes on by itself when it is mended.
 
 use e2e::{Fault, PATIENCE, Sheet, When, World};
 use serde_json::json;
@@ -60,7 +61,8 @@ fn lasting(fault: Fault, words: &[&str]) {
     both_arrive(&mut world, &sheet);
 }
 
-/// A fault that passes by itself at each of the next requests in turn, when everything is already on its way.
+/// A fault that passes by itself at each of the next requests in turn, when everything is already
+/// on its way.
 fn passing(fault: impl Fn() -> Fault) {
     let (mut world, sheet) = World::with_products();
     for nth in 1..=8 {

@@ -1,4 +1,5 @@
-//! The first merge of a large table: how far it has come can be seen, and when it is killed it goes on where it was.
+//! The first merge of a large table: how far it has come can be seen, and when it is killed it goes
+//! on where it was.
 
 use e2e::{Book, When, World};
 
@@ -54,8 +55,9 @@ fn progress_rises_chunk_by_chunk_and_is_empty_afterwards() {
         .map(|shown| done(shown).expect("rows of 5000"))
         .collect();
     assert!(done.is_sorted(), "{done:?}");
-    // A batch is recorded while the next one is on its way, so a look at that finds it or does not, and the look after a miss
-    // finds two. More than two never become visible between one request and the next.
+    // A batch is recorded while the next one is on its way, so a look at that finds it or does not,
+    // and the look after a miss finds two. More than two never become visible between one request
+    // and the next.
     let steps = done.iter().zip(std::iter::once(&0).chain(&done));
     let largest = steps.map(|(after, before)| after - before).max();
     assert!(largest < Some(ROWS / 5), "{done:?}");
@@ -124,7 +126,8 @@ fn killed_at_every_chunk(when: When, mut kill: impl FnMut(&mut World)) {
         held = next;
     }
     held.release();
-    // What a process had under way when it was killed is recorded by the next one in a single step: about three batches.
+    // What a process had under way when it was killed is recorded by the next one in a single step:
+    // about three batches.
     assert!(kills >= 3, "killed {kills} times only");
     world.both_equal("readings", &book.wait_for_tab("readings"));
     world.shows(

@@ -1,4 +1,5 @@
-//! What a formula fills is the formula's: it is never written over, and what it shows for a moment is no edit and no deletion.
+//! What a formula fills is the formula's: it is never written over, and what it shows for a moment
+//! is no edit and no deletion.
 
 use e2e::{Sheet, World};
 
@@ -6,7 +7,8 @@ const PARTS: &str =
     "id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2\n 3 | Gear | 3\n 4 | Cog | 4\n 5 | Pin | 5";
 const PROBLEMS: &str = "SELECT key[1], column_name, code FROM sheet_sync.problem ORDER BY 1, 2, 3";
 
-/// A tab `items` that is the spill of one formula over the tab `feed`, merged into a table without rows; a table refers to it.
+/// A tab `items` that is the spill of one formula over the tab `feed`, merged into a table without
+/// rows; a table refers to it.
 fn spilled(options: &str) -> (World, Sheet, Sheet) {
     let mut world = World::start();
     world.db.run(

@@ -46,7 +46,8 @@ fn a_first_merge_moves_the_sequence_past_people_s_ids() {
         ("b", ["1", "2", "3"], "4"),
         ("c", ["1", "3", "2"], "4"),
         ("d", ["-1", "-2", "-3"], "-4"),
-        // The last number that there is leaves no other: the sequence stays where the others have brought it.
+        // The last number that there is leaves no other: the sequence stays where the others have
+        // brought it.
         ("e", ["1", "2", "32767"], "1"),
     ] {
         let rows = ids.map(|id| format!("{id} | by hand")).join("\n");

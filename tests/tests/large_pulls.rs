@@ -2,15 +2,17 @@
 
 use e2e::World;
 
-/// Several chunks: the others' turn may come after the next one, in whatever order the worker has its mappings.
+/// Several chunks: the others' turn may come after the next one, in whatever order the worker has
+/// its mappings.
 const ROWS: usize = 6_000;
 
 #[test]
 fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
     // A chunk is a thousand rows here.
     let mut world = World::configured(&[("sheet_sync.max_request_bytes", "347000")]);
-    // The first row of the large table changes the small one, and the last waits until it is told to go on, which is seen by its
-    // lock. While the trigger sleeps, the worker's next look at its mappings becomes due.
+    // The first row of the large table changes the small one, and the last waits until it is told
+    // to go on, which is seen by its lock. While the trigger sleeps, the worker's next look at its
+    // mappings becomes due.
     world.db.run(
         "CREATE TABLE small (id int PRIMARY KEY, value int); INSERT INTO small VALUES (1, 0);
          CREATE TABLE large (id int PRIMARY KEY, value int);
@@ -35,7 +37,8 @@ fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
     let small = world.map_with("small", "poll_interval => '1 hour'");
     let large = world.map_with("large", "poll_interval => '1 hour'");
     small.shows("id | value\n 1 | 0");
-    // Whatever the first merges still had to do is done: from here on both mappings do only what they are asked to.
+    // Whatever the first merges still had to do is done: from here on both mappings do only what
+    // they are asked to.
     for table in ["small", "large"] {
         world.sync(table);
     }
@@ -61,7 +64,8 @@ fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
             false => Err(passed),
         }
     });
-    // Part of the last chunk may be in the table: it is committed a moment's worth of rows at a time.
+    // Part of the last chunk may be in the table: it is committed a moment's worth of rows at a
+    // time.
     let pulled = world.db.count("SELECT count(*) FROM large");
     assert!(
         (ROWS as i64 - 1_000..ROWS as i64).contains(&pulled),
@@ -73,7 +77,8 @@ fn a_change_in_another_table_is_sent_between_two_chunks_of_a_large_pull() {
     world.both_equal("large", &large);
 }
 
-/// Values that no cell takes are one problem each, and however many and large they are the worker holds a few of them at a time.
+/// Values that no cell takes are one problem each, and however many and large they are the worker
+/// holds a few of them at a time.
 #[test]
 fn large_values_are_not_all_held_at_once() {
     let mut world = World::start();

@@ -1,4 +1,5 @@
-//! Who serves which database, and since when: launcher and workers through whatever becomes of databases, extension and server.
+//! Who serves which database, and since when: launcher and workers through whatever becomes of
+//! databases, extension and server.
 
 use e2e::{Cluster, Db, Options, World, wait_for, wait_until};
 use std::time::Duration;
@@ -77,7 +78,8 @@ fn an_extension_that_is_rolled_back_and_one_that_stays() {
     wait_for_workers(&mut world.db, &["e2e", "other"]);
 }
 
-/// A worker that was started by a launcher before tells nobody of its end but by us. Without that it is missed for half a minute.
+/// A worker that was started by a launcher before tells nobody of its end but by us. Without that
+/// it is missed for half a minute.
 #[test]
 fn launcher_and_worker_are_started_again_at_once() {
     let (mut world, sheet) = World::with_products();
@@ -150,7 +152,8 @@ fn without_the_library_everything_says_so() {
 
 #[test]
 fn where_slots_are_too_few_a_database_waits_and_says_so() {
-    // One for the launcher, one for Postgres's own launcher of logical replication, one for a worker.
+    // One for the launcher, one for Postgres's own launcher of logical replication, one for a
+    // worker.
     let mut world = World::configured(&[("max_worker_processes", "3")]);
     wait_for_workers(&mut world.db, &["e2e"]);
     let mut second = world.another_database("second");

@@ -1,4 +1,5 @@
-//! What somebody else holds locked: nothing waits for it, nobody hears of it, and it goes through when the lock ends.
+//! What somebody else holds locked: nothing waits for it, nobody hears of it, and it goes through
+//! when the lock ends.
 
 use e2e::{Db, Sheet, World};
 use std::time::{Duration, Instant};
@@ -172,7 +173,8 @@ fn no_session_of_a_user_is_the_victim_of_a_deadlock() {
     let before = world
         .db
         .one("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
-    // Sessions that take the same rows in another order, all the time, while the sheet changes them all.
+    // Sessions that take the same rows in another order, all the time, while the sheet changes them
+    // all.
     for round in 0..5 {
         a.type_at("B2", &column((0..40).map(|n| n + 1000 * (round + 2))));
         for id in (1..=40).rev() {

@@ -1,4 +1,5 @@
-//! Deletions in masses: all of a cycle waits for them, and a person's answer is about just what was asked.
+//! Deletions in masses: all of a cycle waits for them, and a person's answer is about just what was
+//! asked.
 
 use e2e::{World, wait_until};
 use std::time::{Duration, Instant};

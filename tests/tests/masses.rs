@@ -1,4 +1,5 @@
-//! Thousands of rows changed by one statement: in requests of bounded size, and killed anywhere on the way.
+//! Thousands of rows changed by one statement: in requests of bounded size, and killed anywhere on
+//! the way.
 
 use e2e::{Sheet, When, World};
 
@@ -60,7 +61,8 @@ fn readings() -> (World, Sheet) {
     (world, sheet)
 }
 
-/// Killed at the first request of a process, at the second of the next one, and so on until all is done.
+/// Killed at the first request of a process, at the second of the next one, and so on until all is
+/// done.
 fn killed_at_every_request(when: When, mut kill: impl FnMut(&mut World)) {
     let (mut world, sheet) = readings();
     let mut held = world.google.hold(1, when);

@@ -1,4 +1,5 @@
-//! What the merge offers beyond the plain table of changes: functions, filters, previews, guards with their ways on, history, notes.
+//! What the merge offers beyond the plain table of changes: functions, filters, previews, guards
+//! with their ways on, history, notes.
 
 use e2e::{Sheet, World};
 

@@ -1,4 +1,5 @@
-//! A row that a person moves from one tab of a table to another is one row: what the tabs do not show of it stays.
+//! A row that a person moves from one tab of a table to another is one row: what the tabs do not
+//! show of it stays.
 
 use e2e::{Sheet, World, wait_for, wait_until};
 
@@ -13,7 +14,8 @@ const OPEN: &str =
 const DONE: &str =
     "sheet => 'Done', row_filter => $$status = 'done'$$, columns => '{id,title,status}'";
 
-/// Tasks with a tab for those that are open and one for those that are done, registered in this order.
+/// Tasks with a tab for those that are open and one for those that are done, registered in this
+/// order.
 fn tasks(order: [&str; 2]) -> (World, Sheet, Sheet) {
     let mut world = World::start();
     world.db.run(TASKS);
@@ -43,7 +45,8 @@ fn task(world: &mut World) -> String {
     rows.concat().join(" | ")
 }
 
-/// The row is done, has what no tab shows of it, and stands in one tab only; nothing is left to say about it.
+/// The row is done, has what no tab shows of it, and stands in one tab only; nothing is left to say
+/// about it.
 #[track_caller]
 fn is_done(world: &mut World, open: &Sheet, done: &Sheet) {
     wait_for("the task", "b | done | s2 | 1".to_owned(), || task(world));

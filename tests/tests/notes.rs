@@ -1,4 +1,5 @@
-//! Notes stand on the cells that have a problem, wherever people put their rows, and go with the problem.
+//! Notes stand on the cells that have a problem, wherever people put their rows, and go with the
+//! problem.
 
 use e2e::{Kind, Sheet, When, World, wait_for};
 use serde_json::json;

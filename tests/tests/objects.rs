@@ -1,5 +1,6 @@
-//! What CREATE EXTENSION makes, and who may do what with it: a listing that is compared with tests/golden/objects.txt, so that no
-//! object, right, column, index or setting comes or goes unseen. UPDATE_GOLDEN=1 writes the file anew.
+//! What CREATE EXTENSION makes, and who may do what with it: a listing that is compared with
+//! tests/golden/objects.txt, so that no object, right, column, index or setting comes or goes
+//! unseen. UPDATE_GOLDEN=1 writes the file anew.
 
 use e2e::World;
 

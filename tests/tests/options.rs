@@ -109,7 +109,8 @@ fn notes_on_problems_may_be_switched_off_and_peoples_stay() {
     world.quiet();
     assert_eq!(sheet.note("C3"), "ask Ann before you change this");
 
-    // The problem that stood before they were switched on has its note by now; off again, ours goes.
+    // The problem that stood before they were switched on has its note by now; off again, ours
+    // goes.
     e2e::wait_for("our note", true, || {
         sheet.note("C2").starts_with("sheet_sync: ")
     });

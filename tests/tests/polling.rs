@@ -1,4 +1,5 @@
-//! How often a sheet is read: as often as asked, and no more often than its size and the quota allow; `status` shows it.
+//! How often a sheet is read: as often as asked, and no more often than its size and the quota
+//! allow; `status` shows it.
 
 use e2e::World;
 use serde_json::json;
@@ -83,7 +84,8 @@ fn polling_leaves_half_of_the_quota_for_everything_else() {
             .run(&format!("CREATE TABLE {table} (id int PRIMARY KEY)"));
         world.map(table);
     }
-    // Two mappings share 60 reads a minute: two seconds, and more only where a read itself takes long.
+    // Two mappings share 60 reads a minute: two seconds, and more only where a read itself takes
+    // long.
     e2e::wait_until("both intervals", || {
         let intervals = "SELECT count(*) FROM sheet_sync.status WHERE poll_interval >= '2 s'";
         match world.db.count(intervals) {

@@ -1,10 +1,12 @@
-//! What the extension takes of Google's quota: tabs of one spreadsheet cost one read, and the quota never runs out at Google's side.
+//! What the extension takes of Google's quota: tabs of one spreadsheet cost one read, and the quota
+//! never runs out at Google's side.
 
 use e2e::{Book, Passed, Sheet, When, World};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Tables `a`, `b` and `c` in three tabs of one spreadsheet. Their values are texts: of an edited number the format would be asked for by a request more.
+/// Tables `a`, `b` and `c` in three tabs of one spreadsheet. Their values are texts: of an edited
+/// number the format would be asked for by a request more.
 fn three_tabs() -> (World, Book, [Sheet; 3]) {
     let mut world = World::configured(&[("sheet_sync.poll_interval_ms", "500")]);
     let book = world.google.spreadsheet("Three tabs");
@@ -71,8 +73,9 @@ fn a_tab_that_is_gone_takes_no_other_with_it() {
     );
 }
 
-/// Some seconds less than Google's minute: a request that a busy machine sends late counts with those after it. What is told
-/// apart by this, a quota that refills at full minutes, lets twice as many through within an instant.
+/// Some seconds less than Google's minute: a request that a busy machine sends late counts with
+/// those after it. What is told apart by this, a quota that refills at full minutes, lets twice as
+/// many through within an instant.
 const NEARLY_A_MINUTE: Duration = Duration::from_secs(55);
 
 /// The most requests of a kind that passed within any span of that length.
@@ -85,7 +88,8 @@ fn most_at_once(passed: &[Passed], writes: bool) -> usize {
     (0..times.len()).map(within).max().unwrap_or(0)
 }
 
-/// Google's quota at sheetd, with limits that ten mappings reach: whatever they do, Google has never to refuse.
+/// Google's quota at sheetd, with limits that ten mappings reach: whatever they do, Google has
+/// never to refuse.
 #[test]
 fn ten_busy_mappings_never_meet_a_429() {
     const LIMIT: &str = "120";

@@ -1,4 +1,5 @@
-//! What meets in one moment: SQL, a person's typing and our requests. Whoever comes first, nothing is lost and nothing goes unsaid.
+//! What meets in one moment: SQL, a person's typing and our requests. Whoever comes first, nothing
+//! is lost and nothing goes unsaid.
 
 use e2e::{Fault, Kind, Sheet, When, World, wait_until};
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! What register_table and its neighbours refuse, each with SQLSTATE, message and hint, and changing nothing.
+//! What register_table and its neighbours refuse, each with SQLSTATE, message and hint, and
+//! changing nothing.
 
 use e2e::{Refusal, World, literal};
 

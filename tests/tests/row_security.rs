@@ -1,4 +1,5 @@
-//! Rows that rights hide are not gone. A mapping whose role may read other rows than it could stops before any of them leaves the sheet.
+//! Rows that rights hide are not gone. A mapping whose role may read other rows than it could stops
+//! before any of them leaves the sheet.
 
 use e2e::{Sheet, World, wait_until};
 
@@ -29,7 +30,8 @@ fn mapped(before: &str) -> (World, Sheet) {
     (world, sheet)
 }
 
-/// It has stopped, and what is changed on either side waits: nothing leaves the sheet, whether its row was changed or not.
+/// It has stopped, and what is changed on either side waits: nothing leaves the sheet, whether its
+/// row was changed or not.
 #[track_caller]
 fn stops(world: &mut World, sheet: &Sheet) -> String {
     world.shows(REASON, STOPPED);

@@ -1,4 +1,5 @@
-//! Whatever people have made of their sheet besides cells: values arrive at the right rows, and what they made is still there.
+//! Whatever people have made of their sheet besides cells: values arrive at the right rows, and
+//! what they made is still there.
 
 use e2e::{Fault, Kind, Sheet, World};
 use serde_json::{Value, json};
@@ -106,7 +107,8 @@ fn filters_and_hidden_rows() {
     assert_eq!(hidden, [true, false, true, false]);
 }
 
-/// A merge keeps the cell at its upper left and hides the others, which from then on are empty and take nothing.
+/// A merge keeps the cell at its upper left and hides the others, which from then on are empty and
+/// take nothing.
 #[test]
 fn cells_hidden_by_a_merge_are_a_problem_once_the_table_writes_them() {
     let mut world = World::start();
@@ -314,7 +316,8 @@ fn protected_ranges() {
     );
     world.db.run("UPDATE refused SET price = 22 WHERE id = 2");
     e2e::wait_for("the price", "22".to_owned(), || sheet.cell("C3"));
-    // By itself it is tried again after a minute, and at once when the row changes or somebody calls sync().
+    // By itself it is tried again after a minute, and at once when the row changes or somebody
+    // calls sync().
     world.db.run("UPDATE refused SET price = 11 WHERE id = 1");
     e2e::wait_for("the price", "11".to_owned(), || sheet.cell("C2"));
     world.shows("SELECT count(*) FROM sheet_sync.problem", "0");

@@ -1,5 +1,6 @@
-//! A mapping is tied to one table. Where another one has its name, where it is gone, or no longer has the key by which rows are known,
-//! the mapping says so with the way on, and nothing of either side is lost meanwhile.
+//! A mapping is tied to one table. Where another one has its name, where it is gone, or no longer
+//! has the key by which rows are known, the mapping says so with the way on, and nothing of either
+//! side is lost meanwhile.
 
 use e2e::{Refusal, Sheet, World, wait_until};
 
@@ -244,7 +245,8 @@ fn schemas_that_swap_their_names_swap_their_tables() {
     goes_on(&mut world);
 }
 
-/// How tables are partitioned later: the former one becomes a partition of the one that takes its name.
+/// How tables are partitioned later: the former one becomes a partition of the one that takes its
+/// name.
 #[test]
 fn a_table_that_becomes_a_partition_of_its_successor() {
     let (mut world, sheet) = World::with_products();
@@ -266,7 +268,8 @@ fn a_table_that_becomes_a_partition_of_its_successor() {
         .db
         .run("INSERT INTO products_low VALUES (4, 'Pin', 5); UPDATE products_high SET price = 6");
     world.both_equal("products", &sheet);
-    // Rows of a partition that is detached are no rows of the table any more; those of one that is attached become so.
+    // Rows of a partition that is detached are no rows of the table any more; those of one that is
+    // attached become so.
     world
         .db
         .run("ALTER TABLE products DETACH PARTITION products_high");
@@ -318,7 +321,8 @@ fn the_table_that_has_the_name_must_fit_the_mapping() {
         world.db.one("SELECT table_name FROM sheet_sync.mapping"),
         "products_old"
     );
-    // A column that it has not leaves the mapping and stays in the sheet; one that it has besides joins.
+    // A column that it has not leaves the mapping and stays in the sheet; one that it has besides
+    // joins.
     world.db.run("ALTER TABLE products ADD PRIMARY KEY (id)");
     follow(&mut world);
     world.table_shows(
@@ -503,7 +507,8 @@ fn a_dump_holds_mappings_that_have_ended() {
         "SELECT state, registered_as FROM sheet_sync.mapping ORDER BY id",
         "ended | public.products\n active | public.parts",
     );
-    // While no worker looks, nobody has noticed yet that this one is gone: a number, which would be another table elsewhere.
+    // While no worker looks, nobody has noticed yet that this one is gone: a number, which would be
+    // another table elsewhere.
     world.db.run("CREATE TABLE unseen (id int PRIMARY KEY)");
     world.map("unseen");
     let worker = world.worker();
@@ -597,7 +602,8 @@ fn a_table_that_gets_inheritance_children_stops() {
     goes_on(&mut world);
 }
 
-/// Between two steps of a cycle no turn of the worker looks at the catalog, and its statements find tables by name.
+/// Between two steps of a cycle no turn of the worker looks at the catalog, and its statements find
+/// tables by name.
 #[test]
 fn a_swap_in_the_middle_of_a_cycle_types_nothing_into_the_other_table() {
     let mut world = World::start();

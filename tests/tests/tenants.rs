@@ -1,5 +1,5 @@
-//! Owners who share a database share a worker. What the code of one leaves in its session never reaches the rows of another, and
-//! nobody's code runs with rights that its owner has not.
+//! Owners who share a database share a worker. What the code of one leaves in its session never
+//! reaches the rows of another, and nobody's code runs with rights that its owner has not.
 
 use e2e::World;
 

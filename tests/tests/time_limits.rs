@@ -1,4 +1,5 @@
-//! All tables of a database share a worker. One whose code does not come to an end holds up itself, and not the others.
+//! All tables of a database share a worker. One whose code does not come to an end holds up itself,
+//! and not the others.
 
 use e2e::World;
 

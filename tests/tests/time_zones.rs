@@ -1,4 +1,5 @@
-//! Cells have no time zone of their own: what they show and mean changes with the spreadsheet's, and the table's instants never do.
+//! Cells have no time zone of their own: what they show and mean changes with the spreadsheet's,
+//! and the table's instants never do.
 
 use e2e::World;
 use serde_json::json;

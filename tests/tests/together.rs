@@ -44,7 +44,8 @@ fn values_of_a_unique_column_are_passed_round_in_one_sync() {
 
 #[test]
 fn texts_are_swapped_and_children_follow_their_row() {
-    // A column that may be empty is not emptied for a moment: the children would be emptied with it, and stay so.
+    // A column that may be empty is not emptied for a moment: the children would be emptied with
+    // it, and stay so.
     for constraint in ["NOT NULL UNIQUE", "UNIQUE"] {
         let mut world = World::start();
         world.db.run(&format!(

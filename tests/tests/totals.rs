@@ -1,4 +1,5 @@
-//! What stands below the data and is no data: totals keep their place, and no record is made of them.
+//! What stands below the data and is no data: totals keep their place, and no record is made of
+//! them.
 
 use e2e::{Sheet, World};
 

@@ -1,5 +1,5 @@
-//! Two workers at one sheet that know nothing of each other: a promoted standby beside a primary that was believed dead, and two
-//! clusters that begin at once. Of two that write only one goes on.
+//! Two workers at one sheet that know nothing of each other: a promoted standby beside a primary
+//! that was believed dead, and two clusters that begin at once. Of two that write only one goes on.
 
 use e2e::{When, World, wait_until};
 

@@ -1,4 +1,5 @@
-//! What a person types means what the sheet shows of it: formats, locales, digits, dates and durations.
+//! What a person types means what the sheet shows of it: formats, locales, digits, dates and
+//! durations.
 
 use e2e::World;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Every type there and back: what the sheet shows of it, and what the table makes of what a person types.
+//! Every type there and back: what the sheet shows of it, and what the table makes of what a person
+//! types.
 
 use e2e::World;
 
@@ -130,7 +131,8 @@ fn days_and_moments_at_the_edges_come_back_as_they_were() {
         ["1899-12-29", "0044-03-15 BC", "infinity"]
     );
     world.quiet();
-    // The sheet is read anew by a worker that remembers nothing: what it shows means what the table has.
+    // The sheet is read anew by a worker that remembers nothing: what it shows means what the table
+    // has.
     world.db.run("SELECT sheet_sync.resync('moments')");
     world.merged("moments");
     world.quiet();
@@ -234,8 +236,8 @@ fn texts_of_a_length_times_with_a_zone_and_other_rare_types_come_back_as_they_we
     );
 }
 
-/// What a person types into a cell of a column of this type, and what the table makes of it: its text, or the code of a problem.
-/// An apostrophe before it is how a person types text.
+/// What a person types into a cell of a column of this type, and what the table makes of it: its
+/// text, or the code of a problem. An apostrophe before it is how a person types text.
 const TYPED: &[(&str, &[(&str, &str)])] = &[
     (
         "int",

@@ -1,4 +1,5 @@
-//! A request that took effect and was never answered: whatever it was for, it happens once, and both sides end up equal.
+//! A request that took effect and was never answered: whatever it was for, it happens once, and
+//! both sides end up equal.
 
 use e2e::{Fault, Kind, Sheet, When, World};
 
@@ -11,7 +12,8 @@ struct Case {
 }
 
 impl Case {
-    /// The next requests of these kinds are damaged; then this happens, and both sides must hold these rows.
+    /// The next requests of these kinds are damaged; then this happens, and both sides must hold
+    /// these rows.
     #[track_caller]
     fn damaged(&mut self, kinds: &[(Kind, usize)], act: impl FnOnce(&mut Case), rows: &str) {
         for (kind, times) in kinds {
@@ -114,7 +116,8 @@ fn every_kind(case: &mut Case) {
         |case| case.sql("INSERT INTO TABLE VALUES (4, 'Cog'), (5, 'Pin')"),
         "1 | Bolt\n 2 | Mother\n 3 | Gear\n 4 | Cog\n 5 | Pin",
     );
-    // So often that the cycle gives up; the next one has to find out what became of it, and that goes wrong too.
+    // So often that the cycle gives up; the next one has to find out what became of it, and that
+    // goes wrong too.
     case.damaged(
         &[(Kind::Insert, 3), (Kind::Claim, 1)],
         |case| case.sql("INSERT INTO TABLE VALUES (6, 'Rod')"),

@@ -1,5 +1,6 @@
-//! Tables with a will of their own: triggers that change, refuse or redirect, soft deletion, rules, renamed enum labels, tables that
-//! a crash empties. Each is followed, or is one problem that says so, or is refused at once.
+//! Tables with a will of their own: triggers that change, refuse or redirect, soft deletion, rules,
+//! renamed enum labels, tables that a crash empties. Each is followed, or is one problem that says
+//! so, or is refused at once.
 
 use e2e::{Sheet, World};
 

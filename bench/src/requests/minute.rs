@@ -21,8 +21,8 @@ pub fn granted(way: Way, traffic: &Traffic) -> f64 {
     }
 }
 
-/// The same for sheet_sync, whose governor keeps a part of the quota for calls that somebody waits for,
-/// over ten minutes of asking at once whenever it lets one ask.
+/// The same for sheet_sync, whose governor keeps a part of the quota for calls that somebody waits
+/// for, over ten minutes of asking at once whenever it lets one ask.
 fn governed(traffic: &Traffic) -> f64 {
     const MINUTES: i64 = 10;
     let caller = Caller {
@@ -49,7 +49,8 @@ fn governed(traffic: &Traffic) -> f64 {
     f64::from(granted) / MINUTES as f64
 }
 
-/// Every row changes at once, and a minute passes: per way, what was there at its end and how long all of it took.
+/// Every row changes at once, and a minute passes: per way, what was there at its end and how long
+/// all of it took.
 pub fn side_by_side(world: &mut World, client: &Client, rows: usize) -> Vec<Vec<String>> {
     let edited = super::edited(rows, rows);
     world.google.set_options(json!({"quota": "google"}));

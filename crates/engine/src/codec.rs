@@ -1,7 +1,8 @@
-//! How a column's values travel between Postgres's text output and a sheet's cells (docs/values.md).
+//! How a column's values travel between Postgres's text output and a sheet's cells
+//! (docs/values.md).
 //!
-//! Nothing here can fail on data: what has no better form travels as text, and what a person typed reaches Postgres's own input
-//! function, which refuses it in its own words.
+//! Nothing here can fail on data: what has no better form travels as text, and what a person typed
+//! reaches Postgres's own input function, which refuses it in its own words.
 
 mod date;
 mod date_text;
@@ -137,7 +138,8 @@ fn is_date(kind: Kind) -> bool {
     )
 }
 
-/// Whether a cell shows a formula's error: one of the nine codes, alone or followed by its message in parentheses.
+/// Whether a cell shows a formula's error: one of the nine codes, alone or followed by its message
+/// in parentheses.
 pub fn is_error(cell: &Cell) -> bool {
     const CODES: [&str; 10] = [
         "#ERROR!",
@@ -170,7 +172,8 @@ impl Mapping {
         }
     }
 
-    /// The cell for a value where the cell that it replaces may be a duration: texts among durations break their sums.
+    /// The cell for a value where the cell that it replaces may be a duration: texts among
+    /// durations break their sums.
     pub fn encode_over(
         &self,
         column: usize,
@@ -233,8 +236,8 @@ impl Mapping {
     }
 }
 
-/// A hash of a row's mapped cells that is the same on every platform and in every version, because it is stored. Never one of
-/// the marks that are stored in a hash's place.
+/// A hash of a row's mapped cells that is the same on every platform and in every version, because
+/// it is stored. Never one of the marks that are stored in a hash's place.
 pub fn hash_cells(cells: &[Cell]) -> i64 {
     let mut hasher = Xxh3::new();
     for cell in cells {
@@ -261,7 +264,8 @@ pub fn hash_cells(cells: &[Cell]) -> i64 {
     }
 }
 
-/// A fast hash of a row's raw bytes; only ever compared with others of the same process. Never 0 or 1.
+/// A fast hash of a row's raw bytes; only ever compared with others of the same process. Never 0 or
+/// 1.
 pub(crate) fn hash_raw(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes).max(2)
 }

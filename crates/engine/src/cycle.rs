@@ -1,7 +1,8 @@
 //! The cycle of one mapping as a state machine.
 //!
-//! A cycle is written as straight-line `async` code that waits for nothing but the answers to its effects ([`io::Io`]): the compiler
-//! makes the state machine of it, and [`Machine::resume`] steps it by one effect. Nothing is spawned, nothing wakes it but the driver.
+//! A cycle is written as straight-line `async` code that waits for nothing but the answers to its
+//! effects ([`io::Io`]): the compiler makes the state machine of it, and [`Machine::resume`] steps
+//! it by one effect. Nothing is spawned, nothing wakes it but the driver.
 
 mod aliases;
 mod apart;
@@ -61,10 +62,11 @@ use memory::Memory;
 
 type Running = Pin<Box<dyn Future<Output = run::Ended> + Send>>;
 
-/// Lives as long as its mapping: between cycles it remembers where each key's row stands and how each row hashed.
+/// Lives as long as its mapping: between cycles it remembers where each key's row stands and how
+/// each row hashed.
 ///
-/// A cycle that is dropped on its way takes this memory with it, and the next one starts cold: what is remembered saves
-/// requests and is never needed for correctness.
+/// A cycle that is dropped on its way takes this memory with it, and the next one starts cold: what
+/// is remembered saves requests and is never needed for correctness.
 pub struct Machine {
     mapping: Arc<Mapping>,
     memory: Memory,
@@ -98,7 +100,8 @@ impl Machine {
         self.notes_off = true;
     }
 
-    /// The driver has stored that a finished cycle saw every column's header and gave its cells their format.
+    /// The driver has stored that a finished cycle saw every column's header and gave its cells
+    /// their format.
     pub fn headers_are_known(&mut self) {
         for column in &mut std::sync::Arc::make_mut(&mut self.mapping).columns {
             column.header_known = true;
@@ -111,7 +114,8 @@ impl Machine {
         &self.mapping
     }
 
-    /// Keys of rows that the last snapshot had and that nothing is agreed about: typed, and not taken by the table.
+    /// Keys of rows that the last snapshot had and that nothing is agreed about: typed, and not
+    /// taken by the table.
     pub fn typed(&self) -> HashSet<Key> {
         self.memory.typed()
     }
@@ -143,8 +147,8 @@ impl Machine {
         self.step()
     }
 
-    /// What else can begin while the effect that was asked for last is under way. A driver that carries out one effect after the
-    /// other need not ask.
+    /// What else can begin while the effect that was asked for last is under way. A driver that
+    /// carries out one effect after the other need not ask.
     pub fn meanwhile(&mut self) -> Step {
         self.io.take_effect().map_or(Step::Wait, Step::Do)
     }

@@ -1,11 +1,11 @@
 //! What a cycle asks of its driver, and what the driver answers.
 //!
-//! At most one effect of each side is under way at a time: while new rows travel to the sheet the table goes on with the next
-//! ones. The driver may die before, during or after any of them: every effect is harmless when it is repeated by a later cycle that
-//! knows nothing of this one.
+//! At most one effect of each side is under way at a time: while new rows travel to the sheet the
+//! table goes on with the next ones. The driver may die before, during or after any of them: every
+//! effect is harmless when it is repeated by a later cycle that knows nothing of this one.
 //!
-//! Sheet rows and columns are 0-based here, as in Google's GridRange; anchors and stamps are developer-metadata ids that the
-//! engine chooses.
+//! Sheet rows and columns are 0-based here, as in Google's GridRange; anchors and stamps are
+//! developer-metadata ids that the engine chooses.
 
 mod detail;
 mod report;
@@ -38,30 +38,36 @@ pub enum Outcome {
 pub enum DatabaseEffect {
     /// Every base row's key and sheet hash. Asked once, when the engine's memory is cold.
     ReadIndex,
-    /// The keys whose table row differs from the base's database half, or that stand on one side only.
+    /// The keys whose table row differs from the base's database half, or that stand on one side
+    /// only.
     FindChanged,
-    /// The table row, base row and pending conflicts of these keys, all from one MVCC snapshot. Where rows are large, the answer may be
-    /// about the first of them only, so that nobody has to hold more than a few.
+    /// The table row, base row and pending conflicts of these keys, all from one MVCC snapshot.
+    /// Where rows are large, the answer may be about the first of them only, so that nobody has to
+    /// hold more than a few.
     Load { keys: Vec<Key> },
     /// What Postgres makes of typed texts: the canonical text, or why it is refused.
     Canonicalise { cells: Vec<TypedText> },
-    /// Which keys these are, as typed into the sheet. The answer is the spelling under which the key is known: that of a stored base
-    /// whose key is equal (the table's own, where both are stored), else that of the table's row, else what Postgres prints for it;
-    /// keys of one question that are equal get one spelling. Equal is what the operator of the key's index takes for equal.
+    /// Which keys these are, as typed into the sheet. The answer is the spelling under which the
+    /// key is known: that of a stored base whose key is equal (the table's own, where both are
+    /// stored), else that of the table's row, else what Postgres prints for it; keys of one
+    /// question that are equal get one spelling. Equal is what the operator of the key's index
+    /// takes for equal.
     NameKeys { typed: Vec<Key> },
-    /// Which of these keys, all with a base, the table writes otherwise by now: an equal key that has no base yet. And which of the
-    /// `new` ones, without a base, are equal to one whose base says that the table does not have it. Asked only where equal keys
-    /// may be printed differently ([`crate::mapping::KeyEquality::ByOperator`]).
+    /// Which of these keys, all with a base, the table writes otherwise by now: an equal key that
+    /// has no base yet. And which of the `new` ones, without a base, are equal to one whose base
+    /// says that the table does not have it. Asked only where equal keys may be printed differently
+    /// ([`crate::mapping::KeyEquality::ByOperator`]).
     FindRespelled { keys: Vec<Key>, new: Vec<Key> },
-    /// New keys from the key columns' defaults, for rows typed into the sheet without one. None of them is in the table, has a
-    /// base, or is equal to one of `taken`.
+    /// New keys from the key columns' defaults, for rows typed into the sheet without one. None of
+    /// them is in the table, has a base, or is equal to one of `taken`.
     GenerateKeys { count: usize, taken: Vec<Key> },
     /// The mapping's `conflict_function`, once per row.
     MergeByFunction { rows: Vec<FunctionCall> },
-    /// What the other tabs of the table have of these rows: asked only where [`Start::other_tabs`], of rows that may have moved
-    /// from one tab to another.
+    /// What the other tabs of the table have of these rows: asked only where [`Start::other_tabs`],
+    /// of rows that may have moved from one tab to another.
     AskOtherTabs { keys: Vec<Key> },
-    /// Apply changes to the table as the mapping's role and record what follows, in one transaction.
+    /// Apply changes to the table as the mapping's role and record what follows, in one
+    /// transaction.
     Commit(Arc<Commit>),
 }
 
@@ -85,7 +91,8 @@ pub enum DatabaseOutcome {
     Keys(Vec<Result<Key, Refusal>>),
     /// One entry per call, in that order: the merged row over all mapped columns.
     Merged(Vec<Result<Vec<Datum>, Refusal>>),
-    /// One entry per key asked, in that order: the tabs from which rows come into the table, without the one that asks.
+    /// One entry per key asked, in that order: the tabs from which rows come into the table,
+    /// without the one that asks.
     OtherTabs(Vec<Vec<OtherTab>>),
     /// One entry per `Commit::apply`, in that order.
     Committed(Vec<Applied>),
@@ -100,7 +107,8 @@ pub struct Index {
     pub problems: Vec<StoredProblem>,
     /// Batches that were announced ([`Announcement::Begins`]) and not declared over, oldest first.
     pub writing: Vec<Stamp>,
-    /// Keys of conflicts that a policy has decided and of which nobody has recorded that both sides hold the outcome.
+    /// Keys of conflicts that a policy has decided and of which nobody has recorded that both sides
+    /// hold the outcome.
     pub unsettled: Vec<Key>,
 }
 
@@ -156,13 +164,15 @@ pub struct LoadedRow {
     pub row: Option<Vec<Datum>>,
     /// How the table prints the key where it has the row under another spelling of it.
     pub spelled: Option<Key>,
-    /// False where the row exists but `row_filter` does not hold: it belongs in the table and not in the sheet.
+    /// False where the row exists but `row_filter` does not hold: it belongs in the table and not
+    /// in the sheet.
     pub in_filter: bool,
     pub base: Option<Base>,
     pub changed_at: Option<Timestamp>,
-    /// The row's other key, where its key was changed in the table and the dirty keys of that change still wait: what
-    /// [`crate::renames::Renames::moved`] says of all that wait in the snapshot that the row comes from; without those whose new key
-    /// has a base by then and whose old key has none: they have been followed.
+    /// The row's other key, where its key was changed in the table and the dirty keys of that
+    /// change still wait: what [`crate::renames::Renames::moved`] says of all that wait in the
+    /// snapshot that the row comes from; without those whose new key has a base by then and whose
+    /// old key has none: they have been followed.
     pub moved: Option<Key>,
     /// Conflicts of this row that wait for a person, or that a person has just resolved.
     pub pending: Vec<PendingConflict>,
@@ -191,7 +201,8 @@ pub enum Has {
     Typed,
     /// The row, as it was agreed on.
     Row,
-    /// It had the row, and has lost it: [`Report::moving`] named it, or it was agreed that the row stays in the table only.
+    /// It had the row, and has lost it: [`Report::moving`] named it, or it was agreed that the row
+    /// stays in the table only.
     Lost,
 }
 
@@ -209,7 +220,8 @@ pub struct PendingConflict {
     pub decision: Option<Decision>,
 }
 
-/// The rows that the two sides had, by column as far as these are still mapped; `None` where a side had none.
+/// The rows that the two sides had, by column as far as these are still mapped; `None` where a side
+/// had none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingRows {
     pub database: Option<Vec<(usize, Datum)>>,
@@ -250,17 +262,18 @@ pub struct FunctionCall {
     pub sheet: Option<Vec<Datum>>,
 }
 
-/// A row that is refused takes nothing else with it. What is not in `apply` takes effect together, and with or before the first of
-/// `apply`; these may follow in transactions of their own, each with its base and its line of `history`, so that nobody waits long
-/// for a row that a transaction of ours has changed. What is left of them when the driver dies is found again by comparison.
+/// A row that is refused takes nothing else with it. What is not in `apply` takes effect together,
+/// and with or before the first of `apply`; these may follow in transactions of their own, each
+/// with its base and its line of `history`, so that nobody waits long for a row that a transaction
+/// of ours has changed. What is left of them when the driver dies is found again by comparison.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
     pub apply: Vec<Apply>,
     pub bases: Vec<BaseWrite>,
     /// New rows that are about to be sent.
     pub inserting: Vec<Inserting>,
-    /// The marks of batches of new rows that have arrived: what was stored of their rows holds from now on, unless `bases` says
-    /// otherwise.
+    /// The marks of batches of new rows that have arrived: what was stored of their rows holds from
+    /// now on, unless `bases` says otherwise.
     pub inserted: Vec<i64>,
     pub conflicts: Vec<Conflict>,
     /// Conflicts whose decision both sides now hold.
@@ -275,20 +288,21 @@ pub struct Commit {
     pub writing: Option<Announcement>,
 }
 
-/// What is stored with the mapping of batches that overwrite cells, so that whoever comes after a crash finds out what became of
-/// them before planning anything. Given back in [`Index::writing`].
+/// What is stored with the mapping of batches that overwrite cells, so that whoever comes after a
+/// crash finds out what became of them before planning anything. Given back in [`Index::writing`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Announcement {
     /// This batch is about to be sent, besides those announced before.
     Begins(Stamp),
-    /// Of all batches announced so far everything is recorded, and what they overwrote is given back.
+    /// Of all batches announced so far everything is recorded, and what they overwrote is given
+    /// back.
     Over,
 }
 
 /// One row's change to the table.
 ///
-/// An insert or entry whose row does not satisfy `row_filter` is refused by the driver (SQLSTATE 44000); an update may make a row
-/// leave it.
+/// An insert or entry whose row does not satisfy `row_filter` is refused by the driver (SQLSTATE
+/// 44000); an update may make a row leave it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Apply {
     /// Names the row to change.
@@ -296,8 +310,9 @@ pub struct Apply {
     /// The row's key afterwards, where the change is one of the key itself.
     pub new_key: Option<Key>,
     pub change: Change,
-    /// What the sheet shows of this row now, all mapped columns. With the row that the table returns it makes the new base
-    /// ([`Apply::base_after`]), which the driver must store in the same transaction.
+    /// What the sheet shows of this row now, all mapped columns. With the row that the table
+    /// returns it makes the new base ([`Apply::base_after`]), which the driver must store in the
+    /// same transaction.
     pub sheet: Vec<Cell>,
     /// The base before, for the columns that this change leaves alone.
     pub base: Option<Base>,
@@ -318,8 +333,9 @@ pub enum Change {
         values: Vec<(usize, Datum)>,
         expected: Vec<Datum>,
     },
-    /// As an update of a row that does not satisfy `row_filter` and will: a person moved it here from another tab of the table.
-    /// As with an insert, a cell that the table does not take refuses the whole row.
+    /// As an update of a row that does not satisfy `row_filter` and will: a person moved it here
+    /// from another tab of the table. As with an insert, a cell that the table does not take
+    /// refuses the whole row.
     Enter {
         values: Vec<(usize, Datum)>,
         expected: Vec<Datum>,
@@ -331,18 +347,19 @@ pub enum Change {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Applied {
-    /// Done. `row` is what the table returned (`None` after a delete); `refused` are cells left out because Postgres does not
-    /// take them: the others were applied.
+    /// Done. `row` is what the table returned (`None` after a delete); `refused` are cells left out
+    /// because Postgres does not take them: the others were applied.
     Done {
         row: Option<Vec<Datum>>,
         refused: Vec<(usize, Refusal)>,
     },
     /// The row changed between load and apply; its key is dirty again and nothing was done.
     Stale,
-    /// A transaction of somebody else's holds the row, or something else that the change needs: nothing was done, and nobody waited.
+    /// A transaction of somebody else's holds the row, or something else that the change needs:
+    /// nothing was done, and nobody waited.
     Locked,
-    /// The row was to be deleted, and the table kept it: it stands there as `row`, with what the table's own triggers made of it.
-    /// The driver has stored [`Apply::base_kept`].
+    /// The row was to be deleted, and the table kept it: it stands there as `row`, with what the
+    /// table's own triggers made of it. The driver has stored [`Apply::base_kept`].
     Kept { row: Vec<Datum> },
     /// Nothing of this row was applied: constraint, privilege, row-level security, trigger.
     Refused {
@@ -366,17 +383,20 @@ impl Refusal {
     }
 }
 
-/// Foreign key, unique, exclusion constraint: what the table does not take now it may take when another row has changed.
+/// Foreign key, unique, exclusion constraint: what the table does not take now it may take when
+/// another row has changed.
 pub fn is_about_other_rows(sqlstate: &str) -> bool {
     matches!(sqlstate, "23503" | "23505" | "23P01")
 }
 
-/// A base row as it shall stand from now on; `base: None` removes it. A `BaseWrite` with a base is an upsert by key.
+/// A base row as it shall stand from now on; `base: None` removes it. A `BaseWrite` with a base is
+/// an upsert by key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaseWrite {
     pub key: Key,
     pub base: Option<Base>,
-    /// What the engine wants to be told of this row by `ReadIndex`: a hash of the base's sheet half, or a mark; opaque to the driver.
+    /// What the engine wants to be told of this row by `ReadIndex`: a hash of the base's sheet
+    /// half, or a mark; opaque to the driver.
     pub sheet_hash: i64,
 }
 
@@ -390,16 +410,17 @@ impl BaseWrite {
         }
     }
 
-    /// The key as the sheet shows it, where that is not how the key would be written there: to be told by `ReadIndex`, so that a
-    /// fresh engine knows the row again.
+    /// The key as the sheet shows it, where that is not how the key would be written there: to be
+    /// told by `ReadIndex`, so that a fresh engine knows the row again.
     pub fn typed(&self, mapping: &Mapping) -> Option<Key> {
         mapping.typed_otherwise(&self.key, &self.base.as_ref()?.sheet)
     }
 }
 
-/// A batch of new rows, stored before it is sent as they will stand when it has arrived: then nothing of them need be written again.
-/// Until [`Commit::inserted`] names its mark, [`Index::rows`] has the mark in the place of each row's hash. A later [`BaseWrite`]
-/// takes its row out of the batch.
+/// A batch of new rows, stored before it is sent as they will stand when it has arrived: then
+/// nothing of them need be written again. Until [`Commit::inserted`] names its mark,
+/// [`Index::rows`] has the mark in the place of each row's hash. A later [`BaseWrite`] takes its
+/// row out of the batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inserting {
     pub mark: i64,
@@ -415,9 +436,10 @@ pub enum Winner {
     Pending,
 }
 
-/// Stored before the loser's value is overwritten, with `settled: false`, and sent once more with `settled: true` when both sides
-/// hold the outcome. The same conflict met again (after a crash, or to settle it) is the same line: the driver identifies it by
-/// mapping, key, column and both values while it is not settled; a settled one that finds no line is stored as a new line.
+/// Stored before the loser's value is overwritten, with `settled: false`, and sent once more with
+/// `settled: true` when both sides hold the outcome. The same conflict met again (after a crash, or
+/// to settle it) is the same line: the driver identifies it by mapping, key, column and both values
+/// while it is not settled; a settled one that finds no line is stored as a new line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conflict {
     pub key: Key,
@@ -437,7 +459,8 @@ pub struct Conflict {
     pub settled: bool,
 }
 
-/// Between which two moments something happened; without a first one it is not known since when it may have.
+/// Between which two moments something happened; without a first one it is not known since when it
+/// may have.
 pub type Window = (Option<Timestamp>, Timestamp);
 
 #[derive(Clone, Debug, PartialEq)]
@@ -462,7 +485,8 @@ pub struct Problem {
     pub place: Place,
     /// The side that does not take the value.
     pub side: Side,
-    /// A SQLSTATE, or Google's reason, or one of ours (`duplicate_key`, `missing_key`, `error_cell`, `too_long`).
+    /// A SQLSTATE, or Google's reason, or one of ours (`duplicate_key`, `missing_key`,
+    /// `error_cell`, `too_long`).
     pub code: String,
     pub message: String,
     pub hint: String,
@@ -509,13 +533,14 @@ pub enum Give {
     WhereNone,
 }
 
-/// Each is one request to Google (`Read` may be two: values, and properties when they are not known yet).
+/// Each is one request to Google (`Read` may be two: values, and properties when they are not known
+/// yet).
 #[derive(Clone, Debug, PartialEq)]
 pub enum SheetEffect {
     /// All values of the tab.
     Read,
-    /// Put an anchor on each row and, where `read`, read these rows back, atomically; also put the sentinel on the tab's last row,
-    /// and drop old anchors.
+    /// Put an anchor on each row and, where `read`, read these rows back, atomically; also put the
+    /// sentinel on the tab's last row, and drop old anchors.
     Tag {
         rows: Vec<TagRow>,
         read: bool,
@@ -523,24 +548,27 @@ pub enum SheetEffect {
         sentinel: MetadataId,
         tidy: Vec<MetadataId>,
     },
-    /// Where these anchors stand now and what stands there, together with the header row: one look at a single moment.
+    /// Where these anchors stand now and what stands there, together with the header row: one look
+    /// at a single moment.
     Look {
         header: u32,
         anchors: Vec<MetadataId>,
     },
-    /// Every cell of the tab that holds a formula. Asked where it matters and not with every reading.
+    /// Every cell of the tab that holds a formula. Asked where it matters and not with every
+    /// reading.
     Formulas,
-    /// What stands in these rows: those of a mass that was tagged by one request are read part by part, when their turn comes.
+    /// What stands in these rows: those of a mass that was tagged by one request are read part by
+    /// part, when their turn comes.
     ReadRows { rows: Vec<u32> },
-    /// What a reading of values does not tell of single cells (row and column), where that decides what a cell means. One request for
-    /// as many as fit into one.
+    /// What a reading of values does not tell of single cells (row and column), where that decides
+    /// what a cell means. One request for as many as fit into one.
     Inspect { cells: Vec<(u32, u32)> },
-    /// Write cells of tagged rows, in one atomic batch under a stamp; cells not named stay as they are. What the rows held right
-    /// before is kept in the images and answered.
+    /// Write cells of tagged rows, in one atomic batch under a stamp; cells not named stay as they
+    /// are. What the rows held right before is kept in the images and answered.
     Write {
         rows: Arc<[AnchoredRow]>,
-        /// The anchors stay on their rows and are named in the images, so that what was written over can be given back to its row
-        /// wherever that stands. Otherwise the batch drops them.
+        /// The anchors stay on their rows and are named in the images, so that what was written
+        /// over can be given back to its row wherever that stands. Otherwise the batch drops them.
         keeps: bool,
         /// That of the request which tagged the rows.
         sentinel: MetadataId,
@@ -554,8 +582,9 @@ pub enum SheetEffect {
         stamp: Stamp,
         tidy: Vec<MetadataId>,
     },
-    /// Delete rows, bottom-up, in one atomic batch under a stamp; the driver reports which anchors really went. What the rows
-    /// held right before is kept in the images, whole rows, and answered.
+    /// Delete rows, bottom-up, in one atomic batch under a stamp; the driver reports which anchors
+    /// really went. What the rows held right before is kept in the images, whole rows, and
+    /// answered.
     Delete {
         rows: Vec<TagRow>,
         sentinel: MetadataId,
@@ -565,28 +594,31 @@ pub enum SheetEffect {
     },
     /// What the images hold: asked for where a batch arrived whose answer nobody saw.
     Images,
-    /// Make the header: the tab grows to hold it, the cells are written, and the columns in `formats` get their number format
-    /// below the header row (0-based).
+    /// Make the header: the tab grows to hold it, the cells are written, and the columns in
+    /// `formats` get their number format below the header row (0-based).
     WriteHeader {
         row: u32,
         cells: Vec<(u32, String)>,
         formats: Vec<ColumnFormat>,
         stamp: Stamp,
     },
-    /// Put tags on columns and read the header row back, atomically. A tag goes with its column wherever people move it, and
-    /// tells it when its header reads otherwise. Refused where one of them does not stand where `from` says: a request that
-    /// arrives late moves nothing.
+    /// Put tags on columns and read the header row back, atomically. A tag goes with its column
+    /// wherever people move it, and tells it when its header reads otherwise. Refused where one of
+    /// them does not stand where `from` says: a request that arrives late moves nothing.
     TagColumns { header: u32, tags: Vec<ColumnTag> },
     /// Where the tags of columns of these names stand.
     FindColumns { names: Vec<String> },
     /// Put notes on, or take our own notes off, cells of anchored rows.
     Annotate { notes: Vec<Note> },
-    /// Every note of ours in the tab. Asked where one may stand on a cell that has no problem, and not with every reading.
+    /// Every note of ours in the tab. Asked where one may stand on a cell that has no problem, and
+    /// not with every reading.
     Notes,
-    /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still arrive late is either seen
-    /// (`Stamped { ours: false }`) or can no longer apply (`Done`, or `Stamped { ours: true }` where it was closed before).
+    /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still
+    /// arrive late is either seen (`Stamped { ours: false }`) or can no longer apply (`Done`, or
+    /// `Stamped { ours: true }` where it was closed before).
     Claim { stamp: Stamp },
-    /// Remove every anchor of ours, by key: leftovers of a crash. Answered with the stamps that stand.
+    /// Remove every anchor of ours, by key: leftovers of a crash. Answered with the stamps that
+    /// stand.
     TidyAll,
 }
 
@@ -615,7 +647,8 @@ pub struct TagRow {
     pub row: u32,
     /// Names the row in the answer.
     pub anchor: MetadataId,
-    /// The row gets no anchor: it stands in a run of rows of which others have one. It is read back like any other.
+    /// The row gets no anchor: it stands in a run of rows of which others have one. It is read back
+    /// like any other.
     pub bare: bool,
 }
 
@@ -632,8 +665,9 @@ pub struct ColumnTag {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnchoredRow {
     pub anchor: MetadataId,
-    /// As in [`TagRow::bare`]. Such a row is written only while every anchor of the batch stands where it was put, and what stands
-    /// in its place by then, if it moved among its neighbours, is told by its image.
+    /// As in [`TagRow::bare`]. Such a row is written only while every anchor of the batch stands
+    /// where it was put, and what stands in its place by then, if it moved among its neighbours, is
+    /// told by its image.
     pub bare: bool,
     /// Where it was tagged; it is written wherever it stands by then.
     pub row: u32,
@@ -641,19 +675,21 @@ pub struct AnchoredRow {
     pub cells: Vec<(u32, Cell)>,
 }
 
-/// Where a batch puts its before-images: rows of a hidden tab of ours, kept until the next batch that begins at 0.
+/// Where a batch puts its before-images: rows of a hidden tab of ours, kept until the next batch
+/// that begins at 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
     /// The first image's place, counted from 0. Everything from there on is cleared.
     pub at: u32,
-    /// Column of each mapped column: so much of the row an image shows at least, and it is kept with the image.
+    /// Column of each mapped column: so much of the row an image shows at least, and it is kept
+    /// with the image.
     pub layout: Vec<u32>,
     /// Columns of the key, by which a row's image is told from another's.
     pub key: Vec<u32>,
 }
 
-/// Makes a structural batch apply at most once: its first request creates metadata with this id, and Google refuses the whole
-/// batch where the id is in use.
+/// Makes a structural batch apply at most once: its first request creates metadata with this id,
+/// and Google refuses the whole batch where the id is in use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stamp {
     pub id: MetadataId,
@@ -693,11 +729,13 @@ pub struct StandingNote {
 #[derive(Debug)]
 pub enum SheetOutcome {
     Snapshot(Snapshot),
-    /// One entry per anchor. An anchor that is missing could not be placed. Empty where they were not to be read.
+    /// One entry per anchor. An anchor that is missing could not be placed. Empty where they were
+    /// not to be read.
     Tagged(Vec<SeenRow>),
     Formulas(Vec<Formula>),
     Seen(Look),
-    /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be absent.
+    /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be
+    /// absent.
     Rows(Vec<Vec<Cell>>),
     /// One entry per cell asked, in that order.
     Inspected(Vec<CellDetail>),
@@ -705,7 +743,8 @@ pub enum SheetOutcome {
     Written(Vec<WrittenRow>),
     /// What the inserted rows show now, in the order sent.
     Inserted(Vec<Vec<Cell>>),
-    /// The stamp's id was in use already: with the very value that we sent (`ours`), or with another.
+    /// The stamp's id was in use already: with the very value that we sent (`ours`), or with
+    /// another.
     Stamped {
         ours: bool,
     },
@@ -755,7 +794,8 @@ pub struct WrittenRow {
     pub anchor: MetadataId,
     /// Where it stood when it was written.
     pub row: u32,
-    /// False where the anchor was gone by then: its row was deleted, and what was written is another one in its place.
+    /// False where the anchor was gone by then: its row was deleted, and what was written is
+    /// another one in its place.
     pub stood: bool,
     /// The row's cells from column 0 right before the write; `None` where there is no image of it.
     pub before: Option<Vec<Cell>>,
@@ -771,7 +811,8 @@ pub struct Look {
     pub rows: Vec<(MetadataId, u32, Vec<Cell>)>,
 }
 
-/// A row as it was right before a batch of ours changed it, and right after; from column 0, trailing empty cells may be absent.
+/// A row as it was right before a batch of ours changed it, and right after; from column 0,
+/// trailing empty cells may be absent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
     /// [`Stamp::value`] of the batch.
@@ -791,10 +832,11 @@ pub struct Deleted {
     pub gone: Vec<MetadataId>,
     /// Anchors that stand on another row by now: their rows are still there.
     pub moved: Vec<MetadataId>,
-    /// True where another row than the one asked for may have gone (the service cannot tell): the engine reads the tab
-    /// and puts back what is missing.
+    /// True where another row than the one asked for may have gone (the service cannot tell): the
+    /// engine reads the tab and puts back what is missing.
     pub suspect: bool,
-    /// The rows that went, as they were right before, from column 0; absent where there is no image.
+    /// The rows that went, as they were right before, from column 0; absent where there is no
+    /// image.
     pub before: Vec<(MetadataId, Vec<Cell>)>,
 }
 
@@ -812,9 +854,10 @@ pub struct Snapshot {
 
 /// The mapping as the engine needs it while an [`Apply`] is carried out.
 impl Apply {
-    /// The base that the driver stores in the transaction in which the table returned `row`, with its hash; see
-    /// [`crate::cycle`]. It stands under the key that the table returned, which a trigger may have made of the one that was sent;
-    /// the driver then removes the base under [`Apply::key`] in the same transaction.
+    /// The base that the driver stores in the transaction in which the table returned `row`, with
+    /// its hash; see [`crate::cycle`]. It stands under the key that the table returned, which a
+    /// trigger may have made of the one that was sent; the driver then removes the base under
+    /// [`Apply::key`] in the same transaction.
     pub fn base_after(
         &self,
         mapping: &Mapping,
@@ -824,7 +867,8 @@ impl Apply {
         crate::reconcile::base_after(mapping, self, row, refused)
     }
 
-    /// What the driver stores in the transaction in which the table kept the row that was to be deleted: it comes back to the sheet.
+    /// What the driver stores in the transaction in which the table kept the row that was to be
+    /// deleted: it comes back to the sheet.
     pub fn base_kept(&self, mapping: &Mapping) -> BaseWrite {
         BaseWrite {
             key: self.key.clone(),

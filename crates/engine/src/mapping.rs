@@ -42,7 +42,8 @@ pub enum OnSheetDelete {
     Keep,
 }
 
-/// How a column's values travel (docs/values.md). Everything without a codec of its own travels as text.
+/// How a column's values travel (docs/values.md). Everything without a codec of its own travels as
+/// text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Boolean,
@@ -70,7 +71,8 @@ pub enum Kind {
 pub enum KeyEquality {
     /// Equal keys are printed alike: integers, dates, texts under an ordinary collation.
     ByText,
-    /// Only the operator of the key's index tells: numeric 1.5 and 1.50, citext, collations that ignore case.
+    /// Only the operator of the key's index tells: numeric 1.5 and 1.50, citext, collations that
+    /// ignore case.
     ByOperator,
 }
 
@@ -104,8 +106,9 @@ pub struct Column {
     pub header: String,
     pub kind: Kind,
     pub nullable: bool,
-    /// A finished cycle has seen the column's header in the sheet. A known header that is missing stops the mapping; one that is
-    /// not known yet (a column that was just added) is written to the right of the others.
+    /// A finished cycle has seen the column's header in the sheet. A known header that is missing
+    /// stops the mapping; one that is not known yet (a column that was just added) is written to
+    /// the right of the others.
     pub header_known: bool,
     /// Its kind has changed, and its cells still have the number format of the one before.
     pub reformat: bool,
@@ -120,17 +123,20 @@ pub struct Column {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
-    /// The tab's id, where it is known: stamps are of the whole spreadsheet, of which other mappings may have other tabs.
+    /// The tab's id, where it is known: stamps are of the whole spreadsheet, of which other
+    /// mappings may have other tabs.
     pub sheet_id: Option<i64>,
     pub columns: Vec<Column>,
     /// Indexes into `columns`, in key order; never empty.
     pub key: Vec<usize>,
     pub key_equality: KeyEquality,
-    /// True where every key column has a default, so that a row typed without a key can be given one.
+    /// True where every key column has a default, so that a row typed without a key can be given
+    /// one.
     pub key_generated: bool,
     /// 1-based row of the header.
     pub header_row: u32,
-    /// The text with which the footer begins, where the owner named one: no row from there on is data.
+    /// The text with which the footer begins, where the owner named one: no row from there on is
+    /// data.
     pub footer: Option<String>,
     pub direction: Direction,
     pub policy: Policy,
@@ -151,7 +157,8 @@ pub struct Mapping {
     pub date_order: DateOrder,
     /// Bytes that one write request may have (Google recommends 2 MB).
     pub max_request_bytes: usize,
-    /// In a long run of neighbouring rows one in so many has an anchor of its own, where before-images are kept; 1 for every row.
+    /// In a long run of neighbouring rows one in so many has an anchor of its own, where
+    /// before-images are kept; 1 for every row.
     pub anchors_apart: u32,
 }
 

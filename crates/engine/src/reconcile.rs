@@ -37,10 +37,11 @@ pub(crate) struct Row<'a> {
     pub meanings: &'a Meanings,
     /// Columns of intervals in which new rows show durations.
     pub durations: &'a HashMap<usize, bool>,
-    /// Columns (`None`: the row) that Postgres refused with these very cells, and whose time to try again has not come.
+    /// Columns (`None`: the row) that Postgres refused with these very cells, and whose time to try
+    /// again has not come.
     pub refused: &'a [Option<usize>],
-    /// Columns with a known problem, and whether they may be tried now: a cell that did not take what was written is written
-    /// again, now and then.
+    /// Columns with a known problem, and whether they may be tried now: a cell that did not take
+    /// what was written is written again, now and then.
     pub troubled: &'a [(usize, bool)],
     /// What the table's other tabs have of the row, once they were asked.
     pub others: Option<&'a [OtherTab]>,
@@ -137,7 +138,8 @@ pub(crate) struct Plan {
     pub owed: Vec<usize>,
     pub conflicts: Vec<Conflict>,
     pub problems: Vec<Problem>,
-    /// What is not written because of a formula. The sheet need not show that the formula has gone: only trying tells.
+    /// What is not written because of a formula. The sheet need not show that the formula has gone:
+    /// only trying tells.
     pub withheld: Vec<Problem>,
     /// Pending conflicts that are over once the plan is carried out.
     pub settles: Vec<i64>,

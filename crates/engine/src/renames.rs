@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::value::Key;
 
-/// Under which other key a row is to be found, after all the changes of keys that nobody has looked at yet.
+/// Under which other key a row is to be found, after all the changes of keys that nobody has looked
+/// at yet.
 #[derive(Debug, Default)]
 pub struct Renames {
     before: HashMap<Key, Key>,
@@ -12,9 +13,10 @@ pub struct Renames {
 }
 
 impl Renames {
-    /// From pairs of the old and the new key, oldest first. A key that was freed and given to a new row in between passes for one
-    /// row: its cells are compared like any other's. A pair that never came true (a savepoint that was rolled back) does no
-    /// harm: what it says is compared with the table before it is believed.
+    /// From pairs of the old and the new key, oldest first. A key that was freed and given to a new
+    /// row in between passes for one row: its cells are compared like any other's. A pair that
+    /// never came true (a savepoint that was rolled back) does no harm: what it says is compared
+    /// with the table before it is believed.
     pub fn new(pairs: impl IntoIterator<Item = (Key, Key)>) -> Self {
         let mut renames = Self::default();
         for (from, to) in pairs {

@@ -6,8 +6,8 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
-/// A piece of text that costs nothing to copy: short ones lie in place, long ones are shared. A value is copied at each of its
-/// stations: loaded, planned, sent, shown, recorded.
+/// A piece of text that costs nothing to copy: short ones lie in place, long ones are shared. A
+/// value is copied at each of its stations: loaded, planned, sent, shown, recorded.
 pub type Text = smol_str::SmolStr;
 
 /// A database value in Postgres's text output; `None` is NULL.
@@ -22,12 +22,12 @@ pub const TO_INSERT: i64 = i64::MAX;
 /// The row is to be looked at whatever it shows.
 pub(crate) const TO_LOOK_AT: i64 = -TO_INSERT;
 
-/// The row's cells in the sheet are being emptied by us, or are being given this key; should the sheet not have it, that is our
-/// doing.
+/// The row's cells in the sheet are being emptied by us, or are being given this key; should the
+/// sheet not have it, that is our doing.
 pub(crate) const UNDERWAY: i64 = TO_INSERT - 1;
 
-/// An edit of the row in the sheet lost, and is being overwritten with what both sides had agreed on: that this has happened cannot
-/// be told from the base, which stays as it is.
+/// An edit of the row in the sheet lost, and is being overwritten with what both sides had agreed
+/// on: that this has happened cannot be told from the base, which stays as it is.
 pub(crate) const OVERRULED: i64 = -UNDERWAY;
 
 /// From this magnitude on [`crate::effect::BaseWrite::sheet_hash`] is a mark and no hash.
@@ -43,7 +43,8 @@ pub enum Cell {
     Empty,
 }
 
-/// The key columns' values of a row in canonical text (Postgres's text output), in key-column order. Names a row on both sides.
+/// The key columns' values of a row in canonical text (Postgres's text output), in key-column
+/// order. Names a row on both sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key(pub SmallVec<[Text; 1]>);
 
@@ -75,11 +76,11 @@ impl Timestamp {
     }
 }
 
-/// The last state on which both sides agreed, per mapped column in the mapping's order: what the database had and what
-/// the sheet showed. Change is judged on each side against its own half.
+/// The last state on which both sides agreed, per mapped column in the mapping's order: what the
+/// database had and what the sheet showed. Change is judged on each side against its own half.
 ///
-/// A half without any columns says that both sides agree that the row is absent there (`on_sheet_delete = keep`,
-/// `on_table_delete = keep`).
+/// A half without any columns says that both sides agree that the row is absent there
+/// (`on_sheet_delete = keep`, `on_table_delete = keep`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Base {
     pub database: Vec<Datum>,

@@ -1,4 +1,5 @@
-//! docs/values.md: what comes back unedited never changes the database, and what a person types arrives as they meant it.
+//! docs/values.md: what comes back unedited never changes the database, and what a person types
+//! arrives as they meant it.
 
 use engine::codec::{
     MAX_CELL_CHARACTERS, TooLong, Zone, agreed, decode, encode, hash_cells, is_error,
@@ -218,7 +219,8 @@ fn dates_are_serial_numbers() {
     ] {
         comes_back_to_the_letter(kind, value);
     }
-    // Typed before the epoch, or with a time of day in a date column: Postgres gets the moment that was meant.
+    // Typed before the epoch, or with a time of day in a date column: Postgres gets the moment that
+    // was meant.
     assert_eq!(
         typed(Kind::Date, number(-1.0)).as_deref(),
         Some("1899-12-29")
@@ -246,7 +248,8 @@ fn instants_follow_the_spreadsheets_zone_over_both_changes_of_the_clock() {
         shown(Kind::Timestamp, "2026-07-15 13:00:00")
     );
     comes_back_to_the_letter(Kind::TimestampTz, "2026-07-15 11:00:00+00");
-    // 02:30 exists twice: both instants are at home with what the sheet shows, and a person's 02:30 is the later.
+    // 02:30 exists twice: both instants are at home with what the sheet shows, and a person's 02:30
+    // is the later.
     for instant in ["2026-10-25 00:30:00+00", "2026-10-25 01:30:00+00"] {
         comes_back(Kind::TimestampTz, instant);
     }

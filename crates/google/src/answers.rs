@@ -1,5 +1,5 @@
-//! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false and empty [REC], and so
-//! `sheetId` is missing for tab 0.
+//! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false
+//! and empty [REC], and so `sheetId` is missing for tab 0.
 
 use crate::error::Error;
 use crate::sheet::Conventions;
@@ -16,8 +16,9 @@ pub struct Spreadsheet {
 }
 
 impl Spreadsheet {
-    /// An answer without the tab, or without a block of its cells, does not say that they are empty. Whoever calls this has asked for
-    /// cells, and each range that is asked for has a block in the answer, however blank it is.
+    /// An answer without the tab, or without a block of its cells, does not say that they are
+    /// empty. Whoever calls this has asked for cells, and each range that is asked for has a block
+    /// in the answer, however blank it is.
     pub fn sheet(self, sheet_id: i32) -> Result<Sheet, Error> {
         let mut sheets = self.sheets.into_iter();
         sheets
@@ -36,7 +37,8 @@ pub struct SpreadsheetProperties {
 }
 
 impl SpreadsheetProperties {
-    /// Every spreadsheet has a time zone: without it nobody can tell which instants its cells stand for.
+    /// Every spreadsheet has a time zone: without it nobody can tell which instants its cells stand
+    /// for.
     pub fn conventions(&self) -> Result<Conventions, Error> {
         match self.time_zone.is_empty() {
             true => Err(Error::Unreadable("the time zone is missing".into())),
@@ -153,7 +155,8 @@ pub struct ErrorValue {
 }
 
 impl CellData {
-    /// Whose its content is, where nobody typed it. Cells that an array fills have a value and none that was entered [MEASURED].
+    /// Whose its content is, where nobody typed it. Cells that an array fills have a value and none
+    /// that was entered [MEASURED].
     pub fn computed(&self) -> Option<Computed> {
         match &self.user_entered_value {
             Some(entered) => entered.formula_value.as_ref().map(|_| Computed::Here),
@@ -274,8 +277,8 @@ pub struct Matched {
     pub developer_metadata: DeveloperMetadata,
 }
 
-/// values:batchGetByDataFilter. Entries come in the sheet's order, not the request's, and filters that name one range share an
-/// entry [MEASURED]: pair by the echoed filters.
+/// values:batchGetByDataFilter. Entries come in the sheet's order, not the request's, and filters
+/// that name one range share an entry [MEASURED]: pair by the echoed filters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ReadValues<Row> {

@@ -37,11 +37,13 @@ impl ArgumentError {
     }
 }
 
-/// The shortest text that is taken for an id where nothing else says so; real ones have 44 characters.
+/// The shortest text that is taken for an id where nothing else says so; real ones have 44
+/// characters.
 const SHORTEST_BARE_ID: usize = 20;
 
-/// Takes an id, or any address with `/spreadsheets/d/ID` in it (also with an account part `/u/0/`, without a scheme, or of
-/// another server, as a local stand-in has), with the gid in the fragment or the query.
+/// Takes an id, or any address with `/spreadsheets/d/ID` in it (also with an account part `/u/0/`,
+/// without a scheme, or of another server, as a local stand-in has), with the gid in the fragment
+/// or the query.
 pub fn resolve_spreadsheet(argument: &str) -> Result<Spreadsheet, ArgumentError> {
     let argument = argument.trim();
     let shown = || crate::mask(argument);
@@ -85,7 +87,8 @@ fn is_id(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// The fragment wins over the query: the browser changes only the fragment when another tab is clicked.
+/// The fragment wins over the query: the browser changes only the fragment when another tab is
+/// clicked.
 fn gid(rest: &str, shown: impl Fn() -> String) -> Result<Option<i32>, ArgumentError> {
     let (before, fragment) = rest.split_once('#').unwrap_or((rest, ""));
     let query = before.split_once('?').map_or("", |(_, query)| query);

@@ -209,7 +209,8 @@ impl Identity {
         &self.key
     }
 
-    /// A token that is good for some minutes more. Holds the lock while it is fetched, so that several threads fetch one.
+    /// A token that is good for some minutes more. Holds the lock while it is fetched, so that
+    /// several threads fetch one.
     pub fn token(&self, http: &Http) -> Result<String, Error> {
         let mut slot = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(token) = slot
@@ -223,7 +224,8 @@ impl Identity {
         Ok(token.text)
     }
 
-    /// By how many seconds Google's clock was ahead of ours when it last gave a token; `None` where it did not say.
+    /// By how many seconds Google's clock was ahead of ours when it last gave a token; `None` where
+    /// it did not say.
     pub fn clock_ahead_seconds(&self) -> Option<i64> {
         let slot = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         slot.as_ref()?.clock_ahead_seconds
@@ -279,7 +281,8 @@ impl Identity {
     }
 }
 
-/// Whether the token can stand in a header; one that cannot would fail later with a message that shows it.
+/// Whether the token can stand in a header; one that cannot would fail later with a message that
+/// shows it.
 fn is_header_text(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }

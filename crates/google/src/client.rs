@@ -53,8 +53,9 @@ thread_local! {
     };
 }
 
-/// How many requests this thread has sent to Sheets so far, those that failed included. A call runs on one thread from its
-/// beginning to its end, so two looks tell what it took, whatever others send meanwhile.
+/// How many requests this thread has sent to Sheets so far, those that failed included. A call runs
+/// on one thread from its beginning to its end, so two looks tell what it took, whatever others
+/// send meanwhile.
 pub fn sent_by_this_thread() -> Need {
     SENT.get()
 }
@@ -152,14 +153,16 @@ impl Client {
     ) -> Result<A, Error> {
         let token = self.identity.token(&self.http)?;
         let mut answer = match send(&token) {
-            // A kept connection may have been closed at the other end in this very moment. A read can be asked again.
+            // A kept connection may have been closed at the other end in this very moment. A read
+            // can be asked again.
             Err(Error::Lost {
                 timed_out: false, ..
             }) if purpose == Purpose::Read => send(&token)?,
             answer => answer?,
         };
         if answer.status == 401 {
-            // Nothing was carried out, so the request can go out again with a new token, whatever it was.
+            // Nothing was carried out, so the request can go out again with a new token, whatever
+            // it was.
             self.identity.discard(&token);
             answer = send(&self.identity.token(&self.http)?)?;
         }

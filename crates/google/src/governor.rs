@@ -1,18 +1,21 @@
 //! Google's quota of requests, kept before Google has to say 429.
 //!
-//! Pure and of fixed size: no clock, no allocation, `Copy`, and all zeros is its fresh state, so that it can live in shared
-//! memory and govern every database of a cluster. The caller holds a lock around each call.
+//! Pure and of fixed size: no clock, no allocation, `Copy`, and all zeros is its fresh state, so
+//! that it can live in shared memory and govern every database of a cluster. The caller holds a
+//! lock around each call.
 //!
-//! A bucket that is refilled once a minute lets twice the quota through around the refill. This counts grants in slots of half
-//! a second instead, and grants only while the slots that any minute could touch hold less than the limit.
+//! A bucket that is refilled once a minute lets twice the quota through around the refill. This
+//! counts grants in slots of half a second instead, and grants only while the slots that any minute
+//! could touch hold less than the limit.
 //!
-//! Nobody starves: the last part of the quota is kept for interactive calls, the part before it for mappings that ask little, a
-//! third of it for the others where calls for one mapping follow one another all the time, and a mapping that was told to wait comes
-//! before one that has had more.
+//! Nobody starves: the last part of the quota is kept for interactive calls, the part before it for
+//! mappings that ask little, a third of it for the others where calls for one mapping follow one
+//! another all the time, and a mapping that was told to wait comes before one that has had more.
 
 use engine::effect::Failure;
 
-/// 60 reads and 60 writes a minute per account, 300 and 300 per project, a batch counting once [DOC].
+/// 60 reads and 60 writes a minute per account, 300 and 300 per project, a batch counting once
+/// [DOC].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub account_reads: u32,
@@ -121,7 +124,8 @@ pub enum Exhausted {
     Project,
 }
 
-/// What a failure says of the quota that it met with: Google names it `ReadRequestsPerMinutePerUser` or the like [REC].
+/// What a failure says of the quota that it met with: Google names it
+/// `ReadRequestsPerMinutePerUser` or the like [REC].
 pub fn exhausted(failure: &Failure) -> Option<(Kind, Exhausted)> {
     let named = |word: &str| failure.message.contains(word);
     let kind = match failure.reason == "quota" {
@@ -140,7 +144,8 @@ pub fn exhausted(failure: &Failure) -> Option<(Kind, Exhausted)> {
 }
 
 const SLOT_MS: i64 = 500;
-/// A minute touches at most 121 slots; two more allow for requests that reach Google later than others.
+/// A minute touches at most 121 slots; two more allow for requests that reach Google later than
+/// others.
 const SLOTS: usize = 123;
 const WINDOW_MS: i64 = SLOT_MS * SLOTS as i64;
 const ACCOUNTS: usize = 16;
@@ -251,7 +256,8 @@ impl Governor {
         decision
     }
 
-    /// Count requests that went out without being asked for: an effect that met with a race took more than was foreseen.
+    /// Count requests that went out without being asked for: an effect that met with a race took
+    /// more than was foreseen.
     pub fn count(&mut self, now: i64, caller: Caller, need: Need) {
         share_of(&mut self.shares, now, caller).count(now, need.reads + need.writes);
         for kind in [Kind::Read, Kind::Write] {
@@ -293,8 +299,8 @@ impl Governor {
                 }
                 Priority::Background => (reserve, 6),
             };
-            // Who wants more than there is gets all there is. Of a project that has less than its account no greater part is kept
-            // back than of any other.
+            // Who wants more than there is gets all there is. Of a project that has less than its
+            // account no greater part is kept back than of any other.
             let below = |limit: u32| {
                 let kept_back = kept_back.min(limit / most);
                 limit.saturating_sub(kept_back + wanted - 1).max(1)
@@ -363,8 +369,9 @@ impl Governor {
     }
 }
 
-/// The owner's entry: its own, else a free one, else the one that has been quiet longest. If that one has not been quiet for a
-/// whole window, the two go on together in one entry, which can only make both slower.
+/// The owner's entry: its own, else a free one, else the one that has been quiet longest. If that
+/// one has not been quiet for a whole window, the two go on together in one entry, which can only
+/// make both slower.
 fn owner_of(owners: &mut [Owner; ACCOUNTS], now: i64, name: u64) -> &mut Owner {
     let known = owners.iter().position(|owner| owner.name == name);
     let index = known.unwrap_or_else(|| {
@@ -419,8 +426,9 @@ impl Owner {
 }
 
 impl Window {
-    /// Make the slot of `now` the newest. A clock that is set back does not open a quota again: time stands still until it has
-    /// caught up, or starts anew if that would take longer than a window.
+    /// Make the slot of `now` the newest. A clock that is set back does not open a quota again:
+    /// time stands still until it has caught up, or starts anew if that would take longer than a
+    /// window.
     fn advance(&mut self, now: i64) {
         let slot = now.div_euclid(SLOT_MS);
         if slot < self.newest - SLOTS as i64 {
@@ -442,7 +450,8 @@ impl Window {
         self.granted.iter().map(|count| u32::from(*count)).sum()
     }
 
-    /// When fewer than `limit` grants lie within the window: now, or the end of the slot that has to leave it first.
+    /// When fewer than `limit` grants lie within the window: now, or the end of the slot that has
+    /// to leave it first.
     fn free_at(&mut self, now: i64, limit: u32) -> i64 {
         let mut used = self.used(now);
         let mut free_at = now.max(self.closed_until);

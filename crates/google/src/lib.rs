@@ -1,11 +1,14 @@
-//! The Google side: service-account tokens, Sheets and Drive calls, what their refusals mean, and the quota.
+//! The Google side: service-account tokens, Sheets and Drive calls, what their refusals mean, and
+//! the quota.
 //!
-//! Blocking, without Postgres and without state that threads share: everything here takes and gives owned data, so that the
-//! extension can run it on a helper thread. [`sheet::Session`] carries out the engine's [`engine::effect::SheetEffect`]s; the
-//! [`governor::Governor`] says when a request may go out.
+//! Blocking, without Postgres and without state that threads share: everything here takes and gives
+//! owned data, so that the extension can run it on a helper thread. [`sheet::Session`] carries out
+//! the engine's [`engine::effect::SheetEffect`]s; the [`governor::Governor`] says when a request
+//! may go out.
 //!
-//! Marks such as [DOC], [LIVE] and [UNVERIFIED] on a fact say how it is known: from Google's documentation, from somebody's
-//! measurement of the real service, or not at all, in which case both answers are handled.
+//! Marks such as [DOC], [LIVE] and [UNVERIFIED] on a fact say how it is known: from Google's
+//! documentation, from somebody's measurement of the real service, or not at all, in which case
+//! both answers are handled.
 
 pub mod answers;
 pub mod argument;

@@ -5,8 +5,9 @@ const KEPT: usize = 600;
 
 /// `text` without secrets, without control characters, and cut to a length that fits a log line.
 ///
-/// Masked are access tokens, JWTs, PEM blocks and whatever follows `Bearer` or the name of a secret parameter. A server (or a
-/// proxy in between) may echo any part of a request, so this looks at shapes and not at the secrets we hold.
+/// Masked are access tokens, JWTs, PEM blocks and whatever follows `Bearer` or the name of a secret
+/// parameter. A server (or a proxy in between) may echo any part of a request, so this looks at
+/// shapes and not at the secrets we hold.
 pub fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len().min(KEPT + 8));
     let mut rest = text;

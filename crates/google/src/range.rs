@@ -1,4 +1,5 @@
-//! A1 notation, as far as answers and `responseRanges` need it. Requests name a tab by its id wherever Google lets them.
+//! A1 notation, as far as answers and `responseRanges` need it. Requests name a tab by its id
+//! wherever Google lets them.
 
 use std::ops::Range;
 
@@ -38,7 +39,8 @@ pub fn quoted(title: &str) -> String {
     format!("'{}'", title.replace('\'', "''"))
 }
 
-/// Reads `Sheet1!A1:Z1000`, `'Bob''s'!B7` and `Sheet1!A:C`; `None` for anything else, `#REF!` among it.
+/// Reads `Sheet1!A1:Z1000`, `'Bob''s'!B7` and `Sheet1!A:C`; `None` for anything else, `#REF!` among
+/// it.
 pub fn parse(text: &str) -> Option<Echo> {
     // The last `!` separates: titles may hold one [MEASURED].
     let (title, cells) = text.rsplit_once('!')?;

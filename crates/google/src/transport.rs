@@ -1,4 +1,5 @@
-//! HTTP: one agent, bounded in time and size, that says of every failure whether the request may have been carried out.
+//! HTTP: one agent, bounded in time and size, that says of every failure whether the request may
+//! have been carried out.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -41,7 +42,8 @@ impl Http {
         let config = Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT.min(timeout)))
             .timeout_global(Some(timeout))
-            // A redirect would carry the token to wherever it points; none of Google's API methods redirects.
+            // A redirect would carry the token to wherever it points; none of Google's API methods
+            // redirects.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
@@ -95,7 +97,8 @@ impl Http {
             let to = text(header::LOCATION).unwrap_or("nowhere");
             return Err(Error::Redirected(mask(to)));
         }
-        // Counted after decompression and while reading: neither an endless answer nor a small one that swells may fill the memory.
+        // Counted after decompression and while reading: neither an endless answer nor a small one
+        // that swells may fill the memory.
         let limit = self.max_answer_bytes;
         let mut body = Vec::new();
         let mut reader = answer.body_mut().as_reader().take(limit.saturating_add(1));
@@ -130,7 +133,8 @@ fn without_answer(error: &ureq::Error) -> Error {
         | E::RequireHttpsOnly(_)
         | E::Rustls(_)
         | E::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        // rustls reports a certificate it does not accept as an io error; nothing but the handshake has gone out by then.
+        // rustls reports a certificate it does not accept as an io error; nothing but the handshake
+        // has gone out by then.
         E::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             message.contains("certificate")
         }

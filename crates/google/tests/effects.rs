@@ -1,4 +1,5 @@
-//! Effects that read, tag and head a tab, what they cost, and what keeps us out, against a server that behaves as Google does.
+//! Effects that read, tag and head a tab, what they cost, and what keeps us out, against a server
+//! that behaves as Google does.
 
 mod support {
     pub mod world;

@@ -245,8 +245,8 @@ fn zeros_are_a_fresh_governor() {
     );
 }
 
-/// Ten mappings that change as fast as they can, for an hour: each asks again as soon as it may, and sends a little after it was
-/// granted.
+/// Ten mappings that change as fast as they can, for an hour: each asks again as soon as it may,
+/// and sends a little after it was granted.
 #[test]
 fn ten_busy_mappings_never_exceed_the_quota_in_any_minute() {
     const MAPPINGS: u64 = 10;

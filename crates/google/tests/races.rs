@@ -1,5 +1,5 @@
-//! People edit between any two of our requests. Whatever they do: a cell is written only in the row of its key, only rows that
-//! were asked for are deleted, and nobody's typing is lost.
+//! People edit between any two of our requests. Whatever they do: a cell is written only in the row
+//! of its key, only rows that were asked for are deleted, and nobody's typing is lost.
 
 mod support {
     pub mod world;
@@ -102,7 +102,8 @@ proptest! {
                 let key = text(named.iter().find(|(named, _)| *named == row.anchor).map(|(_, key)| key).unwrap());
                 let before = row.before.clone().unwrap();
                 if before.first() != Some(&key) {
-                    // Another row came to stand there, and the sentinel where it was: the image says so, and what to restore.
+                    // Another row came to stand there, and the sentinel where it was: the image
+                    // says so, and what to restore.
                     return Ok(());
                 }
                 prop_assert_eq!(&before, &[key.clone(), key.clone()]);
@@ -166,7 +167,8 @@ proptest! {
 
 #[test]
 fn a_row_that_went_unseen_is_at_least_suspected() {
-    // A person takes away the row to be deleted and adds another above the sentinel, both between two requests.
+    // A person takes away the row to be deleted and adds another above the sentinel, both between
+    // two requests.
     let world = World::new(rows());
     world.tag(&[(3, 3)]);
     for edit in [

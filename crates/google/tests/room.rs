@@ -1,4 +1,5 @@
-//! Google's limits on the size of a spreadsheet: kept before anything is sent, and understood where Google has to say it.
+//! Google's limits on the size of a spreadsheet: kept before anything is sent, and understood where
+//! Google has to say it.
 
 #[path = "support/world.rs"]
 mod support;

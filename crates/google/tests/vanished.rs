@@ -1,4 +1,5 @@
-//! Rows, anchors and tabs that are gone by the time we ask for them, and a service that says so in its own way.
+//! Rows, anchors and tabs that are gone by the time we ask for them, and a service that says so in
+//! its own way.
 
 mod support {
     pub mod world;

@@ -1,5 +1,5 @@
-//! Whose tab it is: of two databases that write to one tab only one gets through, and a batch that was planned before another one
-//! wrote is refused as a whole.
+//! Whose tab it is: of two databases that write to one tab only one gets through, and a batch that
+//! was planned before another one wrote is refused as a whole.
 
 mod support {
     pub mod world;

@@ -78,7 +78,8 @@ fn a_write_follows_its_row_and_touches_nothing_else() {
     assert_eq!(world.anchors(), 1, "only the sentinel is left");
 }
 
-/// The one change that no check of places notices, because the sentinel is where it was: the answer tells it.
+/// The one change that no check of places notices, because the sentinel is where it was: the answer
+/// tells it.
 #[test]
 fn a_row_in_the_place_of_a_deleted_one_is_told_from_it() {
     let world = World::new(table(3));

@@ -1,5 +1,5 @@
-//! Measures what sheetd promises: reading 100,000 x 10 cells, small requests a second, memory for 1,000,000 cells.
-//! `cargo run --release -p sheetd --example measure`
+//! Measures what sheetd promises: reading 100,000 x 10 cells, small requests a second, memory for
+//! 1,000,000 cells. `cargo run --release -p sheetd --example measure`
 
 use std::time::{Duration, Instant};
 

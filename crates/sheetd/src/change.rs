@@ -1,4 +1,5 @@
-//! Everything that can happen to the cells of a spreadsheet, as data: applied purely, so that it can be logged and repeated.
+//! Everything that can happen to the cells of a spreadsheet, as data: applied purely, so that it
+//! can be logged and repeated.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -89,7 +90,8 @@ fn input_option(user_entered: bool) -> InputOption {
     if user_entered { InputOption::UserEntered } else { InputOption::Raw }
 }
 
-/// `prefix` is how a refusal names an entry: `data` in `Invalid data[0]: ...`, empty for values.update.
+/// `prefix` is how a refusal names an entry: `data` in `Invalid data[0]: ...`, empty for
+/// values.update.
 fn write(
     book: &Workbook,
     entries: &[Entry],

@@ -1,4 +1,5 @@
-//! Commands that edit a running server. Exit status 0 is done, 1 refused or unreachable (the reason is on stderr), 2 wrong usage.
+//! Commands that edit a running server. Exit status 0 is done, 1 refused or unreachable (the reason
+//! is on stderr), 2 wrong usage.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
-//! Formulas, computed by IronCalc. The engine holds a mirror of one workbook, in which tabs are called T0, T1, ... so that
-//! no title can be mistaken; after a change only rows that differ are carried over.
+//! Formulas, computed by IronCalc. The engine holds a mirror of one workbook, in which tabs are
+//! called T0, T1, ... so that no title can be mistaken; after a change only rows that differ are
+//! carried over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,7 +34,8 @@ struct Shape {
 struct Tab {
     rows: Rows,
     formulas: BTreeSet<(u32, u32)>,
-    /// Every cell that shows a spilt value, as far as anybody knows: rows that moved took theirs along.
+    /// Every cell that shows a spilt value, as far as anybody knows: rows that moved took theirs
+    /// along.
     spilt: BTreeSet<(u32, u32)>,
     /// Rows and columns that each formula fills, or would fill if nothing were in its way.
     areas: BTreeMap<(u32, u32), (u32, u32)>,
@@ -152,8 +154,9 @@ impl Calculator {
         };
     }
 
-    /// The formula in the engine's terms: tabs by their mirror names, open ends closed, ARRAYFORMULA left out since
-    /// every formula may spill, `{…}` as functions that put arrays together, and a QUERY for everything as its range.
+    /// The formula in the engine's terms: tabs by their mirror names, open ends closed,
+    /// ARRAYFORMULA left out since every formula may spill, `{…}` as functions that put arrays
+    /// together, and a QUERY for everything as its range.
     fn translate(&self, own: usize, formula: &str) -> String {
         let tabs = &self.shape.tabs;
         let text = references::rewrite(formula, |mut reference| {
@@ -274,7 +277,8 @@ impl Calculator {
     }
 }
 
-/// `ARRAYFORMULA(x)` as `(x)`, and `{a, b; c, d}` as `VSTACK(HSTACK(a, b), HSTACK(c, d))`, outside of texts.
+/// `ARRAYFORMULA(x)` as `(x)`, and `{a, b; c, d}` as `VSTACK(HSTACK(a, b), HSTACK(c, d))`, outside
+/// of texts.
 fn arrays(formula: &str) -> String {
     let mut out = String::with_capacity(formula.len());
     let mut rest = formula;

@@ -1,7 +1,9 @@
-//! Data that outlives the process: a snapshot of each spreadsheet and the changes since, in one SQLite file.
+//! Data that outlives the process: a snapshot of each spreadsheet and the changes since, in one
+//! SQLite file.
 //!
-//! A change is answered only after its record was handed to the operating system, so it survives kill -9. It is not waited for
-//! the disk: a power failure may cost the last moments, which a tool for tests and demos can bear and its speed cannot pay.
+//! A change is answered only after its record was handed to the operating system, so it survives
+//! kill -9. It is not waited for the disk: a power failure may cost the last moments, which a tool
+//! for tests and demos can bear and its speed cannot pay.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! sheetd: a local server that speaks Google's Sheets v4, Drive v3 and OAuth token endpoints.
 //!
-//! `model` is the spreadsheet itself, without HTTP; `batch`, `change` and `edit` are what can happen to it, pure and
-//! all-or-nothing; `store` keeps the spreadsheets; `http` is Google's side of the wire and `control` our own.
+//! `model` is the spreadsheet itself, without HTTP; `batch`, `change` and `edit` are what can
+//! happen to it, pure and all-or-nothing; `store` keeps the spreadsheets; `http` is Google's side
+//! of the wire and `control` our own.
 
 pub mod batch;
 pub mod change;

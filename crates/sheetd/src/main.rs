@@ -1,4 +1,5 @@
-//! The command: the server, and edits of a running one from the shell the way a person would make them in the page.
+//! The command: the server, and edits of a running one from the shell the way a person would make
+//! them in the page.
 
 mod cli;
 
@@ -9,14 +10,15 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use sheetd::{Options, Server};
 
-/// A large request and its answer are trees of millions of small pieces, made and dropped: with glibc's allocator that took more
-/// than half of all time.
+/// A large request and its answer are trees of millions of small pieces, made and dropped: with
+/// glibc's allocator that took more than half of all time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A local Google Sheets.
 ///
-/// Without a command it serves the Sheets v4, Drive v3 and token endpoints; with one it edits a running server.
+/// Without a command it serves the Sheets v4, Drive v3 and token endpoints; with one it edits a
+/// running server.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {

@@ -21,7 +21,8 @@ pub enum Unmatched {
 }
 
 impl Unmatched {
-    /// The refusal of the filter in this place, where that is the switch and the filter has matched nothing.
+    /// The refusal of the filter in this place, where that is the switch and the filter has matched
+    /// nothing.
     pub fn check(self, nothing: bool, at: usize) -> ApiResult<()> {
         match self == Unmatched::Refuse && nothing {
             true => Err(ApiError::invalid(format!("Invalid dataFilter[{at}]: The dataFilter matched nothing."))),
@@ -67,15 +68,18 @@ pub struct Options {
     /// values:batchUpdateByDataFilter with a filter that matches nothing.
     pub data_filter_write_without_match: Unmatched,
     pub delete_metadata_without_match: Unmatched,
-    /// A lookup of developer metadata that matches nothing, in a request that only reads (facts 11.E say that it is accepted).
+    /// A lookup of developer metadata that matches nothing, in a request that only reads (facts
+    /// 11.E say that it is accepted).
     pub read_without_match: Unmatched,
     pub delete_metadata_by_key: DeleteByKey,
     pub error_text: ErrorText,
-    /// values.append while a basic filter hides rows: `lost` answers 200 and adds nothing, as users saw (facts 2.4).
+    /// values.append while a basic filter hides rows: `lost` answers 200 and adds nothing, as users
+    /// saw (facts 2.4).
     pub append_under_filter: AppendUnderFilter,
     /// Whether batchUpdate answers carry `commentUpdateState` (facts 11.A).
     pub comment_update_state: bool,
-    /// Whether batchUpdate answers carry the cells that `responseRanges` name: known by analogy only (facts 11.I).
+    /// Whether batchUpdate answers carry the cells that `responseRanges` name: known by analogy
+    /// only (facts 11.I).
     pub cells_in_batch_answers: bool,
     /// Delay before every answer.
     pub latency_ms: u64,

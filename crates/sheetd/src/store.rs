@@ -178,7 +178,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Hands something to the data file. A server that cannot keep its promise must not go on as if it could.
+    /// Hands something to the data file. A server that cannot keep its promise must not go on as if
+    /// it could.
     fn keep<T: Default>(&self, what: impl FnOnce(&Journal) -> Result<T, journal::Error>) -> T {
         match self.journal.as_ref().map(what).transpose() {
             Ok(done) => done.unwrap_or_default(),
@@ -223,7 +224,8 @@ impl Store {
         }
     }
 
-    /// The spreadsheet as it is now, if the caller may see it (facts 1.3: 404 for unknown, 403 for not shared).
+    /// The spreadsheet as it is now, if the caller may see it (facts 1.3: 404 for unknown, 403 for
+    /// not shared).
     pub fn book(&self, id: &str, caller: &str) -> ApiResult<Arc<Workbook>> {
         let state = self.lock();
         let file = state.files.get(id).ok_or_else(ApiError::not_found)?;
@@ -262,8 +264,8 @@ impl Store {
         self.tell(&mut state, "", "reset", "person", Vec::new());
     }
 
-    /// Changes a spreadsheet, or leaves it as it was and says why. `plan` sees the spreadsheet that the change is applied to:
-    /// nobody comes between.
+    /// Changes a spreadsheet, or leaves it as it was and says why. `plan` sees the spreadsheet that
+    /// the change is applied to: nobody comes between.
     pub fn change(
         &self,
         id: &str,
@@ -312,7 +314,8 @@ impl Store {
         Ok((book, outcome))
     }
 
-    /// Brings formula results up to date. Spreadsheets without formulas have no calculator and pay nothing.
+    /// Brings formula results up to date. Spreadsheets without formulas have no calculator and pay
+    /// nothing.
     fn compute(&self, book: &mut Workbook) {
         if !book.may_have_formulas {
             return;
@@ -359,7 +362,8 @@ impl Store {
         self.put_back(&mut state, id, before, "undo")
     }
 
-    /// Keeps the spreadsheet as it is now, with its metadata; answers the version's number, `None` where there is no such spreadsheet.
+    /// Keeps the spreadsheet as it is now, with its metadata; answers the version's number, `None`
+    /// where there is no such spreadsheet.
     pub fn keep_version(&self, id: &str) -> Option<usize> {
         let mut state = self.lock();
         let book = state.files.get(id)?.book.clone();
@@ -368,7 +372,8 @@ impl Store {
         Some(versions.len() - 1)
     }
 
-    /// Whether Google puts developer metadata back along with the cells is unverified: here it does.
+    /// Whether Google puts developer metadata back along with the cells is unverified: here it
+    /// does.
     pub fn restore_version(&self, id: &str, version: usize) -> ApiResult<()> {
         let mut state = self.lock();
         let kept = state.versions.get(id).and_then(|versions| versions.get(version).cloned());

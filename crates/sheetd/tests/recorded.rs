@@ -1,7 +1,8 @@
-//! A part of what gspread recorded of the real service (MIT, licence beside the data), replayed and compared.
+//! A part of what gspread recorded of the real service (MIT, licence beside the data), replayed and
+//! compared.
 //!
-//! Everything must match but ids that the service assigns (mapped as they appear), times, and the inside of formats that a
-//! new spreadsheet brings along.
+//! Everything must match but ids that the service assigns (mapped as they appear), times, and the
+//! inside of formats that a new spreadsheet brings along.
 
 mod common;
 

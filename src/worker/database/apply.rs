@@ -45,7 +45,8 @@ pub fn try_whole(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: H
 
 /// Whatever Postgres takes of the row.
 ///
-/// Cells that it does not take are left out of an update, and refuse an insert: half a row is not what was typed.
+/// Cells that it does not take are left out of an update, and refuse an insert: half a row is not
+/// what was typed.
 pub fn apply(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: Hold) -> Applied {
     match try_row(session, mapping, apply, hold, false) {
         Tried::Over(applied) => applied,
@@ -129,7 +130,8 @@ fn too_long(refusal: Refusal) -> Refusal {
     }
 }
 
-/// The one changed column that a violated constraint is about; where it is about several, the whole row is refused.
+/// The one changed column that a violated constraint is about; where it is about several, the whole
+/// row is refused.
 fn blamed(
     session: &mut Session,
     mapping: &Loaded,
@@ -221,8 +223,8 @@ fn change(
     }
 }
 
-/// As one statement that other rows' are part of, too: what it changes, and then all mapped columns and whether the row belongs in
-/// the sheet.
+/// As one statement that other rows' are part of, too: what it changes, and then all mapped columns
+/// and whether the row belongs in the sheet.
 pub fn statement(mapping: &Loaded, apply: &Apply, args: &mut Args) -> String {
     let change = match &apply.change {
         Change::Insert { values } => insert_statement(mapping, values, args).unless_there,
@@ -321,7 +323,8 @@ fn insert(
     if let Some(row) = rows.into_iter().next() {
         return Attempt::Done(Some(matching(mapping, row)));
     }
-    // Somebody inserted the same key a moment ago, in whatever spelling: their own capture makes it dirty.
+    // Somebody inserted the same key a moment ago, in whatever spelling: their own capture makes it
+    // dirty.
     if row_now(session, mapping, apply).is_some() {
         return Attempt::Stale;
     }
@@ -344,7 +347,8 @@ fn in_filter(mapping: &Loaded) -> String {
     )
 }
 
-/// A returned row without its last column, which says whether it belongs in this sheet; one that does not is refused.
+/// A returned row without its last column, which says whether it belongs in this sheet; one that
+/// does not is refused.
 fn matching(mapping: &Loaded, mut row: Row) -> Row {
     if row.pop().flatten().as_deref() != Some("t") {
         refuse(
@@ -359,8 +363,8 @@ fn matching(mapping: &Loaded, mut row: Row) -> Row {
     row
 }
 
-/// The row was held, and the statement itself did not see it: a trigger did something else instead, and what became of the row is
-/// followed; or it did nothing.
+/// The row was held, and the statement itself did not see it: a trigger did something else instead,
+/// and what became of the row is followed; or it did nothing.
 fn not_updated(
     session: &mut Session,
     mapping: &Loaded,
@@ -390,7 +394,8 @@ fn not_updated(
     }
 }
 
-/// The row was held, and nothing was deleted: what stands there now is what the table's own triggers made of it.
+/// The row was held, and nothing was deleted: what stands there now is what the table's own
+/// triggers made of it.
 fn not_deleted(session: &mut Session, mapping: &Loaded, apply: &Apply) -> Attempt {
     match row_now(session, mapping, apply) {
         Some((row, true)) => Attempt::Kept(row),
@@ -439,7 +444,8 @@ pub fn is_held(session: &mut Session, mapping: &Loaded, apply: &Apply, hold: Hol
     match session.execute(&sql, &args.list).into_iter().next() {
         Some(row) => row == *expected,
         None => {
-            // Row-level security shows rows to a SELECT that it hides from whoever wants to change them.
+            // Row-level security shows rows to a SELECT that it hides from whoever wants to change
+            // them.
             let shown = row_now(session, mapping, apply);
             if shown.is_some_and(|(row, _)| row == *expected) {
                 refuse(
@@ -469,7 +475,8 @@ fn all_columns(mapping: &Loaded) -> String {
     names.join(", ")
 }
 
-/// Typed arguments of a statement; remembers which column's text was being read when its type refused it.
+/// Typed arguments of a statement; remembers which column's text was being read when its type
+/// refused it.
 pub struct Args<'a> {
     mapping: &'a Loaded,
     bad_column: &'a Cell<Option<usize>>,

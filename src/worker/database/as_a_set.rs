@@ -1,10 +1,12 @@
-//! Rows that only go through together: values of a unique column that rows swap or pass round, ranges that would overlap in
-//! between, constraints that are checked at the end only.
+//! Rows that only go through together: values of a unique column that rows swap or pass round,
+//! ranges that would overlap in between, constraints that are checked at the end only.
 //!
-//! Deferrable constraints are checked when all rows are changed. Others are checked row by row whatever the statement, so the rows
-//! step aside first: the column in question gets a value that no row has, or is emptied where no foreign key refers to it, and then
-//! its own. Both are ordinary updates, so that cascades follow the row and the table's triggers see whole changes. They fire twice.
-//! All of it is undone if a row of the set is refused in the end; it is left out then, and the others are tried without it.
+//! Deferrable constraints are checked when all rows are changed. Others are checked row by row
+//! whatever the statement, so the rows step aside first: the column in question gets a value that
+//! no row has, or is emptied where no foreign key refers to it, and then its own. Both are ordinary
+//! updates, so that cascades follow the row and the table's triggers see whole changes. They fire
+//! twice. All of it is undone if a row of the set is refused in the end; it is left out then, and
+//! the others are tried without it.
 
 use engine::effect::{Applied, Apply, Change, Refusal};
 use engine::value::Datum;
@@ -119,7 +121,8 @@ fn in_one_statement(
                 let row = match (rows.remove(&place), &apply.change) {
                     (Some(_), Change::Delete { .. }) => None,
                     (Some((row, true)), _) | (Some((row, _)), Change::Update { .. }) => Some(row),
-                    // A trigger did something else, or the row does not belong here: it is tried alone.
+                    // A trigger did something else, or the row does not belong here: it is tried
+                    // alone.
                     _ => undo(),
                 };
                 let refused = Vec::new();
@@ -179,7 +182,8 @@ fn attempt(
                     return true;
                 }
                 match apply::try_whole(session, mapping, apply, Hold::Held) {
-                    // A cell of a row that has stepped aside was left out: what stands there may be what it stepped aside to.
+                    // A cell of a row that has stepped aside was left out: what stands there may be
+                    // what it stepped aside to.
                     Tried::Over(Applied::Done { refused, .. })
                         if !refused.is_empty() && ways.contains_key(index) =>
                     {
@@ -220,8 +224,9 @@ fn attempt(
     }
 }
 
-/// Whether deferrable constraints, and triggers of that kind, speak up at once from now on. What waits fires in this very
-/// statement: as the mapping's role, whose code it is, and never as the worker's superuser.
+/// Whether deferrable constraints, and triggers of that kind, speak up at once from now on. What
+/// waits fires in this very statement: as the mapping's role, whose code it is, and never as the
+/// worker's superuser.
 pub fn constraints(session: &mut Session, mapping: &Loaded, when: &str) {
     as_writer(mapping.run_as, || {
         session.execute(&format!("SET CONSTRAINTS ALL {when}"), &[])
@@ -268,7 +273,8 @@ fn step_aside(
             Err(refusal) if is_lock(&refusal) || time_limit::ended(&refusal) => {
                 return Err(refusal);
             }
-            // Another way, or as it is: the row may go through all the same when the others have stepped aside.
+            // Another way, or as it is: the row may go through all the same when the others have
+            // stepped aside.
             Err(_) => {}
         }
     }
@@ -296,7 +302,8 @@ struct Contested {
     least: Option<String>,
 }
 
-/// For each row that a unique or exclusion constraint refuses: what to set so that it is in nobody's way.
+/// For each row that a unique or exclusion constraint refuses: what to set so that it is in
+/// nobody's way.
 fn ways_aside(
     session: &mut Session,
     mapping: &Loaded,
@@ -334,8 +341,8 @@ fn contested(session: &mut Session, mapping: &Loaded, messages: Vec<String>) -> 
     if messages.is_empty() {
         return Vec::new();
     }
-    // Messages name the index of the partition where the row stands. The columns of an index's expressions and of its condition are
-    // those that it depends on.
+    // Messages name the index of the partition where the row stands. The columns of an index's
+    // expressions and of its condition are those that it depends on.
     let rows = session.select(
         "SELECT DISTINCT ON (x.relname, a.attnum) pg_catalog.format('constraint \"%s\"', x.relname), pg_catalog.quote_ident(a.attname), \
                 NOT a.attnotnull \
@@ -379,7 +386,8 @@ fn contested(session: &mut Session, mapping: &Loaded, messages: Vec<String>) -> 
         .collect()
 }
 
-/// As the mapping's role, which may not see all rows: then the value may be taken, and the row does not step aside.
+/// As the mapping's role, which may not see all rows: then the value may be taken, and the row does
+/// not step aside.
 fn ends(session: &mut Session, mapping: &Loaded, column: &str) -> (Option<String>, Option<String>) {
     let sql = format!(
         "SELECT pg_catalog.max(t.{column})::text, pg_catalog.min(t.{column})::text FROM {} AS t",
@@ -396,8 +404,9 @@ fn ends(session: &mut Session, mapping: &Loaded, column: &str) -> (Option<String
 }
 
 impl Contested {
-    /// Assignments of a value that no other row has, the most harmless first. Emptying the column would take rows that refer to it
-    /// along for good: with the old value gone, no cascade finds them again.
+    /// Assignments of a value that no other row has, the most harmless first. Emptying the column
+    /// would take rows that refer to it along for good: with the old value gone, no cascade finds
+    /// them again.
     fn ways(&self, nth: usize) -> Vec<String> {
         let Self {
             column, type_name, ..

@@ -1,4 +1,5 @@
-//! Which rows of the table differ from the base: one pass over each, remembering hashes and no cells.
+//! Which rows of the table differ from the base: one pass over each, remembering hashes and no
+//! cells.
 
 use engine::effect::DirtyKey;
 use engine::value::Key;

@@ -1,4 +1,5 @@
-//! Which keys are one: by the operator and the collation of the key's index, never by one that is found through a search path.
+//! Which keys are one: by the operator and the collation of the key's index, never by one that is
+//! found through a search path.
 
 use engine::effect::{KeyRefusal, Respelled};
 use engine::mapping::KeyEquality;
@@ -15,7 +16,8 @@ use crate::worker::mappings::Loaded;
 
 // ------------------------------------------------------------------------------------------------------ parts of statements
 
-/// A FROM item of keys that a statement is given, with their places from 1 on; its first argument has this number.
+/// A FROM item of keys that a statement is given, with their places from 1 on; its first argument
+/// has this number.
 pub fn given(mapping: &Loaded, name: &str, first: usize) -> String {
     let key = mapping.engine.key.iter().enumerate();
     let array = |(n, place): (usize, &usize)| {
@@ -101,7 +103,8 @@ pub fn name(
     named
 }
 
-/// What Postgres prints for a typed key. Input functions may run code of the user's (domain checks), so as the mapping's role.
+/// What Postgres prints for a typed key. Input functions may run code of the user's (domain
+/// checks), so as the mapping's role.
 fn printed(mapping: &Loaded, typed: &Key) -> Result<Key, KeyRefusal> {
     let at = Cell::new(mapping.engine.key.first().copied().unwrap_or_default());
     let print = |(place, text): (&usize, &Text)| {
@@ -117,7 +120,8 @@ fn printed(mapping: &Loaded, typed: &Key) -> Result<Key, KeyRefusal> {
     })
 }
 
-/// Whether it is of the types of the key's columns. One that was may not be any longer: a label of an enum may have been renamed.
+/// Whether it is of the types of the key's columns. One that was may not be any longer: a label of
+/// an enum may have been renamed.
 pub fn is_readable(mapping: &Loaded, key: &Key) -> bool {
     let read = |(place, text): (&usize, &Text)| {
         mapping.columns[*place].value.canonical(text);
@@ -199,8 +203,9 @@ fn with_base(session: &mut Session, mapping: &Loaded, keys: &[&Key]) -> HashSet<
         .collect()
 }
 
-/// The equal keys with a base. A base whose row the table has in the same spelling was found already: what is left are those whose
-/// row is gone from the table by agreement, or was changed since anybody looked.
+/// The equal keys with a base. A base whose row the table has in the same spelling was found
+/// already: what is left are those whose row is gone from the table by agreement, or was changed
+/// since anybody looked.
 fn in_bases<'a>(
     session: &mut Session,
     mapping: &Loaded,
@@ -288,8 +293,8 @@ fn compared<'a, 'b>(
     pairs.collect()
 }
 
-/// Keys with a base that the table spells differently by now; and new keys that are those of deleted
-/// rows in another spelling.
+/// Keys with a base that the table spells differently by now; and new keys that are those of
+/// deleted rows in another spelling.
 pub fn respelled(
     session: &mut Session,
     mapping: &Loaded,

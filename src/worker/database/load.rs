@@ -19,8 +19,8 @@ use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::readable;
 use crate::worker::mappings::Loaded;
 
-/// How many bytes of values are loaded at a time. A value may have a gigabyte, and what is loaded is held several times over while
-/// it is compared.
+/// How many bytes of values are loaded at a time. A value may have a gigabyte, and what is loaded
+/// is held several times over while it is compared.
 const ENOUGH: usize = 16 << 20;
 
 /// The first of these rows, as many as are loaded at a time, and the keys of the others.
@@ -52,8 +52,8 @@ pub fn rows(
     let left = left.map(|row| row.key).collect();
     let literals = &literals[..reached];
     add_moved(session, mapping, &mut loaded);
-    // That no row has such a key says nothing about the row that had it, unless that row is known to
-    // have another key now.
+    // That no row has such a key says nothing about the row that had it, unless that row is known
+    // to have another key now.
     let lost = |place: &usize| {
         let row = loaded.get(*place);
         row.is_some_and(|row| row.base.is_some() && row.moved.is_none())
@@ -101,7 +101,8 @@ impl Taken {
     }
 }
 
-/// As the table will print what a person decided; what its type does not take is left to the table to refuse.
+/// As the table will print what a person decided; what its type does not take is left to the table
+/// to refuse.
 fn printed(mapping: &Loaded, column: Option<usize>, value: Text) -> Text {
     let Some(typed) = column.and_then(|number| mapping.columns.get(number)) else {
         return value;
@@ -110,11 +111,12 @@ fn printed(mapping: &Loaded, column: Option<usize>, value: Text) -> Text {
     readable(|| as_reader(mapping.run_as, read)).unwrap_or(value)
 }
 
-/// Which of the rows are one row, by the changes of keys that wait in the queue. That is asked of rows which both sides seem to have,
-/// too: one that was about to get its new key has a base under it already.
+/// Which of the rows are one row, by the changes of keys that wait in the queue. That is asked of
+/// rows which both sides seem to have, too: one that was about to get its new key has a base under
+/// it already.
 fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) {
-    // What has been followed already, before a crash or by the last cycle, is not where the row came from. A row that only waits to
-    // be inserted has a base that says nothing.
+    // What has been followed already, before a crash or by the last cycle, is not where the row
+    // came from. A row that only waits to be inserted has a base that says nothing.
     let pairs = session.select(
         "SELECT d.renamed_from::text, d.key::text FROM sheet_sync._dirty_key d
          WHERE d.mapping_id = $1 AND d.renamed_from IS NOT NULL
@@ -135,8 +137,8 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
     }
 }
 
-/// Answers how many of the rows it got to, and the places of keys that are no longer values of their types, as when a label of an enum
-/// was renamed.
+/// Answers how many of the rows it got to, and the places of keys that are no longer values of
+/// their types, as when a label of an enum was renamed.
 fn add_table_rows(
     session: &mut Session,
     mapping: &Loaded,
@@ -178,7 +180,8 @@ fn add_table_rows(
     (reached, unreadable.collect())
 }
 
-/// The table is read as the mapping's role: what row-level security hides from it does not exist for the sheet.
+/// The table is read as the mapping's role: what row-level security hides from it does not exist
+/// for the sheet.
 fn table_rows(
     session: &mut Session,
     mapping: &Loaded,

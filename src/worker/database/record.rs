@@ -18,8 +18,8 @@ use crate::postgres::tenant::transaction_of;
 use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
-/// In as many transactions as the changes to the table take. The first has all the rest as well, and each what follows from its own
-/// changes.
+/// In as many transactions as the changes to the table take. The first has all the rest as well,
+/// and each what follows from its own changes.
 pub fn commit(
     mapping: &Loaded,
     cycle: &mut Cycle,
@@ -31,7 +31,8 @@ pub fn commit(
     let mut first = true;
     loop {
         let over = transaction_of(mapping.run_as, |session| {
-            // Until this transaction ends the table keeps its name: no trigger of another one is ever run by its statements.
+            // Until this transaction ends the table keeps its name: no trigger of another one is
+            // ever run by its statements.
             lock::keep_table(mapping.table_oid);
             mapping.require_same_table(session);
             if first {
@@ -43,7 +44,8 @@ pub fn commit(
                 // The last one brings it to the disk before anybody hears of it.
                 session.commit_may_be_late();
             } else if !first {
-                // Only a commit that has written something waits for the disk, and for those before it.
+                // Only a commit that has written something waits for the disk, and for those before
+                // it.
                 session.execute(
                     "UPDATE sheet_sync._cycle SET cycle_id = cycle_id WHERE mapping_id = $1",
                     &[mapping.id.into()],
@@ -254,7 +256,8 @@ fn write_bases<'a>(
     mapping: &Loaded,
     bases: impl Iterator<Item = &'a BaseWrite>,
 ) {
-    // The last word on a key counts; one statement may not touch a row twice. In the index's order, which costs it least.
+    // The last word on a key counts; one statement may not touch a row twice. In the index's order,
+    // which costs it least.
     let last: BTreeMap<&Key, &BaseWrite> = bases.map(|write| (&write.key, write)).collect();
     let (kept, removed): (Vec<&BaseWrite>, Vec<&BaseWrite>) =
         last.into_values().partition(|write| write.base.is_some());
@@ -330,7 +333,8 @@ fn write_inserting(session: &mut Session, mapping: &Loaded, batch: &Inserting) {
     // In the index's order, which costs it least.
     let rows: BTreeMap<&Key, &BaseWrite> = batch.rows.iter().map(|row| (&row.key, row)).collect();
     let args = stored(mapping, Some(batch.mark), rows.into_values());
-    // Rows of a first merge are stored for the first time, and then to look for each of them first would cost as much as to store it.
+    // Rows of a first merge are stored for the first time, and then to look for each of them first
+    // would cost as much as to store it.
     if subtransaction(|| session.execute(STORE_BASES, &args)).is_err() {
         session.execute(&format!("{STORE_BASES} {OVER_THE_OLD}"), &args);
     }
@@ -350,7 +354,8 @@ fn write_history<'a>(
     if crate::settings::history_retention() == 0 {
         return;
     }
-    // jsonb keeps an object's members by the length of their names and then by bytes: given so, it has nothing to sort.
+    // jsonb keeps an object's members by the length of their names and then by bytes: given so, it
+    // has nothing to sort.
     let jsonb_order = |(column, _): &(usize, &Datum)| {
         let name = mapping
             .engine

@@ -1,5 +1,5 @@
-//! Keys that people type, and the sequences from which the table takes others: those are moved past them, so that no application's
-//! INSERT is given a key that stands in the table by then.
+//! Keys that people type, and the sequences from which the table takes others: those are moved past
+//! them, so that no application's INSERT is given a key that stands in the table by then.
 
 use engine::effect::{Apply, Change};
 use engine::value::Datum;
@@ -15,7 +15,8 @@ use crate::worker::mappings::Loaded;
 /// At most this many numbers are drawn one by one where the sequence cannot be held for a moment.
 const MOST_DRAWS: i128 = 100_000;
 
-/// Before the rows are stored: whoever takes a number meanwhile takes one beyond them. A sequence that cannot be moved costs no row.
+/// Before the rows are stored: whoever takes a number meanwhile takes one beyond them. A sequence
+/// that cannot be moved costs no row.
 pub fn advance(session: &mut Session, mapping: &Loaded, applies: &[Apply]) {
     if !mapping.advance_sequences {
         return;
@@ -65,7 +66,8 @@ fn pass(session: &mut Session, sequence: pg_sys::Oid, least: i64, greatest: i64)
         return;
     };
     let lock = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
-    // SAFETY: takes and gives back a lock of this transaction's, on an oid that need not exist any more.
+    // SAFETY: takes and gives back a lock of this transaction's, on an oid that need not exist any
+    // more.
     if unsafe { pg_sys::ConditionalLockRelationOid(sequence, lock) } {
         // Nobody else moves it now: what is set is never less than what was given out.
         if let Some(target) = state(session).and_then(|state| state.target(least, greatest)) {
@@ -115,7 +117,8 @@ struct Target {
 
 impl State {
     fn read(session: &mut Session, sequence: pg_sys::Oid) -> Option<Self> {
-        // Its owner may have renamed it since the mapping was loaded, and may give its old name to a view.
+        // Its owner may have renamed it since the mapping was loaded, and may give its old name to
+        // a view.
         let names = session.execute(
             "SELECT $1::pg_catalog.oid::pg_catalog.regclass::text FROM pg_catalog.pg_sequence WHERE seqrelid = $1::pg_catalog.oid",
             &[oid(sequence)],
@@ -141,8 +144,9 @@ impl State {
         })
     }
 
-    /// The last of the sequence's own numbers up to the typed one, unless it was given out already. A
-    /// number at the sequence's end or beyond moves nothing: the sequence is unlikely to get there.
+    /// The last of the sequence's own numbers up to the typed one, unless it was given out already.
+    /// A number at the sequence's end or beyond moves nothing: the sequence is unlikely to get
+    /// there.
     fn target(self, least: i64, greatest: i64) -> Option<Target> {
         let typed = if self.step > 0 { greatest } else { least };
         let (last, step) = (i128::from(self.last), i128::from(self.step));

@@ -1,10 +1,11 @@
-//! Many rows' changes, in an order that the table's constraints accept, and in transactions so short that nobody waits long for a
-//! row that one of them holds.
+//! Many rows' changes, in an order that the table's constraints accept, and in transactions so
+//! short that nobody waits long for a row that one of them holds.
 //!
-//! Each row is tried by itself first. Those that other rows stand in the way of (foreign keys, unique and exclusion constraints)
-//! are tried again when a row has gone through that has a value in common with them: a parent before its child, a deletion before
-//! the new row that takes its number over, a list renumbered from its end. What is left then (values that rows swap) is tried as a
-//! set, and what that leaves is row by row what the table refuses.
+//! Each row is tried by itself first. Those that other rows stand in the way of (foreign keys,
+//! unique and exclusion constraints) are tried again when a row has gone through that has a value
+//! in common with them: a parent before its child, a deletion before the new row that takes its
+//! number over, a list renumbered from its end. What is left then (values that rows swap) is tried
+//! as a set, and what that leaves is row by row what the table refuses.
 
 use engine::effect::{Applied, Apply, Change, Refusal};
 use engine::value::{Key, Text};
@@ -23,8 +24,8 @@ const SHORT: Duration = Duration::from_millis(30);
 const TELLING: usize = 16;
 /// How often a row is tried again because of a value in common.
 const TRIES: u32 = 8;
-/// When this many rows have run into locks that only show inside their statements, the others wait with them, to be the first next
-/// time.
+/// When this many rows have run into locks that only show inside their statements, the others wait
+/// with them, to be the first next time.
 const MOST_LOCKS: usize = 40;
 
 pub struct Together<'a> {
@@ -239,7 +240,8 @@ impl<'a> Together<'a> {
         dealt_with
     }
 
-    /// What the table takes of one row. Where it has a value in common with a row that is locked, it waits with that one.
+    /// What the table takes of one row. Where it has a value in common with a row that is locked,
+    /// it waits with that one.
     fn alone(&self, session: &mut Session, mapping: &Loaded, index: usize) -> Applied {
         let apply = &self.applies[index];
         if self.locks > MOST_LOCKS {

@@ -27,14 +27,16 @@ use crate::worker::{Shared, dirty, states};
 
 /// Between a read and the one that tells whether what it saw is news.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// At least so long after a read that missed rows comes the one that confirms that they are gone: people cut rows and paste them
-/// elsewhere, and take back what they did.
+/// At least so long after a read that missed rows comes the one that confirms that they are gone:
+/// people cut rows and paste them elsewhere, and take back what they did.
 const CONFIRM_AFTER: Duration = Duration::from_secs(3);
-/// Somebody who waits for a cycle of a sheet that is read more seldom does not wait longer than this for it.
+/// Somebody who waits for a cycle of a sheet that is read more seldom does not wait longer than
+/// this for it.
 const CONFIRM_FOR_CALLS_AFTER: Duration = Duration::from_secs(30);
 /// A cycle that moved more rows than this has used memory that the next ones will not.
 const MANY_ROWS: u64 = 1_000;
-/// More cycles in a row than this that each want another at once are a race that goes on: then they take their time.
+/// More cycles in a row than this that each want another at once are a race that goes on: then they
+/// take their time.
 const PATIENCE: u32 = 5;
 
 impl Runner {
@@ -71,7 +73,8 @@ impl Runner {
             (dirty, dirty::generation(session, self.id))
         });
         let dirty = match read {
-            // The mapping was changed since it was looked at: what waits because of that is not for a cycle under its old settings.
+            // The mapping was changed since it was looked at: what waits because of that is not for
+            // a cycle under its old settings.
             Ok((_, generation)) if !glance.is_of(&generation) => {
                 self.requests.extend(mine);
                 return;
@@ -92,8 +95,8 @@ impl Runner {
         let scope = if !glance.merged || dirty.everything {
             Scope::Everything
         } else if poll_due || !mine.is_empty() || confirmed.is_some() || self.trouble_shown {
-            // What a guard stopped is looked at anew before anything goes on: without a reading a cycle would not see it, and
-            // its end would pass for the end of the trouble.
+            // What a guard stopped is looked at anew before anything goes on: without a reading a
+            // cycle would not see it, and its end would pass for the end of the trouble.
             Scope::Full
         } else {
             Scope::Dirty
@@ -187,8 +190,9 @@ impl Runner {
         }
     }
 
-    /// Carry out the table's effects, beside what is asked of Google, until only Google's answer can bring the cycle on, or it is
-    /// done. After each chunk of rows that the table has taken in it is the other mappings' turn.
+    /// Carry out the table's effects, beside what is asked of Google, until only Google's answer
+    /// can bring the cycle on, or it is done. After each chunk of rows that the table has taken in
+    /// it is the other mappings' turn.
     fn step(
         &mut self,
         shared: &mut Shared,
@@ -261,8 +265,8 @@ impl Runner {
         }
     }
 
-    /// A reading tells values and not whose they are: before the table takes any of them in it is asked whether the tab is still ours.
-    /// What is asked of edited cells tells it too.
+    /// A reading tells values and not whose they are: before the table takes any of them in it is
+    /// asked whether the tab is still ours. What is asked of edited cells tells it too.
     pub(super) fn note_reading(&mut self, outcome: &Result<SheetOutcome, Failure>) {
         if let Job::Cycle(running, _) = &mut self.job {
             match outcome {

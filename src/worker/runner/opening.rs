@@ -1,4 +1,5 @@
-//! From a line of the catalog to an opened tab: load the mapping, find or make its tab, learn the spreadsheet's time zone.
+//! From a line of the catalog to an opened tab: load the mapping, find or make its tab, learn the
+//! spreadsheet's time zone.
 
 use engine::codec::Zone;
 use engine::cycle::Machine;
@@ -240,8 +241,8 @@ impl Runner {
         Ok(())
     }
 
-    /// How soon the tab is opened again, to see whether its title or the spreadsheet's time zone and locale have changed: soon where
-    /// they decide what cells show and mean.
+    /// How soon the tab is opened again, to see whether its title or the spreadsheet's time zone
+    /// and locale have changed: soon where they decide what cells show and mean.
     pub(super) fn reopen_every(&self) -> Duration {
         let of_time = |kind: Kind| {
             matches!(
@@ -259,8 +260,9 @@ impl Runner {
         }
     }
 
-    /// A spreadsheet in the bin answers to everything as if nothing were, so Drive is asked, whose quota is another one: at first,
-    /// after any trouble, and now and then when nobody waits for anything.
+    /// A spreadsheet in the bin answers to everything as if nothing were, so Drive is asked, whose
+    /// quota is another one: at first, after any trouble, and now and then when nobody waits for
+    /// anything.
     pub(super) fn is_bin_look_due(&self, glance: &Glance) -> bool {
         let looked_at = self.loaded.as_ref().and_then(|opened| opened.bin_looked_at);
         let nobody_waits = self.requests.is_empty() && !glance.has_dirty;
@@ -295,7 +297,8 @@ impl Runner {
         self.begin(shared);
     }
 
-    /// Before anything is written with an account: how does the service behave where its documentation says nothing?
+    /// Before anything is written with an account: how does the service behave where its
+    /// documentation says nothing?
     pub(super) fn needs_probe(&self) -> bool {
         self.loaded.as_ref().is_some_and(|opened| {
             opened.mapping.engine.direction != Direction::FromSheet
@@ -337,7 +340,8 @@ impl Runner {
         }
     }
 
-    /// Whether the tab has to be told first who writes to it from now on: where another one did, or this one on another time line.
+    /// Whether the tab has to be told first who writes to it from now on: where another one did, or
+    /// this one on another time line.
     pub(super) fn needs_turn(&self) -> bool {
         self.loaded.as_ref().is_some_and(|opened| {
             let target = opened.target.as_ref();
@@ -360,7 +364,8 @@ impl Runner {
         self.job = Job::Opening { ticket };
     }
 
-    /// The tab, in the name of a new turn; `None` where that cannot be stored, and is tried again in a moment.
+    /// The tab, in the name of a new turn; `None` where that cannot be stored, and is tried again
+    /// in a moment.
     pub(super) fn target_of_turn(&mut self) -> Option<Target> {
         let opened = self.loaded.as_mut()?;
         let (target, _) = opened.target.as_mut()?;
@@ -405,7 +410,8 @@ impl Runner {
         }
     }
 
-    /// For requests outside of cycles: where the quota does not allow one now, the mapping rests until it does.
+    /// For requests outside of cycles: where the quota does not allow one now, the mapping rests
+    /// until it does.
     pub(super) fn may_send(&mut self, shared: &Shared, need: Need) -> Option<Grant> {
         match self.ask(shared, need, !self.requests.is_empty()) {
             Ok(grant) => Some(grant),

@@ -17,7 +17,8 @@ const IDLE_AFTER: Duration = Duration::from_secs(60);
 const SLOWEST: f64 = 10.0;
 /// At least so many times the duration of a read lies between two.
 const TIME_SHARE: u32 = 4;
-/// The part of the read quota that polling may use up; the rest is for looking before writes and for calls.
+/// The part of the read quota that polling may use up; the rest is for looking before writes and
+/// for calls.
 const READS_FOR_POLLING: f64 = 0.5;
 
 /// How soon to ask again while every helper is at work.
@@ -38,8 +39,9 @@ struct Pace {
 }
 
 impl Pace {
-    /// The interval in force: what is asked for while there is activity, stretched while there is none, and never so short that
-    /// reading takes more than its share of time or quota. An interval that the mapping itself names is not stretched.
+    /// The interval in force: what is asked for while there is activity, stretched while there is
+    /// none, and never so short that reading takes more than its share of time or quota. An
+    /// interval that the mapping itself names is not stretched.
     fn interval(&self) -> Duration {
         let asked = self
             .own
@@ -80,7 +82,8 @@ impl Runner {
         Some((&mapping.spreadsheet_id, &mapping.credential))
     }
 
-    /// Whether its tab is of a spreadsheet that is about to be read, and due before half of its interval has passed.
+    /// Whether its tab is of a spreadsheet that is about to be read, and due before half of its
+    /// interval has passed.
     pub fn reads_soon(&self, wanted: &[Wanted]) -> bool {
         let Some(opened) = self.loaded.as_ref().filter(|one| one.target.is_some()) else {
             return false;
@@ -128,7 +131,8 @@ impl Runner {
         shared::show_live(self.live);
     }
 
-    /// While a first merge pulls, its cycle gives way to nothing else: the view would show none of it.
+    /// While a first merge pulls, its cycle gives way to nothing else: the view would show none of
+    /// it.
     pub(super) fn show_progress(&mut self) {
         let Some(opened) = &self.loaded else { return };
         let progress = opened.machine.progress();
@@ -145,7 +149,8 @@ impl Runner {
         self.sent.extend((0..sent.reads + sent.writes).map(|_| now));
     }
 
-    /// Take what these requests need from the quota, or learn how long to wait. Interactive where somebody waits for them.
+    /// Take what these requests need from the quota, or learn how long to wait. Interactive where
+    /// somebody waits for them.
     pub fn ask(
         &mut self,
         shared: &Shared,

@@ -1,5 +1,6 @@
-//! Rows that wait for rows of another table, or of another tab of the same table: a child for its parent, a deletion for that of
-//! what refers to it. They are tried again when something has changed there, whoever changed it.
+//! Rows that wait for rows of another table, or of another tab of the same table: a child for its
+//! parent, a deletion for that of what refers to it. They are tried again when something has
+//! changed there, whoever changed it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use crate::worker::states;
 
 /// How long a call waits for the tabs of related tables to be read.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Where changes of related tables do not help, the next of them are looked at after a pause, at most that long.
+/// Where changes of related tables do not help, the next of them are looked at after a pause, at
+/// most that long.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
@@ -25,7 +27,8 @@ pub(super) struct Relatives {
     /// When that was last taken for a reason to try again, and how often in vain.
     tried: Option<Instant>,
     in_vain: u32,
-    /// A call waits for the readings of related tabs: since when, and which reading of each it needs.
+    /// A call waits for the readings of related tabs: since when, and which reading of each it
+    /// needs.
     asked: Option<Asked>,
     /// It has done so already.
     has_asked: bool,
@@ -52,8 +55,8 @@ impl Relatives {
 }
 
 impl Runner {
-    /// A cycle has come to its end, and `awaits` says whether rows were refused because of others. The callers are answered, unless
-    /// the tabs of related tables may have what is missing.
+    /// A cycle has come to its end, and `awaits` says whether rows were refused because of others.
+    /// The callers are answered, unless the tabs of related tables may have what is missing.
     pub(super) fn see_to_relatives(&mut self, running: &Running, awaits: bool) {
         self.relatives.awaited.clear();
         self.relatives.asked = None;

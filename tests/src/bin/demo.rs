@@ -1,7 +1,8 @@
-//! `make demo`: a private Postgres with the extension, sheetd, and two-way sync between them, shown step by step.
+//! `make demo`: a private Postgres with the extension, sheetd, and two-way sync between them, shown
+//! step by step.
 //!
-//! Each line says what was done on one side and what arrived on the other after how long. Each is checked: a line that
-//! does not come true ends the demo with exit code 1.
+//! Each line says what was done on one side and what arrived on the other after how long. Each is
+//! checked: a line that does not come true ends the demo with exit code 1.
 
 use e2e::{Google, Options, Sheet, World, literal, own};
 use std::fmt::Display;

@@ -1,8 +1,11 @@
-//! A person edits the sheet right after any request of the extension: nothing is lost, doubled, or put on the wrong row.
+//! A person edits the sheet right after any request of the extension: nothing is lost, doubled, or
+//! put on the wrong row.
 //!
-//! A seed is a schedule: a small table and its sheet, then a few steps. In each the database changes in one transaction, and a
-//! person edits the sheet exactly between the nth request after that and whatever would have followed. Schedules are played on a few
-//! clusters at once, since most of each is waiting: `INJECT_N=5000 INJECT_SEED=1 scripts/e2e injected_edits` plays seeds 1 to 5000.
+//! A seed is a schedule: a small table and its sheet, then a few steps. In each the database
+//! changes in one transaction, and a person edits the sheet exactly between the nth request after
+//! that and whatever would have followed. Schedules are played on a few clusters at once, since
+//! most of each is waiting: `INJECT_N=5000 INJECT_SEED=1 scripts/e2e injected_edits` plays seeds 1
+//! to 5000.
 
 mod outcome;
 mod schedule;

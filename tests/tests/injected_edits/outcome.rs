@@ -104,7 +104,8 @@ impl Step {
         a == b || self.renamed(a).is_some_and(|(old, to)| old == b || to == b)
     }
 
-    /// The sheet showed this value when the person edited this very cell, or deleted its row: the person decided.
+    /// The sheet showed this value when the person edited this very cell, or deleted its row: the
+    /// person decided.
     fn decided(&self, key: u32, column: usize, value: &str) -> bool {
         let stood = self
             .seen(key)
@@ -237,7 +238,8 @@ fn nothing_else_changed(step: &Step, wrong: &mut Vec<String>) {
     }
 }
 
-/// Cells of the unmapped column stay with their rows, and rows keep the order that the person left them in.
+/// Cells of the unmapped column stay with their rows, and rows keep the order that the person left
+/// them in.
 fn peoples_own_stays(step: &Step, wrong: &mut Vec<String>) {
     let removed = |key: u32| step.changes.iter().any(|change| change.removes(key));
     let remarks: BTreeMap<u32, &str> = step

@@ -1,10 +1,11 @@
-//! What happens in a step, chosen by a seed: changes in the database, and the edit of a person who sees the sheet as it stands
-//! at that moment.
+//! What happens in a step, chosen by a seed: changes in the database, and the edit of a person who
+//! sees the sheet as it stands at that moment.
 
 use std::collections::BTreeMap;
 
-/// An edit of a cell that is about to be overwritten, or of a row that is about to be deleted, made between the request that
-/// tags the row and the one that changes it, is lost without a trace. Off: such edits are not made.
+/// An edit of a cell that is about to be overwritten, or of a row that is about to be deleted, made
+/// between the request that tags the row and the one that changes it, is lost without a trace. Off:
+/// such edits are not made.
 const EDITS_OF_TAGGED_CELLS: bool = true;
 
 /// Columns of the sheet; the second belongs to people.
@@ -222,8 +223,8 @@ pub enum Edit {
     },
 }
 
-/// What a person does who knows nothing of what goes on, and picks the rows where it does. `tagged` is whether a request
-/// that may have tagged rows has passed.
+/// What a person does who knows nothing of what goes on, and picks the rows where it does. `tagged`
+/// is whether a request that may have tagged rows has passed.
 pub fn edit(
     dice: &mut Dice,
     tokens: &mut Tokens,

@@ -10,7 +10,8 @@ const ROWS: u32 = 12;
 const STEPS: usize = 3;
 /// The edit comes after one of the first so many requests.
 const REQUESTS: usize = 5;
-/// How long the worker may look for work by itself before it is asked to: what it then does is another kind of cycle.
+/// How long the worker may look for work by itself before it is asked to: what it then does is
+/// another kind of cycle.
 const BY_ITSELF: Duration = Duration::from_millis(20);
 /// Whoever wins, the loser is kept.
 const POLICIES: [&str; 3] = ["last_write_wins", "database_wins", "sheet_wins"];

@@ -45,7 +45,8 @@ pub(super) fn timestamptz_cell(text: &str, zone: Zone) -> Option<Cell> {
     serial(zone.to_local(utc)?)
 }
 
-/// Dates outside 1899-12-30 .. 9999-12-31 have no serial that Sheets shows as a date: they travel as text.
+/// Dates outside 1899-12-30 .. 9999-12-31 have no serial that Sheets shows as a date: they travel
+/// as text.
 fn serial(at: NaiveDateTime) -> Option<Cell> {
     let micros = at.signed_duration_since(epoch()).num_microseconds()?;
     let last = NaiveDate::from_ymd_opt(9999, 12, 31)?;
@@ -124,7 +125,8 @@ pub(super) fn timestamptz_text(serial: f64, zone: Zone) -> String {
         .map_or_else(|| plain_text(serial), |at| format_timestamp(at) + "+00")
 }
 
-/// The instant of a local time in ISO form; `None` where it names an offset of its own, or is another form that Postgres knows.
+/// The instant of a local time in ISO form; `None` where it names an offset of its own, or is
+/// another form that Postgres knows.
 pub(super) fn local_text_to_utc(text: &str, zone: Zone) -> Option<String> {
     let forms = [
         "%Y-%m-%d %H:%M:%S%.f",
@@ -153,7 +155,8 @@ fn moment(serial: f64) -> Option<NaiveDateTime> {
     // Day and time of day apart: their product with a day's microseconds would lose the last one.
     let day = serial.floor();
     let mut micros = day as i64 * DAY_MICROS + ((serial - day) * DAY_MICROS as f64).round() as i64;
-    // From 2079 on doubles are more than a microsecond apart: what is that close to a whole second was typed as one.
+    // From 2079 on doubles are more than a microsecond apart: what is that close to a whole second
+    // was typed as one.
     if serial.abs() >= 65_536.0 {
         let past = (micros + 500_000).rem_euclid(1_000_000) - 500_000;
         if past.abs() <= 32 {

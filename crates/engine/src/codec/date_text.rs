@@ -1,5 +1,5 @@
-//! Dates that stand in a cell as text. Postgres would read `25.12.24` as a day of the year 2025: a text is handed on only where
-//! it can be read in one way.
+//! Dates that stand in a cell as text. Postgres would read `25.12.24` as a day of the year 2025: a
+//! text is handed on only where it can be read in one way.
 
 use chrono::{Datelike, NaiveDate};
 
@@ -72,7 +72,8 @@ fn split_time(text: &str) -> Option<(&str, &str)> {
     Some((date.trim_end_matches(',').trim_end(), time.trim()))
 }
 
-/// A time of day with hours and minutes, and with seconds where they are given; in two halves of a day as well.
+/// A time of day with hours and minutes, and with seconds where they are given; in two halves of a
+/// day as well.
 pub(super) fn clock(text: &str) -> Option<String> {
     let upper = text.to_ascii_uppercase();
     let (clock, half) = match (upper.strip_suffix("AM"), upper.strip_suffix("PM")) {

@@ -1,4 +1,5 @@
-//! Durations: a sheet keeps them as a fraction of a day, as it keeps a time of day, and lets it grow beyond one.
+//! Durations: a sheet keeps them as a fraction of a day, as it keeps a time of day, and lets it
+//! grow beyond one.
 
 use super::number::plain_text;
 use crate::value::Cell;
@@ -6,7 +7,8 @@ use crate::value::Cell;
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// The number that a sheet shows as this interval; none where months are part of it, which have no fixed length.
+/// The number that a sheet shows as this interval; none where months are part of it, which have no
+/// fixed length.
 pub(super) fn duration_cell(text: &str) -> Option<Cell> {
     Some(Cell::Number(micros(text)? as f64 / DAY as f64))
 }

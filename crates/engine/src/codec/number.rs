@@ -15,7 +15,8 @@ pub(super) fn integer_cell(text: &str) -> Option<Cell> {
         .then_some(Cell::Number(value as f64))
 }
 
-/// The number has more digits than a double is sure to keep: what was typed may have been another one.
+/// The number has more digits than a double is sure to keep: what was typed may have been another
+/// one.
 pub(super) fn is_rounded(value: f64) -> bool {
     is_beyond_integers(value)
         || Decimal::parse(&format!("{value:e}")).is_some_and(|one| one.digits.len() > EXACT_DIGITS)
@@ -64,7 +65,8 @@ pub(super) fn rounded(value: f64) -> String {
     plain_text(near.parse().unwrap_or(value))
 }
 
-/// As Postgres prints it with extra_float_digits = 1, near enough for its input function; equality is judged by value.
+/// As Postgres prints it with extra_float_digits = 1, near enough for its input function; equality
+/// is judged by value.
 pub(super) fn float_text(value: f64) -> String {
     let magnitude = value.abs();
     if value != 0.0 && !(1e-5..1e15).contains(&magnitude) {

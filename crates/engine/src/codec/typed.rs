@@ -1,4 +1,5 @@
-//! What a cell means that a person filled: what people see in it, which its value alone does not always tell.
+//! What a cell means that a person filled: what people see in it, which its value alone does not
+//! always tell.
 
 use super::{date, date_text, decode, duration, is_error, number};
 use crate::codec::date_text::Reading;
@@ -43,7 +44,8 @@ impl Mapping {
         }
     }
 
-    /// The text that the column's input function is given for a cell that a person filled, or why it is given none.
+    /// The text that the column's input function is given for a cell that a person filled, or why
+    /// it is given none.
     pub fn read(
         &self,
         column: usize,
@@ -180,7 +182,8 @@ fn read_number(
     }
 }
 
-/// As what people take it. Of a formula's value the sheet may choose the format by itself, and does not always say which.
+/// As what people take it. Of a formula's value the sheet may choose the format by itself, and does
+/// not always say which.
 fn eye(detail: &CellDetail) -> Shows {
     let shown = detail.shown.as_str();
     if detail.format.shows != Shows::Automatic || detail.entered == Entered::Value {
@@ -232,7 +235,8 @@ pub(crate) fn is_no_key(column: &Column, cell: &Cell) -> Option<Refusal> {
     }
 }
 
-/// A key that is met for the first time, and is a number whose last digits may not be those that were typed.
+/// A key that is met for the first time, and is a number whose last digits may not be those that
+/// were typed.
 pub(crate) fn is_no_new_key(column: &Column, cell: &Cell) -> Option<Refusal> {
     match (column.kind, cell) {
         (Kind::Integer | Kind::Numeric, Cell::Number(value)) if number::is_rounded(*value) => {

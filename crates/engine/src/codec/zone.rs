@@ -1,14 +1,15 @@
 //! Local time and instants in any year.
 //!
-//! Tables of time zones end somewhere, and what follows is a rule that goes on for ever: "from the last Sunday of March to the last
-//! Sunday of October". So a moment beyond them is read in a year within them whose days fall on the same weekdays.
+//! Tables of time zones end somewhere, and what follows is a rule that goes on for ever: "from the
+//! last Sunday of March to the last Sunday of October". So a moment beyond them is read in a year
+//! within them whose days fall on the same weekdays.
 
 use chrono::{Datelike, Duration, FixedOffset, LocalResult, NaiveDate, NaiveDateTime};
 use chrono::{Offset, TimeZone};
 use chrono_tz::Tz;
 
-/// The last years of the tables, in which no zone has anything left but its rule. None of them is a leap year, and together they begin
-/// on every day of the week.
+/// The last years of the tables, in which no zone has anything left but its rule. None of them is a
+/// leap year, and together they begin on every day of the week.
 const LAST_YEARS: [i32; 9] = [2089, 2090, 2091, 2093, 2094, 2095, 2097, 2098, 2099];
 
 /// In what time the cells of a spreadsheet are.
@@ -22,7 +23,8 @@ pub enum Zone {
 impl Zone {
     pub const UTC: Self = Self::Named(Tz::UTC);
 
-    /// The zone that a spreadsheet's settings name: `Europe/Vienna`, or one that Google found no name for, such as `GMT-07:00`.
+    /// The zone that a spreadsheet's settings name: `Europe/Vienna`, or one that Google found no
+    /// name for, such as `GMT-07:00`.
     pub fn of_spreadsheet(name: &str) -> Option<Self> {
         match name.parse() {
             Ok(zone) => Some(Self::Named(zone)),
@@ -37,8 +39,8 @@ impl Zone {
         }
     }
 
-    /// Of two instants with one local time (clocks put back) the later is taken, of none (clocks put forward) the one that the old
-    /// offset gives: both as Postgres does.
+    /// Of two instants with one local time (clocks put back) the later is taken, of none (clocks
+    /// put forward) the one that the old offset gives: both as Postgres does.
     pub(super) fn to_utc(self, local: NaiveDateTime) -> Option<NaiveDateTime> {
         match self {
             Self::Named(zone) => to_utc(zone, local),
@@ -47,7 +49,8 @@ impl Zone {
     }
 }
 
-/// `GMT-07:00`, `GMT+5:30`, `GMT+0530`, `GMT+7`: hours east of Greenwich. (`Etc/GMT+7`, which has the other sign, is a name.)
+/// `GMT-07:00`, `GMT+5:30`, `GMT+0530`, `GMT+7`: hours east of Greenwich. (`Etc/GMT+7`, which has
+/// the other sign, is a name.)
 fn offset(name: &str) -> Option<FixedOffset> {
     let signed = name
         .strip_prefix("GMT")
@@ -99,7 +102,8 @@ fn within_tables(at: NaiveDateTime) -> Option<(NaiveDateTime, Duration)> {
     if at.year() <= last {
         return Some((at, Duration::zero()));
     }
-    // A leap day moves the weekdays of what follows it, so that spring is looked for by the first of March.
+    // A leap day moves the weekdays of what follows it, so that spring is looked for by the first
+    // of March.
     let month = if at.month() <= 2 { 1 } else { 3 };
     let weekday = NaiveDate::from_ymd_opt(at.year(), month, 1)?.weekday();
     let begins_alike = |year: &&i32| {

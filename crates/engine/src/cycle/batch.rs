@@ -20,7 +20,8 @@ use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
-/// Of many new rows the first request takes this share of one, so that the sheet soon has something to do.
+/// Of many new rows the first request takes this share of one, so that the sheet soon has something
+/// to do.
 const FIRST_SHARE: usize = 4;
 
 /// Keys that are loaded, applied and recorded together: what a crash in an initial load costs.
@@ -117,7 +118,8 @@ impl Cycle {
         Ok(sightings)
     }
 
-    /// What is known of a key before anything is asked of the sheet; `None` where nothing is to be done.
+    /// What is known of a key before anything is asked of the sheet; `None` where nothing is to be
+    /// done.
     fn meet(
         &mut self,
         sighting: &Sighting,
@@ -157,7 +159,8 @@ impl Cycle {
             }
             (Some(_), _, _) => {}
             (None, row, _) => {
-                // A row of the sheet that has no base is a problem which the table may just have solved.
+                // A row of the sheet that has no base is a problem which the table may just have
+                // solved.
                 let unsolved = item.loaded.base.is_none() && row.is_some()
                     || self.memory.problems.contains_key(&item.key);
                 if is_echo(&item.loaded) && !unsolved {
@@ -185,8 +188,8 @@ impl Cycle {
         Ok(Some(item))
     }
 
-    /// A base that memory does not know of, and no row in the sheet: whatever that came from, it is no deletion before a second
-    /// reading says so.
+    /// A base that memory does not know of, and no row in the sheet: whatever that came from, it is
+    /// no deletion before a second reading says so.
     fn is_unconfirmed(&mut self, item: &Item) -> bool {
         let agreed = item
             .loaded
@@ -273,7 +276,8 @@ impl Cycle {
             if item.cells.is_none() && item.row.is_some() {
                 item.dropped = true;
             }
-            // What is to be deleted needs an anchor of its own, and a new row to know where the others end.
+            // What is to be deleted needs an anchor of its own, and a new row to know where the
+            // others end.
             let leaves = matches!(
                 item.plan.sheet,
                 Some(SheetChange::Delete | SheetChange::Clear)
@@ -294,8 +298,8 @@ impl Cycle {
         };
         self.guard_batch(&mut items);
         self.note_moves(&items);
-        // Stamps are chosen before anything is sent, so that they can be stored with the rows: whoever comes after a crash
-        // closes them before it plans anew.
+        // Stamps are chosen before anything is sent, so that they can be stored with the rows:
+        // whoever comes after a crash closes them before it plans anew.
         let insertions = self.insertions(&items);
         let deletion = self.stamp();
         self.commit_before(&mut items, &insertions, &deletion)
@@ -384,7 +388,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// Those that may have moved from one tab of the table to another are decided once more when it is known what stands there.
+    /// Those that may have moved from one tab of the table to another are decided once more when it
+    /// is known what stands there.
     pub(super) async fn decide_all(
         &mut self,
         items: &mut [Item],
@@ -497,8 +502,8 @@ impl Cycle {
         }));
     }
 
-    /// The columns of an item (`None`: the whole row) that were refused with these very cells, and whose time to try again has not
-    /// come.
+    /// The columns of an item (`None`: the whole row) that were refused with these very cells, and
+    /// whose time to try again has not come.
     pub(super) fn standing_refusals(&self, item: &Item) -> Vec<Option<usize>> {
         let Some(known) = self.memory.problems.get(&item.key) else {
             return Vec::new();
@@ -601,7 +606,8 @@ impl Cycle {
 
     /// Rows whose deletion the sheet refuses are searched for by halves: they hold up no other.
     async fn delete_items(&mut self, items: &mut [Item], stamp: Stamp) -> Result<(), Stop> {
-        // What our own writes went over may stand in these very rows, and would pass for a person's edit of them.
+        // What our own writes went over may stand in these very rows, and would pass for a person's
+        // edit of them.
         if !self.memory.taken.is_empty() {
             self.stale |= items
                 .iter()

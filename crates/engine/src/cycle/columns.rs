@@ -1,7 +1,8 @@
 //! Tags on columns, by which a header that a person renames is followed.
 //!
-//! A header's text always counts first: only a column whose text is nowhere is looked for by its tag. Tags are a courtesy: that
-//! they cannot be put stops nothing, and a header that is renamed then stops the mapping.
+//! A header's text always counts first: only a column whose text is nowhere is looked for by its
+//! tag. Tags are a courtesy: that they cannot be put stops nothing, and a header that is renamed
+//! then stops the mapping.
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ pub(super) struct Tags {
 
 /// What came of looking for columns by their tags.
 pub(super) enum Followed {
-    /// The sheet has to be read once more: the tags are of use only while the header row stays as it is.
+    /// The sheet has to be read once more: the tags are of use only while the header row stays as
+    /// it is.
     ReadAgain,
     /// The mapping has the new headers.
     Renamed,
@@ -28,8 +30,8 @@ pub(super) enum Followed {
 }
 
 impl Cycle {
-    /// Of the columns `missing`, whose header is nowhere, those that had one. Tags are asked between two readings with the same header row, so
-    /// that both speak of the same columns.
+    /// Of the columns `missing`, whose header is nowhere, those that had one. Tags are asked
+    /// between two readings with the same header row, so that both speak of the same columns.
     pub(super) async fn follow(
         &mut self,
         header: &[Cell],
@@ -67,7 +69,8 @@ impl Cycle {
         }
     }
 
-    /// Stored before anything is done under the new names: a crash leaves a mapping that knows its columns.
+    /// Stored before anything is done under the new names: a crash leaves a mapping that knows its
+    /// columns.
     async fn rename(&mut self, headers: Vec<(usize, String)>) -> Result<(), Stop> {
         for (column, text) in &headers {
             if let Some(column) = Arc::make_mut(&mut self.mapping).columns.get_mut(*column) {
@@ -85,7 +88,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// At the end of a cycle that has read the sheet: every column has its tag where its header stands.
+    /// At the end of a cycle that has read the sheet: every column has its tag where its header
+    /// stands.
     pub(super) async fn tag_columns(&mut self) {
         let Some(layout) = self.memory.layout.clone() else {
             return;

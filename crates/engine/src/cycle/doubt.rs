@@ -1,5 +1,5 @@
-//! Blanks that no person made: a formula shows nothing for a while, or an array is broken and all that it fills is blank. While that is so
-//! the table keeps its values and its rows.
+//! Blanks that no person made: a formula shows nothing for a while, or an array is broken and all
+//! that it fills is blank. While that is so the table keeps its values and its rows.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,8 +16,8 @@ use crate::effect::{CellDetail, Entered, Snapshot};
 use crate::reconcile::{Filled, SheetChange, Source, TableChange};
 use crate::value::{Cell, Key};
 
-/// So many cells are looked at because the array that filled a blank may begin there. Where it may begin in more, all formulas of the
-/// tab are asked for.
+/// So many cells are looked at because the array that filled a blank may begin there. Where it may
+/// begin in more, all formulas of the tab are asked for.
 const CANDIDATES: usize = 500;
 
 /// Rows below the header in which an array that feeds the whole tab begins.
@@ -33,7 +33,8 @@ struct Silence {
 }
 
 impl Cycle {
-    /// Blank cells that would change a value, here or there: those that a formula shows are taken for no edit, and the plan is made anew.
+    /// Blank cells that would change a value, here or there: those that a formula shows are taken
+    /// for no edit, and the plan is made anew.
     pub(super) async fn doubt_blanks(&mut self, items: &mut [Item]) -> Result<(), Stop> {
         let Some(layout) = self.memory.layout.clone() else {
             return Ok(());
@@ -141,7 +142,8 @@ impl Cycle {
         Ok(silence)
     }
 
-    /// The formula that shows an error or nothing, where rows that the sheet misses may be gone because of it.
+    /// The formula that shows an error or nothing, where rows that the sheet misses may be gone
+    /// because of it.
     pub(super) async fn doubt_missing(
         &mut self,
         diff: &Diff,
@@ -181,7 +183,8 @@ impl Cycle {
         Ok(found)
     }
 
-    /// Looked for where a formula that feeds the whole tab would begin, where errors show, and in blank cells of the key.
+    /// Looked for where a formula that feeds the whole tab would begin, where errors show, and in
+    /// blank cells of the key.
     async fn silent_formula(&mut self, snapshot: &Snapshot) -> Result<Option<(u32, u32)>, Stop> {
         let Some(layout) = self.memory.layout.clone() else {
             return Ok(None);
@@ -239,8 +242,8 @@ impl Cycle {
         Ok(None)
     }
 
-    /// Rows that are gone from a tab that a formula fills, or whose keys a formula makes, may be back any moment: while it shows
-    /// nothing none of them counts as deleted.
+    /// Rows that are gone from a tab that a formula fills, or whose keys a formula makes, may be
+    /// back any moment: while it shows nothing none of them counts as deleted.
     pub(super) fn wait_for_formula(&mut self, diff: &mut Diff, at: (u32, u32)) {
         let missing = diff.missing.iter().map(|sighting| &sighting.key);
         let missed = missing.chain(&diff.unconfirmed);

@@ -1,5 +1,5 @@
-//! The guard against a sheet whose rows no longer are what their keys say: a sort of some columns only, a paste in the wrong
-//! place, an import over the tab.
+//! The guard against a sheet whose rows no longer are what their keys say: a sort of some columns
+//! only, a paste in the wrong place, an import over the tab.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,8 +20,9 @@ use crate::value::{Cell, Key};
 const EVERYTHING: usize = 20;
 
 impl Cycle {
-    /// Objects where nearly every row changed: either in most of its columns, or in one whose values all stand in other rows now.
-    /// A column filled down, or cleared, is a person's everyday work. Answers the rows with what stands for their cells.
+    /// Objects where nearly every row changed: either in most of its columns, or in one whose
+    /// values all stand in other rows now. A column filled down, or cleared, is a person's everyday
+    /// work. Answers the rows with what stands for their cells.
     pub(super) async fn changed_at_once(
         &mut self,
         sightings: &[Sighting],
@@ -94,7 +95,8 @@ impl Cycle {
 #[derive(Clone, Default)]
 struct Shuffle {
     rows: usize,
-    /// Hashes of what they showed less those of what they show: nothing, where these are the very same values.
+    /// Hashes of what they showed less those of what they show: nothing, where these are the very
+    /// same values.
     balance: i64,
     values: HashSet<i64>,
     /// The least and the greatest, while all are whole numbers.
@@ -117,8 +119,8 @@ impl Shuffle {
         }
     }
 
-    /// All values are old ones in other rows. Where they are few, as `done` and `open` are, or numbers that count the rows, a
-    /// person may have meant just that.
+    /// All values are old ones in other rows. Where they are few, as `done` and `open` are, or
+    /// numbers that count the rows, a person may have meant just that.
     fn mixed_up(&self, rows: usize) -> bool {
         let counts_rows = self
             .numbers

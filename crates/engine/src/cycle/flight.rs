@@ -1,8 +1,9 @@
 //! New rows that are on their way to the sheet while the next ones are made ready.
 //!
-//! A first merge is nothing but new rows, and it would spend half of its time waiting for one side while the other rests. A chunk
-//! that only adds rows leaves nothing for the next one to wait for but the place where it ends: so it is sent, the next chunk is
-//! loaded, decided and announced, and only then is its answer taken in. Whoever comes after a crash in between finds both announced
+//! A first merge is nothing but new rows, and it would spend half of its time waiting for one side
+//! while the other rests. A chunk that only adds rows leaves nothing for the next one to wait for
+//! but the place where it ends: so it is sent, the next chunk is loaded, decided and announced, and
+//! only then is its answer taken in. Whoever comes after a crash in between finds both announced
 //! and closes them like any other batches.
 
 use super::io::Stop;
@@ -23,8 +24,9 @@ pub(super) struct Flight {
 }
 
 impl Cycle {
-    /// Sends the new rows of `items`, which need nothing else of the sheet, and leaves it to the next chunk to take in what came of
-    /// them. Those that were sent before are taken in now, and recorded while these are on their way.
+    /// Sends the new rows of `items`, which need nothing else of the sheet, and leaves it to the
+    /// next chunk to take in what came of them. Those that were sent before are taken in now, and
+    /// recorded while these are on their way.
     pub(super) async fn send_ahead(
         &mut self,
         mut items: Vec<Item>,

@@ -28,7 +28,8 @@ impl Cycle {
         Ok(formulas)
     }
 
-    /// Rows of a mass are read as values, which do not tell what a formula fills: asked before a mass goes that way.
+    /// Rows of a mass are read as values, which do not tell what a formula fills: asked before a
+    /// mass goes that way.
     pub(super) async fn has_formulas(&mut self) -> Result<bool, Stop> {
         Ok(!self.formulas().await?.is_empty())
     }
@@ -108,8 +109,8 @@ impl Cycle {
 }
 
 impl Cycle {
-    /// Columns that a formula fills down to the end of the data are the formula's in new rows, too; where it fills the key, new rows come
-    /// from it alone.
+    /// Columns that a formula fills down to the end of the data are the formula's in new rows, too;
+    /// where it fills the key, new rows come from it alone.
     pub(super) async fn withhold_new_rows(&mut self, items: &mut [Item]) -> Result<(), Stop> {
         let is_new =
             |item: &Item| !item.dropped && matches!(item.plan.sheet, Some(SheetChange::Insert(_)));
@@ -147,8 +148,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// The mapped columns that a formula fills in the last row of the data. Asked again when something in the rows at the top changes,
-    /// where such formulas stand.
+    /// The mapped columns that a formula fills in the last row of the data. Asked again when
+    /// something in the rows at the top changes, where such formulas stand.
     async fn filled_at_the_end(&mut self) -> Result<Vec<Filled>, Stop> {
         let (Some(layout), Some(snapshot)) = (self.memory.layout.clone(), self.snapshot.clone())
         else {
@@ -220,8 +221,8 @@ pub(super) fn leaves(item: &Item) -> bool {
     )
 }
 
-/// Where the formula stands that fills this cell of a row. An array reaches right and down from its formula, and only cells that nobody
-/// typed are in it.
+/// Where the formula stands that fills this cell of a row. An array reaches right and down from its
+/// formula, and only cells that nobody typed are in it.
 fn source(formulas: &[Formula], (row, column): (u32, u32), computed: &[(u32, Computed)]) -> Source {
     let above = |one: &&Formula| one.row <= row && one.column <= column;
     let between = |one: &Formula, other: &Formula| {
@@ -289,8 +290,8 @@ const ARRAYS: [&str; 44] = [
     "XLOOKUP",
 ];
 
-/// Whether the cell's formula can fill others: by a function that gives arrays, by an array in braces, or by a function of the
-/// spreadsheet's own (those of Sheets are written in capitals).
+/// Whether the cell's formula can fill others: by a function that gives arrays, by an array in
+/// braces, or by a function of the spreadsheet's own (those of Sheets are written in capitals).
 pub(super) fn may_fill(detail: &CellDetail) -> bool {
     matches!(&detail.entered, Entered::Formula(text) if fills(text))
 }
@@ -306,7 +307,8 @@ pub(super) fn fills(text: &str) -> bool {
     gives || text.contains('{')
 }
 
-/// Names, references and numbers of a formula outside of its texts, each with the character before it and the one that follows.
+/// Names, references and numbers of a formula outside of its texts, each with the character before
+/// it and the one that follows.
 pub(super) fn each_word(formula: &str, mut visit: impl FnMut(Option<char>, &str, Option<char>)) {
     let in_word = |c: char| c.is_alphanumeric() || matches!(c, '$' | '_' | '.');
     let mut rest = formula;

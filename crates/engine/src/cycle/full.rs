@@ -67,8 +67,8 @@ impl Cycle {
         sightings.append(&mut diff.missing);
         self.add_due(&mut sightings);
         sightings.retain(|sighting| !diff.hidden.contains(&sighting.key));
-        // Of rows that cannot be touched now, those about which something is owed that would be forgotten: the driver knows
-        // nothing of what was found by comparison.
+        // Of rows that cannot be touched now, those about which something is owed that would be
+        // forgotten: the driver knows nothing of what was found by comparison.
         let given: HashSet<&Key> = self.start.dirty.iter().map(|dirty| &dirty.key).collect();
         self.memory.shelved.retain(|key| diff.hidden.contains(key));
         let marked = |key: &&Key| {
@@ -176,7 +176,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// What the sheet says of rows that are put off is found again by the next reading; what the table says of them is stored.
+    /// What the sheet says of rows that are put off is found again by the next reading; what the
+    /// table says of them is stored.
     pub(super) async fn shelve_put_off(&mut self) -> Result<(), Stop> {
         let put_off = std::mem::take(&mut self.put_off);
         let owed = |key: &Key| {
@@ -311,8 +312,8 @@ impl Cycle {
             .max(self.mapping.header_row.saturating_add(based))
     }
 
-    /// Columns whose kind has changed get its number format before any value of it; dates in columns that people headed need one
-    /// where there is none, or they show as serial numbers.
+    /// Columns whose kind has changed get its number format before any value of it; dates in
+    /// columns that people headed need one where there is none, or they show as serial numbers.
     async fn format_columns(
         &mut self,
         row: u32,

@@ -21,7 +21,8 @@ pub(super) fn parse(snapshot: &Snapshot, row: u32) -> Result<Vec<Cell>, Failure>
 pub(super) struct Grid<'a> {
     snapshot: &'a Snapshot,
     rows: HashMap<u32, Vec<Cell>>,
-    /// How many of the first cells of a row, and of a column, are blank: entry `n` counts the first `n`.
+    /// How many of the first cells of a row, and of a column, are blank: entry `n` counts the first
+    /// `n`.
     blank_in_row: HashMap<u32, Vec<u32>>,
     blank_in_column: HashMap<u32, Vec<u32>>,
     /// Cells from which [`Grid::blank_corners`] has gone left, and then up.
@@ -78,7 +79,8 @@ impl<'a> Grid<'a> {
         Ok(found)
     }
 
-    /// Whether the array that begins at `from` would fill this cell, as far as its edges tell: most of them are blank with it.
+    /// Whether the array that begins at `from` would fill this cell, as far as its edges tell: most
+    /// of them are blank with it.
     pub(super) fn covers(&mut self, from: (u32, u32), to: (u32, u32)) -> Result<bool, Stop> {
         if from == to || from.0 > to.0 || from.1 > to.1 {
             return Ok(false);
@@ -114,8 +116,8 @@ impl<'a> Grid<'a> {
         Ok(counts.map_or(0, |counts| between(counts, from.0, last)))
     }
 
-    /// Adds the blank cells from which an array that shows nothing could reach this one: nothing interrupts them. False where more than
-    /// `room` of them are found, and the search ends.
+    /// Adds the blank cells from which an array that shows nothing could reach this one: nothing
+    /// interrupts them. False where more than `room` of them are found, and the search ends.
     pub(super) fn blank_corners(
         &mut self,
         (row, column): (u32, u32),
@@ -142,7 +144,8 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// Whether one of these texts may stand in the raw bytes of a row: any character may have been written as an escape.
+/// Whether one of these texts may stand in the raw bytes of a row: any character may have been
+/// written as an escape.
 pub(super) fn may_hold(raw: &str, texts: &[&str]) -> bool {
     raw.contains('\\') || texts.iter().any(|text| raw.contains(text))
 }
@@ -156,7 +159,8 @@ fn counts(cells: impl Iterator<Item = bool>) -> Vec<u32> {
     std::iter::once(0).chain(counts).collect()
 }
 
-/// Of what was counted, that after the cell `first` up to the cell `last`. What lies beyond the last cell that has anything is blank.
+/// Of what was counted, that after the cell `first` up to the cell `last`. What lies beyond the
+/// last cell that has anything is blank.
 fn between(counts: &[u32], first: u32, last: u32) -> u32 {
     let up_to = |cells: u32| {
         let known = u32::try_from(counts.len().saturating_sub(1)).unwrap_or(u32::MAX);

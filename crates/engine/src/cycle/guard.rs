@@ -1,5 +1,5 @@
-//! The guards against changes in masses. What a cycle would delete on either side is counted before anything of it is applied, so
-//! that a guard which stops a cycle stops all of it.
+//! The guards against changes in masses. What a cycle would delete on either side is counted before
+//! anything of it is applied, so that a guard which stops a cycle stops all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,8 +60,8 @@ const BOTH: Ways = Ways {
 };
 
 impl Cycle {
-    /// Before anything of a reading is applied. Where the rows that it misses for the first time are so many that they would stop
-    /// the mapping, nothing is done until a second reading tells.
+    /// Before anything of a reading is applied. Where the rows that it misses for the first time
+    /// are so many that they would stop the mapping, nothing is done until a second reading tells.
     pub(super) async fn guard_reading(
         &mut self,
         diff: &Diff,
@@ -123,8 +123,8 @@ impl Cycle {
         self.ask(None)
     }
 
-    /// What was not counted, because the table lost it since or its new key could not be followed, waits for the next round, which
-    /// counts it before it does anything.
+    /// What was not counted, because the table lost it since or its new key could not be followed,
+    /// waits for the next round, which counts it before it does anything.
     pub(super) fn guard_batch(&mut self, items: &mut [Item]) {
         for item in items.iter_mut().filter(|item| !item.dropped) {
             let Some(side) = item.deletes() else {
@@ -260,7 +260,8 @@ impl Cycle {
         Ok(items)
     }
 
-    /// A row whose key the table changed, or writes otherwise by now, is not gone, unless this cycle has found that it cannot follow it.
+    /// A row whose key the table changed, or writes otherwise by now, is not gone, unless this
+    /// cycle has found that it cannot follow it.
     fn follows(&self, row: &LoadedRow) -> bool {
         let moved = row.moved.is_some() && !self.uncounted.contains(&row.key);
         let spelled = row.spelled.is_some() && !self.two_keys.contains(&row.key);
@@ -313,7 +314,8 @@ impl Cycle {
         Err(stopped(objections, rows.question()).into())
     }
 
-    /// Of what was allowed a part may have been carried out before something else came in between: the rest stays allowed.
+    /// Of what was allowed a part may have been carried out before something else came in between:
+    /// the rest stays allowed.
     fn is_allowed(&mut self, rows: &Counted) -> bool {
         let Some(confirmed) = self.start.confirmed else {
             return false;

@@ -30,7 +30,8 @@ impl Layout {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Whole(Layout),
-    /// These mapped columns have no header; the others stand where the layout says (missing ones as 0).
+    /// These mapped columns have no header; the others stand where the layout says (missing ones as
+    /// 0).
     Missing(Vec<usize>, Layout),
     /// This mapped column's header stands over several columns of the sheet.
     Doubled(usize, Vec<u32>),
@@ -48,7 +49,8 @@ pub(super) fn find(mapping: &Mapping, header: &[Cell]) -> Found {
         let wanted = normal(&column.header);
         let exact = positions(&texts, |text| text == column.header);
         let alike = positions(&texts, |text| normal(text) == wanted);
-        // Two mapped columns may differ in case only: each exact header then belongs to its own column.
+        // Two mapped columns may differ in case only: each exact header then belongs to its own
+        // column.
         let other = |at: &u32| {
             let text = texts
                 .get(*at as usize)
@@ -81,8 +83,9 @@ pub(super) fn find(mapping: &Mapping, header: &[Cell]) -> Found {
     }
 }
 
-/// What the columns `lost`, of those that are `missing`, are called now, told by where their tags stand. `None` where one of them cannot be told:
-/// its tag is gone or stands over a blank, or what stands there belongs to another column, or does not stand there alone.
+/// What the columns `lost`, of those that are `missing`, are called now, told by where their tags
+/// stand. `None` where one of them cannot be told: its tag is gone or stands over a blank, or what
+/// stands there belongs to another column, or does not stand there alone.
 pub(super) fn renamed(
     mapping: &Mapping,
     header: &[Cell],

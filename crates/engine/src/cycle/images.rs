@@ -1,9 +1,11 @@
 //! What our writes went over that nobody had seen.
 //!
-//! Google has no compare-and-swap: a person may edit a row after it was tagged and before it is written. So a batch that overwrites
-//! or deletes keeps an image of each row as it was right before. Where that shows an edit, the edit is given back, as if our
-//! batch had been refused there, and the row goes its ordinary way: conflict, policy and all. Until everything is recorded and
-//! given back the batch stands announced with the mapping, so that whoever comes after a crash reads the images and does the same.
+//! Google has no compare-and-swap: a person may edit a row after it was tagged and before it is
+//! written. So a batch that overwrites or deletes keeps an image of each row as it was right
+//! before. Where that shows an edit, the edit is given back, as if our batch had been refused
+//! there, and the row goes its ordinary way: conflict, policy and all. Until everything is recorded
+//! and given back the batch stands announced with the mapping, so that whoever comes after a crash
+//! reads the images and does the same.
 
 use std::collections::{HashMap, HashSet};
 
@@ -55,7 +57,8 @@ pub(super) struct Fallen {
     pub layout: Layout,
     /// A batch that put rows back was sent, and it is not known whether this was one of them.
     pub maybe_back: bool,
-    /// That it went is known from the answer of the batch with which it went, not from images that were found after a crash.
+    /// That it went is known from the answer of the batch with which it went, not from images that
+    /// were found after a crash.
     pub seen: bool,
 }
 
@@ -64,8 +67,9 @@ impl Fallen {
         self.layout.mapped(&self.cells)
     }
 
-    /// Its filled cells where their columns are now. Where columns were moved or inserted since, nobody can tell which of those that
-    /// are not mapped is which: then the row has its mapped cells only.
+    /// Its filled cells where their columns are now. Where columns were moved or inserted since,
+    /// nobody can tell which of those that are not mapped is which: then the row has its mapped
+    /// cells only.
     fn row(&self, now: &Layout) -> Vec<(u32, Cell)> {
         let mapped = || {
             let cells = self.mapped().into_iter().enumerate();
@@ -84,8 +88,8 @@ impl Taken {
         self.anchor.is_some() || self.row != NOWHERE
     }
 
-    /// Giving back went over what we had written ourselves, in a row that got another key at that moment: nobody misses that, but
-    /// for the parts of the key that this one shares with ours.
+    /// Giving back went over what we had written ourselves, in a row that got another key at that
+    /// moment: nobody misses that, but for the parts of the key that this one shares with ours.
     fn without_ours(mut self, before: &Taken, key: &[usize]) -> Option<Taken> {
         let is_ours = |(column, _, theirs): &(usize, Cell, Cell)| {
             let mut known = before.cells.iter();
@@ -101,8 +105,8 @@ impl Taken {
 /// Where a row and its anchor stand, and what the row holds.
 type Place = (MetadataId, u32, Vec<Cell>);
 
-/// Of a cell that several of our writes went over what the last of them did is given back; or what an earlier one did, where the last
-/// only went over that one.
+/// Of a cell that several of our writes went over what the last of them did is given back; or what
+/// an earlier one did, where the last only went over that one.
 fn last_words(ready: Vec<Taken>, places: &[Option<Place>]) -> Vec<Taken> {
     let mut words: HashMap<(u32, usize), usize> = HashMap::new();
     let mut told: Vec<Taken> = Vec::with_capacity(ready.len());
@@ -164,7 +168,8 @@ impl Cycle {
         })
     }
 
-    /// Takes note of what the write of this item went over, and returns the columns in which it did.
+    /// Takes note of what the write of this item went over, and returns the columns in which it
+    /// did.
     pub(super) fn note_taken(
         &mut self,
         item: &Item,
@@ -192,7 +197,8 @@ impl Cycle {
         columns
     }
 
-    /// The item's row was deleted as it was not meant to be: edited since it was looked at, or another row by now.
+    /// The item's row was deleted as it was not meant to be: edited since it was looked at, or
+    /// another row by now.
     pub(super) fn fell(&mut self, item: &mut Item, before: &[Cell]) -> bool {
         let fell = self.note_fallen(item, before);
         if fell {
@@ -236,7 +242,8 @@ impl Cycle {
         self.mapping.pushes(column)
     }
 
-    /// What stands where the image should be may be another row: it is not known whether rows that a filter hides are copied.
+    /// What stands where the image should be may be another row: it is not known whether rows that
+    /// a filter hides are copied.
     fn is_image(&self, written: &[usize], before: &[Cell], after: &[Cell]) -> bool {
         let same = |column: &usize| before.get(*column) == after.get(*column);
         let is_left = |column: &usize| !written.contains(column);
@@ -382,7 +389,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// What is given back after a crash may be no edit at all, and whoever gave the row another key since has seen what stands in it.
+    /// What is given back after a crash may be no edit at all, and whoever gave the row another key
+    /// since has seen what stands in it.
     fn is_adopted(&self, taken: &Taken, cells: &[Cell]) -> bool {
         let mut columns = taken.cells.iter().map(|(column, ..)| column);
         taken.window.is_none()
@@ -390,7 +398,8 @@ impl Cycle {
             && !columns.any(|column| self.mapping.key.contains(column))
     }
 
-    /// Where these rows stand, under which anchor, and what they hold; none where the row is not found, or is another by now.
+    /// Where these rows stand, under which anchor, and what they hold; none where the row is not
+    /// found, or is another by now.
     async fn places(&mut self, ready: &[Taken]) -> Result<Vec<Option<Place>>, Stop> {
         let without = ready.iter().filter(|taken| taken.anchor.is_none());
         let mut rows: Vec<u32> = without.map(|taken| taken.row).collect();
@@ -416,7 +425,8 @@ impl Cycle {
         Ok(ready.iter().map(place).collect())
     }
 
-    /// The rows on which these anchors stand, and their mapped cells. A header that moved outdates the plan.
+    /// The rows on which these anchors stand, and their mapped cells. A header that moved outdates
+    /// the plan.
     pub(super) async fn look(
         &mut self,
         anchors: Vec<MetadataId>,
@@ -504,8 +514,8 @@ impl Cycle {
         self.follow_up.insert(key.clone());
     }
 
-    /// With a reading at hand: cells are given back, and rows put back, wherever they stand or stood. True where the reading is
-    /// outdated by that.
+    /// With a reading at hand: cells are given back, and rows put back, wherever they stand or
+    /// stood. True where the reading is outdated by that.
     pub(super) async fn give_back_by(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
         let owed = !self.memory.taken.is_empty() || !self.memory.fallen.is_empty();
         if self.start.dry_run || !owed {
@@ -518,7 +528,8 @@ impl Cycle {
         Ok(outdated)
     }
 
-    /// Where these rows stand by now. One that two readings miss was changed by a person since: theirs is the later word.
+    /// Where these rows stand by now. One that two readings miss was changed by a person since:
+    /// theirs is the later word.
     fn find_taken(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
         let mut taken = std::mem::take(&mut self.memory.taken);
         for one in &mut taken {
@@ -559,7 +570,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// Rows that fell are inserted below the data. One that a single reading misses may stand there all the same.
+    /// Rows that fell are inserted below the data. One that a single reading misses may stand there
+    /// all the same.
     async fn put_back(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
         self.forget_standing(snapshot)?;
         if self.memory.fallen.is_empty() || snapshot.rows.is_empty() {
@@ -601,7 +613,8 @@ impl Cycle {
         }
     }
 
-    /// What is stored of these rows says that they are about to go: a fresh process would put them back once more.
+    /// What is stored of these rows says that they are about to go: a fresh process would put them
+    /// back once more.
     async fn note_put_back(&mut self) -> Result<(), Stop> {
         for fallen in &mut self.memory.fallen {
             fallen.maybe_back = true;
@@ -638,8 +651,9 @@ impl Cycle {
         Ok(())
     }
 
-    /// Rows that may be back already, and stand there; and those of which nobody knows whether they were meant to go, where nothing is
-    /// lost of them because another row is just like it. Otherwise such a row is a copy that a person made.
+    /// Rows that may be back already, and stand there; and those of which nobody knows whether they
+    /// were meant to go, where nothing is lost of them because another row is just like it.
+    /// Otherwise such a row is a copy that a person made.
     fn forget_standing(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
         let mut fallen = std::mem::take(&mut self.memory.fallen);
         let end = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);

@@ -1,4 +1,5 @@
-//! What cells mean whose value alone does not tell it: asked for between loading and deciding, for those cells only.
+//! What cells mean whose value alone does not tell it: asked for between loading and deciding, for
+//! those cells only.
 
 use super::batch::is_refused;
 use super::grid::Grid;
@@ -118,8 +119,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// Cells of the last reading. Where one of them shows something else by now, another cell may have come to its place: then the
-    /// reading is outdated, and nothing is concluded from it.
+    /// Cells of the last reading. Where one of them shows something else by now, another cell may
+    /// have come to its place: then the reading is outdated, and nothing is concluded from it.
     pub(super) async fn inspect_as_read(
         &mut self,
         cells: Vec<(u32, u32)>,
@@ -158,7 +159,8 @@ impl Cycle {
         }
     }
 
-    /// What Postgres makes of a typed text is no change of it where both are one value: the cell stays as the person wrote it.
+    /// What Postgres makes of a typed text is no change of it where both are one value: the cell
+    /// stays as the person wrote it.
     async fn read_notations(&mut self, items: &mut [Item], typed: Vec<At>) -> Result<(), Stop> {
         let of_postgres = |at: &At| {
             let column = self.mapping.columns.get(at.column)?;
@@ -181,7 +183,8 @@ impl Cycle {
                 text: text.clone(),
             });
             for ((at, _), canonical) in chunk.iter().zip(self.canonical(cells.collect()).await?) {
-                // What Postgres does not take it refuses once more, in its own words, when it is applied.
+                // What Postgres does not take it refuses once more, in its own words, when it is
+                // applied.
                 let (Ok(text), Some(item)) = (canonical, items.get_mut(at.item)) else {
                     continue;
                 };
@@ -209,7 +212,8 @@ impl Cycle {
         }
     }
 
-    /// Whether new rows show intervals as durations is told by the row above them, whose formats they take on.
+    /// Whether new rows show intervals as durations is told by the row above them, whose formats
+    /// they take on.
     async fn learn_durations(&mut self, items: &[Item], which: &[usize]) -> Result<(), Stop> {
         let new = |item: &Item| item.row.is_none() && item.loaded.row.is_some();
         let end = match self.end {
@@ -260,7 +264,8 @@ fn has_notations(kind: Kind) -> bool {
     }
 }
 
-/// What a formula shows may go on changing by itself; whether it shows anything, and whether that is an error, is looked at.
+/// What a formula shows may go on changing by itself; whether it shows anything, and whether that
+/// is an error, is looked at.
 fn is_as_read(read: &Cell, detail: &CellDetail) -> bool {
     let shows = |cell: &Cell| *cell != Cell::Empty && !is_error(cell);
     let computed = detail.entered != Entered::Value;

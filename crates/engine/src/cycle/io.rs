@@ -14,7 +14,8 @@ use crate::value::Timestamp;
 /// How often one cycle sends a request again that failed in passing.
 const ATTEMPTS: u32 = 3;
 
-/// The reason under which a request fails that names a row beyond the grid: rows were deleted since they were read.
+/// The reason under which a request fails that names a row beyond the grid: rows were deleted since
+/// they were read.
 const OUTDATED: &str = "stale_position";
 
 #[derive(Clone, Default)]
@@ -65,9 +66,11 @@ pub struct Progress {
 #[derive(Debug)]
 pub(super) enum Stop {
     Stopped(Stopped),
-    /// A structural batch was refused because its stamp is in use: the plan was made from an old reading.
+    /// A structural batch was refused because its stamp is in use: the plan was made from an old
+    /// reading.
     Outdated,
-    /// Nothing may be done before a second reading tells whether the rows that this one missed are gone.
+    /// Nothing may be done before a second reading tells whether the rows that this one missed are
+    /// gone.
     Held,
 }
 
@@ -165,7 +168,8 @@ impl Io {
         }
     }
 
-    /// One request. What fails in passing is sent again a few times: everything but a structural batch is idempotent.
+    /// One request. What fails in passing is sent again a few times: everything but a structural
+    /// batch is idempotent.
     pub(super) async fn sheet(&self, effect: SheetEffect) -> Result<SheetOutcome, Failure> {
         let mut attempt = 1;
         loop {

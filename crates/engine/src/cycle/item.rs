@@ -28,7 +28,8 @@ pub(super) struct Item {
     pub anchor: Option<MetadataId>,
     /// It has no anchor but its neighbours'.
     pub bare: bool,
-    /// Which cells of its row nobody typed, by their sheet columns, as far as the request that tagged it tells.
+    /// Which cells of its row nobody typed, by their sheet columns, as far as the request that
+    /// tagged it tells.
     pub computed: Vec<(u32, Computed)>,
     /// The same of its mapped cells that were to be written, with the places of the formulas.
     pub filled: Vec<Filled>,
@@ -89,7 +90,8 @@ impl Item {
         }
     }
 
-    /// Both sides have the row, and nothing is agreed about it yet: should one side lose it, that must not be taken for news.
+    /// Both sides have the row, and nothing is agreed about it yet: should one side lose it, that
+    /// must not be taken for news.
     pub(super) fn awaits(&self) -> bool {
         self.base.is_none()
             && self.cells.is_some()
@@ -97,7 +99,8 @@ impl Item {
             && self.loaded.in_filter
     }
 
-    /// Edits of the sheet's lose to what both sides had agreed on, and nothing else is to be recorded before they are overwritten.
+    /// Edits of the sheet's lose to what both sides had agreed on, and nothing else is to be
+    /// recorded before they are overwritten.
     pub(super) fn overrules(&self) -> bool {
         let reverts = |conflict: &Conflict| {
             conflict.winner == Winner::Database

@@ -44,8 +44,8 @@ struct Named {
 }
 
 impl Cycle {
-    /// Rows typed without a key: the key goes into the sheet first, and then they are ordinary new rows. A crash between the two
-    /// costs a number of the sequence.
+    /// Rows typed without a key: the key goes into the sheet first, and then they are ordinary new
+    /// rows. A crash between the two costs a number of the sequence.
     pub(super) async fn give_keys(
         &mut self,
         snapshot: &Snapshot,
@@ -198,7 +198,8 @@ impl Cycle {
         snapshot: &Snapshot,
         rows: &[u32],
     ) -> Result<(Vec<u32>, Vec<Key>), Stop> {
-        // What neither the table nor a base has, and all the same stands in the sheet: rows that are refused.
+        // What neither the table nor a base has, and all the same stands in the sheet: rows that
+        // are refused.
         let stands = |known: &Known| {
             known.state == State::Unbased && (known.row != NOWHERE || known.raw == SOMEWHERE)
         };
@@ -246,7 +247,8 @@ impl Cycle {
         sheet_problem(at, column, &code, message, hint)
     }
 
-    /// A problem of this row's until it is tried again; the key is lost, as a number of a sequence may be.
+    /// A problem of this row's until it is tried again; the key is lost, as a number of a sequence
+    /// may be.
     fn refuse_generated_key(&mut self, seen: &[Cell], problem: Problem) {
         let shown = hash_cells(seen);
         let known = self.memory.refused_keys.get(&shown);

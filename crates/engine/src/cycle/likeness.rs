@@ -1,4 +1,5 @@
-//! How likely it is that a row of the sheet is one whose key is missing: by its other cells and by its neighbours.
+//! How likely it is that a row of the sheet is one whose key is missing: by its other cells and by
+//! its neighbours.
 
 use super::memory::Gone;
 use crate::codec::is_error;
@@ -39,7 +40,8 @@ pub(super) struct Likeness {
 }
 
 impl Rest {
-    /// Columns that only the sheet fills are left out where there are others: what formulas show changes by itself.
+    /// Columns that only the sheet fills are left out where there are others: what formulas show
+    /// changes by itself.
     pub(super) fn of(mapping: &Mapping, cells: &[Cell]) -> Self {
         let rest = |column: &usize| !mapping.key.contains(column);
         let typed = |column: &usize| {
@@ -86,7 +88,8 @@ impl Likeness {
         self.exact && self.filled > 0
     }
 
-    /// The rest of the row says that it is the missing one, although a cell was edited with its key.
+    /// The rest of the row says that it is the missing one, although a cell was edited with its
+    /// key.
     pub(super) fn is_close(&self) -> bool {
         let most = self.filled >= 3 && self.same * 3 >= self.filled * 2;
         most || self.same > 0 && self.is_same_place()
@@ -105,7 +108,8 @@ impl Likeness {
         self.place == Place::Same
     }
 
-    /// Whether a row whose key shows an error could be the missing one. Its other cells may be filled by the same broken formula.
+    /// Whether a row whose key shows an error could be the missing one. Its other cells may be
+    /// filled by the same broken formula.
     pub(super) fn fits_an_error(&self, row_is_blank: bool) -> bool {
         row_is_blank
             || self.filled == 0
@@ -120,7 +124,8 @@ impl Likeness {
         half || self.unreadable > 0 || row_is_blank && first_merge
     }
 
-    /// Whether a row whose key nobody can use could be the missing one. Where nobody remembers its place it may have stood there.
+    /// Whether a row whose key nobody can use could be the missing one. Where nobody remembers its
+    /// place it may have stood there.
     pub(super) fn fits_a_bad_key(&self) -> bool {
         self.fits_a_blank_key() || self.place != Place::Other
     }

@@ -1,6 +1,6 @@
 //! Keys that look like another one: they differ by blanks at their ends, by invisible characters,
-//! or by the way in which Unicode writes an accent. For the table these are two keys; for the person
-//! who typed them they are usually one.
+//! or by the way in which Unicode writes an accent. For the table these are two keys; for the
+//! person who typed them they are usually one.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

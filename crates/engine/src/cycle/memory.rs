@@ -21,7 +21,8 @@ use crate::value::{Cell, Datum, Key, Timestamp};
 /// No position known.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// Instead of a hash of bytes: the sheet had the key when it was last read, in more rows than one or nobody knows where.
+/// Instead of a hash of bytes: the sheet had the key when it was last read, in more rows than one
+/// or nobody knows where.
 pub(super) const SOMEWHERE: u64 = 1;
 
 /// A row that has to be looked at again whatever its bytes are.
@@ -41,11 +42,13 @@ pub(super) struct Memory {
     /// Keys as typed, with the spelling under which the row is known, where that is another.
     pub aliases: Aliases,
     pub problems: HashMap<Key, Vec<KnownProblem>>,
-    /// Counts the moments at which rows came, went or changed in the table or in one that is related to it.
+    /// Counts the moments at which rows came, went or changed in the table or in one that is
+    /// related to it.
     pub arrivals: u64,
     /// Problems of rows without a usable key, and what each says.
     pub keyless: HashMap<Place, String>,
-    /// Columns of intervals, and whether the last row of the sheet shows a duration there: new rows take on its formats.
+    /// Columns of intervals, and whether the last row of the sheet shows a duration there: new rows
+    /// take on its formats.
     pub durations: HashMap<usize, bool>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
     pub refused_keys: HashMap<i64, RefusedKey>,
@@ -57,8 +60,8 @@ pub(super) struct Memory {
     pub below_footer: HashSet<Key>,
     /// The formula because of which missing rows do not count as deleted.
     pub silent: Option<Silent>,
-    /// Rows whose change the table has not taken yet, because of somebody's lock or for the sake of another row, and whose bases are
-    /// stored as ones to be looked at.
+    /// Rows whose change the table has not taken yet, because of somebody's lock or for the sake of
+    /// another row, and whose bases are stored as ones to be looked at.
     pub waiting: HashSet<Key>,
     /// The sheet takes no new rows at present.
     pub closed: Option<Closed>,
@@ -68,8 +71,8 @@ pub(super) struct Memory {
     pub notes_astray: bool,
     /// Rows with a base whose keys the last reading missed.
     pub gone: HashMap<Key, Gone>,
-    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had each. One that stood in the sheet
-    /// before a key went missing is not the row of that key.
+    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had
+    /// each. One that stood in the sheet before a key went missing is not the row of that key.
     pub strangers: HashMap<Stranger, Option<Timestamp>>,
     /// Keys that are left alone, and with which it is stored that something is owed to their rows.
     pub shelved: HashSet<Key>,
@@ -77,20 +80,24 @@ pub(super) struct Memory {
     pub renaming: HashMap<Key, Key>,
     /// Keys that we took from the sheet: a reading that has one again may be an old one.
     pub buried: HashSet<Key>,
-    /// Keys whose rows a deletion of ours may have hit instead of the row that was meant. Where the sheet lacks one of them, no person
-    /// deleted it: it is put back. What a reading has again was not hit.
+    /// Keys whose rows a deletion of ours may have hit instead of the row that was meant. Where the
+    /// sheet lacks one of them, no person deleted it: it is put back. What a reading has again was
+    /// not hit.
     pub maybe_hit: HashSet<Key>,
     /// Batches were announced and not declared over.
     pub announced: bool,
     /// Stamps of announced writes that were answered: of no more use once these are over.
     pub answered: Vec<MetadataId>,
-    /// Batches that arrived without an answer, by their stamps' values: what they overwrote is to be read from the images.
+    /// Batches that arrived without an answer, by their stamps' values: what they overwrote is to
+    /// be read from the images.
     pub unread: BTreeSet<String>,
-    /// What batches overwrote, until it is compared with what both sides had agreed on; true for those that arrived unseen.
+    /// What batches overwrote, until it is compared with what both sides had agreed on; true for
+    /// those that arrived unseen.
     pub images: Vec<(bool, Image)>,
     /// Images that stand in the sheet and are still of use.
     pub image_rows: u32,
-    /// The last write was answered with an image of each of its rows: whatever a write hits is seen.
+    /// The last write was answered with an image of each of its rows: whatever a write hits is
+    /// seen.
     pub images_fit: bool,
     /// Edits that our writes went over, to be given back.
     pub taken: Vec<Taken>,
@@ -100,7 +107,8 @@ pub(super) struct Memory {
     pub underway: HashSet<Key>,
     /// Old keys of rows that got their new one in a batch whose answer nobody saw.
     pub renamed: HashSet<Key>,
-    /// Rows of which an edit that lost was about to be overwritten with what both sides had agreed on.
+    /// Rows of which an edit that lost was about to be overwritten with what both sides had agreed
+    /// on.
     pub overruled: HashSet<Key>,
     /// Of batches whose images are to be weighed, one that put rows back has arrived.
     pub may_be_back: bool,
@@ -108,10 +116,12 @@ pub(super) struct Memory {
     pub in_flight: HashMap<Key, Vec<InFlight>>,
     /// What differs from the base in rows of the sheet, and since when.
     pub edits: HashMap<Key, Edits>,
-    /// When the last snapshot was asked for of which everything was dealt with: what it did not have came later.
+    /// When the last snapshot was asked for of which everything was dealt with: what it did not
+    /// have came later.
     pub settled_at: Option<Timestamp>,
     pub looked: Option<Looked>,
-    /// So many rows are missing that nothing may be done before another snapshot tells whether they are gone.
+    /// So many rows are missing that nothing may be done before another snapshot tells whether they
+    /// are gone.
     pub held: bool,
     /// What `confirm_deletes()` allowed, while it is carried out.
     pub allowed: Option<Allowed>,
@@ -125,14 +135,17 @@ pub(super) struct Memory {
     pub guarding: Vec<MetadataId>,
     /// Structural batches that may still arrive.
     pub lost: BTreeMap<MetadataId, Lost>,
-    /// Stamps that an earlier process, or somebody else, had put into the spreadsheet before this one began.
+    /// Stamps that an earlier process, or somebody else, had put into the spreadsheet before this
+    /// one began.
     pub found_stamps: Vec<MetadataId>,
     /// How often another writer was first with a plan made from this reading.
     pub refused_reading: u64,
     pub refusals: u64,
-    /// Columns that a formula fills down to the end of the data, and what the rows at the top were when that was asked.
+    /// Columns that a formula fills down to the end of the data, and what the rows at the top were
+    /// when that was asked.
     pub filled: Option<(u64, Vec<Filled>)>,
-    /// What rows at the end of the tab are, by their place and what they show: elsewhere a row that shows the same may be another one.
+    /// What rows at the end of the tab are, by their place and what they show: elsewhere a row that
+    /// shows the same may be another one.
     pub tails: HashMap<(u32, i64), End>,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
@@ -157,9 +170,11 @@ pub(super) struct Known {
     pub raw: u64,
     /// Its mapped cells when it was settled, or [`UNSETTLED`].
     pub cells: i64,
-    /// Its mapped cells before that: a reading that shows them again is either a person's undo or an old one.
+    /// Its mapped cells before that: a reading that shows them again is either a person's undo or
+    /// an old one.
     pub before: i64,
-    /// When the last look at it was asked for, where that showed what it had shown before or was dealt with.
+    /// When the last look at it was asked for, where that showed what it had shown before or was
+    /// dealt with.
     pub seen_at: Option<Timestamp>,
     /// When the snapshot had arrived that first missed it.
     pub missing: Option<Timestamp>,
@@ -217,13 +232,15 @@ pub(super) enum State {
     Based,
     /// Both sides agree that the sheet does not have it.
     Absent,
-    /// To be inserted into the sheet, and certainly not inserted yet: what is stored as its base is only a plan.
+    /// To be inserted into the sheet, and certainly not inserted yet: what is stored as its base is
+    /// only a plan.
     Announced,
     /// Being inserted into the sheet; nobody knows whether it has arrived.
     Inserting,
     /// As `Based`; our own deletion of it from the sheet has been carried out.
     Left,
-    /// As `Based`; a mark is stored with it: it was being deleted, it has arrived without an answer, or more is owed to it.
+    /// As `Based`; a mark is stored with it: it was being deleted, it has arrived without an
+    /// answer, or more is owed to it.
     Marked,
 }
 
@@ -268,7 +285,8 @@ pub(super) struct KnownProblem {
     pub arrivals: u64,
 }
 
-/// A formula that shows an error, or nothing. That it is gone its row's bytes need not tell: it is looked at again, ever more seldom.
+/// A formula that shows an error, or nothing. That it is gone its row's bytes need not tell: it is
+/// looked at again, ever more seldom.
 #[derive(Clone, Debug)]
 pub(super) struct Silent {
     pub at: (u32, u32),
@@ -321,7 +339,8 @@ impl Memory {
         self.waiting.clear();
         for entry in index.rows {
             let kind = stored(entry.sheet_hash);
-            // While a row gets its new key, the old cells are stored with it; what was typed there is not its name.
+            // While a row gets its new key, the old cells are stored with it; what was typed there
+            // is not its name.
             if let Some(typed) = entry.typed.filter(|_| kind != Stored::Underway) {
                 self.aliases.insert(typed, entry.key.clone());
             }
@@ -338,7 +357,8 @@ impl Memory {
             } else {
                 UNSETTLED
             };
-            // Such a row waits because the sheet has one with its key: a reading without it may be short.
+            // Such a row waits because the sheet has one with its key: a reading without it may be
+            // short.
             let raw = match kind {
                 Stored::ToInsert => SOMEWHERE,
                 _ => 0,
@@ -409,15 +429,17 @@ impl Memory {
                 }
             }
         }
-        // Looked at once more: what was decided may have been carried out by a process that did not live to say so.
+        // Looked at once more: what was decided may have been carried out by a process that did not
+        // live to say so.
         for key in index.unsettled {
             self.known(&key).cells = UNSETTLED;
         }
         self.warm = true;
     }
 
-    /// The key that these words spell, where they were met before. Where equal keys may be printed differently only a stored base
-    /// says so for good: the table may get, or have got, the same key in another spelling at any time.
+    /// The key that these words spell, where they were met before. Where equal keys may be printed
+    /// differently only a stored base says so for good: the table may get, or have got, the same
+    /// key in another spelling at any time.
     pub(super) fn canonical(&self, mapping: &Mapping, typed: &Key) -> Option<Key> {
         let holds = |key: &&Key| {
             let known = self.rows.get(*key);
@@ -430,7 +452,8 @@ impl Memory {
             .cloned()
     }
 
-    /// A row is known by another key from now on, or by another spelling of it; what was typed goes on meaning it.
+    /// A row is known by another key from now on, or by another spelling of it; what was typed goes
+    /// on meaning it.
     pub(super) fn respell(&mut self, before: &Key, now: &Key) {
         self.aliases.respell(before, now);
         if self.maybe_hit.contains(before) {
@@ -441,7 +464,8 @@ impl Memory {
         }
     }
 
-    /// No row goes by this key any longer. One that gets it later has nothing to do with what was known.
+    /// No row goes by this key any longer. One that gets it later has nothing to do with what was
+    /// known.
     pub(super) fn forget(&mut self, key: &Key) -> Option<Known> {
         self.waiting.remove(key);
         self.maybe_hit.remove(key);

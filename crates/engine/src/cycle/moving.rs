@@ -1,5 +1,6 @@
-//! Keys that a formula makes of the row's place, such as `=ROW()-1`: when rows are inserted, deleted or sorted, each key stays where it is
-//! and gets what stood beside another one. That is no edit of any row.
+//! Keys that a formula makes of the row's place, such as `=ROW()-1`: when rows are inserted,
+//! deleted or sorted, each key stays where it is and gets what stood beside another one. That is no
+//! edit of any row.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -111,8 +112,9 @@ impl Cycle {
         shown().any(goes_along).then_some((*at, detail))
     }
 
-    /// Rows that are not as the last reading showed them, or that none has shown: what stands beside a key that a formula makes may be
-    /// another row's. Only a reading of the whole tab tells.
+    /// Rows that are not as the last reading showed them, or that none has shown: what stands
+    /// beside a key that a formula makes may be another row's. Only a reading of the whole tab
+    /// tells.
     pub(super) fn doubt_moved_keys(
         &mut self,
         items: &mut [Item],

@@ -1,8 +1,9 @@
 //! A note on the cell says what is wrong with it, and goes when it is mended.
 //!
-//! Notes are a courtesy: that they cannot be written stops nothing, and they are tried again with the next cycle. In the sheet they
-//! go with their cells, wherever people sort, cut or move these. So one that has to go and is not on the cell of its problem is
-//! looked for in the whole tab; so is one whose problem named a row by its number, which other rows have had since.
+//! Notes are a courtesy: that they cannot be written stops nothing, and they are tried again with
+//! the next cycle. In the sheet they go with their cells, wherever people sort, cut or move these.
+//! So one that has to go and is not on the cell of its problem is looked for in the whole tab; so
+//! is one whose problem named a row by its number, which other rows have had since.
 
 use std::collections::{HashMap, HashSet};
 
@@ -80,7 +81,8 @@ impl Cycle {
             self.memory.notes_astray = false;
         }
         let stray = self.annotate_in_rounds().await;
-        // By this round's reading such a note stands where it belongs; only the next one tells whose row that is now.
+        // By this round's reading such a note stands where it belongs; only the next one tells
+        // whose row that is now.
         self.memory.notes_astray |= stray;
     }
 
@@ -133,7 +135,8 @@ impl Cycle {
         self.memory.notes_astray |= due.iter().any(nobodys);
     }
 
-    /// Notes of ours on cells that have no problem. What stands where it belongs need not be written.
+    /// Notes of ours on cells that have no problem. What stands where it belongs need not be
+    /// written.
     async fn find_astray(&mut self) -> Result<Vec<Due>, Stop> {
         // Only a reading of this round tells which row is which.
         if !self.memory.notes_astray || self.snapshot.is_none() {
@@ -243,9 +246,9 @@ impl Cycle {
         due
     }
 
-    /// A note is written where the row is the one that it belongs to: that is looked at by the request which puts an anchor on the
-    /// row, and the batch with the note is refused where that does not stand there any more. Returns whether one came to stand on
-    /// another row even so.
+    /// A note is written where the row is the one that it belongs to: that is looked at by the
+    /// request which puts an anchor on the row, and the batch with the note is refused where that
+    /// does not stand there any more. Returns whether one came to stand on another row even so.
     async fn write_notes(&mut self, due: &[Due]) -> Result<bool, Stop> {
         let mut rows: Vec<u32> = due.iter().map(|note| note.row).collect();
         rows.dedup();
@@ -311,12 +314,14 @@ impl Cycle {
         Ok(typed(&read) == typed(cells))
     }
 
-    /// The row that the note belongs to does not stand there: it has moved since it was read, and the next reading tells where it is.
+    /// The row that the note belongs to does not stand there: it has moved since it was read, and
+    /// the next reading tells where it is.
     fn note_not_placed(&mut self, note: &Due) -> Result<(), Stop> {
         match &note.whose {
             Whose::Nobody => self.memory.notes_astray = true,
             Whose::Row(_) => {}
-            // Nor did it have this key when it was read: the note is for no row that another reading could find.
+            // Nor did it have this key when it was read: the note is for no row that another
+            // reading could find.
             Whose::Key(place, key) => {
                 let read = self.read_cells(note.row)?;
                 if read.is_some_and(|cells| !self.is_row_of(key, &cells)) {
@@ -327,7 +332,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// The mapped cells that this round's reading showed in the row that stands here now, as far as this cycle knows.
+    /// The mapped cells that this round's reading showed in the row that stands here now, as far as
+    /// this cycle knows.
     fn read_cells(&self, row: u32) -> Result<Option<Vec<Cell>>, Stop> {
         let (Some(layout), Some(snapshot)) = (&self.memory.layout, &self.snapshot) else {
             return Ok(None);

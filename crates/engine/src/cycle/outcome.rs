@@ -21,8 +21,8 @@ use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
 use crate::value::{ABSENT, Base, Cell, Datum, Key, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
 
 impl Cycle {
-    /// The table's changes, and everything that must be known before the sheet's cells are overwritten: who loses a conflict,
-    /// and which rows are about to be inserted.
+    /// The table's changes, and everything that must be known before the sheet's cells are
+    /// overwritten: who loses a conflict, and which rows are about to be inserted.
     pub(super) async fn commit_before(
         &mut self,
         items: &mut [Item],
@@ -272,8 +272,8 @@ impl Cycle {
         }
     }
 
-    /// The change of the row is tried again soon. What told of it is dealt with by then, so that a process which comes after a crash
-    /// is told to look at the row.
+    /// The change of the row is tried again soon. What told of it is dealt with by then, so that a
+    /// process which comes after a crash is told to look at the row.
     fn wait(&mut self, item: &Item) {
         self.hold_off(item.key.clone());
         let base = item.loaded.base.clone();
@@ -297,8 +297,8 @@ impl Cycle {
         self.soon || self.confirm_from.is_some()
     }
 
-    /// A trigger or a generated column has made another key of what was sent: the row goes on under that one, and its key cell is
-    /// to show it.
+    /// A trigger or a generated column has made another key of what was sent: the row goes on under
+    /// that one, and its key cell is to show it.
     fn follow_returned_key(&mut self, item: &mut Item, key: Key) {
         let sent = std::mem::replace(&mut item.key, key);
         self.rename_known(&sent, &item.key);
@@ -594,7 +594,8 @@ impl Cycle {
                 let mut found = item.found.iter().map(|problem| problem.place.column);
                 match column {
                     Some(_) => found.any(|at| at == column || at.is_none()),
-                    // A row that neither side took as it is has not gone its way, whichever of its cells is to blame.
+                    // A row that neither side took as it is has not gone its way, whichever of its
+                    // cells is to blame.
                     None => !item.found.is_empty() && !item.pulled && !item.pushed,
                 }
             };
@@ -618,7 +619,8 @@ impl Cycle {
             }
             let left = item.plan.push_left || item.plan.pull_left;
             if item.found.is_empty() && !left {
-                // Whatever was decided about the row before, both sides hold it by now, or something newer.
+                // Whatever was decided about the row before, both sides hold it by now, or
+                // something newer.
                 commit.settled_conflicts.extend(&item.loaded.unsettled);
             }
             self.sort_problems(item, &mut commit);
@@ -706,7 +708,8 @@ impl Cycle {
                 let known = self.memory.known(&item.key);
                 let before = match known.cells {
                     known_cells if known_cells == cells => known.before,
-                    // No reading has shown what came of our last write, and an old one may still show what stood there before it.
+                    // No reading has shown what came of our last write, and an old one may still
+                    // show what stood there before it.
                     _ if known.raw == 0 && known.before != UNSETTLED => known.before,
                     UNSETTLED => item.before.unwrap_or(UNSETTLED),
                     known_cells => known_cells,
@@ -744,7 +747,8 @@ fn base_write(item: &Item) -> BaseWrite {
     BaseWrite {
         key: item.key.clone(),
         base: item.base.clone(),
-        // What another cycle has to do is found after a crash, too, also where the sheet shows what the base says.
+        // What another cycle has to do is found after a crash, too, also where the sheet shows what
+        // the base says.
         sheet_hash: if left && hash != ABSENT {
             TO_LOOK_AT
         } else {
@@ -753,7 +757,8 @@ fn base_write(item: &Item) -> BaseWrite {
     }
 }
 
-/// Said before the row is inserted: should its answer be lost, the row that then stands in the sheet is no person's.
+/// Said before the row is inserted: should its answer be lost, the row that then stands in the
+/// sheet is no person's.
 fn inserting(item: &Item) -> BaseWrite {
     let base = planned(item);
     BaseWrite {

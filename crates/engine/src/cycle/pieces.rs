@@ -61,8 +61,8 @@ impl Cycle {
         (self.room() / (cost::TAG + cost::DROP)).clamp(1, CHUNK)
     }
 
-    /// How many of these go through a batch together: their rows can be tagged in one request, new ones about fill one, and no crash
-    /// costs more than they do.
+    /// How many of these go through a batch together: their rows can be tagged in one request, new
+    /// ones about fill one, and no crash costs more than they do.
     pub(super) fn batch_size<'a>(&self, sightings: impl Iterator<Item = &'a Sighting>) -> usize {
         let apart = self.mapping.anchors_apart.max(1) as usize;
         let sparse = self.memory.images_fit && apart > 1;
@@ -91,8 +91,9 @@ impl Cycle {
             .saturating_sub(cost::ENVELOPE)
     }
 
-    /// The last request of a batch is seldom full: what would go into it goes with the next batch instead, so that a mass of rows
-    /// takes no more requests than its bytes do. There is always one that is full.
+    /// The last request of a batch is seldom full: what would go into it goes with the next batch
+    /// instead, so that a mass of rows takes no more requests than its bytes do. There is always
+    /// one that is full.
     pub(super) fn leave_the_rest(&self, items: &mut [Item]) -> HashSet<Key> {
         let last_of_several = |parts: Vec<Vec<usize>>| match &parts[..] {
             [] | [_] => Vec::new(),

@@ -10,7 +10,8 @@ use crate::reconcile::{SheetChange, TableChange};
 use crate::value::Key;
 
 impl Cycle {
-    /// There is no second reading to wait for: what is missing would be gone when the next one misses it too.
+    /// There is no second reading to wait for: what is missing would be gone when the next one
+    /// misses it too.
     pub(super) fn foresee_missing(&self, diff: &mut Diff) {
         let rows = &self.memory.rows;
         let is_missing = |key: &Key| {

@@ -11,10 +11,11 @@ use crate::mapping::Side;
 use crate::value::{Key, Timestamp};
 
 const FIRST_RETRY_MICROS: i64 = 60_000_000;
-/// Where other rows are in the way: most come or go soon, and those of tables that are not mapped come unseen.
+/// Where other rows are in the way: most come or go soon, and those of tables that are not mapped
+/// come unseen.
 const FIRST_RETRY_OF_WAITING_MICROS: i64 = 5_000_000;
-/// What is refused so often because of other rows waits for a row that nobody knows of: whenever some come or go only a few of
-/// them are tried, and none twice within the pause.
+/// What is refused so often because of other rows waits for a row that nobody knows of: whenever
+/// some come or go only a few of them are tried, and none twice within the pause.
 const OFTEN: u32 = 3;
 const FEW: usize = 20;
 const PAUSE_MICROS: i64 = 1_000_000;
@@ -54,8 +55,9 @@ impl Cycle {
         known.any(awaits_others)
     }
 
-    /// Rows of the sheet that were refused because of other rows, where some have come or gone since. A deletion that was refused is
-    /// met by every reading. Of those that were refused often only a few are tried in a cycle; where one of them is taken, all are.
+    /// Rows of the sheet that were refused because of other rows, where some have come or gone
+    /// since. A deletion that was refused is met by every reading. Of those that were refused often
+    /// only a few are tried in a cycle; where one of them is taken, all are.
     pub(super) fn waiting(&mut self) -> Vec<Key> {
         let mut waiting: Vec<(u32, Key)> = Vec::new();
         for (key, known) in &self.memory.problems {
@@ -100,7 +102,8 @@ impl Cycle {
         self.put_off.insert(key);
     }
 
-    /// A snapshot shows all problems of rows without a usable key: those that it does not show are over.
+    /// A snapshot shows all problems of rows without a usable key: those that it does not show are
+    /// over.
     pub(super) fn keyless_problems(&mut self, problems: Vec<Problem>) {
         if self.start.dry_run {
             let lines = problems.into_iter().map(|problem| Planned {
@@ -217,7 +220,8 @@ impl Cycle {
     }
 }
 
-/// The first of those of a place says what the others say, too: a place has one problem, and one note.
+/// The first of those of a place says what the others say, too: a place has one problem, and one
+/// note.
 fn one_for_each_place(problems: Vec<Problem>) -> Vec<Problem> {
     let mut said: Vec<Problem> = Vec::with_capacity(problems.len());
     let mut places: HashMap<Place, usize> = HashMap::with_capacity(problems.len());

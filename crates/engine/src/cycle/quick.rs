@@ -9,7 +9,8 @@ use super::snapshot::Sighting;
 use crate::value::Key;
 
 impl Cycle {
-    /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the remembered one.
+    /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the
+    /// remembered one.
     pub(super) async fn quick(&mut self) -> Result<(), Stop> {
         self.last_look = self.io.now();
         if !self.dirty.is_empty() || !self.respelled.is_empty() {

@@ -20,8 +20,8 @@ pub(super) struct Used {
     pub columns: bool,
     /// Single cells of other rows, by these, as people count.
     pub single: BTreeSet<u32>,
-    /// A function that tells a place, or cells of other rows that another row's formula would not name: in another place the same
-    /// formula shows something else.
+    /// A function that tells a place, or cells of other rows that another row's formula would not
+    /// name: in another place the same formula shows something else.
     pub place: bool,
 }
 

@@ -215,7 +215,8 @@ impl Cycle {
                         });
                     }
                     if key != pair.old.key {
-                        // Conflicts that waited under the old key are found again under the new one.
+                        // Conflicts that waited under the old key are found again under the new
+                        // one.
                         let pending = pair.old.pending.iter().map(|one| one.id);
                         ended
                             .settled_conflicts

@@ -1,8 +1,9 @@
-//! A key that was changed in the table: the sheet's row keeps its place, and what else stands in it, under the new key.
+//! A key that was changed in the table: the sheet's row keeps its place, and what else stands in
+//! it, under the new key.
 //!
-//! The old key has a base and a row in the sheet and none in the table, the new one the other way round, and the table's queue
-//! says that they are one row. Whatever else it says (keys that were swapped, or passed on from row to row) is compared key by
-//! key like any other change.
+//! The old key has a base and a row in the sheet and none in the table, the new one the other way
+//! round, and the table's queue says that they are one row. Whatever else it says (keys that were
+//! swapped, or passed on from row to row) is compared key by key like any other change.
 
 use std::collections::{HashMap, HashSet};
 
@@ -37,7 +38,8 @@ struct Rename {
 }
 
 impl Cycle {
-    /// Gives those rows of the sheet their new key and takes them through the cycle under it; what is left comes back.
+    /// Gives those rows of the sheet their new key and takes them through the cycle under it; what
+    /// is left comes back.
     pub(super) async fn follow_renames(
         &mut self,
         mut rows: Vec<(Sighting, LoadedRow)>,
@@ -76,8 +78,9 @@ impl Cycle {
         Ok(rows)
     }
 
-    /// A row that a person deleted from the sheet, and whose key the table changed before that was confirmed: it was deleted on one
-    /// side and changed on the other, which is decided under the key that it has now.
+    /// A row that a person deleted from the sheet, and whose key the table changed before that was
+    /// confirmed: it was deleted on one side and changed on the other, which is decided under the
+    /// key that it has now.
     async fn take_deletions_along(
         &mut self,
         rows: &mut Vec<(Sighting, LoadedRow)>,
@@ -151,7 +154,8 @@ impl Cycle {
         agreed.peek().is_none() || agreed.any(|(before, now)| now.as_ref() == Some(before))
     }
 
-    /// While nobody knows whether the sheet still has the row under its old key, it is not inserted under the new one.
+    /// While nobody knows whether the sheet still has the row under its old key, it is not inserted
+    /// under the new one.
     fn hold_unseen(&mut self, rows: &mut Vec<(Sighting, LoadedRow)>) {
         let unseen = |row: &LoadedRow| {
             let old = row.moved.as_ref().filter(|_| row.row.is_some());
@@ -169,8 +173,9 @@ impl Cycle {
         self.keep_dirty = true;
     }
 
-    /// What goes the other way only cannot give rows their new keys. Under the old one such a row would pass for one that was deleted
-    /// from the table, and under the new one for one that is new: both wait.
+    /// What goes the other way only cannot give rows their new keys. Under the old one such a row
+    /// would pass for one that was deleted from the table, and under the new one for one that is
+    /// new: both wait.
     async fn hold_renames(
         &mut self,
         mut rows: Vec<(Sighting, LoadedRow)>,
@@ -189,8 +194,9 @@ impl Cycle {
         Ok(rows)
     }
 
-    /// Of a row that got its new key in a batch without an answer, what both sides agreed on is known under that key by now. What
-    /// stands under the old one is another row: a copy, or one that took the key over.
+    /// Of a row that got its new key in a batch without an answer, what both sides agreed on is
+    /// known under that key by now. What stands under the old one is another row: a copy, or one
+    /// that took the key over.
     fn let_go(&self, rows: &mut [(Sighting, LoadedRow)]) {
         let stands = |key: &Key| {
             let known = self.memory.rows.get(key);
@@ -210,7 +216,8 @@ impl Cycle {
         rows: &[(Sighting, LoadedRow)],
         snapshot: Option<&Snapshot>,
     ) -> Result<Vec<Rename>, Stop> {
-        // A key that was handed on has more than one row that says it comes from there: which it is, both of them say.
+        // A key that was handed on has more than one row that says it comes from there: which it
+        // is, both of them say.
         let mut pairs: IndexSet<(Key, Key)> = IndexSet::new();
         for (_, row) in rows {
             let Some(other) = row.moved.clone() else {
@@ -267,7 +274,8 @@ impl Cycle {
             .rows
             .get(&to.key)
             .is_some_and(|known| known.state == State::Left);
-        // Both say so: where they were loaded one after the other, the keys may have passed on in between.
+        // Both say so: where they were loaded one after the other, the keys may have passed on in
+        // between.
         let one_row = from.moved.as_ref() == Some(&to.key) && to.moved.as_ref() == Some(&from.key);
         let is_new =
             one_row && to.row.is_some() && to.in_filter && (to.base.is_none() || attempted);
@@ -302,9 +310,10 @@ impl Cycle {
         }))
     }
 
-    /// Returns those whose row has its new key now. The base is stored under the new key, as it is, before that key is written,
-    /// and goes from the old one after it: whoever comes after a crash finds the row agreed on under whichever key the sheet has
-    /// it, and where it has it no more, that the table changed its key. Both carry a mark meanwhile: should a new row of the table
+    /// Returns those whose row has its new key now. The base is stored under the new key, as it is,
+    /// before that key is written, and goes from the old one after it: whoever comes after a crash
+    /// finds the row agreed on under whichever key the sheet has it, and where it has it no more,
+    /// that the table changed its key. Both carry a mark meanwhile: should a new row of the table
     /// take the old key over, nobody deleted it from the sheet.
     async fn give_new_keys(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Stop> {
         let rows: Vec<u32> = renames.iter().map(|rename| rename.row).collect();
@@ -316,7 +325,8 @@ impl Cycle {
             let anchor = tagged.anchor;
             let is_key = |(at, _): &(u32, _)| self.is_key_column(*at);
             if tagged.computed.iter().any(is_key) {
-                // A formula's key is not written over: the old row and the new one go their own ways.
+                // A formula's key is not written over: the old row and the new one go their own
+                // ways.
                 self.followed.remove(&rename.from.key);
                 self.followed.remove(&rename.to.key);
                 continue;
@@ -400,7 +410,8 @@ impl Cycle {
         Ok(renamed)
     }
 
-    /// Nothing is agreed on under a key that its row did not get: a row that has it, or gets it from a person, is another one.
+    /// Nothing is agreed on under a key that its row did not get: a row that has it, or gets it
+    /// from a person, is another one.
     async fn note_not_renamed(&mut self, failed: Vec<Rename>) -> Result<(), Stop> {
         if failed.is_empty() {
             return Ok(());
@@ -468,7 +479,8 @@ impl Cycle {
             self.memory.bury(&rename.from.key);
             self.memory.underway.remove(&rename.from.key);
             self.memory.underway.remove(&rename.to.key);
-            // Where an attempt went over an edit and its row is lost from sight, this is another row.
+            // Where an attempt went over an edit and its row is lost from sight, this is another
+            // row.
             let is_lost = |taken: &Taken| {
                 taken.anchor.is_none()
                     && taken.row == NOWHERE

@@ -59,7 +59,8 @@ impl Cycle {
         })
     }
 
-    /// Not where a batch of ours that names it is under way, or where the other spelling is known already.
+    /// Not where a batch of ours that names it is under way, or where the other spelling is known
+    /// already.
     fn can_follow(&self, pair: &Respelled) -> bool {
         let now = self.memory.rows.get(&pair.now);
         self.has_agreed_on(&pair.known) && now.is_none_or(|now| now.state == State::Unbased)

@@ -1,7 +1,8 @@
-//! New rows that the sheet does not take: the spreadsheet is full, or the place below the data is protected.
+//! New rows that the sheet does not take: the spreadsheet is full, or the place below the data is
+//! protected.
 //!
-//! What one of them is refused for, all are. So they are one problem of the mapping and wait together, announced in the stored
-//! base, while everything else goes on.
+//! What one of them is refused for, all are. So they are one problem of the mapping and wait
+//! together, announced in the stored base, while everything else goes on.
 
 use super::batch::is_about_cells;
 use super::item::Item;
@@ -45,7 +46,8 @@ impl Cycle {
         }
     }
 
-    /// Whether the refusal of a batch of new rows is about the rows; a batch that may arrive after all is another matter.
+    /// Whether the refusal of a batch of new rows is about the rows; a batch that may arrive after
+    /// all is another matter.
     pub(super) fn closes(&self, failure: &Failure, stamp: MetadataId) -> bool {
         let about_rows =
             is_about_cells(failure) || failure.reason == "grid_limit" && !failure.may_have_applied;

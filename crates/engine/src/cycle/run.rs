@@ -16,7 +16,8 @@ use crate::effect::{
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
 
-/// Readings that one cycle makes because rows moved under it, before it leaves the rest to the next.
+/// Readings that one cycle makes because rows moved under it, before it leaves the rest to the
+/// next.
 const ROUNDS: u32 = 3;
 
 pub(super) struct Cycle {
@@ -36,7 +37,8 @@ pub(super) struct Cycle {
     pub confirm_from: Option<Timestamp>,
     /// The dirty keys are not all dealt with.
     pub keep_dirty: bool,
-    /// What stands for the last reading of the sheet, and how many structural batches were planned from it.
+    /// What stands for the last reading of the sheet, and how many structural batches were planned
+    /// from it.
     pub reading: u64,
     pub ordinal: u64,
     pub ordinal_in_all: u64,
@@ -44,8 +46,9 @@ pub(super) struct Cycle {
     pub removed: Vec<u32>,
     /// New rows that this cycle put below the data since then: they stand right above `end`.
     pub came: u32,
-    /// The first row below the data; what stands further down without being any (checkboxes, formulas, other people's columns) moves
-    /// down when rows are inserted. 0 before there is a reading.
+    /// The first row below the data; what stands further down without being any (checkboxes,
+    /// formulas, other people's columns) moves down when rows are inserted. 0 before there is a
+    /// reading.
     pub end: u32,
     /// When the last reading was whole, or this cycle began.
     pub last_look: Timestamp,
@@ -55,10 +58,12 @@ pub(super) struct Cycle {
     pub held_back: bool,
     /// Rows with a base when the cycle began.
     pub rows_at_start: usize,
-    /// What it deletes, how many rows might have been among that so far, and whether this round's are counted.
+    /// What it deletes, how many rows might have been among that so far, and whether this round's
+    /// are counted.
     pub counted: Counted,
     pub candidates: usize,
-    /// Rows whose deletion a round found too late to count it: their key could not be followed, or the table lost them since.
+    /// Rows whose deletion a round found too late to count it: their key could not be followed, or
+    /// the table lost them since.
     pub uncounted: HashSet<Key>,
     pub count: Count,
     /// Anchors of the batch under way.
@@ -72,7 +77,8 @@ pub(super) struct Cycle {
     pub follow_up: BTreeSet<Key>,
     /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
     pub followed: HashSet<Key>,
-    /// Rows that were refused often because of other rows, and that this cycle tries again because some of these have come or gone.
+    /// Rows that were refused often because of other rows, and that this cycle tries again because
+    /// some of these have come or gone.
     pub probed: HashSet<Key>,
     /// Keys that the table was found to write otherwise: the next round begins with them.
     pub respelled: BTreeSet<Key>,
@@ -111,8 +117,9 @@ pub(super) async fn run(
     start: Start,
     notes_off: bool,
 ) -> Ended {
-    // Anchors are numbered from a random place on: with the sheet's few leftovers they collide once in a million cycles, and
-    // then the request is refused as a whole and the next cycle takes other numbers.
+    // Anchors are numbered from a random place on: with the sheet's few leftovers they collide once
+    // in a million cycles, and then the request is refused as a whole and the next cycle takes
+    // other numbers.
     let first = i32::try_from(start.seed % 0x7000_0000).unwrap_or(1).max(1);
     let now = start.now;
     // A dry run leaves no trace.
@@ -244,8 +251,9 @@ impl Cycle {
         Ok(())
     }
 
-    /// What became of batches without an answer, of this process or of a killed one. In this order: a batch that is still on its way
-    /// is closed before the anchors go by which it would notice that its rows have moved.
+    /// What became of batches without an answer, of this process or of a killed one. In this order:
+    /// a batch that is still on its way is closed before the anchors go by which it would notice
+    /// that its rows have moved.
     async fn end_of_yesterday(&mut self) -> Result<(), Stop> {
         self.close_lost_batches().await?;
         self.read_images().await?;

@@ -17,8 +17,8 @@ use crate::effect::{
 use crate::mapping::{Direction, KeyEquality, Mapping, Side};
 use crate::value::{Cell, Key, Timestamp};
 
-/// Keys that one `NameKeys` asks about. Where equal keys may be written differently all are asked about at once: only then can it be
-/// seen that two of them are one.
+/// Keys that one `NameKeys` asks about. Where equal keys may be written differently all are asked
+/// about at once: only then can it be seen that two of them are one.
 const NAME_KEYS: usize = 10_000;
 
 /// A key that has to be looked at, and where the sheet has it.
@@ -221,7 +221,8 @@ impl Cycle {
                 }),
             }
         }
-        // What stands apart below the last row with a key, or sums up the rows above it, is no record.
+        // What stands apart below the last row with a key, or sums up the rows above it, is no
+        // record.
         keyless.retain(|row| !row.apart || row.at < end);
         let below = |at: u32| last_known.is_none_or(|last| at > last);
         let without = keyless.iter().map(|row| (row.at, row.hash, false));
@@ -298,7 +299,8 @@ impl Cycle {
         self.memory.rows.get_index_of(&key).unwrap_or(usize::MAX)
     }
 
-    /// The sheet refused the key that the row was given; the problem stands until it is tried again and takes it.
+    /// The sheet refused the key that the row was given; the problem stands until it is tried again
+    /// and takes it.
     fn keyless_still(&mut self, diff: &mut Diff, cells: i64, at: u32, refused: &RefusedKey) {
         let mut refused = refused.clone();
         refused.problem.place.sheet_row = Some(at + 1);
@@ -393,8 +395,9 @@ impl Cycle {
         Unreadable::Blank
     }
 
-    /// The known key that a row has, where that is certain without looking more closely. Two cells of one value may show two keys,
-    /// each in its own format: such a row is known only while all its cells are as they were.
+    /// The known key that a row has, where that is certain without looking more closely. Two cells
+    /// of one value may show two keys, each in its own format: such a row is known only while all
+    /// its cells are as they were.
     fn known_key(&self, typed: &Key, cells: &[Cell], shown: i64) -> Option<Key> {
         let key = self.memory.canonical(&self.mapping, typed)?;
         let is_as_it_was = || {
@@ -443,7 +446,8 @@ impl Cycle {
         }
     }
 
-    /// Each row with its key as its cells hold it and as people see it; rows whose key cannot be read are problems.
+    /// Each row with its key as its cells hold it and as people see it; rows whose key cannot be
+    /// read are problems.
     async fn look_at_keys(
         &mut self,
         diff: &mut Diff,
@@ -727,7 +731,8 @@ impl Cycle {
         }
     }
 
-    /// From when on a reading that misses the row too tells that it is gone; `None` where the last one has told that, or has the row.
+    /// From when on a reading that misses the row too tells that it is gone; `None` where the last
+    /// one has told that, or has the row.
     pub(super) fn confirmed_from(&self, known: &Known) -> Option<Timestamp> {
         let wait = match known.state.is_agreed() {
             true => self.start.confirm_after_ms,

@@ -1,7 +1,8 @@
 //! Stamps, and the marks that stand for them in the stored rows.
 //!
-//! Before a structural batch is sent, its stamp is stored with each row that it inserts or deletes, in place of the hash. Whoever
-//! comes after a crash finds out what became of the batch before planning anything.
+//! Before a structural batch is sent, its stamp is stored with each row that it inserts or deletes,
+//! in place of the hash. Whoever comes after a crash finds out what became of the batch before
+//! planning anything.
 
 use std::collections::HashSet;
 
@@ -75,9 +76,10 @@ pub(super) fn mixed(hash: u64, next: u64) -> u64 {
 }
 
 impl Cycle {
-    /// Its id is made from the tab and from what the plan was made from, so that two writers that plan from one reading ask for one
-    /// stamp and only one gets it; its value tells this very batch. A stamp that is known to have stood before that reading was
-    /// made is of an earlier plan: what is left of the tab's past, when it looked as it looks now.
+    /// Its id is made from the tab and from what the plan was made from, so that two writers that
+    /// plan from one reading ask for one stamp and only one gets it; its value tells this very
+    /// batch. A stamp that is known to have stood before that reading was made is of an earlier
+    /// plan: what is left of the tab's past, when it looked as it looks now.
     pub(super) fn stamp(&mut self) -> Stamp {
         self.ordinal += 1;
         let (tab, reading) = (self.mapping.sheet_id.unwrap_or_default(), self.reading);
@@ -111,8 +113,8 @@ impl Cycle {
         }
     }
 
-    /// Another writer was first with what it planned from this reading. Told apart only from plans made from this very reading: two
-    /// writers that remember different things ask for one stamp.
+    /// Another writer was first with what it planned from this reading. Told apart only from plans
+    /// made from this very reading: two writers that remember different things ask for one stamp.
     pub(super) fn note_stamp_taken(&mut self) {
         let memory = &mut self.memory;
         if memory.refused_reading != self.reading {
@@ -130,8 +132,8 @@ impl Cycle {
         }
     }
 
-    /// A batch without an answer, of this process or of one that was killed, may arrive at any time until its stamp is
-    /// taken.
+    /// A batch without an answer, of this process or of one that was killed, may arrive at any time
+    /// until its stamp is taken.
     pub(super) async fn close_lost_batches(&mut self) -> Result<(), Stop> {
         if self.start.dry_run {
             return Ok(());
@@ -165,7 +167,8 @@ impl Cycle {
     }
 
     async fn has_arrived(&self, stamp: &Stamp) -> Result<bool, Stop> {
-        // The same words each time: a stamp that we closed before is told from one that a batch brought along.
+        // The same words each time: a stamp that we closed before is told from one that a batch
+        // brought along.
         let closed = Stamp {
             id: stamp.id,
             value: format!("closed.{}", stamp.id),

@@ -17,14 +17,16 @@ use crate::value::{Cell, Key};
 /// How often one cycle sends a batch whose answer is lost.
 const ATTEMPTS: u32 = 3;
 
-/// Rows in one write whose anchors stay on them until the next rows are tagged, for what it went over to be given back through
-/// them. Anchors are bytes, when they are dropped too, so in a mass of rows the row is told by its cells instead.
+/// Rows in one write whose anchors stay on them until the next rows are tagged, for what it went
+/// over to be given back through them. Anchors are bytes, when they are dropped too, so in a mass
+/// of rows the row is told by its cells instead.
 pub(super) const FEW: usize = 100;
 
 /// Stamps that stay in the spreadsheet: those of batches that may still be on their way.
 const KEPT_STAMPS: usize = 16;
 
-/// The same of those of which a copy is known to be on its way, or may be: it is refused as long as its stamp stands.
+/// The same of those of which a copy is known to be on its way, or may be: it is refused as long as
+/// its stamp stands.
 const KEPT_GUARDS: usize = 200;
 
 impl Cycle {
@@ -37,8 +39,8 @@ impl Cycle {
         self.came = 0;
     }
 
-    /// What a plan is made from: the header, and the mapped cells of every row. Formulas beside them may show something else to
-    /// every writer.
+    /// What a plan is made from: the header, and the mapped cells of every row. Formulas beside
+    /// them may show something else to every writer.
     pub(super) fn note_rows(&mut self, cells: impl Iterator<Item = i64>) {
         self.reading = cells.fold(self.reading, |hash, cells| mixed(hash, cells as u64));
     }
@@ -79,8 +81,9 @@ impl Cycle {
         self.settled(effect, stamp, keys).await
     }
 
-    /// What came of a batch that was begun, which is sent again until there is a definite answer. `Outdated` where it was applied
-    /// earlier, or where another writer was first: both are seen in a new reading.
+    /// What came of a batch that was begun, which is sent again until there is a definite answer.
+    /// `Outdated` where it was applied earlier, or where another writer was first: both are seen in
+    /// a new reading.
     pub(super) async fn settled(
         &mut self,
         effect: SheetEffect,
@@ -220,8 +223,8 @@ impl Cycle {
         }
     }
 
-    /// Of a batch that ended without an answer of its own: whether it was applied, or may be. What is refused in the sheet's own words
-    /// was not.
+    /// Of a batch that ended without an answer of its own: whether it was applied, or may be. What
+    /// is refused in the sheet's own words was not.
     pub(super) fn may_stand(&self, stamp: MetadataId) -> bool {
         self.memory.lost.contains_key(&stamp) || self.memory.guarding.contains(&stamp)
     }
@@ -290,7 +293,8 @@ impl Cycle {
         row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX))
     }
 
-    /// Where a row stood in the snapshot that stands here now; `None` for a new row of this cycle's.
+    /// Where a row stood in the snapshot that stands here now; `None` for a new row of this
+    /// cycle's.
     pub(super) fn row_as_read(&self, row: u32) -> Option<u32> {
         let first = self.end.saturating_sub(self.came);
         if (first..self.end).contains(&row) {

@@ -24,8 +24,9 @@ pub(super) struct TaggedRow {
     pub computed: Vec<(u32, Computed)>,
 }
 
-/// From so many rows on they are read by a request of their own: values take a tenth of what cells take in a batch's answer, and
-/// reads have a quota of their own. What moves before they are read has another key there, and has moved an anchor.
+/// From so many rows on they are read by a request of their own: values take a tenth of what cells
+/// take in a batch's answer, and reads have a quota of their own. What moves before they are read
+/// has another key there, and has moved an anchor.
 const MANY: usize = 1_000;
 
 /// Anchors that stand on the rows of the batches to come, by row, and which of these rows are bare.
@@ -47,7 +48,8 @@ impl Cycle {
         rows.iter().map(tag).collect()
     }
 
-    /// Put an anchor on each of these rows, and return them as they stand now. A header that moved outdates the plan.
+    /// Put an anchor on each of these rows, and return them as they stand now. A header that moved
+    /// outdates the plan.
     pub(super) async fn tag_rows(&mut self, rows: &[u32]) -> Result<Vec<TaggedRow>, Stop> {
         self.tag_some(rows, &HashSet::new()).await
     }
@@ -138,7 +140,8 @@ impl Cycle {
             tidy: tidy.clone(),
         };
         let answer = self.io.sheet(effect).await;
-        // Whatever came of it: removing an anchor that is not there does no harm, leaving one there does.
+        // Whatever came of it: removing an anchor that is not there does no harm, leaving one there
+        // does.
         self.memory.anchors.append(&mut self.live);
         self.live.extend(placed);
         let tagged = match answer? {
@@ -180,8 +183,8 @@ impl Cycle {
             .collect())
     }
 
-    /// Of a mass of rows that goes through in several batches all are tagged by one request, as many as it has room for, if most of
-    /// those in the first batch are to be tagged.
+    /// Of a mass of rows that goes through in several batches all are tagged by one request, as
+    /// many as it has room for, if most of those in the first batch are to be tagged.
     pub(super) async fn tag_ahead(
         &mut self,
         items: &[Item],
@@ -218,7 +221,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// The tags that these rows have already; none where one of them has none, or none of its own and may be deleted.
+    /// The tags that these rows have already; none where one of them has none, or none of its own
+    /// and may be deleted.
     fn tagged_ahead(&self, items: &[Item], wanted: &[usize]) -> Option<Vec<TagRow>> {
         let items = wanted.iter().filter_map(|index| items.get(*index));
         let tag = |item: &Item| {
@@ -228,8 +232,8 @@ impl Cycle {
         items.map(tag).collect()
     }
 
-    /// Tag the rows of these items and take over the cells that they hold by now. Returns which items changed; rows that are no
-    /// longer theirs are dropped for a new reading.
+    /// Tag the rows of these items and take over the cells that they hold by now. Returns which
+    /// items changed; rows that are no longer theirs are dropped for a new reading.
     pub(super) async fn tag(
         &mut self,
         items: &mut [Item],
@@ -353,10 +357,11 @@ fn may_leave(item: &Item) -> bool {
     leaves || item.loaded.row.is_none() || !item.loaded.in_filter
 }
 
-/// Rows that can do without an anchor of their own, of these and whether they may be deleted. Whatever moves a run of rows moves an
-/// anchor: a row that is inserted, deleted or sorted among them, or carried further than to the next anchor. What little is left, a
-/// row that somebody carries past a few of its neighbours while a mass of rows is written, is seen in the images and given back; so
-/// this is for where images are kept, and not for rows that may be deleted.
+/// Rows that can do without an anchor of their own, of these and whether they may be deleted.
+/// Whatever moves a run of rows moves an anchor: a row that is inserted, deleted or sorted among
+/// them, or carried further than to the next anchor. What little is left, a row that somebody
+/// carries past a few of its neighbours while a mass of rows is written, is seen in the images and
+/// given back; so this is for where images are kept, and not for rows that may be deleted.
 fn without_anchors(mut rows: Vec<(u32, bool)>, apart: usize) -> HashSet<u32> {
     rows.sort_unstable();
     let runs = rows.chunk_by(|(row, _), (next, _)| row.saturating_add(1) == *next);

@@ -16,7 +16,8 @@ use crate::value::Cell;
 /// So many rows at the end of the tab may be totals: a sum, a tax, the sum with it.
 pub(super) const LAST: usize = 3;
 
-/// So many rows without a key are looked at that stand above the last record: a total above the data, sums of parts of it.
+/// So many rows without a key are looked at that stand above the last record: a total above the
+/// data, sums of parts of it.
 pub(super) const AMONG: usize = 20;
 
 /// A row that may be a record or a total: one without a key, or below the last one that is known.
@@ -31,8 +32,8 @@ pub(super) struct Tail {
 }
 
 impl Cycle {
-    /// The row in which the footer begins that the mapping's owner has named: the last one in which this text stands in the key's cell, or
-    /// in a row without a key.
+    /// The row in which the footer begins that the mapping's owner has named: the last one in which
+    /// this text stands in the key's cell, or in a row without a key.
     pub(super) fn footer(&self, snapshot: &Snapshot, layout: &Layout) -> Result<Option<u32>, Stop> {
         let Some(footer) = &self.mapping.footer else {
             return Ok(None);
@@ -58,8 +59,9 @@ impl Cycle {
         Ok(found)
     }
 
-    /// Rows of the table that stand below the footer by now, and not `above`, are not gone: somebody has moved the footer, or typed its
-    /// text once more. What stood below it while its key stood above is another table of people's.
+    /// Rows of the table that stand below the footer by now, and not `above`, are not gone:
+    /// somebody has moved the footer, or typed its text once more. What stood below it while its
+    /// key stood above is another table of people's.
     pub(super) fn below_footer(
         &mut self,
         diff: &mut Diff,
@@ -113,8 +115,9 @@ impl Cycle {
         Ok(())
     }
 
-    /// Which of these rows are no records: they compute their cells from the rows above, as totals do, or hold nothing but what a formula
-    /// elsewhere fills. Asked once for what a row shows in its place.
+    /// Which of these rows are no records: they compute their cells from the rows above, as totals
+    /// do, or hold nothing but what a formula elsewhere fills. Asked once for what a row shows in
+    /// its place.
     pub(super) async fn footers(
         &mut self,
         mut tail: Vec<Tail>,
@@ -193,7 +196,8 @@ pub(super) struct Footers {
 }
 
 impl Footers {
-    /// Whether a row without a key is no record: it is a footer, or shows only what a formula fills.
+    /// Whether a row without a key is no record: it is a footer, or shows only what a formula
+    /// fills.
     pub(super) fn hold(&self, at: u32, cells: &[Cell]) -> bool {
         let mut columns = cells.iter().enumerate().filter_map(shown);
         self.rows.contains(&at) || columns.all(|column| self.filled.contains(&column))
@@ -251,8 +255,8 @@ pub(super) fn unclear_total(at: u32, keyed: bool) -> Problem {
     )
 }
 
-/// Below the data a row without a key may be anything. With a key it is a total only if it shows a number, or the error of one; and a key
-/// that is a number names a record.
+/// Below the data a row without a key may be anything. With a key it is a total only if it shows a
+/// number, or the error of one; and a key that is a number names a record.
 fn may_be_none(mapping: &Mapping, columns: &[usize], row: &Tail) -> bool {
     let shows = |column: &usize| {
         let cell = row.cells.get(*column);
@@ -266,9 +270,10 @@ fn may_be_none(mapping: &Mapping, columns: &[usize], row: &Tail) -> bool {
     !row.keyed || !names_a_record && columns.iter().any(shows)
 }
 
-/// What a row (0-based) is by one of its formulas. It is a total where the formula sums up other rows, or computes from several of
-/// them or from another total. A formula that takes something from its own row is a record's, even where it looks through whole
-/// columns; but where it sums up rows above besides, and where it computes from one other row only, nobody can tell.
+/// What a row (0-based) is by one of its formulas. It is a total where the formula sums up other
+/// rows, or computes from several of them or from another total. A formula that takes something
+/// from its own row is a record's, even where it looks through whole columns; but where it sums up
+/// rows above besides, and where it computes from one other row only, nobody can tell.
 fn computes(formula: &str, row: u32, keyed: bool, totals: &BTreeSet<u32>) -> End {
     let used = Used::by(formula, row);
     let one = used.single.iter().next().copied();

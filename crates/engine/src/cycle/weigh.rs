@@ -1,4 +1,5 @@
-//! What batches went over whose answers nobody saw: a process that comes after a crash reads the images.
+//! What batches went over whose answers nobody saw: a process that comes after a crash reads the
+//! images.
 
 use std::collections::{HashMap, HashSet};
 
@@ -95,8 +96,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// Nobody saw what these batches went over. What differs from what both sides had agreed on is given back: either it is a
-    /// person's edit, or a loser of a conflict, which loses once more.
+    /// Nobody saw what these batches went over. What differs from what both sides had agreed on is
+    /// given back: either it is a person's edit, or a loser of a conflict, which loses once more.
     pub(super) async fn weigh_images(
         &mut self,
         snapshot: &Snapshot,
@@ -148,7 +149,8 @@ impl Cycle {
             let partly = one.after.iter().enumerate().any(filled);
             if !(one.stands || partly && by_anchor.is_some()) {
                 let at = by_anchor.map(|(row, _)| row);
-                // What a write took out of a row is the last word on it. Where all of it was our own, nobody misses it.
+                // What a write took out of a row is the last word on it. Where all of it was our
+                // own, nobody misses it.
                 if let Some(found) = at.and_then(|row| found.get_mut(&row)) {
                     found.cells.retain(|(column, ..)| !one.writes(*column));
                 }
@@ -201,7 +203,8 @@ impl Cycle {
             // Whoever has given the row another key since has seen what stands in it.
             let same_row = !one.stands || self.is_same_row(&one.after, &shown);
             for (column, was, is) in one.written() {
-                // The newest word on a cell counts, and what it went over may be an older one of ours.
+                // The newest word on a cell counts, and what it went over may be an older one of
+                // ours.
                 let is_ours = names.iter().any(|name| is_word(&ours, name, column, was));
                 let is_key = self.mapping.key.contains(&column);
                 // A key that we emptied goes back with what was typed beside it.
@@ -249,8 +252,9 @@ impl Cycle {
         }
     }
 
-    /// A key that the table gave stands in the base before it is written. Where it went over another one than the row's old key,
-    /// that was a person's, or the batch hit another row than it was meant for; whatever row the two keys together make of it.
+    /// A key that the table gave stands in the base before it is written. Where it went over
+    /// another one than the row's old key, that was a person's, or the batch hit another row than
+    /// it was meant for; whatever row the two keys together make of it.
     fn is_key_typed(&self, image: &Weighed, old: Option<&Key>, loaded: Option<&LoadedRow>) -> bool {
         let (Some(key), Some(loaded)) = (image.key.as_ref(), loaded) else {
             return true;
@@ -268,7 +272,8 @@ impl Cycle {
             || old.is_some_and(|old| !is_old(old)) && self.is_part_of_another(image, key)
     }
 
-    /// Parts of a key that the table gave stand in a row which is not called by that key: its other parts are a person's.
+    /// Parts of a key that the table gave stand in a row which is not called by that key: its other
+    /// parts are a person's.
     fn is_part_of_another(&self, image: &Weighed, key: &Key) -> bool {
         let parts = || self.mapping.key.iter().enumerate();
         let mut written = parts().filter(|(_, column)| image.writes(**column));
@@ -279,8 +284,9 @@ impl Cycle {
         written.next().is_some() && self.memory.underway.iter().any(shares)
     }
 
-    /// What stands in the cell is recorded; or what stood there was no news, and what stands there is the table's: written into
-    /// another row, or taken back by the table since, it would pass for a person's.
+    /// What stands in the cell is recorded; or what stood there was no news, and what stands there
+    /// is the table's: written into another row, or taken back by the table since, it would pass
+    /// for a person's.
     fn is_no_news(&self, loaded: &LoadedRow, column: usize, was: &Cell, is: &Cell) -> bool {
         let agreed = loaded.base.as_ref().and_then(|base| base.sheet.get(column));
         let value = loaded.row.as_ref().and_then(|row| row.get(column));
@@ -290,8 +296,8 @@ impl Cycle {
         recorded || agreed.unwrap_or(&Cell::Empty) == was && (is_key || held)
     }
 
-    /// `renamed`: of a row that was to go there is no image, so that it may have gone under a key which a person gave it in that
-    /// moment.
+    /// `renamed`: of a row that was to go there is no image, so that it may have gone under a key
+    /// which a person gave it in that moment.
     fn weigh_fallen(&mut self, fallen: Fallen, loaded: &LoadedRow, renamed: bool) {
         let before = fallen.mapped();
         let base = loaded.base.as_ref();

@@ -1,9 +1,10 @@
 //! Between which two moments an edit in the sheet was made, cell by cell.
 //!
-//! The window of a cell begins when the cell was last read as it was before, and ends when it was first read as it is. Of a row that
-//! shows what it showed when it was last dealt with one time says that of all its cells ([`super::memory::Known::seen_at`]). Of one
-//! that shows something else, each cell that differs from the base is kept with its window until it does so no more: an edit keeps
-//! its time, however long it waits for its row to be dealt with.
+//! The window of a cell begins when the cell was last read as it was before, and ends when it was
+//! first read as it is. Of a row that shows what it showed when it was last dealt with one time
+//! says that of all its cells ([`super::memory::Known::seen_at`]). Of one that shows something
+//! else, each cell that differs from the base is kept with its window until it does so no more: an
+//! edit keeps its time, however long it waits for its row to be dealt with.
 
 use super::item::Item;
 use super::run::Cycle;
@@ -26,7 +27,8 @@ impl Edits {
         self.0.get(column).and_then(Option::as_ref)
     }
 
-    /// What was written over in this column and is given back: it was typed between a look and the write.
+    /// What was written over in this column and is given back: it was typed between a look and the
+    /// write.
     pub(super) fn set(&mut self, column: usize, cell: Cell, window: Window) {
         if self.0.len() <= column {
             self.0.resize(column + 1, None);
@@ -68,7 +70,8 @@ impl Cycle {
         }
     }
 
-    /// When the cells of this item's edits were typed, by column; of a row that is gone, when it went.
+    /// When the cells of this item's edits were typed, by column; of a row that is gone, when it
+    /// went.
     pub(super) fn windows(&self, item: &Item) -> Vec<Window> {
         let until = item.look.map_or(self.last_look, |look| look.read);
         let whole = (self.last_seen(item), until);

@@ -19,8 +19,8 @@ pub enum Class {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     pub class: Class,
-    /// A short stable word: `quota`, `not_shared`, `not_found`, `tab_gone`, `api_disabled`, `key_refused`, `network`, `timeout`,
-    /// `protected`, `grid_limit`, `database`, …
+    /// A short stable word: `quota`, `not_shared`, `not_found`, `tab_gone`, `api_disabled`,
+    /// `key_refused`, `network`, `timeout`, `protected`, `grid_limit`, `database`, …
     pub reason: String,
     pub message: String,
     pub hint: String,
@@ -36,7 +36,8 @@ pub enum Scope {
     Dirty,
     /// A snapshot of the sheet and the dirty keys.
     Full,
-    /// Trust nothing that is stored: compare every row of both sides (first merge, resync, after TRUNCATE).
+    /// Trust nothing that is stored: compare every row of both sides (first merge, resync, after
+    /// TRUNCATE).
     Everything,
 }
 
@@ -54,28 +55,33 @@ pub struct Start {
     pub ways: Ways,
     pub dirty: Vec<DirtyKey>,
     pub now: Timestamp,
-    /// The table was truncated, and is still empty: that nobody listed what goes is a reason to ask, however few the rows.
+    /// The table was truncated, and is still empty: that nobody listed what goes is a reason to
+    /// ask, however few the rows.
     pub truncated: bool,
-    /// What a person allowed by `confirm_deletes()`: the guards let pass what stands for just this question.
+    /// What a person allowed by `confirm_deletes()`: the guards let pass what stands for just this
+    /// question.
     pub confirmed: Option<Question>,
-    /// A deletion in the sheet is believed when a reading that was asked for so long after the first one that missed the row
-    /// misses it too.
+    /// A deletion in the sheet is believed when a reading that was asked for so long after the
+    /// first one that missed the row misses it too.
     pub confirm_after_ms: u64,
-    /// The table has other tabs from which rows come into it: a row that is missing here may have been moved there.
+    /// The table has other tabs from which rows come into it: a row that is missing here may have
+    /// been moved there.
     pub other_tabs: bool,
     /// Somebody waits for this cycle: what was refused is tried again at once.
     pub insists: bool,
-    /// Rows have come or gone in tables that this one refers to or is referred to by: what was refused because of other rows is
-    /// tried again.
+    /// Rows have come or gone in tables that this one refers to or is referred to by: what was
+    /// refused because of other rows is tried again.
     pub relatives_changed: bool,
     /// Fresh randomness for anchors and stamps.
     pub seed: u64,
-    /// `preview()`: only `Read`, `Inspect`, `Formulas`, `FindColumns`, `ReadIndex`, `FindChanged`, `Load`, `Canonicalise`, `NameKeys`, `FindRespelled`, `MergeByFunction`
-    /// and `AskOtherTabs` are asked for, and the report says what a real cycle would have done.
+    /// `preview()`: only `Read`, `Inspect`, `Formulas`, `FindColumns`, `ReadIndex`, `FindChanged`,
+    /// `Load`, `Canonicalise`, `NameKeys`, `FindRespelled`, `MergeByFunction` and `AskOtherTabs`
+    /// are asked for, and the report says what a real cycle would have done.
     pub dry_run: bool,
 }
 
-/// Stands for what a guard stopped: the very rows, and what would become of them. Another set of rows is another question.
+/// Stands for what a guard stopped: the very rows, and what would become of them. Another set of
+/// rows is another question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question(pub i64);
 
@@ -101,16 +107,18 @@ pub struct Report {
     pub stopped: Option<Stopped>,
     /// Another cycle is wanted: at once (stale positions), soon, or later (a deletion to confirm).
     pub again: Option<Again>,
-    /// Rows were left as they are because somebody else holds them: another cycle is wanted in some seconds, and nobody need wait
-    /// for it.
+    /// Rows were left as they are because somebody else holds them: another cycle is wanted in some
+    /// seconds, and nobody need wait for it.
     pub locked: bool,
     /// Rows are refused because of other rows.
     pub awaits_rows: bool,
-    /// The dirty keys that the driver gave with `Start` were dealt with and may be forgotten. False: keep them all.
+    /// The dirty keys that the driver gave with `Start` were dealt with and may be forgotten.
+    /// False: keep them all.
     pub dirty_done: bool,
     /// When the last reading was asked for, where there was one.
     pub read_at: Option<Timestamp>,
-    /// Rows that this tab has lost and another one has: they are not deleted, and wait for that one to take them.
+    /// Rows that this tab has lost and another one has: they are not deleted, and wait for that one
+    /// to take them.
     pub moving: Vec<Key>,
     /// Deletions wait until other tabs have been read again: the rows may stand there.
     pub awaits_tabs: bool,
@@ -131,7 +139,8 @@ pub struct Planned {
     pub old: Datum,
     /// Of a guard: its words.
     pub new: Datum,
-    /// A short stable word: `changed_in_table`, `changed_in_sheet`, `conflict`, `new_in_table`, a problem's code, a guard's name, …
+    /// A short stable word: `changed_in_table`, `changed_in_sheet`, `conflict`, `new_in_table`, a
+    /// problem's code, a guard's name, …
     pub reason: String,
 }
 
@@ -141,10 +150,11 @@ pub enum Again {
     Now,
     /// A full cycle after a moment: it tells whether what this one saw is news.
     Soon,
-    /// A full cycle from this moment on: it confirms that the rows which this one missed are gone. What changes in the table may
-    /// travel before.
+    /// A full cycle from this moment on: it confirms that the rows which this one missed are gone.
+    /// What changes in the table may travel before.
     Confirm(Timestamp),
-    /// As `Confirm`, and nothing before: so many rows are missing that a guard will stop the mapping if they are gone.
+    /// As `Confirm`, and nothing before: so many rows are missing that a guard will stop the
+    /// mapping if they are gone.
     Hold(Timestamp),
 }
 

@@ -36,9 +36,10 @@ pub(crate) fn stored_hash(base: Option<&Base>) -> i64 {
 
 /// The base after the table took `apply` and returned `row`.
 ///
-/// A pulled column whose returned value stands for the cell is agreed. Where the table made something else of it (a trigger, a
-/// type modifier), the base says what was sent: so the difference is a database change, and is pushed back. The same holds for the
-/// key itself: the base stands under the one that the table has, and says which one was sent.
+/// A pulled column whose returned value stands for the cell is agreed. Where the table made
+/// something else of it (a trigger, a type modifier), the base says what was sent: so the
+/// difference is a database change, and is pushed back. The same holds for the key itself: the base
+/// stands under the one that the table has, and says which one was sent.
 pub(crate) fn base_after(
     mapping: &Mapping,
     apply: &Apply,
@@ -83,7 +84,8 @@ fn after_insert(
             .map(|(_, value)| value);
         let left_out = value.is_none() && *cell != Cell::Empty && mapping.pulls(column);
         if left_out || refused.contains(&column) {
-            // The cell stays a change of the sheet's that is owed, and what the table has instead is not pushed over it.
+            // The cell stays a change of the sheet's that is owed, and what the table has instead
+            // is not pushed over it.
             base.set(column, returned, Cell::Empty);
         } else if mapping.agreed(column, &returned, cell) || !mapping.pushes(column) {
             base.set(column, returned, cell.clone());
@@ -117,7 +119,8 @@ fn after_update(
     base
 }
 
-/// Whether the table has another value than the base says in a column that was just pulled, so that a push is owed.
+/// Whether the table has another value than the base says in a column that was just pulled, so that
+/// a push is owed.
 pub(crate) fn differs(
     base: Option<&Base>,
     row: Option<&[Datum]>,

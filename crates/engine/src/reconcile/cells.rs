@@ -52,8 +52,8 @@ pub(super) fn merge_renewed(
     run(row, base, database, sheet, true, true)
 }
 
-/// The row came back to the sheet after it was kept in the table only: all that the sheet has is new, and a value that the table
-/// lost since is a change of the table's.
+/// The row came back to the sheet after it was kept in the table only: all that the sheet has is
+/// new, and a value that the table lost since is a change of the table's.
 pub(super) fn merge_returned(
     row: &Row<'_>,
     kept: &Base,
@@ -68,7 +68,8 @@ pub(super) fn merge_returned(
     run(row, base, database, sheet, true, false)
 }
 
-/// A row that a person moved here: what is typed is a change of the sheet's, what is left blank stays as the table has it.
+/// A row that a person moved here: what is typed is a change of the sheet's, what is left blank
+/// stays as the table has it.
 pub(super) fn merge_entered(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
     let typed = |(column, value): (usize, &Datum)| {
         let blank = sheet.get(column).is_none_or(|cell| *cell == Cell::Empty);
@@ -130,7 +131,8 @@ impl Merge<'_> {
         let (table_changed, sheet_changed) =
             (self.renewed || base_value != value, base_cell != cell);
 
-        // One key, whatever the cell looks like: it names the row on both sides. Only a new spelling of the table's is shown.
+        // One key, whatever the cell looks like: it names the row on both sides. Only a new
+        // spelling of the table's is shown.
         let is_key = mapping.key.contains(&column);
         let agreed = is_key || self.row.agreed(column, &value, &cell);
         let outdated = !is_key && table_changed && !sheet_changed;
@@ -166,7 +168,8 @@ impl Merge<'_> {
             }
             (true, false) if mapping.pushes(column) => Verdict::Push,
             (false, true) if mapping.pulls(column) => Verdict::Pull,
-            // What may travel one way only stays as its owner has it; what the other side had is kept as a conflict.
+            // What may travel one way only stays as its owner has it; what the other side had is
+            // kept as a conflict.
             _ if !mapping.pulls(column) && mapping.pushes(column) => Verdict::Push,
             _ if !mapping.pushes(column) && mapping.pulls(column) => Verdict::Pull,
             _ if !mapping.pushes(column) => {
@@ -225,7 +228,8 @@ impl Merge<'_> {
             && matches!(mapping.encode(column, value), Ok(Cell::Number(_)))
     }
 
-    /// The cell means the value and shows it as it was shown before the column's type changed: a number as text, say.
+    /// The cell means the value and shows it as it was shown before the column's type changed: a
+    /// number as text, say.
     fn is_in_an_old_form(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
         let columns = &self.row.mapping.columns;
         let changed = columns.get(column).is_some_and(|one| one.reformat);
@@ -262,8 +266,8 @@ impl Merge<'_> {
         }
     }
 
-    /// The table's change before the earlier snapshot is the older one, after the later snapshot the newer one; in between
-    /// nobody can know.
+    /// The table's change before the earlier snapshot is the older one, after the later snapshot
+    /// the newer one; in between nobody can know.
     fn last_writer(&self, column: usize) -> Side {
         let (earlier, later) = self.row.window_of(column);
         match self.row.changed_at {
@@ -293,7 +297,8 @@ impl Merge<'_> {
         }
         let blocked = matches!(verdict, Verdict::Pull) && self.is_blocked(column, cell);
         if !as_seen && !blocked {
-            // What was edited after the conflict was shown is not overwritten without a line of its own.
+            // What was edited after the conflict was shown is not overwritten without a line of its
+            // own.
             let base_value = self.base.database.get(column).cloned().flatten();
             self.record(&verdict, column, base_value, value, cell);
         }
@@ -301,7 +306,8 @@ impl Merge<'_> {
         Some(verdict)
     }
 
-    /// Nothing has happened to the cell since its conflict was put before a person: whatever the base says of it, it waits.
+    /// Nothing has happened to the cell since its conflict was put before a person: whatever the
+    /// base says of it, it waits.
     fn pends(&self, column: usize, value: &Datum, cell: &Cell) -> bool {
         self.row.mapping.policy_of(column) == Policy::Manual
             && self.row.pending.iter().any(|one| {
@@ -526,12 +532,14 @@ pub(super) fn unread(row: &Row<'_>, column: usize, refusal: Refusal) -> Problem 
         hint: refusal
             .hint
             .unwrap_or_else(|| "Correct the cell in the sheet.".into()),
-        // As with what Postgres refuses: looked at again after a while, or when somebody waits for it.
+        // As with what Postgres refuses: looked at again after a while, or when somebody waits for
+        // it.
         retry_at: Some(row.window_of(column).1),
     }
 }
 
-/// A refusal that still holds: named so that it is not taken for mended. Its words are stored already.
+/// A refusal that still holds: named so that it is not taken for mended. Its words are stored
+/// already.
 pub(super) fn standing(row: &Row<'_>, column: Option<usize>) -> Problem {
     Problem {
         place: Place {

@@ -1,5 +1,5 @@
-//! What is not written because a formula is there: a value over it would destroy what a person made, and with an array all that it
-//! fills.
+//! What is not written because a formula is there: a value over it would destroy what a person
+//! made, and with an array all that it fills.
 
 use super::{Filled, Row, Source};
 use crate::effect::{Place, Problem};
@@ -9,7 +9,8 @@ use crate::mapping::Side;
 pub(crate) const FORMULA_CELL: &str = "formula_cell";
 
 impl Row<'_> {
-    /// Of a column that only shows the table a formula in the cell is an edit, and put back as any other.
+    /// Of a column that only shows the table a formula in the cell is an edit, and put back as any
+    /// other.
     fn filled(&self, column: usize) -> Option<&Filled> {
         let cell = self.computed.iter().find(|cell| cell.column == column)?;
         (cell.by != Source::Own || self.mapping.pulls(column)).then_some(cell)

@@ -43,8 +43,9 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
     }
 }
 
-/// The sheet wins, and does not have the row. It counts as agreed on from now on: the next readings find that it is missing, and it
-/// is asked about, confirmed and deleted as any row that was deleted in the sheet.
+/// The sheet wins, and does not have the row. It counts as agreed on from now on: the next readings
+/// find that it is missing, and it is asked about, confirmed and deleted as any row that was
+/// deleted in the sheet.
 fn lost_in_sheet(row: &Row<'_>, database: &[Datum]) -> Plan {
     let cells = database.iter().enumerate().map(|(column, value)| {
         let cell = row.mapping.encode_over(column, value, false);
@@ -157,7 +158,8 @@ fn is_writable(row: &Row<'_>, column: usize) -> bool {
     description.is_none_or(|description| description.writable)
 }
 
-/// An empty cell of a new row is left to the table, unless it is the empty text that a NOT NULL text column means by it.
+/// An empty cell of a new row is left to the table, unless it is the empty text that a NOT NULL
+/// text column means by it.
 fn takes_default(row: &Row<'_>, column: usize) -> bool {
     row.mapping
         .columns
@@ -328,7 +330,8 @@ fn record(row: &Row<'_>, plan: &mut Plan, verdict: Option<Side>) {
         plan.settles.extend(all_pending(row));
     }
     let waiting = row.pending.iter().filter(|one| one.column.is_none());
-    // A line that says something else has been outrun by an edit: what there is now gets a line of its own.
+    // A line that says something else has been outrun by an edit: what there is now gets a line of
+    // its own.
     let (as_it_is, outrun): (Vec<_>, Vec<_>) = waiting.partition(|one| {
         let rows = one.rows.as_deref();
         rows.is_some_and(|rows| rows.are(row.database, row.sheet))
@@ -410,9 +413,11 @@ fn leave_with_edits(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
     }
 }
 
-/// The row stays as it is until something in it is mended, and all else in it goes on: the table gets what the sheet wins, and what
-/// the table wins is said now, since nothing is written to a row that does not belong in the sheet. Such a cell counts as agreed
-/// for what it shows, and so as changed in the table: it is pushed should the row come back, and pulled should it be edited again.
+/// The row stays as it is until something in it is mended, and all else in it goes on: the table
+/// gets what the sheet wins, and what the table wins is said now, since nothing is written to a row
+/// that does not belong in the sheet. Such a cell counts as agreed for what it shows, and so as
+/// changed in the table: it is pushed should the row come back, and pulled should it be edited
+/// again.
 fn hold(row: &Row<'_>, sheet: &[Cell], pulls: Plan) -> Plan {
     let follows = pulls.table.is_some();
     let pulled: &[(usize, Datum)] = match &pulls.table {

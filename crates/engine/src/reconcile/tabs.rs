@@ -1,7 +1,8 @@
-//! A row that a person moves from one tab of the table to another: missing in the one, typed into the other, and one row all along.
+//! A row that a person moves from one tab of the table to another: missing in the one, typed into
+//! the other, and one row all along.
 //!
-//! The tab that lost it does not delete it; the tab that has it takes what is typed there as a change of the table's row. Until that
-//! has been done the row stays in the table as it is.
+//! The tab that lost it does not delete it; the tab that has it takes what is typed there as a
+//! change of the table's row. Until that has been done the row stays in the table as it is.
 
 use super::cells::merge_entered;
 use super::{Plan, Row, TableChange};

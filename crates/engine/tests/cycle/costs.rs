@@ -122,7 +122,8 @@ fn ten_thousand_changed_rows_take_a_handful_of_requests() {
     }
     let report = world.cycle(Scope::Dirty, &ids);
     assert_eq!(report.rows_pushed, 10_000);
-    // Rows of a mass are read as values, which do not tell what a formula fills: so it is asked whether there are any formulas.
+    // Rows of a mass are read as values, which do not tell what a formula fills: so it is asked
+    // whether there are any formulas.
     assert_eq!(world.requests(), ["formulas", "tag", "rows", "write"]);
 }
 

@@ -1,6 +1,7 @@
 //! What a cycle asks for, and how often: the engine against a small table and a small tab.
 //!
-//! Whether promises hold whatever happens is the simulator's business; here stand the costs and the shapes of requests.
+//! Whether promises hold whatever happens is the simulator's business; here stand the costs and the
+//! shapes of requests.
 
 mod costs;
 mod deletes;

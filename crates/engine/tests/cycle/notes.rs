@@ -1,4 +1,5 @@
-//! Notes stand on the cells that have a problem, wherever people put these, and go with the problem.
+//! Notes stand on the cells that have a problem, wherever people put these, and go with the
+//! problem.
 
 use crate::world::*;
 

@@ -272,7 +272,8 @@ fn new_rows_that_the_sheet_does_not_take_wait_and_hold_up_nothing_else() {
     let report = world.cycle(Scope::Dirty, &[52, 3]);
     assert_eq!((insertions(&world), report.rows_pushed), (0, 1));
     assert_eq!(world.bases[&key(52)].1, TO_INSERT);
-    // Tried by itself once a minute has passed, and then less and less often; at once for whoever waits.
+    // Tried by itself once a minute has passed, and then less and less often; at once for whoever
+    // waits.
     world.now = due;
     world.cycle(Scope::Full, &[]);
     assert_eq!(insertions(&world), 1);

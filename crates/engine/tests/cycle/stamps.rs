@@ -1,4 +1,5 @@
-//! What a stamp's id is made from: of two plans from one reading one is carried out, and no other two are taken for one another.
+//! What a stamp's id is made from: of two plans from one reading one is carried out, and no other
+//! two are taken for one another.
 
 use crate::world::*;
 

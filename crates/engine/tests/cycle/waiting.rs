@@ -1,4 +1,5 @@
-//! Rows that wait: for somebody else's transaction, for another row, for what the next reading says.
+//! Rows that wait: for somebody else's transaction, for another row, for what the next reading
+//! says.
 
 use crate::world::*;
 

@@ -115,7 +115,8 @@ pub struct World {
     pub pending: BTreeMap<Key, Vec<PendingConflict>>,
     /// The next deletion hits the row below instead.
     pub wrong_row: bool,
-    /// In the very moment of the next notes a person deletes this row and inserts another in its place.
+    /// In the very moment of the next notes a person deletes this row and inserts another in its
+    /// place.
     pub gives_way: Option<(usize, Vec<Cell>)>,
     /// A cell that shows what it shows, whatever is written into it.
     pub fixed: Option<(usize, usize)>,
@@ -230,7 +231,8 @@ impl World {
         }
     }
 
-    /// A formula in the first cell below the header of this column fills it, and `columns` in all, down to the last row.
+    /// A formula in the first cell below the header of this column fills it, and `columns` in all,
+    /// down to the last row.
     pub fn fill(&mut self, column: u32, columns: u32, formula: &'static str) {
         let rows = self.tab.len() as u32;
         self.formulas.insert((1, column), formula);

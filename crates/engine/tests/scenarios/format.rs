@@ -1,9 +1,11 @@
 //! How a scenario is written.
 //!
-//! Both sides have been synced once before the first step, unless the settings say `first_sync not_yet`.
+//! Both sides have been synced once before the first step, unless the settings say `first_sync
+//! not_yet`.
 //!
-//! Blocks, each followed by indented lines: `settings`, `table`, `sheet` say how things stand at first; `expect table`,
-//! `expect sheet`, `expect conflict`, `expect problem` how they must stand at that point. Every other line is a step:
+//! Blocks, each followed by indented lines: `settings`, `table`, `sheet` say how things stand at
+//! first; `expect table`, `expect sheet`, `expect conflict`, `expect problem` how they must stand
+//! at that point. Every other line is a step:
 //!
 //! | step | what happens |
 //! |---|---|
@@ -23,8 +25,9 @@
 //! | `confirm_deletes`, `resync`, `resolve sheet`, `resolve value 7` | a person decides |
 //! | `expect guard mass_delete`, `expect no guard` | whether the last cycle stopped |
 //!
-//! A sheet's cell is a number, TRUE, FALSE, a date (2024-05-01 is its serial number), a formula of the model (=NOW(), =ROW(),
-//! =LEN(name)) or text; "…" is text whatever it looks like. In the table an empty cell is NULL and '' an empty text.
+//! A sheet's cell is a number, TRUE, FALSE, a date (2024-05-01 is its serial number), a formula of
+//! the model (=NOW(), =ROW(), =LEN(name)) or text; "…" is text whatever it looks like. In the table
+//! an empty cell is NULL and '' an empty text.
 
 pub struct Scenario {
     pub settings: Vec<(String, String)>,
@@ -95,7 +98,8 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
     })
 }
 
-/// Words, where quotes keep together what a space would part; the quotes stay, they mean something in cells.
+/// Words, where quotes keep together what a space would part; the quotes stay, they mean something
+/// in cells.
 fn words(line: &str) -> Result<Vec<String>, String> {
     let mut found = vec![String::new()];
     let mut quoted = false;

@@ -1,6 +1,7 @@
-//! Scenarios in files: how both sides stand, what happens, and how both sides and the conflict and problem lines stand then.
-//! Read them as documentation of what the engine does; `format.rs` says how they are written. They run on the simulator's
-//! model of the table, the sheet and the driver, so its promises are watched here too.
+//! Scenarios in files: how both sides stand, what happens, and how both sides and the conflict and
+//! problem lines stand then. Read them as documentation of what the engine does; `format.rs` says
+//! how they are written. They run on the simulator's model of the table, the sheet and the driver,
+//! so its promises are watched here too.
 //!
 //!     cargo test -p engine --test scenarios [directory]
 

@@ -1,5 +1,5 @@
-//! Two clusters on one sheet: a standby is promoted while the primary, believed dead, goes on. What both plan from one reading is
-//! done once; nothing is doubled.
+//! Two clusters on one sheet: a standby is promoted while the primary, believed dead, goes on. What
+//! both plan from one reading is done once; nothing is doubled.
 
 use crate::model::database::{DriverBugs, TableEdit};
 use crate::model::setup::{Setup, Value};

@@ -1,8 +1,10 @@
-//! The engine against a model database, a model sheet and an adversary, over as many random schedules as one likes:
+//! The engine against a model database, a model sheet and an adversary, over as many random
+//! schedules as one likes:
 //!
 //!     SIMULATE_N=1000000 SIMULATE_SEED=7 cargo test --release -p engine --test simulator random -- --nocapture
 //!
-//! A schedule that breaks a promise is made small and printed as Rust, to be pasted into `regressions.rs`.
+//! A schedule that breaks a promise is made small and printed as Rust, to be pasted into
+//! `regressions.rs`.
 
 mod clusters;
 // Shared with the scenarios, which use other parts of it.
@@ -70,7 +72,8 @@ fn report(seed: u64, schedule: Schedule) {
     panic!("seed {seed}: {}\n\n{schedule}\n\n{trace}", violation.0);
 }
 
-/// No schedule fails; where some do, this prints every way in which they do, how often, and the smallest example of each.
+/// No schedule fails; where some do, this prints every way in which they do, how often, and the
+/// smallest example of each.
 #[test]
 fn survey() {
     let failing = on_all_cores(2_000, |seeds| {

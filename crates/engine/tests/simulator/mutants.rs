@@ -1,5 +1,6 @@
-//! One deliberate bug for each promise, and more: the simulator must find every one of them. A bug sits between the engine and
-//! its driver, or in the driver, and distorts what passes: exactly what a wrong line in either would do.
+//! One deliberate bug for each promise, and more: the simulator must find every one of them. A bug
+//! sits between the engine and its driver, or in the driver, and distorts what passes: exactly what
+//! a wrong line in either would do.
 
 use crate::model::database::DriverBugs;
 use crate::model::sheet::Rules;
@@ -225,7 +226,8 @@ fn fill_up(row: &mut AnchoredRow, tagged: &BTreeMap<MetadataId, Vec<Cell>>) {
 
 const ENOUGH: u64 = 20_000;
 
-/// The simulator finds the bug, by one of the violations that it must lead to, where the engine itself does nothing wrong.
+/// The simulator finds the bug, by one of the violations that it must lead to, where the engine
+/// itself does nothing wrong.
 fn is_found(maker: Maker, bugs: DriverBugs, rules: Rules, words: &[&str]) {
     is_found_in(Schedule::random, maker, bugs, rules, words);
 }

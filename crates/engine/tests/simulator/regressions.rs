@@ -1,4 +1,5 @@
-//! Schedules that once broke a promise, as the simulator printed them: paste the next one here, and give it a name.
+//! Schedules that once broke a promise, as the simulator printed them: paste the next one here, and
+//! give it a name.
 
 mod anchors;
 mod images;
@@ -435,8 +436,8 @@ fn a_row_outside_the_filter_that_is_deleted_frees_its_key() {
 
 #[test]
 fn a_new_key_waits_while_the_missing_row_may_be_one_of_several() {
-    // A process that starts anew does not know where the missing row stood: then a doubled key, or a
-    // row without one, may be it, too, and the new key is none the less unclear.
+    // A process that starts anew does not know where the missing row stood: then a doubled key, or
+    // a row without one, may be it, too, and the new key is none the less unclear.
     let doubled = [
         Table(Insert {
             key: 9,

@@ -1,5 +1,5 @@
-//! A schedule: where both sides start, and what then happens in which order. Generated from a seed, run, and made smaller when
-//! it breaks a promise.
+//! A schedule: where both sides start, and what then happens in which order. Generated from a seed,
+//! run, and made smaller when it breaks a promise.
 
 use crate::model::database::{DriverBugs, TableEdit};
 use crate::model::setup::{Filter, Setup, Value};
@@ -307,7 +307,8 @@ fn random_setup(rng: &mut Rng) -> Setup {
     }
 }
 
-/// Statements about many rows, which are written in runs, while people move a few of them; and of the rest what is left.
+/// Statements about many rows, which are written in runs, while people move a few of them; and of
+/// the rest what is left.
 fn in_masses(ops: Vec<Op>, rng: &mut Rng) -> Vec<Op> {
     let mut masses = vec![Op::Finish, all_rows(rng), Op::Finish, Op::Poll, Op::Finish];
     for op in ops {
@@ -334,7 +335,8 @@ fn all_rows(rng: &mut Rng) -> Op {
     })
 }
 
-/// What a schedule does more of than chance would: what goes wrong only where several rare things meet.
+/// What a schedule does more of than chance would: what goes wrong only where several rare things
+/// meet.
 #[derive(Clone, Copy)]
 enum Focus {
     /// Readings that hide rows, after crashes and beside rows that people double.

@@ -26,7 +26,8 @@ pub struct Context<'a> {
     pub internal_errors: u32,
 }
 
-/// A 500 can be Google's lasting answer to a request it does not like [LIVE]; after so many in a row we no longer hope.
+/// A 500 can be Google's lasting answer to a request it does not like [LIVE]; after so many in a
+/// row we no longer hope.
 const INTERNAL_ERRORS_ENDURED: u32 = 6;
 
 const MAKE_ROOM: &str = "A spreadsheet holds 10,000,000 cells and a tab 18,278 columns, blank ones among them: delete unused rows, columns and tabs.";
@@ -349,7 +350,8 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
             "Passes by itself.".into(),
         );
     }
-    // Google's own refusals have a status; without one it was somebody else's, such as the front end's for a path it does not know.
+    // Google's own refusals have a status; without one it was somebody else's, such as the front
+    // end's for a path it does not know.
     if refusal.is_malformed() || refusal.status.is_empty() {
         return failure(
             Class::OurBug,
@@ -366,8 +368,9 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
             "Check that the address is that of a Google spreadsheet and not of a document, PDF or folder.".into(),
         );
     }
-    // Whatever else a write is refused for lies in the rows it names. Above all that is a protected range, which is a 400 whose
-    // text comes in the language of the spreadsheet, so the text decides nothing.
+    // Whatever else a write is refused for lies in the rows it names. Above all that is a protected
+    // range, which is a 400 whose text comes in the language of the spreadsheet, so the text
+    // decides nothing.
     failure(
         Class::NeedsHuman,
         "protected",
@@ -385,7 +388,8 @@ fn no_token(
     failure: impl Fn(Class, &str, String, String) -> Failure,
 ) -> Failure {
     let account = context.account;
-    // Only a clock that is off by more than Google tolerates explains a refusal [LIVE: 300 s ahead is accepted].
+    // Only a clock that is off by more than Google tolerates explains a refusal [LIVE: 300 s ahead
+    // is accepted].
     if let Some(ahead) = refusal
         .clock_ahead_seconds
         .filter(|ahead| ahead.abs() > 240 && refusal.error == "invalid_grant")

@@ -175,7 +175,8 @@ struct LegacyError {
 }
 
 impl Refusal {
-    /// Understands Sheets' google.rpc.Status, Drive's legacy envelope, HTML from the front end, and bodies cut anywhere.
+    /// Understands Sheets' google.rpc.Status, Drive's legacy envelope, HTML from the front end, and
+    /// bodies cut anywhere.
     pub fn parse(answer: &Answer) -> Self {
         let mut refusal = Self {
             http_status: answer.status,

@@ -1,4 +1,5 @@
-//! Anchors: putting them on rows, finding them again, and changing rows only while they stand there.
+//! Anchors: putting them on rows, finding them again, and changing rows only while they stand
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,7 +14,8 @@ use crate::requests::{
     DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Visibility,
 };
 
-/// Every character of a key counts against the 30,000 that a tab has for metadata [DOC], so it is one.
+/// Every character of a key counts against the 30,000 that a tab has for metadata [DOC], so it is
+/// one.
 pub const ANCHOR_KEY: &str = "~";
 /// Stamps stand on the spreadsheet, which has a budget of its own.
 pub const STAMP_KEY: &str = "sheet_sync";
@@ -92,7 +94,8 @@ pub(super) enum Settled {
     Applied {
         rows: BTreeMap<MetadataId, u32>,
         applied: Box<Applied>,
-        /// An anchor was gone when its row was to be checked, and so was the sentinel: another row may have been changed.
+        /// An anchor was gone when its row was to be checked, and so was the sentinel: another row
+        /// may have been changed.
         suspect: bool,
         /// Those that were gone.
         gone: BTreeSet<MetadataId>,
@@ -158,14 +161,16 @@ impl Session {
         Ok(rows)
     }
 
-    /// Send requests that name rows by position, in one batch that is refused as a whole unless every anchor stands where it was
-    /// found.
+    /// Send requests that name rows by position, in one batch that is refused as a whole unless
+    /// every anchor stands where it was found.
     ///
-    /// The check is made of what Google does check: metadata ids are unique. Deleting an anchor *at the row expected* and creating
-    /// it there again changes nothing when it stands there; when it stands elsewhere nothing is deleted, and the creation is
-    /// refused as a duplicate. An anchor that is gone altogether, with its row, would pass. So one more anchor, the sentinel, is
-    /// put on the last row of the tab: whatever row goes above it moves it, and its own check fails. Where one row goes and another
-    /// comes at once it stands where it did: then the answer tells whose anchors were gone.
+    /// The check is made of what Google does check: metadata ids are unique. Deleting an anchor *at
+    /// the row expected* and creating it there again changes nothing when it stands there; when it
+    /// stands elsewhere nothing is deleted, and the creation is refused as a duplicate. An anchor
+    /// that is gone altogether, with its row, would pass. So one more anchor, the sentinel, is put
+    /// on the last row of the tab: whatever row goes above it moves it, and its own check fails.
+    /// Where one row goes and another comes at once it stands where it did: then the answer tells
+    /// whose anchors were gone.
     pub(super) fn at_anchors(
         &self,
         target: &Target,
@@ -174,7 +179,8 @@ impl Session {
     ) -> Result<Settled, Error> {
         let mut sentinels = Vec::new();
         let settled = self.settle(target, what, requests, &mut sentinels);
-        // The batch that was applied has dropped them; otherwise it is not known, and dropping them twice does no harm.
+        // The batch that was applied has dropped them; otherwise it is not known, and dropping them
+        // twice does no harm.
         if !matches!(settled, Ok(Settled::Applied { .. })) {
             self.state()
                 .litter
@@ -363,8 +369,8 @@ fn moved() -> Error {
     Error::Unsettled("rows kept moving".into())
 }
 
-/// DOCUMENT like all of ours: PROJECT would hide it from a second cluster with another project's key, which must not take the
-/// same id.
+/// DOCUMENT like all of ours: PROJECT would hide it from a second cluster with another project's
+/// key, which must not take the same id.
 pub(super) fn anchored(sheet_id: i32, anchor: MetadataId, row: u32) -> Request {
     Request::CreateDeveloperMetadata {
         developer_metadata: DeveloperMetadata {
@@ -397,7 +403,8 @@ pub(super) fn asserted(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Reque
     ]
 }
 
-/// The same for an anchor that the batch drops: creating it anywhere checks that it is not elsewhere, and this is shorter.
+/// The same for an anchor that the batch drops: creating it anywhere checks that it is not
+/// elsewhere, and this is shorter.
 fn asserted_at_last(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request> {
     let mut requests = asserted(sheet_id, anchor, row);
     if let Some(Request::CreateDeveloperMetadata { developer_metadata }) = requests.last_mut() {
@@ -406,8 +413,8 @@ fn asserted_at_last(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request>
     requests
 }
 
-/// What putting an anchor on a row takes, and what it takes to make a batch depend on it and drop it, or leave it there; for those
-/// who count bytes.
+/// What putting an anchor on a row takes, and what it takes to make a batch depend on it and drop
+/// it, or leave it there; for those who count bytes.
 #[cfg(test)]
 pub(crate) fn of_a_row(sheet_id: i32, anchor: MetadataId, row: u32) -> [Vec<Request>; 3] {
     let mut guard = asserted_at_last(sheet_id, anchor, row);

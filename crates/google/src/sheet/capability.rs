@@ -1,11 +1,12 @@
-//! What is known of the service's behaviour where the documentation says nothing ([UNVERIFIED] in our facts).
+//! What is known of the service's behaviour where the documentation says nothing ([UNVERIFIED] in
+//! our facts).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Found out by [`super::Session::probe`]; what writes show otherwise corrects it. Store it; give it back with
-/// [`super::Session::set_capabilities`].
+/// Found out by [`super::Session::probe`]; what writes show otherwise corrects it. Store it; give
+/// it back with [`super::Session::set_capabilities`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "snake_case")]
 pub struct Capabilities {
@@ -13,8 +14,8 @@ pub struct Capabilities {
     pub missing_metadata: Missing,
     /// Whether a structural batch can answer with the cells as they are after it.
     pub cells_in_answer: Answered,
-    /// Whether a batch can be made to depend on where an anchor stands. Where it cannot, a write may go to a row that
-    /// a person moves at the same moment: then only the images tell.
+    /// Whether a batch can be made to depend on where an anchor stands. Where it cannot, a write
+    /// may go to a row that a person moves at the same moment: then only the images tell.
     pub anchor_checks: Answered,
 }
 

@@ -1,7 +1,9 @@
-//! Tags on columns: developer metadata that goes with its column through inserts, deletes and moves, and dies with it [DOC].
+//! Tags on columns: developer metadata that goes with its column through inserts, deletes and
+//! moves, and dies with it [DOC].
 //!
-//! A tag's id is made from the tab and the column's name, so there is never more than one for a name, however often it is put
-//! and by whomever: another database that syncs the same tab, or the same table registered anew, finds it and uses it.
+//! A tag's id is made from the tab and the column's name, so there is never more than one for a
+//! name, however often it is put and by whomever: another database that syncs the same tab, or the
+//! same table registered anew, finds it and uses it.
 
 use engine::effect::{ColumnTag, MetadataId, SheetOutcome};
 use engine::value::Cell;
@@ -13,8 +15,9 @@ use crate::requests::{
     DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Visibility,
 };
 
-/// Counts once per mapped column against the 30,000 characters that a tab has for metadata [DOC]: the 1,600 columns that a table
-/// may have take a third of them. For the same reason a tag has no value.
+/// Counts once per mapped column against the 30,000 characters that a tab has for metadata [DOC]:
+/// the 1,600 columns that a table may have take a third of them. For the same reason a tag has no
+/// value.
 pub const COLUMN_KEY: &str = "~column";
 
 impl Session {
@@ -44,7 +47,8 @@ impl Session {
         }
     }
 
-    /// Where the answer of a batch shows no cells: the header row, and nothing in it while the tags stand elsewhere.
+    /// Where the answer of a batch shows no cells: the header row, and nothing in it while the tags
+    /// stand elsewhere.
     fn header_with_tags(
         &self,
         target: &Target,
@@ -118,7 +122,8 @@ fn id(sheet_id: i32, name: &str) -> MetadataId {
         .max(1)
 }
 
-/// Refused where the tag does not stand where it is taken from: then it is not deleted, and ids are unique.
+/// Refused where the tag does not stand where it is taken from: then it is not deleted, and ids are
+/// unique.
 fn moved(sheet_id: i32, tag: &ColumnTag) -> impl Iterator<Item = Request> {
     let id = id(sheet_id, &tag.name);
     let at = |column| Location::DimensionRange(DimensionRange::column(sheet_id, column));

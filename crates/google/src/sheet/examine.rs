@@ -7,7 +7,8 @@ use super::{Session, Target};
 use crate::answers;
 use crate::error::Purpose;
 
-/// A clock that is further off than this is worth mending: a token is refused when it seems to come from the future.
+/// A clock that is further off than this is worth mending: a token is refused when it seems to come
+/// from the future.
 const CLOCK_OFF_SECONDS: i64 = 60;
 
 /// What one check found.
@@ -73,13 +74,15 @@ impl Patient {
 }
 
 impl Session {
-    /// Whether Google gives a token, for what it may be used, and whether our clock agrees with Google's.
+    /// Whether Google gives a token, for what it may be used, and whether our clock agrees with
+    /// Google's.
     pub fn examine_account(&self) -> Vec<Finding> {
         let email = self.client.identity().email();
         if let Err(failure) = self.judged(Purpose::Read, "", self.client.check_key()) {
             return vec![Finding::failed("token", &failure)];
         }
-        // The token is asked for with just the scope that is needed, and Google gives none that has less.
+        // The token is asked for with just the scope that is needed, and Google gives none that has
+        // less.
         let token = Finding::good(
             "token",
             format!("Google gives {email} a token for spreadsheets"),
@@ -99,7 +102,8 @@ impl Session {
         std::iter::once(token).chain(clock).collect()
     }
 
-    /// Whether a spreadsheet can be reached and written, and whether tab and header are as they should be.
+    /// Whether a spreadsheet can be reached and written, and whether tab and header are as they
+    /// should be.
     pub fn examine_tab(&self, patient: &Patient) -> Vec<Finding> {
         let overview = match self.open(&patient.spreadsheet_id) {
             Ok(overview) => overview,
@@ -123,7 +127,8 @@ impl Session {
         findings
     }
 
-    /// Nothing where the tab that keeps what is overwritten is there, or will be made with the first write.
+    /// Nothing where the tab that keeps what is overwritten is there, or will be made with the
+    /// first write.
     fn images(&self, patient: &Patient, sheet_id: i32) -> Option<Finding> {
         let target = patient.target(sheet_id);
         if !patient.writes || self.may_keep_images(&target) {
@@ -140,7 +145,8 @@ impl Session {
         ))
     }
 
-    /// Only Drive tells what we may do without doing it; where its API is switched off, that we can read is all that is known.
+    /// Only Drive tells what we may do without doing it; where its API is switched off, that we can
+    /// read is all that is known.
     fn sharing(&self, patient: &Patient, title: &str) -> Finding {
         let file = self
             .client

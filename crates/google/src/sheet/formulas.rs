@@ -10,7 +10,8 @@ use crate::answers::{self, CellData};
 use crate::error::{Error, Purpose};
 use crate::requests::{DataFilter, GridRange, Search};
 
-/// Cells that one request asks about. Blank ones and values take a few bytes each, and a formula its own length.
+/// Cells that one request asks about. Blank ones and values take a few bytes each, and a formula
+/// its own length.
 const MOST_CELLS: u32 = 500_000;
 
 impl Session {
@@ -42,8 +43,9 @@ impl Session {
         Ok(found)
     }
 
-    /// Every cell of the tab, block by block. Whoever inserts or deletes rows between two of them may move a cell past us, as they may
-    /// right after one request for all: what is written is checked by the request that tags its rows.
+    /// Every cell of the tab, block by block. Whoever inserts or deletes rows between two of them
+    /// may move a cell past us, as they may right after one request for all: what is written is
+    /// checked by the request that tags its rows.
     pub(super) fn every_cell(
         &self,
         target: &Target,

@@ -77,11 +77,13 @@ impl Session {
     }
 }
 
-/// A column that is formatted in more pieces than this is somebody's work; only what lies below it is given a format.
+/// A column that is formatted in more pieces than this is somebody's work; only what lies below it
+/// is given a format.
 const MOST_PIECES: usize = 100;
 
 impl Session {
-    /// Where a column has neither number format nor number in these rows, the last of the tab, and below them.
+    /// Where a column has neither number format nor number in these rows, the last of the tab, and
+    /// below them.
     fn unformatted(
         &self,
         target: &Target,
@@ -108,7 +110,8 @@ impl Session {
         let mut taken = Vec::new();
         for block in spreadsheet.sheet(target.sheet_id)?.data {
             for (row, data) in (block.start_row..).zip(block.row_data) {
-                // A bare number is none of ours: with a format it would pass for a date that nobody typed.
+                // A bare number is none of ours: with a format it would pass for a date that nobody
+                // typed.
                 let taken_by = |cell: &answers::CellData| {
                     cell.has_number_format() || matches!(cell.cell(), Cell::Number(_))
                 };
@@ -140,7 +143,8 @@ fn grown(tab: &Tab, growth: Growth) -> Vec<Request> {
         .collect()
 }
 
-/// Text columns are shown as they are typed, so that a person's 007 stays 007; dates need a format, or their serial number shows.
+/// Text columns are shown as they are typed, so that a person's 007 stays 007; dates need a format,
+/// or their serial number shows.
 fn number_format(target: &Target, column: &ColumnFormat) -> Option<NumberFormat> {
     let wished = target.number_formats.get(&column.column);
     let (kind, usual) = match column.kind {
@@ -197,7 +201,8 @@ fn formatted(
     }
 }
 
-/// The stretches between those in `taken`; the last one reaches to the end of the tab, which may be about to get its first row there.
+/// The stretches between those in `taken`; the last one reaches to the end of the tab, which may be
+/// about to get its first row there.
 fn between(rows: &Range<u32>, taken: &[u32]) -> Vec<Range<u32>> {
     let mut from = rows.start;
     let mut free = Vec::new();

@@ -1,8 +1,10 @@
-//! Before-images: what rows held right before a batch of ours changed them, in a hidden tab of ours.
+//! Before-images: what rows held right before a batch of ours changed them, in a hidden tab of
+//! ours.
 //!
-//! Google has no compare-and-swap, but a batch is one: what it copies before it writes is exactly what it writes over. An image
-//! is a row of that tab: the batch's stamp, the cells before, and next to them the cells after, so that a process that never saw
-//! the answer finds what the batch did. The tab may be removed by anybody at any time: the next batch makes it again.
+//! Google has no compare-and-swap, but a batch is one: what it copies before it writes is exactly
+//! what it writes over. An image is a row of that tab: the batch's stamp, the cells before, and
+//! next to them the cells after, so that a process that never saw the answer finds what the batch
+//! did. The tab may be removed by anybody at any time: the next batch makes it again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -51,7 +53,8 @@ impl Session {
         self.state().tabs.get(&place).cloned()
     }
 
-    /// Do something that keeps images, of at least so many columns, in the tab made for them if it is missing. Where none can be made it is done without.
+    /// Do something that keeps images, of at least so many columns, in the tab made for them if it
+    /// is missing. Where none can be made it is done without.
     pub(super) fn with_images<T>(
         &self,
         target: &Target,

@@ -1,4 +1,5 @@
-//! Looking at single cells: what was entered there, in which format it shows, and the text that people see.
+//! Looking at single cells: what was entered there, in which format it shows, and the text that
+//! people see.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -34,7 +35,8 @@ impl Block {
 }
 
 impl Session {
-    /// What is said of one cell is of one moment; of cells that do not fit into one request each part is.
+    /// What is said of one cell is of one moment; of cells that do not fit into one request each
+    /// part is.
     pub(super) fn inspect(
         &self,
         target: &Target,
@@ -77,7 +79,8 @@ impl Session {
             };
             self.outdated(target, beyond, error)
         })?;
-        // In another time zone or locale cells mean something else than whoever asks takes them for.
+        // In another time zone or locale cells mean something else than whoever asks takes them
+        // for.
         let conventions = spreadsheet.properties.conventions()?;
         if let Some(known) = &target.conventions
             && known.differ(&conventions)

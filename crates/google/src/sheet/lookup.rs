@@ -1,8 +1,9 @@
 //! Looking for metadata of ours that may be gone.
 //!
-//! People delete rows, and what stood on them goes with them. That a filter which matches nothing is no more than an answer with
-//! one entry less is how the service was seen to behave, and not what it promises. Where such a filter refuses the whole request,
-//! our metadata are asked for by their keys, which are never many, and what is not among them is gone.
+//! People delete rows, and what stood on them goes with them. That a filter which matches nothing
+//! is no more than an answer with one entry less is how the service was seen to behave, and not
+//! what it promises. Where such a filter refuses the whole request, our metadata are asked for by
+//! their keys, which are never many, and what is not among them is gone.
 
 use std::collections::HashSet;
 
@@ -16,7 +17,8 @@ use crate::error::{Error, Purpose};
 use crate::requests::{DataFilter, Lookup, Search};
 
 impl Session {
-    /// The metadata of these ids, as far as they are there; `fields` is the answer's mask and names the ids.
+    /// The metadata of these ids, as far as they are there; `fields` is the answer's mask and names
+    /// the ids.
     pub(super) fn metadata_of(
         &self,
         target: &Target,

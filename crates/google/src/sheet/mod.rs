@@ -1,14 +1,17 @@
 //! Carries out the engine's sheet effects.
 //!
-//! Tabs are named by their id, so a renamed tab is followed. Rows are named by their anchors: developer metadata that follows a
-//! row through inserts, deletes, moves and sorts [LIVE]. The one thing addressed by position is what is read back right after a
-//! structural batch, where the engine checks keys.
+//! Tabs are named by their id, so a renamed tab is followed. Rows are named by their anchors:
+//! developer metadata that follows a row through inserts, deletes, moves and sorts [LIVE]. The one
+//! thing addressed by position is what is read back right after a structural batch, where the
+//! engine checks keys.
 //!
-//! Nobody has measured these, so none of them is taken for granted: deleting metadata that is not there, cells in a structural
-//! answer, checking an anchor inside a batch ([`Capabilities`] says what the service does, each has another way); a filter that matches
-//! nothing (where it is refused, what is there is looked up first); whether copying
-//! cells leaves out rows that a filter hides (an image whose key is not the row's is none); the range echoed for a whole tab (the tab's properties are asked for); a batch whose
-//! answer names a title that is gone (it is sent again under its stamp).
+//! Nobody has measured these, so none of them is taken for granted: deleting metadata that is not
+//! there, cells in a structural answer, checking an anchor inside a batch ([`Capabilities`] says
+//! what the service does, each has another way); a filter that matches nothing (where it is
+//! refused, what is there is looked up first); whether copying cells leaves out rows that a filter
+//! hides (an image whose key is not the row's is none); the range echoed for a whole tab (the tab's
+//! properties are asked for); a batch whose answer names a title that is gone (it is sent again
+//! under its stamp).
 
 mod anchors;
 mod capability;
@@ -63,10 +66,11 @@ pub struct Target {
     pub sheet_id: i32,
     /// 1-based; rows inserted right below it do not take on its looks.
     pub header_row: u32,
-    /// Columns whose cells get a checkbox in rows that we insert. Blank rows get none: Google counts a row with a checkbox as
-    /// used (n8n#9950).
+    /// Columns whose cells get a checkbox in rows that we insert. Blank rows get none: Google
+    /// counts a row with a checkbox as used (n8n#9950).
     pub checkbox_columns: Vec<u32>,
-    /// As they were when the tab was opened: what cells mean depends on them. `None` where nobody asks what cells mean.
+    /// As they were when the tab was opened: what cells mean depends on them. `None` where nobody
+    /// asks what cells mean.
     pub conventions: Option<Conventions>,
     /// Patterns that the owner wishes instead of the usual ones, by the mapping's columns.
     pub number_formats: BTreeMap<usize, String>,
@@ -235,7 +239,8 @@ impl Session {
         self.judged(Purpose::Read, spreadsheet_id, self.overview(spreadsheet_id))
     }
 
-    /// Add a tab at the end. If a tab of that title is there already (an earlier answer may have been lost), that one is given.
+    /// Add a tab at the end. If a tab of that title is there already (an earlier answer may have
+    /// been lost), that one is given.
     pub fn add_tab(&self, spreadsheet_id: &str, title: &str) -> Result<Tab, Failure> {
         let properties = SheetProperties {
             sheet_id: None,
@@ -376,8 +381,8 @@ impl Session {
             .ok_or(Error::TabGone(target.sheet_id))
     }
 
-    /// Why something was refused that names these rows: they may be beyond the tab's end by now, which is looked up and not told
-    /// by the refusal's words.
+    /// Why something was refused that names these rows: they may be beyond the tab's end by now,
+    /// which is looked up and not told by the refusal's words.
     fn outdated_rows(
         &self,
         target: &Target,

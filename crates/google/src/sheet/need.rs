@@ -7,8 +7,8 @@ use super::{Answered, Missing, Session, Target, formulas, inspect};
 use crate::governor::Need;
 
 impl Session {
-    /// The requests that an effect takes when nothing races with it. Compare [`crate::sent_by_this_thread`] before and after for what it
-    /// really took.
+    /// The requests that an effect takes when nothing races with it. Compare
+    /// [`crate::sent_by_this_thread`] before and after for what it really took.
     pub fn need(&self, target: &Target, effect: &SheetEffect) -> Need {
         let state = self.state();
         let known = &state.capabilities;
@@ -17,7 +17,8 @@ impl Session {
         let images = (target.spreadsheet_id.clone(), images_id(target.sheet_id));
         let made = state.tabs.contains_key(&images) || state.without_images.contains(&tab);
         let unmade = u32::from(!made);
-        // Where deleting what is not there refuses a batch, what is to be dropped with it is looked up first.
+        // Where deleting what is not there refuses a batch, what is to be dropped with it is looked
+        // up first.
         let looked_up = u32::from(known.missing_metadata == Missing::Refused);
         let without_cells = u32::from(known.cells_in_answer == Answered::No);
         let unchecked = u32::from(known.anchor_checks == Answered::No);
@@ -36,14 +37,16 @@ impl Session {
             },
             // Where the answer shows no cells, the header is read and the tags are looked for.
             SheetEffect::TagColumns { .. } => batches(2 + unseen, 1),
-            // So are the rows, and which of their cells nobody typed, and where some have no anchor the places of the others.
+            // So are the rows, and which of their cells nobody typed, and where some have no anchor
+            // the places of the others.
             SheetEffect::Tag { rows, read, .. } => {
                 let some_bare = u32::from(rows.iter().any(|tag| tag.bare));
                 let afterwards = if *read { 2 + some_bare } else { 0 };
                 batches(unseen + afterwards * without_cells, 1)
             }
             SheetEffect::Insert { .. } => batches(unseen + without_cells, 1),
-            // Where no batch checks the places of anchors, they are looked up behind a sentinel of its own.
+            // Where no batch checks the places of anchors, they are looked up behind a sentinel of
+            // its own.
             SheetEffect::Write { .. } => batches(without_cells + unchecked, 1 + unmade + unchecked),
             SheetEffect::Delete { .. } => batches(unchecked, 1 + unmade + unchecked),
             SheetEffect::ReadRows { .. } | SheetEffect::Look { .. } => Need::READ,

@@ -85,7 +85,8 @@ impl Session {
             images: None,
             drops: false,
         };
-        // Only where the row stands as it stood before the notes were read: what was read may be another row's.
+        // Only where the row stands as it stood before the notes were read: what was read may be
+        // another row's.
         let stands = |note: &Note, rows: &BTreeMap<MetadataId, u32>| match rows.get(&note.anchor) {
             Some(row) => places.get(&note.anchor) == Some(row),
             None => false,
@@ -112,7 +113,8 @@ impl Session {
         })?;
         match settled {
             Settled::Applied { rows, gone, .. } => {
-                // Where nothing refused the batch for a row that moved, that is looked at afterwards.
+                // Where nothing refused the batch for a row that moved, that is looked at
+                // afterwards.
                 let afterwards = match self.capabilities().anchor_checks {
                     Answered::No => Some(self.find(target, &anchors)?),
                     _ => None,

@@ -1,4 +1,5 @@
-//! Finding out what Google's documentation leaves open, in a hidden tab of our own that is removed afterwards.
+//! Finding out what Google's documentation leaves open, in a hidden tab of our own that is removed
+//! afterwards.
 
 use engine::effect::{Class, Failure, MetadataId};
 use engine::value::Cell;
@@ -15,10 +16,11 @@ use crate::requests::{BatchUpdate, GridProperties, Request, SheetProperties};
 const TITLE: &str = "sheet_sync probe ";
 
 impl Session {
-    /// Try each of them once; takes about a dozen requests. The session goes by the result from then on.
+    /// Try each of them once; takes about a dozen requests. The session goes by the result from
+    /// then on.
     ///
-    /// Fails with the reason `unsupported` where the service does not refuse a metadata id that is in use: without that, no batch
-    /// is safe to send.
+    /// Fails with the reason `unsupported` where the service does not refuse a metadata id that is
+    /// in use: without that, no batch is safe to send.
     pub fn probe(&self, spreadsheet_id: &str) -> Result<Capabilities, Failure> {
         let found = self.probe_in_scratch_tab(spreadsheet_id);
         let found = self.judged(Purpose::Write, spreadsheet_id, found)?;

@@ -25,8 +25,9 @@ pub(super) struct AnchoredCells {
 }
 
 impl Session {
-    /// All values of several tabs of one spreadsheet, in one request; an outcome per tab, in the order asked. Where Google refuses
-    /// the request because of one of them (a tab that is gone), each is read by itself.
+    /// All values of several tabs of one spreadsheet, in one request; an outcome per tab, in the
+    /// order asked. Where Google refuses the request because of one of them (a tab that is gone),
+    /// each is read by itself.
     pub fn read_many(&self, targets: &[Target]) -> Vec<Result<SheetOutcome, Failure>> {
         let Some(first) = targets.first() else {
             return Vec::new();
@@ -55,7 +56,8 @@ impl Session {
             .unwrap_or_else(|| Err(missing()))
     }
 
-    /// One request: the range that Google echoes for "the whole tab" names its title and the size of its grid [REC].
+    /// One request: the range that Google echoes for "the whole tab" names its title and the size
+    /// of its grid [REC].
     fn read_tabs(
         &self,
         spreadsheet_id: &str,
@@ -85,7 +87,8 @@ impl Session {
             }
         }
         let outcome = |target: &Target| {
-            // An answer without the tab's range is not an empty tab: taking it for one would look like a mass deletion.
+            // An answer without the tab's range is not an empty tab: taking it for one would look
+            // like a mass deletion.
             let range = ranges.remove(&target.sheet_id).ok_or_else(missing)?;
             let tab = self.seen(target, range::parse(&range.range))?;
             Ok(SheetOutcome::Snapshot(Snapshot {
@@ -127,7 +130,8 @@ impl Session {
         Ok(tab.clone())
     }
 
-    /// The header row and the rows on which these anchors stand, by one request; an anchor without a row has no entry.
+    /// The header row and the rows on which these anchors stand, by one request; an anchor without
+    /// a row has no entry.
     pub(super) fn look(
         &self,
         target: &Target,
@@ -219,7 +223,8 @@ impl Session {
         )
     }
 
-    /// What these rows hold, by position; blank ones may be absent. Small gaps between them are read along.
+    /// What these rows hold, by position; blank ones may be absent. Small gaps between them are
+    /// read along.
     pub(super) fn read_values(
         &self,
         target: &Target,

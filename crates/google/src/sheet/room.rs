@@ -36,8 +36,8 @@ impl Growth {
 }
 
 impl Session {
-    /// Refuses what would be refused. What is remembered of other tabs may be an hour old, so where it leaves no room they are
-    /// looked at again; where it wrongly leaves room, Google says so.
+    /// Refuses what would be refused. What is remembered of other tabs may be an hour old, so where
+    /// it leaves no room they are looked at again; where it wrongly leaves room, Google says so.
     pub(super) fn check_room(&self, target: &Target, growth: Growth) -> Result<(), Error> {
         self.tab(target)?;
         let known = self.known_tabs(&target.spreadsheet_id);

@@ -80,8 +80,9 @@ impl Session {
         ))
     }
 
-    /// Whether new rows take after the row above. At the very end of the tab they must, else Google refuses [ISSUE pygsheets#46];
-    /// right below the header they must not, or they would look like it.
+    /// Whether new rows take after the row above. At the very end of the tab they must, else Google
+    /// refuses [ISSUE pygsheets#46]; right below the header they must not, or they would look like
+    /// it.
     fn inherits(&self, target: &Target, at: u32) -> Result<bool, Error> {
         Ok(at > 0 && (at != target.header_row || at >= self.tab(target)?.rows))
     }
@@ -96,7 +97,8 @@ impl Session {
         tidy: &[MetadataId],
     ) -> Result<SheetOutcome, Error> {
         let anchors: Vec<MetadataId> = tagged.rows.iter().map(|tag| tag.anchor).collect();
-        // Anchors go with their rows; dropping them as well would refuse the batch where what is not there cannot be dropped.
+        // Anchors go with their rows; dropping them as well would refuse the batch where what is
+        // not there cannot be dropped.
         let going: HashSet<MetadataId> = anchors.iter().copied().collect();
         let tidy: Vec<MetadataId> = tidy
             .iter()
@@ -145,7 +147,8 @@ impl Session {
                 Settled::Applied { applied, .. } if applied.replies.is_empty() => {
                     self.stamped_outcome(target, stamp)
                 }
-                // An anchor that is nowhere went with its row: what was asked for has happened already.
+                // An anchor that is nowhere went with its row: what was asked for has happened
+                // already.
                 Settled::Applied {
                     suspect,
                     rows,

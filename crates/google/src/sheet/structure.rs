@@ -1,4 +1,5 @@
-//! Structural batches: stamp, body, and what is dropped along the way, all applied together or not at all [DISC].
+//! Structural batches: stamp, body, and what is dropped along the way, all applied together or not
+//! at all [DISC].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,7 +15,8 @@ use crate::error::{Error, Part, Purpose, Refusal};
 use crate::range;
 use crate::requests::{BatchUpdate, DeveloperMetadata, Location, Request, Visibility};
 
-/// Asked of every structural answer: what was deleted, how large the tab is now, and the cells of the rows named.
+/// Asked of every structural answer: what was deleted, how large the tab is now, and the cells of
+/// the rows named.
 const FIELDS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))))";
 const FIELDS_WITH_CELLS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue)))))";
 
@@ -28,7 +30,8 @@ pub(super) struct Batch<'a> {
     pub body: Vec<Request>,
     /// Metadata to drop along the way; none of it matters to the batch.
     pub tidy: &'a [MetadataId],
-    /// Rows (half-open) to read back as they are after the batch, and which of their columns; `None` for all.
+    /// Rows (half-open) to read back as they are after the batch, and which of their columns;
+    /// `None` for all.
     pub read_back: Vec<Range<u32>>,
     pub columns: Option<Range<u32>>,
     /// Rows of the tab of images to read back.
@@ -136,7 +139,8 @@ impl Session {
         if let Err(error) = &posted.answer
             && refused_part(error).is_some_and(|request| request >= body.end)
         {
-            // Someone has dropped that metadata already, and here this refuses the batch. Dropping can wait.
+            // Someone has dropped that metadata already, and here this refuses the batch. Dropping
+            // can wait.
             self.learn(|capabilities| capabilities.missing_metadata = Missing::Refused);
             self.state().litter.put_back(&target.spreadsheet_id, &drop);
             update.requests.truncate(body.end);
@@ -161,9 +165,9 @@ impl Session {
         }
     }
 
-    /// The rows to read back can only be named by the tab's title, and titles change. It is not documented whether a batch with a
-    /// title that is not there is applied. Sending it again is safe: what must not happen twice creates metadata, whose ids are
-    /// unique.
+    /// The rows to read back can only be named by the tab's title, and titles change. It is not
+    /// documented whether a batch with a title that is not there is applied. Sending it again is
+    /// safe: what must not happen twice creates metadata, whose ids are unique.
     fn post_reading_back(
         &self,
         target: &Target,
@@ -365,7 +369,8 @@ fn stamped(stamp: &Stamp) -> Request {
     }
 }
 
-/// Sorted rows as half-open runs; rows closer than the gap join, so that a scattered thousand does not make a thousand ranges.
+/// Sorted rows as half-open runs; rows closer than the gap join, so that a scattered thousand does
+/// not make a thousand ranges.
 pub(super) fn runs(rows: impl IntoIterator<Item = u32>) -> Vec<Range<u32>> {
     const MOST: usize = 200;
     let mut rows: Vec<u32> = rows.into_iter().collect();

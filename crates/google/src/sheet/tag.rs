@@ -63,7 +63,8 @@ impl Session {
         Ok(SheetOutcome::Rows(rows.collect()))
     }
 
-    /// The rows where their anchors stand now. Bare ones are known only where none of the others has moved.
+    /// The rows where their anchors stand now. Bare ones are known only where none of the others
+    /// has moved.
     fn tagged(&self, target: &Target, rows: &[TagRow]) -> Result<Vec<SeenRow>, Error> {
         let anchored = rows.iter().filter(|tag| !tag.bare);
         let places: BTreeMap<MetadataId, u32> = anchored.map(|tag| (tag.anchor, tag.row)).collect();
@@ -96,8 +97,8 @@ fn in_place(rows: &[TagRow], mut applied: Applied) -> Vec<SeenRow> {
     rows.iter().map(row).collect()
 }
 
-/// False where rows that must hold something (they are being changed) came back without a single cell: then the answer was
-/// not what it should be, and the anchors are asked instead.
+/// False where rows that must hold something (they are being changed) came back without a single
+/// cell: then the answer was not what it should be, and the anchors are asked instead.
 fn answers_cells(applied: &Applied, rows: &[TagRow]) -> bool {
     rows.is_empty() || !applied.rows.is_empty()
 }

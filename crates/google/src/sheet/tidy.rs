@@ -1,4 +1,5 @@
-//! Dropping our metadata when it is of no more use: a tab has room for 30,000 characters of it [DOC].
+//! Dropping our metadata when it is of no more use: a tab has room for 30,000 characters of it
+//! [DOC].
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -18,7 +19,8 @@ const STAMP_LIFE: Duration = Duration::from_secs(15 * 60);
 const MOST_AT_ONCE: usize = 5_000;
 const MOST_ALONG_THE_WAY: usize = 100;
 
-/// Metadata to be dropped, per spreadsheet. What is lost with the process is found by [`Session::tidy_all`].
+/// Metadata to be dropped, per spreadsheet. What is lost with the process is found by
+/// [`Session::tidy_all`].
 #[derive(Debug, Default)]
 pub(super) struct Litter {
     of: HashMap<String, Vec<(Instant, MetadataId)>>,
@@ -88,7 +90,8 @@ impl Session {
                 &update,
             );
             match dropped {
-                // One of them went at the same moment, by another hand. What is left is found the next time.
+                // One of them went at the same moment, by another hand. What is left is found the
+                // next time.
                 Err(error)
                     if error
                         .refusal()

@@ -108,7 +108,8 @@ impl Session {
         }
     }
 
-    /// What the rows held and hold: by their images where these have the rows' keys, else as they are read now.
+    /// What the rows held and hold: by their images where these have the rows' keys, else as they
+    /// are read now.
     fn written(
         &self,
         target: &Target,
@@ -129,7 +130,8 @@ impl Session {
         };
         let whole = |row: &u32| match place {
             Some(_) => kept.get(row).is_some_and(|image| shows(row, image)),
-            // Without images the rows themselves were asked for; where one that was filled is blank, the answer came without cells.
+            // Without images the rows themselves were asked for; where one that was filled is
+            // blank, the answer came without cells.
             None => {
                 let mut cells = placed[row].cells.iter();
                 after.contains_key(row) || cells.all(|(_, cell)| *cell == Cell::Empty)
@@ -188,7 +190,8 @@ pub(super) fn ascending(rows: &BTreeMap<MetadataId, u32>) -> Vec<u32> {
     by_row(rows).into_keys().collect()
 }
 
-/// One request per block: neighbouring rows that change in the same columns, by runs of neighbouring columns. Rows ascend.
+/// One request per block: neighbouring rows that change in the same columns, by runs of
+/// neighbouring columns. Rows ascend.
 pub(super) fn cell_blocks<Cells: AsRef<[(u32, Cell)]>>(
     sheet_id: i32,
     rows: &[(u32, Cells)],

@@ -1,9 +1,11 @@
-//! Who writes to a tab. An entry of ours on the tab (developer metadata) says which database does, and which turn was its last; the
-//! database counts its turns too, and stores each before it is sent. So a copy of a database, one that was restored, and a
-//! spreadsheet that was put back are known before anything is read from them or written to them.
+//! Who writes to a tab. An entry of ours on the tab (developer metadata) says which database does,
+//! and which turn was its last; the database counts its turns too, and stores each before it is
+//! sent. So a copy of a database, one that was restored, and a spreadsheet that was put back are
+//! known before anything is read from them or written to them.
 //!
-//! Every batch under a stamp takes the entry away as it was last seen and puts it back with the batch's own turn. Where it is another
-//! one by then, nothing is taken away, and the new one is refused because its id is in use: the batch is not applied at all.
+//! Every batch under a stamp takes the entry away as it was last seen and puts it back with the
+//! batch's own turn. Where it is another one by then, nothing is taken away, and the new one is
+//! refused because its id is in use: the batch is not applied at all.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -55,7 +57,8 @@ pub struct Writer {
     pub home: Home,
     /// Where the mapping was before somebody said that it goes on here.
     pub moved_from: Option<Home>,
-    /// When the mapping was made, in milliseconds. Of two mappings that one database has had of a tab, the later one counts.
+    /// When the mapping was made, in milliseconds. Of two mappings that one database has had of a
+    /// tab, the later one counts.
     pub made_at: i64,
     pub time_line: u32,
     /// The last turn that was begun.
@@ -68,7 +71,8 @@ pub struct Writer {
     pub arrived: Option<i64>,
     /// Somebody said that the tab is this database's from now on, whoever wrote to it before.
     pub takes_over: bool,
-    /// It only follows the sheet, and is in nobody's way: what another database writes there is none of its business.
+    /// It only follows the sheet, and is in nobody's way: what another database writes there is
+    /// none of its business.
     pub only_reads: bool,
 }
 
@@ -88,7 +92,8 @@ pub enum NotOurs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     home: Home,
-    /// Of the spreadsheet's id: what was copied along with a whole spreadsheet says nothing of the copy.
+    /// Of the spreadsheet's id: what was copied along with a whole spreadsheet says nothing of the
+    /// copy.
     book: u32,
     made_at: i64,
     time_line: u32,
@@ -97,7 +102,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Every character counts against the 30,000 that a tab has for metadata, and travels with every write.
+    /// Every character counts against the 30,000 that a tab has for metadata, and travels with
+    /// every write.
     fn text(&self) -> String {
         format!(
             "{:x}/{:x}/{:x}/{:x}/{:x}/{:x}/{:x}",
@@ -189,7 +195,8 @@ impl Writer {
         }
     }
 
-    /// Whether it is this very writer whose turn stands there: the same mapping, of the same database and time line.
+    /// Whether it is this very writer whose turn stands there: the same mapping, of the same
+    /// database and time line.
     fn wrote(&self, spreadsheet_id: &str, standing: Option<&str>) -> bool {
         let own = self.entry(spreadsheet_id);
         let entry = standing.and_then(Entry::parse);

@@ -65,7 +65,8 @@ pub fn coordinate(book: &Workbook, start: &Json) -> ApiResult<(i64, u32, u32)> {
     Ok((id, index("rowIndex") as u32, index("columnIndex") as u32))
 }
 
-/// Sets the masked members; with a range, cells that the rows do not reach are reset in them too [DISC].
+/// Sets the masked members; with a range, cells that the rows do not reach are reset in them too
+/// [DISC].
 fn write(sheet: &mut Sheet, rect: &Rect, rows: &[Json], mask: &Mask, whole: bool) -> ApiResult<()> {
     let empty = Map::new();
     for r in rect.r0..rect.r1 {

@@ -157,7 +157,8 @@ pub fn move_lines(book: &mut Workbook, body: &Json, context: &mut Context) -> Ap
     Ok(())
 }
 
-/// Whole rows of the range are put into order, with their metadata (facts 2.2); hidden rows stay (facts 11.I).
+/// Whole rows of the range are put into order, with their metadata (facts 2.2); hidden rows stay
+/// (facts 11.I).
 pub fn sort(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
     let range = body.get("range").unwrap_or(&Json::Null);
     let id = range.get("sheetId").and_then(Json::as_i64).unwrap_or(0);
@@ -231,7 +232,8 @@ fn permute_cells(book: &mut Workbook, id: i64, rect: &Rect, order: &[u32]) {
     }
 }
 
-/// Ascending: numbers, texts, booleans, errors; descending the other way round; blanks last in both (facts 11.I).
+/// Ascending: numbers, texts, booleans, errors; descending the other way round; blanks last in both
+/// (facts 11.I).
 fn compare(a: &Computed, b: &Computed, descending: bool) -> std::cmp::Ordering {
     use std::cmp::Ordering;
     let rank = |c: &Computed| match c {
@@ -277,7 +279,8 @@ pub fn update_properties(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     Ok(())
 }
 
-/// Columns become as wide as their widest text, measured roughly as Arial 10; rows go back to the default height.
+/// Columns become as wide as their widest text, measured roughly as Arial 10; rows go back to the
+/// default height.
 pub fn auto_resize(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     let (id, axis, start, end) = book.dimension_range(body.get("dimensions").unwrap_or(&Json::Null))?;
     let sheet = book.grid_mut(id)?;

@@ -65,7 +65,8 @@ impl Context {
     }
 }
 
-/// The workbook after all requests, and one reply for each. A refusal leaves the caller's workbook as it was.
+/// The workbook after all requests, and one reply for each. A refusal leaves the caller's workbook
+/// as it was.
 pub fn apply(book: &Workbook, requests: &[Json], context: &mut Context) -> ApiResult<(Workbook, Vec<Json>)> {
     let mut book = book.clone();
     let mut replies = Vec::with_capacity(requests.len());

@@ -1,4 +1,5 @@
-//! Requests that carry cells from one place to another: copyPaste, cutPaste, findReplace, insertRange, deleteRange.
+//! Requests that carry cells from one place to another: copyPaste, cutPaste, findReplace,
+//! insertRange, deleteRange.
 
 use serde_json::{Map, Value as Json, json};
 

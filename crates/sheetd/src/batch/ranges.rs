@@ -80,12 +80,14 @@ pub fn add_protected(book: &mut Workbook, body: &Json, context: &mut Context) ->
     let object = Object { kind: ObjectKind::Protected, id: id.into(), ranges: vec![range.bounds], body: members };
     let mut shown = view::object(book, book.grid(range.sheet)?, &object, &context.caller);
     book.grid_mut(range.sheet)?.objects.push(object);
-    // The reply repeats the editors that were sent; that the creator is one of them only a get tells (recorded).
+    // The reply repeats the editors that were sent; that the creator is one of them only a get
+    // tells (recorded).
     shown["editors"] = asked;
     Ok(json!({ "protectedRange": shown }))
 }
 
-/// The creator is always among the editors, even of a mere warning; false and empty members are left out (facts 9).
+/// The creator is always among the editors, even of a mere warning; false and empty members are
+/// left out (facts 9).
 fn normalise_protection(body: &mut Map<String, Json>, caller: &str) {
     body.shift_remove("requestingUserCanEdit");
     if body.get("warningOnly").and_then(Json::as_bool) != Some(true) {

@@ -32,7 +32,8 @@ pub fn trim_whitespace(book: &mut Workbook, body: &Json, context: &mut Context) 
     Ok(if changed > 0 { json!({ "cellsChangedCount": changed }) } else { json!({}) })
 }
 
-/// Of rows that show the same, the first stays; the others' cells go and those below move up [DISC].
+/// Of rows that show the same, the first stays; the others' cells go and those below move up
+/// [DISC].
 pub fn delete_duplicates(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<Json> {
     let (id, rect) = book.rect(body.get("range").unwrap_or(&Json::Null))?;
     book.grid(id)?.check_protection(&rect, &context.caller)?;

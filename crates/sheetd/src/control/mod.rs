@@ -1,4 +1,5 @@
-//! The control endpoints under `/_sheetd/`: seeding, people's edits, faults, options, and what happened.
+//! The control endpoints under `/_sheetd/`: seeding, people's edits, faults, options, and what
+//! happened.
 
 mod seed;
 
@@ -216,7 +217,8 @@ struct Window {
     end: Option<u32>,
 }
 
-/// Formatted and typed values, formulas, notes, checkboxes; of all rows or of those from `start` up to `end` (from 0).
+/// Formatted and typed values, formulas, notes, checkboxes; of all rows or of those from `start` up
+/// to `end` (from 0).
 async fn cells(State(app): Shared, Path((id, sheet)): Path<(String, String)>, Query(window): Query<Window>) -> Answer {
     let book = app.store.peek(&id).ok_or_else(|| Refused::missing("spreadsheet", &id))?;
     let tab = edit::tab(&book, Some(&Json::from(sheet)))?;

@@ -38,7 +38,8 @@ struct Match {
     filters: Vec<Json>,
 }
 
-/// Not in the order asked: by sheet, start column, start row, end column, end row; equal ranges are one (facts 11.E).
+/// Not in the order asked: by sheet, start column, start row, end column, end row; equal ranges are
+/// one (facts 11.E).
 fn matches(book: &Workbook, filters: &[Json], project: &str) -> ApiResult<Vec<Match>> {
     let mut out: BTreeMap<_, Match> = BTreeMap::new();
     for (i, filter) in filters.iter().enumerate() {

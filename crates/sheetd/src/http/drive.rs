@@ -1,4 +1,5 @@
-//! The part of Drive that spreadsheets need: files and permissions, in Drive's own envelope (facts 1.3, 11.J).
+//! The part of Drive that spreadsheets need: files and permissions, in Drive's own envelope (facts
+//! 1.3, 11.J).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value as Json, json};

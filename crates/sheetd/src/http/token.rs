@@ -1,4 +1,5 @@
-//! Service accounts: their key files, the token endpoint and the bearer tokens it gives (facts 4.1 and 11.C).
+//! Service accounts: their key files, the token endpoint and the bearer tokens it gives (facts 4.1
+//! and 11.C).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,7 +16,8 @@ use crate::store::State;
 pub const DEFAULT_ACCOUNT: &str = "sheet-sync@sheetd.iam.gserviceaccount.com";
 pub const PROJECT_NUMBER: &str = "603366585132";
 
-/// The key pair of every account of this server. It protects nothing: whoever reaches the port may use the control endpoints.
+/// The key pair of every account of this server. It protects nothing: whoever reaches the port may
+/// use the control endpoints.
 const PRIVATE_KEY: &str = include_str!("../../data/service-account.pem");
 const KEY_ID: &str = "5ee7d0000000000000000000000000000000001d";
 const GOOGLE_AUDIENCE: &str = "https://oauth2.googleapis.com/token";
@@ -51,7 +53,8 @@ pub fn project_of(account: &str) -> String {
     account.split(['@', '.']).nth(1).unwrap_or("sheetd").to_owned()
 }
 
-/// What a bearer token says. Real ones are opaque too; holding it all in the token lets it outlive a restart.
+/// What a bearer token says. Real ones are opaque too; holding it all in the token lets it outlive
+/// a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bearer {
     pub account: String,

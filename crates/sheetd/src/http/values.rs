@@ -211,7 +211,8 @@ pub fn batch_update(store: &Store, call: &Call) -> ApiResult<Answer> {
     Ok(call.answer(&out))
 }
 
-/// Totals count each row, column and sheet once (recorded: two rows of the same four columns are 2, 4, 8, 1).
+/// Totals count each row, column and sheet once (recorded: two rows of the same four columns are 2,
+/// 4, 8, 1).
 pub fn put_totals(out: &mut Map<String, Json>, written: &[Written]) {
     let distinct = |pick: &dyn Fn(&Written) -> std::ops::Range<u32>| {
         let mut lines: Vec<(i64, u32)> =

@@ -152,7 +152,8 @@ pub fn column_letters(mut index: u32) -> String {
     String::from_utf8(letters).expect("ASCII")
 }
 
-/// A title as answers print it: quoted unless it is a plain word that cannot be taken for a reference.
+/// A title as answers print it: quoted unless it is a plain word that cannot be taken for a
+/// reference.
 pub fn quoted_title(title: &str) -> String {
     let mut chars = title.chars();
     let plain = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')

@@ -23,7 +23,8 @@ impl Input {
     }
 }
 
-/// Parses a text as a person would see it parsed. `year` completes dates that have none; `text_cell` is a cell of format `@`.
+/// Parses a text as a person would see it parsed. `year` completes dates that have none;
+/// `text_cell` is a cell of format `@`.
 pub fn parse(text: &str, locale: &str, year: i32, text_cell: bool) -> Input {
     if text.is_empty() {
         return Input::plain(Entered::Empty);
@@ -112,7 +113,8 @@ fn currency(text: &str) -> (&str, Option<Sign>) {
     (text, None)
 }
 
-/// Digits with optional groups of three, fraction and exponent: value, grouped?, decimals, scientific?
+/// Digits with optional groups of three, fraction and exponent: value, grouped?, decimals,
+/// scientific?
 fn magnitude(text: &str, locale: &Locale) -> Option<(f64, bool, usize, bool)> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),

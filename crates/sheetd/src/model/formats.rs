@@ -7,7 +7,8 @@ use serde_json::{Map, Value as Json};
 use super::cell::Cell;
 use super::mask::Mask;
 
-/// Members that hold a `Color` and their newer `ColorStyle` twins; an answer shows both (recorded: test_format).
+/// Members that hold a `Color` and their newer `ColorStyle` twins; an answer shows both (recorded:
+/// test_format).
 const COLOR_TWINS: [(&str, &str); 2] =
     [("backgroundColor", "backgroundColorStyle"), ("foregroundColor", "foregroundColorStyle")];
 
@@ -51,7 +52,8 @@ fn complete(format: &mut Map<String, Json>) {
     }
 }
 
-/// Colours are kept in 8 bits and shown as 32-bit floats: 0.5 comes back as 0.49803922 (recorded), and 0 is left out.
+/// Colours are kept in 8 bits and shown as 32-bit floats: 0.5 comes back as 0.49803922 (recorded),
+/// and 0 is left out.
 pub fn narrow(color: &Json) -> Json {
     let Some(members) = color.as_object() else {
         return color.clone();

@@ -48,7 +48,8 @@ impl Locale {
         Self { decimal, group, order, english: matches!(language, "" | "en") }
     }
 
-    /// Whether a typed character stands between groups of three digits; people type a plain blank for a narrow one.
+    /// Whether a typed character stands between groups of three digits; people type a plain blank
+    /// for a narrow one.
     pub fn groups(&self, c: char) -> bool {
         c == self.group || self.group.is_whitespace() && matches!(c, ' ' | '\u{a0}' | '\u{202f}')
     }

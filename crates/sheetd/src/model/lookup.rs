@@ -1,4 +1,5 @@
-//! Data filters: finding metadata entries and the cells that a filter stands for (facts 11.D and 11.E).
+//! Data filters: finding metadata entries and the cells that a filter stands for (facts 11.D and
+//! 11.E).
 
 use serde_json::Value as Json;
 
@@ -112,7 +113,8 @@ impl<'a> Lookup<'a> {
             location,
             intersecting: match strategy {
                 Some(strategy) => strategy == "INTERSECTING_LOCATION",
-                // A location type asks for what lies inside the location, so it implies intersection [DISC].
+                // A location type asks for what lies inside the location, so it implies
+                // intersection [DISC].
                 None => location_type.is_some(),
             },
         })

@@ -10,7 +10,8 @@ pub enum Mask {
 }
 
 impl Mask {
-    /// `.` and `/` descend, `a(b,c)` groups, a trailing comma is tolerated, nothing is trimmed (facts 11.H).
+    /// `.` and `/` descend, `a(b,c)` groups, a trailing comma is tolerated, nothing is trimmed
+    /// (facts 11.H).
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text;
         let mask = list(&mut rest)?;
@@ -84,7 +85,8 @@ impl Mask {
         }
     }
 
-    /// Makes `target` equal to `source` in the members named; a named member that `source` lacks is reset (facts 2.5).
+    /// Makes `target` equal to `source` in the members named; a named member that `source` lacks is
+    /// reset (facts 2.5).
     pub fn merge(&self, target: &mut Map<String, Json>, source: &Map<String, Json>) {
         match self {
             Self::All => target.clone_from(source),

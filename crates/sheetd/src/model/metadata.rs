@@ -165,8 +165,8 @@ impl Metadata {
     }
 }
 
-/// A spreadsheet's entries by id, and how much of its budget each place uses: to count anew for each of a batch's thousands of
-/// entries would take time by their square. Cloning is cheap.
+/// A spreadsheet's entries by id, and how much of its budget each place uses: to count anew for
+/// each of a batch's thousands of entries would take time by their square. Cloning is cheap.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "OrdMap<i64, Metadata>", into = "OrdMap<i64, Metadata>")]
 pub struct Entries {

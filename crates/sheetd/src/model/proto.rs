@@ -1,4 +1,5 @@
-//! Google's JSON front end: request bodies and masks checked against the discovery document (facts 11.F).
+//! Google's JSON front end: request bodies and masks checked against the discovery document (facts
+//! 11.F).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -83,7 +84,8 @@ impl Schemas {
         self.0.get(schema).unwrap_or(&NONE)
     }
 
-    /// A body in its canonical form: camelCase names, typed numbers, nulls left out; or every refusal in one answer.
+    /// A body in its canonical form: camelCase names, typed numbers, nulls left out; or every
+    /// refusal in one answer.
     pub fn body(&self, schema: &str, body: Json, root: &str) -> ApiResult<Json> {
         let mut check = Check { schemas: self, violations: Vec::new() };
         let canonical = match body {
@@ -151,7 +153,8 @@ struct Check<'a> {
     violations: Vec<(String, String)>,
 }
 
-/// Where in a body something stands. Written out only for refusals: a large body has a million places.
+/// Where in a body something stands. Written out only for refusals: a large body has a million
+/// places.
 enum Path<'a> {
     Root(&'a str),
     /// By its JSON name.
@@ -187,7 +190,8 @@ impl Check<'_> {
         let message = self.schemas.message(schema);
         let is_canonical = |(name, value): (&String, &Json)| message.members.contains_key(name) && !value.is_null();
         let alternatives = members.keys().filter(|name| message.one_of.contains(&name.as_str())).count();
-        // As most clients write it: nothing is renamed, left out or refused here, so a large body stays where it is.
+        // As most clients write it: nothing is renamed, left out or refused here, so a large body
+        // stays where it is.
         if alternatives <= 1 && members.iter().all(is_canonical) {
             for (name, value) in &mut members {
                 if let Some(member) = message.members.get(name) {

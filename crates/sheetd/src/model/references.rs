@@ -1,4 +1,5 @@
-//! References inside formula texts: how they move with copies, inserted and deleted lines, and renamed tabs.
+//! References inside formula texts: how they move with copies, inserted and deleted lines, and
+//! renamed tabs.
 
 use super::a1;
 use super::area::Axis;
@@ -155,7 +156,8 @@ pub fn rewrite(formula: &str, mut to: impl FnMut(Reference) -> Option<Reference>
     out
 }
 
-/// The formula as it reads when copied so many rows down and columns right: relative references move, `$` ones stay.
+/// The formula as it reads when copied so many rows down and columns right: relative references
+/// move, `$` ones stay.
 pub fn offset(formula: &str, rows: i64, columns: i64) -> String {
     if rows == 0 && columns == 0 {
         return formula.to_owned();

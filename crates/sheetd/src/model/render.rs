@@ -407,7 +407,8 @@ fn is_unit(token: &str) -> bool {
     token.starts_with(['y', 'm', 'd', 'h', 's']) || counts_on(token)
 }
 
-/// Units as runs of one letter; everything else literally, marked with a leading NUL where it could be taken for a unit.
+/// Units as runs of one letter; everything else literally, marked with a leading NUL where it could
+/// be taken for a unit.
 fn date_tokens(pattern: &str) -> Vec<String> {
     let lower = pattern.to_lowercase();
     let mut rest = lower.as_str();

@@ -38,7 +38,8 @@ impl Workbook {
         self.names.iter().find(|n| n.name.eq_ignore_ascii_case(name))
     }
 
-    /// The part of an area that lies in the grid; one that starts past it is refused, one that ends past it is cut.
+    /// The part of an area that lies in the grid; one that starts past it is refused, one that ends
+    /// past it is cut.
     pub fn within_grid(&self, area: &Area) -> ApiResult<Rect> {
         let sheet = self.grid(area.sheet)?;
         let (rows, columns) = (sheet.row_count(), sheet.column_count());

@@ -9,7 +9,8 @@ use serde_json::{Map, Value as Json};
 use super::area::{Axis, Bounds, Rect};
 use super::cell::Cell;
 
-/// A grid of rows. Rows that hold nothing are `None`; cloning is cheap, which is what makes batches atomic and reads consistent.
+/// A grid of rows. Rows that hold nothing are `None`; cloning is cheap, which is what makes batches
+/// atomic and reads consistent.
 pub type Rows = Vector<Option<Arc<Row>>>;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! Inserting, deleting, moving and sorting rows and columns, and how everything that lies over them follows.
+//! Inserting, deleting, moving and sorting rows and columns, and how everything that lies over them
+//! follows.
 
 use std::sync::Arc;
 

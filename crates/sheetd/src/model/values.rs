@@ -22,7 +22,8 @@ pub enum InputOption {
     UserEntered,
 }
 
-/// What a `null` in the data means: the cell stays, or is emptied (switchable where Google's behaviour is unverified).
+/// What a `null` in the data means: the cell stays, or is emptied (switchable where Google's
+/// behaviour is unverified).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nulls {
     Skip,
@@ -117,7 +118,8 @@ impl Writer<'_> {
         Ok(written)
     }
 
-    /// A single cell, or an open end, takes data of any size that the grid holds; a closed end does not (facts 1.3).
+    /// A single cell, or an open end, takes data of any size that the grid holds; a closed end does
+    /// not (facts 1.3).
     fn check_fit(&self, book: &Workbook, area: &Area, start: &Rect, height: u32, width: u32) -> ApiResult<()> {
         let sheet = book.grid(area.sheet)?;
         let b = &area.bounds;
@@ -219,8 +221,8 @@ pub fn clear(sheet: &mut Sheet, rect: &Rect) {
     }
 }
 
-/// The table that an append continues: a block of touching cells that the range meets; of several the last one,
-/// the lowest and then the rightmost (facts 2.4, its surprises too).
+/// The table that an append continues: a block of touching cells that the range meets; of several
+/// the last one, the lowest and then the rightmost (facts 2.4, its surprises too).
 pub fn table_in(sheet: &Sheet, rect: &Rect) -> Option<Rect> {
     let (rows, columns) = sheet.used();
     let filled = |r: u32, c: u32| sheet.cell(r, c).is_some_and(|cell| !cell.is_blank());

@@ -24,7 +24,8 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// A mask decides alone: only one that names `sheets` whole or `sheets.data` builds the grid (facts 11.H).
+    /// A mask decides alone: only one that names `sheets` whole or `sheets.data` builds the grid
+    /// (facts 11.H).
     pub fn wants_grid(include: bool, fields: Option<&Mask>) -> bool {
         fields.map_or(include, |mask| mask.names(&["sheets", "data"]) || reaches_data(mask))
     }
@@ -245,7 +246,8 @@ pub fn group(sheet: i64, axis: Axis, group: &Group) -> Json {
     out
 }
 
-/// `GridData`: rows end at the last one with content, rows at their last cell; the metadata covers the whole range asked.
+/// `GridData`: rows end at the last one with content, rows at their last cell; the metadata covers
+/// the whole range asked.
 fn block(book: &Workbook, sheet: &Sheet, rect: &Rect, request: &Request, mask: &Mask) -> Json {
     let mut out = Map::new();
     if rect.r0 > 0 && mask.covers("startRow") {
@@ -294,7 +296,8 @@ fn dimension_properties(axis: Axis, props: Props) -> Json {
     Json::Object(out)
 }
 
-/// Rows and cells end where the sheet's content does; a mask empties cells but does not shorten lists.
+/// Rows and cells end where the sheet's content does; a mask empties cells but does not shorten
+/// lists.
 fn row_data(sheet: &Sheet, rect: &Rect, mask: &Mask, locale: &Locale) -> Vec<Json> {
     let shown = mask.member("values");
     let row = |r: u32| {

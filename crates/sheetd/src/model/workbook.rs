@@ -38,7 +38,8 @@ pub struct NamedRange {
 }
 
 impl Workbook {
-    /// A new spreadsheet has one tab of 1000 x 26 with id 0; files made through Drive are in Etc/GMT (facts 1.2, 3.2).
+    /// A new spreadsheet has one tab of 1000 x 26 with id 0; files made through Drive are in
+    /// Etc/GMT (facts 1.2, 3.2).
     pub fn new(id: impl Into<String>, title: impl Into<String>) -> Self {
         Self {
             id: id.into(),

@@ -1,4 +1,5 @@
-//! A server in this process, and a client that checks every answer against Google's discovery documents.
+//! A server in this process, and a client that checks every answer against Google's discovery
+//! documents.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod schema;

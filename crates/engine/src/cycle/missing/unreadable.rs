@@ -74,8 +74,8 @@ impl Cycle {
         unreadable.iter().map(suspect).collect()
     }
 
-    /// The missing rows that may be ones with an unreadable key. The problems of these say so, and a
-    /// row without a key gets none while it may be one that has a key. `certain` are missing rows
+    /// The missing rows that may be ones with an unreadable key. The problems of these say so, and
+    /// a row without a key gets none while it may be one that has a key. `certain` are missing rows
     /// that were found under a new key: a row with an unreadable key may be one of them only if it
     /// shows the very same cells.
     pub(super) fn hold_unreadable(

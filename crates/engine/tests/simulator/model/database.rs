@@ -69,7 +69,8 @@ pub struct Table {
     pub history: Vec<HistoryLine>,
     /// Batches that were announced and not declared over.
     pub writing: Vec<Stamp>,
-    /// Keys that defaults have given, and rows that the conflict function has made: values that come from no person.
+    /// Keys that defaults have given, and rows that the conflict function has made: values that
+    /// come from no person.
     pub generated: Vec<Key>,
     pub merged: Vec<(Key, Vec<Datum>)>,
     /// Keys that a person changed in the sheet, and what both sides had agreed on of their rows.

@@ -1,6 +1,7 @@
-//! What is owed to whom. Every edit that a person makes is an open entry until its value stands on the other side, a later edit
-//! takes its place, or it loses by a rule and a conflict line names it. The ledger watches every change that the engine makes
-//! and speaks up at the first one that nobody asked for.
+//! What is owed to whom. Every edit that a person makes is an open entry until its value stands on
+//! the other side, a later edit takes its place, or it loses by a rule and a conflict line names
+//! it. The ledger watches every change that the engine makes and speaks up at the first one that
+//! nobody asked for.
 
 mod sheet;
 mod table;
@@ -50,11 +51,12 @@ pub struct Ledger {
     sheet: BTreeMap<Uid, Vec<Cell>>,
     pub table_edits: BTreeMap<(Key, usize), Datum>,
     pub sheet_edits: BTreeMap<(Uid, usize), Cell>,
-    /// Rows that a person took from a side (or that left the row filter); true where they came back since.
+    /// Rows that a person took from a side (or that left the row filter); true where they came back
+    /// since.
     pub table_deleted: BTreeMap<Key, bool>,
     pub sheet_deleted: BTreeMap<Key, bool>,
-    /// The rows on which both sides agreed last, by their hidden names: where another row has the key by now, nothing speaks
-    /// against that one on the other side.
+    /// The rows on which both sides agreed last, by their hidden names: where another row has the
+    /// key by now, nothing speaks against that one on the other side.
     agreed_in_table: BTreeMap<Key, u32>,
     agreed_in_sheet: BTreeMap<Key, Uid>,
     /// The stored bases at the last look.
@@ -66,7 +68,8 @@ pub struct Ledger {
     loads: BTreeMap<Key, Vec<Datum>>,
     /// What a batch went over that nobody had seen: to be given back.
     pub taken: BTreeMap<(Uid, usize), Cell>,
-    /// Rows that went although nobody had seen them as they were: they may be put back as they were.
+    /// Rows that went although nobody had seen them as they were: they may be put back as they
+    /// were.
     gone: Vec<Vec<Cell>>,
     /// Edits of rows that went with them unseen.
     pub fallen: BTreeMap<Key, Fallen>,
@@ -124,7 +127,8 @@ impl Ledger {
         }
     }
 
-    /// Compare both sides with how they stood at the last call, and book the differences on `author`.
+    /// Compare both sides with how they stood at the last call, and book the differences on
+    /// `author`.
     pub fn book(&mut self, author: Author, sides: Sides) -> Verdict {
         let table_changed = self.book_table(author, sides)?;
         let sheet_changed = self.book_sheet(author, sides)?;
@@ -144,7 +148,8 @@ impl Ledger {
         let before = std::mem::replace(&mut self.bases, sides.table.bases.clone());
         self.arrived.retain(|key| self.bases.contains_key(key));
         let standing = keys_in_sheet(&self.mapping, sides);
-        // A row that has the key of one that is gone is a new one from here on: by what it has empty it says nothing.
+        // A row that has the key of one that is gone is a new one from here on: by what it has
+        // empty it says nothing.
         let parted = before.keys().filter(|key| !self.bases.contains_key(*key));
         let new = parted.filter_map(|key| standing.get(key)).flatten();
         for uid in new.copied().collect::<Vec<Uid>>() {
@@ -193,7 +198,8 @@ impl Ledger {
             .retain(|key, back| !*back || !keys.contains(key));
     }
 
-    /// From here on both sides are compared afresh: nobody's delete counts, and what is empty on one side is filled.
+    /// From here on both sides are compared afresh: nobody's delete counts, and what is empty on
+    /// one side is filled.
     pub fn forget_bases(&mut self) {
         self.agreed_in_table.clear();
         self.agreed_in_sheet.clear();
@@ -205,7 +211,8 @@ impl Ledger {
         self.sheet_edits.retain(|_, cell| *cell != Cell::Empty);
     }
 
-    /// A value that no person typed and that is right all the same (a conflict function, `resolve()`).
+    /// A value that no person typed and that is right all the same (a conflict function,
+    /// `resolve()`).
     pub fn allow(&mut self, key: &Key, column: usize, datum: &Datum) {
         let datum = self.stored(column, datum);
         self.ever
@@ -230,7 +237,8 @@ impl Ledger {
         }
     }
 
-    /// What the table should have for a cell, made comparable; `None` where the column cannot hold it.
+    /// What the table should have for a cell, made comparable; `None` where the column cannot hold
+    /// it.
     pub fn meant(&self, column: usize, cell: &Cell) -> Option<Datum> {
         let spec = &self.mapping.columns[column];
         meaning(spec.kind, spec.nullable, cell).map(|datum| self.stored(column, &datum))
@@ -244,7 +252,8 @@ impl Ledger {
             .is_some_and(|meant| comparable(&meant) == comparable(datum))
     }
 
-    /// Whether the sheet showed this value when the engine last looked: then both sides had it at once.
+    /// Whether the sheet showed this value when the engine last looked: then both sides had it at
+    /// once.
     fn shown_lately(&self, key: &Key, column: usize, datum: &Datum) -> bool {
         let stored = self.stored(column, datum);
         let shows = |cells: &Vec<Cell>| {
@@ -310,8 +319,8 @@ impl Ledger {
         self.sheet_edits = sheet_edits;
     }
 
-    /// What both sides had agreed on. A base without any value is a note of the engine's that it has yet to look; one under the
-    /// mark of an insertion is only a plan until the row is there.
+    /// What both sides had agreed on. A base without any value is a note of the engine's that it
+    /// has yet to look; one under the mark of an insertion is only a plan until the row is there.
     fn base_of<'a>(&self, sides: Sides<'a>, key: &Key) -> Option<&'a Base> {
         let (base, hash) = sides.table.bases.get(key)?;
         let said = base.database.iter().any(Option::is_some) || base.database.is_empty();
@@ -326,8 +335,8 @@ impl Ledger {
             && !self.table.contains_key(from)
     }
 
-    /// Whether what is said of one key is said of the row that has the other: the same, or one that it had before and no other row
-    /// has now.
+    /// Whether what is said of one key is said of the row that has the other: the same, or one that
+    /// it had before and no other row has now.
     pub fn stands_for(&self, other: &Key, key: &Key) -> bool {
         other == key || self.is_renamed(other, key)
     }

@@ -1,5 +1,5 @@
-//! A model of everything around the engine: a table, a sheet, the people who edit both, the driver, and a ledger that
-//! holds the engine to its promises.
+//! A model of everything around the engine: a table, a sheet, the people who edit both, the driver,
+//! and a ledger that holds the engine to its promises.
 
 pub mod database;
 pub mod ledger;
@@ -20,7 +20,8 @@ pub fn broken<T>(words: impl Into<String>) -> Verdict<T> {
 }
 
 impl Violation {
-    /// The words without what names a row, a cell or a value: two violations of one kind have one cause, as a rule.
+    /// The words without what names a row, a cell or a value: two violations of one kind have one
+    /// cause, as a rule.
     pub fn kind(&self) -> String {
         let mut depth = 0;
         let mut kind = String::new();

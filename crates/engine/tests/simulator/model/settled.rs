@@ -159,7 +159,8 @@ fn cells_agree(ledger: &Ledger, sides: Sides, key: &Key, uid: u32) -> Verdict {
     for column in 0..sides.table.mapping.columns.len() {
         let datum = &sides.table.rows[key].values[column];
         let cell = sides.tab.mapped_cell(row, column, sides.now);
-        // A formula column without a formula in this row has nothing to say, nor has it where nothing is pulled.
+        // A formula column without a formula in this row has nothing to say, nor has it where
+        // nothing is pulled.
         let pulled = sides.table.mapping.columns[column].direction == Direction::FromSheet;
         let silent =
             pulled && (cell == Cell::Empty || sides.table.mapping.direction == Direction::ToSheet);

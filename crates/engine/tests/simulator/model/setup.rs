@@ -1,5 +1,6 @@
-//! What a schedule plays on: the table, the sheet's layout, the mapping's settings. All of it follows from a few scalars, so
-//! that a failing schedule prints as a few lines and shrinks by making them smaller.
+//! What a schedule plays on: the table, the sheet's layout, the mapping's settings. All of it
+//! follows from a few scalars, so that a failing schedule prints as a few lines and shrinks by
+//! making them smaller.
 
 use super::values::{canonical, shown};
 use engine::codec::Zone;
@@ -29,7 +30,8 @@ pub struct Setup {
     pub ignores_case: bool,
     /// Bits: 1 qty, 2 price, 4 live, 8 day, 16 code, 32 size (a formula column, pulled only).
     pub columns: u8,
-    /// 0: the mapped columns and nothing else. 1: notes before, a formula after. 2: reversed, in between, two rows above.
+    /// 0: the mapped columns and nothing else. 1: notes before, a formula after. 2: reversed, in
+    /// between, two rows above.
     pub layout: u8,
     pub direction: Direction,
     pub policy: Policy,
@@ -51,7 +53,8 @@ pub struct Setup {
     pub qty_required: bool,
     /// A new row with a cell that Postgres refuses is inserted without the cell, not refused.
     pub insert_leaves_out: bool,
-    /// Rows that stand on both sides before the first cycle; rows only in the table; rows only in the sheet.
+    /// Rows that stand on both sides before the first cycle; rows only in the table; rows only in
+    /// the sheet.
     pub common_rows: u8,
     pub table_rows: u8,
     pub sheet_rows: u8,
@@ -232,7 +235,8 @@ impl fmt::Display for Setup {
 /// What somebody puts into a cell, whatever its column holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
-    /// A value of the column's type; different numbers give different values (except in a boolean column).
+    /// A value of the column's type; different numbers give different values (except in a boolean
+    /// column).
     Num(u16),
     Nothing,
     /// Not of the column's type: only in the sheet.

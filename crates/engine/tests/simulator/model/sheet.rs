@@ -1,4 +1,5 @@
-//! A tab with its grid, formulas, anchors and stamps, the people who edit it, and what Google does with our requests.
+//! A tab with its grid, formulas, anchors and stamps, the people who edit it, and what Google does
+//! with our requests.
 
 mod people;
 
@@ -52,21 +53,23 @@ pub struct Rules {
 pub struct Tab {
     pub mapping: Mapping,
     pub rules: Rules,
-    /// A request that was given up arrives, or another cluster writes here too: what it brings may stand there already.
+    /// A request that was given up arrives, or another cluster writes here too: what it brings may
+    /// stand there already.
     pub landing: bool,
     pub columns: Vec<ColumnUse>,
     /// The columns that tags of these names stand on.
     pub tags: BTreeMap<String, usize>,
     pub rows: Vec<Row>,
     anchors: BTreeMap<MetadataId, Anchor>,
-    /// Rows as they were when they were tagged or read last, by mapped column, and where they were tagged.
+    /// Rows as they were when they were tagged or read last, by mapped column, and where they were
+    /// tagged.
     seen: BTreeMap<MetadataId, Vec<Cell>>,
     tagged: BTreeMap<MetadataId, usize>,
     stamps: BTreeMap<MetadataId, String>,
     /// The rows that the last batches changed, as they were right before.
     pub images: Vec<Image>,
-    /// Cells of the rows that the batch changed which are not what the engine saw when it tagged them: they are owed to whoever
-    /// typed them.
+    /// Cells of the rows that the batch changed which are not what the engine saw when it tagged
+    /// them: they are owed to whoever typed them.
     pub unseen: Vec<(Uid, usize)>,
     /// How the engine saw those rows.
     pub mistaken: Vec<(Uid, Vec<Cell>)>,
@@ -513,10 +516,11 @@ impl Tab {
         None
     }
 
-    /// Where these rows are changed. A batch names positions, and is refused as a whole where an anchor stands elsewhere; then the
-    /// anchors are looked for, and those without a row are left out. An anchor that is gone passes its check: that its row is gone
-    /// too is noticed by the sentinel, unless that came back to its place or is gone as well. `None`: there are bare rows, and their
-    /// neighbours moved.
+    /// Where these rows are changed. A batch names positions, and is refused as a whole where an
+    /// anchor stands elsewhere; then the anchors are looked for, and those without a row are left
+    /// out. An anchor that is gone passes its check: that its row is gone too is noticed by the
+    /// sentinel, unless that came back to its place or is gone as well. `None`: there are bare
+    /// rows, and their neighbours moved.
     fn places(
         &self,
         rows: &[(MetadataId, u32)],
@@ -576,7 +580,8 @@ impl Tab {
             self.note_unseen(place, anchor, now);
             self.write(place, cells, now)?;
             let after = self.whole(place, now);
-            // Checking an anchor puts it where it should be, on another row too where its own is gone.
+            // Checking an anchor puts it where it should be, on another row too where its own is
+            // gone.
             let uid = self.rows[place].uid;
             let stood = row.bare || self.anchors.contains_key(&anchor);
             self.anchors.insert(anchor, Anchor { uid, place, cycle });

@@ -69,7 +69,8 @@ fn numeric(word: &str) -> Option<String> {
     Some(format!("{sign}{whole}{point}{fraction}"))
 }
 
-/// What a person means by a cell of a column: the value that the table should get. `None`: nothing that the column can hold.
+/// What a person means by a cell of a column: the value that the table should get. `None`: nothing
+/// that the column can hold.
 pub fn meaning(kind: Kind, nullable: bool, cell: &Cell) -> Option<Datum> {
     match (kind, cell) {
         (_, Cell::Empty) if nullable => Some(None),

@@ -1,5 +1,5 @@
-//! A driver like the extension's worker, in slow motion: every effect is planned, carried out and reported in separate steps,
-//! and anything may happen in between.
+//! A driver like the extension's worker, in slow motion: every effect is planned, carried out and
+//! reported in separate steps, and anything may happen in between.
 
 mod faults;
 mod guards;
@@ -113,7 +113,8 @@ pub struct World {
     late: Vec<Late>,
     /// Requests so far that showed the engine how the sheet stands.
     looks: u32,
-    /// What the last good reading of this driver showed, under which columns, and whether one that was not good came after it.
+    /// What the last good reading of this driver showed, under which columns, and whether one that
+    /// was not good came after it.
     last_read: Option<(Vec<Box<RawValue>>, Vec<ColumnUse>)>,
     unsound: bool,
     /// Another cluster writes to the sheet too: whose doing it is cannot be told any more.
@@ -257,7 +258,8 @@ impl World {
             edit,
             SheetEdit::InsertColumn { .. } | SheetEdit::MoveColumn { .. }
         );
-        // Between a look and a write nothing protects against moved columns: the sheet has no anchor for a cell.
+        // Between a look and a write nothing protects against moved columns: the sheet has no
+        // anchor for a cell.
         if structural && (self.cycle.is_some() || !self.late.is_empty()) {
             return Ok(());
         }
@@ -330,8 +332,8 @@ impl World {
         self.confirm = self.asked;
     }
 
-    /// The base rows are dropped, and with them what the engine remembers. What is under way to Google arrives before that: the
-    /// stamps that would refuse it stand in the base rows.
+    /// The base rows are dropped, and with them what the engine remembers. What is under way to
+    /// Google arrives before that: the stamps that would refuse it stand in the base rows.
     pub fn resync(&mut self) -> Verdict {
         self.crash();
         self.arrive()?;
@@ -347,7 +349,8 @@ impl World {
 
     // ------------------------------------------------------------------------------------------------------------ driver
 
-    /// The driver dies in the middle of a commit: some of its changes have been made, in transactions of their own.
+    /// The driver dies in the middle of a commit: some of its changes have been made, in
+    /// transactions of their own.
     pub fn die_halfway(&mut self) -> Verdict {
         let Pending::Planned(Effect::Database(DatabaseEffect::Commit(commit))) = &self.database
         else {
@@ -640,7 +643,8 @@ impl World {
             self.mass_deletes_were_confirmed(effect, before)?;
         }
         match effect {
-            // A column whose header a person renamed is not ours any more: the new one begins empty.
+            // A column whose header a person renamed is not ours any more: the new one begins
+            // empty.
             Effect::Sheet(SheetEffect::WriteHeader { .. }) => self.book(Author::Person)?,
             _ => self.book(author)?,
         }

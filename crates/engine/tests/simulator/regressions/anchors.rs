@@ -1,4 +1,5 @@
-//! Edits that are given back to their row, wherever it stands: by the anchor that the write left on it.
+//! Edits that are given back to their row, wherever it stands: by the anchor that the write left on
+//! it.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Moments in which several things meet: keys that are handed on, writes that hit what nobody had seen, and what a fresh process makes
-//! of it.
+//! Moments in which several things meet: keys that are handed on, writes that hit what nobody had
+//! seen, and what a fresh process makes of it.
 
 use super::*;
 use crate::schedule::Op::Resolve;

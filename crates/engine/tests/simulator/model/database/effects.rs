@@ -232,7 +232,8 @@ impl Table {
         decided.map(|line| (&line.spelling, line.id))
     }
 
-    /// The conflict function of the model: the longer text wins, the greater of equals; it fails on 13.
+    /// The conflict function of the model: the longer text wins, the greater of equals; it fails on
+    /// 13.
     fn merge(&self, call: &FunctionCall) -> Result<Vec<Datum>, Refusal> {
         let (database, sheet) = match (&call.database, &call.sheet) {
             (Some(database), Some(sheet)) => (database, sheet),

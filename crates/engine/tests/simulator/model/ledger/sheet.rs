@@ -120,7 +120,8 @@ impl Ledger {
             let held = new_key
                 .as_ref()
                 .is_some_and(|key| self.held_lately(key, column, cell));
-            // Under its new key the row may still be the old one, and then nobody has touched this cell.
+            // Under its new key the row may still be the old one, and then nobody has touched this
+            // cell.
             let former = old_key.as_ref().and_then(|key| self.base_of(sides, key));
             let former = former.and_then(|base| base.sheet.get(column));
             let untouched = *cell == old[column] && former == Some(cell);
@@ -196,13 +197,15 @@ impl Ledger {
         self.cells_explained(&key, new, &vec![Cell::Empty; new.len()], sides)
     }
 
-    /// To the sheet a row that takes over this key is a new one: by what it has empty it says nothing.
+    /// To the sheet a row that takes over this key is a new one: by what it has empty it says
+    /// nothing.
     fn is_new_from_here(&mut self, key: &Key) {
         self.table_edits
             .retain(|(owed, _), datum| owed != key || datum.is_some());
     }
 
-    /// What was given to a row of the table stands in the sheet, be it under a key that the row has no longer.
+    /// What was given to a row of the table stands in the sheet, be it under a key that the row has
+    /// no longer.
     fn settle_shown(&mut self, key: &Key, cells: &[Cell]) {
         let mut edits = std::mem::take(&mut self.table_edits);
         edits.retain(|(other, column), datum| {
@@ -259,7 +262,8 @@ impl Ledger {
             self.gone.push(old.to_vec());
             return Ok(());
         }
-        // What both sides had agreed on says nothing, be it in a copy that a person made of the row.
+        // What both sides had agreed on says nothing, be it in a copy that a person made of the
+        // row.
         let stored = key.as_ref().and_then(|key| sides.table.bases.get(key));
         let is_agreed = |column: usize, cell: &Cell| {
             stored.is_some_and(|(base, _)| base.sheet.get(column) == Some(cell))
@@ -390,13 +394,15 @@ impl Ledger {
             }
             // So it did once more while an edit was given back.
             (None, None) if (0..new.len()).any(unseen) => return Ok(()),
-            // After a crash what a batch went over is put back as the images show it, though the row has lost its key since.
+            // After a crash what a batch went over is put back as the images show it, though the
+            // row has lost its key since.
             (None, None) if changed.iter().all(|at| is_back(sides, *at, &new[*at])) => {
                 return Ok(());
             }
             (Some(old), Some(new)) if old == new => new.clone(),
             (None, Some(new)) if sides.table.generated.contains(new) => new.clone(),
-            // The row was emptied while it was given a key: it has none then, whatever is typed into it since.
+            // The row was emptied while it was given a key: it has none then, whatever is typed
+            // into it since.
             (Some(old), None)
                 if sides.table.generated.contains(old) && !sides.table.rows.contains_key(old) =>
             {

@@ -56,7 +56,8 @@ impl Ledger {
         Ok(true)
     }
 
-    /// A key that was retyped in the sheet and carried over: the row is the same, its entries move along.
+    /// A key that was retyped in the sheet and carried over: the row is the same, its entries move
+    /// along.
     fn carry_renames(
         &mut self,
         before: &mut BTreeMap<Key, SeenRow>,
@@ -160,7 +161,8 @@ impl Ledger {
             let agreed = self
                 .base_of(sides, key)
                 .and_then(|base| base.database.get(column));
-            // Under an old key of the row's both sides had it; a row that took over a key which was changed passes for that row.
+            // Under an old key of the row's both sides had it; a row that took over a key which was
+            // changed passes for that row.
             let had = |from: &Key| {
                 let base = self.base_of(sides, from);
                 base.is_some_and(|base| base.database.get(column) == Some(datum))

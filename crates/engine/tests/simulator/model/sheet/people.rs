@@ -222,8 +222,8 @@ impl Tab {
         }
     }
 
-    /// Whether every mapped column can be told: the header row names it where it is (or was never written), or its tag stands
-    /// there.
+    /// Whether every mapped column can be told: the header row names it where it is (or was never
+    /// written), or its tag stands there.
     pub fn header_holds(&self, now: Timestamp) -> bool {
         let named = |(mapped, column): (usize, &engine::mapping::Column)| {
             let tag = self.tags.get(&column.name).copied();
@@ -283,7 +283,8 @@ impl Tab {
         }
     }
 
-    /// A whole row as a person would have it: values typed, formula columns filled with their formula.
+    /// A whole row as a person would have it: values typed, formula columns filled with their
+    /// formula.
     pub fn type_row(&mut self, row: usize, values: &[Datum]) {
         for (mapped, datum) in values.iter().enumerate() {
             let cell = shown(self.mapping.columns[mapped].kind, datum);

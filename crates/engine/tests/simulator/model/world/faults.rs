@@ -86,10 +86,11 @@ impl World {
         Ok(())
     }
 
-    /// A reading that Google would not have given a moment later. Not twice in a row, and not in a first merge: nobody could
-    /// know then. An old answer never comes first in a driver's life (it has removed all anchors before, and what Google
-    /// answers afterwards is no older than that), nor from before columns moved: there is no anchor for a column, and what is
-    /// written in that moment goes astray as after any look.
+    /// A reading that Google would not have given a moment later. Not twice in a row, and not in a
+    /// first merge: nobody could know then. An old answer never comes first in a driver's life (it
+    /// has removed all anchors before, and what Google answers afterwards is no older than that),
+    /// nor from before columns moved: there is no anchor for a column, and what is written in that
+    /// moment goes astray as after any look.
     fn unsound_read(&mut self, fault: Fault) -> Verdict<Outcome> {
         let first_merge = self
             .cycle

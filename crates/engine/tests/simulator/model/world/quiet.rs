@@ -1,4 +1,5 @@
-//! The end of a schedule: people and faults rest, the worker goes on, and then everything must be well.
+//! The end of a schedule: people and faults rest, the worker goes on, and then everything must be
+//! well.
 
 use super::super::ledger::Sides;
 use super::super::sheet::SheetEdit;
@@ -122,7 +123,8 @@ impl World {
         )
     }
 
-    /// Nothing is lost, doubled or misplaced, both sides are equal, and nobody says anything any more.
+    /// Nothing is lost, doubled or misplaced, both sides are equal, and nobody says anything any
+    /// more.
     pub fn check_settled(&mut self) -> Verdict {
         let sides = Sides {
             table: &self.table,

@@ -7,7 +7,8 @@ use super::{BOTH, Pending, World};
 use engine::effect::{Effect, Scope, SheetEffect};
 
 impl World {
-    /// A cluster with the same data and a driver of its own. The sheet goes to whoever is about to act ([`World::hand_over`]).
+    /// A cluster with the same data and a driver of its own. The sheet goes to whoever is about to
+    /// act ([`World::hand_over`]).
     pub fn standby(&mut self) -> World {
         self.shared = true;
         self.tab.landing = true;
@@ -65,7 +66,8 @@ impl World {
         self.cycle.is_some() && self.planned() != Some(&read)
     }
 
-    /// Every row of the table stands in the sheet once, with what the table has; and nothing else does.
+    /// Every row of the table stands in the sheet once, with what the table has; and nothing else
+    /// does.
     pub fn sheet_shows_the_table(&self) -> Verdict {
         let sides = Sides {
             table: &self.table,
