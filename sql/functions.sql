@@ -568,7 +568,7 @@ BEGIN
                LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id LOOP
         CONTINUE WHEN NOT one.is_elsewhere AND one.reason NOT IN ('copied_database', 'tab_taken', 'sheet_is_ahead', 'sheet_put_back');
         IF EXISTS (SELECT FROM sheet_sync.mapping m JOIN sheet_sync.mapping o ON (o.spreadsheet_id, o.sheet_id) = (m.spreadsheet_id, m.sheet_id)
-                   WHERE m.id = one.id AND o.id < m.id) THEN
+                   WHERE m.id = one.id AND o.id < m.id AND o.state <> 'ended') THEN
             RAISE EXCEPTION 'another mapping of this database has the same tab'
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'End one of the two with sheet_sync.unregister_table().';
         END IF;

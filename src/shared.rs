@@ -147,11 +147,13 @@ pub fn unserved() -> Vec<(pg_sys::Oid, u32)> {
         .collect()
 }
 
-/// Forget databases that are gone.
+/// Forget databases that are gone. One that takes no connections any more may have a worker yet,
+/// whose connection stays: without its place it would get another one beside it.
 pub fn keep_only(databases: &[pg_sys::Oid]) {
     let mut state = STATE.exclusive();
     for slot in &mut state.databases {
-        if slot.oid != 0 && !databases.iter().any(|oid| oid.to_u32() == slot.oid) {
+        let is_there = databases.iter().any(|oid| oid.to_u32() == slot.oid);
+        if slot.oid != 0 && !is_there && !process::is_alive(slot.worker_pid) {
             *slot = Database::default();
         }
     }

@@ -62,6 +62,26 @@ fn databases_that_appear_without_create_extension_are_served() {
     wait_for_workers(&mut world.db, &["copy", "e2e", "original"]);
 }
 
+/// Whoever is connected stays, the worker too.
+#[test]
+fn a_database_that_is_closed_and_opened_again_has_one_worker() {
+    let (mut world, sheet) = World::with_products();
+    let mut elsewhere = world.cluster.connect("postgres");
+    let mut others = Vec::new();
+    for (allowed, other) in [("false", "one"), ("true", "two")] {
+        elsewhere.run(&format!("ALTER DATABASE e2e ALLOW_CONNECTIONS {allowed}"));
+        // The launcher has looked when it serves this one.
+        world.another_database(other);
+        others.push(other);
+        let mut expected = vec!["e2e"];
+        expected.extend(&others);
+        wait_for_workers(&mut world.db, &expected);
+    }
+    world.db.run("UPDATE products SET price = 7 WHERE id = 1");
+    sheet.shows("id | name | price\n 1 | Bolt | 7\n 2 | Nut | 2\n 3 | Gear | 3");
+    assert_eq!(world.db.table(WORKERS).len(), 3);
+}
+
 #[test]
 fn an_extension_that_is_rolled_back_and_one_that_stays() {
     let (mut world, sheet) = World::with_products();
