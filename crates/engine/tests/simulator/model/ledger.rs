@@ -153,6 +153,11 @@ impl Ledger {
             self.sheet_edits
                 .retain(|(row, _), cell| row != uid || *cell != Cell::Empty);
         }
+        // So is a row of the table that came back to the filter while its place in the sheet was being emptied.
+        for key in parted.iter().filter(|key| before[*key].1 == UNDERWAY) {
+            self.table_edits
+                .retain(|(owed, _), datum| owed != key || datum.is_some());
+        }
         for from in &parted {
             self.carry_deletion(from, &before);
         }

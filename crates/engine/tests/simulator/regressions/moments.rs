@@ -665,3 +665,63 @@ fn a_row_that_was_emptied_under_an_edit_is_put_back_beside_another_of_its_key() 
         ],
     );
 }
+
+#[test]
+fn what_a_row_has_empty_that_came_back_to_the_filter_while_the_sheet_s_was_emptied_is_no_edit() {
+    replay(
+        Setup {
+            columns: 20,
+            tie: Side::Sheet,
+            on_table_delete: OnTableDelete::Clear,
+            filter: Filter::Live,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(UpdateAll {
+                column: 2,
+                value: Num(106),
+            }),
+            Finish,
+            Sheet(SheetEdit::Duplicate { row: 1 }),
+            Step(4),
+            Step(6),
+            Table(UpdateAll {
+                column: 6,
+                value: Nothing,
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_row_that_is_put_back_does_not_count_among_the_deleted() {
+    replay(
+        Setup {
+            columns: 0,
+            max_delete_rows: 1,
+            common_rows: 0,
+            header: false,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(7),
+            Step(1),
+            Table(Insert {
+                key: 2,
+                value: Num(200),
+            }),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(4),
+                value: Num(400),
+            }),
+            Finish,
+            Table(Delete { row: 5 }),
+            Step(4),
+            Sheet(SheetEdit::ClearKey { row: 2 }),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(4),
+                value: Num(400),
+            }),
+        ],
+    );
+}
