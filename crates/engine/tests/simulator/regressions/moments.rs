@@ -725,3 +725,45 @@ fn a_row_that_is_put_back_does_not_count_among_the_deleted() {
         ],
     );
 }
+
+#[test]
+fn what_both_sides_had_agreed_on_is_no_edit_when_it_is_given_back_under_another_key() {
+    replay(
+        Setup {
+            composite: true,
+            columns: 4,
+            on_table_delete: OnTableDelete::Clear,
+            common_rows: 0,
+            sheet_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Sheet(SheetEdit::ClearKey { row: 1 }),
+            Table(Insert {
+                key: 4,
+                value: Nothing,
+            }),
+            Table(Insert {
+                key: 1,
+                value: Nothing,
+            }),
+            Finish,
+            Table(Delete { row: 2 }),
+            Table(Update {
+                row: 5,
+                column: 6,
+                value: Num(100),
+            }),
+            Step(4),
+            Sheet(SheetEdit::ClearKey { row: 2 }),
+            Sheet(SheetEdit::Key { row: 1, key: 3 }),
+            Sheet(SheetEdit::Duplicate { row: 1 }),
+            Step(6),
+            Table(Insert {
+                key: 4,
+                value: Num(200),
+            }),
+            Sheet(SheetEdit::Key { row: 2, key: 4 }),
+        ],
+    );
+}

@@ -382,3 +382,32 @@ fn a_row_deleted_in_the_sheet_under_a_key_that_another_row_of_the_table_takes_ov
         ],
     );
 }
+
+#[test]
+fn a_worker_that_begins_anew_may_ask_about_a_row_beside_two_of_one_key() {
+    replay(
+        Setup {
+            generated: true,
+            columns: 16,
+            common_rows: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(1),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(5),
+                value: Num(400),
+            }),
+            Step(5),
+            Sheet(SheetEdit::ClearKey { row: 0 }),
+            Sheet(SheetEdit::Duplicate { row: 0 }),
+            Finish,
+            Step(2),
+            Sheet(SheetEdit::Key { row: 0, key: 4 }),
+            Table(Insert {
+                key: 4,
+                value: Num(200),
+            }),
+        ],
+    );
+}
