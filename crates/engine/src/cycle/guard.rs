@@ -221,6 +221,11 @@ impl Cycle {
                         }
                         Some(Side::Database) => waits.insert(item.key),
                         Some(Side::Sheet) => self.counted.from_sheet.insert(item.key),
+                        // Here the function is not asked, and this cycle has seen that with its
+                        // answer the row goes.
+                        None if item.plan.asks_function && self.uncounted.contains(&item.key) => {
+                            self.counted.from_sheet.insert(item.key)
+                        }
                         None if item.plan.awaits_tabs => {
                             self.report.awaits_tabs = true;
                             waits.insert(item.key)

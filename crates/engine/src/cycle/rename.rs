@@ -107,19 +107,20 @@ impl Cycle {
         for ((from, to), old) in pairs.into_iter().zip(old.await?) {
             let agreed = |base: &Base| !base.is_absent_in_sheet() && !base.is_absent_in_table();
             let one_row = old.row.is_none() && old.moved.as_ref() == Some(&to);
-            let Some(base) = old.base.filter(|base| one_row && agreed(base)) else {
+            let Some(mut base) = old.base.filter(|base| one_row && agreed(base)) else {
                 continue;
             };
             // The row that got the new key may have gone since, and another one taken the key.
             let row_now = rows.iter().find(|(_, row)| row.key == to);
             let row_now = row_now.and_then(|(_, row)| row.row.as_deref());
-            if !row_now.is_some_and(|row| self.is_like(&base, row)) {
+            let is_this_row = row_now.is_some_and(|row| self.is_like(&base, row));
+            if !is_this_row || !self.goes_by(&mut base, &to) {
                 continue;
             }
             commit.bases.push(BaseWrite {
                 key: to.clone(),
                 base: Some(base.clone()),
-                sheet_hash: stored_hash(Some(&base)),
+                sheet_hash: TO_LOOK_AT,
             });
             commit.bases.push(BaseWrite::gone(from.clone()));
             // What was decided under the old key is over, or found again under the new one.
@@ -134,6 +135,11 @@ impl Cycle {
         }
         for (from, to, base) in moved {
             if let Some(known) = self.memory.forget(&from) {
+                let known = Known {
+                    state: State::Marked,
+                    cells: UNSETTLED,
+                    ..known
+                };
                 self.memory.rows.insert(to.clone(), known);
             }
             if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.key == to) {
@@ -143,6 +149,27 @@ impl Cycle {
         }
         rows.retain(|(_, row)| !self.followed.contains(&row.key));
         Ok(())
+    }
+
+    /// What the base says of the table keeps the old key, so that the row counts as changed there.
+    /// What it says of the sheet gets the new one: a process that comes after a crash takes the key
+    /// that stands there for another name of this row, and whoever types the old key by then means
+    /// a row of their own. False where the sheet cannot hold the new key.
+    fn goes_by(&self, base: &mut Base, key: &Key) -> bool {
+        let parts = self.mapping.key.iter().zip(&key.0);
+        let cells = parts.map(|(column, text)| {
+            let cell = self.mapping.encode(*column, &Some(text.clone())).ok()?;
+            Some((*column, cell))
+        });
+        let Some(cells) = cells.collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        for (column, cell) in cells {
+            if let Some(slot) = base.sheet.get_mut(column) {
+                *slot = cell;
+            }
+        }
+        true
     }
 
     /// Something besides the key is as both sides had agreed, or there is nothing besides it.

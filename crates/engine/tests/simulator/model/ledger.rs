@@ -150,11 +150,22 @@ impl Ledger {
         let standing = keys_in_sheet(&self.mapping, sides);
         // A row that has the key of one that is gone is a new one from here on: by what it has
         // empty it says nothing.
-        let parted = before.keys().filter(|key| !self.bases.contains_key(*key));
-        let new = parted.filter_map(|key| standing.get(key)).flatten();
-        for uid in new.copied().collect::<Vec<Uid>>() {
+        let bases = &self.bases;
+        let parted = before.keys().filter(|key| !bases.contains_key(*key));
+        let parted: Vec<Key> = parted.cloned().collect();
+        let new = parted.iter().filter_map(|key| standing.get(key));
+        for uid in new.flatten() {
             self.sheet_edits
-                .retain(|(row, _), cell| *row != uid || *cell != Cell::Empty);
+                .retain(|(row, _), cell| row != uid || *cell != Cell::Empty);
+        }
+        // So is a row of the table that came back to the filter while its place in the sheet was
+        // being emptied.
+        for key in parted.iter().filter(|key| before[*key].1 == UNDERWAY) {
+            self.table_edits
+                .retain(|(owed, _), datum| owed != key || datum.is_some());
+        }
+        for from in &parted {
+            self.carry_deletion(from, &before);
         }
         for (key, stored @ (base, hash)) in &sides.table.bases {
             if hash.unsigned_abs() >= FIRST_MARK as u64 || before.get(key) == Some(stored) {
@@ -169,6 +180,24 @@ impl Ledger {
             {
                 self.agreed_in_sheet.insert(key.clone(), *uid);
             }
+        }
+    }
+
+    /// A row that was deleted in the sheet, and that the table gave another key: where the engine
+    /// stores what was agreed on under that one, the deletion goes along, whoever takes the old key
+    /// over.
+    fn carry_deletion(&mut self, from: &Key, before: &BTreeMap<Key, (Base, i64)>) {
+        let Some(back) = self.sheet_deleted.get(from).copied() else {
+            return;
+        };
+        let mut came = self.bases.keys().filter(|key| !before.contains_key(*key));
+        let had = |key: &&Key| {
+            let row = self.table.get(*key);
+            row.is_some_and(|row| self.had[&row.identity].contains(from))
+        };
+        if let Some(to) = came.find(had).cloned() {
+            self.sheet_deleted.remove(from);
+            self.sheet_deleted.insert(to, back);
         }
     }
 

@@ -375,3 +375,34 @@ fn a_value_that_means_what_the_table_has_is_settled_beside_one_that_is_refused()
         ],
     );
 }
+
+#[test]
+fn a_row_that_leaves_the_sheet_once_a_function_has_answered_is_counted_and_asked_about() {
+    replay(
+        Setup {
+            columns: 4,
+            name_policy: Some(Policy::Function),
+            max_delete_rows: 0,
+            filter: Filter::Live,
+            common_rows: 0,
+            sheet_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Cell {
+                row: 0,
+                column: 4,
+                value: Num(300),
+            }),
+            Table(UpdateAll {
+                column: 2,
+                value: Num(199),
+            }),
+            Table(UpdateAll {
+                column: 1,
+                value: Num(529),
+            }),
+        ],
+    );
+}

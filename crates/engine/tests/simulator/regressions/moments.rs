@@ -665,3 +665,105 @@ fn a_row_that_was_emptied_under_an_edit_is_put_back_beside_another_of_its_key() 
         ],
     );
 }
+
+#[test]
+fn what_a_row_has_empty_that_came_back_to_the_filter_while_the_sheet_s_was_emptied_is_no_edit() {
+    replay(
+        Setup {
+            columns: 20,
+            tie: Side::Sheet,
+            on_table_delete: OnTableDelete::Clear,
+            filter: Filter::Live,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(UpdateAll {
+                column: 2,
+                value: Num(106),
+            }),
+            Finish,
+            Sheet(SheetEdit::Duplicate { row: 1 }),
+            Step(4),
+            Step(6),
+            Table(UpdateAll {
+                column: 6,
+                value: Nothing,
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_row_that_is_put_back_does_not_count_among_the_deleted() {
+    replay(
+        Setup {
+            columns: 0,
+            max_delete_rows: 1,
+            common_rows: 0,
+            header: false,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(7),
+            Step(1),
+            Table(Insert {
+                key: 2,
+                value: Num(200),
+            }),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(4),
+                value: Num(400),
+            }),
+            Finish,
+            Table(Delete { row: 5 }),
+            Step(4),
+            Sheet(SheetEdit::ClearKey { row: 2 }),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(4),
+                value: Num(400),
+            }),
+        ],
+    );
+}
+
+#[test]
+fn what_both_sides_had_agreed_on_is_no_edit_when_it_is_given_back_under_another_key() {
+    replay(
+        Setup {
+            composite: true,
+            columns: 4,
+            on_table_delete: OnTableDelete::Clear,
+            common_rows: 0,
+            sheet_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Sheet(SheetEdit::ClearKey { row: 1 }),
+            Table(Insert {
+                key: 4,
+                value: Nothing,
+            }),
+            Table(Insert {
+                key: 1,
+                value: Nothing,
+            }),
+            Finish,
+            Table(Delete { row: 2 }),
+            Table(Update {
+                row: 5,
+                column: 6,
+                value: Num(100),
+            }),
+            Step(4),
+            Sheet(SheetEdit::ClearKey { row: 2 }),
+            Sheet(SheetEdit::Key { row: 1, key: 3 }),
+            Sheet(SheetEdit::Duplicate { row: 1 }),
+            Step(6),
+            Table(Insert {
+                key: 4,
+                value: Num(200),
+            }),
+            Sheet(SheetEdit::Key { row: 2, key: 4 }),
+        ],
+    );
+}

@@ -298,3 +298,116 @@ fn an_old_reading_that_shows_a_row_under_the_key_that_we_took_from_it_makes_no_n
         ],
     );
 }
+
+#[test]
+fn a_row_typed_under_the_old_key_of_one_that_was_deleted_is_another_also_after_a_crash() {
+    replay(
+        Setup {
+            columns: 0,
+            policy: Policy::Manual,
+            common_rows: 4,
+            sheet_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Table(Rekey { row: 6, key: 12 }),
+            Sheet(SheetEdit::Delete { row: 6 }),
+            Finish,
+            Step(2),
+            Step(7),
+            Step(3),
+            Crash,
+            Table(Delete { row: 6 }),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(1),
+                value: Num(400),
+            }),
+        ],
+    );
+    replay(
+        Setup {
+            columns: 0,
+            policy: Policy::SheetWins,
+            common_rows: 3,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Delete { row: 0 }),
+            Table(Rekey { row: 0, key: 3 }),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(2),
+                value: Num(400),
+            }),
+            Finish,
+            Step(2),
+            Step(3),
+            Table(Insert {
+                key: 11,
+                value: Num(200),
+            }),
+            Step(5),
+            Table(Delete { row: 3 }),
+            Finish,
+            Sheet(SheetEdit::Key { row: 1, key: 0 }),
+            Crash,
+        ],
+    );
+}
+
+#[test]
+fn a_row_deleted_in_the_sheet_under_a_key_that_another_row_of_the_table_takes_over() {
+    replay(
+        Setup {
+            columns: 0,
+            policy: Policy::SheetWins,
+            max_delete_rows: 1,
+            common_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Table(Rekey { row: 0, key: 4 }),
+            Sheet(SheetEdit::Key { row: 2, key: 5 }),
+            Finish,
+            Step(5),
+            Step(1),
+            Step(4),
+            Step(4),
+            Table(Insert {
+                key: 0,
+                value: Num(200),
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_worker_that_begins_anew_may_ask_about_a_row_beside_two_of_one_key() {
+    replay(
+        Setup {
+            generated: true,
+            columns: 16,
+            common_rows: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Step(1),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(5),
+                value: Num(400),
+            }),
+            Step(5),
+            Sheet(SheetEdit::ClearKey { row: 0 }),
+            Sheet(SheetEdit::Duplicate { row: 0 }),
+            Finish,
+            Step(2),
+            Sheet(SheetEdit::Key { row: 0, key: 4 }),
+            Table(Insert {
+                key: 4,
+                value: Num(200),
+            }),
+        ],
+    );
+}

@@ -357,8 +357,13 @@ impl Ledger {
                     let place = (uid, *column);
                     if self.sheet_edits.get(&place) == Some(&old[*column]) {
                         let base = new_key.as_ref().and_then(|key| self.base_of(sides, key));
-                        // A new row says nothing by what it has empty.
-                        match base.is_none() && new[*column] == Cell::Empty {
+                        // A new row says nothing by what it has empty, and no row by what both
+                        // sides had agreed on.
+                        let says_nothing = match base {
+                            Some(base) => base.sheet.get(*column) == Some(&new[*column]),
+                            None => new[*column] == Cell::Empty,
+                        };
+                        match says_nothing {
                             true => self.sheet_edits.remove(&place),
                             false => self.sheet_edits.insert(place, new[*column].clone()),
                         };

@@ -83,7 +83,10 @@ impl World {
                 cycle.table_deletes += deletes.map(|apply| &apply.key).filter(gone).count();
             }
             Effect::Sheet(SheetEffect::Delete { .. }) => {
-                cycle.sheet_deletes += before.uids.difference(&now.uids).count()
+                // One that was edited in that moment is put back.
+                let unseen = &self.tab.unseen;
+                let meant = |uid: &&u32| !unseen.iter().any(|(other, _)| other == *uid);
+                cycle.sheet_deletes += before.uids.difference(&now.uids).filter(meant).count()
             }
             _ => return Ok(()),
         }

@@ -138,7 +138,9 @@ impl World {
         // That the table kept a row is said until the row changes or the worker ends.
         let problems = &mut self.table.problems;
         problems.retain(|problem| problem.code != "kept_by_table");
-        let is_unclear = problems.iter().any(|one| one.code == "key_unclear");
+        // One of several rows of a key may be a missing row, too.
+        let is_unclear = (problems.iter())
+            .any(|one| one.code == "key_unclear" || one.message.contains("It may be the row"));
         self.crash();
         if is_unclear {
             // A worker that begins anew does not know where a missing row stood: a row that waited,
