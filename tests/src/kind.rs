@@ -1,8 +1,10 @@
 //! What a request of the extension is for, told from what is in it.
 
-/// The requests that change a spreadsheet.
+/// The requests that change a spreadsheet, and those that look for people's edits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
+    /// The values of one tab or of several.
+    Read,
     /// Anchors are put on rows, which are read back.
     Tag,
     /// Cells of tagged rows are written, under a stamp.
@@ -22,6 +24,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Those that change a spreadsheet.
     pub const ALL: [Kind; 8] = [
         Kind::Tag,
         Kind::Write,
@@ -38,6 +41,9 @@ impl Kind {
     }
 
     fn of(path: &str, body: &str) -> Option<Kind> {
+        if path.contains("/values:batchGet") {
+            return Some(Kind::Read);
+        }
         if !path.contains(":batchUpdate") {
             return None;
         }

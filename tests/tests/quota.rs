@@ -1,7 +1,7 @@
 //! What the extension takes of Google's quota: tabs of one spreadsheet cost one read, and the quota
 //! never runs out at Google's side.
 
-use e2e::{Book, Passed, Sheet, When, World};
+use e2e::{Book, Kind, Passed, Sheet, When, World};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -29,12 +29,12 @@ fn one_read_answers_all_tabs_of_a_spreadsheet() {
     let mut round = 0;
     e2e::wait_until("one request that brings the edits of three tabs", || {
         round += 1;
-        let held = world.google.hold(1, When::Before);
+        let held = world.google.gate().hold_on(Kind::Read, When::Before);
         held.wait();
         for sheet in &sheets {
             sheet.set("B2", &round.to_string());
         }
-        let next = world.google.hold(1, When::Before);
+        let next = world.google.gate().hold_on(Kind::Read, When::Before);
         held.release();
         // When the worker asks again, it has dealt with all that the first answer brought.
         next.wait();
