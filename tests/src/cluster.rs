@@ -93,37 +93,16 @@ impl Cluster {
     /// A copy of a running cluster that follows it, until it is promoted. Its settings are the
     /// primary's but for these.
     pub fn standby_of(primary: &Cluster, settings: &[(String, String)]) -> Cluster {
-        let directory = Options::temporary().directory;
-        fs::create_dir_all(&directory).expect("the cluster's directory can be made");
-        own(&directory);
-        let mut standby = Cluster {
-            port: free_port(),
-            directory,
-            temporary: true,
-            server: None,
-        };
-        let mut backup = Command::new(bindir().join("pg_basebackup"));
-        backup
-            .args(["--host=127.0.0.1", "--username=postgres", "--no-sync"])
-            .args(["--checkpoint=fast", "--write-recovery-conf"])
-            .arg(format!("--port={}", primary.port))
-            .arg("--pgdata")
-            .arg(standby.data());
-        as_server_user(&mut backup);
-        let made = backup.output().expect("pg_basebackup can be run");
-        assert!(
-            made.status.success(),
-            "{backup:?}: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
-        standby.configure(settings);
-        standby.start_again();
-        standby
+        primary.backup("--write-recovery-conf", settings)
     }
 
     /// A copy of this cluster's files, started as they are beside it: what a restored base backup
     /// is, and a snapshot.
     pub fn copy_of(&self, settings: &[(String, String)]) -> Cluster {
+        self.backup("--wal-method=stream", settings)
+    }
+
+    fn backup(&self, kind: &str, settings: &[(String, String)]) -> Cluster {
         let directory = Options::temporary().directory;
         fs::create_dir_all(&directory).expect("the cluster's directory can be made");
         own(&directory);
@@ -136,7 +115,7 @@ impl Cluster {
         let mut backup = Command::new(bindir().join("pg_basebackup"));
         backup
             .args(["--host=127.0.0.1", "--username=postgres", "--no-sync"])
-            .args(["--checkpoint=fast", "--wal-method=stream"])
+            .args(["--checkpoint=fast", kind])
             .arg(format!("--port={}", self.port))
             .arg("--pgdata")
             .arg(copy.data());

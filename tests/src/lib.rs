@@ -17,4 +17,4 @@ pub use gate::{Fault, Gate, Held, Passed, When};
 pub use kind::Kind;
 pub use sheet::{Book, Sheet, parse};
 pub use wait::{PATIENCE, wait_for, wait_until};
-pub use world::{World, stopped};
+pub use world::{GATE, World, stopped};

@@ -17,6 +17,14 @@ pub struct World {
 
 const DATABASE: &str = "e2e";
 
+/// A type that takes `10.0.0.9` only when [`World::in_mid_cycle`] lets it: until then the worker
+/// waits for the answer.
+pub const GATE: &str = "CREATE TABLE gate (open bool); INSERT INTO gate VALUES (false); GRANT SELECT ON gate TO PUBLIC;
+     CREATE FUNCTION waits(inet) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+         WHILE $1 = '10.0.0.9' AND NOT (SELECT open FROM gate) LOOP PERFORM pg_sleep(0.02); END LOOP;
+         RETURN true; END $$;
+     CREATE DOMAIN host AS inet CHECK (waits(VALUE));";
+
 impl World {
     pub fn start() -> World {
         World::configured(&[])
@@ -262,6 +270,21 @@ impl World {
         // The view that people look at says the same.
         self.shows("SELECT DISTINCT state FROM sheet_sync.status", "failed");
         said
+    }
+
+    /// Acts between two steps of the cycle that takes in what `types` types: `10.0.0.9`, into a
+    /// column of the type that [`GATE`] makes.
+    #[track_caller]
+    pub fn in_mid_cycle(&mut self, types: impl FnOnce(), act: impl FnOnce(&mut World)) {
+        let worker = self.worker();
+        types();
+        self.shows(
+            &format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {worker}"),
+            "PgSleep",
+        );
+        self.db.run("SET lock_timeout = '5 s'");
+        act(self);
+        self.db.run("UPDATE gate SET open = true");
     }
 
     /// No row or cell has a problem at the moment.

@@ -1,7 +1,7 @@
 //! Rows that rights hide are not gone. A mapping whose role may read other rows than it could stops
 //! before any of them leaves the sheet.
 
-use e2e::{Sheet, World, wait_until};
+use e2e::{GATE, Sheet, World, wait_until};
 
 const REASON: &str = "SELECT state, split_part(reason, ':', 1) FROM sheet_sync.status";
 const STOPPED: &str = "failed | row_security";
@@ -275,24 +275,14 @@ fn a_right_that_is_revoked_takes_no_row_from_the_sheet() {
 /// Between two steps of a cycle no turn of the worker looks at the catalog.
 #[test]
 fn rows_that_are_hidden_in_the_middle_of_a_cycle_are_not_gone() {
-    let mut world = notes(
-        "CREATE TABLE gate (open bool); INSERT INTO gate VALUES (false); GRANT SELECT ON gate TO PUBLIC;
-         CREATE FUNCTION waits(inet) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
-             WHILE $1 = '10.0.0.9' AND NOT (SELECT open FROM gate) LOOP PERFORM pg_sleep(0.02); END LOOP;
-             RETURN true; END $$;
-         CREATE DOMAIN host AS inet CHECK (waits(VALUE));
-         ALTER TABLE notes ADD host host DEFAULT '10.0.0.1'",
-    );
+    let mut world = notes(&format!(
+        "{GATE} ALTER TABLE notes ADD host host DEFAULT '10.0.0.1'"
+    ));
     let sheet = world.map("notes");
-    let worker = world.worker();
-    sheet.set("D2", "10.0.0.9");
-    world.shows(
-        &format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {worker}"),
-        "PgSleep",
+    world.in_mid_cycle(
+        || sheet.set("D2", "10.0.0.9"),
+        |world| world.db.run(BY_SETTING),
     );
-    world.db.run("SET lock_timeout = '5 s'");
-    world.db.run(BY_SETTING);
-    world.db.run("UPDATE gate SET open = true");
     world.shows(REASON, STOPPED);
     assert_eq!(sheet.rows().len(), 4);
     world

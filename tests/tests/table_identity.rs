@@ -2,7 +2,7 @@
 //! has the key by which rows are known, the mapping says so with the way on, and nothing of either
 //! side is lost meanwhile.
 
-use e2e::{Refusal, Sheet, World, wait_until};
+use e2e::{GATE, Refusal, Sheet, World, wait_until};
 
 /// As an online schema change does: a copy with other prices takes the table's name.
 const COPY: &str = "CREATE TABLE products_new (LIKE products INCLUDING ALL);
@@ -607,27 +607,14 @@ fn a_table_that_gets_inheritance_children_stops() {
 #[test]
 fn a_swap_in_the_middle_of_a_cycle_types_nothing_into_the_other_table() {
     let mut world = World::start();
-    world.db.run(
-        "CREATE TABLE gate (open bool); INSERT INTO gate VALUES (false);
-         CREATE FUNCTION waits(inet) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
-             WHILE $1 = '10.0.0.9' AND NOT (SELECT open FROM gate) LOOP PERFORM pg_sleep(0.02); END LOOP;
-             RETURN true; END $$;
-         CREATE DOMAIN host AS inet CHECK (waits(VALUE));
+    world.db.run(&format!(
+        "{GATE}
          CREATE TABLE products (id int PRIMARY KEY, host host);
          INSERT INTO products VALUES (1, '10.0.0.1'), (2, '10.0.0.2');
-         CREATE TABLE products_new (LIKE products INCLUDING ALL); INSERT INTO products_new SELECT * FROM products",
-    );
+         CREATE TABLE products_new (LIKE products INCLUDING ALL); INSERT INTO products_new SELECT * FROM products"
+    ));
     let sheet = world.map("products");
-    let worker = world.worker();
-    sheet.set("B2", "10.0.0.9");
-    // The worker asks what the typed text means, and has the table's answer to wait for.
-    world.shows(
-        &format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {worker}"),
-        "PgSleep",
-    );
-    world.db.run("SET lock_timeout = '5 s'");
-    world.db.run(SWAP);
-    world.db.run("UPDATE gate SET open = true");
+    world.in_mid_cycle(|| sheet.set("B2", "10.0.0.9"), |world| world.db.run(SWAP));
     is(&mut world, "failed", "table_swapped");
     for table in ["products", "products_old"] {
         let host = format!("SELECT host FROM {table} WHERE id = 1");

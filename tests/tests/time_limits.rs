@@ -14,14 +14,19 @@ fn world(more: &str) -> World {
     world
 }
 
-#[test]
-fn a_trigger_that_sleeps_holds_up_its_own_row_only() {
-    let mut world = world(
-        "CREATE TABLE naps (id int PRIMARY KEY, v int); INSERT INTO naps SELECT n, n FROM generate_series(1, 5) n;
+/// A table of so many rows, in which whatever becomes 30 takes an hour.
+fn world_with_naps(rows: u32) -> World {
+    world(&format!(
+        "CREATE TABLE naps (id int PRIMARY KEY, v int); INSERT INTO naps SELECT n, n FROM generate_series(1, {rows}) n;
          CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
              IF NEW.v = 30 THEN PERFORM pg_sleep(3600); END IF; RETURN NEW; END $$;
-         CREATE TRIGGER nap BEFORE UPDATE ON naps FOR EACH ROW EXECUTE FUNCTION nap()",
-    );
+         CREATE TRIGGER nap BEFORE UPDATE ON naps FOR EACH ROW EXECUTE FUNCTION nap()"
+    ))
+}
+
+#[test]
+fn a_trigger_that_sleeps_holds_up_its_own_row_only() {
+    let mut world = world_with_naps(5);
     let naps = world.map("naps");
     let others = world.map("others");
     let cells = ["10", "20", "30", "40", "50"].map(|cell| vec![cell.to_owned()]);
@@ -135,12 +140,7 @@ fn a_domain_s_check_that_does_not_end_is_a_problem_of_its_row() {
 /// What the table let through before is not held up by what it does not.
 #[test]
 fn rows_that_took_too_long_are_tried_after_the_others() {
-    let mut world = world(
-        "CREATE TABLE naps (id int PRIMARY KEY, v int); INSERT INTO naps SELECT n, n FROM generate_series(1, 3) n;
-         CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-             IF NEW.v = 30 THEN PERFORM pg_sleep(3600); END IF; RETURN NEW; END $$;
-         CREATE TRIGGER nap BEFORE UPDATE ON naps FOR EACH ROW EXECUTE FUNCTION nap()",
-    );
+    let mut world = world_with_naps(3);
     let naps = world.map("naps");
     naps.type_at("B2", &[vec!["30".into()]]);
     world.shows("SELECT key, code FROM sheet_sync.problem", "{1} | 57014");
