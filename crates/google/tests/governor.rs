@@ -347,3 +347,33 @@ fn calls_in_a_loop_leave_the_others_their_share() {
     assert!(other >= 150, "{other} beside {calls} calls");
     assert!(calls >= 150, "{calls} calls beside {other}");
 }
+
+#[test]
+fn a_call_among_many_mappings_that_look_now_and_then_comes_before_them() {
+    let mut governor = Governor::new();
+    let limits = Limits::default();
+    let mut due = [0; 30];
+    let mut waited = None;
+    for now in (0..5 * MINUTE).step_by(50) {
+        for mapping in 0..30 {
+            if now >= due[mapping as usize] {
+                let asked = caller("a", mapping);
+                let need = Need::READ;
+                due[mapping as usize] =
+                    match governor.ask(now, asked, need, Priority::Background, &limits) {
+                        Decision::WaitUntil(until) => until,
+                        Decision::Granted => now + 10,
+                    };
+            }
+        }
+        // Somebody calls in the fourth minute.
+        if now >= 4 * MINUTE && waited.is_none() {
+            let asked = caller("a", 7);
+            let need = Need::READ;
+            if governor.ask(now, asked, need, Priority::Interactive, &limits) == Decision::Granted {
+                waited = Some(now - 4 * MINUTE);
+            }
+        }
+    }
+    assert_eq!(waited, Some(0));
+}
