@@ -43,7 +43,7 @@ pub enum DatabaseEffect {
     FindChanged,
     /// The table row, base row and pending conflicts of these keys, all from one MVCC snapshot.
     /// Where rows are large, the answer may be about the first of them only, so that nobody has to
-    /// hold more than a few.
+    /// hold more than a few; the others, asked for again, are of another snapshot.
     Load { keys: Vec<Key> },
     /// What Postgres makes of typed texts: the canonical text, or why it is refused.
     Canonicalise { cells: Vec<TypedText> },

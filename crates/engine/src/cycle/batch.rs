@@ -40,7 +40,10 @@ impl Cycle {
     }
 
     /// Of large rows only the first; the others are returned by their keys.
-    async fn load_first(&mut self, keys: Vec<Key>) -> Result<(Vec<LoadedRow>, Vec<Key>), Stop> {
+    pub(super) async fn load_first(
+        &mut self,
+        keys: Vec<Key>,
+    ) -> Result<(Vec<LoadedRow>, Vec<Key>), Stop> {
         let asked = keys.len();
         match self.io.database(DatabaseEffect::Load { keys }).await? {
             DatabaseOutcome::Rows { rows, left }
@@ -104,7 +107,7 @@ impl Cycle {
         let (loaded, _) = self.load_first(keys).await?;
         let large = sightings.split_off(loaded.len());
         let rows: Vec<_> = sightings.iter().cloned().zip(loaded).collect();
-        self.guard_only_batch(&rows)?;
+        self.guard_only_batch(&rows, &large).await?;
         let rows = self.follow_renames(rows, snapshot, changed_at).await?;
         let mut items = Vec::new();
         for (sighting, loaded) in rows {

@@ -104,22 +104,28 @@ impl Cycle {
         self.ask(None)
     }
 
-    /// The only batch of a cycle without a reading, before it does anything.
-    pub(super) fn guard_only_batch(
+    /// The only batch of a cycle without a reading, before it does anything. Rows that are too large
+    /// to be loaded with the others are loaded here to be counted, and let go again.
+    pub(super) async fn guard_only_batch(
         &mut self,
         loaded: &[(Sighting, LoadedRow)],
+        large: &[Sighting],
     ) -> Result<(), Stop> {
         if self.count != Count::Owed {
             return Ok(());
         }
         self.count = Count::Done;
-        let stands = |(sighting, _): &&(Sighting, LoadedRow)| sighting.row.is_some();
-        let rows: Vec<LoadedRow> = loaded
-            .iter()
-            .filter(stands)
-            .map(|(_, row)| row.clone())
-            .collect();
+        let stands = |sighting: &&Sighting| sighting.row.is_some();
+        let rows = loaded.iter().filter(|(sighting, _)| stands(&sighting));
+        let rows: Vec<LoadedRow> = rows.map(|(_, row)| row.clone()).collect();
         self.count_gone(&rows);
+        let keys = large.iter().filter(stands);
+        let mut left: Vec<Key> = keys.map(|sighting| sighting.key.clone()).collect();
+        while !left.is_empty() {
+            let (rows, others) = self.load_first(left).await?;
+            self.count_gone(&rows);
+            left = others;
+        }
         self.ask(None)
     }
 

@@ -81,8 +81,8 @@ pub(super) struct Memory {
     /// Keys that we took from the sheet: a reading that has one again may be an old one.
     pub buried: HashSet<Key>,
     /// Keys whose rows a deletion of ours may have hit instead of the row that was meant. Where the
-    /// sheet lacks one of them, no person deleted it: it is put back. What a reading has again was
-    /// not hit.
+    /// sheet lacks one of them, no person deleted it: it is put back. What a reading has again is
+    /// missed later as any other row, also where that reading was an old one.
     pub maybe_hit: HashSet<Key>,
     /// Batches were announced and not declared over.
     pub announced: bool,

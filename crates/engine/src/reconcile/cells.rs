@@ -29,7 +29,10 @@ pub(super) fn merge(
         database,
         sheet,
         moved,
-        false,
+        match moved && row.mapping.winner.is_some() {
+            true => News::OfBoth,
+            false => News::Compared,
+        },
     )
 }
 
@@ -49,7 +52,7 @@ pub(super) fn merge_renewed(
         database: had.collect(),
         sheet: kept.sheet.clone(),
     };
-    run(row, base, database, sheet, true, true)
+    run(row, base, database, sheet, true, News::OfTable)
 }
 
 /// The row came back to the sheet after it was kept in the table only: all that the sheet has is
@@ -65,7 +68,7 @@ pub(super) fn merge_returned(
         database: kept.database.iter().zip(database).map(lost).collect(),
         sheet: Vec::new(),
     };
-    run(row, base, database, sheet, true, false)
+    run(row, base, database, sheet, true, News::Compared)
 }
 
 /// A row that a person moved here: what is typed is a change of the sheet's, what is left blank
@@ -79,7 +82,7 @@ pub(super) fn merge_entered(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -
         database: database.iter().enumerate().map(typed).collect(),
         sheet: Vec::new(),
     };
-    run(row, base, database, sheet, true, false)
+    run(row, base, database, sheet, true, News::Compared)
 }
 
 fn run(
@@ -88,7 +91,7 @@ fn run(
     database: &[Datum],
     sheet: &[Cell],
     moved: bool,
-    renewed: bool,
+    news: News,
 ) -> Plan {
     let columns = row.mapping.columns.len();
     base.database.resize(columns, None);
@@ -101,7 +104,7 @@ fn run(
         row,
         plan,
         base,
-        renewed,
+        news,
         values: Vec::new(),
         writes: Vec::new(),
     };
@@ -113,12 +116,23 @@ fn run(
     merge.finish()
 }
 
+/// What counts as a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    /// What is otherwise than in the base.
+    Compared,
+    /// What the table has, even where it is what it was.
+    OfTable,
+    /// What each side has, and has left empty: nothing was agreed on, and a person said whose row
+    /// counts.
+    OfBoth,
+}
+
 struct Merge<'a> {
     row: &'a Row<'a>,
     plan: Plan,
     base: Base,
-    /// What the table has is new, even where it is what it was.
-    renewed: bool,
+    news: News,
     values: Vec<(usize, Datum)>,
     writes: Vec<(usize, Cell, Datum)>,
 }
@@ -128,15 +142,15 @@ impl Merge<'_> {
         let mapping = self.row.mapping;
         let base_value = self.base.database.get(column).cloned().flatten();
         let base_cell = self.base.sheet.get(column).cloned().unwrap_or(Cell::Empty);
-        let (table_changed, sheet_changed) =
-            (self.renewed || base_value != value, base_cell != cell);
+        let renewed = self.news == News::OfTable;
+        let (table_changed, sheet_changed) = (renewed || base_value != value, base_cell != cell);
 
         // One key, whatever the cell looks like: it names the row on both sides. Only a new
         // spelling of the table's is shown.
         let is_key = mapping.key.contains(&column);
         let agreed = is_key || self.row.agreed(column, &value, &cell);
         let outdated = !is_key && table_changed && !sheet_changed;
-        let respelled = is_key && !self.renewed && table_changed && !sheet_changed;
+        let respelled = is_key && !renewed && table_changed && !sheet_changed;
         if agreed
             && !(outdated && self.is_in_an_old_form(column, &value, &cell))
             && !(respelled && self.is_shown_otherwise(column, &value, &cell))
@@ -158,6 +172,10 @@ impl Merge<'_> {
             self.plan.waits = true;
             return;
         }
+        let (table_changed, sheet_changed) = match self.news {
+            News::OfBoth => (true, true),
+            _ => (table_changed, sheet_changed),
+        };
         let verdict = match (table_changed, sheet_changed) {
             (false, false) => {
                 self.settle(column);

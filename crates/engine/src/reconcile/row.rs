@@ -28,7 +28,10 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
         (None, Some(database), None) => match row.base {
             Some(base) if base.is_absent_in_sheet() && base.database == database => Plan::default(),
             Some(base) if base.is_absent_in_sheet() => left_out_of_sheet(row, database),
-            None if row.mapping.winner == Some(Side::Sheet) => lost_in_sheet(row, database),
+            // Of a row that changed since the person decided nothing was decided.
+            None if row.mapping.winner == Some(Side::Sheet) && row.changed_at.is_none() => {
+                lost_in_sheet(row, database)
+            }
             _ => insert_in_sheet(row, database),
         },
         (None, None, Some(sheet)) => match row.base {

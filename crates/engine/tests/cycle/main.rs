@@ -16,4 +16,5 @@ mod problems;
 mod stamps;
 mod typed;
 mod waiting;
+mod winners;
 mod world;

@@ -139,8 +139,11 @@ impl World {
         let problems = &mut self.table.problems;
         problems.retain(|problem| problem.code != "kept_by_table");
         // One of several rows of a key may be a missing row, too.
-        let is_unclear = (problems.iter())
-            .any(|one| one.code == "key_unclear" || one.message.contains("It may be the row"));
+        let is_unclear = (problems.iter()).any(|one| match one.code.as_str() {
+            "key_unclear" => true,
+            "duplicate_key" | "missing_key" => one.message.contains("It may be the row"),
+            _ => false,
+        });
         self.crash();
         if is_unclear {
             // A worker that begins anew does not know where a missing row stood: a row that waited,
