@@ -285,7 +285,7 @@ pub fn forget(database: pg_sys::Oid) {
     }
 }
 
-/// Let workers in again.
+/// Let workers in again, unless another session holds the database by now.
 pub fn release(database: pg_sys::Oid) {
     let launcher = {
         let mut state = STATE.exclusive();
@@ -293,7 +293,7 @@ pub fn release(database: pg_sys::Oid) {
         if let Some(slot) = state
             .databases
             .iter_mut()
-            .find(|slot| slot.oid == database.to_u32())
+            .find(|slot| slot.oid == database.to_u32() && slot.held_by == process::my_pid())
         {
             slot.held_by = 0;
         }

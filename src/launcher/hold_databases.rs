@@ -54,8 +54,13 @@ unsafe fn claimed(statement: *mut pg_sys::PlannedStmt) -> Option<Claim> {
             _ => return None,
         };
         let database = pg_sys::get_database_oid(name, true);
-        let allowed = owns(database)
-            || (tag == pg_sys::NodeTag::T_CreatedbStmt && pg_sys::have_createdb_privilege());
+        // Postgres lets nobody else do it, and would say so only once the worker is gone.
+        let allowed = match tag {
+            pg_sys::NodeTag::T_CreatedbStmt => {
+                pg_sys::have_createdb_privilege() && (is_template(database) || owns(database))
+            }
+            _ => owns(database),
+        };
         (database != pg_sys::InvalidOid && allowed).then_some(Claim {
             database,
             drops: tag == pg_sys::NodeTag::T_DropdbStmt,
@@ -77,6 +82,24 @@ unsafe fn owns(database: pg_sys::Oid) -> bool {
             database,
             pg_sys::GetUserId(),
         );
+    }
+}
+
+/// Whether everybody who may create databases may copy it.
+unsafe fn is_template(database: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up in the catalog's cache; the tuple is given back before anything else.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::DATABASEOID as i32,
+            pg_sys::Datum::from(database),
+        );
+        if tuple.is_null() {
+            return false;
+        }
+        let form: *const pg_sys::FormData_pg_database = pg_sys::GETSTRUCT(tuple).cast();
+        let is_template = (*form).datistemplate;
+        pg_sys::ReleaseSysCache(tuple);
+        is_template
     }
 }
 
@@ -174,8 +197,8 @@ unsafe extern "C-unwind" fn process_utility(
     match unsafe { claimed(statement) } {
         None => run(),
         Some(claim) => {
-            take_away_worker(claim.database);
             PgTryBuilder::new(AssertUnwindSafe(|| {
+                take_away_worker(claim.database);
                 run();
                 if claim.drops {
                     shared::forget(claim.database);
@@ -200,6 +223,6 @@ fn take_away_worker(database: pg_sys::Oid) {
         if !process::is_alive(pid) {
             return;
         }
-        process::sleep(Duration::from_millis(20));
+        process::wait_in_session(Duration::from_millis(20));
     }
 }

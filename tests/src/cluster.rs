@@ -149,7 +149,7 @@ impl Cluster {
         let data = self.data();
         let template = std::env::var_os("SHEET_SYNC_PG_TEMPLATE").filter(|_| !anew);
         let template = template.map(PathBuf::from);
-        let mut make = match template {
+        let make = match template {
             Some(template) => {
                 let mut cp = Command::new("cp");
                 cp.arg("-a").arg(template).arg(&data);
@@ -168,13 +168,7 @@ impl Cluster {
                 initdb
             }
         };
-        as_server_user(&mut make);
-        let made = make.output().expect("cp and initdb can be run");
-        assert!(
-            made.status.success(),
-            "{make:?}: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        run_as_server_user(make);
     }
 
     /// Adds settings to postgresql.conf; they hold from the next start or reload.
@@ -405,7 +399,9 @@ fn server_user() -> Option<(u32, u32)> {
 
 fn run_as_server_user(mut command: Command) {
     as_server_user(&mut command);
-    let made = command.output().expect("cp and pg_basebackup can be run");
+    let made = command
+        .output()
+        .expect("cp and the server's programs can be run");
     assert!(
         made.status.success(),
         "{command:?}: {}",

@@ -25,6 +25,22 @@ pub const GATE: &str = "CREATE TABLE gate (open bool); INSERT INTO gate VALUES (
          RETURN true; END $$;
      CREATE DOMAIN host AS inet CHECK (waits(VALUE));";
 
+/// A worker that is stopped until this is dropped.
+pub struct Frozen(i32);
+
+impl Frozen {
+    fn signal(&self, signal: i32) {
+        // SAFETY: a plain system call; the server told us that this process is its worker.
+        unsafe { libc::kill(self.0, signal) };
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal(libc::SIGCONT);
+    }
+}
+
 impl World {
     pub fn start() -> World {
         World::configured(&[])
@@ -82,19 +98,17 @@ impl World {
 
     /// A standby of this one, which has its own way to the sheets for when it is promoted.
     pub fn standby(&self) -> World {
-        let google = self.google.by_another_gate();
-        let cluster = Cluster::standby_of(&self.cluster, &endpoints(&google));
-        World {
-            db: cluster.connect(DATABASE),
-            cluster,
-            google,
-        }
+        self.beside(Cluster::standby_of)
     }
 
     /// The same files in another place, as a restored base backup or a snapshot has them.
     pub fn copy(&self) -> World {
+        self.beside(Cluster::copy_of)
+    }
+
+    fn beside(&self, copied: impl FnOnce(&Cluster, &[(String, String)]) -> Cluster) -> World {
         let google = self.google.by_another_gate();
-        let cluster = self.cluster.copy_of(&endpoints(&google));
+        let cluster = copied(&self.cluster, &endpoints(&google));
         World {
             db: cluster.connect(DATABASE),
             cluster,
@@ -284,7 +298,8 @@ impl World {
         );
         self.db.run("SET lock_timeout = '5 s'");
         act(self);
-        self.db.run("UPDATE gate SET open = true");
+        self.db
+            .run("UPDATE gate SET open = true; RESET lock_timeout");
     }
 
     /// No row or cell has a problem at the moment.
@@ -417,6 +432,7 @@ impl World {
                 {
                     std::thread::sleep(std::time::Duration::from_millis(20));
                 }
+                assert!(self.google.reads() > reads, "the sheet is not read");
             } else {
                 std::thread::sleep(std::time::Duration::from_secs(1));
             }
@@ -439,6 +455,13 @@ impl World {
                 .and_then(|pid| pid.parse().ok())
                 .ok_or("none runs")
         })
+    }
+
+    /// The worker does nothing until the answer is dropped.
+    pub fn freeze_worker(&mut self) -> Frozen {
+        let frozen = Frozen(self.worker());
+        frozen.signal(libc::SIGSTOP);
+        frozen
     }
 
     /// As the kernel does when memory runs out. Postgres then restarts all its processes.

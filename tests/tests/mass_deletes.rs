@@ -40,14 +40,14 @@ fn nothing_else_of_the_cycle_is_done_before_or_after_the_guard_stops_it() {
 #[test]
 fn a_deletion_is_believed_after_three_seconds_and_sync_waits_for_it() {
     let (mut world, sheet) = World::with_parts(5);
-    sheet.delete_row(3);
     let deleted = Instant::now();
+    sheet.delete_row(3);
     world.sync("parts");
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 4);
     assert!(deleted.elapsed() >= Duration::from_secs(3));
     // By itself, and however often somebody calls.
-    sheet.delete_row(3);
     let deleted = Instant::now();
+    sheet.delete_row(3);
     let mut caller = world.connect();
     let calls = std::thread::spawn(move || {
         for _ in 0..3 {
@@ -65,8 +65,8 @@ fn a_deletion_waits_for_an_interval_that_is_longer() {
     world
         .db
         .run("UPDATE sheet_sync.mapping SET poll_interval = '6 s'");
-    sheet.delete_row(3);
     let deleted = Instant::now();
+    sheet.delete_row(3);
     world.sync("parts");
     assert_eq!(world.db.count("SELECT count(*) FROM parts"), 4);
     assert!(deleted.elapsed() >= Duration::from_secs(6));
