@@ -136,7 +136,7 @@ fn run(database: pg_sys::Oid) -> u32 {
         let mut sleep = LONGEST_SLEEP;
         for runner in runners.values_mut() {
             sleep = sleep.min(runner.turn(&mut shared));
-            pgrx::check_for_interrupts!();
+            process::end_if_asked();
         }
         sleep = sleep.min(runner::tell_relatives(&mut runners));
         sleep = sleep.min(reads::send(&mut shared, &mut runners));

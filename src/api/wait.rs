@@ -197,6 +197,7 @@ fn wait(what: &str, ticket: &Ticket, started: Instant, timeout: Duration) -> Cou
                 "It goes on all the same; SELECT * FROM sheet_sync.status shows how far it is.",
             );
         }
-        process::sleep((timeout - started.elapsed().min(timeout)).min(Duration::from_millis(500)));
+        let left = timeout.saturating_sub(started.elapsed());
+        process::wait_in_session(left.min(Duration::from_millis(500)));
     }
 }

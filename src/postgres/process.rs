@@ -36,9 +36,29 @@ unsafe fn set_handler(signal: i32, handler: Handler) {
     }
 }
 
-/// Sleep until the latch is set or `timeout` has passed; ends the process when the postmaster is
-/// gone or SIGTERM came.
+/// Of a session: wait until the latch is set or `timeout` has passed. The statement can be
+/// cancelled meanwhile, and ends with its session.
+pub fn wait_in_session(timeout: Duration) {
+    wait_for_latch(timeout);
+    pgrx::check_for_interrupts!();
+}
+
+/// Of a worker between two turns: sleep until the latch is set or `timeout` has passed; ends the
+/// process when the postmaster is gone or SIGTERM came.
 pub fn sleep(timeout: Duration) {
+    wait_for_latch(timeout);
+    end_if_asked();
+}
+
+/// Of a worker between two statements: ends the process when SIGTERM came.
+pub fn end_if_asked() {
+    // Somebody wanted to end a statement, and none runs: that is no reason to end the process.
+    // SAFETY: a flag of this process.
+    unsafe { pg_sys::QueryCancelPending = 0 }
+    pgrx::check_for_interrupts!();
+}
+
+fn wait_for_latch(timeout: Duration) {
     // SAFETY: MyLatch belongs to this process.
     unsafe {
         pg_sys::WaitLatch(
@@ -48,10 +68,7 @@ pub fn sleep(timeout: Duration) {
             pg_sys::PG_WAIT_EXTENSION,
         );
         pg_sys::ResetLatch(pg_sys::MyLatch);
-        // Somebody wanted to end a statement, and none runs: that is no reason to end the process.
-        pg_sys::QueryCancelPending = 0;
     }
-    pgrx::check_for_interrupts!();
 }
 
 /// Reload the settings where SIGHUP asked for it; Postgres does not do that by itself in a worker.

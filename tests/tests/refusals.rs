@@ -1,7 +1,7 @@
 //! What register_table and its neighbours refuse, each with SQLSTATE, message and hint, and
 //! changing nothing.
 
-use e2e::{Refusal, World, literal};
+use e2e::{Refusal, When, World, literal};
 
 /// Refused with this SQLSTATE, every one of these words somewhere in what is said, and a hint.
 #[track_caller]
@@ -335,4 +335,39 @@ fn a_conflict_that_cannot_be_decided() {
         .db
         .refused("SELECT sheet_sync.resolve(id, 'sheet') FROM sheet_sync.conflict");
     says(again, "55000", &["decided"]);
+}
+
+/// Whoever waits may stop waiting, and a session's own time limit holds.
+#[test]
+fn a_call_that_waits_can_be_cancelled() {
+    let (mut world, _sheet) = World::with_products();
+    world.quiet();
+    let held = world.google.hold(1, When::Before);
+    world.db.run("SET statement_timeout = '300 ms'");
+    for call in ["sync", "push", "pull", "preview"] {
+        let refusal = world.db.refused(&format!(
+            "SELECT * FROM sheet_sync.{call}('products', timeout => '1 hour')"
+        ));
+        assert_eq!(refusal.sqlstate, "57014", "{refusal}");
+    }
+    held.release();
+    world.db.run("RESET statement_timeout");
+    world.sync("products");
+}
+
+#[test]
+fn a_direction_for_which_the_table_is_not_fit() {
+    let (mut world, id) = world();
+    world.db.run(&format!(
+        "CREATE ROLE owner LOGIN; GRANT CREATE ON SCHEMA public TO owner; ALTER TABLE products OWNER TO owner;
+         SET ROLE owner; SELECT sheet_sync.register_table('products', {}, direction => 'to_sheet'); RESET ROLE",
+        literal(&id)
+    ));
+    let mut owner = world.connect_as("owner");
+    owner.run("CREATE RULE nothing AS ON DELETE TO products DO INSTEAD NOTHING");
+    let change = "UPDATE sheet_sync.mapping SET direction = 'both'";
+    says(owner.refused(change), "42809", &["rule", "DROP RULE"]);
+    owner.run("DROP RULE nothing ON products");
+    owner.run(change);
+    world.shows("SELECT direction FROM sheet_sync.mapping", "both");
 }
