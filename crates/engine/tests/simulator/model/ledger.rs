@@ -12,7 +12,7 @@ use super::setup::{Setup, key_of_cells};
 use super::sheet::{Tab, Uid};
 use super::values::{meaning, normal};
 use engine::effect::Conflict;
-use engine::mapping::{Direction, Mapping};
+use engine::mapping::{Direction, Mapping, OnTableDelete};
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,7 +160,10 @@ impl Ledger {
         }
         // So is a row of the table that came back to the filter while its place in the sheet was
         // being emptied.
-        for key in parted.iter().filter(|key| before[*key].1 == UNDERWAY) {
+        let empties = self.mapping.on_table_delete == OnTableDelete::Clear;
+        let is_back =
+            |key: &&Key| empties && before[*key].1 == UNDERWAY && self.table.contains_key(*key);
+        for key in parted.iter().filter(is_back) {
             self.table_edits
                 .retain(|(owed, _), datum| owed != key || datum.is_some());
         }
