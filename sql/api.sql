@@ -86,6 +86,7 @@ CREATE FUNCTION sheet_sync._live() RETURNS TABLE (
 CREATE FUNCTION sheet_sync._no_worker() RETURNS TABLE (reason text, hint text)
     LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'no_worker_wrapper';
 CREATE FUNCTION sheet_sync._announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'announce_wrapper';
+CREATE FUNCTION sheet_sync._keep_table(target oid) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'keep_table_wrapper';
 CREATE FUNCTION sheet_sync._wake() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'sheet_sync_wake';
 
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON sheet_sync.mapping FOR EACH STATEMENT EXECUTE FUNCTION sheet_sync._wake();
@@ -169,7 +170,8 @@ BEGIN
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
     END LOOP;
     -- Checks that run as whoever edits a mapping, and what the views read.
-    GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure, text), sheet_sync._qualified(regprocedure), sheet_sync._live(), sheet_sync._no_worker() TO PUBLIC;
+    GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure, text), sheet_sync._qualified(regprocedure), sheet_sync._live(), sheet_sync._no_worker(),
+                              sheet_sync._unfit(oid, text), sheet_sync._with_partitions(oid) TO PUBLIC;
     -- Postgres wants this of whoever attaches a partition to a registered table; the functions check where they are called.
     GRANT EXECUTE ON FUNCTION sheet_sync._capture_row(), sheet_sync._capture_truncate() TO PUBLIC;
 END

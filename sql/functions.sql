@@ -346,9 +346,20 @@ BEGIN
 END
 $$;
 
+-- The caller may speak for the table, and until this transaction ends nobody gives it another owner, another name or other policies:
+-- what is stored of it is what was looked at. Who does not own it gets no lock on it.
+CREATE FUNCTION sheet_sync._keep_owned(caller oid, target regclass) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM sheet_sync._require_owner(caller, target);
+    PERFORM sheet_sync._keep_table(target);
+    PERFORM sheet_sync._require_owner(caller, target);
+END
+$$;
+
 -- Whether a table can be synced at all, and the caller may have it synced.
 CREATE FUNCTION sheet_sync._check_table(caller oid, table_name regclass, direction text) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     relation pg_class;
@@ -366,7 +377,7 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', DETAIL = 'Only the session that made it can see its rows; the sync worker is another session.',
                   HINT = 'Register an ordinary table.';
     END IF;
-    PERFORM sheet_sync._require_owner(caller, table_name);
+    PERFORM sheet_sync._keep_owned(caller, table_name);
 
     SELECT u.* INTO bad FROM sheet_sync._unfit(table_name, direction) u;
     IF FOUND THEN
@@ -503,17 +514,14 @@ DECLARE
     one integer;
 BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+        PERFORM sheet_sync._keep_owned(caller, table_name);
         PERFORM sheet_sync._answer_doubts(one);
         -- Whoever owns the table now takes over what the owner before has set up, and with it runs its expressions.
         UPDATE sheet_sync.mapping m
         SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL,
             run_as = t.relowner::regrole
         FROM sheet_sync._cycle c, pg_class t
-        -- The table may have got another owner since the caller was found to be a member of the one before.
-        WHERE c.mapping_id = m.id AND m.id = one AND t.oid = m.table_name AND pg_has_role(caller, t.relowner, 'USAGE');
-        IF NOT FOUND THEN
-            PERFORM sheet_sync._require_owner(caller, table_name);
-        END IF;
+        WHERE c.mapping_id = m.id AND m.id = one AND t.oid = m.table_name;
     END LOOP;
 END
 $$;
@@ -541,8 +549,11 @@ BEGIN
     DELETE FROM sheet_sync._dirty_key d WHERE d.mapping_id = mapping_id;
     DELETE FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id;
     UPDATE sheet_sync._cycle c SET merged = false WHERE c.mapping_id = mapping_id;
-    UPDATE sheet_sync.mapping m SET state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL,
-                                    generation = generation + 1
+    UPDATE sheet_sync.mapping m
+    SET generation = m.generation + 1, retry_at = NULL,
+        -- A paused mapping stays so, and goes on saying what lets it go on.
+        state = CASE WHEN m.state = 'paused' THEN m.state ELSE 'initialising' END,
+        reason = CASE WHEN m.state = 'paused' THEN m.reason END, hint = CASE WHEN m.state = 'paused' THEN m.hint END
     WHERE m.id = mapping_id;
 END
 $$;
@@ -663,13 +674,11 @@ CREATE FUNCTION sheet_sync._confirm_deletes_of(caller oid, mapping_id integer) R
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    target regclass := (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = mapping_id);
+    m sheet_sync.mapping := sheet_sync._mapping_for(caller, mapping_id);
 BEGIN
-    IF target IS NULL THEN
-        RAISE EXCEPTION 'there is no mapping %', mapping_id
-            USING ERRCODE = 'undefined_object', HINT = 'SELECT mapping_id, table_name, sheet FROM sheet_sync.status lists the mappings.';
+    IF m.state <> 'ended' THEN
+        PERFORM sheet_sync._require_owner(caller, m.table_name);
     END IF;
-    PERFORM sheet_sync._require_owner(caller, target);
     IF NOT EXISTS (SELECT FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id) THEN
         PERFORM sheet_sync._refuse_confirmation(format('mapping %s', mapping_id));
     END IF;

@@ -238,7 +238,7 @@ BEGIN
     PERFORM set_config('sheet_sync.following', 'on', true);
     UPDATE sheet_sync.mapping x
     SET table_name = target, run_as = (SELECT c.relowner FROM pg_class c WHERE c.oid = target)::regrole,
-        state = 'initialising', reason = NULL, hint = NULL, retry_at = NULL
+        state = CASE WHEN x.state = 'ended' THEN 'initialising' ELSE x.state END
     WHERE x.id = mapping_id;
     PERFORM set_config('sheet_sync.following', 'off', true);
     -- No column has the number 0: those that the table does not have leave, as after DROP COLUMN.

@@ -112,7 +112,7 @@ mod tests {
             // What the views, the checks of an edit and new partitions need of whoever uses them.
             assert_eq!(
                 functions,
-                "_capture_row, _capture_truncate, _check_conflict_function, _live, _no_worker, _qualified"
+                "_capture_row, _capture_truncate, _check_conflict_function, _live, _no_worker, _qualified, _unfit, _with_partitions"
             );
         });
     }

@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 use super::register::check_filter;
 use super::{as_owner, required, table};
 use crate::postgres::fields::Fields;
+use crate::postgres::lock;
 use crate::postgres::statement::Row;
 use crate::postgres::types::ColumnType;
 
@@ -12,6 +13,12 @@ fn run(function: &str, table_name: Option<pg_sys::Oid>) {
         &format!("SELECT sheet_sync.{function}($1, $2::pg_catalog.regclass)"),
         vec![table(table_name).into()],
     );
+}
+
+/// For functions of the catalog, which know tables by their oids.
+#[pg_extern(sql = false)]
+fn keep_table(target: Option<pg_sys::Oid>) {
+    lock::keep_table(table(target).to_u32());
 }
 
 #[pg_extern(sql = false)]

@@ -85,12 +85,17 @@ fn look(
         DatabaseEffect::FindChanged
             | DatabaseEffect::Load { .. }
             | DatabaseEffect::FindRespelled { .. }
+            | DatabaseEffect::NameKeys { .. }
+            | DatabaseEffect::GenerateKeys { .. }
     );
     // What any of them evaluates of a user's (filters, defaults, domain checks) may leave something
     // to run at the commit.
     let outcome = transaction_of(mapping.run_as, |session| {
         if cycle.hurried {
             session.wait_for_no_lock();
+        }
+        if reads_table {
+            mapping.keep(session);
         }
         let outcome = match effect {
             DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
@@ -121,7 +126,7 @@ fn look(
             }
             DatabaseEffect::Commit(_) => return None,
         };
-        // Afterwards: what was read is locked now, so it cannot have changed since.
+        // Once more: whether policies apply to a role may change without a lock on the table.
         if reads_table {
             mapping.require_same_table(session);
         }

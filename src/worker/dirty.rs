@@ -72,6 +72,7 @@ pub fn read(session: &mut Session, mapping: i32, key_columns: usize) -> Dirty {
 pub fn is_empty(mapping: &Loaded) -> bool {
     let sql = format!("SELECT FROM {} LIMIT 1", mapping.table);
     transaction_of(mapping.run_as, |session| {
+        mapping.keep(session);
         as_reader(mapping.run_as, || session.select(&sql, &[]).is_empty())
     })
     .unwrap_or(true)

@@ -27,11 +27,9 @@ const ANCHORS_APART: u32 = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glance {
     pub id: i32,
-    /// Moves with every edit of the mapping and every DDL on its table.
-    pub version: String,
+    pub version: Version,
     pub state: String,
-    /// Milliseconds until a stored retry is due; zero or less where it is due.
-    pub retry_in_ms: i64,
+    /// The state says when it is tried again.
     pub has_retry: bool,
     /// What a person allowed by confirm_deletes().
     pub confirmed: Option<Question>,
@@ -41,11 +39,18 @@ pub struct Glance {
     pub tab: Tab,
 }
 
-impl Glance {
-    /// Whether the mapping has not been changed since. The version begins with the extension's oid
-    /// and the generation.
-    pub fn is_of(&self, generation: &str) -> bool {
-        self.version.split(' ').nth(1) == Some(generation)
+/// Moves with every edit of the mapping and every DDL on its table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// How often the mapping was changed.
+    generation: String,
+    /// Which extension it is of, how its table is, which key it uses at Google.
+    rest: String,
+}
+
+impl Version {
+    pub fn generation(&self) -> &str {
+        &self.generation
     }
 }
 
@@ -70,9 +75,8 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
         return None;
     }
     let rows = session.select(
-        "SELECT m.id, m.generation || ' ' || COALESCE(t.signature, '') || ' ' || m.credential || COALESCE(k.set_at::text, ''), m.state, \
-                CASE WHEN m.retry_at IS NOT NULL THEN (EXTRACT(epoch FROM m.retry_at - pg_catalog.clock_timestamp()) * 1000)::bigint END, \
-                s.question, EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = m.id), COALESCE(c.merged, false), \
+        "SELECT m.id, m.generation, COALESCE(t.signature, '') || ' ' || m.credential || COALESCE(k.set_at::text, ''), m.state, \
+                m.retry_at IS NOT NULL, s.question, EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = m.id), COALESCE(c.merged, false), \
                 t.signature IS NOT NULL, m.table_name::pg_catalog.oid::text || m.key_columns::text, m.direction, m.row_filter IS NOT NULL, \
                 COALESCE(m.sheet_title, '') \
          FROM sheet_sync.mapping m \
@@ -81,7 +85,7 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
          LEFT JOIN sheet_sync._credential k ON k.name = m.credential \
          LEFT JOIN LATERAL ( \
              SELECT sheet_sync._identity(m) || sheet_sync._layout(m.id, r.oid) || sheet_sync._key_holds(r.oid, m.key_columns) || COALESCE((SELECT u.message FROM sheet_sync._unfit(r.oid, m.direction) u), '') || COALESCE(sheet_sync._labels(m.id)::text, '') || pg_catalog.string_agg(pg_catalog.concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, f.oid, a.attidentity, a.attgenerated), ';' ORDER BY a.attnum) AS signature \
-             FROM pg_catalog.pg_class r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
+             FROM pg_catalog.pg_class r LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
              LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum \
              WHERE r.oid = m.table_name GROUP BY r.oid) t ON true \
          WHERE m.state <> 'ended' ORDER BY m.id",
@@ -92,17 +96,19 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
             .map(|row| {
                 let mut fields = Fields::of(row);
                 let id = fields.number() as i32;
-                let version = format!("{extension} {}", fields.text());
+                let version = Version {
+                    generation: fields.text(),
+                    rest: format!("{extension} {}", fields.text()),
+                };
                 let state = fields.text();
-                let retry = fields.optional().and_then(|text| text.parse().ok());
+                let has_retry = fields.flag();
                 let question = fields.optional().and_then(|text| text.parse().ok());
                 let rests = matches!(state.as_str(), "paused" | "failed");
                 Glance {
                     id,
                     version,
                     state,
-                    retry_in_ms: retry.unwrap_or(0),
-                    has_retry: retry.is_some(),
+                    has_retry,
                     confirmed: question.map(Question),
                     has_dirty: fields.flag(),
                     merged: fields.flag(),
@@ -149,6 +155,14 @@ impl Loaded {
         columns
             .filter_map(|(number, column)| Some((number, column.number_format.clone()?)))
             .collect()
+    }
+
+    /// Until this transaction ends the table keeps its name, its owner and its policies. Refuse to
+    /// go on where it has other ones already: nothing is evaluated that the mapping's role has not
+    /// agreed to.
+    pub fn keep(&self, session: &mut Session) {
+        lock::keep_table(self.table_oid);
+        self.require_same_table(session);
     }
 
     /// Refuse what was read or is to be changed where the table's name is another table's by now,

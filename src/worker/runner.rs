@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Shared;
 use super::http::Work;
-use super::mappings::{Glance, Loaded};
+use super::mappings::{Glance, Loaded, Version};
 use super::writer::Standing;
 use crate::shared::{Counts, LiveMapping, RequestKind};
 
@@ -41,7 +41,8 @@ pub struct Runner {
     next_poll: Instant,
     not_before: Option<Instant>,
     pause: Duration,
-    trouble_shown: bool,
+    /// It stopped, or may have before this worker began, and no cycle has come to its end since.
+    in_trouble: bool,
     /// A statement on the table was ended, and the next one may take as long: until then the others
     /// have the worker. Nobody who waits for the mapping shortens that.
     rests_until: Option<Instant>,
@@ -72,7 +73,7 @@ pub struct Runner {
 
 /// A mapping that is loaded, and as far as `target` is there, opened at Google.
 struct Opened {
-    version: String,
+    version: Version,
     mapping: Loaded,
     google: Arc<GoogleSession>,
     target: Option<(Target, Instant)>,
@@ -157,7 +158,7 @@ impl Runner {
             next_poll: Instant::now(),
             not_before: None,
             pause: FIRST_PAUSE,
-            trouble_shown: true,
+            in_trouble: true,
             rests_until: None,
             notes_on: false,
             requests: Vec::new(),
@@ -188,7 +189,8 @@ impl Runner {
             .as_ref()
             .is_some_and(|before| before.version != glance.version);
         // resume() and its like clear the stored time of the next try.
-        let resumed = self.not_before.is_some() && self.trouble_shown && !glance.has_retry;
+        let had_retry = self.glance.as_ref().is_some_and(|before| before.has_retry);
+        let resumed = self.not_before.is_some() && had_retry && !glance.has_retry;
         let confirmed = glance.confirmed.is_some()
             && self
                 .glance

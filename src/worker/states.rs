@@ -36,7 +36,8 @@ pub enum Stop {
     AsBefore,
 }
 
-pub fn show_trouble(mapping: i32, trouble: &Trouble) {
+/// `None` where it could not be stored.
+pub fn show_trouble(mapping: i32, trouble: &Trouble) -> Option<()> {
     store(|session| {
         session.execute(
             "UPDATE sheet_sync.mapping SET state = CASE WHEN $2 THEN 'failed' ELSE state END, reason = $3, hint = $4, \
@@ -55,7 +56,7 @@ pub fn show_trouble(mapping: i32, trouble: &Trouble) {
             Stop::Over => forget_stop(session, mapping, None),
             Stop::AsBefore => {}
         }
-    });
+    })
 }
 
 /// A question is over: whichever stands, or only this one.
@@ -131,46 +132,76 @@ pub fn other_mapping_of_tab(mapping: i32, spreadsheet_id: &str, sheet_id: i64) -
     .flatten()
 }
 
-/// The dirty keys that a cycle has dealt with, and what it did.
-pub fn end_cycle(
-    mapping: i32,
-    cycle: i64,
-    dealt_with: &[i64],
-    confirmed: Option<Question>,
-    merged: bool,
-    report: &Report,
-) {
+/// What a cycle leaves in the catalog.
+pub struct End<'a> {
+    pub mapping: i32,
+    pub cycle: i64,
+    /// How often the mapping had been changed when the cycle's settings were loaded.
+    pub generation: &'a str,
+    /// The lines of `_dirty_key` that it has dealt with.
+    pub dealt_with: &'a [i64],
+    /// What a person allowed, and it has used up.
+    pub confirmed: Option<Question>,
+    /// It has compared everything.
+    pub merged: bool,
+    pub report: &'a Report,
+}
+
+/// Record the end of a cycle. Answers whether everything counts as compared.
+pub fn end_cycle(end: &End) -> bool {
+    let mapping = end.mapping;
+    let mut merged = false;
     store(|session| {
         // Keys that are dirty once more cost a comparison; what a person allowed is not to be used
         // twice.
-        if confirmed.is_none() {
+        if end.confirmed.is_none() {
             session.commit_may_be_late();
         }
-        if !dealt_with.is_empty() {
+        let is_current = lock_cycle(session, mapping) == end.generation;
+        merged = end.merged && is_current;
+        if is_current && !end.dealt_with.is_empty() {
             session.execute(
                 "DELETE FROM sheet_sync._dirty_key WHERE mapping_id = $1 AND id = ANY ($2)",
-                &[mapping.into(), dealt_with.to_vec().into()],
+                &[mapping.into(), end.dealt_with.to_vec().into()],
             );
         }
-        if confirmed.is_some() {
-            forget_stop(session, mapping, confirmed);
+        if end.confirmed.is_some() {
+            forget_stop(session, mapping, end.confirmed);
         }
         session.execute(
             "UPDATE sheet_sync._cycle SET cycle_id = $2, ended_at = pg_catalog.clock_timestamp(), rows = $3, rows_pushed = rows_pushed + $4, \
                     rows_pulled = rows_pulled + $5, merged = merged OR $6 WHERE mapping_id = $1",
             &[
                 mapping.into(),
-                cycle.into(),
-                (report.rows as i64).into(),
-                (report.rows_pushed as i64).into(),
-                (report.rows_pulled as i64).into(),
+                end.cycle.into(),
+                (end.report.rows as i64).into(),
+                (end.report.rows_pushed as i64).into(),
+                (end.report.rows_pulled as i64).into(),
                 merged.into(),
             ],
         );
         if merged {
             forget_winner(session, mapping);
         }
-    });
+    })
+    .is_some()
+        && merged
+}
+
+/// Whoever asks for a merge afresh (`resync()`, `follow_name()`) changes the line of `_cycle`, too:
+/// from here on nobody does. Answers how often the mapping has been changed by now; what a cycle
+/// under former settings has compared is compared again.
+fn lock_cycle(session: &mut Session, mapping: i32) -> String {
+    session.execute(
+        "SELECT FROM sheet_sync._cycle WHERE mapping_id = $1 FOR UPDATE",
+        &[mapping.into()],
+    );
+    let rows = session.execute(
+        "SELECT generation FROM sheet_sync.mapping WHERE id = $1",
+        &[mapping.into()],
+    );
+    let rows = rows.into_iter().flatten().flatten();
+    rows.map(String::from).next().unwrap_or_default()
 }
 
 /// After a merge in which one side's rows alone counted, what only the other one has is looked at
@@ -265,14 +296,17 @@ pub fn forget_previews() {
     });
 }
 
-/// What is not stored now is stored at the next turn: every caller's state is derived anew from
-/// what is.
-pub fn store(body: impl FnOnce(&mut Session)) {
-    if let Err(refusal) = transaction(body) {
-        pgrx::log!(
-            "sheet_sync: a state could not be stored: {}",
-            refusal.message
-        );
+/// `None` where it could not be stored. Who needs it stored tries again at the next turn.
+pub fn store(body: impl FnOnce(&mut Session)) -> Option<()> {
+    match transaction(body) {
+        Ok(()) => Some(()),
+        Err(refusal) => {
+            pgrx::log!(
+                "sheet_sync: a state could not be stored: {}",
+                refusal.message
+            );
+            None
+        }
     }
 }
 

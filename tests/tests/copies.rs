@@ -54,9 +54,6 @@ fn a_database_made_with_template_stands_still_and_may_be_kept_apart() {
     // Nobody may be connected to a template.
     world.db = world.cluster.connect("postgres");
     world.db.run("CREATE DATABASE staging TEMPLATE e2e");
-    // Databases without CREATE EXTENSION of their own are found when the server starts.
-    world.cluster.stop();
-    world.cluster.start_again();
     world.reconnect();
     let mut copy = world.cluster.connect("staging");
     stands_still(&mut copy, &mut world, &sheet, "copied_database");
@@ -114,6 +111,7 @@ fn a_base_backup_started_in_another_place_stands_still() {
     let (mut world, sheet) = World::with_products();
     let mut copy = world.copy();
     stands_still(&mut copy.db, &mut world, &sheet, "copied_database");
+    assert_eq!(copy.google.writes().len(), 0);
     // Where it is no copy but the server itself, on another disk by now.
     world.cluster.stop();
     copy.db.run("SELECT sheet_sync.take_over('products')");
@@ -234,6 +232,25 @@ fn the_sheet_of_a_restored_database_may_win() {
     world.quiet();
     world.db.run("UPDATE products SET price = 7 WHERE id = 3");
     sheet.shows("id | name | price\n 1 | Bolt | 0\n 3 | Gear | 7\n 9 | late | 9");
+}
+
+/// Rows that somebody holds are not forgotten: the sheet's side of them counts when they are free.
+#[test]
+fn the_sheet_wins_also_where_a_row_is_locked() {
+    let (mut world, sheet) = damaged_and_restored();
+    let mut holder = world.connect();
+    holder.run("BEGIN; SELECT FROM products WHERE id = 1 FOR UPDATE");
+    world
+        .db
+        .run("SELECT sheet_sync.take_over('products', winner => 'sheet')");
+    world.shows("SELECT price FROM products WHERE id = 3", "0");
+    world.shows("SELECT count(*) FROM products WHERE id = 9", "1");
+    world.shows("SELECT winner FROM sheet_sync._writer", "sheet");
+    holder.run("COMMIT");
+    let shown = "id | name | price\n 1 | Bolt | 0\n 3 | Gear | 0\n 9 | late | 9";
+    world.table_shows("products", shown);
+    sheet.shows(shown);
+    world.shows("SELECT state FROM sheet_sync.status", "active");
 }
 
 #[test]

@@ -268,6 +268,44 @@ fn resync_merges_afresh_and_deletes_nothing() {
 }
 
 #[test]
+fn a_paused_mapping_stays_paused_when_it_is_merged_afresh() {
+    let (mut world, sheet) = products_with("");
+    world.pause("products");
+    world.db.run("SELECT sheet_sync.resync('products')");
+    world.shows(STATE, "paused | paused");
+    sheet.delete_row(sheet.row_where(0, "3"));
+    world.db.run("SELECT sheet_sync.resume('products')");
+    world.both_equal("products", &sheet);
+    assert_eq!(sheet.rows().len(), 4);
+}
+
+/// Whoever calls resync() sees the table as it is then, whatever a cycle has compared that comes to
+/// its end in the same moment.
+#[test]
+fn a_cycle_that_ends_while_resync_is_called_undoes_nothing_of_it() {
+    let (mut world, sheet) = products_with("");
+    world.quiet();
+    let worker = world.worker();
+    let mut caller = world.connect();
+    caller.run("BEGIN; SELECT sheet_sync.resync('products')");
+    // A cycle that compares the whole table.
+    world.db.run(
+        "INSERT INTO sheet_sync._dirty_key (mapping_id, changed_at) SELECT id, now() FROM sheet_sync.mapping",
+    );
+    world.shows(
+        &format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {worker}"),
+        "Lock",
+    );
+    // What nothing captures only a merge afresh finds.
+    world.db.run(
+        "SET session_replication_role = replica; INSERT INTO products VALUES (9, 'Cog', 9); RESET session_replication_role",
+    );
+    caller.run("COMMIT");
+    sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2\n 3 | Gear | 3\n 9 | Cog | 9");
+    world.both_equal("products", &sheet);
+}
+
+#[test]
 fn a_mass_delete_in_sql_stops_the_mapping_until_it_is_confirmed() {
     let mut world = World::start();
     world.db.run(

@@ -373,6 +373,42 @@ fn nobody_takes_over_another_s_sheet_or_table_by_a_name() {
     goes_on(&mut world);
 }
 
+/// The owner of a moment ago agrees to nothing in the new owner's name.
+#[test]
+fn an_owner_that_changes_while_resume_is_called() {
+    let (mut world, _sheet) = World::with_products();
+    world.db.run(
+        "CREATE ROLE alice LOGIN; CREATE ROLE bob; GRANT CREATE ON SCHEMA public TO alice, bob; ALTER TABLE products OWNER TO alice",
+    );
+    is(&mut world, "failed", "owner_changed");
+    let mut alice = world.connect_as("alice");
+    let pid = alice.one("SELECT pg_backend_pid()");
+    world.db.run("BEGIN; ALTER TABLE products OWNER TO bob");
+    let resumes = std::thread::spawn(move || alice.refused("SELECT sheet_sync.resume('products')"));
+    let mut other = world.connect();
+    wait_until("the call to wait", || {
+        let seen = other.one(&format!(
+            "SELECT COALESCE(wait_event_type, '') FROM pg_stat_activity WHERE pid = {pid}"
+        ));
+        if seen == "Lock" { Ok(()) } else { Err(seen) }
+    });
+    world.db.run("COMMIT");
+    let refusal = resumes.join().expect("the thread");
+    assert_eq!(refusal.sqlstate, "42501", "{refusal}");
+    let role = world.db.one("SELECT run_as FROM sheet_sync.mapping");
+    assert!(role != "alice" && role != "bob", "{role}");
+}
+
+#[test]
+fn a_table_without_any_column_has_lost_its_key_and_was_not_dropped() {
+    let (mut world, sheet) = World::with_products();
+    world
+        .db
+        .run("ALTER TABLE products DROP COLUMN id, DROP COLUMN name, DROP COLUMN price");
+    is(&mut world, "failed", "key_gone");
+    assert_eq!(sheet.rows().len(), 4);
+}
+
 #[test]
 fn a_mapping_whose_table_was_dropped_stays_until_it_is_dismissed() {
     let (mut world, sheet) = World::with_products();
@@ -511,14 +547,11 @@ fn a_dump_holds_mappings_that_have_ended() {
     // another table elsewhere.
     world.db.run("CREATE TABLE unseen (id int PRIMARY KEY)");
     world.map("unseen");
-    let worker = world.worker();
-    // SAFETY: plain system calls; the server told us that this process is its worker.
-    unsafe { libc::kill(worker, libc::SIGSTOP) };
+    let frozen = world.freeze_worker();
     world.db.run("DROP TABLE unseen");
     let dump = world.dump();
     assert_eq!(world.db.count("SELECT count(*) FROM sheet_sync.mapping"), 3);
-    // SAFETY: as above.
-    unsafe { libc::kill(worker, libc::SIGCONT) };
+    drop(frozen);
     world.db.run("CREATE DATABASE copy");
     world.restore("copy", &dump);
     let mut copy = world.cluster.connect("copy");

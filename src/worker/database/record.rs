@@ -12,7 +12,6 @@ use super::apply::takes_long;
 use super::together::Together;
 use super::{Cycle, column_name, key_literal, object, sequences};
 use crate::postgres::fields::array_literal;
-use crate::postgres::lock;
 use crate::postgres::statement::{Arg, Session};
 use crate::postgres::tenant::transaction_of;
 use crate::postgres::transaction::subtransaction;
@@ -31,10 +30,7 @@ pub fn commit(
     let mut first = true;
     loop {
         let over = transaction_of(mapping.run_as, |session| {
-            // Until this transaction ends the table keeps its name: no trigger of another one is
-            // ever run by its statements.
-            lock::keep_table(mapping.table_oid);
-            mapping.require_same_table(session);
+            mapping.keep(session);
             if first {
                 sequences::advance(session, mapping, &commit.apply);
             }

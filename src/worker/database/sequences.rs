@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use std::collections::BTreeMap;
 
 use crate::postgres::fields::Fields;
+use crate::postgres::lock;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::subtransaction;
@@ -61,6 +62,8 @@ fn values(apply: &Apply) -> &[(usize, Datum)] {
 }
 
 fn pass(session: &mut Session, sequence: pg_sys::Oid, least: i64, greatest: i64) {
+    // Its name is looked up and then read: nobody gives the name to something else between the two.
+    lock::keep_table(sequence.to_u32());
     let state = |session: &mut Session| State::read(session, sequence);
     let Some(target) = state(session).and_then(|state| state.target(least, greatest)) else {
         return;

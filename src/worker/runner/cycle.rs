@@ -75,7 +75,7 @@ impl Runner {
         let dirty = match read {
             // The mapping was changed since it was looked at: what waits because of that is not for
             // a cycle under its old settings.
-            Ok((_, generation)) if !glance.is_of(&generation) => {
+            Ok((_, generation)) if glance.version.generation() != generation => {
                 self.requests.extend(mine);
                 return;
             }
@@ -94,7 +94,7 @@ impl Runner {
         let truncated = dirty.truncated && dirty::is_empty(&opened.mapping);
         let scope = if !glance.merged || dirty.everything {
             Scope::Everything
-        } else if poll_due || !mine.is_empty() || confirmed.is_some() || self.trouble_shown {
+        } else if poll_due || !mine.is_empty() || confirmed.is_some() || self.in_trouble {
             // What a guard stopped is looked at anew before anything goes on: without a reading a
             // cycle would not see it, and its end would pass for the end of the trouble.
             Scope::Full
@@ -261,7 +261,7 @@ impl Runner {
                 }
                 Step::Done(report) => return self.done(shared, running, report),
             }
-            pgrx::check_for_interrupts!();
+            process::end_if_asked();
         }
     }
 
@@ -400,7 +400,10 @@ impl Runner {
         };
         // A one-way cycle leaves the other way's work owed.
         let both_ways = running.ways.push && running.ways.pull;
-        let merged = ended && running.scope == Scope::Everything && both_ways;
+        let compared = ended && running.scope == Scope::Everything && both_ways;
+        // Rows that wait are still to become as the side has them whose rows alone count.
+        let waits = report.locked || report.awaits_rows;
+        let is_final = !(waits && self.has_winner());
         // What a person allowed is used up by a cycle that could carry it out.
         let confirmed = running
             .confirmed
@@ -412,16 +415,17 @@ impl Runner {
         if report.rows_pulled > 0 {
             self.relatives.news = true;
         }
-        if moved || merged || confirmed.is_some() {
-            states::end_cycle(
-                self.id,
-                self.cycle_id,
-                &dealt_with,
-                confirmed,
-                merged,
-                &report,
-            );
-        }
+        let end = states::End {
+            mapping: self.id,
+            cycle: self.cycle_id,
+            generation: self.generation(),
+            dealt_with: &dealt_with,
+            confirmed,
+            merged: compared && is_final,
+            report: &report,
+        };
+        let is_news = moved || end.merged || confirmed.is_some();
+        let merged = is_news && states::end_cycle(&end);
         if let Some(stopped) = report.stopped {
             let keep = retries_by_itself(&stopped);
             if keep {
@@ -464,6 +468,17 @@ impl Runner {
             }
         }
         self.live.phase = Phase::Idle;
+    }
+
+    /// Of the settings that the cycles run under.
+    fn generation(&self) -> &str {
+        let opened = self.loaded.as_ref();
+        opened.map_or("", |opened| opened.version.generation())
+    }
+
+    fn has_winner(&self) -> bool {
+        let opened = self.loaded.as_ref();
+        opened.is_some_and(|opened| opened.mapping.engine.winner.is_some())
     }
 
     fn go_on_after(&mut self, again: Again, dirty_done: bool) {
@@ -585,9 +600,10 @@ impl Runner {
             glance.confirmed = None;
         }
         let shown = matches!(glance.state.as_str(), "failed" | "initialising") && glance.merged;
-        if self.trouble_shown || shown {
+        if self.in_trouble || shown {
             states::clear_trouble(self.id);
-            self.trouble_shown = false;
+            self.in_trouble = false;
+            glance.has_retry = false;
             if glance.merged && glance.state != "paused" {
                 glance.state = "active".to_owned();
             }

@@ -312,7 +312,6 @@ impl Runner {
         let spreadsheet_id = opened.mapping.spreadsheet_id.clone();
         if shared.probing.contains(&email) {
             self.not_before = Some(Instant::now() + WAIT_FOR_PROBE);
-            self.trouble_shown = false;
             return;
         }
         if let Some(grant) = self.may_send(shared, PROBE) {
@@ -356,7 +355,6 @@ impl Runner {
         };
         let Some(target) = self.target_of_turn() else {
             self.not_before = Some(Instant::now() + WAIT_FOR_TURN);
-            self.trouble_shown = false;
             return;
         };
         let target = Box::new(target);
@@ -417,7 +415,6 @@ impl Runner {
             Ok(grant) => Some(grant),
             Err(wait) => {
                 self.not_before = Some(Instant::now() + wait);
-                self.trouble_shown = false;
                 None
             }
         }

@@ -78,7 +78,6 @@ impl Runner {
                 readings: None,
             });
             self.not_before = Some(until);
-            self.trouble_shown = false;
             return;
         }
         if calls {

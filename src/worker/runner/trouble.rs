@@ -69,17 +69,19 @@ impl Runner {
         }
         self.not_before = Some(Instant::now() + pause);
         self.next_poll = Instant::now() + pause;
-        self.trouble_shown = true;
-        states::show_trouble(
-            self.id,
-            &Trouble {
-                failed,
-                reason,
-                hint,
-                retry_in: pause,
-                stop,
-            },
-        );
+        self.in_trouble = true;
+        let trouble = Trouble {
+            failed,
+            reason,
+            hint,
+            retry_in: pause,
+            stop,
+        };
+        if states::show_trouble(self.id, &trouble).is_some()
+            && let Some(glance) = &mut self.glance
+        {
+            glance.has_retry = true;
+        }
     }
 
     pub(super) fn next_pause(&mut self) -> Duration {
