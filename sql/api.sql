@@ -75,6 +75,12 @@ COMMENT ON FUNCTION sheet_sync.set_credential IS 'Store a service-account key (t
 CREATE FUNCTION sheet_sync.drop_credential(name text) RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'drop_credential_wrapper';
 COMMENT ON FUNCTION sheet_sync.drop_credential IS 'Forget a service-account key; its mappings wait until it is set again. Answers whether there was one.';
 
+CREATE FUNCTION sheet_sync.grant_credential(name text, role text, spreadsheets text[] DEFAULT NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'grant_credential_wrapper';
+COMMENT ON FUNCTION sheet_sync.grant_credential IS 'Let a role (or ''public'': every role) register its tables with the account of a credential: in these spreadsheets, or in every one that the account can open. Grants add up.';
+CREATE FUNCTION sheet_sync.revoke_credential(name text, role text) RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'revoke_credential_wrapper';
+COMMENT ON FUNCTION sheet_sync.revoke_credential IS 'Take back what grant_credential() gave a role. Mappings that exist go on. Answers whether there was anything to take back.';
+
 CREATE FUNCTION sheet_sync.doctor(timeout interval DEFAULT '60 s')
     RETURNS TABLE (subject text, "check" text, ok boolean, detail text, hint text) LANGUAGE c AS 'MODULE_PATHNAME', 'doctor_wrapper';
 COMMENT ON FUNCTION sheet_sync.doctor IS 'Examine worker, credentials, clock, quota, and each mapping''s sharing, tab and header: a line per check, with what to do. The worker asks Google.';
@@ -166,7 +172,7 @@ DECLARE
     function regprocedure;
 BEGIN
     FOR function IN SELECT p.oid FROM pg_catalog.pg_proc p
-                    WHERE p.pronamespace = 'sheet_sync'::regnamespace AND (p.proname LIKE E'\\_%' OR p.proname IN ('set_credential', 'drop_credential', 'doctor')) LOOP
+                    WHERE p.pronamespace = 'sheet_sync'::regnamespace AND (p.proname LIKE E'\\_%' OR p.proname IN ('set_credential', 'drop_credential', 'grant_credential', 'revoke_credential', 'doctor')) LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
     END LOOP;
     -- Checks that run as whoever edits a mapping, and what the views read.

@@ -446,10 +446,7 @@ BEGIN
     IF conflict_function IS NOT NULL THEN
         PERFORM sheet_sync._check_conflict_function(conflict_function, conflict_function::text);
     END IF;
-    IF credential <> 'default' AND NOT EXISTS (SELECT FROM sheet_sync._credential c WHERE c.name = credential) THEN
-        RAISE EXCEPTION 'there is no credential "%"', credential
-            USING ERRCODE = 'undefined_object', HINT = format('SELECT sheet_sync.set_credential(%L, pg_read_file(''/path/key.json'')::jsonb);', credential);
-    END IF;
+    PERFORM sheet_sync._require_credential(caller, credential, spreadsheet_id);
 
     IF gid IS NULL AND sheet IS NULL THEN
         sheet := relation.relname;
@@ -746,6 +743,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    DELETE FROM sheet_sync._credential_grant g WHERE g.credential = credential_name;
     SELECT string_agg(table_name::text, ', ') INTO used FROM sheet_sync.mapping WHERE credential = credential_name;
     IF used IS NOT NULL THEN
         RAISE NOTICE 'mappings of % wait until credential "%" is set again', used, credential_name;

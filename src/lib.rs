@@ -24,9 +24,14 @@ extension_sql_file!(
     requires = ["catalog"]
 );
 extension_sql_file!(
+    "../sql/credential_grants.sql",
+    name = "credential_grants",
+    requires = ["identity"]
+);
+extension_sql_file!(
     "../sql/functions.sql",
     name = "functions",
-    requires = ["identity"]
+    requires = ["credential_grants"]
 );
 extension_sql_file!(
     "../sql/api.sql",

@@ -1,5 +1,5 @@
 use crate::postgres::errors::refuse;
-use google::ServiceAccountKey;
+use google::{ServiceAccountKey, resolve_spreadsheet};
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode};
 
@@ -35,6 +35,55 @@ fn drop_credential(name: Option<String>) -> bool {
     let rows = as_owner(
         "SELECT sheet_sync._drop_credential($2) FROM (SELECT $1::pg_catalog.oid) caller",
         vec![required(name, "name").into()],
+    );
+    rows.into_iter().flatten().flatten().next().as_deref() == Some("t")
+}
+
+#[pg_extern(sql = false)]
+fn grant_credential(
+    name: Option<String>,
+    role: Option<String>,
+    spreadsheets: Option<Vec<Option<String>>>,
+) {
+    let ids: Option<Vec<String>> = spreadsheets.map(|all| {
+        if all.is_empty() {
+            refuse(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                "argument spreadsheets is empty",
+                "Name at least one, or leave the argument out for all that the account can open.",
+            );
+        }
+        let ids = all
+            .into_iter()
+            .map(|one| id(&required(one, "spreadsheets")));
+        ids.collect()
+    });
+    as_owner(
+        "SELECT sheet_sync._grant_credential($1, $2, $3, $4)",
+        vec![
+            required(name, "name").into(),
+            required(role, "role").into(),
+            ids.into(),
+        ],
+    );
+}
+
+fn id(named: &str) -> String {
+    match resolve_spreadsheet(named) {
+        Ok(spreadsheet) => spreadsheet.id,
+        Err(error) => refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            error.to_string(),
+            error.hint(),
+        ),
+    }
+}
+
+#[pg_extern(sql = false)]
+fn revoke_credential(name: Option<String>, role: Option<String>) -> bool {
+    let rows = as_owner(
+        "SELECT sheet_sync._revoke_credential($1, $2, $3)",
+        vec![required(name, "name").into(), required(role, "role").into()],
     );
     rows.into_iter().flatten().flatten().next().as_deref() == Some("t")
 }

@@ -1,8 +1,10 @@
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
+use std::collections::HashSet;
 
 use crate::postgres::process;
+use crate::postgres::statement::Session;
 use crate::shared::{self, Phase};
 
 #[pg_extern(sql = false)]
@@ -28,7 +30,12 @@ fn live() -> TableIterator<
     } else {
         Vec::new()
     };
-    TableIterator::new(mappings.into_iter().map(|live| {
+    // The views read this with the rights of whoever asks, and so may anybody.
+    let visible = visible_mappings();
+    let mappings = mappings
+        .into_iter()
+        .filter(move |live| visible.contains(&live.mapping.to_string()));
+    TableIterator::new(mappings.map(|live| {
         let phase = match live.phase {
             Phase::Idle => "idle",
             Phase::Opening => "opening",
@@ -49,6 +56,15 @@ fn live() -> TableIterator<
             time(live.busy_since),
         )
     }))
+}
+
+/// The ids of those that row-level security shows the caller.
+fn visible_mappings() -> HashSet<String> {
+    let rows = Spi::connect_mut(|client| {
+        Session::new(client).select("SELECT id FROM sheet_sync.mapping", &[])
+    });
+    let ids = rows.into_iter().flatten().flatten();
+    ids.map(String::from).collect()
 }
 
 /// From microseconds since 1970; zero is never.

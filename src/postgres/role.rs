@@ -88,8 +88,13 @@ pub fn as_reader<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     let path = USERS_SEARCH_PATH
         .get()
         .map_or(OWN_SEARCH_PATH, CString::as_c_str);
+    read_as(role, || with_search_path(path, body))
+}
+
+/// The same under the search path of whoever called.
+pub fn read_as<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     let restrictions = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
-    with_role(role, restrictions, || with_search_path(path, body))
+    with_role(role, restrictions, body)
 }
 
 /// Makes `role` the session's user until it goes out of scope: what users' code knows as

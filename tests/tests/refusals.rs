@@ -175,6 +175,71 @@ fn a_table_of_somebody_else() {
     world.shows("SELECT count(*) FROM sheet_sync.mapping", "0");
 }
 
+/// What an account can read, whoever registers tables with it can have: so somebody must allow it.
+#[test]
+fn a_credential_that_was_not_granted() {
+    let (mut world, id) = world();
+    world
+        .db
+        .run("CREATE ROLE clerk LOGIN; CREATE ROLE office; GRANT CREATE ON SCHEMA public TO clerk");
+    let mut clerk = world.connect_as("clerk");
+    clerk.run("CREATE TABLE papers (id int PRIMARY KEY)");
+    let id = literal(&id);
+    let register = format!("SELECT sheet_sync.register_table('papers', {id})");
+    says(
+        clerk.refused(&register),
+        "42501",
+        &["clerk", "\"default\"", "grant_credential"],
+    );
+    // Whether it exists is not told either.
+    let of_another =
+        format!("SELECT sheet_sync.register_table('papers', {id}, credential => 'other')");
+    says(clerk.refused(&of_another), "42501", &["\"other\""]);
+    let by_clerk = clerk.refused("SELECT sheet_sync.grant_credential('default', 'clerk')");
+    assert_eq!(by_clerk.sqlstate, "42501", "{by_clerk}");
+
+    let grants = [
+        ("('nothing', 'clerk')", "42704", "set_credential"),
+        ("('default', 'nobody')", "42704", "role"),
+        ("('default', 'clerk', '{}')", "22023", "spreadsheets"),
+        ("('default', 'clerk', '{here}')", "22023", "here"),
+        ("('default', 'clerk', '{NULL}')", "22004", "spreadsheets"),
+        ("(NULL, 'clerk')", "22004", "name"),
+    ];
+    for (arguments, sqlstate, word) in grants {
+        let refusal = world
+            .db
+            .refused(&format!("SELECT sheet_sync.grant_credential{arguments}"));
+        says(refusal, sqlstate, &[word]);
+    }
+    let other = world.google.spreadsheet("Another").id().to_owned();
+    world.db.run(&format!(
+        "SELECT sheet_sync.grant_credential('default', 'clerk', ARRAY[{}])",
+        literal(&other)
+    ));
+    says(clerk.refused(&register), "42501", &["this spreadsheet"]);
+    // By an address, and to a role that the clerk is a member of.
+    world.db.run(&format!(
+        "GRANT office TO clerk;
+         SELECT sheet_sync.grant_credential('default', 'office', ARRAY['https://docs.google.com/spreadsheets/d/' || {id} || '/edit#gid=0'])"
+    ));
+    clerk.run(&register);
+    world.merged("papers");
+    let revoke = |role| format!("SELECT sheet_sync.revoke_credential('default', '{role}')");
+    assert_eq!(world.db.one(&revoke("office")), "t");
+    assert_eq!(world.db.one(&revoke("office")), "f");
+    clerk.run("SELECT sheet_sync.unregister_table('papers')");
+    clerk.refused(&register);
+    world
+        .db
+        .run("SELECT sheet_sync.grant_credential('default', 'public')");
+    clerk.run(&register);
+    world.shows(
+        "SELECT role, spreadsheet_id FROM sheet_sync.credential_grant ORDER BY 1",
+        &format!("clerk | {other}\n public | "),
+    );
+}
+
 #[test]
 fn a_mapping_that_exists_already() {
     let (mut world, id) = world();
@@ -360,6 +425,7 @@ fn a_direction_for_which_the_table_is_not_fit() {
     let (mut world, id) = world();
     world.db.run(&format!(
         "CREATE ROLE owner LOGIN; GRANT CREATE ON SCHEMA public TO owner; ALTER TABLE products OWNER TO owner;
+         SELECT sheet_sync.grant_credential('default', 'owner');
          SET ROLE owner; SELECT sheet_sync.register_table('products', {}, direction => 'to_sheet'); RESET ROLE",
         literal(&id)
     ));
