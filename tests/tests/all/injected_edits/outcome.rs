@@ -1,6 +1,6 @@
 //! What must be true when both sides are at rest again, whatever happened in between.
 
-use crate::schedule::{Change, Edit, NAME, REMARK, Rows, Shown};
+use super::schedule::{Change, Edit, NAME, REMARK, Rows, Shown};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Display};
 

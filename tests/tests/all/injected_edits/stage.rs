@@ -1,7 +1,7 @@
 //! Plays schedules: a worker that is driven by `sync()`, and a person at the gate.
 
-use crate::outcome::{Line, Step, verdict};
-use crate::schedule::{Dice, Edit, HEADER, Rows, Tokens, changes, edit, shown};
+use super::outcome::{Line, Step, verdict};
+use super::schedule::{Dice, Edit, HEADER, Rows, Tokens, changes, edit, shown};
 use e2e::{Db, PATIENCE, Sheet, When, World};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
