@@ -1,6 +1,6 @@
 # What each target does is in scripts/ of the same name.
 
-.PHONY: help setup test simulate demo adminer bench fmt lint install clean
+.PHONY: help setup test simulate soak demo adminer bench fmt lint install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -12,7 +12,11 @@ test: ## lints and every test
 	@scripts/test
 
 simulate: ## random schedules against the engine: make simulate N=1000000 SEED=1
-	@SIMULATE_N=$(or $(N),200000) SIMULATE_SEED=$(or $(SEED),1) cargo test --release -p engine --test simulator random -- --nocapture
+	@seed=$(or $(SEED),$$(date +%s)); echo "from seed $$seed on"; \
+		SIMULATE_N=$(or $(N),200000) SIMULATE_SEED=$$seed cargo test --release -p engine --test simulator random -- --nocapture
+
+soak: ## random load on both sides, faults and kills, all checked: make soak MINUTES=60 SOAK_SEED=1
+	@MINUTES=$(or $(MINUTES),60) SOAK_SEED=$(SOAK_SEED) scripts/soak
 
 demo: ## a private Postgres and a local Sheets server, and two-way sync between them
 	@scripts/demo

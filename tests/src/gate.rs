@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// Which side of a request's effect: before sheetd hears of it, or when its answer is ready to go
@@ -110,6 +110,16 @@ struct Plan {
     doing: Doing,
 }
 
+impl Plan {
+    /// Whether no request can meet it any more: nobody waits for the one to be held.
+    fn is_over(&self) -> bool {
+        match &self.doing {
+            Doing::Hold(_, latch) => self.times == 0 || latch.is_released(),
+            Doing::Fault(_) => self.times == 0,
+        }
+    }
+}
+
 enum Doing {
     Hold(When, Arc<Latch>),
     Fault(Fault),
@@ -123,6 +133,13 @@ struct Latch {
 }
 
 impl Latch {
+    fn is_released(&self) -> bool {
+        self.state
+            .lock()
+            .expect("no thread panics while it holds this")
+            .1
+    }
+
     fn arrive_and_wait(&self) {
         let mut state = self
             .state
@@ -203,7 +220,12 @@ struct Inner {
 pub struct Gate {
     address: SocketAddr,
     inner: Arc<Mutex<Inner>>,
+    /// Read by each request while it is at sheetd.
+    passage: Arc<RwLock<()>>,
 }
+
+/// No request is at sheetd, and none comes there, until this is dropped.
+pub struct Still<'a>(#[expect(dead_code, reason = "held, not read")] RwLockWriteGuard<'a, ()>);
 
 impl Gate {
     pub fn to(upstream: SocketAddr) -> Gate {
@@ -211,7 +233,9 @@ impl Gate {
             TcpListener::bind(("127.0.0.1", 0)).expect("the loopback interface is there");
         let address = listener.local_addr().expect("it is bound");
         let inner = Arc::new(Mutex::new(Inner::default()));
+        let passage = Arc::new(RwLock::new(()));
         let shared = Arc::clone(&inner);
+        let way = Arc::clone(&passage);
         std::thread::spawn(move || {
             for (number, client) in listener.incoming().flatten().enumerate() {
                 let client = Arc::new(client);
@@ -225,20 +249,30 @@ impl Gate {
                     }
                     inner.connections.insert(number, Arc::clone(&client));
                 }
-                let shared = Arc::clone(&shared);
+                let (shared, way) = (Arc::clone(&shared), Arc::clone(&way));
                 std::thread::spawn(move || {
                     // An error is a client or a server that went away: what tests do on purpose.
                     // The connection ends when both handles are gone.
-                    let _ = serve(&client, upstream, &shared);
+                    let _ = serve(&client, upstream, &way, &shared);
                     lock(&shared).connections.remove(&number);
                 });
             }
         });
-        Gate { address, inner }
+        Gate {
+            address,
+            inner,
+            passage,
+        }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// A person looks at a sheet and edits what they see in one moment, as in a browser, where a row
+    /// stays under one's hands when others move it.
+    pub fn still(&self) -> Still<'_> {
+        Still(self.passage.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Holds the `nth` request from now (counted from 1, token requests left out).
@@ -314,8 +348,10 @@ impl Gate {
         lock(&self.inner).passed[count..].to_vec()
     }
 
+    /// How many plans some request has yet to meet.
     pub fn planned(&self) -> usize {
-        lock(&self.inner).plans.len()
+        let inner = lock(&self.inner);
+        inner.plans.iter().filter(|plan| !plan.is_over()).count()
     }
 }
 
@@ -332,7 +368,12 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().expect("no thread panics while it holds this")
 }
 
-fn serve(mut client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) -> io::Result<()> {
+fn serve(
+    mut client: &TcpStream,
+    upstream: SocketAddr,
+    passage: &RwLock<()>,
+    shared: &Mutex<Inner>,
+) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut reader = BufReader::new(client);
     while let Some(request) = Message::read(&mut reader, false)? {
@@ -363,6 +404,7 @@ fn serve(mut client: &TcpStream, upstream: SocketAddr, shared: &Mutex<Inner>) ->
             }
             Some(Doing::Fault(Fault::Answer(status, body))) => Message::json(*status, body),
             _ => {
+                let _at_sheetd = passage.read().unwrap_or_else(PoisonError::into_inner);
                 let mut server = TcpStream::connect(upstream)?;
                 server.set_nodelay(true)?;
                 request.write(&mut server)?;
@@ -448,7 +490,7 @@ fn next_plan(inner: &mut Inner, path: &str, body: &[u8]) -> Option<Doing> {
             });
         }
     }
-    inner.plans.retain(|plan| plan.times > 0);
+    inner.plans.retain(|plan| !plan.is_over());
     met
 }
 

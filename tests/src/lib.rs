@@ -3,6 +3,7 @@
 
 mod cluster;
 mod db;
+mod dice;
 mod gate;
 mod google;
 mod kind;
@@ -13,7 +14,8 @@ mod world;
 pub use self::google::{Google, Office};
 pub use cluster::{Cluster, Options, bindir, own};
 pub use db::{Db, Refusal, Row, literal};
-pub use gate::{Fault, Gate, Held, Passed, When};
+pub use dice::Dice;
+pub use gate::{Fault, Gate, Held, Passed, Still, When};
 pub use kind::Kind;
 pub use sheet::{Book, Sheet, parse};
 pub use wait::{PATIENCE, wait_for, wait_until};

@@ -1,6 +1,7 @@
 //! What happens in a step, chosen by a seed: changes in the database, and the edit of a person who
 //! sees the sheet as it stands at that moment.
 
+use e2e::Dice;
 use std::collections::BTreeMap;
 
 /// An edit of a cell that is about to be overwritten, or of a row that is about to be deleted, made
@@ -17,31 +18,6 @@ pub const PRICE: usize = 3;
 /// The mapped cells of a row besides its key: name and price.
 pub type Cells = [String; 2];
 pub type Rows = BTreeMap<u32, Cells>;
-
-/// SplitMix64: the same numbers for the same seed, everywhere.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.roll() % end.max(1) as u64) as usize
-    }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> Option<T> {
-        of.get(self.below(of.len())).copied()
-    }
-}
 
 /// Values that occur once in a schedule, so that each can be traced.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! Plays schedules: a worker that is driven by `sync()`, and a person at the gate.
 
 use super::outcome::{Line, Step, verdict};
-use super::schedule::{Dice, Edit, HEADER, Rows, Tokens, changes, edit, shown};
-use e2e::{Db, PATIENCE, Sheet, When, World};
+use super::schedule::{Edit, HEADER, Rows, Tokens, changes, edit, shown};
+use e2e::{Db, Dice, PATIENCE, Sheet, When, World};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
