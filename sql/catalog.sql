@@ -194,7 +194,6 @@ CREATE TABLE sheet_sync._base_row (
     sheet_hash      bigint NOT NULL,
     mark            bigint,
     typed           text,
-    extra           jsonb,
     PRIMARY KEY (mapping_id, key)
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
@@ -249,7 +248,6 @@ CREATE TABLE sheet_sync._cycle (
     labels       text[],
     writing      text[] NOT NULL DEFAULT '{}',
     inserting    bigint[] NOT NULL DEFAULT '{}',
-    started_at   timestamptz,
     ended_at     timestamptz,
     rows         bigint NOT NULL DEFAULT 0,
     rows_pushed  bigint NOT NULL DEFAULT 0,

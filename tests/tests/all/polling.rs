@@ -114,3 +114,23 @@ fn a_sheet_where_nothing_happens_is_read_less_often_until_something_does() {
         interval == 2_000
     });
 }
+
+/// A database that is only looked at ages no faster for it.
+#[test]
+fn looking_takes_no_transaction_ids() {
+    let mut world = World::configured(&[("autovacuum", "off")]);
+    world.db.run(
+        "CREATE TABLE parts (id int PRIMARY KEY, name text); INSERT INTO parts VALUES (1, 'Bolt')",
+    );
+    let sheet = world.map("parts");
+    world.both_equal("parts", &sheet);
+    world.quiet();
+    let next = "SELECT pg_snapshot_xmax(pg_current_snapshot())";
+    let before = world.db.one(next);
+    let reads = world.google.reads();
+    e2e::wait_until("twenty readings", || match world.google.reads() {
+        seen if seen >= reads + 20 => Ok(()),
+        seen => Err(seen - reads),
+    });
+    assert_eq!(world.db.one(next), before);
+}
