@@ -226,6 +226,7 @@ pub struct BatchUpdate {
 pub struct Reply {
     pub add_sheet: Option<AddedSheet>,
     pub delete_developer_metadata: Option<DeletedMetadata>,
+    pub update_developer_metadata: Option<UpdatedMetadata>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -238,6 +239,12 @@ pub struct AddedSheet {
 #[serde(default, rename_all = "camelCase")]
 pub struct DeletedMetadata {
     pub deleted_developer_metadata: Vec<DeveloperMetadata>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct UpdatedMetadata {
+    pub developer_metadata: Vec<DeveloperMetadata>,
 }
 
 #[derive(Debug, Default, Deserialize)]

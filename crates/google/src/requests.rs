@@ -27,6 +27,11 @@ pub enum Request {
     DeleteDeveloperMetadata {
         data_filter: DataFilter,
     },
+    UpdateDeveloperMetadata {
+        data_filters: Vec<DataFilter>,
+        developer_metadata: MetadataValue,
+        fields: &'static str,
+    },
     InsertDimension {
         range: DimensionRange,
         inherit_from_before: bool,
@@ -75,6 +80,13 @@ pub struct DeveloperMetadata {
     pub metadata_value: String,
     pub location: Location,
     pub visibility: Visibility,
+}
+
+/// The part of an entry that an update changes.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetadataValue {
+    pub metadata_value: String,
 }
 
 #[derive(Clone, Copy, Debug, serde::Serialize)]

@@ -255,3 +255,130 @@ fn the_entry_of_a_spreadsheet_that_this_one_was_copied_from_says_nothing() {
     world.session.perform(&other, &insert(2)).unwrap();
     assert!(world.session.turn_has_arrived(&other));
 }
+
+/// In the turn of this number, with this one as the last that is known to have arrived.
+fn in_turn(turn: i64, arrived: Option<i64>) -> Writer {
+    Writer {
+        turn,
+        arrived,
+        ..writer(1)
+    }
+}
+
+#[test]
+fn a_service_that_refuses_the_exchange_tells_of_a_second_database_in_its_answer() {
+    let world = World::new(json!([["id"]]));
+    world.switch(json!({ "recreate_metadata_in_batch": "400" }));
+    let known = world.session.probe(ID).unwrap();
+    assert_eq!(known.writer_exchange, google::sheet::Answered::No);
+    let one = |turn| target(&world, in_turn(turn, Some(turn - 1)));
+    world
+        .session
+        .perform(&target(&world, writer(1)), &insert(1))
+        .unwrap();
+    world.session.perform(&one(2), &insert(2)).unwrap();
+    assert!(world.session.turn_has_arrived(&one(2)));
+    let second = session(&world.server);
+    second.set_capabilities(known);
+    let takes_over = Writer {
+        takes_over: true,
+        ..writer(2)
+    };
+    second.take_turn(&target(&world, takes_over)).unwrap();
+    assert_eq!(
+        reason(world.session.perform(&one(3), &insert(3))),
+        "tab_taken",
+        "by the answer"
+    );
+    assert_eq!(
+        reason(world.session.perform(&one(3), &insert(4))),
+        "tab_taken",
+        "before it is sent"
+    );
+    assert_eq!(world.keys(), ["id", "3", "2", "1"]);
+}
+
+#[test]
+fn a_turn_that_is_refused_for_another_reason_tells_that_reason() {
+    let world = World::new(json!([["id"]]));
+    world
+        .session
+        .perform(&target(&world, writer(1)), &insert(1))
+        .unwrap();
+    // Unlike what the session knows of the service.
+    world.switch(json!({ "recreate_metadata_in_batch": "400" }));
+    let next = target(&world, in_turn(2, Some(1)));
+    let failure = world.session.perform(&next, &insert(2)).unwrap_err();
+    assert!(failure.message.contains("metadata"), "{failure:?}");
+    let failure = world.session.take_turn(&next).unwrap_err();
+    assert!(failure.message.contains("metadata"), "{failure:?}");
+}
+
+#[test]
+fn what_was_seen_long_ago_stops_nobody() {
+    let world = World::new(json!([["id"]]));
+    let second = session(&world.server);
+    second
+        .perform(&target(&world, writer(1)), &insert(1))
+        .unwrap();
+    world.session.open(ID).unwrap();
+    second
+        .perform(&target(&world, in_turn(2, Some(1))), &insert(2))
+        .unwrap();
+    let third = target(
+        &world,
+        Writer {
+            mark: 3,
+            ..in_turn(3, Some(2))
+        },
+    );
+    world.session.perform(&third, &insert(3)).unwrap();
+    assert_eq!(world.keys(), ["id", "3", "2", "1"]);
+}
+
+#[test]
+fn a_spreadsheet_put_back_to_before_the_first_turn_is_noticed_until_it_is_answered() {
+    let world = World::new(json!([["id"]]));
+    let before = world.server.app.store.keep_version(ID).unwrap();
+    world
+        .session
+        .perform(&target(&world, writer(1)), &insert(1))
+        .unwrap();
+    world.server.app.store.restore_version(ID, before).unwrap();
+    let next = target(&world, in_turn(2, Some(1)));
+    for _ in 0..2 {
+        assert_eq!(
+            reason(world.session.perform(&next, &insert(2))),
+            "sheet_put_back"
+        );
+        let checked = world.session.check_writer(&next).unwrap_err();
+        assert_eq!(checked.reason, "sheet_put_back");
+    }
+}
+
+#[test]
+fn a_turn_that_was_not_taken_is_still_to_be_taken() {
+    let world = World::new(json!([["id"]]));
+    world
+        .session
+        .perform(&target(&world, writer(1)), &insert(1))
+        .unwrap();
+    let promoted = target(
+        &world,
+        Writer {
+            time_line: 2,
+            forked_at: 1,
+            ..in_turn(2, Some(1))
+        },
+    );
+    assert!(!world.session.is_known_as_writer(&promoted));
+    world.fault(
+        "spreadsheets.batchUpdate",
+        0,
+        json!({"drop": "before_apply"}),
+    );
+    world.session.take_turn(&promoted).unwrap_err();
+    assert!(!world.session.is_known_as_writer(&promoted));
+    world.session.take_turn(&promoted).unwrap();
+    assert!(world.session.is_known_as_writer(&promoted));
+}

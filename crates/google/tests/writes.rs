@@ -347,6 +347,7 @@ fn a_write_works_however_the_service_deletes_metadata() {
             },
             cells_in_answer: Answered::Yes,
             anchor_checks: Answered::Yes,
+            writer_exchange: Answered::Yes,
         };
         assert_eq!(known, expected);
         assert_eq!(

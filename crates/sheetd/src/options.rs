@@ -72,6 +72,8 @@ pub struct Options {
     /// 11.E say that it is accepted).
     pub read_without_match: Unmatched,
     pub delete_metadata_by_key: DeleteByKey,
+    /// Developer metadata made with an id whose former entry the same batch deleted.
+    pub recreate_metadata_in_batch: Unmatched,
     pub error_text: ErrorText,
     /// values.append while a basic filter hides rows: `lost` answers 200 and adds nothing, as users
     /// saw (facts 2.4).
@@ -100,6 +102,7 @@ impl Default for Options {
             delete_metadata_without_match: Unmatched::Accept,
             read_without_match: Unmatched::Accept,
             delete_metadata_by_key: DeleteByKey::All,
+            recreate_metadata_in_batch: Unmatched::Accept,
             error_text: ErrorText::Code,
             append_under_filter: AppendUnderFilter::Added,
             comment_update_state: false,

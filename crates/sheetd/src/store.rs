@@ -221,6 +221,7 @@ impl Store {
             rng: fastrand::Rng::with_seed(self.seed()),
             options: self.options(),
             touched: Vec::new(),
+            deleted_metadata: Vec::new(),
         }
     }
 

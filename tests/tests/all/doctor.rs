@@ -65,7 +65,7 @@ fn a_healthy_mapping_is_examined_from_worker_to_header() {
     );
     world.shows(
         "SELECT question, answer FROM sheet_sync.capability ORDER BY question",
-        "anchor_checks | yes\n cells_in_answer | yes\n missing_metadata | ignored",
+        "anchor_checks | yes\n cells_in_answer | yes\n missing_metadata | ignored\n writer_exchange | yes",
     );
     assert_eq!(
         world.db.count("SELECT count(*) FROM sheet_sync._finding"),

@@ -17,6 +17,22 @@ pub struct Capabilities {
     /// Whether a batch can be made to depend on where an anchor stands. Where it cannot, a write
     /// may go to a row that a person moves at the same moment: then only the images tell.
     pub anchor_checks: Answered,
+    /// Whether the entry that says who writes can be taken away as it was seen and made anew in
+    /// one batch. Where it cannot, of two databases that write at one moment the second one's batch
+    /// is applied, and it stops after it.
+    pub writer_exchange: Answered,
+}
+
+impl Capabilities {
+    /// Nothing is left to be probed.
+    pub fn are_complete(&self) -> bool {
+        let answered = [
+            self.cells_in_answer,
+            self.anchor_checks,
+            self.writer_exchange,
+        ];
+        self.missing_metadata != Missing::Unknown && !answered.contains(&Answered::Unknown)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +73,14 @@ impl fmt::Display for Capabilities {
             Answered::Yes => "yes",
             Answered::No => "no, so what a write went over is told by its images only",
         };
+        let exchange = match self.writer_exchange {
+            Answered::Unknown => "unknown",
+            Answered::Yes => "yes",
+            Answered::No => "no, so a second database is stopped after its batch and not before it",
+        };
         write!(
             formatter,
-            "deleting metadata that is not there: {missing}; cells in the answer of a batch: {cells}; a batch can depend on an anchor's place: {checks}"
+            "deleting metadata that is not there: {missing}; cells in the answer of a batch: {cells}; a batch can depend on an anchor's place: {checks}; a batch can depend on who wrote last: {exchange}"
         )
     }
 }

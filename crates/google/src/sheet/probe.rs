@@ -7,6 +7,7 @@ use engine::value::Cell;
 use super::anchors::{anchored, asserted, found_and_deleted};
 use super::structure::{Batch, Sent, runs};
 use super::write::cell_blocks;
+use super::writer::{Before, Turn};
 use super::{Answered, Capabilities, Missing, NEW_TAB, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Purpose};
@@ -111,6 +112,7 @@ impl Session {
             },
             anchor_checks: self.try_anchor_checks(target, stays)?,
             missing_metadata: self.try_missing_metadata(target, absent)?,
+            writer_exchange: self.try_writer_exchange(target)?,
         }))
     }
 
@@ -123,6 +125,20 @@ impl Session {
         let right = self.send(target, checked(1))?;
         let passes = matches!(&right, Sent::Applied(applied) if applied.replies.first().is_some_and(found_and_deleted));
         let refuses = passes && matches!(self.send(target, checked(0))?, Sent::Refused { .. });
+        Ok(if refuses { Answered::Yes } else { Answered::No })
+    }
+
+    /// The exchange must pass where the entry stands as it was seen, and be refused where it does
+    /// not.
+    fn try_writer_exchange(&self, target: &Target) -> Result<Answered, Error> {
+        let exchanged = |before| {
+            let turn = Turn::of(target.sheet_id, before, "next".to_owned());
+            refused_or_ignored(self.post_turn(target, turn.requests).map(drop))
+        };
+        exchanged(Before::Nobodys)?;
+        let passes = exchanged(Before::Exchanged("next".to_owned()))? == Missing::Ignored;
+        let other = || Before::Exchanged("of another one".to_owned());
+        let refuses = passes && exchanged(other())? == Missing::Refused;
         Ok(if refuses { Answered::Yes } else { Answered::No })
     }
 

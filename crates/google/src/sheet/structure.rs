@@ -9,6 +9,7 @@ use engine::value::Cell;
 
 use super::anchors::STAMP_KEY;
 use super::images::images_id;
+use super::writer::{Before, Turn};
 use super::{Missing, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Part, Purpose, Refusal};
@@ -17,11 +18,11 @@ use crate::requests::{BatchUpdate, DeveloperMetadata, Location, Request, Visibil
 
 /// Asked of every structural answer: what was deleted, how large the tab is now, and the cells of
 /// the rows named.
-const FIELDS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))))";
-const FIELDS_WITH_CELLS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue)))))";
+const FIELDS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId)),updateDeveloperMetadata(developerMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))))";
+const FIELDS_WITH_CELLS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId)),updateDeveloperMetadata(developerMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue)))))";
 
 /// The same, and what of it somebody typed.
-const FIELDS_WITH_ENTERED: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue,userEnteredValue)))))";
+const FIELDS_WITH_ENTERED: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId)),updateDeveloperMetadata(developerMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue,userEnteredValue)))))";
 
 /// What a structural batch consists of.
 #[derive(Debug, Default)]
@@ -84,7 +85,6 @@ impl Session {
         let sent = self.send_with(target, batch, &litter);
         match (&sent, stamp) {
             (Ok(Sent::Applied(_)), Some(stamp)) => {
-                self.turn_arrived(target);
                 self.state().litter.age(&target.spreadsheet_id, stamp.id)
             }
             (Ok(Sent::Applied(_)), None) => {}
@@ -111,16 +111,17 @@ impl Session {
             drop = self.existing(target, &drop)?;
         }
         let turn = match batch.stamp {
-            Some(_) => self.turn_requests(target)?,
-            None => Vec::new(),
+            Some(_) => self.turn(target)?,
+            None => Turn::default(),
         };
-        let first = usize::from(batch.stamp.is_some()) + turn.len();
+        let turn_at = usize::from(batch.stamp.is_some());
+        let first = turn_at + turn.requests.len();
         let body = first..first + batch.body.len();
         let mut requests: Vec<Request> = batch
             .stamp
             .map(stamped)
             .into_iter()
-            .chain(turn)
+            .chain(turn.requests)
             .chain(batch.body)
             .collect();
         requests.extend(drop.iter().map(|id| tidy::deletion(*id)));
@@ -151,14 +152,17 @@ impl Session {
         }
         let error = match posted.answer {
             Ok(answer) => {
+                self.turn_applied(target, &turn.before, answer.replies.get(turn_at))?;
                 let applied = self.applied(target, answer, body, batch.entered);
                 return Ok(Sent::Applied(applied));
             }
             Err(error) => error,
         };
-        match (self.refused(target, error, batch.stamp, body)?, batch.stamp) {
+        let refused = self.refused(target, error, batch.stamp, &turn.before, body)?;
+        match (refused, batch.stamp) {
             // The stamp that stood in the way of the second time is that of the first.
             (Sent::Stamped, Some(stamp)) if posted.twice && self.is_ours(target, stamp)? => {
+                self.forget_entry(target);
                 Ok(Sent::Applied(Applied::default()))
             }
             (sent, _) => Ok(sent),
@@ -235,6 +239,7 @@ impl Session {
         target: &Target,
         error: Error,
         stamp: Option<&Stamp>,
+        before: &Before,
         body: Range<usize>,
     ) -> Result<Sent, Error> {
         let refused = error
@@ -249,7 +254,7 @@ impl Session {
         if stamp.is_some()
             && refused_part(&error).is_some_and(|request| request > 0 && request < body.start)
         {
-            return Err(self.outrun(target));
+            return Err(self.outrun(target, before, error));
         }
         if let Some(stamp) = stamp
             && refused_part(&error) == Some(0)

@@ -10,6 +10,12 @@ use crate::options::{DeleteByKey, Unmatched};
 pub fn create(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<Json> {
     let given = body.get("developerMetadata").unwrap_or(&Json::Null);
     let project = context.project.clone();
+    if let Some(id) = given.get("metadataId").and_then(Json::as_i64)
+        && context.options.recreate_metadata_in_batch == Unmatched::Refuse
+        && context.deleted_metadata.contains(&id)
+    {
+        return Err(crate::model::metadata::id_in_use(id));
+    }
     let entry = book.create_metadata(given, &project, || context.fresh_id())?;
     Ok(json!({ "developerMetadata": entry.json() }))
 }
@@ -49,6 +55,7 @@ pub fn delete(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
     if context.options.delete_metadata_by_key == DeleteByKey::One {
         ids.truncate(1);
     }
+    context.deleted_metadata.extend(&ids);
     let deleted: Vec<Json> = ids.iter().filter_map(|id| book.metadata.remove(*id)).map(|m| m.json()).collect();
     if deleted.is_empty() {
         return Ok(json!({}));

@@ -26,6 +26,8 @@ pub struct Context {
     pub options: crate::options::Options,
     /// What the change touched, for those who watch.
     pub touched: Vec<Touched>,
+    /// Ids of the developer metadata that this batch deleted.
+    pub deleted_metadata: Vec<i64>,
 }
 
 /// One touched range, or a whole tab where structure changed.
@@ -48,6 +50,7 @@ impl Context {
             rng: fastrand::Rng::with_seed(record.seed),
             options: record.options.clone(),
             touched: Vec::new(),
+            deleted_metadata: Vec::new(),
         }
     }
 

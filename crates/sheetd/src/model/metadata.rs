@@ -317,6 +317,8 @@ pub fn matched_json(entry: &Metadata, filters: &[&Json]) -> Json {
     json!({ "developerMetadata": entry.json(), "dataFilters": filters })
 }
 
+pub use texts::id_in_use;
+
 mod texts {
     use super::{ApiError, BUDGET};
 
