@@ -10,7 +10,7 @@ use crate::settings;
 
 /// True where the session knows, or the catalog remembers, how the service behaves.
 pub fn are_known(google: &GoogleSession) -> bool {
-    if google.capabilities() != Capabilities::default() {
+    if google.capabilities().are_complete() {
         return true;
     }
     let email = google.client().identity().email().to_owned();
@@ -28,7 +28,8 @@ pub fn are_known(google: &GoogleSession) -> bool {
     let capabilities = stored
         .ok()
         .flatten()
-        .and_then(|answers| serde_json::from_str::<Capabilities>(&answers).ok());
+        .and_then(|answers| serde_json::from_str::<Capabilities>(&answers).ok())
+        .filter(Capabilities::are_complete);
     match capabilities {
         Some(capabilities) => {
             google.set_capabilities(capabilities);

@@ -164,7 +164,16 @@ pub fn turn_has_arrived(mapping: i32, turn: i64) {
     });
 }
 
-/// A copy that nobody looks after must not fill the disk: what is captured there meanwhile becomes
+/// Somebody else writes to the tab, or may: the mapping stands still until a person says how it
+/// goes on.
+pub fn is_of_another_writer(failure: &Failure) -> bool {
+    matches!(
+        failure.reason.as_str(),
+        COPIED | "tab_taken" | "sheet_is_ahead" | "sheet_put_back"
+    )
+}
+
+/// What stands still and has nobody who looks after it must not fill the disk: what is captured there meanwhile becomes
 /// one mark to compare everything.
 pub fn collect_dirty_keys(mapping: i32) {
     states::store(|session| {

@@ -7,6 +7,7 @@ use super::{Job, Runner, now};
 use crate::shared::{self, Answer as RequestAnswer, Phase};
 use crate::worker::database::LOCKED;
 use crate::worker::states::{self, Stop, Trouble};
+use crate::worker::writer;
 
 /// The longest pause: what a person has mended goes on by itself within a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -34,6 +35,9 @@ impl Runner {
                 question.map_or(Stop::Over, Stop::Asks),
             ),
             Stopped::Failure(failure) => {
+                if writer::is_of_another_writer(failure) {
+                    writer::collect_dirty_keys(self.id);
+                }
                 if failure.reason == LOCKED {
                     self.locks.met = true;
                 }
