@@ -570,7 +570,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'database: the sheet becomes as the table is. sheet: the table becomes as the sheet is. merge: as register_table() merges.';
     END IF;
-    FOR one IN SELECT m.id, m.made_in, m.made_in <> sheet_sync._here() AS is_elsewhere, split_part(COALESCE(m.reason, ''), ':', 1) AS reason,
+    FOR one IN SELECT m.id, m.made_in, m.direction, m.made_in <> sheet_sync._here() AS is_elsewhere, split_part(COALESCE(m.reason, ''), ':', 1) AS reason,
                       COALESCE(c.merged, false) AS merged
                FROM sheet_sync._mappings_of(caller, table_name) i JOIN sheet_sync.mapping m ON m.id = i
                LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id LOOP
@@ -590,7 +590,8 @@ BEGIN
         UPDATE sheet_sync._writer w
         SET turn = w.turn + 1, mark = (random() * 4294967295)::bigint, forked_at = w.turn, arrived = NULL, time_line = sheet_sync._time_line(), place = NULL,
             moved_from = CASE WHEN one.is_elsewhere AND NOT afresh THEN one.made_in END,
-            takes_over = afresh OR one.reason = 'tab_taken', winner = nullif(winner, 'merge')
+            -- Who only reads takes nothing from anybody, also not later, when the direction is another one.
+            takes_over = (afresh OR one.reason = 'tab_taken') AND one.direction <> 'from_sheet', winner = nullif(winner, 'merge')
         WHERE w.mapping_id = one.id;
         IF afresh THEN
             -- Batches that were under way belong to the database that wrote then; should one arrive yet, the next turn refuses it.

@@ -173,8 +173,8 @@ pub fn is_of_another_writer(failure: &Failure) -> bool {
     )
 }
 
-/// What stands still and has nobody who looks after it must not fill the disk: what is captured there meanwhile becomes
-/// one mark to compare everything.
+/// A mapping that stands still and that nobody looks after must not fill the disk: what is captured
+/// meanwhile becomes one mark to compare everything.
 pub fn collect_dirty_keys(mapping: i32) {
     states::store(|session| {
         let many = session.select(
