@@ -203,11 +203,7 @@ impl Runner {
     }
 
     pub(super) fn load(&mut self, shared: &mut Shared, glance: &Glance) -> Result<(), Failure> {
-        let mut standing = writer::load(self.id).inspect_err(|failure| {
-            if failure.reason == writer::COPIED {
-                writer::collect_dirty_keys(self.id);
-            }
-        })?;
+        let mut standing = writer::load(self.id)?;
         let mapping =
             transaction(|session| mappings::load(session, self.id)).map_err(database::failure)?;
         let mapping = match mapping {
