@@ -91,6 +91,8 @@ CREATE FUNCTION sheet_sync._live() RETURNS TABLE (
     LANGUAGE c AS 'MODULE_PATHNAME', 'live_wrapper';
 CREATE FUNCTION sheet_sync._no_worker() RETURNS TABLE (reason text, hint text)
     LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'no_worker_wrapper';
+CREATE FUNCTION sheet_sync._lines_to_dump() RETURNS SETOF text
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'lines_to_dump_wrapper';
 CREATE FUNCTION sheet_sync._announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'announce_wrapper';
 CREATE FUNCTION sheet_sync._keep_table(target oid) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'keep_table_wrapper';
 CREATE FUNCTION sheet_sync._wake() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'sheet_sync_wake';
@@ -98,7 +100,8 @@ CREATE FUNCTION sheet_sync._wake() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAM
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON sheet_sync.mapping FOR EACH STATEMENT EXECUTE FUNCTION sheet_sync._wake();
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON sheet_sync._credential FOR EACH STATEMENT EXECUTE FUNCTION sheet_sync._wake();
 
-CREATE TABLE sheet_sync._preview (
+-- Answers are fetched at once and worth nothing after a crash. Unlogged, they are also never part of a publication.
+CREATE UNLOGGED TABLE sheet_sync._preview (
     request_id  bigint NOT NULL,
     line        integer NOT NULL,
     mapping_id  integer NOT NULL,
@@ -111,10 +114,11 @@ CREATE TABLE sheet_sync._preview (
     reason      text NOT NULL,
     made_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
+ALTER TABLE sheet_sync._preview ENABLE ROW LEVEL SECURITY;
 COMMENT ON TABLE sheet_sync._preview IS 'Answers to preview(), until they are fetched.';
 REVOKE ALL ON sheet_sync._preview FROM PUBLIC;
 
-CREATE TABLE sheet_sync._finding (
+CREATE UNLOGGED TABLE sheet_sync._finding (
     request_id  bigint NOT NULL,
     line        integer NOT NULL,
     subject     text NOT NULL,
@@ -123,6 +127,7 @@ CREATE TABLE sheet_sync._finding (
     detail      text NOT NULL,
     hint        text
 );
+ALTER TABLE sheet_sync._finding ENABLE ROW LEVEL SECURITY;
 COMMENT ON TABLE sheet_sync._finding IS 'Answers to doctor(), until they are fetched.';
 REVOKE ALL ON sheet_sync._finding FROM PUBLIC;
 
@@ -175,9 +180,9 @@ BEGIN
                     WHERE p.pronamespace = 'sheet_sync'::regnamespace AND (p.proname LIKE E'\\_%' OR p.proname IN ('set_credential', 'drop_credential', 'grant_credential', 'revoke_credential', 'doctor')) LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
     END LOOP;
-    -- Checks that run as whoever edits a mapping, and what the views read.
+    -- Checks that run as whoever edits a mapping, what the views read, and what pg_dump asks.
     GRANT EXECUTE ON FUNCTION sheet_sync._check_conflict_function(regprocedure, text), sheet_sync._qualified(regprocedure), sheet_sync._live(), sheet_sync._no_worker(),
-                              sheet_sync._unfit(oid, text), sheet_sync._with_partitions(oid) TO PUBLIC;
+                              sheet_sync._unfit(oid, text), sheet_sync._with_partitions(oid), sheet_sync._lines_to_dump() TO PUBLIC;
     -- Postgres wants this of whoever attaches a partition to a registered table; the functions check where they are called.
     GRANT EXECUTE ON FUNCTION sheet_sync._capture_row(), sheet_sync._capture_truncate() TO PUBLIC;
 END

@@ -224,11 +224,17 @@ COMMENT ON TABLE sheet_sync._stop IS 'What a guard has stopped and a person may 
 
 CREATE TABLE sheet_sync._credential (
     name         text PRIMARY KEY,
-    key          jsonb NOT NULL,
+    sealed_key   bytea NOT NULL,
     client_email text NOT NULL,
     set_at       timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
-COMMENT ON TABLE sheet_sync._credential IS 'Service-account keys. Secret: never dumped, never shown.';
+COMMENT ON TABLE sheet_sync._credential IS 'Service-account keys, encrypted. Secret: never dumped, never shown.';
+
+-- A publication for all tables takes _credential along, and no materialized view. On disk, in base backups and on standbys it is as a
+-- table is. Two random UUIDs have 244 random bits.
+CREATE MATERIALIZED VIEW sheet_sync._seal AS
+    SELECT pg_catalog.sha256(pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) OPERATOR(pg_catalog.||) pg_catalog.uuid_send(pg_catalog.gen_random_uuid())) AS secret;
+COMMENT ON MATERIALIZED VIEW sheet_sync._seal IS 'What the keys in _credential are encrypted with. To refresh it is to lose them.';
 
 CREATE TABLE sheet_sync._capability (
     account   text NOT NULL,
@@ -294,12 +300,31 @@ $$;
 CREATE TRIGGER forget_mapping AFTER DELETE ON sheet_sync.mapping
     FOR EACH ROW EXECUTE FUNCTION sheet_sync._forget_mapping();
 
--- A table that was dropped a moment ago would be dumped as a number, which is another table's wherever the dump is restored.
-SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping', 'WHERE table_name IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = table_name)');
-SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('sheet_sync.mapping_column', 'WHERE EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = mapping_id AND (m.table_name IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = m.table_name)))');
+-- What a dump holds of the mappings: names as text, a line for each, so that one whose table or role is missing where the dump is
+-- restored does not keep the others out. The table itself is always empty: to dump it is to ask for the lines (_lines_to_dump), whoever
+-- does so; a line that is put into it becomes a mapping (_restore_mapping).
+CREATE TABLE sheet_sync._dumped_mapping (
+    mapping_id integer PRIMARY KEY,
+    mapping    jsonb NOT NULL
+);
+COMMENT ON TABLE sheet_sync._dumped_mapping IS 'Through this pg_dump and a restore carry the mappings, with names as text. It holds nothing in between.';
+-- pg_dump puts the condition behind SELECT … FROM sheet_sync._dumped_mapping, as it is.
+SELECT pg_catalog.pg_extension_config_dump('sheet_sync._dumped_mapping',
+    'WHERE false UNION ALL SELECT (d.line OPERATOR(pg_catalog.->>) ''id'')::pg_catalog.int4, d.line FROM (SELECT l::pg_catalog.jsonb FROM sheet_sync._lines_to_dump() l) d(line)');
 
 REVOKE ALL ON ALL TABLES IN SCHEMA sheet_sync FROM PUBLIC;
+GRANT SELECT ON sheet_sync._dumped_mapping TO PUBLIC;
+
+-- pg_read_all_data reads every table that has no row-level security: keys, and values of rows that policies hide, are not for it.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['_base_row', '_dirty_key', '_stop', '_credential', '_capability', '_cycle', '_writer'] LOOP
+        EXECUTE pg_catalog.format('ALTER TABLE sheet_sync.%I ENABLE ROW LEVEL SECURITY', name);
+    END LOOP;
+END
+$$;
 
 -- Lines are visible to whoever may read the table they are about; where that is gone, to whom it was.
 DO $$

@@ -3,6 +3,7 @@
 -- USAGE of a foreign server.
 
 CREATE TABLE sheet_sync._credential_grant (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     credential     text NOT NULL,
     role           oid NOT NULL,
     spreadsheet_id text,

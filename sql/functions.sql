@@ -600,6 +600,11 @@ BEGIN
             DELETE FROM sheet_sync._stop WHERE mapping_id = one.id;
             UPDATE sheet_sync._cycle SET merged = false, writing = '{}', inserting = '{}' WHERE mapping_id = one.id;
         END IF;
+        PERFORM sheet_sync._make_triggers(one.id);
+        IF one.is_elsewhere THEN
+            -- Nothing was captured here so far.
+            INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (one.id, NULL, clock_timestamp());
+        END IF;
         UPDATE sheet_sync.mapping m
         SET made_in = sheet_sync._here(), generation = m.generation + 1, retry_at = NULL,
             state = CASE WHEN m.state = 'paused' THEN m.state WHEN one.merged AND NOT afresh THEN 'active' ELSE 'initialising' END,
@@ -729,10 +734,11 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION sheet_sync._set_credential(name text, key jsonb, client_email text) RETURNS void
+-- `sealed` is the encrypted key in hexadecimal digits.
+CREATE FUNCTION sheet_sync._set_credential(name text, sealed text, client_email text) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    INSERT INTO sheet_sync._credential (name, key, client_email) VALUES (name, key, client_email)
-    ON CONFLICT ON CONSTRAINT _credential_pkey DO UPDATE SET key = EXCLUDED.key, client_email = EXCLUDED.client_email, set_at = now()
+    INSERT INTO sheet_sync._credential (name, sealed_key, client_email) VALUES (name, decode(sealed, 'hex'), client_email)
+    ON CONFLICT ON CONSTRAINT _credential_pkey DO UPDATE SET sealed_key = EXCLUDED.sealed_key, client_email = EXCLUDED.client_email, set_at = now()
 $$;
 
 CREATE FUNCTION sheet_sync._drop_credential(credential_name text) RETURNS boolean
@@ -954,7 +960,7 @@ DECLARE
     last integer;
     renamed text[];
     layout text;
-    has_key boolean;
+    is_merged boolean;
     before text;
     labels text[];
     labels_before text[];
@@ -962,14 +968,6 @@ BEGIN
     SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = mapping_id;
     IF NOT FOUND OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.table_name) THEN
         RETURN false;
-    END IF;
-
-    IF NOT EXISTS (SELECT FROM sheet_sync._cycle c WHERE c.mapping_id = mapping_id) THEN
-        -- The mapping comes from a dump: its columns may have other numbers here, their names are right.
-        INSERT INTO sheet_sync._cycle (mapping_id) VALUES (mapping_id);
-        UPDATE sheet_sync.mapping_column c SET attnum = a.attnum, header_known = false
-        FROM pg_attribute a
-        WHERE c.mapping_id = mapping_id AND a.attrelid = m.table_name AND a.attname = c.column_name AND a.attnum > 0 AND NOT a.attisdropped;
     END IF;
 
     SELECT array_agg(COALESCE(a.attname::text, k.name) ORDER BY k.o) INTO renamed
@@ -1041,12 +1039,11 @@ BEGIN
     END IF;
 
     -- Remaking triggers locks the table for a moment, so only where their arguments are other ones, or where one is missing or off.
-    -- They are not missed while there is no key to reach Google with: a dump, which holds none, may be being restored, and brings
-    -- them last.
+    -- They are not missed before both sides are merged: register_table() and take_over() make them, and where neither has been called
+    -- here a dump may be being restored, which brings them last.
     layout := sheet_sync._layout(mapping_id, m.table_name);
-    has_key := current_setting('sheet_sync.credentials_file', true) <> ''
-               OR EXISTS (SELECT FROM sheet_sync._credential k WHERE k.name = m.credential);
-    IF renamed <> m.key_columns OR (changed AND NOT m.all_columns) OR (has_key AND layout NOT LIKE '% 3') THEN
+    is_merged := COALESCE((SELECT c.merged FROM sheet_sync._cycle c WHERE c.mapping_id = mapping_id), false);
+    IF renamed <> m.key_columns OR (changed AND NOT m.all_columns) OR (is_merged AND layout NOT LIKE '% 3') THEN
         PERFORM sheet_sync._make_triggers(mapping_id);
         layout := sheet_sync._layout(mapping_id, m.table_name);
         changed := true;

@@ -9,6 +9,7 @@ use crate::postgres::statement::{Arg, Row, Session};
 
 mod credential;
 mod doctor;
+mod dump;
 mod live;
 mod manage;
 mod preview;

@@ -11,6 +11,7 @@ mod capture;
 mod launcher;
 mod postgres;
 mod quota;
+mod seal;
 mod settings;
 mod shared;
 mod worker;
@@ -33,10 +34,11 @@ extension_sql_file!(
     name = "functions",
     requires = ["credential_grants"]
 );
+extension_sql_file!("../sql/dump.sql", name = "dump", requires = ["functions"]);
 extension_sql_file!(
     "../sql/api.sql",
     name = "api",
-    requires = ["functions"],
+    requires = ["dump"],
     finalize
 );
 

@@ -4,6 +4,8 @@ use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode};
 
 use super::{as_owner, required};
+use crate::postgres::fields::Fields;
+use crate::seal;
 
 #[pg_extern(sql = false)]
 fn set_credential(name: Option<String>, key: Option<JsonB>) {
@@ -24,10 +26,31 @@ fn set_credential(name: Option<String>, key: Option<JsonB>) {
             error.hint(),
         ),
     };
+    let Some(sealed) = sealed(&name, &key.0.to_string()) else {
+        refuse(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            "the key could not be encrypted",
+            "The materialized view sheet_sync._seal must have one line. REFRESH MATERIALIZED VIEW sheet_sync._seal makes it anew; set every credential again after that.",
+        );
+    };
     as_owner(
         "SELECT sheet_sync._set_credential($2, $3, $4) FROM (SELECT $1::pg_catalog.oid) caller",
-        vec![name.into(), key.into(), parsed.client_email.clone().into()],
+        vec![
+            name.into(),
+            sealed.into(),
+            parsed.client_email.clone().into(),
+        ],
     );
+}
+
+fn sealed(name: &str, key: &str) -> Option<String> {
+    let secret = as_owner(
+        "SELECT pg_catalog.encode(s.secret, 'hex') FROM sheet_sync._seal s, (SELECT $1::pg_catalog.oid) caller",
+        Vec::new(),
+    );
+    let secret = seal::from_hex(&Fields::of(secret.into_iter().next()?).text())?;
+    let sealed = seal::seal(&secret, name, key).ok()?;
+    Some(seal::to_hex(&sealed))
 }
 
 #[pg_extern(sql = false)]

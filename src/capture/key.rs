@@ -33,7 +33,8 @@ unsafe fn same_image(one: pg_sys::Datum, other: pg_sys::Datum, column: &Watched)
     }
 }
 
-/// [`Plan::mapping`] of a trigger that somebody attached to a table that is not the mapping's.
+/// [`Plan::mapping`] of a trigger that somebody attached to a table that is not the mapping's, and
+/// of one in a copy of the mapping's database.
 pub const NOBODY: i32 = 0;
 
 /// How to read the key from tuples of one relation, for one trigger.
@@ -83,14 +84,20 @@ pub unsafe fn plan(trigger: *mut pg_sys::TriggerData) -> Rc<Plan> {
         if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&oid).cloned()) {
             return plan;
         }
-        let plan = Rc::new(make(trigger));
-        if !belongs(plan.mapping, (*(*trigger).tg_relation).rd_id) {
+        let mut plan = make(trigger);
+        match speaks_for(plan.mapping, (*(*trigger).tg_relation).rd_id) {
+            Speaks::ForIt => {}
+            // take_over() makes the triggers anew, and with that the plans.
+            Speaks::Elsewhere => plan.mapping = NOBODY,
             // Not remembered: a dump may restore the trigger before the mapping.
-            return Rc::new(Plan {
-                mapping: NOBODY,
-                ..Plan::default()
-            });
+            Speaks::ForNone => {
+                return Rc::new(Plan {
+                    mapping: NOBODY,
+                    ..Plan::default()
+                });
+            }
         }
+        let plan = Rc::new(plan);
         PLANS.with_borrow_mut(|plans| plans.insert(oid, plan.clone()));
         plan
     }
@@ -119,21 +126,39 @@ unsafe fn make(trigger: *mut pg_sys::TriggerData) -> Plan {
     }
 }
 
+/// Whether a trigger's word counts.
+enum Speaks {
+    ForIt,
+    /// The mapping was made in another database, of which this one is a copy or a subscriber. It
+    /// stands still until take_over(), which has the whole table compared; what would be noted until
+    /// then fills the disk, and is in the way of lines that arrive by replication.
+    Elsewhere,
+    ForNone,
+}
+
+pub fn belongs(mapping: i32, relation: pg_sys::Oid) -> bool {
+    matches!(speaks_for(mapping, relation), Speaks::ForIt)
+}
+
 /// Anybody may attach the trigger function to a table of their own; it must not speak for a mapping
 /// that is not that table's.
-pub fn belongs(mapping: i32, relation: pg_sys::Oid) -> bool {
+fn speaks_for(mapping: i32, relation: pg_sys::Oid) -> Speaks {
     let Some(owner) = role::extension_owner() else {
-        return false;
+        return Speaks::ForNone;
     };
-    role::as_owner(owner, || {
+    let made_here = role::as_owner(owner, || {
         Spi::connect_mut(|client| {
-            let found = Session::new(client).execute(
-                "SELECT FROM sheet_sync.mapping m WHERE m.id = $1 AND (m.table_name = $2 OR m.table_name IN (SELECT a.relid FROM pg_partition_ancestors($2) a))",
+            Session::new(client).execute(
+                "SELECT m.made_in = sheet_sync._here() FROM sheet_sync.mapping m WHERE m.id = $1 AND (m.table_name = $2 OR m.table_name IN (SELECT a.relid FROM pg_partition_ancestors($2) a))",
                 &[mapping.into(), relation.into()],
-            );
-            !found.is_empty()
+            )
         })
-    })
+    });
+    match made_here.into_iter().flatten().flatten().next().as_deref() {
+        Some("t") => Speaks::ForIt,
+        Some(_) => Speaks::Elsewhere,
+        None => Speaks::ForNone,
+    }
 }
 
 /// The number and type of a column that exists.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::postgres::fields::Fields;
 use crate::postgres::transaction::transaction;
-use crate::settings;
+use crate::{seal, settings};
 
 /// One session for each key and set of endpoints; all its mappings share its token.
 #[derive(Default)]
@@ -69,15 +69,25 @@ fn read_key(credential: &str) -> Result<String, Failure> {
     let stored = transaction(|session| {
         session
             .select(
-                "SELECT key FROM sheet_sync._credential WHERE name = $1",
+                "SELECT pg_catalog.encode(k.sealed_key, 'hex'), pg_catalog.encode(s.secret, 'hex') \
+                 FROM sheet_sync._credential k LEFT JOIN sheet_sync._seal s ON true WHERE k.name = $1",
                 &[credential.into()],
             )
             .into_iter()
-            .find_map(|row| Fields::of(row).optional())
+            .next()
     })
     .map_err(super::database::failure)?;
-    if let Some(key) = stored {
-        return Ok(key);
+    if let Some(row) = stored {
+        let mut fields = Fields::of(row);
+        let mut bytes = || seal::from_hex(&fields.text()).unwrap_or_default();
+        let (sealed, secret) = (bytes(), bytes());
+        return seal::open(&secret, credential, &sealed).map_err(|_| {
+            failure(
+                "key_invalid",
+                format!("the key of credential \"{credential}\" was stored in another database, and cannot be read here"),
+                format!("Set it again: SELECT sheet_sync.set_credential('{credential}', pg_read_file('/path/key.json')::jsonb);"),
+            )
+        });
     }
     if let Some(file) = settings::credentials_file().filter(|_| credential == "default") {
         return std::fs::read_to_string(&file).map_err(|error| {

@@ -47,7 +47,7 @@ struct Mapped {
 }
 
 pub fn begin(shared: &mut Shared, database: pg_sys::Oid, request: u64) {
-    let (credentials, mappings) = match transaction(read) {
+    let (credentials, mappings, orphans) = match transaction(read) {
         Ok(read) => read,
         Err(refusal) => return answer_request(request, &failed(refusal)),
     };
@@ -56,6 +56,9 @@ pub fn begin(shared: &mut Shared, database: pg_sys::Oid, request: u64) {
         waits_for: Vec::new(),
         lines: Vec::new(),
     };
+    for (table, trigger) in orphans {
+        examination.add(&table, [orphaned(&table, &trigger)]);
+    }
     let mut patients: BTreeMap<String, Vec<Mapped>> = credentials
         .into_iter()
         .map(|name| (name, Vec::new()))
@@ -173,8 +176,16 @@ impl Examination {
     }
 }
 
-/// The credentials that are stored, and the mappings.
-fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>) {
+/// The credentials that are stored, the mappings, and tables with triggers that speak for none.
+fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>, Vec<(String, String)>) {
+    let orphans = session.select(
+        "SELECT table_name, trigger_name FROM sheet_sync._orphaned_triggers()",
+        &[],
+    );
+    let orphans = orphans.into_iter().map(|row| {
+        let mut fields = Fields::of(row);
+        (fields.text(), fields.text())
+    });
     let credentials = session.select("SELECT name FROM sheet_sync._credential", &[]);
     let mappings = session.select(
         "SELECT COALESCE(m.table_name::text, m.registered_as), m.credential, m.state, m.reason, m.hint, m.spreadsheet_id, m.sheet_id, m.header_row, m.direction, \
@@ -205,7 +216,17 @@ fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>) {
             patient: (state != "ended").then_some(patient),
         }
     });
-    (names.collect(), mapped.collect())
+    (names.collect(), mapped.collect(), orphans.collect())
+}
+
+fn orphaned(table: &str, trigger: &str) -> Finding {
+    Finding::bad(
+        "trigger",
+        format!(
+            "trigger {trigger} belongs to no mapping of the table: it came with a dump that did not hold the mapping, or held it under another number"
+        ),
+        format!("DROP TRIGGER {trigger} ON {table};"),
+    )
 }
 
 fn quota_left(used: Need) -> Finding {

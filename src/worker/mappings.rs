@@ -65,6 +65,7 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     // An extension dropped and made anew counts its mappings from 1 again: they are not the ones we
     // know.
     let extension = installed.into_iter().flatten().flatten().next()?;
+    take_dumped(session);
     // A worker would be in the way of whoever copies the template.
     let is_idle_template = session.select(
         "SELECT FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AND d.datistemplate \
@@ -124,6 +125,14 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
             })
             .collect(),
     )
+}
+
+/// A restore that switches triggers off has left its lines for the worker.
+fn take_dumped(session: &mut Session) {
+    let waiting = session.select("SELECT FROM sheet_sync._dumped_mapping LIMIT 1", &[]);
+    if !waiting.is_empty() {
+        session.execute("SELECT sheet_sync._take_lines()", &[]);
+    }
 }
 
 /// A mapping with all that carrying out its effects needs.

@@ -15,7 +15,7 @@ use crate::postgres::statement::Session;
 use crate::postgres::transaction::transaction;
 
 /// Names a stop of which a person says that the mapping goes on here, and how.
-pub const COPIED: &str = "copied_database";
+const COPIED: &str = "copied_database";
 
 /// From so many captured keys on, those of a mapping that stands still give way to one mark.
 const MANY_KEYS: i64 = 10_000;
@@ -36,8 +36,10 @@ pub fn load(mapping: i32) -> Result<Standing, Failure> {
 
 fn read(session: &mut Session, mapping: i32) -> Result<Standing, Failure> {
     let place = place();
+    // Nothing is stored for a mapping of another database: where it arrives by logical replication,
+    // that database's own line arrives too.
     session.execute(
-        "INSERT INTO sheet_sync._writer (mapping_id) SELECT m.id FROM sheet_sync.mapping m WHERE m.id = $1 ON CONFLICT DO NOTHING",
+        "INSERT INTO sheet_sync._writer (mapping_id) SELECT m.id FROM sheet_sync.mapping m WHERE m.id = $1 AND m.made_in = sheet_sync._here() ON CONFLICT DO NOTHING",
         &[mapping.into()],
     );
     // A later time line is that of a promoted standby. It has the mapping with all that was written
@@ -45,14 +47,15 @@ fn read(session: &mut Session, mapping: i32) -> Result<Standing, Failure> {
     session.execute(
         "UPDATE sheet_sync._writer w SET time_line = sheet_sync._time_line(), place = $2, \
                 forked_at = CASE WHEN w.time_line < sheet_sync._time_line() THEN w.turn ELSE w.forked_at END \
-         WHERE w.mapping_id = $1 AND (w.place IS NULL OR w.time_line < sheet_sync._time_line())",
+         FROM sheet_sync.mapping m WHERE m.id = $1 AND m.made_in = sheet_sync._here() \
+           AND w.mapping_id = m.id AND (w.place IS NULL OR w.time_line < sheet_sync._time_line())",
         &[mapping.into(), place.as_str().into()],
     );
     // With what was just stored.
     let rows = session.execute(
         "SELECT sheet_sync._here(), m.made_in, (EXTRACT(epoch FROM m.created_at) * 1000)::bigint, m.table_name::text, \
                 sheet_sync._time_line(), w.turn, w.mark, w.forked_at, w.arrived, w.place, w.moved_from, w.takes_over \
-         FROM sheet_sync.mapping m JOIN sheet_sync._writer w ON w.mapping_id = m.id WHERE m.id = $1",
+         FROM sheet_sync.mapping m LEFT JOIN sheet_sync._writer w ON w.mapping_id = m.id WHERE m.id = $1",
         &[mapping.into()],
     );
     let Some(row) = rows.into_iter().next() else {

@@ -145,6 +145,40 @@ impl Cluster {
         run_as_server_user(cp);
     }
 
+    /// pg_upgrade of a server that is stopped, into a new cluster of the same version that takes its
+    /// place.
+    pub fn upgrade(&self) {
+        assert!(self.server.is_none(), "the server runs");
+        let former = self.directory.join("former");
+        fs::rename(self.data(), &former).expect("a directory can be renamed");
+        self.make_data(true);
+        let mut upgrade = Command::new(bindir().join("pg_upgrade"));
+        upgrade.args(["--username=postgres", "--no-sync"]);
+        for (option, directory) in [
+            ("--old-datadir", former.as_path()),
+            ("--new-datadir", &self.data()),
+            ("--old-bindir", bindir()),
+            ("--new-bindir", bindir()),
+        ] {
+            upgrade.arg(option).arg(directory);
+        }
+        as_server_user(&mut upgrade);
+        // It writes its scripts and sockets where it is started.
+        upgrade.current_dir(&self.directory);
+        let upgraded = upgrade.output().expect("pg_upgrade can be run");
+        assert!(
+            upgraded.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&upgraded.stdout),
+            String::from_utf8_lossy(&upgraded.stderr)
+        );
+        fs::copy(
+            former.join("postgresql.conf"),
+            self.data().join("postgresql.conf"),
+        )
+        .expect("settings can be copied");
+    }
+
     fn make_data(&self, anew: bool) {
         let data = self.data();
         let template = std::env::var_os("SHEET_SYNC_PG_TEMPLATE").filter(|_| !anew);
@@ -374,6 +408,15 @@ pub fn bindir() -> &'static Path {
             PathBuf::from(String::from_utf8(asked.stdout).expect("a path").trim())
         }
     })
+}
+
+/// Where the server's installation keeps the scripts of extensions, in `extension`.
+pub fn share_directory() -> PathBuf {
+    let asked = Command::new(bindir().join("pg_config"))
+        .arg("--sharedir")
+        .output()
+        .expect("pg_config can be run");
+    PathBuf::from(String::from_utf8(asked.stdout).expect("a path").trim())
 }
 
 /// The user that runs servers where we are root, which Postgres refuses to be.

@@ -12,7 +12,7 @@ mod wait;
 mod world;
 
 pub use self::google::{Google, Office};
-pub use cluster::{Cluster, Options, bindir, own};
+pub use cluster::{Cluster, Options, bindir, own, share_directory};
 pub use db::{Db, Refusal, Row, literal};
 pub use dice::Dice;
 pub use gate::{Fault, Gate, Held, Passed, Still, When};

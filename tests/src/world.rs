@@ -161,6 +161,17 @@ impl World {
         db
     }
 
+    /// A database that was made as a copy. Its worker starts by itself; what it needs of its own is
+    /// the credential, which no dump holds.
+    pub fn with_credential(&self, database: &str) -> Db {
+        let mut copy = self.cluster.connect(database);
+        let key = literal(&self.google.key().to_string());
+        copy.run(&format!(
+            "SELECT sheet_sync.set_credential('default', {key})"
+        ));
+        copy
+    }
+
     /// A session beside `db`.
     pub fn connect(&self) -> Db {
         self.cluster.connect(DATABASE)
@@ -497,17 +508,49 @@ impl World {
 
     /// pg_dump of the whole database.
     pub fn dump(&self) -> String {
+        self.dump_as("postgres", &[])
+            .unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// What pg_dump writes for a role, or what it says where it fails.
+    pub fn dump_as(&self, role: &str, options: &[&str]) -> Result<String, String> {
         let output = self
             .client("pg_dump")
+            .arg(format!("--username={role}"))
+            .args(options)
             .arg(DATABASE)
             .output()
             .expect("pg_dump can be run");
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stdout).expect("UTF-8")),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// pg_dump into an archive, with these options, and pg_restore of it into another database with
+    /// those.
+    #[track_caller]
+    pub fn carry_over(&self, database: &str, dump: &[&str], restore: &[&str]) {
+        let archive = self.cluster.directory().join("archive");
+        let file = format!("--file={}", archive.display());
+        let options: Vec<&str> = ["--format=custom", &file]
+            .into_iter()
+            .chain(dump.iter().copied())
+            .collect();
+        self.dump_as("postgres", &options)
+            .unwrap_or_else(|said| panic!("{said}"));
+        let mut pg_restore = self.client("pg_restore");
+        let output = pg_restore
+            .arg(format!("--dbname={database}"))
+            .args(restore)
+            .arg(&archive)
+            .output()
+            .expect("pg_restore can be run");
         assert!(
             output.status.success(),
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     pub fn restore(&self, database: &str, dump: &str) {

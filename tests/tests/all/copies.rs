@@ -27,24 +27,13 @@ fn stands_still(copy: &mut Db, world: &mut World, sheet: &Sheet, reason: &str) {
     assert_eq!(copy.count("SELECT count(*) FROM products"), 2);
 }
 
-/// A copy's worker starts by itself; what it needs of its own is the credential, which no dump
-/// holds.
-fn with_credential(world: &World, database: &str) -> Db {
-    let mut copy = world.cluster.connect(database);
-    let key = world.google.key().to_string().replace('\'', "''");
-    copy.run(&format!(
-        "SELECT sheet_sync.set_credential('default', '{key}')"
-    ));
-    copy
-}
-
 #[test]
 fn a_dump_restored_beside_its_database_stands_still() {
     let (mut world, sheet) = World::with_products();
     let dump = world.dump();
     world.db.run("CREATE DATABASE staging");
     world.restore("staging", &dump);
-    let mut copy = with_credential(&world, "staging");
+    let mut copy = world.with_credential("staging");
     stands_still(&mut copy, &mut world, &sheet, "copied_database");
 }
 
@@ -76,7 +65,7 @@ fn a_copy_that_takes_the_tab_over_goes_on_and_the_other_database_stops() {
     let dump = world.dump();
     world.db.run("CREATE DATABASE moved");
     world.restore("moved", &dump);
-    let mut copy = with_credential(&world, "moved");
+    let mut copy = world.with_credential("moved");
     stopped(&mut copy, "products", "copied_database");
     // A dump does not hold what both sides have agreed on, so somebody must say whose rows count.
     copy.run("UPDATE products SET price = 20 WHERE id = 2");

@@ -10,6 +10,7 @@ mod conflicts;
 mod copies;
 mod crashes;
 mod doctor;
+mod dump_restore;
 mod equal_keys;
 mod faults;
 mod first_merge;

@@ -147,7 +147,7 @@ fn a_dump_restored_elsewhere_holds_the_mapping_and_no_secret() {
     let (mut world, _sheet) = World::with_products();
     let dump = world.dump();
     assert!(
-        dump.contains("COPY sheet_sync.mapping "),
+        dump.contains("COPY sheet_sync._dumped_mapping "),
         "the configuration is in the dump"
     );
     assert!(!dump.contains("PRIVATE KEY"), "a credential is in the dump");
