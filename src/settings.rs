@@ -9,6 +9,8 @@ static SHEETS_ENDPOINT: GucSetting<Option<CString>> =
 static DRIVE_ENDPOINT: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"https://www.googleapis.com"));
 static CREDENTIALS_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static HTTP_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static STATEMENT_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static POLL_INTERVAL_MS: GucSetting<i32> = GucSetting::<i32>::new(3_000);
@@ -43,6 +45,22 @@ pub fn define() {
         c"A service-account key file for the credential \"default\".",
         c"Used where set_credential() stored none under that name. Read by the server's operating-system user.",
         &CREDENTIALS_FILE,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_string_guc(
+        c"sheet_sync.ca_file",
+        c"A PEM file with the certificate authorities that are believed.",
+        c"Without it those of the system. The worker reads it when it is reloaded.",
+        &CA_FILE,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_string_guc(
+        c"sheet_sync.proxy",
+        c"The HTTP proxy that leads to Google: http://[user:password@]host:port.",
+        c"Or the path of a file that holds such an address. The worker reads it when it is reloaded.",
+        &PROXY,
         GucContext::Suset,
         GucFlags::SUPERUSER_ONLY,
     );
@@ -158,6 +176,14 @@ pub fn drive_endpoint() -> String {
 
 pub fn credentials_file() -> Option<String> {
     text(&CREDENTIALS_FILE)
+}
+
+pub fn ca_file() -> Option<String> {
+    text(&CA_FILE)
+}
+
+pub fn proxy() -> Option<String> {
+    text(&PROXY)
 }
 
 fn millis(setting: &GucSetting<i32>) -> Duration {

@@ -100,6 +100,12 @@ fn run(database: pg_sys::Oid) -> u32 {
             shared.sessions.forget();
             runners.values_mut().for_each(Runner::reopen);
         }
+        if shared.sessions.file_has_new_key() {
+            let users = runners
+                .values_mut()
+                .filter(|one| one.may_use(credentials::OF_THE_FILE));
+            users.for_each(Runner::reopen);
+        }
         let rest = looked.map_or(Duration::ZERO, |at| LOOK_EVERY.saturating_sub(at.elapsed()));
         if rest.is_zero() {
             process::report_activity(Some("looking for work"));

@@ -1,29 +1,43 @@
 //! Service-account keys, and the Google sessions that use them.
 
 use engine::effect::{Class, Failure};
-use google::{Client, Identity, Options, ServiceAccountKey, Session as GoogleSession};
+use google::route::unreadable_file;
+use google::{Client, Identity, Options, Route, ServiceAccountKey, Session as GoogleSession};
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::postgres::fields::Fields;
 use crate::postgres::transaction::transaction;
 use crate::{seal, settings};
 
+/// The credential whose key may stand in the file of `sheet_sync.credentials_file`.
+pub const OF_THE_FILE: &str = "default";
+
+/// How often that file is looked at for another key.
+const LOOK_AT_FILE_EVERY: Duration = Duration::from_secs(1);
+
 /// One session for each key and set of endpoints; all its mappings share its token.
 #[derive(Default)]
 pub struct Sessions {
     open: HashMap<String, (Arc<GoogleSession>, String)>,
+    file: KeyFile,
 }
 
 impl Sessions {
-    /// The settings changed: endpoints and timeouts are read anew.
+    /// The settings changed: endpoints, timeouts and the way to Google are read anew.
     pub fn forget(&mut self) {
         self.open.clear();
+        self.file = KeyFile::default();
     }
 
     /// The session for a credential's key as it is stored now, or why there is none.
     pub fn get(&mut self, credential: &str) -> Result<Arc<GoogleSession>, Failure> {
-        let text = read_key(credential)?;
+        let text = match read_key(credential)? {
+            Stored::InTable(text) => text,
+            Stored::InFile(read) => self.file.last_good(read)?,
+        };
         if let Some((session, key)) = self.open.get(credential)
             && *key == text
         {
@@ -34,12 +48,63 @@ impl Sessions {
             .insert(credential.to_owned(), (session.clone(), text));
         Ok(session)
     }
+
+    /// Whether the file holds a good key that it did not hold when it was last looked at.
+    pub fn file_has_new_key(&mut self) -> bool {
+        self.file.has_new_key()
+    }
+}
+
+/// The file of `sheet_sync.credentials_file`. Somebody may be writing it in this very moment, so
+/// the last good key is used until there is another one.
+#[derive(Default)]
+struct KeyFile {
+    looked_at: Option<Instant>,
+    good: Option<String>,
+}
+
+impl KeyFile {
+    fn has_new_key(&mut self) -> bool {
+        let Some(file) = settings::credentials_file() else {
+            return false;
+        };
+        if self
+            .looked_at
+            .is_some_and(|at| at.elapsed() < LOOK_AT_FILE_EVERY)
+        {
+            return false;
+        }
+        self.looked_at = Some(Instant::now());
+        let Ok(text) = std::fs::read_to_string(file) else {
+            return false;
+        };
+        let is_new = self.good.as_ref() != Some(&text) && ServiceAccountKey::parse(&text).is_ok();
+        if is_new {
+            self.good = Some(text);
+        }
+        is_new
+    }
+
+    /// Only [`Self::has_new_key`] takes another key, so that all that use the old one are told.
+    fn last_good(&self, read: Result<String, Failure>) -> Result<String, Failure> {
+        self.good.clone().map_or(read, Ok)
+    }
+}
+
+/// A key as it is stored now.
+enum Stored {
+    InTable(String),
+    InFile(Result<String, Failure>),
 }
 
 /// One that shares nothing with those in use, not even a token: to see whether the key as it is
 /// stored now is good.
 pub fn fresh(credential: &str) -> Result<Arc<GoogleSession>, Failure> {
-    open(credential, &read_key(credential)?)
+    let text = match read_key(credential)? {
+        Stored::InTable(text) => text,
+        Stored::InFile(read) => read?,
+    };
+    open(credential, &text)
 }
 
 fn open(credential: &str, text: &str) -> Result<Arc<GoogleSession>, Failure> {
@@ -57,6 +122,7 @@ fn open(credential: &str, text: &str) -> Result<Arc<GoogleSession>, Failure> {
             settings::drive_endpoint().trim_end_matches('/')
         ),
         timeout: settings::http_timeout(),
+        route: Route::new(settings::ca_file().as_deref(), settings::proxy().as_deref())?,
         ..Options::default()
     };
     Ok(Arc::new(GoogleSession::new(Client::new(
@@ -65,7 +131,7 @@ fn open(credential: &str, text: &str) -> Result<Arc<GoogleSession>, Failure> {
     ))))
 }
 
-fn read_key(credential: &str) -> Result<String, Failure> {
+fn read_key(credential: &str) -> Result<Stored, Failure> {
     let stored = transaction(|session| {
         session
             .select(
@@ -81,22 +147,20 @@ fn read_key(credential: &str) -> Result<String, Failure> {
         let mut fields = Fields::of(row);
         let mut bytes = || seal::from_hex(&fields.text()).unwrap_or_default();
         let (sealed, secret) = (bytes(), bytes());
-        return seal::open(&secret, credential, &sealed).map_err(|_| {
+        let opened = seal::open(&secret, credential, &sealed).map_err(|_| {
             failure(
                 "key_invalid",
                 format!("the key of credential \"{credential}\" was stored in another database, and cannot be read here"),
                 format!("Set it again: SELECT sheet_sync.set_credential('{credential}', pg_read_file('/path/key.json')::jsonb);"),
             )
         });
+        return opened.map(Stored::InTable);
     }
-    if let Some(file) = settings::credentials_file().filter(|_| credential == "default") {
-        return std::fs::read_to_string(&file).map_err(|error| {
-            failure(
-                "no_credential",
-                format!("the file of sheet_sync.credentials_file cannot be read: {error}"),
-                format!("Make {file} readable for the server's operating-system user."),
-            )
-        });
+    if let Some(file) = settings::credentials_file().filter(|_| credential == OF_THE_FILE) {
+        let read = std::fs::read_to_string(&file);
+        return Ok(Stored::InFile(
+            read.map_err(|error| unreadable(&file, &error)),
+        ));
     }
     Err(failure(
         "no_credential",
@@ -105,6 +169,14 @@ fn read_key(credential: &str) -> Result<String, Failure> {
             "SELECT sheet_sync.set_credential('{credential}', pg_read_file('/path/key.json')::jsonb);"
         ),
     ))
+}
+
+fn unreadable(file: &str, error: &io::Error) -> Failure {
+    failure(
+        "no_credential",
+        format!("the file of sheet_sync.credentials_file cannot be read: {error}"),
+        unreadable_file(file, "sheet_sync.credentials_file", error.kind()),
+    )
 }
 
 fn failure(reason: &str, message: String, hint: String) -> Failure {

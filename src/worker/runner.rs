@@ -227,7 +227,13 @@ impl Runner {
         }
     }
 
-    /// Endpoints or timeouts changed.
+    /// False only where it is known to use another credential.
+    pub fn may_use(&self, credential: &str) -> bool {
+        let known = self.loaded.as_ref();
+        known.is_none_or(|opened| opened.mapping.credential == credential)
+    }
+
+    /// Endpoints, timeouts or a key file changed.
     pub fn reopen(&mut self) {
         self.abandon();
         self.job = Job::Idle;

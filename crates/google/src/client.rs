@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::auth::Identity;
 use crate::error::{Error, Purpose, Refusal};
 use crate::governor::Need;
+use crate::route::Route;
 use crate::transport::{Answer, Content, Http};
 
 #[derive(Clone, Debug)]
@@ -22,6 +23,7 @@ pub struct Options {
     /// Bounds a whole request with its answer. Google gives up after 180 s by itself [DOC].
     pub timeout: Duration,
     pub max_answer_bytes: u64,
+    pub route: Route,
 }
 
 impl Default for Options {
@@ -31,6 +33,7 @@ impl Default for Options {
             drive_endpoint: "https://www.googleapis.com/drive/v3".into(),
             timeout: Duration::from_secs(60),
             max_answer_bytes: 256 << 20,
+            route: Route::default(),
         }
     }
 }
@@ -72,7 +75,7 @@ fn count(purpose: Purpose) {
 impl Client {
     pub fn new(identity: Arc<Identity>, options: &Options) -> Self {
         Self {
-            http: Http::new(options.timeout, options.max_answer_bytes),
+            http: Http::new(options.timeout, options.max_answer_bytes, &options.route),
             identity,
             sheets: options.sheets_endpoint.trim_end_matches('/').into(),
             drive: options.drive_endpoint.trim_end_matches('/').into(),

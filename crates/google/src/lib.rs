@@ -19,6 +19,7 @@ pub mod governor;
 mod mask;
 pub mod range;
 pub mod requests;
+pub mod route;
 pub mod sheet;
 pub mod transport;
 
@@ -27,4 +28,5 @@ pub use auth::{Identity, ServiceAccountKey};
 pub use client::{Client, Options, sent_by_this_thread};
 pub use error::Error;
 pub use mask::mask;
+pub use route::Route;
 pub use sheet::{Session, Target};

@@ -5,12 +5,15 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use ureq::http::{Response, header};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, Timeout};
 
-use crate::error::Error;
+use crate::error::{Error, Obstacle};
 use crate::mask::mask;
+use crate::route::Route;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Cheap to clone; clones share the pool of connections.
 #[derive(Clone, Debug)]
@@ -38,8 +41,15 @@ pub struct Answer {
 
 impl Http {
     /// `timeout` bounds a whole request with its answer.
-    pub fn new(timeout: Duration, max_answer_bytes: u64) -> Self {
-        let config = Agent::config_builder()
+    pub fn new(timeout: Duration, max_answer_bytes: u64, route: &Route) -> Self {
+        let tls = TlsConfig::builder().root_certs(route.roots.clone()).build();
+        let mut config = Agent::config_builder();
+        if let Some(proxy) = &route.proxy {
+            config = config.proxy(Some(proxy.clone()));
+        }
+        let config = config
+            .tls_config(tls)
+            .timeout_resolve(Some(RESOLVE_TIMEOUT.min(timeout)))
             .timeout_connect(Some(CONNECT_TIMEOUT.min(timeout)))
             .timeout_global(Some(timeout))
             // A redirect would carry the token to wherever it points; none of Google's API methods
@@ -82,7 +92,8 @@ impl Http {
     }
 
     fn whole(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Answer, Error> {
-        let mut answer = answer.map_err(|error| without_answer(&error))?;
+        let proxied = self.agent.config().proxy().is_some();
+        let mut answer = answer.map_err(|error| without_answer(&error, proxied))?;
         let status = answer.status().as_u16();
         let text = |name: header::HeaderName| {
             answer
@@ -118,42 +129,58 @@ impl Http {
 }
 
 /// The request failed before its answer began.
-fn without_answer(error: &ureq::Error) -> Error {
-    use ureq::Error as E;
+fn without_answer(error: &ureq::Error, proxied: bool) -> Error {
     let message = mask(&error.to_string());
-    let never_sent = match error {
-        E::HostNotFound
-        | E::ConnectionFailed
-        | E::InvalidProxyUrl
-        | E::ConnectProxyFailed(_)
-        | E::BadUri(_)
-        | E::Http(_)
-        | E::Tls(_)
-        | E::TlsRequired
-        | E::RequireHttpsOnly(_)
-        | E::Rustls(_)
-        | E::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        // rustls reports a certificate it does not accept as an io error; nothing but the handshake
-        // has gone out by then.
-        E::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            message.contains("certificate")
+    match obstacle(error, &message) {
+        // It is the proxy that is called first, by its name and at its port, and only the proxy
+        // looks for Google.
+        Some(Obstacle::Name | Obstacle::Refused | Obstacle::Silence) if proxied => {
+            Error::Unreachable {
+                obstacle: Obstacle::ProxyFails,
+                message,
+            }
         }
-        E::Io(error) => matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::AddrNotAvailable
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-        ),
-        _ => false,
-    };
-    match never_sent {
-        true => Error::Unreachable(message),
-        false => Error::Lost {
-            timed_out: matches!(error, E::Timeout(_)),
+        Some(obstacle) => Error::Unreachable { obstacle, message },
+        None => Error::Lost {
+            timed_out: matches!(error, ureq::Error::Timeout(_)),
             message,
         },
     }
+}
+
+/// What kept the request from going out; `None` where it may have.
+fn obstacle(error: &ureq::Error, message: &str) -> Option<Obstacle> {
+    use ureq::Error as E;
+    Some(match error {
+        E::HostNotFound | E::Timeout(Timeout::Resolve) => Obstacle::Name,
+        E::Timeout(Timeout::Connect) => Obstacle::Silence,
+        E::Tls(_) | E::Rustls(_) => Obstacle::Certificate,
+        E::ConnectProxyFailed(why) => match why.contains("responded 4") {
+            true => Obstacle::ProxyRefuses,
+            false => Obstacle::ProxyFails,
+        },
+        E::ConnectionFailed
+        | E::InvalidProxyUrl
+        | E::BadUri(_)
+        | E::Http(_)
+        | E::TlsRequired
+        | E::RequireHttpsOnly(_) => Obstacle::NoWay,
+        E::Io(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => Obstacle::Refused,
+            io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable => Obstacle::NoWay,
+            // rustls reports a certificate it does not accept as an io error; nothing but the
+            // handshake has gone out by then.
+            io::ErrorKind::InvalidData if message.contains("invalid peer certificate") => {
+                Obstacle::Certificate
+            }
+            // The standard library has no kind for a name without an address.
+            _ if message.contains("failed to lookup address") => Obstacle::Name,
+            _ => return None,
+        },
+        _ => return None,
+    })
 }
 
 fn without_whole_body(error: &ureq::Error) -> Error {

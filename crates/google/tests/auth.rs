@@ -242,6 +242,11 @@ fn answers_of_the_token_endpoint_are_told_apart() {
             "clock",
             Class::NeedsHuman,
         ),
+        (
+            Reply::Json(400, json!({"error": "invalid_grant", "error_description": "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."}).to_string()),
+            "clock",
+            Class::NeedsHuman,
+        ),
         (Reply::Hang, "timeout", Class::RetryLater),
     ];
     for (reply, reason, class) in cases {

@@ -127,7 +127,7 @@ fn every_refusal_has_a_class_a_reason_and_a_way_out() {
         (write(), plain(503, "UNAVAILABLE", "The service is currently unavailable."), "server", RetryLater, "itself"),
         (write(), Reply::Json(502, "<!DOCTYPE html><html><title>Error 502</title><p>Bad gateway".into()), "server", RetryLater, "itself"),
         (write(), Reply::Json(400, "<html><b>400.</b> That's an error.".into()), "bad_request", OurBug, "endpoint"),
-        (write(), Reply::With { status: 302, headers: vec![("Location", "http://elsewhere.example/login".into())], body: String::new() }, "network", NeedsHuman, "proxy"),
+        (write(), Reply::With { status: 302, headers: vec![("Location", "http://elsewhere.example/login".into())], body: String::new() }, "redirected", NeedsHuman, "proxy"),
         (write(), Reply::Json(418, String::new()), "unexpected_status", OurBug, "endpoint"),
     ];
     for (effect, reply, reason, class, says) in cases {
@@ -155,9 +155,9 @@ fn every_refusal_has_a_class_a_reason_and_a_way_out() {
 #[test]
 fn an_unclear_end_is_told_from_a_clear_one() {
     for (reply, reason) in [
-        (Reply::Close, "network"),
+        (Reply::Close, "connection_lost"),
         (Reply::Hang, "timeout"),
-        (Reply::Cut("{\"replies\": [".into()), "network"),
+        (Reply::Cut("{\"replies\": [".into()), "connection_lost"),
         (
             Reply::Json(200, "{\"replies\": [".into()),
             "unreadable_answer",
@@ -184,7 +184,7 @@ fn an_unclear_end_is_told_from_a_clear_one() {
     let failure = session.perform(&target(), &claim()).unwrap_err();
     assert_eq!(
         (failure.reason.as_str(), failure.may_have_applied),
-        ("network", false)
+        ("connection_refused", false)
     );
 }
 
@@ -228,7 +228,11 @@ fn a_lasting_internal_error_ends_in_a_persons_hands_and_heals() {
 #[test]
 fn an_endless_answer_does_not_fill_the_memory() {
     let long = format!("{{\"x\": \"{}\"}}", "y".repeat(200_000));
-    for reply in [Reply::Json(200, long.clone()), Reply::Gzip(long)] {
+    for reply in [
+        Reply::Json(200, long.clone()),
+        Reply::Gzip(long),
+        Reply::Endless,
+    ] {
         assert_eq!(answered(&SheetEffect::Read, reply).reason, "too_large");
     }
     let small = Reply::Gzip("{\"error\": 1}".into());

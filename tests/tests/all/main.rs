@@ -28,6 +28,7 @@ mod mass_deletes;
 mod masses;
 mod merge;
 mod moves_between_tabs;
+mod networks;
 mod notes;
 mod objects;
 mod options;

@@ -308,7 +308,13 @@ fn the_endpoints_are_the_superusers_to_set() {
     let (mut world, _) = world();
     world.db.run("CREATE ROLE stranger LOGIN");
     let mut stranger = world.connect_as("stranger");
-    for setting in ["sheets_endpoint", "drive_endpoint", "credentials_file"] {
+    for setting in [
+        "sheets_endpoint",
+        "drive_endpoint",
+        "credentials_file",
+        "ca_file",
+        "proxy",
+    ] {
         let refusal = stranger.refused(&format!("SET sheet_sync.{setting} = 'http://127.0.0.1:1'"));
         assert!(
             ["42501", "55P02"].contains(&refusal.sqlstate.as_str()),

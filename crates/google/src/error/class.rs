@@ -2,7 +2,7 @@
 
 use engine::effect::{Class, Failure};
 
-use super::{Error, Refusal, TokenRefusal};
+use super::{Error, Obstacle, Refusal, TokenRefusal};
 
 /// What a request was for; decides what an unclear end of it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +59,7 @@ impl Error {
             may_have_applied: context.purpose == Purpose::Write && self.may_have_applied(),
         };
         match self {
-            Self::Unreachable(message) => failure(
-                Class::RetryLater,
-                "network",
-                format!("Google cannot be reached: {message}"),
-                "Check that the database server may open connections to sheets.googleapis.com and oauth2.googleapis.com on port 443, and that its DNS works.".into(),
-            ),
+            Self::Unreachable { obstacle, message } => unreachable(*obstacle, message, failure),
             Self::Lost { timed_out: true, .. } => failure(
                 Class::RetryLater,
                 "timeout",
@@ -73,7 +68,7 @@ impl Error {
             ),
             Self::Lost { message, .. } => failure(
                 Class::RetryLater,
-                "network",
+                "connection_lost",
                 format!("The connection to Google broke off: {message}"),
                 "Passes by itself; if it goes on, look at the network or proxy between the database server and Google.".into(),
             ),
@@ -85,7 +80,7 @@ impl Error {
             ),
             Self::Redirected(to) => failure(
                 Class::NeedsHuman,
-                "network",
+                "redirected",
                 format!("The server sends us elsewhere ({to}), where the token must not go"),
                 "Check sheet_sync.sheets_endpoint, and whether a proxy asks for a login.".into(),
             ),
@@ -147,6 +142,68 @@ impl Error {
             ),
         }
     }
+}
+
+fn unreachable(
+    obstacle: Obstacle,
+    message: &str,
+    failure: impl Fn(Class, &str, String, String) -> Failure,
+) -> Failure {
+    let (class, reason, what, hint) = match obstacle {
+        Obstacle::Name => (
+            Class::RetryLater,
+            "dns",
+            "The name of Google's server has no address",
+            "Check the DNS of the database server (/etc/resolv.conf): it must find sheets.googleapis.com and oauth2.googleapis.com. Where only a proxy leads to the internet, set sheet_sync.proxy.",
+        ),
+        Obstacle::Refused => (
+            Class::RetryLater,
+            "connection_refused",
+            "Google's server refuses the connection",
+            "A firewall may refuse it: the database server needs port 443 of sheets.googleapis.com and oauth2.googleapis.com, or a proxy in sheet_sync.proxy. Check sheet_sync.sheets_endpoint if it is set.",
+        ),
+        Obstacle::Silence => (
+            Class::RetryLater,
+            "timeout",
+            "Nobody answers at the address of Google's server",
+            "A firewall may drop the packets: the database server needs port 443 of sheets.googleapis.com and oauth2.googleapis.com, or a proxy in sheet_sync.proxy.",
+        ),
+        Obstacle::Certificate
+            if message.contains("expired") || message.contains("not valid yet") =>
+        {
+            (
+                Class::NeedsHuman,
+                "certificate",
+                "The certificate of Google's server, or of a proxy that stands before it, is not valid at this time",
+                "Check the clock of the database server first; if it is right, the certificate has to be renewed.",
+            )
+        }
+        Obstacle::Certificate => (
+            Class::NeedsHuman,
+            "certificate",
+            "The certificate of Google's server is not one that this server believes",
+            "If a proxy or firewall reads encrypted connections, give the certificate of its authority in sheet_sync.ca_file; otherwise bring the system's store (package ca-certificates) up to date.",
+        ),
+        Obstacle::ProxyFails => (
+            Class::RetryLater,
+            "proxy",
+            "The proxy is not reached, or does not reach Google",
+            "Check sheet_sync.proxy (where it is not set, https_proxy in the server's environment), and that the proxy runs.",
+        ),
+        Obstacle::ProxyRefuses => (
+            Class::NeedsHuman,
+            "proxy",
+            "The proxy does not let us through to Google",
+            "407 means that it wants another user and password in sheet_sync.proxy; otherwise it must allow connections to sheets.googleapis.com, www.googleapis.com and oauth2.googleapis.com on port 443.",
+        ),
+        Obstacle::NoWay => (
+            Class::RetryLater,
+            "network",
+            "Google cannot be reached",
+            "Check that the database server may open connections to sheets.googleapis.com and oauth2.googleapis.com on port 443.",
+        ),
+    };
+    failure(class, reason, format!("{what}: {message}"), hint.to_owned())
 }
 
 fn wait(refusal: &Refusal, context: Context) -> Option<u64> {
@@ -388,20 +445,13 @@ fn no_token(
     failure: impl Fn(Class, &str, String, String) -> Failure,
 ) -> Failure {
     let account = context.account;
-    // Only a clock that is off by more than Google tolerates explains a refusal [LIVE: 300 s ahead
-    // is accepted].
-    if let Some(ahead) = refusal
-        .clock_ahead_seconds
-        .filter(|ahead| ahead.abs() > 240 && refusal.error == "invalid_grant")
+    if refusal.error == "invalid_grant"
+        && let Some(how) = wrong_clock(refusal)
     {
-        let direction = if ahead > 0 { "behind" } else { "ahead of" };
         return failure(
             Class::NeedsHuman,
             "clock",
-            format!(
-                "The database server's clock is {} s {direction} Google's, so Google refuses its tokens",
-                ahead.abs()
-            ),
+            format!("The database server's clock is {how}, so Google refuses its tokens"),
             "Set the clock (timedatectl set-ntp true).".into(),
         );
     }
@@ -431,5 +481,20 @@ fn no_token(
             format!("Google gives no token to {account}: {refusal}"),
             "Check token_uri in the key, and create a new JSON key if it looks right.".into(),
         ),
+    }
+}
+
+/// How the clock is wrong, where that explains why no token is given.
+fn wrong_clock(refusal: &TokenRefusal) -> Option<String> {
+    // Only what is more than Google tolerates explains a refusal [LIVE: 300 s ahead is accepted].
+    let off = refusal
+        .clock_ahead_seconds
+        .filter(|ahead| ahead.abs() > 240);
+    match off {
+        Some(ahead) if ahead > 0 => Some(format!("{ahead} s behind Google's")),
+        Some(ahead) => Some(format!("{} s ahead of Google's", ahead.abs())),
+        // What we sign is always good for an hour from now on.
+        None if refusal.description.contains("reasonable timeframe") => Some("wrong".to_owned()),
+        None => None,
     }
 }

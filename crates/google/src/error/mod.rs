@@ -17,8 +17,8 @@ pub use class::{Context, Purpose, QUOTA_WINDOW_MS};
 #[derive(Clone, Debug, ThisError)]
 pub enum Error {
     /// The request did not go out: no address, no connection, no TLS.
-    #[error("cannot reach the server: {0}")]
-    Unreachable(String),
+    #[error("cannot reach the server: {message}")]
+    Unreachable { obstacle: Obstacle, message: String },
     /// The request may have gone out, and no whole answer came back.
     #[error("no answer: {message}")]
     Lost { timed_out: bool, message: String },
@@ -59,6 +59,23 @@ pub enum Error {
     /// The sheet kept changing under us; nothing of the effect was applied.
     #[error("the sheet changed while it was being written: {0}")]
     Unsettled(String),
+}
+
+/// What kept a request from going out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// No address is found for the server's name.
+    Name,
+    Refused,
+    /// Nobody answers at the address.
+    Silence,
+    /// The other end does not show a certificate that we believe.
+    Certificate,
+    /// The proxy itself is not reached, or does not reach Google.
+    ProxyFails,
+    /// The proxy does not let us through.
+    ProxyRefuses,
+    NoWay,
 }
 
 /// An API error, from any of the envelopes that Google uses.

@@ -32,6 +32,8 @@ pub enum Reply {
     },
     /// The body compressed.
     Gzip(String),
+    /// In chunks, and without a length, until the other end has enough.
+    Endless,
     /// Claims a longer body than it sends, then closes.
     Cut(String),
     /// Closes without a word.
@@ -98,6 +100,7 @@ impl Stub {
             drive_endpoint: format!("{}/drive/v3", self.url),
             timeout,
             max_answer_bytes: 100_000,
+            ..Options::default()
         };
         Client::new(identity, &options)
     }
@@ -168,6 +171,14 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked) ->
             } => send(status, &headers, body.len(), body.as_bytes()),
             Reply::Cut(body) => {
                 send(200, &[], body.len() + 100, body.as_bytes());
+                return;
+            }
+            Reply::Endless => {
+                let head = "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n";
+                let mut sent = writer.write_all(head.as_bytes());
+                while sent.is_ok() {
+                    sent = writer.write_all(b"5\r\n[[[[[\r\n");
+                }
                 return;
             }
             Reply::Close => return,
