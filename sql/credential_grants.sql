@@ -9,6 +9,8 @@ CREATE TABLE sheet_sync._credential_grant (
     spreadsheet_id text,
     granted_at     timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+-- Hides it from pg_read_all_data, as the other private tables are hidden.
+ALTER TABLE sheet_sync._credential_grant ENABLE ROW LEVEL SECURITY;
 CREATE UNIQUE INDEX _credential_grant_of ON sheet_sync._credential_grant (credential, role, COALESCE(spreadsheet_id, ''));
 COMMENT ON TABLE sheet_sync._credential_grant IS 'Which roles may use which credentials. Not dumped: it goes with the keys.';
 COMMENT ON COLUMN sheet_sync._credential_grant.role IS '0 stands for every role.';

@@ -88,9 +88,9 @@ fn a_key_file_that_is_replaced_is_used_without_a_reload() {
 #[test]
 fn a_key_file_that_is_missing_at_first_is_used_when_it_is_there() {
     let (mut world, sheet) = World::with_products();
-    world.db.run("SELECT sheet_sync.drop_credential('default')");
     let file = world.cluster.directory().join("key.json");
     set(&mut world, "credentials_file", &file.to_string_lossy());
+    world.db.run("SELECT sheet_sync.drop_credential('default')");
     let said = stopped_by(&mut world, "no_credential");
     assert!(
         said.contains("Put the file") && !said.contains("readable"),
