@@ -600,9 +600,9 @@ BEGIN
             DELETE FROM sheet_sync._stop WHERE mapping_id = one.id;
             UPDATE sheet_sync._cycle SET merged = false, writing = '{}', inserting = '{}' WHERE mapping_id = one.id;
         END IF;
-        PERFORM sheet_sync._make_triggers(one.id);
         IF one.is_elsewhere THEN
-            -- Nothing was captured here so far.
+            -- Nothing was captured here so far. Making the triggers waits for those who are changing rows now, and has plans made anew.
+            PERFORM sheet_sync._make_triggers(one.id);
             INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (one.id, NULL, clock_timestamp());
         END IF;
         UPDATE sheet_sync.mapping m
