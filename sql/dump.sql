@@ -2,8 +2,9 @@
 -- looked up by itself.
 
 -- A line for each mapping that the caller may know of: its table is one that the caller may read, or, where that is gone, it was set
--- up by a role that the caller is a member of. pg_read_all_data reads every table, so it gets the line of one that is gone, too. Called by _lines_to_dump() as the extension's owner, so that row-level security, which
--- pg_dump takes for an error, decides nothing here. Keys are not in it.
+-- up by a role that the caller is a member of. pg_read_all_data reads every table, so it gets the line of one that is gone, too. Called
+-- by _lines_to_dump() as the extension's owner, so that row-level security, which pg_dump takes for an error, decides nothing here.
+-- Keys are not in it.
 CREATE FUNCTION sheet_sync._lines_for(caller oid) RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT (to_jsonb(m) || jsonb_build_object(

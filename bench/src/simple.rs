@@ -35,7 +35,11 @@ impl Client {
         let id = made["spreadsheetId"].as_str().expect("an id");
         let key = ServiceAccountKey::from_value(google.key()).expect("sheetd's own key");
         Client {
-            http: Http::new(Duration::from_secs(180), 256 << 20),
+            http: Http::new(
+                Duration::from_secs(180),
+                256 << 20,
+                &google::Route::default(),
+            ),
             identity: Identity::new(key),
             url: format!("{}/v4/spreadsheets/{id}/values", google.url()),
         }

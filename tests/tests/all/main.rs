@@ -15,6 +15,7 @@ mod equal_keys;
 mod faults;
 mod first_merge;
 mod formulas;
+mod full_disk;
 mod generated_keys;
 mod guards;
 mod history;

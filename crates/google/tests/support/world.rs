@@ -334,7 +334,11 @@ pub fn post(world: &World, body: &Value) {
 
 pub fn post_as(world: &World, key: &str, body: &Value) {
     let key = google::ServiceAccountKey::parse(key).unwrap();
-    let http = google::transport::Http::new(std::time::Duration::from_secs(5), 1 << 20);
+    let http = google::transport::Http::new(
+        std::time::Duration::from_secs(5),
+        1 << 20,
+        &google::Route::default(),
+    );
     let token = google::Identity::new(key).token(&http).unwrap();
     let url = format!("{}/v4/spreadsheets/{ID}:batchUpdate", world.server.url);
     let body = body.to_string();
