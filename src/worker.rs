@@ -14,6 +14,7 @@ use crate::quota;
 use crate::shared::{self, Answer as RequestAnswer, RequestKind};
 
 mod capabilities;
+mod clock;
 mod credentials;
 mod database;
 mod dirty;
@@ -26,6 +27,7 @@ mod states;
 mod tabs;
 mod writer;
 
+use clock::Clock;
 use runner::Runner;
 
 /// How long a turn may sleep when nothing is due: bounds how late a COMMIT PREPARED or a change by
@@ -95,7 +97,15 @@ fn run(database: pg_sys::Oid) -> u32 {
     // A worker that is often restarted sweeps all the same.
     let mut swept: Option<Instant> = None;
     let mut looked: Option<Instant> = None;
+    let mut began = false;
+    let mut clock = Clock::start();
     loop {
+        if clock.was_set() {
+            log!("sheet_sync: the clock was set; what was seen before is looked at anew");
+            shared.tabs = tabs::Tabs::default();
+            runners.values_mut().for_each(Runner::reopen);
+            looked = None;
+        }
         if process::reload_settings_if_asked() {
             shared.sessions.forget();
             runners.values_mut().for_each(Runner::reopen);
@@ -112,8 +122,9 @@ fn run(database: pg_sys::Oid) -> u32 {
             if let Found::Nothing { announced } = look(database, &mut shared, &mut runners) {
                 return announced;
             }
-            if looked.is_none() {
+            if !began {
                 states::forget_previews();
+                began = true;
             }
             looked = Some(Instant::now());
         }

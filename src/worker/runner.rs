@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Shared;
+use super::dirty;
 use super::http::Work;
 use super::mappings::{Glance, Loaded, Version};
 use super::writer::Standing;
@@ -29,6 +30,8 @@ use relatives::Relatives;
 pub use relatives::tell_relatives;
 pub use trouble::failure;
 
+/// How often a mapping that is paused is looked after.
+const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(60);
 /// The first pause after a failure; doubled from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -69,6 +72,8 @@ pub struct Runner {
     /// Rows that took the table too long when they were last tried.
     slow_rows: HashSet<Key>,
     relatives: Relatives,
+    /// From so many captured lines on they are bounded while the mapping does not go on.
+    crowded_from: i64,
 }
 
 /// A mapping that is loaded, and as far as `target` is there, opened at Google.
@@ -178,6 +183,7 @@ impl Runner {
             locks: Locks::default(),
             slow_rows: HashSet::new(),
             relatives: Relatives::default(),
+            crowded_from: dirty::MANY_LINES,
         }
     }
 
@@ -297,7 +303,10 @@ impl Runner {
                 "the mapping is paused",
                 "sheet_sync.resume() lets it go on.",
             );
-            self.next_poll = Instant::now() + Duration::from_secs(60);
+            if self.next_poll <= Instant::now() {
+                self.bound_dirty_keys(false);
+                self.next_poll = Instant::now() + LOOK_AT_PAUSED_EVERY;
+            }
             return;
         }
         if self.not_before.max(self.rests_until) > Some(Instant::now()) {

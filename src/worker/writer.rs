@@ -17,9 +17,6 @@ use crate::postgres::transaction::transaction;
 /// Names a stop of which a person says that the mapping goes on here, and how.
 const COPIED: &str = "copied_database";
 
-/// From so many captured keys on, those of a mapping that stands still give way to one mark.
-const MANY_KEYS: i64 = 10_000;
-
 /// A mapping's writer, as far as the database tells.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -174,23 +171,4 @@ pub fn is_of_another_writer(failure: &Failure) -> bool {
         failure.reason.as_str(),
         COPIED | "tab_taken" | "sheet_is_ahead" | "sheet_put_back"
     )
-}
-
-/// A mapping that stands still and that nobody looks after must not fill the disk: what is captured
-/// meanwhile becomes one mark to compare everything.
-pub fn collect_dirty_keys(mapping: i32) {
-    states::store(|session| {
-        let many = session.select(
-            "SELECT FROM sheet_sync._dirty_key WHERE mapping_id = $1 OFFSET $2 LIMIT 1",
-            &[mapping.into(), MANY_KEYS.into()],
-        );
-        if many.is_empty() {
-            return;
-        }
-        session.execute(
-            "WITH gone AS (DELETE FROM sheet_sync._dirty_key WHERE mapping_id = $1 AND key <> '{}' RETURNING 1) \
-             INSERT INTO sheet_sync._dirty_key (mapping_id, changed_at) SELECT $1, pg_catalog.clock_timestamp() WHERE EXISTS (SELECT FROM gone)",
-            &[mapping.into()],
-        );
-    });
 }

@@ -7,7 +7,7 @@ use super::{Job, Runner, now};
 use crate::shared::{self, Answer as RequestAnswer, Phase};
 use crate::worker::database::LOCKED;
 use crate::worker::states::{self, Stop, Trouble};
-use crate::worker::writer;
+use crate::worker::{dirty, writer};
 
 /// The longest pause: what a person has mended goes on by itself within a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -35,9 +35,6 @@ impl Runner {
                 question.map_or(Stop::Over, Stop::Asks),
             ),
             Stopped::Failure(failure) => {
-                if writer::is_of_another_writer(failure) {
-                    writer::collect_dirty_keys(self.id);
-                }
                 if failure.reason == LOCKED {
                     self.locks.met = true;
                 }
@@ -74,6 +71,9 @@ impl Runner {
         self.not_before = Some(Instant::now() + pause);
         self.next_poll = Instant::now() + pause;
         self.in_trouble = true;
+        let is_others =
+            matches!(&stopped, Stopped::Failure(failure) if writer::is_of_another_writer(failure));
+        self.bound_dirty_keys(is_others);
         let trouble = Trouble {
             failed,
             reason,
@@ -85,6 +85,20 @@ impl Runner {
             && let Some(glance) = &mut self.glance
         {
             glance.has_retry = true;
+        }
+    }
+
+    /// While the mapping does not go on; `as_one` where a person will have to say how it does.
+    pub(super) fn bound_dirty_keys(&mut self, as_one: bool) {
+        let (id, from) = (self.id, self.crowded_from);
+        let mut left = None;
+        states::store(|session| {
+            if dirty::has_more(session, id, from) {
+                left = Some(dirty::bound(session, id, as_one));
+            }
+        });
+        if let Some(left) = left {
+            self.crowded_from = dirty::MANY_LINES.max(2 * left);
         }
     }
 

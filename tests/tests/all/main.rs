@@ -33,6 +33,7 @@ mod networks;
 mod notes;
 mod objects;
 mod options;
+mod outages;
 mod polling;
 mod quota;
 mod races;
