@@ -4,6 +4,7 @@
 mod bad_cells;
 mod both_directions;
 mod capture;
+mod catalog_writes;
 mod columns;
 mod complaints;
 mod conflicts;
@@ -15,7 +16,6 @@ mod equal_keys;
 mod faults;
 mod first_merge;
 mod formulas;
-mod full_disk;
 mod generated_keys;
 mod guards;
 mod history;
