@@ -91,11 +91,14 @@ fn a_key_file_that_is_missing_at_first_is_used_when_it_is_there() {
     let file = world.cluster.directory().join("key.json");
     set(&mut world, "credentials_file", &file.to_string_lossy());
     world.db.run("SELECT sheet_sync.drop_credential('default')");
-    let said = stopped_by(&mut world, "no_credential");
-    assert!(
-        said.contains("Put the file") && !said.contains("readable"),
-        "{said}"
-    );
+    // Until the worker has read the setting, it knows of no file.
+    e2e::wait_until("the file to be missed", || {
+        let said = stopped_by(&mut world, "no_credential");
+        match said.contains("Put the file") && !said.contains("readable") {
+            true => Ok(()),
+            false => Err(said),
+        }
+    });
     write(&world, "key.json", &world.google.key().to_string());
     goes_on(&mut world, &sheet, "Bolt M4");
 }

@@ -63,7 +63,7 @@ fn a_key_changed_while_people_keep_moving_rows_keeps_its_row() {
     let (mut world, parts, _) = two_tabs();
     let moved = json!({"error": {
         "code": 400,
-        "message": "Invalid requests[1].createDeveloperMetadata: this is not where it stands",
+        "message": "Invalid requests[3].createDeveloperMetadata: this is not where it stands",
         "status": "INVALID_ARGUMENT",
     }});
     // More often than one cycle tries.
