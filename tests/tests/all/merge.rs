@@ -213,7 +213,7 @@ fn preview_says_why_and_where_a_guard_would_stop() {
          INSERT INTO products SELECT i, 'Bolt ' || i FROM generate_series(1, 30) i",
     );
     let sheet = world.map_with("products", "poll_interval => '1 hour'");
-    world.quiet();
+    world.settle("products");
     sheet.set("B2", "Screw");
     sheet.delete_rows(30, 2);
     world.shows(
