@@ -34,7 +34,7 @@ CREATE FUNCTION sheet_sync._require_credential(caller oid, credential text, spre
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-    IF NOT sheet_sync._may_use_credential(caller, credential, spreadsheet_id) THEN
+    IF sheet_sync._may_use_credential(caller, credential, spreadsheet_id) IS NOT TRUE THEN
         RAISE EXCEPTION 'role % may not use credential "%" with this spreadsheet', quote_ident(pg_get_userbyid(caller)), credential
             USING ERRCODE = 'insufficient_privilege',
                   HINT = format('A superuser can allow it: SELECT sheet_sync.grant_credential(%L, %L, ARRAY[%L]);', credential, pg_get_userbyid(caller), spreadsheet_id);
@@ -84,7 +84,7 @@ BEGIN
     DELETE FROM sheet_sync._credential_grant g WHERE g.credential = credential AND g.role = grantee;
     granted := FOUND;
     SELECT string_agg(m.table_name::text, ', ' ORDER BY m.id) INTO used FROM sheet_sync.mapping m
-    WHERE m.credential = credential AND m.state <> 'ended' AND NOT sheet_sync._may_use_credential(m.run_as, credential, m.spreadsheet_id)
+    WHERE m.credential = credential AND m.state <> 'ended' AND sheet_sync._may_use_credential(m.run_as, credential, m.spreadsheet_id) IS NOT TRUE
       AND (grantee = 0 OR pg_has_role(m.run_as, grantee, 'USAGE'));
     IF used IS NOT NULL THEN
         RAISE NOTICE 'mappings that exist go on: %', used USING HINT = 'sheet_sync.unregister_table() ends them.';

@@ -64,10 +64,21 @@ BEGIN
 END
 $$;
 
+-- One line that cannot be a mapping here keeps no other one out, and stops no worker that takes it.
+CREATE FUNCTION sheet_sync._try_to_restore(line jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM sheet_sync._restore_mapping(line);
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'the mapping of table % to spreadsheet % is not restored: %', line ->> 'table_name', line ->> 'spreadsheet_id', SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'sheet_sync.register_table() makes it anew.';
+END
+$$;
+
 CREATE FUNCTION sheet_sync._take_line() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM sheet_sync._restore_mapping(NEW.mapping);
+    PERFORM sheet_sync._try_to_restore(NEW.mapping);
     RETURN NULL;
 END
 $$;
@@ -81,7 +92,7 @@ DECLARE
     line jsonb;
 BEGIN
     FOR line IN DELETE FROM sheet_sync._dumped_mapping d RETURNING d.mapping LOOP
-        PERFORM sheet_sync._restore_mapping(line);
+        PERFORM sheet_sync._try_to_restore(line);
     END LOOP;
 END
 $$;

@@ -79,8 +79,9 @@ pub fn look_again(rows: &[(i32, Key)]) {
     });
 }
 
-/// All is well again. What was confirmed stands until it is carried out.
-pub fn clear_trouble(mapping: i32) {
+/// All is well again. What was confirmed stands until it is carried out. `None` where it could not
+/// be stored.
+pub fn clear_trouble(mapping: i32) -> Option<()> {
     store(|session| {
         session.execute(
             "DELETE FROM sheet_sync._stop WHERE mapping_id = $1 AND confirmed_at IS NULL",
@@ -91,7 +92,7 @@ pub fn clear_trouble(mapping: i32) {
              FROM sheet_sync._cycle c WHERE c.mapping_id = m.id AND m.id = $1 AND m.state NOT IN ('paused', 'ended')",
             &[mapping.into()],
         );
-    });
+    })
 }
 
 pub fn show_tab(mapping: i32, sheet_id: i64, title: &str) {

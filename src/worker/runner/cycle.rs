@@ -600,8 +600,7 @@ impl Runner {
             glance.confirmed = None;
         }
         let shown = matches!(glance.state.as_str(), "failed" | "initialising") && glance.merged;
-        if self.in_trouble || shown {
-            states::clear_trouble(self.id);
+        if (self.in_trouble || shown) && states::clear_trouble(self.id).is_some() {
             self.in_trouble = false;
             glance.has_retry = false;
             if glance.merged && glance.state != "paused" {

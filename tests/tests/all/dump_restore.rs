@@ -348,3 +348,24 @@ fn a_publication_for_all_tables_is_in_nobodys_way() {
     );
     other.db.run("DROP SUBSCRIPTION everything");
 }
+
+/// Of another version, or changed by hand: it is told, and nothing else waits for it.
+#[test]
+fn a_line_that_is_no_mapping_keeps_nothing_else_out() {
+    let (mut world, sheet) = World::with_products();
+    let bad = "INSERT INTO sheet_sync._dumped_mapping VALUES (9, '{\"id\": 9, \"table_name\": \"public.products\", \"state\": \"odd\"}')";
+    world.db.run(bad);
+    world.db.run(&format!(
+        "BEGIN; ALTER TABLE sheet_sync._dumped_mapping DISABLE TRIGGER ALL; {bad};
+         ALTER TABLE sheet_sync._dumped_mapping ENABLE ALWAYS TRIGGER take_line; COMMIT"
+    ));
+    world.shows("SELECT count(*) FROM sheet_sync._dumped_mapping", "0");
+    let log = world.cluster.log();
+    let told =
+        "WARNING:  the mapping of table public.products to spreadsheet <NULL> is not restored";
+    // By the session that put it in, and by the worker.
+    assert_eq!(log.matches(told).count(), 2, "{log}");
+    assert_eq!(world.db.count("SELECT count(*) FROM sheet_sync.mapping"), 1);
+    world.db.run("UPDATE products SET price = 7 WHERE id = 1");
+    world.both_equal("products", &sheet);
+}
