@@ -31,6 +31,7 @@ mod rows;
 mod structure;
 mod tag;
 mod tidy;
+mod turn;
 mod write;
 mod writer;
 

@@ -6,8 +6,8 @@ use engine::value::Cell;
 
 use super::anchors::{anchored, asserted, found_and_deleted};
 use super::structure::{Batch, Sent, runs};
+use super::turn::{Before, Turn};
 use super::write::cell_blocks;
-use super::writer::{Before, Turn};
 use super::{Answered, Capabilities, Missing, NEW_TAB, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Purpose};

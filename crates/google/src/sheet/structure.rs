@@ -9,20 +9,34 @@ use engine::value::Cell;
 
 use super::anchors::STAMP_KEY;
 use super::images::images_id;
-use super::writer::{Before, Turn};
+use super::turn::{Before, Turn};
 use super::{Missing, Session, Tab, Target, tidy};
 use crate::answers;
 use crate::error::{Error, Part, Purpose, Refusal};
 use crate::range;
 use crate::requests::{BatchUpdate, DeveloperMetadata, Location, Request, Visibility};
 
-/// Asked of every structural answer: what was deleted, how large the tab is now, and the cells of
-/// the rows named.
-const FIELDS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId)),updateDeveloperMetadata(developerMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount))))";
-const FIELDS_WITH_CELLS: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId)),updateDeveloperMetadata(developerMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue)))))";
+/// Asked of every structural answer: what was deleted or changed of our metadata, how large the tab
+/// is now, and of the cells of the rows named what is given here.
+macro_rules! asked_with {
+    ($cells:literal) => {
+        concat!(
+            "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId)),",
+            "updateDeveloperMetadata(developerMetadata(metadataId))),",
+            "updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,",
+            "gridProperties(rowCount,columnCount,frozenRowCount))",
+            $cells,
+            "))"
+        )
+    };
+}
 
+const FIELDS: &str = asked_with!("");
+const FIELDS_WITH_CELLS: &str =
+    asked_with!(",data(startRow,startColumn,rowData(values(effectiveValue)))");
 /// The same, and what of it somebody typed.
-const FIELDS_WITH_ENTERED: &str = "replies(deleteDeveloperMetadata(deletedDeveloperMetadata(metadataId)),updateDeveloperMetadata(developerMetadata(metadataId))),updatedSpreadsheet(sheets(properties(sheetId,title,index,sheetType,hidden,gridProperties(rowCount,columnCount,frozenRowCount)),data(startRow,startColumn,rowData(values(effectiveValue,userEnteredValue)))))";
+const FIELDS_WITH_ENTERED: &str =
+    asked_with!(",data(startRow,startColumn,rowData(values(effectiveValue,userEnteredValue)))");
 
 /// What a structural batch consists of.
 #[derive(Debug, Default)]
