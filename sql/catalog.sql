@@ -184,19 +184,25 @@ CREATE INDEX history_mapping_key ON sheet_sync.history (mapping_id, key);
 COMMENT ON TABLE sheet_sync.history IS 'One line per change that reached its side, kept for sheet_sync.history_retention.';
 COMMENT ON COLUMN sheet_sync.history.side IS 'The side that was changed.';
 
--- A new row is stored before it is sent, with the batch that it goes in. Until that batch has arrived the row counts as marked, whatever
--- its hash; that it has arrived is said once for the batch (_cycle.inserting) and not once a row.
+-- A new row is stored before it is sent, as it will stand when it has arrived, with the batch in which it goes. That the batch has arrived
+-- is said once for all its rows, in _cycle.inserting.
 CREATE TABLE sheet_sync._base_row (
     mapping_id      integer NOT NULL,
     key             text COLLATE "C" NOT NULL,
     database_values text[] NOT NULL,
     sheet_values    jsonb NOT NULL,
-    sheet_hash      bigint NOT NULL,
-    mark            bigint,
+    sheet_hash      bigint,
+    owed            text CHECK (owed IN ('insert', 'look', 'rewrite', 'overrule', 'delete')),
+    batch           text,
     typed           text,
-    PRIMARY KEY (mapping_id, key)
+    PRIMARY KEY (mapping_id, key),
+    CHECK (CASE WHEN owed IS NULL THEN sheet_hash IS NOT NULL OR (batch IS NULL AND sheet_values = '[]')
+                ELSE sheet_hash IS NULL AND (batch IS NOT NULL) = (owed = 'delete') END)
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
+COMMENT ON COLUMN sheet_sync._base_row.sheet_hash IS 'Stands for the cells of the row on which both sides agree. Null: more is owed to the row, or both sides agree that the sheet does not have it.';
+COMMENT ON COLUMN sheet_sync._base_row.owed IS 'What is still to be done about the row. insert: it waits to be inserted into the sheet, and the base says nothing. look: it is to be looked at whatever it shows. rewrite: its cells are being emptied, or are being given this key. overrule: an edit in the sheet that lost is being overwritten. delete: it is being deleted from the sheet.';
+COMMENT ON COLUMN sheet_sync._base_row.batch IS 'The batch with which the row is deleted from the sheet or inserted into it. A row that is inserted counts as agreed once its batch is no longer in _cycle.inserting.';
 COMMENT ON COLUMN sheet_sync._base_row.typed IS 'The key as the sheet spells it, where that is not how it would be written there.';
 COMMENT ON COLUMN sheet_sync._base_row.key IS 'As Postgres prints the text[] of the other tables: to compare arrays in the index would take a third of the time of storing a row.';
 
@@ -253,13 +259,13 @@ CREATE TABLE sheet_sync._cycle (
     time_zone    text,
     labels       text[],
     writing      text[] NOT NULL DEFAULT '{}',
-    inserting    bigint[] NOT NULL DEFAULT '{}',
+    inserting    text[] NOT NULL DEFAULT '{}',
     ended_at     timestamptz,
     rows         bigint NOT NULL DEFAULT 0,
     rows_pushed  bigint NOT NULL DEFAULT 0,
     rows_pulled  bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout, the labels of its enums and the spreadsheet''s time zone when it last looked, and the stamps and marks of batches under way to the sheet.';
+COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout, the labels of its enums and the spreadsheet''s time zone when it last looked, and the batches under way to the sheet.';
 
 -- Of the turns in which a mapping has written to its sheet. What stands in the tab is never a later one, unless this database is a copy
 -- or was restored: so each is stored before it is sent.

@@ -538,11 +538,11 @@ CREATE FUNCTION sheet_sync._merge_afresh(mapping_id integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-    -- Rows of a batch whose answer is still owed keep their mark (the engine's FIRST_MARK, 2^62): it may yet arrive.
+    -- Rows that are being written keep what is stored of them: a batch whose answer is missing may yet arrive.
     DELETE FROM sheet_sync._base_row b
     USING sheet_sync._cycle c
-    WHERE c.mapping_id = mapping_id AND b.mapping_id = mapping_id AND b.sheet_hash > -4611686018427387904 AND b.sheet_hash < 4611686018427387904
-      AND (b.mark = ANY (c.inserting)) IS NOT TRUE;
+    WHERE c.mapping_id = mapping_id AND b.mapping_id = mapping_id AND (b.owed IN ('rewrite', 'overrule', 'delete')) IS NOT TRUE
+      AND (b.batch = ANY (c.inserting)) IS NOT TRUE;
     DELETE FROM sheet_sync._dirty_key d WHERE d.mapping_id = mapping_id;
     DELETE FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id;
     UPDATE sheet_sync._cycle c SET merged = false WHERE c.mapping_id = mapping_id;

@@ -1,7 +1,7 @@
 //! Carries out the engine's database effects, each in one transaction of its own.
 
 use engine::effect::{
-    Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, IndexEntry, Outcome,
+    Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, Outcome,
     Place, Refusal, StoredProblem, TypedText,
 };
 use engine::mapping::Side;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::mappings::Loaded;
 use super::tabs::Tabs;
-use crate::postgres::fields::{Fields, array_literal, parse_array};
+use crate::postgres::fields::{Fields, array_literal};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
 use crate::postgres::tenant::transaction_of;
@@ -22,6 +22,7 @@ use crate::settings;
 
 mod apply;
 mod as_a_set;
+mod base_rows;
 mod changed;
 mod generate;
 mod keys;
@@ -48,10 +49,6 @@ pub struct Cycle<'a> {
     pub changed_at: &'a HashMap<Key, Timestamp>,
     /// The last line of `_dirty_key` that the cycle was given, or 0.
     pub last_line: i64,
-    /// Keys that the comparison of the whole table found without a base. Nobody else stores bases:
-    /// until this cycle does they need not be looked for, which took a twentieth of the worker's
-    /// time in a first merge.
-    pub without_base: &'a mut HashSet<Key>,
     pub tabs: &'a Tabs,
     /// Rows that somebody else held locked when they were last tried.
     pub locked: &'a mut HashSet<Key>,
@@ -100,7 +97,7 @@ fn look(
         let outcome = match effect {
             DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
             DatabaseEffect::FindChanged => {
-                DatabaseOutcome::Changed(changed::find(session, mapping, cycle))
+                DatabaseOutcome::Changed(changed::find(session, mapping))
             }
             DatabaseEffect::Load { keys } => {
                 let (rows, left) = load::rows(session, mapping, cycle, keys);
@@ -181,22 +178,6 @@ pub fn failure(refusal: Refusal) -> Failure {
 }
 
 fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
-    let mut rows = Vec::new();
-    session.select_each(
-        "SELECT b.key, CASE WHEN b.mark = ANY (c.inserting) THEN b.mark ELSE b.sheet_hash END, b.typed \
-         FROM sheet_sync._base_row b LEFT JOIN sheet_sync._cycle c USING (mapping_id) WHERE b.mapping_id = $1",
-        &[mapping.id.into()],
-        |row| {
-            let mut fields = Fields::of(row);
-            rows.push(IndexEntry {
-                key: fields.key(),
-                sheet_hash: fields.number(),
-                typed: fields
-                    .optional()
-                    .map(|typed| parse_array(&typed).into_iter().flatten().collect()),
-            });
-        },
-    );
     let problems = session
         .select("SELECT key::text, sheet_row, column_name, message FROM sheet_sync.problem WHERE mapping_id = $1", &[mapping.id.into()])
         .into_iter()
@@ -220,7 +201,7 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
             &[mapping.id.into()],
         )
         .into_iter()
-        .filter_map(|row| record::stamp_of(&Fields::of(row).text()))
+        .map(|row| base_rows::stamp_of(&Fields::of(row).text()))
         .collect();
     let unsettled = session
         .select(
@@ -231,7 +212,7 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         .map(|row| Fields::of(row).key())
         .collect();
     Index {
-        rows,
+        rows: base_rows::read_index(session, mapping),
         problems,
         writing,
         unsettled,

@@ -102,7 +102,6 @@ struct Running {
     dirty_ids: Vec<i64>,
     last_line: i64,
     changed_at: HashMap<Key, Timestamp>,
-    without_base: HashSet<Key>,
     truncated: bool,
     confirmed: Option<Question>,
     /// As [`engine::effect::Start`] has it.
@@ -119,35 +118,26 @@ struct Running {
 }
 
 /// What a cycle waits for.
-struct Awaits {
-    /// What is asked of Google.
-    sheet: Option<Asked>,
+enum Awaits {
+    /// Google's answer, under this ticket.
+    Answer(u64),
+    /// Until then there is no quota for this request.
+    Quota(Instant, Box<SheetEffect>),
     /// The worker's next turn, for this step: other mappings come between two chunks of a large
     /// pull.
-    turn: Option<Box<Step>>,
-    /// That turn comes after the answer under this ticket: whether the tab is still ours.
-    check: Option<u64>,
-}
-
-enum Asked {
-    /// Its answer comes under this ticket.
-    Sent(u64),
-    /// Until then there is no quota for it.
-    NotBefore(Instant, Box<SheetEffect>),
+    Turn(Box<Step>),
+    /// The answer, under this ticket, whether the tab is still ours: before this step changes the
+    /// table.
+    Writer(u64, Box<Step>),
 }
 
 impl Awaits {
-    fn answer_to(&self, ticket: u64) -> bool {
-        matches!(self.sheet, Some(Asked::Sent(awaited)) if awaited == ticket)
-    }
-
     /// When the cycle can go on by itself.
     fn due(&self) -> Option<Instant> {
-        match (&self.turn, &self.sheet) {
-            (Some(_), _) if self.check.is_some() => None,
-            (Some(_), _) => Some(Instant::now()),
-            (None, Some(Asked::NotBefore(due, _))) => Some(*due),
-            (None, _) => None,
+        match self {
+            Self::Answer(_) | Self::Writer(..) => None,
+            Self::Quota(due, _) => Some(*due),
+            Self::Turn(_) => Some(Instant::now()),
         }
     }
 }
@@ -262,7 +252,7 @@ impl Runner {
         self.not_before = None;
         // A cycle that waits for quota asks again at once, now with somebody waiting for it.
         if let Job::Cycle(_, awaits) = &mut self.job
-            && let Some(Asked::NotBefore(due, _)) = &mut awaits.sheet
+            && let Awaits::Quota(due, _) = awaits
         {
             *due = Instant::now();
         }

@@ -11,10 +11,12 @@ mod number;
 mod typed;
 mod zone;
 
+use std::num::{NonZeroI64, NonZeroU64};
+
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::mapping::{Column, Kind, Mapping};
-use crate::value::{Base, Cell, Datum, FIRST_MARK, Key, Text};
+use crate::value::{Base, Cell, Datum, Key, Text};
 
 pub use zone::Zone;
 
@@ -236,9 +238,24 @@ impl Mapping {
     }
 }
 
-/// A hash of a row's mapped cells that is the same on every platform and in every version, because
-/// it is stored. Never one of the marks that are stored in a hash's place.
-pub fn hash_cells(cells: &[Cell]) -> i64 {
+/// Stands for the cells of a row. It is stored: the same cells must have the same hash in every
+/// version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CellsHash(NonZeroI64);
+
+impl CellsHash {
+    /// As it is stored.
+    pub fn number(self) -> i64 {
+        self.0.get()
+    }
+
+    /// What [`CellsHash::number`] gave; `None` for 0, which it never gives.
+    pub fn of_number(number: i64) -> Option<Self> {
+        NonZeroI64::new(number).map(Self)
+    }
+}
+
+pub fn hash_cells(cells: &[Cell]) -> CellsHash {
     let mut hasher = Xxh3::new();
     for cell in cells {
         match cell {
@@ -257,17 +274,24 @@ pub fn hash_cells(cells: &[Cell]) -> i64 {
             }
         }
     }
-    match hasher.digest() as i64 >> 1 {
-        0 => 1,
-        hash if hash.unsigned_abs() >= FIRST_MARK => hash + 1,
-        hash => hash,
-    }
+    let digest = hasher.digest() as i64;
+    CellsHash(NonZeroI64::new(digest).unwrap_or(NonZeroI64::MIN))
 }
 
-/// A fast hash of a row's raw bytes; only ever compared with others of the same process. Never 0 or
-/// 1.
-pub(crate) fn hash_raw(bytes: &[u8]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(bytes).max(2)
+/// Stands for the bytes of a row as Google sent them; only ever compared with others of the same
+/// process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct BytesHash(NonZeroU64);
+
+pub(crate) fn hash_bytes(bytes: &[u8]) -> BytesHash {
+    let hash = xxhash_rust::xxh3::xxh3_64(bytes);
+    BytesHash(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MAX))
+}
+
+/// The same number for the same bytes in every process, version and cluster: two writers that plan
+/// from equal readings ask for one stamp.
+pub(crate) fn stable_hash(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
 impl Base {

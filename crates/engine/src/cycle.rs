@@ -10,7 +10,6 @@ mod batch;
 mod columns;
 mod doubt;
 mod everything;
-mod flight;
 mod formulas;
 mod full;
 mod grid;
@@ -53,7 +52,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::effect::{Outcome, Report, Start, Step};
+use crate::effect::{Outcome, Report, Start, Step, Stopped};
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
 use io::Io;
@@ -147,12 +146,6 @@ impl Machine {
         self.step()
     }
 
-    /// What else can begin while the effect that was asked for last is under way. A driver that
-    /// carries out one effect after the other need not ask.
-    pub fn meanwhile(&mut self) -> Step {
-        self.io.take_effect().map_or(Step::Wait, Step::Do)
-    }
-
     fn step(&mut self) -> Step {
         let Some(running) = &mut self.running else {
             return Step::Done(Report::default());
@@ -167,7 +160,17 @@ impl Machine {
                 self.mapping = ended.mapping;
                 Step::Done(ended.report)
             }
-            Poll::Pending => self.meanwhile(),
+            Poll::Pending => match self.io.take_effect() {
+                Some(effect) => Step::Do(effect),
+                // It waits for nothing that anybody could answer.
+                None => {
+                    self.running = None;
+                    Step::Done(Report {
+                        stopped: Some(Stopped::Failure(io::mismatch())),
+                        ..Report::default()
+                    })
+                }
+            },
         }
     }
 }

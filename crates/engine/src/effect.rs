@@ -9,13 +9,15 @@
 
 mod detail;
 mod report;
+mod row_state;
 
 use std::sync::Arc;
 
 use crate::mapping::{Kind, Mapping, Side};
-use crate::value::{ABSENT, Base, Cell, Datum, Key, Text, Timestamp};
+use crate::value::{Base, Cell, Datum, Key, Text, Timestamp};
 pub use detail::*;
 pub use report::*;
+pub use row_state::*;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -122,8 +124,10 @@ pub struct StoredProblem {
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexEntry {
     pub key: Key,
-    /// As it came in [`BaseWrite::sheet_hash`]: opaque to the driver.
-    pub sheet_hash: i64,
+    pub state: RowState,
+    /// The row goes into the sheet with the batch under this stamp ([`Inserting`]), and nobody has
+    /// said yet that the batch has arrived: until then the state is only a plan.
+    pub inserting: Option<Stamp>,
     /// As it was said by [`BaseWrite::typed`].
     pub typed: Option<Key>,
 }
@@ -272,9 +276,9 @@ pub struct Commit {
     pub bases: Vec<BaseWrite>,
     /// New rows that are about to be sent.
     pub inserting: Vec<Inserting>,
-    /// The marks of batches of new rows that have arrived: what was stored of their rows holds from
+    /// The stamps of batches of new rows that have arrived: what was stored of their rows holds from
     /// now on, unless `bases` says otherwise.
-    pub inserted: Vec<i64>,
+    pub inserted: Vec<Stamp>,
     pub conflicts: Vec<Conflict>,
     /// Conflicts whose decision both sides now hold.
     pub settled_conflicts: Vec<i64>,
@@ -389,41 +393,46 @@ pub fn is_about_other_rows(sqlstate: &str) -> bool {
     matches!(sqlstate, "23503" | "23505" | "23P01")
 }
 
-/// A base row as it shall stand from now on; `base: None` removes it. A `BaseWrite` with a base is
-/// an upsert by key.
+/// A base row as it shall stand from now on, whether there was one or not; `row: None` removes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaseWrite {
     pub key: Key,
-    pub base: Option<Base>,
-    /// What the engine wants to be told of this row by `ReadIndex`: a hash of the base's sheet
-    /// half, or a mark; opaque to the driver.
-    pub sheet_hash: i64,
+    pub row: Option<StoredRow>,
 }
 
 impl BaseWrite {
     /// Nothing is agreed about the row any longer.
     pub(crate) fn gone(key: Key) -> Self {
-        Self {
-            key,
-            base: None,
-            sheet_hash: ABSENT,
+        Self { key, row: None }
+    }
+
+    /// The row is to be looked at whatever it shows.
+    pub(crate) fn to_look_at(key: Key, base: Base) -> Self {
+        let row = Some(StoredRow::to_look_at(base));
+        Self { key, row }
+    }
+
+    /// The same row in another state; nothing where it is to be removed.
+    pub(crate) fn in_state(mut self, state: RowState) -> Self {
+        if let Some(row) = &mut self.row {
+            row.state = state;
         }
+        self
     }
 
     /// The key as the sheet shows it, where that is not how the key would be written there: to be
     /// told by `ReadIndex`, so that a fresh engine knows the row again.
     pub fn typed(&self, mapping: &Mapping) -> Option<Key> {
-        mapping.typed_otherwise(&self.key, &self.base.as_ref()?.sheet)
+        mapping.typed_otherwise(&self.key, &self.row.as_ref()?.base.sheet)
     }
 }
 
 /// A batch of new rows, stored before it is sent as they will stand when it has arrived: then
-/// nothing of them need be written again. Until [`Commit::inserted`] names its mark,
-/// [`Index::rows`] has the mark in the place of each row's hash. A later [`BaseWrite`] takes its
-/// row out of the batch.
+/// nothing of them need be written again. Until [`Commit::inserted`] names its stamp, it stands in
+/// [`IndexEntry::inserting`]. A later [`BaseWrite`] takes its row out of the batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inserting {
-    pub mark: i64,
+    pub stamp: Stamp,
     pub rows: Vec<BaseWrite>,
 }
 
@@ -872,8 +881,7 @@ impl Apply {
     pub fn base_kept(&self, mapping: &Mapping) -> BaseWrite {
         BaseWrite {
             key: self.key.clone(),
-            base: Some(Base::empty(mapping.columns.len())),
-            sheet_hash: crate::value::TO_INSERT,
+            row: Some(StoredRow::to_insert(mapping.columns.len())),
         }
     }
 }

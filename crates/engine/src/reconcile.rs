@@ -6,7 +6,7 @@ mod filled;
 mod row;
 mod tabs;
 
-pub(crate) use base::{base_after, differs, stored_hash};
+pub(crate) use base::{agreed_state, base_after, differs};
 pub(crate) use filled::FORMULA_CELL;
 pub(crate) use row::reconcile;
 

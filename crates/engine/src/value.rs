@@ -13,26 +13,6 @@ pub type Text = smol_str::SmolStr;
 /// A database value in Postgres's text output; `None` is NULL.
 pub type Datum = Option<Text>;
 
-/// [`crate::effect::BaseWrite::sheet_hash`] of a row that both sides agree the sheet does not have.
-pub const ABSENT: i64 = 0;
-
-/// The row waits to be inserted into the sheet; its base says nothing.
-pub const TO_INSERT: i64 = i64::MAX;
-
-/// The row is to be looked at whatever it shows.
-pub(crate) const TO_LOOK_AT: i64 = -TO_INSERT;
-
-/// The row's cells in the sheet are being emptied by us, or are being given this key; should the
-/// sheet not have it, that is our doing.
-pub(crate) const UNDERWAY: i64 = TO_INSERT - 1;
-
-/// An edit of the row in the sheet lost, and is being overwritten with what both sides had agreed
-/// on: that this has happened cannot be told from the base, which stays as it is.
-pub(crate) const OVERRULED: i64 = -UNDERWAY;
-
-/// From this magnitude on [`crate::effect::BaseWrite::sheet_hash`] is a mark and no hash.
-pub(crate) const FIRST_MARK: u64 = 1 << 62;
-
 /// One cell as Sheets shows it with UNFORMATTED_VALUE and SERIAL_NUMBER.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {

@@ -6,13 +6,12 @@ use engine::value::Key;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::Cycle;
 use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Row, Session};
 use crate::worker::mappings::Loaded;
 
-pub fn find(session: &mut Session, mapping: &Loaded, cycle: &mut Cycle) -> Vec<DirtyKey> {
+pub fn find(session: &mut Session, mapping: &Loaded) -> Vec<DirtyKey> {
     let hasher = RandomState::new();
     // `None`: the base says that the table has no such row.
     let mut bases: HashMap<String, Option<u64>> = HashMap::new();
@@ -34,18 +33,13 @@ pub fn find(session: &mut Session, mapping: &Loaded, cycle: &mut Cycle) -> Vec<D
     };
     let in_key = |place: &usize| columns.iter().position(|column| column == place);
     let key_places: Vec<usize> = mapping.engine.key.iter().filter_map(in_key).collect();
-    cycle.without_base.clear();
     let mut changed = Vec::new();
     as_reader(mapping.run_as, || {
         session.select_each(&select(mapping, &columns), &[], |row| {
             let key = || key_places.iter().map(|place| row[*place].as_deref());
             let base = bases.remove(&array_literal(key()));
             if base.flatten() != Some(hash(&hasher, &row)) {
-                let key: Key = key().map(Option::unwrap_or_default).collect();
-                if base.is_none() {
-                    cycle.without_base.insert(key.clone());
-                }
-                changed.push(key);
+                changed.push(key().map(Option::unwrap_or_default).collect::<Key>());
             }
         });
     });

@@ -47,7 +47,7 @@ pub fn rows(
     let (reached, unreadable) = add_table_rows(session, mapping, &mut loaded);
     let beyond = loaded.split_off(reached);
     let literals: Vec<String> = loaded.iter().map(|row| key_literal(&row.key)).collect();
-    let reached = add_bases(session, mapping, cycle, &literals, &mut loaded);
+    let reached = add_bases(session, mapping, &literals, &mut loaded);
     let left = loaded.split_off(reached).into_iter().chain(beyond);
     let left = left.map(|row| row.key).collect();
     let literals = &literals[..reached];
@@ -120,10 +120,10 @@ fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) 
     let pairs = session.select(
         "SELECT d.renamed_from::text, d.key::text FROM sheet_sync._dirty_key d
          WHERE d.mapping_id = $1 AND d.renamed_from IS NOT NULL
-           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key::text AND b.sheet_hash <> $2)
+           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key::text AND b.owed IS DISTINCT FROM 'insert')
                 OR EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.renamed_from::text))
          ORDER BY d.id",
-        &[mapping.id.into(), engine::value::TO_INSERT.into()],
+        &[mapping.id.into()],
     );
     if pairs.is_empty() {
         return;
@@ -213,38 +213,23 @@ fn table_rows(
 fn add_bases(
     session: &mut Session,
     mapping: &Loaded,
-    cycle: &Cycle,
     literals: &[String],
     loaded: &mut [LoadedRow],
 ) -> usize {
-    let may_have_base = |place: &usize| {
-        let row = loaded.get(*place);
-        row.is_some_and(|row| !cycle.without_base.contains(&row.key))
-    };
-    let places: Vec<usize> = (0..loaded.len()).filter(may_have_base).collect();
-    if places.is_empty() {
-        return loaded.len();
-    }
-    let sought: Vec<&str> = places
-        .iter()
-        .filter_map(|place| literals.get(*place))
-        .map(String::as_str)
-        .collect();
     let taken = Taken::of(
         session,
         "SELECT k.place, b.database_values::text, b.sheet_values \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
          JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key ORDER BY k.place",
-        &[mapping.id.into(), sought.into()],
+        &[mapping.id.into(), literals.to_vec().into()],
     );
-    let stopped_at = taken.stopped_at().and_then(|at| places.get(at));
-    let reached = stopped_at.map_or(loaded.len(), |place| place + 1);
+    let reached = taken.stopped_at().map_or(loaded.len(), |place| place + 1);
     for row in taken.rows {
         let mut fields = Fields::of(row);
-        let place = places.get((fields.number() as usize).saturating_sub(1));
+        let place = (fields.number() as usize).saturating_sub(1);
         let database: Vec<Datum> = fields.array();
         let sheet: Vec<Cell> = serde_json::from_str(&fields.text()).unwrap_or_default();
-        if let Some(target) = place.and_then(|place| loaded.get_mut(*place)) {
+        if let Some(target) = loaded.get_mut(place) {
             target.base = Some(Base { database, sheet });
         }
     }

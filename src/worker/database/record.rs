@@ -1,20 +1,18 @@
 //! `Commit`: changes to the table and what follows from them.
 
 use engine::effect::{
-    Announcement, Applied, BaseWrite, Commit, Conflict, HistoryLine, Inserting, Operation, Place,
-    Problem, Refusal, Stamp, Winner,
+    Announcement, Applied, BaseWrite, Commit, Conflict, HistoryLine, Operation, Place, Problem,
+    Refusal, Winner,
 };
 use engine::mapping::Side;
-use engine::value::{ABSENT, Base, Cell, Datum, Key, Timestamp};
-use std::collections::{BTreeMap, HashSet};
+use engine::value::{Cell, Datum, Key, Timestamp};
+use std::collections::HashSet;
 
 use super::apply::takes_long;
 use super::together::Together;
-use super::{Cycle, column_name, key_literal, object, sequences};
-use crate::postgres::fields::array_literal;
+use super::{Cycle, base_rows, column_name, key_literal, object, sequences};
 use crate::postgres::statement::{Arg, Session};
 use crate::postgres::tenant::transaction_of;
-use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
 
 /// In as many transactions as the changes to the table take. The first has all the rest as well,
@@ -107,8 +105,7 @@ impl<'a> Follows<'a> {
                     if base.key != apply.key {
                         removed.push(BaseWrite {
                             key: apply.key.clone(),
-                            base: None,
-                            sheet_hash: ABSENT,
+                            row: None,
                         });
                     }
                     follows.bases.push(base);
@@ -137,13 +134,10 @@ fn record(
     of_applies: &HashSet<&Key>,
     follows: Follows,
 ) {
-    for write in &follows.bases {
-        cycle.without_base.remove(&write.key);
-    }
     match rest {
         Some(commit) => record_all(session, mapping, cycle, commit, of_applies, &follows),
         None => {
-            write_bases(session, mapping, follows.bases.iter());
+            base_rows::write(session, mapping, follows.bases.iter());
             write_history(session, mapping, cycle, follows.lines.iter());
             for conflict in follows.conflicts {
                 write_conflict(session, mapping, conflict);
@@ -160,20 +154,11 @@ fn record_all(
     of_applies: &HashSet<&Key>,
     follows: &Follows,
 ) {
-    let inserting = commit.inserting.iter().flat_map(|batch| &batch.rows);
-    for write in commit.bases.iter().chain(inserting) {
-        cycle.without_base.remove(&write.key);
-    }
     for batch in &commit.inserting {
-        write_inserting(session, mapping, batch);
+        base_rows::write_inserting(session, mapping, batch);
     }
-    if !commit.inserted.is_empty() {
-        session.execute(
-            "UPDATE sheet_sync._cycle SET inserting = ARRAY(SELECT pg_catalog.unnest(inserting) EXCEPT SELECT pg_catalog.unnest($2)) WHERE mapping_id = $1",
-            &[mapping.id.into(), commit.inserted.clone().into()],
-        );
-    }
-    write_bases(session, mapping, commit.bases.iter().chain(&follows.bases));
+    base_rows::note_inserted(session, mapping, &commit.inserted);
+    base_rows::write(session, mapping, commit.bases.iter().chain(&follows.bases));
     let lines = commit.history.iter().chain(&follows.lines);
     write_history(session, mapping, cycle, lines);
     let others = commit.conflicts.iter();
@@ -202,7 +187,7 @@ fn record_all(
         Some(Announcement::Begins(stamp)) => {
             session.execute(
                 "UPDATE sheet_sync._cycle SET writing = writing || $2 WHERE mapping_id = $1",
-                &[mapping.id.into(), stamp_text(stamp).into()],
+                &[mapping.id.into(), base_rows::stamp_text(stamp).into()],
             );
         }
         Some(Announcement::Over) => {
@@ -227,19 +212,6 @@ fn follow_header(session: &mut Session, mapping: &Loaded, column: usize, header:
     );
 }
 
-fn stamp_text(stamp: &Stamp) -> String {
-    format!("{}:{}", stamp.id, stamp.value)
-}
-
-/// What [`stamp_text`] was given.
-pub(super) fn stamp_of(text: &str) -> Option<Stamp> {
-    let (id, value) = text.split_once(':')?;
-    Some(Stamp {
-        id: id.parse().ok()?,
-        value: value.to_owned(),
-    })
-}
-
 fn without(mut line: HistoryLine, refused: &[usize]) -> HistoryLine {
     let kept = |(column, _): &(usize, Datum)| !refused.contains(column);
     line.old.retain(kept);
@@ -247,96 +219,7 @@ fn without(mut line: HistoryLine, refused: &[usize]) -> HistoryLine {
     line
 }
 
-fn write_bases<'a>(
-    session: &mut Session,
-    mapping: &Loaded,
-    bases: impl Iterator<Item = &'a BaseWrite>,
-) {
-    // The last word on a key counts; one statement may not touch a row twice. In the index's order,
-    // which costs it least.
-    let last: BTreeMap<&Key, &BaseWrite> = bases.map(|write| (&write.key, write)).collect();
-    let (kept, removed): (Vec<&BaseWrite>, Vec<&BaseWrite>) =
-        last.into_values().partition(|write| write.base.is_some());
-    if !removed.is_empty() {
-        let keys: Vec<String> = removed
-            .iter()
-            .map(|write| key_literal(&write.key))
-            .collect();
-        session.execute(
-            "DELETE FROM sheet_sync._base_row b USING pg_catalog.unnest($2) k(key) WHERE b.mapping_id = $1 AND b.key = k.key",
-            &[mapping.id.into(), keys.into()],
-        );
-    }
-    if !kept.is_empty() {
-        session.execute(
-            &format!("{STORE_BASES} {OVER_THE_OLD}"),
-            &stored(mapping, None, kept),
-        );
-    }
-}
-
-const STORE_BASES: &str = "INSERT INTO sheet_sync._base_row (mapping_id, mark, key, database_values, sheet_values, sheet_hash, typed) \
-    SELECT $1, $2, k, d::text[], s::pg_catalog.jsonb, h, t \
-    FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) u(k, d, s, h, t)";
-const OVER_THE_OLD: &str = "ON CONFLICT (mapping_id, key) DO UPDATE \
-    SET mark = EXCLUDED.mark, typed = EXCLUDED.typed, database_values = EXCLUDED.database_values, sheet_values = EXCLUDED.sheet_values, sheet_hash = EXCLUDED.sheet_hash";
-
-/// What [`STORE_BASES`] is given.
-fn stored<'a>(
-    mapping: &Loaded,
-    mark: Option<i64>,
-    writes: impl IntoIterator<Item = &'a BaseWrite>,
-) -> [Arg; 7] {
-    let mut columns: (Vec<String>, Vec<String>, Vec<String>, Vec<i64>) = Default::default();
-    let mut typed: Vec<Option<String>> = Vec::new();
-    for write in writes {
-        if let Some(Base { database, sheet }) = &write.base {
-            columns.0.push(key_literal(&write.key));
-            columns
-                .1
-                .push(array_literal(database.iter().map(|value| value.as_deref())));
-            columns.2.push(json(sheet));
-            columns.3.push(write.sheet_hash);
-            typed.push(write.typed(&mapping.engine).as_ref().map(key_literal));
-        }
-    }
-    let (keys, database, sheet, hashes) = columns;
-    [
-        mapping.id.into(),
-        mark.into(),
-        keys.into(),
-        database.into(),
-        sheet.into(),
-        hashes.into(),
-        typed
-            .iter()
-            .map(Option::as_deref)
-            .collect::<Vec<Option<&str>>>()
-            .into(),
-    ]
-}
-
-/// From so many marks on, those that no row bears (of batches that never arrived) are swept out.
-const MANY_MARKS: i32 = 100;
-
-fn write_inserting(session: &mut Session, mapping: &Loaded, batch: &Inserting) {
-    session.execute(
-        "UPDATE sheet_sync._cycle SET inserting = $2 || CASE WHEN pg_catalog.cardinality(inserting) < $3 THEN inserting \
-             ELSE ARRAY(SELECT DISTINCT b.mark FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.mark = ANY (inserting)) END \
-         WHERE mapping_id = $1",
-        &[mapping.id.into(), batch.mark.into(), MANY_MARKS.into()],
-    );
-    // In the index's order, which costs it least.
-    let rows: BTreeMap<&Key, &BaseWrite> = batch.rows.iter().map(|row| (&row.key, row)).collect();
-    let args = stored(mapping, Some(batch.mark), rows.into_values());
-    // Rows of a first merge are stored for the first time, and then to look for each of them first
-    // would cost as much as to store it.
-    if subtransaction(|| session.execute(STORE_BASES, &args)).is_err() {
-        session.execute(&format!("{STORE_BASES} {OVER_THE_OLD}"), &args);
-    }
-}
-
-fn json<T: serde::Serialize>(value: &T) -> String {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
     // Cells and rows are plain data: nothing in them can fail to be written.
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }

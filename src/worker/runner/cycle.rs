@@ -8,12 +8,12 @@ use engine::mapping::Side;
 use engine::value::{Cell, Timestamp};
 use google::Target;
 use google::governor::Need;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::opening::WAIT_FOR_TURN;
 use super::trouble::{failed_answer, retries_by_itself};
-use super::{Asked, Awaits, FIRST_PAUSE, Job, Runner, Running, now};
+use super::{Awaits, FIRST_PAUSE, Job, Runner, Running, now};
 use crate::postgres::process;
 use crate::postgres::time_limit;
 use crate::postgres::transaction::transaction;
@@ -115,7 +115,6 @@ impl Runner {
             last_line: dirty.ids.iter().copied().max().unwrap_or(0),
             dirty_ids: dirty.ids,
             changed_at,
-            without_base: HashSet::new(),
             truncated,
             confirmed,
             confirm_after: self.confirm_after(!mine.is_empty() && !preview),
@@ -170,7 +169,7 @@ impl Runner {
             seed: seed(),
             dry_run: running.preview,
         });
-        self.step(shared, running, None, step);
+        self.step(shared, running, step);
     }
 
     /// Google has answered.
@@ -178,28 +177,18 @@ impl Runner {
         let Some(opened) = &mut self.loaded else {
             return;
         };
-        let step = opened.machine.resume(outcome, now());
         match std::mem::replace(&mut self.job, Job::Idle) {
-            // The engine waits for the table, whose turn comes.
-            Job::Cycle(running, Awaits { turn, check, .. }) if turn.is_some() => {
-                let sheet = None;
-                self.job = Job::Cycle(running, Awaits { sheet, turn, check });
+            Job::Cycle(running, _) => {
+                let step = opened.machine.resume(outcome, now());
+                self.step(shared, running, step);
             }
-            Job::Cycle(running, _) => self.step(shared, running, None, step),
             other => self.job = other,
         }
     }
 
-    /// Carry out the table's effects, beside what is asked of Google, until only Google's answer
-    /// can bring the cycle on, or it is done. After each chunk of rows that the table has taken in
-    /// it is the other mappings' turn.
-    fn step(
-        &mut self,
-        shared: &mut Shared,
-        mut running: Box<Running>,
-        mut sheet: Option<Asked>,
-        mut step: Step,
-    ) {
+    /// Carry out the table's effects until Google's answer has to be waited for, or the cycle is
+    /// done. After each chunk of rows that the table has taken in it is the other mappings' turn.
+    fn step(&mut self, shared: &mut Shared, mut running: Box<Running>, mut step: Step) {
         loop {
             let Some(opened) = &mut self.loaded else {
                 return;
@@ -209,9 +198,8 @@ impl Runner {
                     if running.unchecked && !commit.apply.is_empty() =>
                 {
                     let effect = Effect::Database(DatabaseEffect::Commit(commit));
-                    let turn = Some(Box::new(Step::Do(effect)));
-                    let check = self.check_writer(shared);
-                    self.job = Job::Cycle(running, Awaits { sheet, turn, check });
+                    let awaits = self.check_writer(shared, Step::Do(effect));
+                    self.job = Job::Cycle(running, awaits);
                     return;
                 }
                 Step::Do(Effect::Database(effect)) => {
@@ -221,7 +209,6 @@ impl Runner {
                         id: self.cycle_id,
                         changed_at: &running.changed_at,
                         last_line: running.last_line,
-                        without_base: &mut running.without_base,
                         tabs: &shared.tabs,
                         locked: &mut self.locks.rows,
                         hurried,
@@ -241,22 +228,14 @@ impl Runner {
                     step = opened.machine.resume(outcome, now());
                     self.show_progress();
                     if takes_in && matches!(step, Step::Do(Effect::Database(_))) {
-                        let turn = Some(Box::new(step));
-                        let check = None;
-                        self.job = Job::Cycle(running, Awaits { sheet, turn, check });
+                        self.job = Job::Cycle(running, Awaits::Turn(Box::new(step)));
                         return;
                     }
                 }
                 Step::Do(Effect::Sheet(effect)) => {
-                    step = opened.machine.meanwhile();
-                    let Some(asked) = self.send_effect(shared, &mut running, effect) else {
-                        return;
-                    };
-                    sheet = Some(asked);
-                }
-                Step::Wait => {
-                    let (turn, check) = (None, None);
-                    self.job = Job::Cycle(running, Awaits { sheet, turn, check });
+                    if let Some(awaits) = self.send_effect(shared, &mut running, effect) {
+                        self.job = Job::Cycle(running, awaits);
+                    }
                     return;
                 }
                 Step::Done(report) => return self.done(shared, running, report),
@@ -278,36 +257,43 @@ impl Runner {
     }
 
     /// Where there is nobody to ask, the cycle is over anyway.
-    fn check_writer(&mut self, shared: &mut Shared) -> Option<u64> {
-        let opened = self.loaded.as_ref()?;
-        let (target, _) = opened.target.as_ref()?;
+    fn check_writer(&mut self, shared: &mut Shared, step: Step) -> Awaits {
+        let step = Box::new(step);
+        let Some(opened) = &self.loaded else {
+            return Awaits::Turn(step);
+        };
+        let Some((target, _)) = &opened.target else {
+            return Awaits::Turn(step);
+        };
         // It is little, and counted afterwards.
         let grant = Grant {
             caller: opened.caller,
             need: Need::default(),
         };
         let target = Box::new(target.clone());
-        Some(self.send(shared, grant, Work::CheckWriter { target }))
+        Awaits::Writer(self.send(shared, grant, Work::CheckWriter { target }), step)
     }
 
     pub(super) fn writer_checked(&mut self, shared: &mut Shared, checked: Result<(), Failure>) {
-        let Job::Cycle(mut running, Awaits { sheet, turn, .. }) =
-            std::mem::replace(&mut self.job, Job::Idle)
-        else {
-            return;
+        let (mut running, step) = match std::mem::replace(&mut self.job, Job::Idle) {
+            Job::Cycle(running, Awaits::Writer(_, step)) => (running, *step),
+            other => {
+                self.job = other;
+                return;
+            }
         };
         let Some(opened) = &mut self.loaded else {
             return;
         };
         running.unchecked = false;
         let step = match checked {
-            Ok(()) => turn.map_or(Step::Wait, |turn| *turn),
+            Ok(()) => step,
             Err(failure) => {
                 let failed = Outcome::Failed(Side::Database, failure);
                 opened.machine.resume(failed, now())
             }
         };
-        self.step(shared, running, sheet, step);
+        self.step(shared, running, step);
     }
 
     /// Send an effect as soon as the quota allows.
@@ -316,11 +302,11 @@ impl Runner {
         shared: &mut Shared,
         running: &mut Running,
         effect: SheetEffect,
-    ) -> Option<Asked> {
+    ) -> Option<Awaits> {
         if effect.stamp().is_some() && !running.in_turn {
             if self.target_of_turn().is_none() {
                 let due = Instant::now() + WAIT_FOR_TURN;
-                return Some(Asked::NotBefore(due, Box::new(effect)));
+                return Some(Awaits::Quota(due, Box::new(effect)));
             }
             running.in_turn = true;
         }
@@ -341,35 +327,28 @@ impl Runner {
                 interactive,
             });
             self.live.last_read_at = now().0;
-            return Some(Asked::Sent(address.ticket));
+            return Some(Awaits::Answer(address.ticket));
         }
         let grant = match self.ask(shared, need, interactive) {
             Ok(grant) => grant,
             Err(wait) => {
-                return Some(Asked::NotBefore(Instant::now() + wait, Box::new(effect)));
+                return Some(Awaits::Quota(Instant::now() + wait, Box::new(effect)));
             }
         };
         let target = Box::new(target);
         let work = Work::Perform { target, effect };
-        Some(Asked::Sent(self.send(shared, grant, work)))
+        Some(Awaits::Answer(self.send(shared, grant, work)))
     }
 
     /// What the cycle waited for is there.
     pub(super) fn go_on(&mut self, shared: &mut Shared) {
         match std::mem::replace(&mut self.job, Job::Idle) {
-            Job::Cycle(mut running, Awaits { sheet, turn, .. }) => {
-                let sheet = match sheet {
-                    Some(Asked::NotBefore(due, effect)) if due <= Instant::now() => {
-                        let Some(asked) = self.send_effect(shared, &mut running, *effect) else {
-                            return;
-                        };
-                        Some(asked)
-                    }
-                    sheet => sheet,
-                };
-                let step = turn.map_or(Step::Wait, |turn| *turn);
-                self.step(shared, running, sheet, step);
+            Job::Cycle(mut running, Awaits::Quota(_, effect)) => {
+                if let Some(awaits) = self.send_effect(shared, &mut running, *effect) {
+                    self.job = Job::Cycle(running, awaits);
+                }
             }
+            Job::Cycle(running, Awaits::Turn(step)) => self.step(shared, running, *step),
             other => self.job = other,
         }
     }

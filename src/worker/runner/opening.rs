@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::failure;
 use super::trouble::needs_human;
-use super::{Job, Opened, Runner};
+use super::{Awaits, Job, Opened, Runner};
 use crate::postgres::transaction::transaction;
 use crate::quota;
 use crate::shared::Phase;
@@ -65,15 +65,17 @@ impl Runner {
             (Job::Opening { ticket: awaited }, Answer::TurnTaken(taken)) if *awaited == ticket => {
                 self.turn_taken(shared, taken);
             }
-            (Job::Cycle(_, awaits), Answer::WriterChecked(checked))
-                if awaits.check == Some(ticket) =>
+            (Job::Cycle(_, Awaits::Writer(awaited, _)), Answer::WriterChecked(checked))
+                if *awaited == ticket =>
             {
                 self.writer_checked(shared, checked);
             }
             (Job::Opening { ticket: awaited }, Answer::Probed(probed)) if *awaited == ticket => {
                 self.probed(shared, probed);
             }
-            (Job::Cycle(_, awaits), Answer::Performed(outcome)) if awaits.answer_to(ticket) => {
+            (Job::Cycle(_, Awaits::Answer(awaited)), Answer::Performed(outcome))
+                if *awaited == ticket =>
+            {
                 self.note_reading(&outcome);
                 let outcome = match outcome {
                     Ok(outcome) => Outcome::Sheet(outcome),

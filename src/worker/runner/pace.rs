@@ -4,7 +4,7 @@ use engine::effect::SheetEffect;
 use google::governor::Need;
 use std::time::{Duration, Instant};
 
-use super::{Asked, Job, Runner, now};
+use super::{Awaits, Job, Runner, now};
 use crate::worker::Shared;
 use crate::worker::http::Grant;
 use crate::worker::mappings::Glance;
@@ -110,10 +110,9 @@ impl Runner {
     /// The quota does not allow the read that waits under this ticket.
     pub fn read_later(&mut self, ticket: u64, wait: Duration) {
         if let Job::Cycle(_, awaits) = &mut self.job
-            && awaits.answer_to(ticket)
+            && matches!(awaits, Awaits::Answer(awaited) if *awaited == ticket)
         {
-            let due = Instant::now() + wait;
-            awaits.sheet = Some(Asked::NotBefore(due, Box::new(SheetEffect::Read)));
+            *awaits = Awaits::Quota(Instant::now() + wait, Box::new(SheetEffect::Read));
         }
     }
 

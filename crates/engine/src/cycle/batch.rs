@@ -5,13 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::grid::parse;
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::{NOWHERE, State};
+use super::memory::State;
 use super::pieces::{Halves, Insertion, halve};
 use super::run::Cycle;
 use super::snapshot::Sighting;
-use super::stamp::mark;
 use super::windows::Look;
-use crate::codec::hash_cells;
 use crate::effect::{
     DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, LoadedRow, MetadataId, OtherTab, Place,
     Problem, Refusal, SheetOutcome, Snapshot, Stamp, Stopped, TagRow, Ways,
@@ -19,10 +17,6 @@ use crate::effect::{
 use crate::mapping::Side;
 use crate::reconcile::{Plan, Row, SheetChange, reconcile};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
-
-/// Of many new rows the first request takes this share of one, so that the sheet soon has something
-/// to do.
-const FIRST_SHARE: usize = 4;
 
 /// Keys that are loaded, applied and recorded together: what a crash in an initial load costs.
 pub(super) const CHUNK: usize = 5_000;
@@ -55,7 +49,6 @@ impl Cycle {
         }
     }
 
-    /// What is still under way at the end, whatever stopped it, is the caller's to land.
     pub(super) async fn batches(
         &mut self,
         sightings: &[Sighting],
@@ -64,14 +57,8 @@ impl Cycle {
     ) -> Result<(), Stop> {
         let mut rest = sightings;
         let mut chunk: Vec<Sighting> = Vec::new();
-        let mut share = FIRST_SHARE;
         loop {
-            let mut size = self.batch_size(chunk.iter().chain(rest));
-            let goes_ahead = |sightings: &[Sighting]| sightings.iter().all(|one| one.row.is_none());
-            if size < rest.len() && rest.get(..size).is_some_and(goes_ahead) {
-                size = size.div_ceil(share);
-            }
-            share = 1;
+            let size = self.batch_size(chunk.iter().chain(rest));
             let (next, after) = rest.split_at(size.saturating_sub(chunk.len()).min(rest.len()));
             rest = after;
             chunk.extend_from_slice(next);
@@ -80,11 +67,7 @@ impl Cycle {
             }
             let before = chunk.len();
             chunk = self.batch(chunk, snapshot, changed_at, rest).await?;
-            let done = before - chunk.len();
-            match &mut self.flight {
-                Some(flight) => flight.rows = done,
-                None => self.io.has_done(done),
-            }
+            self.io.has_done(before - chunk.len());
         }
     }
 
@@ -135,7 +118,7 @@ impl Cycle {
             .changed_at
             .or(changed_at.get(&sighting.key).copied().flatten());
         item.row = sighting.row.map(|row| self.moved(row));
-        item.raw = sighting.raw;
+        item.bytes = sighting.bytes;
         if self.is_spelled_otherwise(&item) {
             return Ok(None);
         }
@@ -308,24 +291,7 @@ impl Cycle {
         self.commit_before(&mut items, &insertions, &deletion)
             .await?;
         self.note_marks(&items, &insertions);
-        let mut insertions = match only(insertions) {
-            Ok(insertion) if items.iter().all(|item| item.anchor.is_none()) => {
-                self.send_ahead(items, insertion).await?;
-                return Ok(left);
-            }
-            Ok(insertion) => vec![insertion],
-            Err(insertions) => insertions,
-        };
-        let landed = self.land().await;
-        if self.is_closed() {
-            self.hold_insertions(&mut items);
-            insertions.clear();
-        }
-        let written = match landed {
-            Ok(()) => self.write_items(&mut items).await,
-            stop => stop,
-        };
-        let inserted = match written {
+        let inserted = match self.write_items(&mut items).await {
             Ok(()) => self.insert_items(&mut items, insertions).await,
             stop => stop,
         };
@@ -597,7 +563,7 @@ impl Cycle {
         };
         let (first, shown) = self.inserted(answer, insertion.items.len())?;
         self.opened();
-        self.inserted.push(mark(&insertion.stamp, false));
+        self.inserted.push(insertion.stamp.clone());
         for ((index, cells), row) in insertion.items.into_iter().zip(shown).zip(first..) {
             let cells = self.mapped(&cells);
             if let Some(item) = items.get_mut(index) {
@@ -721,9 +687,10 @@ impl Cycle {
         self.memory.removed(&gone);
         let count = u32::try_from(gone.len()).unwrap_or(u32::MAX);
         self.end = self.end.saturating_sub(count).max(self.mapping.header_row);
-        let taken = self.memory.taken.iter_mut().map(|taken| &mut taken.row);
+        let taken = self.memory.taken.iter_mut();
+        let taken = taken.filter_map(|taken| taken.row.as_mut());
         let rows = items.iter_mut().filter_map(|item| item.row.as_mut());
-        for row in rows.chain(taken).filter(|row| **row != NOWHERE) {
+        for row in rows.chain(taken) {
             let above = gone.partition_point(|removed| *removed < *row);
             *row = row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
         }
@@ -762,17 +729,6 @@ fn is_echo(loaded: &LoadedRow) -> bool {
 /// Whether a column is among those refused, or its whole row is.
 pub(super) fn is_refused(refused: &[Option<usize>], column: usize) -> bool {
     refused.contains(&None) || refused.contains(&Some(column))
-}
-
-/// The only one there is, or all.
-fn only<T>(mut several: Vec<T>) -> Result<T, Vec<T>> {
-    match (several.pop(), several.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (last, _) => {
-            several.extend(last);
-            Err(several)
-        }
-    }
 }
 
 pub(super) fn positions(items: &[Item], wanted: impl Fn(&Item) -> bool) -> Vec<usize> {
@@ -816,9 +772,4 @@ pub(super) fn row_problem(
         }),
         retry_at: None,
     }
-}
-
-/// The hash under which a row is remembered as settled.
-pub(super) fn settled_hash(cells: Option<&Vec<Cell>>) -> i64 {
-    cells.map_or(0, |cells| hash_cells(cells))
 }

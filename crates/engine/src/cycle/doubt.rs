@@ -11,7 +11,7 @@ use super::memory::Silent;
 use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Diff, sheet_problem};
-use crate::codec::{hash_raw, is_error};
+use crate::codec::{BytesHash, hash_bytes, is_error};
 use crate::effect::{CellDetail, Entered, Snapshot};
 use crate::reconcile::{Filled, SheetChange, Source, TableChange};
 use crate::value::{Cell, Key};
@@ -159,7 +159,7 @@ impl Cycle {
                 .any(|key| self.memory.is_agreed(key));
         let silent = self.memory.silent.take().filter(|_| is_missed);
         if let Some(silent) = &silent
-            && silent.raw == raw_of(snapshot, silent.at.0)
+            && silent.bytes == bytes_of(snapshot, silent.at.0)
             && !self.is_due(silent.look_at)
         {
             let at = silent.at;
@@ -175,7 +175,7 @@ impl Cycle {
             let attempts = silent.map_or(0, |silent| silent.attempts) + 1;
             self.memory.silent = Some(Silent {
                 at,
-                raw: raw_of(snapshot, at.0),
+                bytes: bytes_of(snapshot, at.0),
                 attempts,
                 look_at: retry_at(self.io.now(), BROKEN_FORMULA, attempts),
             });
@@ -284,9 +284,9 @@ fn broken_source(
     Ok(None)
 }
 
-fn raw_of(snapshot: &Snapshot, row: u32) -> u64 {
-    let raw = snapshot.rows.get(row as usize);
-    raw.map_or(0, |raw| hash_raw(raw.get().as_bytes()))
+fn bytes_of(snapshot: &Snapshot, row: u32) -> Option<BytesHash> {
+    let row = snapshot.rows.get(row as usize)?;
+    Some(hash_bytes(row.get().as_bytes()))
 }
 
 /// A formula that shows an error, or nothing.

@@ -8,10 +8,10 @@ use super::grid::parse;
 use super::guard::Objection;
 use super::header::Layout;
 use super::io::Stop;
-use super::memory::{NOWHERE, State};
+use super::memory::State;
 use super::run::Cycle;
 use super::snapshot::Sighting;
-use crate::codec::hash_cells;
+use crate::codec::{CellsHash, hash_cells};
 use crate::effect::Snapshot;
 use crate::mapping::{Mapping, Side};
 use crate::value::{Cell, Key};
@@ -28,7 +28,7 @@ impl Cycle {
         sightings: &[Sighting],
         snapshot: &Snapshot,
         layout: &Layout,
-    ) -> Result<Option<(Objection, BTreeMap<Key, i64>)>, Stop> {
+    ) -> Result<Option<(Objection, BTreeMap<Key, CellsHash>)>, Stop> {
         let mapping = self.mapping.clone();
         let pulled: Vec<usize> = (0..mapping.columns.len())
             .filter(|column| {
@@ -46,7 +46,7 @@ impl Cycle {
         }
         let seen = || {
             let rows = self.memory.rows.values();
-            rows.filter(|known| known.state == State::Based && known.row != NOWHERE)
+            rows.filter(|known| known.state == State::Based && known.row().is_some())
         };
         // Where most rows stand as they were, only some of them are counted.
         if seen().nth(changed.len() * 10 / 9).is_some() {
@@ -98,7 +98,7 @@ struct Shuffle {
     /// Hashes of what they showed less those of what they show: nothing, where these are the very
     /// same values.
     balance: i64,
-    values: HashSet<i64>,
+    values: HashSet<CellsHash>,
     /// The least and the greatest, while all are whole numbers.
     numbers: Option<(f64, f64)>,
     others: bool,
@@ -108,7 +108,8 @@ impl Shuffle {
     fn count(&mut self, before: &Cell, after: &Cell) {
         self.rows += 1;
         let (lost, new) = (hash_of(before), hash_of(after));
-        self.balance = self.balance.wrapping_add(lost).wrapping_sub(new);
+        self.balance = self.balance.wrapping_add(lost.number());
+        self.balance = self.balance.wrapping_sub(new.number());
         self.values.insert(new);
         match after {
             Cell::Number(number) if number.fract() == 0.0 => {
@@ -129,7 +130,7 @@ impl Shuffle {
     }
 }
 
-fn hash_of(cell: &Cell) -> i64 {
+fn hash_of(cell: &Cell) -> CellsHash {
     hash_cells(std::slice::from_ref(cell))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::run::Cycle;
-use crate::codec::hash_raw;
+use crate::codec::stable_hash;
 use crate::effect::{
     CellDetail, Computed, Entered, Formula, Place, Problem, SheetEffect, SheetOutcome,
 };
@@ -19,7 +19,6 @@ impl Cycle {
         if let Some(formulas) = &self.formulas {
             return Ok(formulas.clone());
         }
-        self.land().await?;
         let formulas: Arc<[Formula]> = match self.io.sheet(SheetEffect::Formulas).await? {
             SheetOutcome::Formulas(formulas) => formulas.into(),
             _ => return Err(mismatch().into()),
@@ -159,7 +158,7 @@ impl Cycle {
         let header = self.mapping.header_row;
         let top = snapshot.rows.iter().take(header as usize + 1);
         let top = top.fold(0, |hash: u64, row| {
-            hash.rotate_left(7) ^ hash_raw(row.get().as_bytes())
+            hash.rotate_left(7) ^ stable_hash(row.get().as_bytes())
         });
         if let Some((at, filled)) = &self.memory.filled
             && *at == top

@@ -7,15 +7,15 @@ use super::columns::Followed;
 use super::grid::parse;
 use super::header::{self, Found, Layout};
 use super::io::{Stop, mismatch};
-use super::memory::{Looked, NOWHERE, State, UNSETTLED};
+use super::memory::{Known, Looked, State};
 use super::run::Cycle;
 use super::snapshot::{Sighting, Trust};
 use crate::effect::{
     BaseWrite, ColumnFormat, Commit, DatabaseEffect, DatabaseOutcome, Give, SheetEffect,
-    SheetOutcome, Snapshot,
+    SheetOutcome, Snapshot, StoredRow,
 };
 use crate::mapping::{Direction, Kind, Mapping};
-use crate::value::{ABSENT, Base, Cell, Key, TO_INSERT, TO_LOOK_AT, Timestamp};
+use crate::value::{Cell, Key, Timestamp};
 
 impl Cycle {
     pub(super) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
@@ -90,16 +90,11 @@ impl Cycle {
                     shelved.insert(dirty.key.clone());
                 }
             } else if listed.insert(dirty.key.clone()) {
-                let row = self
-                    .memory
-                    .rows
-                    .get(&dirty.key)
-                    .map(|known| known.row)
-                    .filter(|row| *row != NOWHERE);
+                let row = self.memory.rows.get(&dirty.key).and_then(Known::row);
                 sightings.push(Sighting {
                     key: dirty.key.clone(),
                     row,
-                    raw: 0,
+                    bytes: None,
                 });
             }
         }
@@ -110,10 +105,8 @@ impl Cycle {
         self.keyless_problems(std::mem::take(&mut diff.problems));
         self.record_leftovers().await?;
         self.io.has_to_do(sightings.len() + diff.keyless.len());
-        let done = self.batches(&sightings, Some(&snapshot), &changed_at).await;
-        let landed = self.land().await;
-        done?;
-        landed?;
+        self.batches(&sightings, Some(&snapshot), &changed_at)
+            .await?;
         for rows in diff.keyless.chunks(self.chunk()) {
             self.give_keys(&snapshot, rows, &changed_at).await?;
             self.io.has_done(rows.len());
@@ -153,24 +146,21 @@ impl Cycle {
                 .rows
                 .get(&row.key)
                 .is_none_or(|known| known.state == State::Announced);
-            let (base, sheet_hash, state) = match (row.base.filter(|_| !announced), row.row) {
-                (Some(base), _) => (Some(base), TO_LOOK_AT, State::Marked),
-                (None, Some(_)) => (
-                    Some(Base::empty(self.mapping.columns.len())),
-                    TO_INSERT,
-                    State::Announced,
-                ),
-                (None, None) => (None, ABSENT, State::Unbased),
+            let key = row.key;
+            let (state, write) = match (row.base.filter(|_| !announced), row.row) {
+                (Some(base), _) => (State::Marked, BaseWrite::to_look_at(key.clone(), base)),
+                (None, Some(_)) => {
+                    let row = StoredRow::to_insert(self.mapping.columns.len());
+                    let (key, row) = (key.clone(), Some(row));
+                    (State::Announced, BaseWrite { key, row })
+                }
+                (None, None) => (State::Unbased, BaseWrite::gone(key.clone())),
             };
-            let known = self.memory.known(&row.key);
+            let known = self.memory.known(&key);
             known.state = state;
-            known.cells = UNSETTLED;
-            self.memory.shelved.insert(row.key.clone());
-            commit.bases.push(BaseWrite {
-                key: row.key,
-                base,
-                sheet_hash,
-            });
+            known.cells = None;
+            self.memory.shelved.insert(key);
+            commit.bases.push(write);
         }
         self.io.commit(commit).await?;
         Ok(())
@@ -197,17 +187,12 @@ impl Cycle {
         for (key, problems) in &self.memory.problems {
             let mut times = problems.iter().filter_map(|problem| problem.retry_at);
             let is_due = times.any(|at| self.is_due(at)) || waiting.contains(key);
-            let row = self
-                .memory
-                .rows
-                .get(key)
-                .map(|known| known.row)
-                .filter(|row| *row != NOWHERE);
+            let row = self.memory.rows.get(key).and_then(Known::row);
             if is_due && row.is_some() && !listed.contains(key) {
                 due.push(Sighting {
                     key: key.clone(),
                     row,
-                    raw: 0,
+                    bytes: None,
                 });
             }
         }

@@ -8,10 +8,10 @@ use super::grid::parse;
 use super::header::Layout;
 use super::io::Stop;
 use super::item::Item;
-use super::memory::{Known, NOWHERE};
+use super::memory::Known;
 use super::run::Cycle;
 use super::snapshot::{Diff, Sighting};
-use crate::codec::hash_raw;
+use crate::codec::{CellsHash, stable_hash};
 use crate::effect::{LoadedRow, Operation, Planned, Question, Snapshot, Stopped, Ways};
 use crate::mapping::{Direction, OnSheetDelete, Side};
 use crate::reconcile::{SheetChange, TableChange};
@@ -25,7 +25,7 @@ pub(super) struct Counted {
     /// Rows that go from the sheet because the table lost them.
     pub from_sheet: BTreeSet<Key>,
     /// Rows that changed in the sheet, with what stands for their cells.
-    pub changed: BTreeMap<Key, i64>,
+    pub changed: BTreeMap<Key, CellsHash>,
 }
 
 /// Whether the deletions of a round are counted.
@@ -190,7 +190,7 @@ impl Cycle {
             && self.mapping.on_sheet_delete == OnSheetDelete::Delete;
         let is_missing = |key: &&Key| {
             let known = self.memory.rows.get(*key);
-            let agreed = |known: &Known| known.row == NOWHERE && known.state.is_agreed();
+            let agreed = |known: &Known| known.row().is_none() && known.state.is_agreed();
             deletes && known.is_some_and(agreed) && !diff.renamed.contains(*key)
         };
         let missing = diff.missing.iter().map(|sighting| &sighting.key);
@@ -203,7 +203,7 @@ impl Cycle {
             .collect();
         let stands = |key: &&Key| {
             let known = self.memory.rows.get(*key);
-            known.is_some_and(|known| known.row != NOWHERE && known.state.is_based())
+            known.is_some_and(|known| known.row().is_some() && known.state.is_based())
         };
         let dirty = self.dirty.iter().map(|dirty| &dirty.key);
         let dirty = dirty.chain(&self.uncounted);
@@ -256,9 +256,9 @@ impl Cycle {
             if self.follows(&loaded) {
                 continue;
             }
-            let row = self.memory.rows.get(&loaded.key).map(|known| known.row);
+            let row = self.memory.rows.get(&loaded.key).and_then(Known::row);
             let mut item = Item::new(loaded.key.clone(), loaded);
-            item.row = row.filter(|row| *row != NOWHERE);
+            item.row = row;
             if let Some(row) = item.row {
                 item.cells = Some(layout.mapped(&parse(snapshot, row)?));
             }
@@ -292,7 +292,7 @@ impl Cycle {
     }
 
     /// Everything that a guard objects to is one question.
-    fn ask(&mut self, changed: Option<(Objection, BTreeMap<Key, i64>)>) -> Result<(), Stop> {
+    fn ask(&mut self, changed: Option<(Objection, BTreeMap<Key, CellsHash>)>) -> Result<(), Stop> {
         let mut objections = Vec::new();
         let mut rows = Counted::default();
         if let Some((objection, changed)) = changed {
@@ -345,7 +345,7 @@ impl Cycle {
 
 impl Counted {
     fn holds(&self, rows: &Counted) -> bool {
-        let same = |(key, cells): (&Key, &i64)| self.changed.get(key) == Some(cells);
+        let same = |(key, cells): (&Key, &CellsHash)| self.changed.get(key) == Some(cells);
         rows.from_table.is_subset(&self.from_table)
             && rows.from_sheet.is_subset(&self.from_sheet)
             && rows.changed.iter().all(same)
@@ -370,9 +370,9 @@ impl Counted {
             }
         }
         for cells in self.changed.values() {
-            add(&cells.to_le_bytes());
+            add(&cells.number().to_le_bytes());
         }
-        Question(i64::from_le_bytes(hash_raw(&text).to_le_bytes()))
+        Question(i64::from_le_bytes(stable_hash(&text).to_le_bytes()))
     }
 }
 

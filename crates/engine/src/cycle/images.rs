@@ -15,7 +15,7 @@ use super::grid::parse;
 use super::header::Layout;
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::{NOWHERE, State, UNSETTLED};
+use super::memory::State;
 use super::pieces::Insertion;
 use super::run::Cycle;
 use super::snapshot::{Typed, typed_key};
@@ -24,7 +24,7 @@ use crate::effect::{
     Snapshot, Winner, WrittenRow,
 };
 use crate::reconcile::SheetChange;
-use crate::value::{Cell, Key, TO_LOOK_AT, Timestamp};
+use crate::value::{Cell, Key, Timestamp};
 
 /// How often a cycle gives back into a row that somebody is typing in at that very moment.
 const ATTEMPTS: usize = 3;
@@ -34,8 +34,8 @@ const ATTEMPTS: usize = 3;
 pub(super) struct Taken {
     /// Still on its row, where the write left it there.
     pub anchor: Option<MetadataId>,
-    /// Without an anchor, where it stands as far as anybody knows; or [`NOWHERE`].
-    pub row: u32,
+    /// Without an anchor, where it stands as far as anybody knows.
+    pub row: Option<u32>,
     /// What the row is called by now; `None` where it has no key.
     pub key: Option<Key>,
     /// Its key cells, by which it is told from others without an anchor.
@@ -85,7 +85,7 @@ impl Fallen {
 
 impl Taken {
     fn has_place(&self) -> bool {
-        self.anchor.is_some() || self.row != NOWHERE
+        self.anchor.is_some() || self.row.is_some()
     }
 
     /// Giving back went over what we had written ourselves, in a row that got another key at that
@@ -159,7 +159,7 @@ impl Cycle {
             .collect();
         (!cells.is_empty()).then(|| Taken {
             anchor: self.kept(sent.anchor),
-            row: written.row,
+            row: Some(written.row),
             key: self.key_of(&after),
             name: self.name_of(&after),
             cells,
@@ -177,9 +177,10 @@ impl Cycle {
         written: &WrittenRow,
     ) -> Vec<usize> {
         if item.plan.sheet == Some(SheetChange::Clear) {
-            let fell = written
-                .before
-                .as_ref()
+            // Where the write changed nothing, the row stands as it stood.
+            let before = written.before.as_ref();
+            let fell = before
+                .filter(|before| **before != written.after)
                 .is_some_and(|before| self.note_fallen(item, before));
             return if fell {
                 self.columns_of(sent)
@@ -402,7 +403,7 @@ impl Cycle {
     /// found, or is another by now.
     async fn places(&mut self, ready: &[Taken]) -> Result<Vec<Option<Place>>, Stop> {
         let without = ready.iter().filter(|taken| taken.anchor.is_none());
-        let mut rows: Vec<u32> = without.map(|taken| taken.row).collect();
+        let mut rows: Vec<u32> = without.filter_map(|taken| taken.row).collect();
         rows.sort_unstable();
         rows.dedup();
         let tagged = match rows.is_empty() {
@@ -417,9 +418,10 @@ impl Cycle {
                 Some((anchor, *row, cells.clone()))
             }
             None => {
-                let tagged = tagged.get(rows.binary_search(&taken.row).ok()?)?;
+                let row = taken.row?;
+                let tagged = tagged.get(rows.binary_search(&row).ok()?)?;
                 let cells = tagged.cells.clone()?;
-                (self.name_of(&cells) == taken.name).then_some((tagged.anchor, taken.row, cells))
+                (self.name_of(&cells) == taken.name).then_some((tagged.anchor, row, cells))
             }
         };
         Ok(ready.iter().map(place).collect())
@@ -438,7 +440,6 @@ impl Cycle {
             header: self.mapping.header_row.saturating_sub(1),
             anchors,
         };
-        self.land().await?;
         self.tagged_at = self.io.now();
         let seen = match self.io.sheet(effect).await? {
             SheetOutcome::Seen(seen) => seen,
@@ -491,10 +492,7 @@ impl Cycle {
 
     fn wait_for_reading(&mut self, taken: Taken, left: &mut Vec<Taken>) {
         self.stale = true;
-        left.push(Taken {
-            row: NOWHERE,
-            ..taken
-        });
+        left.push(Taken { row: None, ..taken });
     }
 
     fn note_given_back(&mut self, taken: &Taken) {
@@ -509,8 +507,7 @@ impl Cycle {
             }
         }
         let known = self.memory.known(key);
-        known.cells = UNSETTLED;
-        known.raw = 0;
+        known.look_again();
         self.follow_up.insert(key.clone());
     }
 
@@ -533,7 +530,7 @@ impl Cycle {
     fn find_taken(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
         let mut taken = std::mem::take(&mut self.memory.taken);
         for one in &mut taken {
-            one.row = NOWHERE;
+            one.row = None;
         }
         if !taken.is_empty() {
             let first = self.mapping.header_row;
@@ -557,7 +554,7 @@ impl Cycle {
                     .filter(unfound)
                     .find(|one| one.name == name && shows(one))
                 {
-                    one.row = row;
+                    one.row = Some(row);
                 }
             }
         }
@@ -628,19 +625,14 @@ impl Cycle {
             known.is_some_and(|known| known.state.is_based())
         };
         let stand = loaded.into_iter();
-        let stand = stand.filter(|row| row.base.is_some() && is_based(&row.key));
+        let stand = stand.filter(|row| is_based(&row.key));
         let bases: Vec<BaseWrite> = stand
-            .map(|row| BaseWrite {
-                key: row.key,
-                base: row.base,
-                sheet_hash: TO_LOOK_AT,
-            })
+            .filter_map(|row| Some(BaseWrite::to_look_at(row.key, row.base?)))
             .collect();
         for write in &bases {
             let known = self.memory.known(&write.key);
             known.state = State::Marked;
-            known.cells = UNSETTLED;
-            known.raw = 0;
+            known.look_again();
         }
         self.commit(Commit {
             bases,

@@ -150,8 +150,6 @@ impl Cycle {
         if cells.is_empty() {
             return Ok(Vec::new());
         }
-        // The sheet may still be busy with the rows before.
-        self.land().await?;
         let asked = cells.len();
         match self.io.sheet(SheetEffect::Inspect { cells }).await? {
             SheetOutcome::Inspected(details) if details.len() == asked => Ok(details),

@@ -23,34 +23,10 @@ pub(super) struct Io(Arc<Mutex<Slot>>);
 
 #[derive(Default)]
 struct Slot {
-    database: Lane<DatabaseEffect, DatabaseOutcome>,
-    sheet: Lane<SheetEffect, SheetOutcome>,
+    asked: Option<Effect>,
+    answer: Option<Outcome>,
     now: Option<Timestamp>,
     progress: Progress,
-}
-
-/// One side's effect on its way out, and its outcome on its way back.
-struct Lane<E, O> {
-    asked: Option<E>,
-    answer: Option<Result<O, Failure>>,
-}
-
-impl<E, O> Default for Lane<E, O> {
-    fn default() -> Self {
-        Self {
-            asked: None,
-            answer: None,
-        }
-    }
-}
-
-impl<E, O> Lane<E, O> {
-    fn ask(&mut self, effect: E) {
-        *self = Self {
-            asked: Some(effect),
-            answer: None,
-        };
-    }
 }
 
 /// How far a cycle that read the whole sheet has come, in rows of either side.
@@ -99,19 +75,11 @@ impl Io {
     pub(super) fn answer(&self, outcome: Outcome, now: Timestamp) {
         let mut slot = self.slot();
         slot.now = Some(now);
-        match outcome {
-            Outcome::Database(outcome) => slot.database.answer = Some(Ok(outcome)),
-            Outcome::Sheet(outcome) => slot.sheet.answer = Some(Ok(outcome)),
-            Outcome::Failed(Side::Database, failure) => slot.database.answer = Some(Err(failure)),
-            Outcome::Failed(Side::Sheet, failure) => slot.sheet.answer = Some(Err(failure)),
-        }
+        slot.answer = Some(outcome);
     }
 
-    /// The sheet's first: its way is the longer one.
     pub(super) fn take_effect(&self) -> Option<Effect> {
-        let mut slot = self.slot();
-        let sheet = slot.sheet.asked.take().map(Effect::Sheet);
-        sheet.or_else(|| slot.database.asked.take().map(Effect::Database))
+        self.slot().asked.take()
     }
 
     pub(super) fn has_to_do(&self, rows: usize) {
@@ -129,13 +97,26 @@ impl Io {
         self.slot().progress
     }
 
-    async fn database_once(&self, effect: DatabaseEffect) -> Result<DatabaseOutcome, Failure> {
-        self.slot().database.ask(effect);
-        poll_fn(|_| match self.slot().database.answer.take() {
-            Some(answer) => Poll::Ready(answer),
+    /// The outcome of one effect, which the driver carries out.
+    async fn perform(&self, effect: Effect) -> Outcome {
+        {
+            let mut slot = self.slot();
+            slot.asked = Some(effect);
+            slot.answer = None;
+        }
+        poll_fn(|_| match self.slot().answer.take() {
+            Some(outcome) => Poll::Ready(outcome),
             None => Poll::Pending,
         })
         .await
+    }
+
+    async fn database_once(&self, effect: DatabaseEffect) -> Result<DatabaseOutcome, Failure> {
+        match self.perform(Effect::Database(effect)).await {
+            Outcome::Database(outcome) => Ok(outcome),
+            Outcome::Failed(Side::Database, failure) => Err(failure),
+            Outcome::Sheet(_) | Outcome::Failed(Side::Sheet, _) => Err(mismatch()),
+        }
     }
 
     pub(super) async fn database(
@@ -187,21 +168,11 @@ impl Io {
     }
 
     pub(super) async fn sheet_once(&self, effect: SheetEffect) -> Result<SheetOutcome, Failure> {
-        self.begin(effect);
-        self.answered().await
-    }
-
-    /// A request whose answer is waited for later, by [`Io::answered`].
-    pub(super) fn begin(&self, effect: SheetEffect) {
-        self.slot().sheet.ask(effect);
-    }
-
-    pub(super) async fn answered(&self) -> Result<SheetOutcome, Failure> {
-        poll_fn(|_| match self.slot().sheet.answer.take() {
-            Some(answer) => Poll::Ready(answer),
-            None => Poll::Pending,
-        })
-        .await
+        match self.perform(Effect::Sheet(effect)).await {
+            Outcome::Sheet(outcome) => Ok(outcome),
+            Outcome::Failed(Side::Sheet, failure) => Err(failure),
+            Outcome::Database(_) | Outcome::Failed(Side::Database, _) => Err(mismatch()),
+        }
     }
 }
 

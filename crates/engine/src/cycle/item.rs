@@ -1,7 +1,7 @@
 //! One key on its way through a batch.
 
 use super::windows::Look;
-use crate::codec::hash_cells;
+use crate::codec::{BytesHash, CellsHash, hash_cells};
 use crate::effect::{
     Computed, Conflict, HistoryLine, LoadedRow, MetadataId, Operation, OtherTab, Problem, Winner,
 };
@@ -21,9 +21,9 @@ pub(super) struct Item {
     /// What its cells mean, where their values alone do not tell.
     pub meanings: Meanings,
     /// The raw bytes' hash in the snapshot, while the sheet still holds them.
-    pub raw: u64,
+    pub bytes: Option<BytesHash>,
     /// Stands for its mapped cells before a write changed them.
-    pub before: Option<i64>,
+    pub before: Option<CellsHash>,
     /// Its name in the request that tagged it.
     pub anchor: Option<MetadataId>,
     /// It has no anchor but its neighbours'.
@@ -65,7 +65,7 @@ impl Item {
             cells: None,
             look: None,
             meanings: Meanings::default(),
-            raw: 0,
+            bytes: None,
             before: None,
             anchor: None,
             bare: false,
@@ -112,7 +112,7 @@ impl Item {
     }
 
     /// Stands for everything that a refusal depends on.
-    pub(super) fn state(&self) -> i64 {
+    pub(super) fn state(&self) -> CellsHash {
         let mut cells = self.cells.clone().unwrap_or_default();
         let row = self.loaded.row.iter().flatten();
         cells.extend(row.map(|value| value.clone().map_or(Cell::Empty, Cell::Text)));

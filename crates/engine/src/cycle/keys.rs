@@ -6,7 +6,7 @@ use super::grid::parse;
 use super::inspect::is_same;
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::{Known, NOWHERE, RefusedKey, SOMEWHERE, State};
+use super::memory::{RefusedKey, State};
 use super::problems::retry_at;
 use super::run::Cycle;
 use super::snapshot::{Typed, sheet_problem, typed_key};
@@ -200,12 +200,9 @@ impl Cycle {
     ) -> Result<(Vec<u32>, Vec<Key>), Stop> {
         // What neither the table nor a base has, and all the same stands in the sheet: rows that
         // are refused.
-        let stands = |known: &Known| {
-            known.state == State::Unbased && (known.row != NOWHERE || known.raw == SOMEWHERE)
-        };
         let known = self.memory.rows.iter();
         let taken = known
-            .filter(|(_, known)| stands(known))
+            .filter(|(_, known)| known.state == State::Unbased && known.is_seen())
             .map(|(key, _)| key.clone());
         let asked = DatabaseEffect::GenerateKeys {
             count: rows.len(),

@@ -10,23 +10,16 @@ use super::header::Layout;
 use super::images::{Fallen, Taken};
 use super::likeness::{self, Neighbours};
 use super::room::Closed;
-use super::stamp::{Lost, Stored, stored};
+use super::stamp::Lost;
 use super::totals::End;
 use super::windows::Edits;
-use crate::effect::{Image, Index, MetadataId, Place, Problem, Refusal, StoredProblem};
+use crate::codec::{BytesHash, CellsHash};
+use crate::effect::{
+    Image, Index, MetadataId, Place, Problem, Refusal, RowState, Stamp, StoredProblem,
+};
 use crate::mapping::{KeyEquality, Mapping};
 use crate::reconcile::Filled;
 use crate::value::{Cell, Datum, Key, Timestamp};
-
-/// No position known.
-pub(super) const NOWHERE: u32 = u32::MAX;
-
-/// Instead of a hash of bytes: the sheet had the key when it was last read, in more rows than one
-/// or nobody knows where.
-pub(super) const SOMEWHERE: u64 = 1;
-
-/// A row that has to be looked at again whatever its bytes are.
-pub(super) const UNSETTLED: i64 = 0;
 
 /// As many keys that we took from the sheet are remembered.
 const BURIED: usize = 10_000;
@@ -51,11 +44,11 @@ pub(super) struct Memory {
     /// take on its formats.
     pub durations: HashMap<usize, bool>,
     /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
-    pub refused_keys: HashMap<i64, RefusedKey>,
+    pub refused_keys: HashMap<CellsHash, RefusedKey>,
     /// Rows whose key cannot be read though it was looked at, by their place and raw bytes.
-    pub refused_sights: HashMap<(u32, u64), RefusedSight>,
+    pub refused_sights: HashMap<(u32, BytesHash), RefusedSight>,
     /// What people see in keys that were looked at, likewise.
-    pub sights: HashMap<(u32, u64), Key>,
+    pub sights: HashMap<(u32, BytesHash), Key>,
     /// Keys that the last reading had below the footer, and it or an earlier one above it, too.
     pub below_footer: HashSet<Key>,
     /// The formula because of which missing rows do not count as deleted.
@@ -146,7 +139,7 @@ pub(super) struct Memory {
     pub filled: Option<(u64, Vec<Filled>)>,
     /// What rows at the end of the tab are, by their place and what they show: elsewhere a row that
     /// shows the same may be another one.
-    pub tails: HashMap<(u32, i64), End>,
+    pub tails: HashMap<(u32, CellsHash), End>,
     /// Anchors of an earlier process are gone from the sheet.
     pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.
@@ -164,21 +157,31 @@ pub(super) struct Looked {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
-    /// 0-based row in the sheet, or [`NOWHERE`].
-    pub row: u32,
-    /// The row's raw bytes when it was settled, or 0.
-    pub raw: u64,
-    /// Its mapped cells when it was settled, or [`UNSETTLED`].
-    pub cells: i64,
+    pub position: Position,
+    /// The row's bytes when it was settled.
+    pub bytes: Option<BytesHash>,
+    /// Its mapped cells when it was settled; `None` where it has to be looked at again whatever its
+    /// bytes are.
+    pub cells: Option<CellsHash>,
     /// Its mapped cells before that: a reading that shows them again is either a person's undo or
     /// an old one.
-    pub before: i64,
+    pub before: Option<CellsHash>,
     /// When the last look at it was asked for, where that showed what it had shown before or was
     /// dealt with.
     pub seen_at: Option<Timestamp>,
     /// When the snapshot had arrived that first missed it.
     pub missing: Option<Timestamp>,
     pub state: State,
+}
+
+/// Where the sheet has the row of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Position {
+    Unknown,
+    /// The sheet had the key when it was last read, in more rows than one or nobody knows where.
+    Somewhere,
+    /// Counted from 0.
+    Row(u32),
 }
 
 /// A row with a base whose key is missing from the sheet.
@@ -222,7 +225,7 @@ pub(super) enum Stranger {
     New(Key),
     /// Its key cannot be read: the hash of its mapped cells, and how many rows above it have the
     /// same.
-    Unreadable(i64, usize),
+    Unreadable(CellsHash, usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,7 +280,7 @@ pub(super) struct KnownProblem {
     pub column: Option<usize>,
     pub code: String,
     /// What the row was when it was refused; `None` where no refusal is remembered.
-    pub refused: Option<i64>,
+    pub refused: Option<CellsHash>,
     pub attempts: u32,
     pub retry_at: Option<Timestamp>,
     /// When it was last tried, and [`Memory::arrivals`] then.
@@ -291,7 +294,7 @@ pub(super) struct KnownProblem {
 pub(super) struct Silent {
     pub at: (u32, u32),
     /// The bytes of its row.
-    pub raw: u64,
+    pub bytes: Option<BytesHash>,
     pub attempts: u32,
     pub look_at: Timestamp,
 }
@@ -317,12 +320,41 @@ impl Known {
         mapping.key_equality == KeyEquality::ByText || self.state != State::Unbased
     }
 
+    /// Its row in the sheet, counted from 0.
+    pub(super) fn row(&self) -> Option<u32> {
+        match self.position {
+            Position::Row(row) => Some(row),
+            Position::Unknown | Position::Somewhere => None,
+        }
+    }
+
+    /// The sheet had the key when it was last read.
+    pub(super) fn is_seen(&self) -> bool {
+        self.position != Position::Unknown
+    }
+
+    /// The next reading looks at the row whatever it shows.
+    pub(super) fn look_again(&mut self) {
+        self.cells = None;
+        self.bytes = None;
+        if self.position == Position::Somewhere {
+            self.position = Position::Unknown;
+        }
+    }
+
+    /// The sheet has the key, and nobody knows where.
+    pub(super) fn lose_place(&mut self) {
+        self.cells = None;
+        self.bytes = None;
+        self.position = Position::Somewhere;
+    }
+
     pub(super) fn new(state: State) -> Self {
         Self {
-            row: NOWHERE,
-            raw: 0,
-            cells: UNSETTLED,
-            before: UNSETTLED,
+            position: Position::Unknown,
+            bytes: None,
+            cells: None,
+            before: None,
             missing: None,
             seen_at: None,
             state,
@@ -338,54 +370,44 @@ impl Memory {
         self.aliases.clear();
         self.waiting.clear();
         for entry in index.rows {
-            let kind = stored(entry.sheet_hash);
             // While a row gets its new key, the old cells are stored with it; what was typed there
             // is not its name.
-            if let Some(typed) = entry.typed.filter(|_| kind != Stored::Underway) {
+            if let Some(typed) = entry.typed.filter(|_| entry.state != RowState::ToRewrite) {
                 self.aliases.insert(typed, entry.key.clone());
             }
-            let state = match &kind {
-                Stored::Hash | Stored::Overruled => State::Based,
-                Stored::Absent => State::Absent,
-                Stored::ToInsert => State::Announced,
-                Stored::Underway => State::Left,
-                Stored::Batch { deletes: false, .. } => State::Inserting,
-                Stored::Batch { deletes: true, .. } | Stored::ToLookAt => State::Marked,
-            };
-            let cells = if kind == Stored::Hash {
-                entry.sheet_hash
-            } else {
-                UNSETTLED
-            };
-            // Such a row waits because the sheet has one with its key: a reading without it may be
-            // short.
-            let raw = match kind {
-                Stored::ToInsert => SOMEWHERE,
-                _ => 0,
-            };
-            if kind == Stored::Underway {
-                self.underway.insert(entry.key.clone());
+            let key = entry.key;
+            if let Some(stamp) = entry.inserting {
+                self.note_lost_batch(stamp, false, &key);
+                self.rows.insert(key, Known::new(State::Inserting));
+                continue;
             }
-            if kind == Stored::Overruled {
-                self.overruled.insert(entry.key.clone());
-            }
-            if let Stored::Batch { stamp, deletes } = kind {
-                let id = stamp.id;
-                let lost = self.lost.entry(id).or_insert_with(|| Lost {
-                    stamp,
-                    keys: Vec::new(),
-                    deletes,
-                });
-                lost.keys.push(entry.key.clone());
-            }
-            self.rows.insert(
-                entry.key,
-                Known {
-                    cells,
-                    raw,
-                    ..Known::new(state)
+            let known = match entry.state {
+                RowState::Agreed(cells) => Known {
+                    cells: Some(cells),
+                    ..Known::new(State::Based)
                 },
-            );
+                RowState::AbsentInSheet => Known::new(State::Absent),
+                // Such a row waits because the sheet has one with its key: a reading without it may
+                // be short.
+                RowState::ToInsert => Known {
+                    position: Position::Somewhere,
+                    ..Known::new(State::Announced)
+                },
+                RowState::ToLookAt => Known::new(State::Marked),
+                RowState::ToRewrite => {
+                    self.underway.insert(key.clone());
+                    Known::new(State::Left)
+                }
+                RowState::ToOverrule => {
+                    self.overruled.insert(key.clone());
+                    Known::new(State::Based)
+                }
+                RowState::Deleting(stamp) => {
+                    self.note_lost_batch(stamp, true, &key);
+                    Known::new(State::Marked)
+                }
+            };
+            self.rows.insert(key, known);
         }
         self.announced = !index.writing.is_empty();
         for stamp in index.writing {
@@ -404,10 +426,10 @@ impl Memory {
                     self.rows
                         .entry(key.clone())
                         .or_insert(Known {
-                            raw: SOMEWHERE,
+                            position: Position::Somewhere,
                             ..Known::new(State::Unbased)
                         })
-                        .cells = UNSETTLED;
+                        .cells = None;
                     self.problems
                         .entry(key.clone())
                         .or_default()
@@ -423,7 +445,7 @@ impl Memory {
                 }
                 key => {
                     if let Some(known) = key.as_ref().and_then(|key| self.rows.get_mut(key)) {
-                        known.raw = SOMEWHERE;
+                        known.position = Position::Somewhere;
                     }
                     self.keyless.insert(place, message);
                 }
@@ -432,9 +454,20 @@ impl Memory {
         // Looked at once more: what was decided may have been carried out by a process that did not
         // live to say so.
         for key in index.unsettled {
-            self.known(&key).cells = UNSETTLED;
+            self.known(&key).cells = None;
         }
         self.warm = true;
+    }
+
+    /// The batch in which the row of this key goes has no answer yet.
+    fn note_lost_batch(&mut self, stamp: Stamp, deletes: bool, key: &Key) {
+        let id = stamp.id;
+        let lost = self.lost.entry(id).or_insert_with(|| Lost {
+            stamp,
+            keys: Vec::new(),
+            deletes,
+        });
+        lost.keys.push(key.clone());
     }
 
     /// The key that these words spell, where they were met before. Where equal keys may be printed
@@ -498,9 +531,8 @@ impl Memory {
     }
 
     pub(super) fn typed(&self) -> HashSet<Key> {
-        let stands = |known: &Known| known.row != NOWHERE || known.raw == SOMEWHERE;
         let rows = self.rows.iter();
-        rows.filter(|(_, known)| known.state == State::Unbased && stands(known))
+        rows.filter(|(_, known)| known.state == State::Unbased && known.is_seen())
             .map(|(key, _)| key.clone())
             .collect()
     }
@@ -515,15 +547,18 @@ impl Memory {
     pub(super) fn removed(&mut self, rows: &[u32]) {
         let mut sorted = rows.to_vec();
         sorted.sort_unstable();
-        for known in self.rows.values_mut().filter(|known| known.row != NOWHERE) {
-            let above = sorted.partition_point(|row| *row < known.row);
-            if sorted.get(above) == Some(&known.row) {
-                known.row = NOWHERE;
-            } else {
-                known.row = known
-                    .row
-                    .saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
-            }
+        for known in self.rows.values_mut() {
+            let Position::Row(row) = known.position else {
+                continue;
+            };
+            let above = sorted.partition_point(|removed| *removed < row);
+            known.position = match sorted.get(above) == Some(&row) {
+                true => Position::Unknown,
+                false => {
+                    let above = u32::try_from(above).unwrap_or(u32::MAX);
+                    Position::Row(row.saturating_sub(above))
+                }
+            };
         }
     }
 }

@@ -16,10 +16,11 @@ use super::grid::parse;
 use super::header::Layout;
 use super::io::Stop;
 use super::likeness::{Likeness, Neighbours, Rest};
-use super::memory::{Gone, NOWHERE, SOMEWHERE, State, Stranger, UNSETTLED};
+use super::memory::{Gone, State, Stranger};
 use super::rekey::Rekeyed;
 use super::run::Cycle;
 use super::snapshot::{Diff, Sighting, UnreadableRow, sheet_problem};
+use crate::codec::CellsHash;
 use crate::effect::{Failure, Problem, Snapshot};
 use crate::mapping::Direction;
 use crate::value::{Cell, Key, Timestamp};
@@ -78,9 +79,9 @@ impl Suspect {
 impl Cycle {
     /// Remembers where rows stood whose keys this reading is the first to miss. To be called before
     /// the rows that it found get their new places; `rows_of` has the new row of each known key.
-    pub(super) fn note_gone(&mut self, rows_of: &[u32]) {
+    pub(super) fn note_gone(&mut self, rows_of: &[Option<u32>]) {
         let memory = &mut self.memory;
-        let is_missed = |index: usize| rows_of.get(index) == Some(&NOWHERE);
+        let is_missed = |index: usize| rows_of.get(index) == Some(&None);
         let rows = &memory.rows;
         memory
             .gone
@@ -99,10 +100,8 @@ impl Cycle {
         let mut standing: Vec<(u32, &Key)> = rows
             .iter()
             .enumerate()
-            .filter(|(index, (_, known))| {
-                known.row != NOWHERE && known.state.is_based() && !is_missed(*index)
-            })
-            .map(|(_, (key, known))| (known.row, key))
+            .filter(|(index, (_, known))| known.state.is_based() && !is_missed(*index))
+            .filter_map(|(_, (key, known))| Some((known.row()?, key)))
             .collect();
         standing.sort_unstable_by_key(|(row, _)| *row);
         let mut gone = Vec::with_capacity(newly.len());
@@ -110,9 +109,9 @@ impl Cycle {
             let Some((key, known)) = rows.get_index(index) else {
                 continue;
             };
-            let one = match known.row {
-                NOWHERE => Gone::before_anybody_looked(),
-                row => Gone {
+            let one = match known.row() {
+                None => Gone::before_anybody_looked(),
+                Some(row) => Gone {
                     since: memory.looked.map(|looked| looked.arrived),
                     stood: Some(neighbours(&standing, row)),
                 },
@@ -184,7 +183,7 @@ impl Cycle {
                 diff.missing.push(Sighting {
                     key: key.clone(),
                     row: None,
-                    raw: 0,
+                    bytes: None,
                 });
             }
         }
@@ -219,8 +218,8 @@ impl Cycle {
         let mut new = std::mem::take(&mut diff.unbased);
         new.retain(|(key, at)| {
             let known = self.memory.rows.get(key);
-            let is_new =
-                known.is_some_and(|known| known.state == State::Unbased && known.row == *at);
+            let is_new = known
+                .is_some_and(|known| known.state == State::Unbased && known.row() == Some(*at));
             is_new && !diff.hidden.contains(key)
         });
         new
@@ -232,7 +231,7 @@ impl Cycle {
         unreadable: &[UnreadableRow],
         new: &[(Key, u32)],
     ) -> HashMap<u32, Option<Timestamp>> {
-        let mut times: HashMap<i64, usize> = HashMap::new();
+        let mut times: HashMap<CellsHash, usize> = HashMap::new();
         let mut met = HashMap::with_capacity(unreadable.len() + new.len());
         let mut since = HashMap::with_capacity(unreadable.len() + new.len());
         let before = std::mem::take(&mut self.memory.strangers);
@@ -298,8 +297,8 @@ impl Cycle {
     fn stand_between(&self, rows: impl Iterator<Item = u32>) -> HashMap<u32, Neighbours> {
         let known = self.memory.rows.iter();
         let mut standing: Vec<(u32, &Key)> = known
-            .filter(|(_, known)| known.row != NOWHERE && known.state.is_based())
-            .map(|(key, known)| (known.row, key))
+            .filter(|(_, known)| known.state.is_based())
+            .filter_map(|(key, known)| Some((known.row()?, key)))
             .collect();
         standing.sort_unstable_by_key(|(row, _)| *row);
         rows.map(|at| (at, neighbours(&standing, at))).collect()
@@ -331,9 +330,7 @@ impl Cycle {
     pub(super) fn hide(&mut self, diff: &mut Diff, keys: BTreeSet<Key>) {
         for key in &keys {
             let known = self.memory.known(key);
-            known.row = NOWHERE;
-            known.raw = SOMEWHERE;
-            known.cells = UNSETTLED;
+            known.lose_place();
             known.missing = None;
             diff.unconfirmed.remove(key);
             self.memory.renaming.remove(key);

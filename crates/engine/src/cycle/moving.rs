@@ -13,7 +13,7 @@ use super::item::Item;
 use super::memory::State;
 use super::references::Used;
 use super::run::Cycle;
-use crate::codec::hash_cells;
+use crate::codec::{CellsHash, hash_cells};
 use crate::effect::{CellDetail, Entered};
 use crate::mapping::Side;
 use crate::reconcile::TableChange;
@@ -28,7 +28,7 @@ const LOST: usize = 200;
 impl Cycle {
     /// Stops where rows would get what stood beside other keys, and a formula makes these keys.
     pub(super) async fn guard_moving_keys(&mut self, items: &[Item]) -> Result<(), Stop> {
-        let pulled: Vec<(&Item, u32, i64)> = items
+        let pulled: Vec<(&Item, u32, CellsHash)> = items
             .iter()
             .filter(|item| {
                 let table = &item.plan.table;
@@ -40,7 +40,7 @@ impl Cycle {
         if pulled.is_empty() {
             return Ok(());
         }
-        let mut owners: HashMap<i64, Key> = HashMap::new();
+        let mut owners: HashMap<CellsHash, Key> = HashMap::new();
         for item in items {
             let base = item.base.as_ref();
             if let Some(hash) = base.and_then(|base| self.beside(&base.sheet)) {
@@ -61,7 +61,7 @@ impl Cycle {
                 }
             }
         }
-        let moved = |(item, _, hash): &&(&Item, u32, i64)| {
+        let moved = |(item, _, hash): &&(&Item, u32, CellsHash)| {
             owners.get(hash).is_some_and(|owner| *owner != item.key)
         };
         let Some(layout) = self.memory.layout.clone() else {
@@ -161,7 +161,7 @@ impl Cycle {
     }
 
     /// Stands for what a row shows beside its key; `None` where that is nothing.
-    fn beside(&self, cells: &[Cell]) -> Option<i64> {
+    fn beside(&self, cells: &[Cell]) -> Option<CellsHash> {
         let cells = cells.iter().enumerate();
         let cells = cells.filter(|(column, _)| !self.mapping.key.contains(column));
         let cells: Vec<Cell> = cells.map(|(_, cell)| cell.clone()).collect();

@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 
 use super::grid::parse;
 use super::io::{Stop, mismatch};
-use super::memory::NOWHERE;
 use super::run::Cycle;
 use super::tag::TaggedRow;
 use crate::codec::hash_cells;
@@ -190,11 +189,11 @@ impl Cycle {
         let layout = self.memory.layout.as_ref()?;
         let row = match (place.sheet_row, &place.key) {
             (Some(row), _) => self.moved(row.checked_sub(1)?),
-            (None, key) => self.memory.rows.get(key.as_ref()?)?.row,
+            (None, key) => self.memory.rows.get(key.as_ref()?)?.row()?,
         };
         let first_key = self.mapping.key.first().copied().unwrap_or_default();
         let column = layout.column(place.column.unwrap_or(first_key));
-        (row != NOWHERE).then_some((row, column))
+        Some((row, column))
     }
 
     /// The notes whose rows are known.

@@ -3,22 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::batch::{row_problem, settled_hash};
+use super::batch::row_problem;
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::{InFlight, Known, NOWHERE, State, UNSETTLED};
+use super::memory::{InFlight, Known, Position, State};
 use super::pieces::{Insertion, Piece};
 use super::problems::kept_by_table;
 use super::run::Cycle;
-use super::stamp::mark;
 use crate::codec::hash_cells;
 use crate::effect::{
     Announcement, Applied, Apply, BaseWrite, Change, Commit, Failure, Inserting, MetadataId,
-    Operation, Place, Refusal, Stamp, Winner, WrittenRow,
+    Operation, Place, Refusal, RowState, Stamp, StoredRow, Winner, WrittenRow,
 };
 use crate::mapping::Side;
-use crate::reconcile::{SheetChange, TableChange, differs, stored_hash};
-use crate::value::{ABSENT, Base, Cell, Datum, Key, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
+use crate::reconcile::{SheetChange, TableChange, differs};
+use crate::value::{Base, Cell, Datum, Key};
 
 impl Cycle {
     /// The table's changes, and everything that must be known before the sheet's cells are
@@ -50,10 +49,8 @@ impl Cycle {
                     applied_items.push(index);
                 }
                 None if item.overrules() && item.anchor.is_some() => {
-                    commit.bases.push(BaseWrite {
-                        sheet_hash: OVERRULED,
-                        ..base_write(item)
-                    });
+                    let write = base_write(item).in_state(RowState::ToOverrule);
+                    commit.bases.push(write);
                     self.memory.overruled.insert(item.key.clone());
                 }
                 None if item.plan.sheet.is_none() && item.base_owed => {
@@ -63,21 +60,18 @@ impl Cycle {
                 None => {}
             }
             let leaving = match &item.plan.sheet {
-                Some(SheetChange::Delete) => mark(deletion, true),
-                Some(SheetChange::Clear) => UNDERWAY,
+                Some(SheetChange::Delete) => RowState::Deleting(deletion.clone()),
+                Some(SheetChange::Clear) => RowState::ToRewrite,
                 _ => continue,
             };
             if item.anchor.is_some() {
-                commit.bases.push(BaseWrite {
-                    sheet_hash: leaving,
-                    ..base_write(item)
-                });
+                commit.bases.push(base_write(item).in_state(leaving));
             }
         }
         for insertion in insertions {
             let items = insertion.items.iter().filter_map(|index| items.get(*index));
             commit.inserting.push(Inserting {
-                mark: mark(&insertion.stamp, false),
+                stamp: insertion.stamp.clone(),
                 rows: items.map(inserting).collect(),
             });
         }
@@ -109,10 +103,9 @@ impl Cycle {
         let mut commit = Commit::default();
         for (rows, stamp) in batches {
             let items = rows.iter().filter_map(|index| items.get(*index));
-            commit.bases.extend(items.map(|item| BaseWrite {
-                sheet_hash: mark(stamp, true),
-                ..base_write(item)
-            }));
+            let deleting = || RowState::Deleting(stamp.clone());
+            let writes = items.map(|item| base_write(item).in_state(deleting()));
+            commit.bases.extend(writes);
         }
         self.commit(commit).await?;
         Ok(())
@@ -216,7 +209,7 @@ impl Cycle {
             Applied::Done { row, refused } => {
                 let columns: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
                 let write = apply.base_after(&self.mapping, row.as_deref(), &columns);
-                item.base = write.base;
+                item.base = write.row.map(|row| row.base);
                 if write.key != item.key {
                     self.follow_returned_key(item, write.key);
                 }
@@ -279,16 +272,14 @@ impl Cycle {
         let base = item.loaded.base.clone();
         let known = self.memory.known(&item.key);
         let is_based = matches!(known.state, State::Based | State::Marked);
-        if is_based && stored_hash(base.as_ref()) != ABSENT {
+        let base = base.filter(|base| is_based && !base.is_absent_in_sheet());
+        if let Some(base) = base {
             known.state = State::Marked;
             if !self.memory.waiting.insert(item.key.clone()) {
                 return;
             }
-            self.held.push(BaseWrite {
-                key: item.key.clone(),
-                base,
-                sheet_hash: TO_LOOK_AT,
-            });
+            let write = BaseWrite::to_look_at(item.key.clone(), base);
+            self.held.push(write);
         }
     }
 
@@ -459,7 +450,7 @@ impl Cycle {
         }
         item.pushed = true;
         item.base_owed = true;
-        item.raw = 0;
+        item.bytes = None;
         self.report.rows_pushed += 1;
     }
 
@@ -582,7 +573,7 @@ impl Cycle {
             if item.base_owed && (item.pushed || !item.dropped) {
                 let mut write = base_write(item);
                 if self.memory.overruled.contains(&item.key) && item.base.is_some() {
-                    write.sheet_hash = OVERRULED;
+                    write = write.in_state(RowState::ToOverrule);
                 }
                 commit.bases.push(write);
             }
@@ -644,8 +635,7 @@ impl Cycle {
         self.keep_dirty |= item.plan.push_left || item.plan.pull_left;
         if item.dropped {
             if let Some(known) = self.memory.rows.get_mut(&item.key) {
-                known.cells = UNSETTLED;
-                known.raw = 0;
+                known.look_again();
                 let waits = matches!(
                     known.state,
                     State::Unbased | State::Announced | State::Inserting
@@ -685,8 +675,7 @@ impl Cycle {
                         known.state = State::Based;
                     }
                     // Should it come back as it was, something may have been decided about it.
-                    known.cells = UNSETTLED;
-                    known.raw = 0;
+                    known.look_again();
                 }
             }
             (Some(_), base) => {
@@ -698,25 +687,22 @@ impl Cycle {
                     None => State::Unbased,
                 };
                 let owed = left || state == State::Marked;
-                let cells = if owed {
-                    UNSETTLED
-                } else {
-                    settled_hash(item.cells.as_ref())
-                };
-                let raw = if owed { 0 } else { item.raw };
-                let row = item.row.unwrap_or(NOWHERE);
+                let cells = item.cells.as_deref().filter(|_| !owed).map(hash_cells);
+                let bytes = item.bytes.filter(|_| !owed);
+                let position = item.row.map_or(Position::Unknown, Position::Row);
                 let known = self.memory.known(&item.key);
+                let unread = known.bytes.is_none() && known.position != Position::Somewhere;
                 let before = match known.cells {
                     known_cells if known_cells == cells => known.before,
                     // No reading has shown what came of our last write, and an old one may still
                     // show what stood there before it.
-                    _ if known.raw == 0 && known.before != UNSETTLED => known.before,
-                    UNSETTLED => item.before.unwrap_or(UNSETTLED),
+                    _ if unread && known.before.is_some() => known.before,
+                    None => item.before,
                     known_cells => known_cells,
                 };
                 *known = Known {
-                    row,
-                    raw,
+                    position,
+                    bytes,
                     cells,
                     before,
                     missing: None,
@@ -738,33 +724,27 @@ fn base_write(item: &Item) -> BaseWrite {
         let columns = item.cells.as_ref().map_or(0, Vec::len);
         return BaseWrite {
             key: item.key.clone(),
-            base: Some(Base::empty(columns)),
-            sheet_hash: TO_INSERT,
+            row: Some(StoredRow::to_insert(columns)),
         };
     }
-    let hash = stored_hash(item.base.as_ref());
     let left = item.plan.push_left || item.plan.pull_left;
+    // What another cycle has to do is found after a crash, too, also where the sheet shows what the
+    // base says.
+    let owed = |base: &Base| left && !base.is_absent_in_sheet();
+    let base = item.base.clone();
+    let row = base.map(|base| StoredRow::agreed_unless(owed(&base), base));
     BaseWrite {
         key: item.key.clone(),
-        base: item.base.clone(),
-        // What another cycle has to do is found after a crash, too, also where the sheet shows what
-        // the base says.
-        sheet_hash: if left && hash != ABSENT {
-            TO_LOOK_AT
-        } else {
-            hash
-        },
+        row,
     }
 }
 
 /// Said before the row is inserted: should its answer be lost, the row that then stands in the
 /// sheet is no person's.
 fn inserting(item: &Item) -> BaseWrite {
-    let base = planned(item);
     BaseWrite {
         key: item.key.clone(),
-        sheet_hash: stored_hash(Some(&base)),
-        base: Some(base),
+        row: Some(StoredRow::agreed(planned(item))),
     }
 }
 

@@ -1,7 +1,6 @@
 //! A dry run: what would be done, said and not done.
 
 use super::item::Item;
-use super::memory::NOWHERE;
 use super::run::Cycle;
 use super::snapshot::{Diff, Sighting};
 use crate::effect::{Operation, Planned};
@@ -16,13 +15,13 @@ impl Cycle {
         let rows = &self.memory.rows;
         let is_missing = |key: &Key| {
             let known = rows.get(key);
-            known.is_some_and(|known| known.row == NOWHERE && known.state.is_based())
+            known.is_some_and(|known| known.row().is_none() && known.state.is_based())
         };
         let missing = diff.unconfirmed.extract_if(|key| is_missing(key));
         diff.missing.extend(missing.map(|key| Sighting {
             key,
             row: None,
-            raw: 0,
+            bytes: None,
         }));
     }
 

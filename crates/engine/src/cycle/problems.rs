@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::io::Stop;
 use super::item::Item;
-use super::memory::{KnownProblem, NOWHERE};
+use super::memory::KnownProblem;
 use super::run::Cycle;
 use crate::effect::{Commit, Operation, Place, Planned, Problem, is_about_other_rows};
 use crate::mapping::Side;
@@ -65,7 +65,7 @@ impl Cycle {
                 .memory
                 .rows
                 .get(key)
-                .is_some_and(|one| one.row != NOWHERE);
+                .is_some_and(|one| one.row().is_some());
             let attempts = known.iter().filter(|one| self.has_waited(one));
             let attempts = attempts.map(|one| one.attempts).max().filter(|_| stands);
             waiting.extend(attempts.map(|attempts| (attempts, key.clone())));

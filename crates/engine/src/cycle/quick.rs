@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::io::Stop;
-use super::memory::NOWHERE;
+use super::memory::Known;
 use super::run::Cycle;
 use super::snapshot::Sighting;
 use crate::value::Key;
@@ -24,17 +24,16 @@ impl Cycle {
         let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
         let sightings: Vec<Sighting> = dirty.map(|key| self.remembered(key)).collect();
         self.guard_dirty(&sightings).await?;
-        let done = self.batches(&sightings, None, &changed_at).await;
-        let landed = self.land().await;
-        done?;
-        landed?;
+        self.batches(&sightings, None, &changed_at).await?;
         self.record_leftovers().await?;
         self.shelve_put_off().await
     }
 
     fn remembered(&self, key: Key) -> Sighting {
-        let known = self.memory.rows.get(&key);
-        let row = known.map(|known| known.row).filter(|row| *row != NOWHERE);
-        Sighting { key, row, raw: 0 }
+        Sighting {
+            row: self.memory.rows.get(&key).and_then(Known::row),
+            key,
+            bytes: None,
+        }
     }
 }

@@ -195,10 +195,10 @@ impl Cycle {
                     // What else is owed to the row is found under its new key.
                     let known = self.memory.known(&new);
                     *known = Known {
-                        row: known.row,
+                        position: known.position,
                         ..Known::new(State::Based)
                     };
-                    let at = known.row;
+                    let stands_at = known.row();
                     // A trigger may have made another key of it, or the old one again.
                     let returned = row.and_then(|row| self.mapping.key_of_row(&row));
                     let key = returned.unwrap_or_else(|| new.clone());
@@ -210,8 +210,8 @@ impl Cycle {
                     if !done.listed.contains(&key) {
                         done.news.push(Sighting {
                             key: key.clone(),
-                            row: Some(at),
-                            raw: 0,
+                            row: stands_at,
+                            bytes: None,
                         });
                     }
                     if key != pair.old.key {

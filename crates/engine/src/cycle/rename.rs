@@ -13,17 +13,17 @@ use super::grid::parse;
 use super::images::Taken;
 use super::io::Stop;
 use super::item::Item;
-use super::memory::{Known, NOWHERE, State, UNSETTLED};
+use super::memory::{Known, Position, State};
 use super::run::Cycle;
 use super::snapshot::Sighting;
 use super::windows::Look;
 use crate::codec::hash_cells;
 use crate::effect::{
-    AnchoredRow, BaseWrite, Commit, LoadedRow, Operation, Place, Planned, Snapshot, WrittenRow,
+    AnchoredRow, BaseWrite, Commit, LoadedRow, Operation, Place, Planned, RowState, Snapshot,
+    StoredRow, WrittenRow,
 };
 use crate::mapping::{Direction, Side};
-use crate::reconcile::stored_hash;
-use crate::value::{Base, Cell, Datum, Key, TO_LOOK_AT, Timestamp, UNDERWAY};
+use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 /// One row under its old and its new key.
 struct Rename {
@@ -88,7 +88,7 @@ impl Cycle {
         let is_deleted = |old: &Key| {
             let known = self.memory.rows.get(old);
             known.is_some_and(|known| {
-                let is_gone = known.state.is_agreed() && known.row == NOWHERE;
+                let is_gone = known.state.is_agreed() && known.row().is_none();
                 is_gone && self.is_believed(known) && !self.memory.maybe_hit.contains(old)
             })
         };
@@ -117,11 +117,8 @@ impl Cycle {
             if !is_this_row || !self.goes_by(&mut base, &to) {
                 continue;
             }
-            commit.bases.push(BaseWrite {
-                key: to.clone(),
-                base: Some(base.clone()),
-                sheet_hash: TO_LOOK_AT,
-            });
+            let write = BaseWrite::to_look_at(to.clone(), base.clone());
+            commit.bases.push(write);
             commit.bases.push(BaseWrite::gone(from.clone()));
             // What was decided under the old key is over, or found again under the new one.
             let pending = old.pending.iter().map(|one| one.id);
@@ -137,7 +134,7 @@ impl Cycle {
             if let Some(known) = self.memory.forget(&from) {
                 let known = Known {
                     state: State::Marked,
-                    cells: UNSETTLED,
+                    cells: None,
                     ..known
                 };
                 self.memory.rows.insert(to.clone(), known);
@@ -187,7 +184,7 @@ impl Cycle {
         let unseen = |row: &LoadedRow| {
             let old = row.moved.as_ref().filter(|_| row.row.is_some());
             let known = old.and_then(|old| self.memory.rows.get(old));
-            let known = known.filter(|known| known.row == NOWHERE);
+            let known = known.filter(|known| known.row().is_none());
             known.and_then(|known| self.confirmed_from(known))
         };
         let waits = |row: &LoadedRow| unseen(row).filter(|_| row.base.is_none());
@@ -227,7 +224,7 @@ impl Cycle {
     fn let_go(&self, rows: &mut [(Sighting, LoadedRow)]) {
         let stands = |key: &Key| {
             let known = self.memory.rows.get(key);
-            known.is_some_and(|known| known.row != NOWHERE)
+            known.is_some_and(|known| known.row().is_some())
         };
         for (sighting, row) in rows {
             let renamed = row.row.is_none() && self.memory.renamed.contains(&row.key);
@@ -284,8 +281,8 @@ impl Cycle {
 
     fn stands_under_old_key(&self, from: &Key, to: &Key) -> bool {
         let known = |key: &Key| self.memory.rows.get(key);
-        let stands = known(from).is_some_and(|old| old.state.is_based() && old.row != NOWHERE);
-        let free = known(to).is_none_or(|new| new.row == NOWHERE);
+        let stands = known(from).is_some_and(|old| old.state.is_based() && old.row().is_some());
+        let free = known(to).is_none_or(|new| new.row().is_none());
         stands && free && !self.followed.contains(from) && !self.followed.contains(to)
     }
 
@@ -310,7 +307,7 @@ impl Cycle {
             .base
             .clone()
             .filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
-        let old = self.memory.rows.get(&from.key).map(|known| known.row);
+        let old = self.memory.rows.get(&from.key).and_then(Known::row);
         let (Some(mut base), None, true, Some(row)) = (agreed, &from.row, is_new, old) else {
             return Ok(None);
         };
@@ -383,10 +380,13 @@ impl Cycle {
             return Ok(ready);
         }
         let marked = ready.iter().flat_map(|rename| {
+            let row = rename.from.base.clone().map(|base| StoredRow {
+                base,
+                state: RowState::ToRewrite,
+            });
             [&rename.to.key, &rename.from.key].map(|key| BaseWrite {
                 key: key.clone(),
-                base: rename.from.base.clone(),
-                sheet_hash: UNDERWAY,
+                row: row.clone(),
             })
         });
         self.commit(Commit {
@@ -449,15 +449,13 @@ impl Cycle {
             self.memory.forget(&to);
             let known = self.memory.known(&from.key);
             known.state = State::Marked;
-            known.cells = UNSETTLED;
-            known.raw = 0;
+            known.look_again();
             self.memory.underway.remove(&from.key);
             self.memory.underway.remove(&to);
             commit.bases.push(BaseWrite::gone(to));
             commit.bases.push(BaseWrite {
                 key: from.key,
-                base: from.base,
-                sheet_hash: TO_LOOK_AT,
+                row: from.base.map(StoredRow::to_look_at),
             });
         }
         self.commit(commit).await?;
@@ -510,13 +508,13 @@ impl Cycle {
             // row.
             let is_lost = |taken: &Taken| {
                 taken.anchor.is_none()
-                    && taken.row == NOWHERE
+                    && taken.row.is_none()
                     && taken.key.as_ref() == Some(&rename.to.key)
             };
             self.memory.taken.retain(|taken| !is_lost(taken));
             *self.memory.known(&rename.to.key) = Known {
-                row: rename.row,
-                cells: hash_cells(&rename.base.sheet),
+                position: Position::Row(rename.row),
+                cells: Some(hash_cells(&rename.base.sheet)),
                 seen_at: old.and_then(|old| old.seen_at),
                 ..Known::new(State::Based)
             };
@@ -558,8 +556,7 @@ impl Rename {
     fn base_write(&self) -> BaseWrite {
         BaseWrite {
             key: self.to.key.clone(),
-            base: Some(self.base.clone()),
-            sheet_hash: stored_hash(Some(&self.base)),
+            row: Some(StoredRow::agreed(self.base.clone())),
         }
     }
 

@@ -4,15 +4,14 @@
 
 use super::io::{Stop, mismatch};
 use super::item::Item;
-use super::memory::{State, UNSETTLED};
+use super::memory::State;
 use super::run::Cycle;
 use crate::effect::{
     BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, LoadedRow, Operation, Place, Planned,
-    Respelled,
+    Respelled, StoredRow,
 };
 use crate::mapping::{KeyEquality, Side};
-use crate::reconcile::stored_hash;
-use crate::value::{Key, TO_LOOK_AT};
+use crate::value::Key;
 
 impl Cycle {
     pub(super) async fn respell(&mut self) -> Result<(), Stop> {
@@ -91,8 +90,7 @@ impl Cycle {
                 });
             }
             if let Some(known) = self.memory.rows.get_mut(known) {
-                known.raw = 0;
-                known.cells = UNSETTLED;
+                known.look_again();
             }
             self.memory.forget(now);
             self.memory.respell(known, now);
@@ -109,11 +107,7 @@ impl Cycle {
             .is_some_and(|known| known.state == State::Marked);
         commit.bases.push(BaseWrite {
             key: pair.now.clone(),
-            sheet_hash: match marked {
-                true => TO_LOOK_AT,
-                false => stored_hash(row.base.as_ref()),
-            },
-            base: row.base,
+            row: (row.base).map(|base| StoredRow::agreed_unless(marked, base)),
         });
         commit.bases.push(BaseWrite::gone(pair.known.clone()));
         let pending = row.pending.iter().map(|one| one.id);

@@ -9,10 +9,10 @@ use super::item::Item;
 use super::memory::State;
 use super::problems::retry_at;
 use super::run::Cycle;
-use crate::effect::{BaseWrite, Failure, MetadataId, Place, Problem};
+use crate::effect::{BaseWrite, Failure, MetadataId, Place, Problem, StoredRow};
 use crate::mapping::Side;
 use crate::reconcile::SheetChange;
-use crate::value::{Base, Cell, TO_INSERT, Timestamp};
+use crate::value::{Cell, Timestamp};
 
 /// The sheet has refused new rows.
 #[derive(Clone, Debug)]
@@ -109,12 +109,11 @@ impl Cycle {
         item.base = None;
         item.base_owed = false;
         self.memory.known(&item.key).state = State::Announced;
-        let base = Base::empty(self.mapping.columns.len());
-        if item.loaded.base.as_ref() != Some(&base) {
+        let row = StoredRow::to_insert(self.mapping.columns.len());
+        if item.loaded.base.as_ref() != Some(&row.base) {
             self.held.push(BaseWrite {
                 key: item.key.clone(),
-                base: Some(base),
-                sheet_hash: TO_INSERT,
+                row: Some(row),
             });
         }
     }

@@ -3,15 +3,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::flight::Flight;
 use super::guard::{Count, Counted};
 use super::io::{Io, Stop, mismatch};
 use super::likeness::Rest;
-use super::memory::{Memory, UNSETTLED};
+use super::memory::Memory;
 use super::tag::Ahead;
 use crate::effect::{
     Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Formula, MetadataId,
-    Place, Problem, Report, Scope, SheetEffect, SheetOutcome, Snapshot, Start, Stopped,
+    Place, Problem, Report, Scope, SheetEffect, SheetOutcome, Snapshot, Stamp, Start, Stopped,
 };
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
@@ -89,13 +88,11 @@ pub(super) struct Cycle {
     pub settled: Vec<Place>,
     /// Rows to be stored as ones whose insertion is put off.
     pub held: Vec<BaseWrite>,
-    /// Marks of batches of new rows that have arrived, which is still to be recorded.
-    pub inserted: Vec<i64>,
+    /// Stamps of batches of new rows that have arrived, which is still to be recorded.
+    pub inserted: Vec<Stamp>,
     /// What rows of the last reading show of which nobody knows whose they are, because their keys
     /// show errors.
     pub unplaced: Vec<Rest>,
-    /// New rows that are on their way to the sheet.
-    pub flight: Option<Flight>,
     pub ahead: Ahead,
     /// The reading that this round began with.
     pub snapshot: Option<Arc<Snapshot>>,
@@ -165,7 +162,6 @@ pub(super) async fn run(
         held: Vec::new(),
         inserted: Vec::new(),
         unplaced: Vec::new(),
-        flight: None,
         ahead: Ahead::new(),
         formulas: None,
         snapshot: None,
@@ -311,9 +307,7 @@ impl Cycle {
         self.report.awaits_rows = self.awaits_rows();
         self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
         for key in std::mem::take(&mut self.follow_up) {
-            let known = self.memory.known(&key);
-            known.raw = 0;
-            known.cells = UNSETTLED;
+            self.memory.known(&key).look_again();
         }
         self.memory.anchors.append(&mut self.live);
         if self.end != 0 {

@@ -6,11 +6,14 @@ use super::grid::parse;
 use super::header::Layout;
 use super::inspect::is_same;
 use super::io::{Stop, mismatch};
-use super::memory::{Known, NOWHERE, RefusedKey, RefusedSight, SOMEWHERE, State, UNSETTLED};
+use super::memory::{Known, Position, RefusedKey, RefusedSight, State};
 use super::problems::retry_at;
 use super::run::Cycle;
 use super::totals::{AMONG, LAST, Tail, unclear_total};
-use crate::codec::{hash_cells, hash_raw, is_error, is_key_by_sight, is_no_key, is_no_new_key};
+use crate::codec::{
+    BytesHash, CellsHash, hash_bytes, hash_cells, is_error, is_key_by_sight, is_no_key,
+    is_no_new_key,
+};
 use crate::effect::{
     DatabaseEffect, DatabaseOutcome, KeyRefusal, Place, Problem, Refusal, Snapshot,
 };
@@ -27,7 +30,8 @@ pub(super) struct Sighting {
     pub key: Key,
     /// The snapshot's row; `None` where the sheet does not have the key.
     pub row: Option<u32>,
-    pub raw: u64,
+    /// The row's bytes; `None` where no reading is at hand.
+    pub bytes: Option<BytesHash>,
 }
 
 /// What of the memory tells that a row is as it was.
@@ -58,8 +62,8 @@ pub(super) enum Unreadable {
 pub(super) struct UnreadableRow {
     pub at: u32,
     pub why: Unreadable,
-    /// The hash of its mapped cells.
-    pub cells: i64,
+    /// Its mapped cells.
+    pub cells: CellsHash,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +93,7 @@ pub(super) struct Diff {
 /// A row with content and without (all of) its key.
 struct Keyless {
     at: u32,
-    hash: i64,
+    hash: CellsHash,
     cells: Vec<Cell>,
     /// The first key column without a value.
     column: usize,
@@ -99,8 +103,8 @@ struct Keyless {
 
 pub(super) struct Row {
     pub at: u32,
-    raw: u64,
-    cells: i64,
+    bytes: BytesHash,
+    cells: CellsHash,
 }
 
 impl Row {
@@ -138,7 +142,10 @@ impl Cycle {
         let mut hashes = Vec::with_capacity(snapshot.rows.len());
         let mut by_position = vec![usize::MAX; snapshot.rows.len()];
         for (index, known) in self.memory.rows.values().enumerate() {
-            if let Some(slot) = by_position.get_mut(known.row as usize) {
+            let slot = known
+                .row()
+                .and_then(|row| by_position.get_mut(row as usize));
+            if let Some(slot) = slot {
                 *slot = index;
             }
         }
@@ -152,32 +159,27 @@ impl Cycle {
         let mut keyed = false;
         let rows = snapshot.rows.iter().enumerate().skip(first);
         for (at, raw_row) in rows.take_while(|(at, _)| *at < below_data as usize) {
-            let raw = hash_raw(raw_row.get().as_bytes());
+            let bytes = hash_bytes(raw_row.get().as_bytes());
             let index = by_position.get(at).copied().unwrap_or(usize::MAX);
-            let at = u32::try_from(at).unwrap_or(NOWHERE);
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
             if let Some((_, known)) = self.memory.rows.get_index(index)
                 && trust.bytes
-                && known.raw == raw
+                && known.bytes == Some(bytes)
+                && let Some(cells) = known.cells
                 && known.is_certain(&self.mapping)
             {
-                hashes.push(known.cells);
+                hashes.push(cells);
                 end = at + 1;
                 (last_known, apart, keyed) = (Some(at), false, true);
-                seen.push((
-                    index,
-                    Row {
-                        at,
-                        raw,
-                        cells: known.cells,
-                    },
-                ));
+                seen.push((index, Row { at, bytes, cells }));
                 continue;
             }
             let cells = layout.mapped(&parse(snapshot, at)?);
+            let hash = hash_cells(&cells);
             let row = Row {
                 at,
-                raw,
-                cells: hash_cells(&cells),
+                bytes,
+                cells: hash,
             };
             hashes.push(row.cells);
             match typed_key(&self.mapping, &cells) {
@@ -185,7 +187,7 @@ impl Cycle {
                 Typed::Whole(typed) => {
                     end = at + 1;
                     (apart, keyed) = (false, true);
-                    match self.known_key(&typed, &cells, row.cells) {
+                    match self.known_key(&typed, &cells, hash) {
                         Some(key) => {
                             last_known = Some(at);
                             seen.push((self.index_of(key), row));
@@ -301,7 +303,7 @@ impl Cycle {
 
     /// The sheet refused the key that the row was given; the problem stands until it is tried again
     /// and takes it.
-    fn keyless_still(&mut self, diff: &mut Diff, cells: i64, at: u32, refused: &RefusedKey) {
+    fn keyless_still(&mut self, diff: &mut Diff, cells: CellsHash, at: u32, refused: &RefusedKey) {
         let mut refused = refused.clone();
         refused.problem.place.sheet_row = Some(at + 1);
         diff.problems.push(refused.problem.clone());
@@ -398,11 +400,11 @@ impl Cycle {
     /// The known key that a row has, where that is certain without looking more closely. Two cells
     /// of one value may show two keys, each in its own format: such a row is known only while all
     /// its cells are as they were.
-    fn known_key(&self, typed: &Key, cells: &[Cell], shown: i64) -> Option<Key> {
+    fn known_key(&self, typed: &Key, cells: &[Cell], shown: CellsHash) -> Option<Key> {
         let key = self.memory.canonical(&self.mapping, typed)?;
         let is_as_it_was = || {
             let known = self.memory.rows.get(&key);
-            known.is_some_and(|known| known.cells == shown)
+            known.is_some_and(|known| known.cells == Some(shown))
         };
         let certain = !self.has_key_by_sight(cells) || is_as_it_was();
         (certain && !self.has_no_key(cells)).then_some(key)
@@ -456,11 +458,11 @@ impl Cycle {
     ) -> Result<Vec<(Row, Key, Key)>, Stop> {
         let mapping = self.mapping.clone();
         let mut known = Vec::with_capacity(unknown.len());
-        let mut refused: HashMap<(u32, u64), RefusedSight> = HashMap::new();
-        let mut sights: HashMap<(u32, u64), Key> = HashMap::new();
+        let mut refused: HashMap<(u32, BytesHash), RefusedSight> = HashMap::new();
+        let mut sights: HashMap<(u32, BytesHash), Key> = HashMap::new();
         let mut unseen = Vec::new();
         for one in unknown {
-            let place = (one.row.at, one.row.raw);
+            let place = (one.row.at, one.row.bytes);
             let before = self.memory.refused_sights.get(&place);
             if let Some((column, refusal)) = one.refused {
                 diff.unreadable.push(one.row.refused());
@@ -505,7 +507,7 @@ impl Cycle {
             }
             match trouble {
                 Some((column, refusal)) => {
-                    let place = (one.row.at, one.row.raw);
+                    let place = (one.row.at, one.row.bytes);
                     let before = self.memory.refused_sights.get(&place);
                     let attempts = before.map_or(0, |one| one.attempts) + 1;
                     let sight = RefusedSight {
@@ -521,7 +523,7 @@ impl Cycle {
                 }
                 None => {
                     if !one.by_sight.is_empty() {
-                        sights.insert((one.row.at, one.row.raw), read.clone());
+                        sights.insert((one.row.at, one.row.bytes), read.clone());
                     }
                     known.push((one.row, one.typed, read));
                 }
@@ -589,15 +591,15 @@ impl Cycle {
         trust: Trust,
         sent_at: Timestamp,
     ) {
-        let mut rows_of: Vec<u32> = vec![NOWHERE; self.memory.rows.len()];
+        let mut rows_of: Vec<Option<u32>> = vec![None; self.memory.rows.len()];
         let mut doubled: HashMap<usize, Vec<u32>> = HashMap::new();
         for (index, row) in &seen {
             match rows_of.get_mut(*index) {
-                Some(slot) if *slot == NOWHERE => *slot = row.at,
-                Some(slot) => doubled
+                Some(Some(first)) => doubled
                     .entry(*index)
-                    .or_insert_with(|| vec![*slot])
+                    .or_insert_with(|| vec![*first])
                     .push(row.at),
+                Some(slot) => *slot = Some(row.at),
                 None => {}
             }
         }
@@ -614,39 +616,35 @@ impl Cycle {
                     why: Unreadable::Doubled(key.clone()),
                     cells: row.cells,
                 });
-                known.row = NOWHERE;
-                known.raw = SOMEWHERE;
-                known.cells = UNSETTLED;
+                known.lose_place();
                 continue;
             }
-            known.row = row.at;
+            known.position = Position::Row(row.at);
             if known.state == State::Unbased {
                 diff.unbased.push((key.clone(), row.at));
             }
-            let again = known.before == row.cells && known.cells != row.cells;
+            let shown = Some(row.cells);
+            let again = known.before == shown && known.cells != shown;
             let risen = take_out(&mut self.memory.buried, key) && known.state == State::Unbased;
-            if trust.cells
-                && row.cells != UNSETTLED
-                && (again && known.state == State::Based || risen)
-            {
+            if trust.cells && (again && known.state == State::Based || risen) {
                 // The next reading tells whether this is news.
-                known.before = UNSETTLED;
-                known.raw = 0;
+                known.before = None;
+                known.bytes = None;
                 self.soon = true;
                 self.held_back = true;
                 diff.unconfirmed.insert(key.clone());
                 continue;
             }
-            let settled = trust.cells && row.cells != UNSETTLED && known.cells == row.cells;
+            let settled = trust.cells && known.cells == shown;
             if settled {
-                known.raw = row.raw;
+                known.bytes = Some(row.bytes);
                 known.seen_at = known.seen_at.max(Some(sent_at));
             } else {
-                known.raw = 0;
+                known.bytes = None;
                 diff.changed.push(Sighting {
                     key: key.clone(),
                     row: Some(row.at),
-                    raw: row.raw,
+                    bytes: Some(row.bytes),
                 });
             }
         }
@@ -664,36 +662,34 @@ impl Cycle {
     }
 
     /// Whether the row is gone cannot be told: one that may be it stands there.
-    fn hold_alike(&mut self, diff: &mut Diff, rows_of: &mut [u32], key: Key, row: u32) {
+    fn hold_alike(&mut self, diff: &mut Diff, rows_of: &mut [Option<u32>], key: Key, row: u32) {
         let Some((index, _, known)) = self.memory.rows.get_full_mut(&key) else {
             return;
         };
         match rows_of.get_mut(index) {
-            Some(slot) if *slot == NOWHERE => *slot = row,
+            Some(slot @ None) => *slot = Some(row),
             _ => return,
         }
-        known.row = NOWHERE;
-        known.raw = SOMEWHERE;
-        known.cells = UNSETTLED;
+        known.lose_place();
         known.missing = None;
         diff.hidden.insert(key);
     }
 
-    fn missing(&mut self, diff: &mut Diff, rows_of: &[u32]) {
+    fn missing(&mut self, diff: &mut Diff, rows_of: &[Option<u32>]) {
         let Some(looked) = self.memory.looked else {
             return;
         };
         let wait = self.start.confirm_after_ms;
         let closed = self.is_closed();
         for ((key, known), row) in self.memory.rows.iter_mut().zip(rows_of) {
-            if *row != NOWHERE {
+            if row.is_some() {
                 continue;
             }
-            let was_seen = known.row != NOWHERE || known.raw == SOMEWHERE;
+            let was_seen = known.is_seen();
             // The clock may have been set back.
             let since = known.missing.map(|since| since.min(looked.arrived));
-            known.row = NOWHERE;
-            known.raw = 0;
+            known.position = Position::Unknown;
+            known.bytes = None;
             match known.state {
                 // What a person takes back within a moment was no deletion.
                 State::Based | State::Marked
@@ -725,7 +721,7 @@ impl Cycle {
                 | State::Left => diff.missing.push(Sighting {
                     key: key.clone(),
                     row: None,
-                    raw: 0,
+                    bytes: None,
                 }),
             }
         }

@@ -1,7 +1,7 @@
-//! Stamps, and the marks that stand for them in the stored rows.
+//! Stamps.
 //!
-//! Before a structural batch is sent, its stamp is stored with each row that it inserts or deletes,
-//! in place of the hash. Whoever comes after a crash finds out what became of the batch before
+//! Before a structural batch is sent, its stamp is stored with each row that it inserts or deletes.
+//! Whoever comes after a crash finds out what became of the batch before
 //! planning anything.
 
 use std::collections::HashSet;
@@ -9,11 +9,11 @@ use std::collections::HashSet;
 use super::io::Stop;
 use super::memory::State;
 use super::run::Cycle;
-use crate::codec::{hash_cells, hash_raw};
+use crate::codec::{hash_cells, stable_hash};
 use crate::effect::{MetadataId, SheetEffect, SheetOutcome, Stamp};
-use crate::value::{ABSENT, Cell, FIRST_MARK, Key, OVERRULED, TO_INSERT, TO_LOOK_AT, UNDERWAY};
+use crate::value::{Cell, Key};
 
-/// The largest stamp id; above it a mark could be taken for another one.
+/// Stamps have ids from 1 to this: Google takes them up to `i32::MAX`.
 const LAST_ID: u64 = 0x7FFF_FFF0;
 
 /// A structural batch whose fate is not known.
@@ -22,52 +22,6 @@ pub(super) struct Lost {
     pub stamp: Stamp,
     pub keys: Vec<Key>,
     pub deletes: bool,
-}
-
-/// What is stored in the place of a row's hash.
-#[derive(Debug, PartialEq)]
-pub(super) enum Stored {
-    Hash,
-    Absent,
-    ToInsert,
-    ToLookAt,
-    Underway,
-    Overruled,
-    Batch { stamp: Stamp, deletes: bool },
-}
-
-pub(super) fn mark(stamp: &Stamp, deletes: bool) -> i64 {
-    let value = u64::from_str_radix(&stamp.value, 16).unwrap_or(0) & 0x7FFF_FFFF;
-    let bits = FIRST_MARK | (u64::from(stamp.id.unsigned_abs()) << 31) | value;
-    let mark = i64::try_from(bits).unwrap_or(TO_LOOK_AT);
-    if deletes { -mark } else { mark }
-}
-
-pub(super) fn stored(hash: i64) -> Stored {
-    match hash {
-        ABSENT => Stored::Absent,
-        TO_INSERT => Stored::ToInsert,
-        TO_LOOK_AT => Stored::ToLookAt,
-        UNDERWAY => Stored::Underway,
-        OVERRULED => Stored::Overruled,
-        _ if hash.unsigned_abs() < FIRST_MARK => Stored::Hash,
-        _ => {
-            let bits = hash.unsigned_abs() & !FIRST_MARK;
-            match i32::try_from(bits >> 31) {
-                Ok(id) => {
-                    let stamp = Stamp {
-                        id,
-                        value: format!("{:x}", bits & 0x7FFF_FFFF),
-                    };
-                    Stored::Batch {
-                        stamp,
-                        deletes: hash < 0,
-                    }
-                }
-                Err(_) => Stored::ToLookAt,
-            }
-        }
-    }
 }
 
 /// One hash of another and of what comes next.
@@ -96,7 +50,7 @@ impl Cycle {
         };
         let id = loop {
             let text = format!("{tab}.{reading}.{ordinal}.{attempt}");
-            let id = i32::try_from(hash_raw(text.as_bytes()) % LAST_ID).unwrap_or(0) + 1;
+            let id = i32::try_from(stable_hash(text.as_bytes()) % LAST_ID).unwrap_or(0) + 1;
             if !standing.contains(&id) {
                 break id;
             }
@@ -109,7 +63,7 @@ impl Cycle {
         self.ordinal_in_all += 1;
         Stamp {
             id,
-            value: format!("{:x}", hash_raw(text.as_bytes()) & 0x7FFF_FFFF),
+            value: format!("{:x}", stable_hash(text.as_bytes()) & 0x7FFF_FFFF),
         }
     }
 
@@ -127,7 +81,7 @@ impl Cycle {
     /// Without a reading of all rows a plan is made from the rows that were tagged for it.
     pub(super) fn note_tagged(&mut self, row: u32, cells: &[Cell]) {
         if self.end == 0 {
-            let seen = u64::from(row).rotate_left(32) ^ hash_cells(cells) as u64;
+            let seen = u64::from(row).rotate_left(32) ^ hash_cells(cells).number() as u64;
             self.reading = mixed(self.reading, seen);
         }
     }

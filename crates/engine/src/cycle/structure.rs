@@ -7,7 +7,7 @@ use super::memory::State;
 use super::pieces::Insertion;
 use super::run::Cycle;
 use super::stamp::{Lost, mixed};
-use crate::codec::hash_raw;
+use crate::codec::{CellsHash, stable_hash};
 use crate::effect::{
     AnchoredRow, Announcement, Commit, Deleted, Images, MetadataId, SheetEffect, SheetOutcome,
     Snapshot, Stamp, TagRow, WrittenRow,
@@ -33,7 +33,7 @@ impl Cycle {
     pub(super) fn note_reading(&mut self, snapshot: &Snapshot) {
         let header = self.mapping.header_row.saturating_sub(1) as usize;
         let header = snapshot.rows.get(header).map_or("", |row| row.get());
-        self.reading = hash_raw(header.as_bytes());
+        self.reading = stable_hash(header.as_bytes());
         self.ordinal = 0;
         self.removed.clear();
         self.came = 0;
@@ -41,8 +41,9 @@ impl Cycle {
 
     /// What a plan is made from: the header, and the mapped cells of every row. Formulas beside
     /// them may show something else to every writer.
-    pub(super) fn note_rows(&mut self, cells: impl Iterator<Item = i64>) {
-        self.reading = cells.fold(self.reading, |hash, cells| mixed(hash, cells as u64));
+    pub(super) fn note_rows(&mut self, cells: impl Iterator<Item = CellsHash>) {
+        let numbers = cells.map(|cells| cells.number() as u64);
+        self.reading = numbers.fold(self.reading, mixed);
     }
 
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {
@@ -69,22 +70,9 @@ impl Cycle {
         self.memory.guarding.retain(|stamp| !gone.contains(stamp));
     }
 
-    /// Sends a batch with a stamp, once the sheet is free.
+    /// Sends a batch with a stamp until there is a definite answer. `Outdated` where it was applied
+    /// earlier, or where another writer was first: both are seen in a new reading.
     pub(super) async fn structural(
-        &mut self,
-        effect: SheetEffect,
-        stamp: Stamp,
-        keys: &[Key],
-    ) -> Result<SheetOutcome, Stop> {
-        self.land().await?;
-        self.io.begin(effect.clone());
-        self.settled(effect, stamp, keys).await
-    }
-
-    /// What came of a batch that was begun, which is sent again until there is a definite answer.
-    /// `Outdated` where it was applied earlier, or where another writer was first: both are seen in
-    /// a new reading.
-    pub(super) async fn settled(
         &mut self,
         effect: SheetEffect,
         stamp: Stamp,
@@ -98,7 +86,7 @@ impl Cycle {
         };
         let (mut attempt, mut unsure) = (1, false);
         loop {
-            match self.io.answered().await {
+            match self.io.sheet_once(effect.clone()).await {
                 Ok(SheetOutcome::Stamped { ours }) => {
                     if ours {
                         if deletes || keys.is_empty() {
@@ -130,7 +118,6 @@ impl Cycle {
                     unsure |= failure.may_have_applied;
                     if attempt < ATTEMPTS && is_passing(&failure) {
                         attempt += 1;
-                        self.io.begin(effect.clone());
                         continue;
                     }
                     // Whatever the last attempt met, an earlier one may still arrive.

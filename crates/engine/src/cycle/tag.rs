@@ -125,7 +125,6 @@ impl Cycle {
         tags: Vec<TagRow>,
         read: bool,
     ) -> Result<HashMap<MetadataId, SeenRow>, Stop> {
-        self.land().await?;
         self.ahead.clear();
         let sentinel = self.anchor();
         let tidy = self.old_anchors();
@@ -166,7 +165,6 @@ impl Cycle {
         let effect = SheetEffect::ReadRows {
             rows: rows.collect(),
         };
-        self.land().await?;
         self.tagged_at = self.io.now();
         let mut rows = match self.io.sheet(effect).await? {
             SheetOutcome::Rows(rows) if rows.len() == tags.len() + 1 => rows.into_iter(),
@@ -287,7 +285,7 @@ impl Cycle {
             if item.cells.as_ref() != Some(&cells) {
                 item.cells = Some(cells);
                 item.look = Some(look);
-                item.raw = 0;
+                item.bytes = None;
                 changed.push(*index);
             } else if !item.computed.is_empty() {
                 changed.push(*index);

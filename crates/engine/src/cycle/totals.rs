@@ -8,7 +8,7 @@ use super::io::Stop;
 use super::references::Used;
 use super::run::Cycle;
 use super::snapshot::{Diff, Typed, sheet_problem, typed_key};
-use crate::codec::is_error;
+use crate::codec::{CellsHash, is_error};
 use crate::effect::{CellDetail, Entered, Problem, Snapshot};
 use crate::mapping::{Direction, Kind, Mapping};
 use crate::value::Cell;
@@ -23,7 +23,7 @@ pub(super) const AMONG: usize = 20;
 /// A row that may be a record or a total: one without a key, or below the last one that is known.
 pub(super) struct Tail {
     pub at: u32,
-    pub hash: i64,
+    pub hash: CellsHash,
     pub cells: Vec<Cell>,
     /// Its key was typed.
     pub keyed: bool,

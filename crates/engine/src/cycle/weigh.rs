@@ -7,7 +7,7 @@ use super::grid::parse;
 use super::header::Layout;
 use super::images::{Fallen, Taken};
 use super::io::{Stop, mismatch};
-use super::memory::{NOWHERE, State};
+use super::memory::{Known, State};
 use super::run::Cycle;
 use crate::effect::{
     Announcement, Commit, LoadedRow, MetadataId, SheetEffect, SheetOutcome, Snapshot,
@@ -129,7 +129,7 @@ impl Cycle {
         let of_image: HashSet<&Key> = weighed.iter().filter_map(|one| one.key.as_ref()).collect();
         let mut rows = self.memory.rows.iter();
         let renamed_before = rows.any(|(key, known)| {
-            known.state == State::Left && known.row == NOWHERE && !of_image.contains(key)
+            known.state == State::Left && known.row().is_none() && !of_image.contains(key)
         });
         let keys = weighed.iter().filter_map(|one| one.key.clone());
         let keys: Vec<Key> = keys.collect();
@@ -176,8 +176,7 @@ impl Cycle {
             let (at, shown) = match (by_anchor, one.key.as_ref()) {
                 (Some((row, cells)), _) => (Some(row), cells),
                 (None, Some(key)) => {
-                    let at = self.memory.rows.get(key).map(|known| known.row);
-                    let at = at.filter(|row| *row != NOWHERE);
+                    let at = self.memory.rows.get(key).and_then(Known::row);
                     match at {
                         Some(row) => (at, layout.mapped(&parse(snapshot, row)?)),
                         None => (None, Vec::new()),
@@ -188,7 +187,7 @@ impl Cycle {
             let mut taken = at.map(|row| {
                 found.entry(row).or_insert_with(|| Taken {
                     anchor: one.anchor.filter(|anchor| looked.contains_key(anchor)),
-                    row,
+                    row: Some(row),
                     key: one.key.clone(),
                     name: self.name_of(&shown),
                     cells: Vec::new(),

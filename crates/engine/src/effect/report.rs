@@ -88,10 +88,8 @@ pub struct Question(pub i64);
 /// What the cycle asks for next.
 #[derive(Debug)]
 pub enum Step {
-    /// Begin this, besides what is under way on the other side.
+    /// Carry this out, and resume with what came of it.
     Do(Effect),
-    /// Nothing before what is under way has an answer.
-    Wait,
     Done(Report),
 }
 

@@ -1,9 +1,9 @@
 //! How the base advances.
 
 use crate::codec::hash_cells;
-use crate::effect::{Apply, BaseWrite, Change};
+use crate::effect::{Apply, BaseWrite, Change, RowState, StoredRow};
 use crate::mapping::Mapping;
-use crate::value::{ABSENT, Base, Cell, Datum, TO_LOOK_AT};
+use crate::value::{Base, Cell, Datum};
 
 impl Base {
     /// Both sides agree that the sheet does not have the row.
@@ -26,11 +26,11 @@ impl Base {
     }
 }
 
-/// The mark or hash under which a base is stored.
-pub(crate) fn stored_hash(base: Option<&Base>) -> i64 {
-    match base {
-        Some(base) if !base.is_absent_in_sheet() => hash_cells(&base.sheet),
-        _ => ABSENT,
+/// The state of a row to which nothing is owed.
+pub(crate) fn agreed_state(base: &Base) -> RowState {
+    match base.is_absent_in_sheet() {
+        true => RowState::AbsentInSheet,
+        false => RowState::Agreed(hash_cells(&base.sheet)),
     }
 }
 
@@ -56,16 +56,9 @@ pub(crate) fn base_after(
         }
         Change::Delete { .. } => None,
     });
-    let sheet_hash = if key != *sent || differs(base.as_ref(), row, apply, refused) {
-        TO_LOOK_AT
-    } else {
-        stored_hash(base.as_ref())
-    };
-    BaseWrite {
-        key,
-        base,
-        sheet_hash,
-    }
+    let owed = key != *sent || differs(base.as_ref(), row, apply, refused);
+    let row = base.map(|base| StoredRow::agreed_unless(owed, base));
+    BaseWrite { key, row }
 }
 
 fn after_insert(

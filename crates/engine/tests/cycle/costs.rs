@@ -64,37 +64,19 @@ fn a_first_load_goes_in_pieces() {
         .iter()
         .filter(|name| **name == "insert")
         .count();
-    assert_eq!((report.rows, report.stopped, inserts), (24_000, None, 4));
+    assert_eq!((report.rows, report.stopped, inserts), (24_000, None, 3));
     assert_eq!(world.requests()[..4], ["tidy", "read", "header", "read"]);
     // Announced before, agreed after: two commits for each piece.
-    assert_eq!(world.commits.len(), 8);
+    assert_eq!(world.commits.len(), 6);
     let sizes: Vec<usize> = world
         .commits
         .iter()
         .flat_map(|commit| &commit.inserting)
         .map(|batch| batch.rows.len())
         .collect();
-    // The sheet is not to wait until a whole piece is made ready.
-    assert_eq!(sizes, [2_500, 10_000, 10_000, 1_500]);
+    assert_eq!(sizes, [10_000, 10_000, 4_000]);
     world.cycle(Scope::Full, &[]);
     assert_eq!((world.requests(), world.loads), (vec!["read"], 0));
-}
-
-#[test]
-fn the_next_rows_are_made_ready_while_new_rows_travel() {
-    let mut world = first_load(24_000);
-    world.slow = true;
-    let report = world.cycle(Scope::Everything, &[]);
-    assert_eq!((report.rows, world.tab.len()), (24_000, 24_001));
-    let first = world.order.iter().position(|what| *what == "sent");
-    assert_eq!(
-        world.order[first.expect("rows are sent")..],
-        [
-            "sent", "load", "commit", "answered", // the first, and the second is announced
-            "sent", "commit", "load", "commit", "answered", // the first is recorded
-            "sent", "commit", "load", "commit", "answered", "sent", "commit", "answered", "commit"
-        ]
-    );
 }
 
 fn first_load(rows: usize) -> World {

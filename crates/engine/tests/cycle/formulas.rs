@@ -259,8 +259,7 @@ fn mostly_blank(rows: usize) -> World {
             database: row.clone(),
             sheet: cells.clone(),
         };
-        let hash = engine::codec::hash_cells(&cells);
-        world.bases.insert(key(id), (base, hash));
+        world.bases.insert(key(id), StoredRow::agreed(base));
         world.table.insert(key(id), row);
         world.tab[id + 1] = cells;
     }

@@ -117,10 +117,11 @@ fn a_column_of_another_kind_gets_its_format_and_its_values_their_form() {
     for row in &mut world.tab[1..] {
         row[2] = text("1.50");
     }
-    for (base, hash) in world.bases.values_mut() {
+    for row in world.bases.values_mut() {
+        let mut base = row.base.clone();
         base.database[2] = None;
         base.sheet[2] = text("1.50");
-        *hash = engine::codec::hash_cells(&base.sheet);
+        *row = StoredRow::agreed(base);
     }
     world.cycle(Scope::Everything, &[]);
     let format = world.log.iter().find_map(|effect| match effect {

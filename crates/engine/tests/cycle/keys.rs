@@ -133,8 +133,9 @@ fn case_blind(rows: usize) -> World {
             database: row.clone(),
             sheet: world.tab[n + 1].clone(),
         };
-        let hash = engine::codec::hash_cells(&base.sheet);
-        world.bases.insert(named(&format!("k{n}")), (base, hash));
+        world
+            .bases
+            .insert(named(&format!("k{n}")), StoredRow::agreed(base));
         world.table.insert(named(&format!("k{n}")), row);
     }
     world
@@ -157,7 +158,7 @@ fn another_spelling_of_a_key_is_no_change_of_the_row_and_no_other_row() {
     assert_eq!(world.table[&named("k1")][1], Some("edited".into()));
     assert_eq!(world.tab[2][0], text("K1"));
     // A fresh engine knows it from what is stored.
-    let typed = world.bases[&named("k1")].0.sheet[0].clone();
+    let typed = world.bases[&named("k1")].base.sheet[0].clone();
     assert_eq!(typed, text("K1"));
     world.machine = Machine::new(world.mapping.clone());
     for _ in 0..3 {

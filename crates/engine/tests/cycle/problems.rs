@@ -215,9 +215,6 @@ fn two_rows_with_one_key_are_a_problem_on_both_and_touch_nothing() {
     assert_eq!((world.commits.len(), world.table.len()), (0, 3));
 }
 
-/// What is stored in the place of a row's hash while its insertion is put off.
-const TO_INSERT: i64 = i64::MAX;
-
 /// No new row is taken.
 fn full(effect: &SheetEffect) -> Option<Failure> {
     matches!(effect, SheetEffect::Insert { .. }).then(|| Failure {
@@ -254,7 +251,7 @@ fn new_rows_that_the_sheet_does_not_take_wait_and_hold_up_nothing_else() {
         (None, 2, 1)
     );
     assert!(report.dirty_done, "they are stored as rows to be inserted");
-    assert_eq!(world.bases[&key(50)].1, TO_INSERT);
+    assert_eq!(world.bases[&key(50)].state, RowState::ToInsert);
     let problems = |world: &World| -> Vec<Problem> {
         let commits = world.commits.iter();
         commits.flat_map(|one| one.problems.clone()).collect()
@@ -271,7 +268,7 @@ fn new_rows_that_the_sheet_does_not_take_wait_and_hold_up_nothing_else() {
     world.set(3, "changed too");
     let report = world.cycle(Scope::Dirty, &[52, 3]);
     assert_eq!((insertions(&world), report.rows_pushed), (0, 1));
-    assert_eq!(world.bases[&key(52)].1, TO_INSERT);
+    assert_eq!(world.bases[&key(52)].state, RowState::ToInsert);
     // Tried by itself once a minute has passed, and then less and less often; at once for whoever
     // waits.
     world.now = due;

@@ -3,9 +3,6 @@
 
 use crate::world::*;
 
-/// What stands in the place of a row's hash while more is owed to it.
-const TO_LOOK_AT: i64 = -i64::MAX;
-
 fn taken() -> Applied {
     Applied::Refused {
         cells: Vec::new(),
@@ -55,7 +52,7 @@ fn what_the_table_says_of_a_locked_row_is_not_forgotten() {
     world.answers.insert(key(1), Applied::Locked);
     let report = world.cycle(Scope::Full, &[1]);
     assert!(report.locked && report.dirty_done);
-    assert_eq!(world.bases[&key(1)].1, TO_LOOK_AT);
+    assert_eq!(world.bases[&key(1)].state, RowState::ToLookAt);
     world.answers.clear();
     // Also by a process that knows nothing of it.
     world.machine = Machine::new(world.mapping.clone());

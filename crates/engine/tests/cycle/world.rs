@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use engine::codec::Zone;
-use engine::codec::hash_cells;
 pub use engine::cycle::Machine;
 pub use engine::effect::*;
 pub use engine::mapping::*;
@@ -75,8 +74,9 @@ pub struct World {
     pub mapping: Mapping,
     pub machine: Machine,
     pub table: BTreeMap<Key, Vec<Datum>>,
-    pub bases: BTreeMap<Key, (Base, i64)>,
-    arriving: BTreeMap<Key, i64>,
+    pub bases: BTreeMap<Key, StoredRow>,
+    /// Rows of batches that have not arrived.
+    arriving: BTreeMap<Key, Stamp>,
     pub tab: Vec<Vec<Cell>>,
     pub anchors: BTreeMap<MetadataId, usize>,
     pub tags: BTreeMap<String, u32>,
@@ -120,9 +120,6 @@ pub struct World {
     pub gives_way: Option<(usize, Vec<Cell>)>,
     /// A cell that shows what it shows, whatever is written into it.
     pub fixed: Option<(usize, usize)>,
-    /// New rows are answered only when the engine has nothing else to do, in this order.
-    pub slow: bool,
-    pub order: Vec<&'static str>,
 }
 
 impl World {
@@ -166,8 +163,6 @@ impl World {
             wrong_row: false,
             gives_way: None,
             fixed: None,
-            slow: false,
-            order: Vec::new(),
         };
         for id in 0..rows {
             let row = vec![
@@ -178,13 +173,10 @@ impl World {
             let cells = world.shown(&row);
             world.bases.insert(
                 key(id),
-                (
-                    Base {
-                        database: row.clone(),
-                        sheet: cells.clone(),
-                    },
-                    hash_cells(&cells),
-                ),
+                StoredRow::agreed(Base {
+                    database: row.clone(),
+                    sheet: cells.clone(),
+                }),
             );
             world.table.insert(key(id), row);
             world.tab.push(cells);
@@ -312,31 +304,13 @@ impl World {
         self.commits.clear();
         self.loads = 0;
         let mut step = self.machine.start(start);
-        let mut held = None;
         loop {
             self.now += 1_000;
             let outcome = match step {
                 Step::Done(report) => return report,
-                Step::Wait => {
-                    self.order.push("answered");
-                    self.answer(held.take().expect("something without an answer"))
-                }
-                Step::Do(Effect::Database(effect)) => {
-                    self.order.push(match effect {
-                        DatabaseEffect::Load { .. } => "load",
-                        DatabaseEffect::Commit(_) => "commit",
-                        _ => "look",
-                    });
-                    Outcome::Database(self.database(effect))
-                }
+                Step::Do(Effect::Database(effect)) => Outcome::Database(self.database(effect)),
                 Step::Do(Effect::Sheet(effect)) => {
                     self.log.push(effect.clone());
-                    if self.slow && matches!(effect, SheetEffect::Insert { .. }) {
-                        self.order.push("sent");
-                        held = Some(effect);
-                        step = self.machine.meanwhile();
-                        continue;
-                    }
                     self.answer(effect)
                 }
             };
@@ -363,10 +337,11 @@ impl World {
                 rows: self
                     .bases
                     .iter()
-                    .map(|(key, (base, hash))| IndexEntry {
+                    .map(|(key, row)| IndexEntry {
                         key: key.clone(),
-                        sheet_hash: *hash,
-                        typed: typed(&self.mapping, key, base),
+                        state: row.state.clone(),
+                        inserting: self.arriving.get(key).cloned(),
+                        typed: typed(&self.mapping, key, row),
                     })
                     .collect(),
                 problems: self.problems.clone(),
@@ -379,7 +354,7 @@ impl World {
                     .filter(|(key, row)| {
                         self.bases
                             .get(key)
-                            .is_none_or(|(base, _)| base.database != **row)
+                            .is_none_or(|stored| stored.base.database != **row)
                     })
                     .map(|(key, _)| DirtyKey {
                         key: key.clone(),
@@ -399,7 +374,7 @@ impl World {
                             row: self.table.get(&key).cloned(),
                             spelled: self.spelled(&key).filter(|now| *now != key),
                             in_filter: !self.outside.contains(&key),
-                            base: self.bases.get(&key).map(|(base, _)| base.clone()),
+                            base: self.bases.get(&key).map(|row| row.base.clone()),
                             changed_at: None,
                             moved: None,
                             pending: self.pending.get(&key).cloned().unwrap_or_default(),
@@ -466,21 +441,17 @@ impl World {
                 let applied = commit.apply.iter().map(|apply| self.apply(apply)).collect();
                 for batch in &commit.inserting {
                     for row in &batch.rows {
-                        let base = row.base.clone().expect("a new row has a base");
-                        self.bases.insert(row.key.clone(), (base, batch.mark));
-                        self.arriving.insert(row.key.clone(), row.sheet_hash);
+                        let stored = row.row.clone().expect("a new row has a base");
+                        self.bases.insert(row.key.clone(), stored);
+                        self.arriving.insert(row.key.clone(), batch.stamp.clone());
                     }
                 }
-                for (key, (_, hash)) in &mut self.bases {
-                    if commit.inserted.contains(hash) {
-                        *hash = self.arriving[key];
-                    }
-                }
+                self.arriving
+                    .retain(|_, stamp| !commit.inserted.contains(stamp));
                 for write in &commit.bases {
-                    match &write.base {
-                        Some(base) => self
-                            .bases
-                            .insert(write.key.clone(), (base.clone(), write.sheet_hash)),
+                    self.arriving.remove(&write.key);
+                    match &write.row {
+                        Some(row) => self.bases.insert(write.key.clone(), row.clone()),
                         None => self.bases.remove(&write.key),
                     };
                 }
@@ -576,8 +547,7 @@ impl World {
         }
         let columns: Vec<usize> = refused.iter().map(|(column, _)| *column).collect();
         let write = apply.base_after(&self.mapping, Some(&row), &columns);
-        self.bases
-            .insert(write.key, (write.base.expect("a base"), write.sheet_hash));
+        self.bases.insert(write.key, write.row.expect("a base"));
         Applied::Done {
             row: Some(row),
             refused,
@@ -837,11 +807,10 @@ impl World {
     }
 }
 
-fn typed(mapping: &Mapping, key: &Key, base: &Base) -> Option<Key> {
+fn typed(mapping: &Mapping, key: &Key, row: &StoredRow) -> Option<Key> {
     let write = BaseWrite {
         key: key.clone(),
-        base: Some(base.clone()),
-        sheet_hash: 0,
+        row: Some(row.clone()),
     };
     write.typed(mapping)
 }

@@ -94,11 +94,6 @@ impl Engine for Mutant {
         }
     }
 
-    fn meanwhile(&mut self) -> Step {
-        let step = self.machine.meanwhile();
-        self.distort(step)
-    }
-
     fn headers_are_known(&mut self) {
         self.machine.headers_are_known();
     }

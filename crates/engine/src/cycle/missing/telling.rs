@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::likeness::Place;
 use super::{COMPARISONS, InTable, Lost, Suspect};
-use crate::codec::hash_cells;
+use crate::codec::{CellsHash, hash_cells};
 use crate::value::Key;
 
 /// A row of the sheet under a key that nobody has seen before.
@@ -209,7 +209,7 @@ pub(super) enum Alike {
 impl<'a> Exact<'a> {
     pub fn of(lost: &'a [Lost], rows: impl Iterator<Item = &'a Suspect>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
-        let mut by_rest: HashMap<i64, usize> = HashMap::new();
+        let mut by_rest: HashMap<CellsHash, usize> = HashMap::new();
         // Blank cells tell nothing.
         let filled = (0..).zip(lost).filter(|(_, one)| !one.rest.is_blank());
         for (index, one) in filled {

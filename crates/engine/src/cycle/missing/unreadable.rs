@@ -10,7 +10,7 @@ use super::super::run::Cycle;
 use super::super::snapshot::{Diff, Unreadable, UnreadableRow, sheet_problem};
 use super::telling::{Alike, Exact};
 use super::{COMPARISONS, InTable, Lost, Suspect, too_many, whose};
-use crate::codec::hash_cells;
+use crate::codec::{CellsHash, hash_cells};
 use crate::effect::{Failure, Snapshot};
 use crate::value::{Key, Timestamp};
 
@@ -154,7 +154,7 @@ impl Cycle {
     ) {
         let mut says: HashMap<u32, String> = HashMap::new();
         let mut new: HashSet<u32> = HashSet::new();
-        let mut placed: HashSet<i64> = HashSet::new();
+        let mut placed: HashSet<CellsHash> = HashSet::new();
         let column = self.mapping.key.first().copied();
         for (index, fits) in said {
             let Some((why, row)) = rows.get(*index) else {

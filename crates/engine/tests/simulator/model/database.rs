@@ -4,11 +4,22 @@ mod effects;
 
 use super::setup::{Filter, Setup, Value, identity, key_of_row, spelling_of_row};
 use super::values::{normal, refusal};
-use engine::effect::{Conflict, Decision, HistoryLine, Problem, Refusal, Stamp, Winner};
+use engine::effect::{
+    Conflict, Decision, HistoryLine, Problem, Refusal, RowState, Stamp, StoredRow, Winner,
+};
 use engine::mapping::Mapping;
 use engine::renames::Renames;
-use engine::value::{Base, Datum, Key, TO_INSERT, Timestamp};
+use engine::value::{Base, Datum, Key, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A line of the extension's table of bases.
+#[derive(Clone, PartialEq)]
+pub struct BaseRow {
+    pub base: Base,
+    pub state: RowState,
+    /// The batch in which it goes into the sheet, until that has arrived.
+    pub inserting: Option<Stamp>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableRow {
@@ -55,11 +66,9 @@ pub struct Table {
     pub rows: BTreeMap<Key, TableRow>,
     /// Somebody's transaction holds these.
     pub locked: BTreeSet<Key>,
-    pub bases: BTreeMap<Key, (Base, i64)>,
+    pub bases: BTreeMap<Key, BaseRow>,
     /// Under which spelling each base is stored, where the model's name for its key is another.
     pub spellings: BTreeMap<Key, Key>,
-    /// What stands in the place of the mark of a row that is being inserted, once it has arrived.
-    arriving: BTreeMap<Key, i64>,
     /// Append-only; the number tells what a cycle was given.
     pub dirty: Vec<(u64, Key, Timestamp)>,
     /// Keys that were changed: the old and the new one, queued with the dirty keys.
@@ -92,7 +101,6 @@ impl Table {
             locked: BTreeSet::new(),
             bases: BTreeMap::new(),
             spellings: BTreeMap::new(),
-            arriving: BTreeMap::new(),
             dirty: Vec::new(),
             renamed: Vec::new(),
             conflicts: Vec::new(),
@@ -227,7 +235,7 @@ impl Table {
     /// Where the queue says that a row's key was changed: the other key.
     pub fn moved(&self, key: &Key) -> Option<Key> {
         // A row that only waits to be inserted has no base that says anything.
-        let is_based = |(_, hash): &(Base, i64)| *hash != TO_INSERT;
+        let is_based = |row: &BaseRow| row.state != RowState::ToInsert;
         let is_followed =
             |from: &Key, to: &Key| self.base(to).is_some_and(is_based) && self.base(from).is_none();
         let pairs = self.renamed.iter();
@@ -243,16 +251,24 @@ impl Table {
     }
 
     /// The base that is stored under just this spelling.
-    pub fn base(&self, key: &Key) -> Option<&(Base, i64)> {
+    pub fn base(&self, key: &Key) -> Option<&BaseRow> {
         let name = identity(&self.mapping, key);
         let spelling = self.spellings.get(&name).unwrap_or(&name);
         self.bases.get(&name).filter(|_| spelling == key)
     }
 
-    pub fn store_base(&mut self, key: &Key, base: Base, hash: i64) {
+    /// Returns the row's hidden name.
+    pub fn store_base(&mut self, key: &Key, row: StoredRow) -> Key {
         let name = identity(&self.mapping, key);
         self.spellings.insert(name.clone(), key.clone());
-        self.bases.insert(name, (base, hash));
+        let StoredRow { base, state } = row;
+        let row = BaseRow {
+            base,
+            state,
+            inserting: None,
+        };
+        self.bases.insert(name.clone(), row);
+        name
     }
 
     pub fn drop_base(&mut self, key: &Key) {

@@ -7,11 +7,12 @@ mod sheet;
 mod table;
 
 use super::Verdict;
-use super::database::Table;
+use super::database::{BaseRow, Table};
 use super::setup::{Setup, key_of_cells};
 use super::sheet::{Tab, Uid};
 use super::values::{meaning, normal};
 use engine::effect::Conflict;
+use engine::effect::RowState;
 use engine::mapping::{Direction, Mapping, OnTableDelete};
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,12 +39,6 @@ pub struct Fallen {
     pub edits: Vec<(usize, Cell)>,
 }
 
-/// From here on what is stored beside a base is the mark of an insertion, not a hash.
-const FIRST_MARK: i64 = 1 << 62;
-
-/// But for this one: the row stands, and its key or all its cells are being written.
-const UNDERWAY: i64 = i64::MAX - 1;
-
 pub struct Ledger {
     setup: Setup,
     mapping: Mapping,
@@ -60,7 +55,7 @@ pub struct Ledger {
     agreed_in_table: BTreeMap<Key, u32>,
     agreed_in_sheet: BTreeMap<Key, Uid>,
     /// The stored bases at the last look.
-    bases: BTreeMap<Key, (Base, i64)>,
+    bases: BTreeMap<Key, BaseRow>,
     /// Every value that somebody ever gave to a cell.
     ever: BTreeMap<(Key, usize), BTreeSet<Datum>>,
     /// How the engine last saw the sheet, and rows of the table.
@@ -161,8 +156,10 @@ impl Ledger {
         // So is a row of the table that came back to the filter while its place in the sheet was
         // being emptied.
         let empties = self.mapping.on_table_delete == OnTableDelete::Clear;
-        let is_back =
-            |key: &&Key| empties && before[*key].1 == UNDERWAY && self.table.contains_key(*key);
+        let is_back = |key: &&Key| {
+            let rewritten = before[*key].state == RowState::ToRewrite;
+            empties && rewritten && self.table.contains_key(*key)
+        };
         for key in parted.iter().filter(is_back) {
             self.table_edits
                 .retain(|(owed, _), datum| owed != key || datum.is_some());
@@ -170,10 +167,12 @@ impl Ledger {
         for from in &parted {
             self.carry_deletion(from, &before);
         }
-        for (key, stored @ (base, hash)) in &sides.table.bases {
-            if hash.unsigned_abs() >= FIRST_MARK as u64 || before.get(key) == Some(stored) {
+        for (key, stored) in &sides.table.bases {
+            let agreed = matches!(stored.state, RowState::Agreed(_) | RowState::AbsentInSheet);
+            if !agreed || stored.inserting.is_some() || before.get(key) == Some(stored) {
                 continue;
             }
+            let base = &stored.base;
             let row = self.table.get(key);
             if let Some(row) = row.filter(|row| row.in_filter && row.values == base.database) {
                 self.agreed_in_table.insert(key.clone(), row.identity);
@@ -189,7 +188,7 @@ impl Ledger {
     /// A row that was deleted in the sheet, and that the table gave another key: where the engine
     /// stores what was agreed on under that one, the deletion goes along, whoever takes the old key
     /// over.
-    fn carry_deletion(&mut self, from: &Key, before: &BTreeMap<Key, (Base, i64)>) {
+    fn carry_deletion(&mut self, from: &Key, before: &BTreeMap<Key, BaseRow>) {
         let Some(back) = self.sheet_deleted.get(from).copied() else {
             return;
         };
@@ -352,12 +351,14 @@ impl Ledger {
     }
 
     /// What both sides had agreed on. A base without any value is a note of the engine's that it
-    /// has yet to look; one under the mark of an insertion is only a plan until the row is there.
+    /// has yet to look; that of a row to be inserted is only a plan until the row is there.
     fn base_of<'a>(&self, sides: Sides<'a>, key: &Key) -> Option<&'a Base> {
-        let (base, hash) = sides.table.bases.get(key)?;
+        let row = sides.table.bases.get(key)?;
+        let base = &row.base;
         let said = base.database.iter().any(Option::is_some) || base.database.is_empty();
         let arrived = || self.arrived.contains(key);
-        (said && (*hash < FIRST_MARK || *hash == UNDERWAY || arrived())).then_some(base)
+        let planned = row.state == RowState::ToInsert || row.inserting.is_some();
+        (said && (!planned || arrived())).then_some(base)
     }
 
     /// Whether the table's row under one key is the row that it once had under another.
@@ -385,9 +386,10 @@ impl Ledger {
     /// Nothing speaks against it that a row of the sheet follows the key of its row in the table.
     fn should_follow(&self, from: &Key, to: &Key, sides: Sides) -> bool {
         let bases = &sides.table.bases;
-        let agreed = |(base, _): &(Base, i64)| !base.sheet.is_empty() && !base.database.is_empty();
+        let agreed =
+            |BaseRow { base, .. }: &BaseRow| !base.sheet.is_empty() && !base.database.is_empty();
         // Keys that pass from one row that both sides have to another are compared key by key.
-        let attempted = |(_, hash): &(Base, i64)| *hash == UNDERWAY;
+        let attempted = |row: &BaseRow| row.state == RowState::ToRewrite;
         self.calm
             && self.is_renamed(from, to)
             && self.table[to].in_filter

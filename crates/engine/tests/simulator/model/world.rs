@@ -30,7 +30,6 @@ use faults::failure;
 pub trait Engine {
     fn start(&mut self, start: Start) -> Step;
     fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step;
-    fn meanwhile(&mut self) -> Step;
     fn headers_are_known(&mut self);
 }
 
@@ -41,10 +40,6 @@ impl Engine for Machine {
 
     fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step {
         Machine::resume(self, outcome, now)
-    }
-
-    fn meanwhile(&mut self) -> Step {
-        Machine::meanwhile(self)
     }
 
     fn headers_are_known(&mut self) {
@@ -511,10 +506,8 @@ impl World {
                 if !matches!(before, Pending::Idle) {
                     return broken("two effects of one side are under way at a time");
                 }
-                let meanwhile = self.engine.meanwhile();
-                self.take(meanwhile)
+                Ok(())
             }
-            Step::Wait => Ok(()),
             Step::Done(_) if !self.is_idle() => {
                 broken("a cycle ends while an effect of its own is under way")
             }

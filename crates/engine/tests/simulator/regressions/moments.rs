@@ -767,3 +767,25 @@ fn what_both_sides_had_agreed_on_is_no_edit_when_it_is_given_back_under_another_
         ],
     );
 }
+
+#[test]
+fn a_row_whose_key_a_person_removed_before_we_did_is_not_put_back() {
+    replay(
+        Setup {
+            columns: 32,
+            on_table_delete: OnTableDelete::Clear,
+            common_rows: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Sheet(SheetEdit::TypeRow {
+                key: Some(1),
+                value: Nothing,
+            }),
+            Finish,
+            Table(Delete { row: 3 }),
+            Step(4),
+            Sheet(SheetEdit::ClearKey { row: 2 }),
+        ],
+    );
+}

@@ -7,8 +7,8 @@ use super::{ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, BaseWrite, Change, Commit, Conflict, DatabaseEffect,
     DatabaseOutcome, DirtyKey, FunctionCall, HistoryLine, Index, IndexEntry, KeyRefusal, LoadedRow,
-    PendingConflict, PendingRows, Place, Problem, Refusal, Respelled, StoredProblem, TypedText,
-    Winner,
+    PendingConflict, PendingRows, Place, Problem, Refusal, Respelled, Stamp, StoredProblem,
+    StoredRow, TypedText, Winner,
 };
 use engine::value::{Base, Datum, Key, Text, Timestamp};
 use std::collections::BTreeMap;
@@ -24,10 +24,11 @@ impl Table {
                 rows: self
                     .bases
                     .iter()
-                    .map(|(name, (base, hash))| IndexEntry {
+                    .map(|(name, row)| IndexEntry {
                         key: self.spelling(name).clone(),
-                        sheet_hash: *hash,
-                        typed: self.typed(self.spelling(name), base),
+                        state: row.state.clone(),
+                        inserting: row.inserting.clone(),
+                        typed: self.typed(self.spelling(name), &row.base),
                     })
                     .collect(),
                 problems: self
@@ -79,7 +80,7 @@ impl Table {
                 let gone: Vec<Key> = names
                     .filter(|name| {
                         let base = self.bases.get(name);
-                        base.is_some_and(|(base, _)| base.database.is_empty())
+                        base.is_some_and(|row| row.base.database.is_empty())
                     })
                     .map(|name| self.spelling(&name).clone())
                     .collect();
@@ -121,8 +122,7 @@ impl Table {
     fn typed(&self, key: &Key, base: &Base) -> Option<Key> {
         let write = BaseWrite {
             key: key.clone(),
-            base: Some(base.clone()),
-            sheet_hash: 0,
+            row: Some(StoredRow::agreed(base.clone())),
         };
         write.typed(&self.mapping)
     }
@@ -160,7 +160,7 @@ impl Table {
         let table = self.rows.values().filter(|row| {
             let base = self.base(&spelled(row));
             self.in_filter(row) != base.is_some()
-                || base.is_some_and(|(base, _)| base.database != row.values)
+                || base.is_some_and(|stored| stored.base.database != row.values)
         });
         let bases = self.bases.keys().map(|name| self.spelling(name));
         let gone = bases.filter(|key| self.row(key).is_none());
@@ -197,7 +197,7 @@ impl Table {
             row: row.map(|row| row.values.clone()),
             spelled: self.spelled(key),
             in_filter: row.is_none_or(|row| self.in_filter(row)),
-            base: self.base(key).map(|(base, _)| base.clone()),
+            base: self.base(key).map(|row| row.base.clone()),
             changed_at: self
                 .dirty
                 .iter()
@@ -277,33 +277,30 @@ impl Table {
         }
         for batch in &commit.inserting {
             for row in &batch.rows {
-                let base = row.base.clone().expect("a new row has a base");
-                let mark = match self.bugs.arrived_ahead {
-                    true => row.sheet_hash,
-                    false => batch.mark,
-                };
-                self.store_base(&row.key, base, mark);
-                let name = identity(&self.mapping, &row.key);
-                self.arriving.insert(name, row.sheet_hash);
+                let stored = row.row.clone().expect("a new row has a base");
+                let name = self.store_base(&row.key, stored);
+                let row = self.bases.get_mut(&name).expect("it was just stored");
+                row.inserting = Some(batch.stamp.clone()).filter(|_| !self.bugs.arrived_ahead);
             }
         }
-        for (key, (_, hash)) in &mut self.bases {
-            if commit.inserted.contains(hash) {
-                *hash = self.arriving[key];
-            }
+        for row in self.bases.values_mut() {
+            let arrived = |stamp: &mut Stamp| commit.inserted.contains(stamp);
+            row.inserting.take_if(arrived);
         }
         for write in &commit.bases {
-            if let Some(base) = &write.base
+            if let Some(StoredRow { base, .. }) = &write.row
                 && base.database.iter().any(Option::is_some)
                 && key_of_row(&self.mapping, &base.database) != write.key
             {
                 // What both sides had agreed on under another key.
                 self.followed.push((write.key.clone(), base.clone()));
             }
-            match &write.base {
-                Some(base) => self.store_base(&write.key, base.clone(), write.sheet_hash),
+            match &write.row {
+                Some(row) => {
+                    self.store_base(&write.key, row.clone());
+                }
                 None => self.drop_base(&write.key),
-            };
+            }
         }
         // Of rows that are left as they are nothing was decided.
         let left = commit.apply.iter().zip(&answers);
@@ -480,8 +477,8 @@ impl Table {
                 }
                 if self.is_kept(key) && !self.bugs.kept_as_deleted {
                     let write = apply.base_kept(&self.mapping);
-                    let base = write.base.expect("a row that comes back has one");
-                    self.store_base(&write.key, base, write.sheet_hash);
+                    let stored = write.row.expect("a row that comes back has one");
+                    self.store_base(&write.key, stored);
                     return Ok(Applied::Kept { row });
                 }
                 self.delete(key, now).map(|()| None)
@@ -499,9 +496,11 @@ impl Table {
                     let name = identity(&self.mapping, new_key);
                     self.followed.extend(base.map(|base| (name, base)));
                 }
-                match write.base {
+                match write.row {
                     _ if self.bugs.base_forgotten => {}
-                    Some(base) => self.store_base(&write.key, base, write.sheet_hash),
+                    Some(row) => {
+                        self.store_base(&write.key, row);
+                    }
                     None => self.drop_base(&write.key),
                 }
                 let mut line = self.named(&apply.history);

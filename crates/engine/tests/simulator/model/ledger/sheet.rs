@@ -266,7 +266,7 @@ impl Ledger {
         // row.
         let stored = key.as_ref().and_then(|key| sides.table.bases.get(key));
         let is_agreed = |column: usize, cell: &Cell| {
-            stored.is_some_and(|(base, _)| base.sheet.get(column) == Some(cell))
+            stored.is_some_and(|row| row.base.sheet.get(column) == Some(cell))
         };
         let owed: Vec<(usize, Cell)> = (0..old.len())
             .filter_map(|column| Some((column, self.sheet_edits.remove(&(uid, column))?)))

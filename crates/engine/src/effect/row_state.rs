@@ -1,0 +1,65 @@
+//! What is stored of a row beside its base.
+
+use super::Stamp;
+use crate::codec::CellsHash;
+use crate::reconcile::agreed_state;
+use crate::value::Base;
+
+/// What both sides have agreed on about a row, or what is owed to it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowState {
+    /// Both sides have the row; the hash stands for its mapped cells in the sheet.
+    Agreed(CellsHash),
+    /// Both sides agree that the sheet does not have the row.
+    AbsentInSheet,
+    /// The row waits to be inserted into the sheet; its base says nothing.
+    ToInsert,
+    /// The row is to be looked at whatever it shows.
+    ToLookAt,
+    /// The row's cells in the sheet are being emptied by us, or are being given this key: should
+    /// the sheet not have the key, that is our doing.
+    ToRewrite,
+    /// An edit of the row in the sheet lost, and is being overwritten with what both sides had
+    /// agreed on. The base stays as it is, and so does not tell that this has happened.
+    ToOverrule,
+    /// The row is being deleted from the sheet, with the batch under this stamp.
+    Deleting(Stamp),
+}
+
+/// A base and its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRow {
+    pub base: Base,
+    pub state: RowState,
+}
+
+impl StoredRow {
+    /// Both sides agree on what the base says.
+    pub fn agreed(base: Base) -> Self {
+        let state = agreed_state(&base);
+        Self { base, state }
+    }
+
+    /// The row is to be looked at whatever it shows.
+    pub(crate) fn to_look_at(base: Base) -> Self {
+        let state = RowState::ToLookAt;
+        Self { base, state }
+    }
+
+    /// Both sides agree on what the base says; or the row is to be looked at, because more is owed
+    /// to it.
+    pub(crate) fn agreed_unless(owed: bool, base: Base) -> Self {
+        match owed {
+            true => Self::to_look_at(base),
+            false => Self::agreed(base),
+        }
+    }
+
+    /// A row of the table that is still to be inserted into the sheet.
+    pub fn to_insert(columns: usize) -> Self {
+        Self {
+            base: Base::empty(columns),
+            state: RowState::ToInsert,
+        }
+    }
+}
