@@ -9,7 +9,7 @@ use google::governor::{Caller, Decision, Governor, Limits, Need, Priority};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Google's quota for one account, of reads and of writes [DOC].
+/// Google's quota for one account, of reads and of writes (G-QUOTA-1).
 const QUOTA: usize = 60;
 pub const MINUTE: Duration = Duration::from_secs(60);
 

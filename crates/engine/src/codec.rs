@@ -62,7 +62,8 @@ fn text_cell(text: &Text) -> Result<Cell, TooLong> {
     if text.is_empty() {
         return Ok(Cell::Empty);
     }
-    // Google does not say what it counts; UTF-16 units are the largest of the candidates.
+    // Google does not say what it counts (G-LIMITS-3); UTF-16 units are the largest of the
+    // candidates.
     if text.len() > MAX_CELL_CHARACTERS {
         let characters = text.encode_utf16().count();
         if characters > MAX_CELL_CHARACTERS {
@@ -141,7 +142,7 @@ fn is_date(kind: Kind) -> bool {
 }
 
 /// Whether a cell shows a formula's error: one of the nine codes, alone or followed by its message
-/// in parentheses.
+/// in parentheses (G-VALUES-6).
 pub fn is_error(cell: &Cell) -> bool {
     const CODES: [&str; 10] = [
         "#ERROR!",

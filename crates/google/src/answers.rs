@@ -1,5 +1,5 @@
 //! Answers, as far as they are read. Every member may be absent: proto3 JSON leaves out zero, false
-//! and empty [REC], and so `sheetId` is missing for tab 0.
+//! and empty (G-JSON-1), and so `sheetId` is missing for tab 0.
 
 use crate::error::Error;
 use crate::sheet::Conventions;
@@ -54,7 +54,7 @@ impl SpreadsheetProperties {
 #[serde(default, rename_all = "camelCase")]
 pub struct Sheet {
     pub properties: SheetProperties,
-    /// Of the tab itself, without those of its rows and columns.
+    /// Of the tab itself, without those of its rows and columns (G-META-14).
     pub developer_metadata: Vec<DeveloperMetadata>,
     pub data: Vec<GridData>,
 }
@@ -65,7 +65,7 @@ pub struct SheetProperties {
     pub sheet_id: i32,
     pub title: String,
     pub index: u32,
-    /// `GRID`, or `OBJECT` for a chart and `DATA_SOURCE` for a connected sheet.
+    /// `GRID`, or `OBJECT` for a chart and `DATA_SOURCE` for a connected sheet (G-RANGES-9).
     pub sheet_type: String,
     pub hidden: bool,
     pub grid_properties: Option<GridProperties>,
@@ -156,7 +156,7 @@ pub struct ErrorValue {
 
 impl CellData {
     /// Whose its content is, where nobody typed it. Cells that an array fills have a value and none
-    /// that was entered [MEASURED].
+    /// that was entered (G-FORMULAS-1).
     pub fn computed(&self) -> Option<Computed> {
         match &self.user_entered_value {
             Some(entered) => entered.formula_value.as_ref().map(|_| Computed::Here),
@@ -191,7 +191,7 @@ impl CellData {
     }
 }
 
-/// How the values methods write an error cell [DISC].
+/// How the values methods write an error cell (G-VALUES-6).
 fn error_code(kind: &str) -> &'static str {
     match kind {
         "NULL_VALUE" => "#NULL!",
@@ -206,7 +206,7 @@ fn error_code(kind: &str) -> &'static str {
     }
 }
 
-/// The values methods show an empty cell as `""`.
+/// The values methods show an empty cell as `""` (G-VALUES-5).
 pub fn cell(shown: Cell) -> Cell {
     match shown {
         Cell::Text(text) if text.is_empty() => Cell::Empty,
@@ -271,7 +271,7 @@ pub struct DimensionRange {
     pub start_index: u32,
 }
 
-/// developerMetadata:search; `matchedDeveloperMetadata` is absent when nothing matches [CODE].
+/// developerMetadata:search; `matchedDeveloperMetadata` is absent when nothing matches (G-META-8).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Found {
@@ -285,7 +285,7 @@ pub struct Matched {
 }
 
 /// values:batchGetByDataFilter. Entries come in the sheet's order, not the request's, and filters
-/// that name one range share an entry [MEASURED]: pair by the echoed filters.
+/// that name one range share an entry (G-RANGES-6): pair by the echoed filters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ReadValues<Row> {
@@ -328,7 +328,7 @@ pub struct EchoedFilter {
     pub grid_range: EchoedRange,
 }
 
-/// Id 0, which a spreadsheet's first tab mostly has, is left out of the echo [MEASURED].
+/// Id 0, which a spreadsheet's first tab mostly has, is left out of the echo (G-JSON-1).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EchoedRange {

@@ -17,12 +17,12 @@ use crate::transport::{Answer, Content, Http};
 /// Values and metadata of spreadsheets, and the metadata of their files.
 const SCOPES: &str = "https://www.googleapis.com/auth/spreadsheets https://www.googleapis.com/auth/drive.metadata.readonly";
 
-/// The only audience that Google's own client sends, wherever token_uri points [CODE].
+/// The only audience that Google's own client sends, wherever token_uri points (G-AUTH-1).
 const AUDIENCE: &str = "https://oauth2.googleapis.com/token";
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/// How long before its end a token is replaced; google-auth's REFRESH_THRESHOLD [CODE].
+/// How long before its end a token is replaced; google-auth's REFRESH_THRESHOLD (G-AUTH-2).
 const REFRESH_BEFORE_END: Duration = Duration::from_secs(3 * 60 + 45);
 
 /// The parts of a service account's JSON key that are used.
@@ -294,7 +294,8 @@ fn refusal(
     id_token: bool,
 ) -> TokenRefusal {
     let (error, description) = match (error, description) {
-        // An unknown scope is no error to Google: it answers 200 with an id_token alone [LIVE].
+        // An unknown scope is no error to Google: it answers 200 with an id_token alone
+        // (G-AUTH-3).
         (None, _) if answer.status == 200 && id_token => (
             "no_access_token".into(),
             "the answer holds an id_token only".into(),

@@ -20,7 +20,7 @@ pub struct Options {
     pub sheets_endpoint: String,
     /// Where Drive is: `https://www.googleapis.com/drive/v3`; the path of the API is part of it.
     pub drive_endpoint: String,
-    /// Bounds a whole request with its answer. Google gives up after 180 s by itself [DOC].
+    /// Bounds a whole request with its answer. Google gives up after 180 s by itself (G-LOST-2).
     pub timeout: Duration,
     pub max_answer_bytes: u64,
     pub route: Route,
@@ -164,8 +164,8 @@ impl Client {
             answer => answer?,
         };
         if answer.status == 401 {
-            // Nothing was carried out, so the request can go out again with a new token, whatever
-            // it was.
+            // Nothing was carried out (G-LOST-3), so the request can go out again with a new token,
+            // whatever it was.
             self.identity.discard(&token);
             answer = send(&self.identity.token(&self.http)?)?;
         }

@@ -15,7 +15,7 @@
 use engine::effect::Failure;
 
 /// 60 reads and 60 writes a minute per account, 300 and 300 per project, a batch counting once
-/// [DOC].
+/// (G-QUOTA-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub account_reads: u32,
@@ -125,7 +125,7 @@ pub enum Exhausted {
 }
 
 /// What a failure says of the quota that it met with: Google names it
-/// `ReadRequestsPerMinutePerUser` or the like [REC].
+/// `ReadRequestsPerMinutePerUser` or the like (G-QUOTA-2).
 pub fn exhausted(failure: &Failure) -> Option<(Kind, Exhausted)> {
     let named = |word: &str| failure.message.contains(word);
     let kind = match failure.reason == "quota" {

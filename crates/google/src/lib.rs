@@ -6,9 +6,9 @@
 //! the engine's [`engine::effect::SheetEffect`]s; the [`governor::Governor`] says when a request
 //! may go out.
 //!
-//! Marks such as [DOC], [LIVE] and [UNVERIFIED] on a fact say how it is known: from Google's
-//! documentation, from somebody's measurement of the real service, or not at all, in which case
-//! both answers are handled.
+//! Ids such as G-META-1 in comments are facts about Google's services: docs/google-sheets.md says
+//! what each is, how it is known, and what tests it. Where it is not known, both answers are
+//! handled.
 
 pub mod answers;
 pub mod argument;

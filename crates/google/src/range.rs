@@ -34,7 +34,7 @@ pub fn block(title: &str, rows: &Range<u32>, columns: &Range<u32>) -> String {
     )
 }
 
-/// A title in quotes. Always quoted: a bare `Q1` would be read as a cell [REC].
+/// A title in quotes. Always quoted: a bare `Q1` would be read as a cell (G-RANGES-3).
 pub fn quoted(title: &str) -> String {
     format!("'{}'", title.replace('\'', "''"))
 }
@@ -42,7 +42,7 @@ pub fn quoted(title: &str) -> String {
 /// Reads `Sheet1!A1:Z1000`, `'Bob''s'!B7` and `Sheet1!A:C`; `None` for anything else, `#REF!` among
 /// it.
 pub fn parse(text: &str) -> Option<Echo> {
-    // The last `!` separates: titles may hold one [MEASURED].
+    // The last `!` separates: titles may hold one (G-RANGES-3).
     let (title, cells) = text.rsplit_once('!')?;
     let title = match title
         .strip_prefix('\'')

@@ -1,4 +1,5 @@
-//! Bodies that are sent, as far as they are used; names and shapes are those of sheets.v4 [DISC].
+//! Bodies that are sent, as far as they are used; names and shapes are those of Google's discovery
+//! document of sheets.v4.
 
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ pub struct BatchUpdate {
     pub requests: Vec<Request>,
     #[serde(skip_serializing_if = "is_false")]
     pub include_spreadsheet_in_response: bool,
-    /// Without these a mask that names cells brings the cells of every tab [CODE].
+    /// Without these a mask that names cells brings the cells of every tab (G-BATCH-4).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub response_ranges: Vec<String>,
     #[serde(skip_serializing_if = "is_false")]
@@ -95,7 +96,7 @@ pub enum Visibility {
     Document,
 }
 
-/// `locationType` is read-only: Google refuses it in a request [CODE].
+/// `locationType` is read-only: Google refuses it in a request (G-META-7).
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Location {
@@ -237,7 +238,7 @@ pub struct CellData {
     pub note: Option<String>,
 }
 
-/// `stringValue` is never parsed, whatever it begins with [DISC].
+/// `stringValue` is never parsed, whatever it begins with (G-VALUES-2).
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ExtendedValue {
@@ -292,7 +293,7 @@ pub struct BooleanCondition {
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SheetProperties {
-    /// Google chooses where it is absent; 0 would be "already exists" [LIVE].
+    /// Google chooses where it is absent; 0 would be "already exists" (G-RANGES-2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sheet_id: Option<i32>,
     pub title: String,

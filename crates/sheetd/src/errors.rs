@@ -22,7 +22,7 @@ impl ApiError {
         Self::new(400, "INVALID_ARGUMENT", message)
     }
 
-    /// A `BadRequest` whose violations are (field, description) (facts 1.3 and 11.F).
+    /// A `BadRequest` whose violations are (field, description) (G-ERRORS-2).
     pub fn bad_request(message: impl Into<String>, violations: &[(String, String)]) -> Self {
         let violations: Vec<Value> = violations
             .iter()
@@ -52,7 +52,7 @@ impl ApiError {
         Self::new(403, "PERMISSION_DENIED", "The caller does not have permission")
     }
 
-    /// An API that is switched off in the caller's project (facts 1.3, recorded 2025-06-18).
+    /// An API that is switched off in the caller's project (G-ERRORS-4).
     pub fn service_disabled(service: &str, title: &str) -> Self {
         let project = crate::http::token::PROJECT_NUMBER;
         let url = format!("https://console.developers.google.com/apis/api/{service}/overview?project={project}");
@@ -79,7 +79,7 @@ impl ApiError {
         error
     }
 
-    /// No credential at all on a GET (facts 11.C).
+    /// No credential at all on a GET (G-ERRORS-5).
     pub fn unregistered_caller() -> Self {
         Self::new(
             403,
@@ -124,7 +124,7 @@ impl ApiError {
         }
     }
 
-    /// The recorded 429 (facts 1.3), worded for one of the four limits.
+    /// The recorded 429 (G-QUOTA-2), worded for one of the four limits.
     pub fn quota(bucket: crate::http::quota::Bucket, limit: u32) -> Self {
         let project = crate::http::token::PROJECT_NUMBER;
         let mut error = Self::new(
@@ -164,7 +164,7 @@ impl ApiError {
         json!({ "error": error })
     }
 
-    /// The first format of errors, which `$.xgafv=1` asks for (facts 11.B).
+    /// The first format of errors, which `$.xgafv=1` asks for (G-STANDIN-7).
     pub fn first_format_body(&self) -> Value {
         let typed = !self.details.is_empty() && self.code == 400;
         let reason = match (self.code, typed) {

@@ -3,6 +3,9 @@
 //! `model` is the spreadsheet itself, without HTTP; `batch`, `change` and `edit` are what can
 //! happen to it, pure and all-or-nothing; `store` keeps the spreadsheets; `http` is Google's side
 //! of the wire and `control` our own.
+//!
+//! Ids such as G-META-1 in comments are facts about the real service; docs/google-sheets.md says
+//! how each is known.
 
 pub mod batch;
 pub mod change;

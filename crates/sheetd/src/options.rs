@@ -38,7 +38,7 @@ pub enum DeleteByKey {
     One,
 }
 
-/// How an error cell reads in a typed rendering (facts 11.A): the code alone, or with its message.
+/// How an error cell reads in a typed rendering (G-VALUES-6): the code alone, or with its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorText {
@@ -63,25 +63,24 @@ pub enum QuotaMode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// `null` in values:batchUpdateByDataFilter (facts 11.D).
+    /// `null` in values:batchUpdateByDataFilter (G-STANDIN-2).
     pub data_filter_nulls: NullCells,
     /// values:batchUpdateByDataFilter with a filter that matches nothing.
     pub data_filter_write_without_match: Unmatched,
     pub delete_metadata_without_match: Unmatched,
-    /// A lookup of developer metadata that matches nothing, in a request that only reads (facts
-    /// 11.E say that it is accepted).
+    /// A lookup of developer metadata that matches nothing, in a request that only reads (it was
+    /// seen to be accepted: G-META-8).
     pub read_without_match: Unmatched,
     pub delete_metadata_by_key: DeleteByKey,
-    /// Developer metadata made with an id whose former entry the same batch deleted.
+    /// Developer metadata made with an id whose former entry the same batch deleted (G-META-6).
     pub recreate_metadata_in_batch: Unmatched,
     pub error_text: ErrorText,
     /// values.append while a basic filter hides rows: `lost` answers 200 and adds nothing, as users
-    /// saw (facts 2.4).
+    /// saw (G-STANDIN-1).
     pub append_under_filter: AppendUnderFilter,
-    /// Whether batchUpdate answers carry `commentUpdateState` (facts 11.A).
+    /// Whether batchUpdate answers carry `commentUpdateState` (G-JSON-3).
     pub comment_update_state: bool,
-    /// Whether batchUpdate answers carry the cells that `responseRanges` name: known by analogy
-    /// only (facts 11.I).
+    /// Whether batchUpdate answers carry the cells that `responseRanges` name: assumed (G-BATCH-3).
     pub cells_in_batch_answers: bool,
     /// Delay before every answer.
     pub latency_ms: u64,
@@ -90,7 +89,7 @@ pub struct Options {
     pub writes_per_minute_per_user: u32,
     pub reads_per_minute_per_project: u32,
     pub writes_per_minute_per_project: u32,
-    /// How long Drive's version and modifiedTime lag behind a change of values (facts 1.6).
+    /// How long Drive's version and modifiedTime lag behind a change of values (G-DRIVE-1).
     pub drive_lag_seconds: u64,
 }
 

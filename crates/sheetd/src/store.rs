@@ -28,7 +28,7 @@ pub struct File {
     pub permissions: Vec<Permission>,
     pub trashed: bool,
     pub created: DateTime<Utc>,
-    /// What Drive shows; moves at once only for what Drive itself changes (facts 1.6).
+    /// What Drive shows; moves at once only for what Drive itself changes (G-DRIVE-1).
     pub modified: DateTime<Utc>,
     pub version: u64,
     /// The last change of content that Drive has not shown yet.
@@ -79,7 +79,7 @@ impl File {
         self.permissions.iter().filter(of).max_by_key(|p| rank(&p.role)).map(|p| p.role.as_str())
     }
 
-    /// Drive notices changes of content only after a while (facts 1.6).
+    /// Drive notices changes of content only after a while (G-DRIVE-1).
     fn settle(&mut self, now: DateTime<Utc>, lag: u64) {
         if let Some(changed) = self.pending
             && now - changed >= TimeDelta::seconds(lag as i64)
@@ -225,7 +225,7 @@ impl Store {
         }
     }
 
-    /// The spreadsheet as it is now, if the caller may see it (facts 1.3: 404 for unknown, 403 for
+    /// The spreadsheet as it is now, if the caller may see it (G-ERRORS-3: 404 for unknown, 403 for
     /// not shared).
     pub fn book(&self, id: &str, caller: &str) -> ApiResult<Arc<Workbook>> {
         let state = self.lock();
@@ -373,8 +373,8 @@ impl Store {
         Some(versions.len() - 1)
     }
 
-    /// Whether Google puts developer metadata back along with the cells is unverified: here it
-    /// does.
+    /// Here developer metadata are put back along with the cells; whether Google does so is
+    /// not known (G-META-13).
     pub fn restore_version(&self, id: &str, version: usize) -> ApiResult<()> {
         let mut state = self.lock();
         let kept = state.versions.get(id).and_then(|versions| versions.get(version).cloned());

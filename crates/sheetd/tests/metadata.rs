@@ -1,4 +1,4 @@
-//! Developer metadata, and reading and writing through it (facts 2.1, 2.2, 11.D, 11.E).
+//! Developer metadata, and reading and writing through it (G-META, G-RANGES-6).
 
 mod common;
 

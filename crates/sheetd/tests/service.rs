@@ -1,5 +1,5 @@
-//! Credentials, sharing, Drive, faults, quota, and data over restarts (facts 1.1, 1.3, 1.6, 4.1,
-//! 11.C, 11.J).
+//! Credentials, sharing, Drive, faults, quota, and data over restarts (G-AUTH, G-ERRORS, G-DRIVE,
+//! G-QUOTA).
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! batchUpdate: tabs, rows and columns, ranges, refusals (facts 1.3, 2.5, 9, 11.I).
+//! batchUpdate: tabs, rows and columns, ranges, refusals (G-BATCH, G-ROWS, G-LIMITS).
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Reading and writing values (facts 2.4, 3.1, 3.2, 11.G).
+//! Reading and writing values (G-VALUES, G-RANGES, G-STANDIN).
 
 mod common;
 

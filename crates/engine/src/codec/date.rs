@@ -1,4 +1,5 @@
-//! Dates and times: a sheet counts days since 1899-12-30, with the time of day as a fraction.
+//! Dates and times: a sheet counts days since 1899-12-30, with the time of day as a fraction
+//! (G-FORMATS-1).
 
 use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
@@ -45,8 +46,8 @@ pub(super) fn timestamptz_cell(text: &str, zone: Zone) -> Option<Cell> {
     serial(zone.to_local(utc)?)
 }
 
-/// Dates outside 1899-12-30 .. 9999-12-31 have no serial that Sheets shows as a date: they travel
-/// as text.
+/// Dates outside 1899-12-30 .. 9999-12-31 have no serial that Sheets shows as a date (G-FORMATS-6):
+/// they travel as text.
 fn serial(at: NaiveDateTime) -> Option<Cell> {
     let micros = at.signed_duration_since(epoch()).num_microseconds()?;
     let last = NaiveDate::from_ymd_opt(9999, 12, 31)?;

@@ -1,4 +1,4 @@
-//! Numbers: cells are IEEE doubles, Postgres's are not.
+//! Numbers: cells are IEEE doubles, Postgres's are not (G-VALUES-1).
 
 use crate::value::Cell;
 

@@ -11,7 +11,7 @@ use crate::value::{Cell, Datum};
 const LAST_DAY: f64 = 2_958_466.0;
 
 impl Mapping {
-    /// Whether what a cell means is known only from its format.
+    /// Whether what a cell means is known only from its format (G-FORMATS-2).
     pub fn needs_detail(&self, column: usize, cell: &Cell) -> bool {
         let Some(column) = self.columns.get(column) else {
             return false;

@@ -24,7 +24,7 @@ impl Zone {
     pub const UTC: Self = Self::Named(Tz::UTC);
 
     /// The zone that a spreadsheet's settings name: `Europe/Vienna`, or one that Google found no
-    /// name for, such as `GMT-07:00`.
+    /// name for, such as `GMT-07:00` (G-SETTINGS-2).
     pub fn of_spreadsheet(name: &str) -> Option<Self> {
         match name.parse() {
             Ok(zone) => Some(Self::Named(zone)),

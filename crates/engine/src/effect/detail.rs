@@ -78,8 +78,8 @@ impl NumberFormat {
         pattern: Text::new_static(""),
     };
 
-    /// What a pattern shows, whose type (Google's word for it) says less: `[h]:mm` is a `TIME`, and
-    /// a pattern that a person wrote may be of any type.
+    /// What a pattern shows, whose type (Google's word for it) says less: `[h]:mm` is a `TIME`
+    /// (G-FORMATS-5), and a pattern that a person wrote may be of any type.
     pub fn new(kind: &str, pattern: Text) -> Self {
         let marks = Marks::of(&pattern);
         let shows = match kind {

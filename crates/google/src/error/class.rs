@@ -11,7 +11,7 @@ pub enum Purpose {
     Write,
 }
 
-/// Google counts per minute, so a closed quota opens again within one [DOC].
+/// Google counts per minute, so a closed quota opens again within one (G-QUOTA-3).
 pub const QUOTA_WINDOW_MS: u64 = 60_000;
 
 /// What a failure is judged by, beside the error itself.
@@ -26,8 +26,8 @@ pub struct Context<'a> {
     pub internal_errors: u32,
 }
 
-/// A 500 can be Google's lasting answer to a request it does not like [LIVE]; after so many in a
-/// row we no longer hope.
+/// A 500 can be Google's lasting answer to a request it does not like (G-ERRORS-7); after so many
+/// in a row we no longer hope.
 const INTERNAL_ERRORS_ENDURED: u32 = 6;
 
 const MAKE_ROOM: &str = "A spreadsheet holds 10,000,000 cells and a tab 18,278 columns, blank ones among them: delete unused rows, columns and tabs.";
@@ -40,7 +40,7 @@ impl Error {
         }
     }
 
-    /// Whether the request may have been carried out although it failed.
+    /// Whether the request may have been carried out although it failed (G-LOST-1).
     pub fn may_have_applied(&self) -> bool {
         match self {
             Self::Lost { .. } | Self::TooLarge { .. } | Self::Unreadable(_) => true,
@@ -211,7 +211,7 @@ fn wait(refusal: &Refusal, context: Context) -> Option<u64> {
         .retry_after_seconds
         .map(|seconds| seconds.saturating_mul(1000));
     match is_quota(refusal) {
-        // No Retry-After comes with Sheets' 429 [REC].
+        // No Retry-After comes with Sheets' 429 (G-QUOTA-2).
         true => Some(
             asked
                 .unwrap_or(QUOTA_WINDOW_MS)
@@ -222,7 +222,7 @@ fn wait(refusal: &Refusal, context: Context) -> Option<u64> {
 }
 
 fn is_quota(refusal: &Refusal) -> bool {
-    // Drive says 403 for an exhausted quota too [DOC].
+    // Drive says 403 for an exhausted quota too (G-QUOTA-4).
     refusal.http_status == 429
         || matches!(
             refusal.reason.as_str(),
@@ -329,7 +329,7 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
         }
         _ => {}
     }
-    // That text means "no token came with the request", whatever its status says [MEASURED].
+    // That text means "no token came with the request", whatever its status says (G-ERRORS-5).
     if refusal.message.contains("unregistered callers") {
         return failure(
             Class::OurBug,
@@ -486,7 +486,7 @@ fn no_token(
 
 /// How the clock is wrong, where that explains why no token is given.
 fn wrong_clock(refusal: &TokenRefusal) -> Option<String> {
-    // Only what is more than Google tolerates explains a refusal [LIVE: 300 s ahead is accepted].
+    // Only what is more than Google tolerates explains a refusal (G-AUTH-4).
     let off = refusal
         .clock_ahead_seconds
         .filter(|ahead| ahead.abs() > 240);

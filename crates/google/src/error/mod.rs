@@ -219,7 +219,7 @@ impl Refusal {
             if self.link.is_none() {
                 self.link = detail.links.first().map(|link| mask(&link.url));
             }
-            // The generic message says nothing; the violation does (bad field masks [REC]).
+            // The generic message says nothing; the violation does (G-ERRORS-2).
             if let Some(violation) = detail.field_violations.first()
                 && !self.message.contains(&mask(&violation.description))
             {

@@ -14,8 +14,8 @@ use crate::requests::{
     DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Visibility,
 };
 
-/// Every character of a key counts against the 30,000 that a tab has for metadata [DOC], so it is
-/// one.
+/// Every character of a key counts against the 30,000 that a tab has for metadata (G-META-4), so it
+/// is one.
 pub const ANCHOR_KEY: &str = "~";
 /// Stamps stand on the spreadsheet, which has a budget of its own.
 pub const STAMP_KEY: &str = "sheet_sync";
@@ -370,7 +370,7 @@ fn moved() -> Error {
 }
 
 /// DOCUMENT like all of ours: PROJECT would hide it from a second cluster with another project's
-/// key, which must not take the same id.
+/// key, which must not take the same id (G-META-9).
 pub(super) fn anchored(sheet_id: i32, anchor: MetadataId, row: u32) -> Request {
     Request::CreateDeveloperMetadata {
         developer_metadata: DeveloperMetadata {

@@ -1,5 +1,5 @@
-//! What is known of the service's behaviour where the documentation says nothing ([UNVERIFIED] in
-//! our facts).
+//! What is known of the service's behaviour where the documentation says nothing (what
+//! docs/google-sheets.md calls assumed).
 
 use std::fmt;
 

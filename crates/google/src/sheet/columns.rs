@@ -1,5 +1,5 @@
 //! Tags on columns: developer metadata that goes with its column through inserts, deletes and
-//! moves, and dies with it [DOC].
+//! moves, and dies with it (G-META-2).
 //!
 //! A tag's id is made from the tab and the column's name, so there is never more than one for a
 //! name, however often it is put and by whomever: another database that syncs the same tab, or the
@@ -15,9 +15,9 @@ use crate::requests::{
     DataFilter, DeveloperMetadata, DimensionRange, Location, Lookup, Matching, Request, Visibility,
 };
 
-/// Counts once per mapped column against the 30,000 characters that a tab has for metadata [DOC]:
-/// the 1,600 columns that a table may have take a third of them. For the same reason a tag has no
-/// value.
+/// Counts once per mapped column against the 30,000 characters that a tab has for metadata
+/// (G-META-4): the 1,600 columns that a table may have take a third of them. For the same reason a
+/// tag has no value.
 pub const COLUMN_KEY: &str = "~column";
 
 impl Session {
@@ -123,7 +123,7 @@ fn id(sheet_id: i32, name: &str) -> MetadataId {
 }
 
 /// Refused where the tag does not stand where it is taken from: then it is not deleted, and ids are
-/// unique.
+/// unique (G-META-3).
 fn moved(sheet_id: i32, tag: &ColumnTag) -> impl Iterator<Item = Request> {
     let id = id(sheet_id, &tag.name);
     let at = |column| Location::DimensionRange(DimensionRange::column(sheet_id, column));

@@ -145,8 +145,8 @@ impl Session {
         ))
     }
 
-    /// Only Drive tells what we may do without doing it; where its API is switched off, that we can
-    /// read is all that is known.
+    /// Only Drive tells what we may do without doing it (G-DRIVE-3); where its API is switched off,
+    /// that we can read is all that is known.
     fn sharing(&self, patient: &Patient, title: &str) -> Finding {
         let file = self
             .client

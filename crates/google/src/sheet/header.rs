@@ -128,7 +128,7 @@ impl Session {
     }
 }
 
-/// What makes room for the header and one row below it.
+/// What makes room for the header and one row below it (G-ROWS-5).
 fn grown(tab: &Tab, growth: Growth) -> Vec<Request> {
     let missing = |length: u32, dimension| {
         (length > 0).then_some(Request::AppendDimension {
@@ -167,7 +167,7 @@ fn number_format(target: &Target, column: &ColumnFormat) -> Option<NumberFormat>
     })
 }
 
-/// In a cell of type `TEXT` whatever people type is text, be its pattern `[h]:mm:ss`.
+/// In a cell of type `TEXT` whatever people type is text (G-FORMATS-4), be its pattern `[h]:mm:ss`.
 fn of_interval(pattern: &str) -> &'static str {
     match engine::effect::NumberFormat::new("", pattern.into()).shows {
         Shows::Duration | Shows::Time => "TIME",

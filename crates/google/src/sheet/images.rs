@@ -1,5 +1,5 @@
 //! Before-images: what rows held right before a batch of ours changed them, in a hidden tab of
-//! ours.
+//! ours (G-BATCH-1, G-BATCH-2).
 //!
 //! Google has no compare-and-swap, but a batch is one: what it copies before it writes is exactly
 //! what it writes over. An image is a row of that tab: the batch's stamp, the cells before, and
@@ -237,7 +237,7 @@ impl Place {
         format!("{} {} {}", stamp.value, self.width, layout.join(","))
     }
 
-    /// Copies these rows (ascending) as they are when the batch comes to it.
+    /// Copies these rows (ascending) as they are when the batch comes to it (G-ROWS-7).
     pub(super) fn before(&self, sheet_id: i32, rows: &[u32]) -> Vec<Request> {
         self.copies(sheet_id, rows, 1).collect()
     }

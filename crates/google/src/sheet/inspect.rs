@@ -1,5 +1,5 @@
 //! Looking at single cells: what was entered there, in which format it shows, and the text that
-//! people see.
+//! people see (G-FORMATS-2, G-FORMATS-3).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;

@@ -1,17 +1,17 @@
 //! Carries out the engine's sheet effects.
 //!
 //! Tabs are named by their id, so a renamed tab is followed. Rows are named by their anchors:
-//! developer metadata that follows a row through inserts, deletes, moves and sorts [LIVE]. The one
-//! thing addressed by position is what is read back right after a structural batch, where the
+//! developer metadata that follows a row through inserts, deletes, moves and sorts (G-META-1). The
+//! one thing addressed by position is what is read back right after a structural batch, where the
 //! engine checks keys.
 //!
-//! Nobody has measured these, so none of them is taken for granted: deleting metadata that is not
-//! there, cells in a structural answer, checking an anchor inside a batch ([`Capabilities`] says
-//! what the service does, each has another way); a filter that matches nothing (where it is
-//! refused, what is there is looked up first); whether copying cells leaves out rows that a filter
-//! hides (an image whose key is not the row's is none); the range echoed for a whole tab (the tab's
-//! properties are asked for); a batch whose answer names a title that is gone (it is sent again
-//! under its stamp).
+//! None of these is taken for granted (docs/google-sheets.md says what is known of each): deleting
+//! metadata that is not there, cells in a structural answer, checking an anchor inside a batch
+//! ([`Capabilities`] says what the service does, each has another way); a filter that matches
+//! nothing (where it is refused, what is there is looked up first); whether copying cells leaves
+//! out rows that a filter hides (an image whose key is not the row's is none); the range echoed for
+//! a whole tab (the tab's properties are asked for); a batch whose answer names a title that is
+//! gone (it is sent again under its stamp).
 
 mod anchors;
 mod capability;
@@ -68,7 +68,7 @@ pub struct Target {
     /// 1-based; rows inserted right below it do not take on its looks.
     pub header_row: u32,
     /// Columns whose cells get a checkbox in rows that we insert. Blank rows get none: Google
-    /// counts a row with a checkbox as used (n8n#9950).
+    /// counts a row with a checkbox as used (G-ROWS-6).
     pub checkbox_columns: Vec<u32>,
     /// As they were when the tab was opened: what cells mean depends on them. `None` where nobody
     /// asks what cells mean.
@@ -79,7 +79,8 @@ pub struct Target {
     pub writer: Option<Writer>,
 }
 
-/// How a spreadsheet reads and shows dates and numbers: its settings, which people may change.
+/// How a spreadsheet reads and shows dates and numbers: its settings, which people may change
+/// (G-SETTINGS-1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conventions {
     /// An IANA name.
@@ -266,7 +267,8 @@ impl Session {
         title.filter(|title| !title.is_empty())
     }
 
-    /// What Drive knows of the file; a spreadsheet in the bin still answers to everything else.
+    /// What Drive knows of the file; a spreadsheet in the bin still answers to everything else
+    /// (G-DRIVE-2).
     pub fn is_in_bin(&self, spreadsheet_id: &str) -> Result<bool, Failure> {
         let file = self.client.file::<answers::File>(spreadsheet_id, "trashed");
         self.judged(Purpose::Read, spreadsheet_id, file.map(|file| file.trashed))
@@ -382,8 +384,8 @@ impl Session {
             .ok_or(Error::TabGone(target.sheet_id))
     }
 
-    /// Why something was refused that names these rows: they may be beyond the tab's end by now,
-    /// which is looked up and not told by the refusal's words.
+    /// Why something was refused that names these rows: they may be beyond the tab's end by now
+    /// (G-RANGES-5), which is looked up and not told by the refusal's words.
     fn outdated_rows(
         &self,
         target: &Target,

@@ -12,7 +12,7 @@ use crate::requests::{CellData, GridCoordinate, Request, RowData};
 /// What our notes begin with; a note without it is a person's, and stays.
 pub const NOTE_PREFIX: &str = "sheet_sync: ";
 
-/// A note may hold this much [inferred from a cell's limit]; ours say less.
+/// Far less than a note may hold (G-LIMITS-5).
 const LONGEST_NOTE: usize = 2_000;
 
 const FIELDS: &str = "sheets(properties(sheetId),data(startRow,startColumn,rowData(values(note))))";

@@ -57,7 +57,7 @@ impl Session {
     }
 
     /// One request: the range that Google echoes for "the whole tab" names its title and the size
-    /// of its grid [REC].
+    /// of its grid (G-RANGES-4).
     fn read_tabs(
         &self,
         spreadsheet_id: &str,

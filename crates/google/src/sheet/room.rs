@@ -3,9 +3,9 @@
 use super::{Session, Tab, Target};
 use crate::error::Error;
 
-/// The cells of all tabs of a spreadsheet together, blank ones among them [LIVE].
+/// The cells of all tabs of a spreadsheet together, blank ones among them (G-LIMITS-1).
 pub const MOST_CELLS: u64 = 10_000_000;
-/// The columns of a tab; the last one is ZZZ [LIVE].
+/// The columns of a tab; the last one is ZZZ (G-LIMITS-2).
 pub const MOST_COLUMNS: u32 = 18_278;
 
 /// By how much a tab is to grow.

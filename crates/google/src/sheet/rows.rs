@@ -81,8 +81,8 @@ impl Session {
     }
 
     /// Whether new rows take after the row above. At the very end of the tab they must, else Google
-    /// refuses [ISSUE pygsheets#46]; right below the header they must not, or they would look like
-    /// it.
+    /// refuses (G-ROWS-1); right below the header they must not, or they would look like it
+    /// (G-ROWS-2).
     fn inherits(&self, target: &Target, at: u32) -> Result<bool, Error> {
         Ok(at > 0 && (at != target.header_row || at >= self.tab(target)?.rows))
     }
@@ -126,7 +126,7 @@ impl Session {
                     requests.extend(place.stamped(stamp, places.len()));
                     requests.extend(place.before(target.sheet_id, &places));
                 }
-                // Google refuses to delete all rows that are not frozen [CODE].
+                // Google refuses to delete all rows that are not frozen (G-ROWS-4).
                 if places.len() as u64 + u64::from(tab.frozen_rows) >= u64::from(tab.rows) {
                     requests.push(Request::AppendDimension {
                         sheet_id: target.sheet_id,
@@ -134,7 +134,7 @@ impl Session {
                         length: 1,
                     });
                 }
-                // Bottom-up: each deletion moves what is below it.
+                // Bottom-up: each deletion moves what is below it (G-ROWS-3).
                 requests.extend(joined(&places, 0).into_iter().rev().map(|run| {
                     Request::DeleteDimension {
                         range: DimensionRange::rows(target.sheet_id, run.start, run.end),

@@ -1,5 +1,5 @@
 //! Structural batches: stamp, body, and what is dropped along the way, all applied together or not
-//! at all [DISC].
+//! at all (G-BATCH-1).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -185,7 +185,7 @@ impl Session {
 
     /// The rows to read back can only be named by the tab's title, and titles change. It is not
     /// documented whether a batch with a title that is not there is applied. Sending it again is
-    /// safe: what must not happen twice creates metadata, whose ids are unique.
+    /// safe: what must not happen twice creates metadata, whose ids are unique (G-BATCH-5).
     fn post_reading_back(
         &self,
         target: &Target,
@@ -264,7 +264,8 @@ impl Session {
         }
         // What we remember of the tab may be why.
         self.forget_tab(target);
-        // Told by its place in the batch and not by its words, which may come in another language.
+        // Told by its place in the batch and not by its words, which may come in another language
+        // (G-BATCH-6).
         if stamp.is_some()
             && refused_part(&error).is_some_and(|request| request > 0 && request < body.start)
         {

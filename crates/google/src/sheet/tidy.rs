@@ -1,5 +1,5 @@
 //! Dropping our metadata when it is of no more use: a tab has room for 30,000 characters of it
-//! [DOC].
+//! (G-META-4).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use crate::answers;
 use crate::error::{Error, Purpose};
 use crate::requests::{BatchUpdate, DataFilter, Location, Lookup, Matching, Request};
 
-/// A stamp must outlive every copy of its batch that may still be under way.
+/// A stamp must outlive every copy of its batch that may still be under way (G-LOST-2).
 const STAMP_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// Deletions in one request.

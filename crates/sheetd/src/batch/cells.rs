@@ -66,7 +66,7 @@ pub fn coordinate(book: &Workbook, start: &Json) -> ApiResult<(i64, u32, u32)> {
 }
 
 /// Sets the masked members; with a range, cells that the rows do not reach are reset in them too
-/// [DISC].
+/// (G-VALUES-7).
 fn write(sheet: &mut Sheet, rect: &Rect, rows: &[Json], mask: &Mask, whole: bool) -> ApiResult<()> {
     let empty = Map::new();
     for r in rect.r0..rect.r1 {
@@ -108,7 +108,7 @@ pub fn set_cell(cell: &mut Cell, data: &Map<String, Json>, mask: &Mask) -> ApiRe
     Ok(())
 }
 
-/// `ExtendedValue`; texts are never parsed (facts 3.1).
+/// `ExtendedValue`; texts are never parsed (G-VALUES-2).
 fn entered(value: Option<&Json>) -> ApiResult<Entered> {
     let Some((kind, value)) = value.and_then(Json::as_object).and_then(|v| v.iter().next()) else {
         return Ok(Entered::Empty);
@@ -166,7 +166,7 @@ pub fn repeat(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
     Ok(())
 }
 
-/// After the last row with data, growing the grid where it ends (facts 2.4).
+/// After the last row with data, growing the grid where it ends (G-STANDIN-1).
 pub fn append(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
     let mask = fields(body, "RowData").or_else(|_| fields(body, "CellData"))?;
     let mask = mask.member("values").filter(|_| mask.names(&["values"]) && !mask.is_all()).cloned().unwrap_or(mask);
@@ -176,7 +176,7 @@ pub fn append(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
     let (start, _) = book.grid(id)?.used();
     grow(book, id, start + rows.len() as u32, width)?;
     if body.get("tableId").is_some() {
-        // Seen of the real service: the grid grows, the values are discarded (facts 2.4).
+        // The grid grows, and the values are discarded (G-STANDIN-1).
         return Ok(());
     }
     let rect = Rect { r0: start, r1: start + rows.len() as u32, c0: 0, c1: width };
@@ -214,7 +214,7 @@ pub fn set_validation(book: &mut Workbook, body: &Json) -> ApiResult<()> {
 mod texts {
     use super::ApiError;
 
-    /// Facts 11.I.
+    /// Google's words (G-STANDIN-12).
     pub fn beyond_rows(row: u32, last: u32) -> ApiError {
         ApiError::invalid(format!("Attempting to write row: {row}, beyond the last requested row of: {last}"))
     }
@@ -223,7 +223,7 @@ mod texts {
         ApiError::invalid(format!("Attempting to write column: {column}, beyond the last requested column of: {last}"))
     }
 
-    /// Facts 11.I.
+    /// Google's words (G-STANDIN-12).
     pub fn coordinate_past(member: &str, at: i64, what: &str, sheet: i64) -> ApiError {
         ApiError::invalid(format!("GridCoordinate.{member}[{at}] is after last {what} in grid[{sheet}]"))
     }

@@ -43,7 +43,7 @@ pub fn check_growth(book: &Workbook, id: i64, axis: Axis, count: u64, other: u64
     Ok(())
 }
 
-/// Facts 11.I: at the very end only with `inheritFromBefore`.
+/// At the very end only with `inheritFromBefore` (G-ROWS-1).
 pub fn insert(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     let range = body.get("range").unwrap_or(&Json::Null);
     let inherit = body.get("inheritFromBefore").and_then(Json::as_bool).unwrap_or(false);
@@ -128,7 +128,7 @@ fn lines(sheet: &Sheet, axis: Axis, start: u32, end: u32) -> Rect {
     }
 }
 
-/// `destinationIndex` is read against the order before the move (facts 2.5).
+/// `destinationIndex` is read against the order before the move (G-STANDIN-10).
 pub fn move_lines(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
     let (id, axis, start, end) = book.dimension_range(body.get("source").unwrap_or(&Json::Null))?;
     let sheet = book.grid(id)?;
@@ -157,8 +157,8 @@ pub fn move_lines(book: &mut Workbook, body: &Json, context: &mut Context) -> Ap
     Ok(())
 }
 
-/// Whole rows of the range are put into order, with their metadata (facts 2.2); hidden rows stay
-/// (facts 11.I).
+/// Whole rows of the range are put into order, with their metadata (G-META-1); hidden rows stay
+/// (G-STANDIN-11).
 pub fn sort(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
     let range = body.get("range").unwrap_or(&Json::Null);
     let id = range.get("sheetId").and_then(Json::as_i64).unwrap_or(0);
@@ -233,7 +233,7 @@ fn permute_cells(book: &mut Workbook, id: i64, rect: &Rect, order: &[u32]) {
 }
 
 /// Ascending: numbers, texts, booleans, errors; descending the other way round; blanks last in both
-/// (facts 11.I).
+/// (G-STANDIN-11).
 fn compare(a: &Computed, b: &Computed, descending: bool) -> std::cmp::Ordering {
     use std::cmp::Ordering;
     let rank = |c: &Computed| match c {
@@ -411,19 +411,19 @@ pub mod texts {
         if axis == Axis::Rows { "row" } else { "column" }
     }
 
-    /// Facts 1.3.
+    /// Google's words (G-ROWS-4).
     pub fn all_non_frozen(axis: Axis) -> ApiError {
         ApiError::invalid(format!("Sorry, it is not possible to delete all non-frozen {}s.", line(axis)))
     }
 
-    /// Facts 11.I.
+    /// Google's words (G-ROWS-1).
     pub fn start_at_end(size: u32) -> ApiError {
         ApiError::invalid(format!(
             "range.startIndex must be less than the grid size ({size}) if inheritFromBefore is false."
         ))
     }
 
-    /// Facts 11.I.
+    /// Google's words (G-STANDIN-12).
     pub fn start_past(size: u32) -> ApiError {
         ApiError::invalid(format!("range.startIndex is larger than current grid size ({size})"))
     }
@@ -458,7 +458,7 @@ pub mod texts {
         ApiError::invalid(format!("source.startIndex[{start}] is larger than current grid size ({size})"))
     }
 
-    /// Facts 11.I.
+    /// Google's words (G-STANDIN-12).
     pub fn crosses_merge(axis: Axis) -> ApiError {
         ApiError::invalid(format!(
             "Sorry, it is not possible to move a {} to a position that crosses a merged cell. Please unmerge and try again.",
@@ -466,12 +466,12 @@ pub mod texts {
         ))
     }
 
-    /// Facts 11.I.
+    /// Google's words (G-STANDIN-12).
     pub fn sort_start_past(size: u32) -> ApiError {
         ApiError::invalid(format!("range.startRowIndex is larger than current grid size ({size})"))
     }
 
-    /// Facts 11.I.
+    /// Google's words (G-STANDIN-11).
     pub fn sort_over_merge(cells: &str) -> ApiError {
         ApiError::invalid(format!(
             "You can't sort a range containing vertical merges. There is a vertical merge at {cells}"

@@ -42,8 +42,8 @@ pub fn update(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiRes
     Ok(json!({ "developerMetadata": changed.iter().map(|m| m.json()).collect::<Vec<_>>() }))
 }
 
-/// Whether a delete that matches nothing is refused, and whether one key deletes all its entries,
-/// is unverified: options.
+/// It is not known whether a delete that matches nothing is refused (G-META-5), and whether one key
+/// deletes all its entries: options.
 pub fn delete(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<Json> {
     let Some(filter) = body.get("dataFilter") else {
         return Err(ApiError::invalid("Must specify a dataFilter."));

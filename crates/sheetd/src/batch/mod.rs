@@ -1,4 +1,4 @@
-//! `spreadsheets.batchUpdate`: requests applied in order, all or none (facts 2.5).
+//! `spreadsheets.batchUpdate`: requests applied in order, all or none (G-BATCH-1).
 
 pub mod cells;
 mod dimensions;
@@ -54,7 +54,7 @@ impl Context {
         }
     }
 
-    /// Ids that Google assigns are large and look random (facts 11.H).
+    /// Ids that Google assigns are large and look random (G-RANGES-2).
     pub fn fresh_id(&mut self) -> i64 {
         self.rng.i64(100_000_000..2_147_483_647)
     }

@@ -129,7 +129,7 @@ pub fn delete(book: &mut Workbook, body: &Json, names: &Names) -> ApiResult<()> 
     let sheet = book.grid_mut(sheet)?;
     let gone = sheet.objects.remove(at);
     if names.kind == ObjectKind::Table {
-        // Seen of the real service: rules over the table's range go with it (facts 2.5).
+        // Rules over the table's range go with it (G-STANDIN-14).
         let (rows, columns) = (sheet.row_count(), sheet.column_count());
         let table = gone.ranges[0].clamp(rows, columns);
         sheet.objects.retain(|o| {

@@ -77,7 +77,8 @@ fn cells_of(sheet: &Sheet, rect: &Rect) -> Vec<Vec<Cell>> {
     (rect.r0..rect.r1).map(row).collect()
 }
 
-/// A destination larger than the source is filled by repeating it, a smaller one is overrun [DISC].
+/// A destination larger than the source is filled by repeating it, a smaller one is overrun
+/// (G-STANDIN-13).
 pub fn copy(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
     let paste = Paste::read(body)?;
     let (source_id, source) = book.rect(body.get("source").unwrap_or(&Json::Null))?;
@@ -158,7 +159,7 @@ pub fn cut(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult
     Ok(())
 }
 
-/// Text as from a clipboard. Under a filter it lands in visible rows only (facts 11.I).
+/// Text as from a clipboard. Under a filter it lands in visible rows only (G-STANDIN-13).
 pub fn data(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<()> {
     if body.get("html").and_then(Json::as_bool) == Some(true) {
         return Err(texts::html());

@@ -87,7 +87,7 @@ pub fn add_protected(book: &mut Workbook, body: &Json, context: &mut Context) ->
 }
 
 /// The creator is always among the editors, even of a mere warning; false and empty members are
-/// left out (facts 9).
+/// left out (G-STANDIN-14).
 fn normalise_protection(body: &mut Map<String, Json>, caller: &str) {
     body.shift_remove("requestingUserCanEdit");
     if body.get("warningOnly").and_then(Json::as_bool) != Some(true) {
@@ -169,7 +169,7 @@ pub fn merge(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     Ok(())
 }
 
-/// Merging discards all values but the upper left one (facts 9).
+/// Merging discards all values but the upper left one (G-VALUES-8).
 fn keep_first_value(sheet: &mut crate::model::sheet::Sheet, rect: &Rect) {
     for r in rect.r0..rect.r1 {
         for c in rect.c0..rect.c1 {
@@ -235,7 +235,7 @@ mod texts {
         ApiError::invalid(format!("No protected range with id: {id}"))
     }
 
-    /// Facts 9.
+    /// Google's words (G-STANDIN-12).
     pub fn merge_over_frozen(what: &str) -> ApiError {
         ApiError::invalid(format!("You can't merge frozen and non-frozen {what}"))
     }

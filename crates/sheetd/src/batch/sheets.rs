@@ -183,7 +183,7 @@ pub fn update(book: &mut Workbook, body: &Json) -> ApiResult<()> {
     move_sheet(book, at, index)
 }
 
-/// The new index is read against the order before the move (facts 2.5).
+/// The new index is read against the order before the move (G-STANDIN-10).
 fn move_sheet(book: &mut Workbook, at: usize, index: i64) -> ApiResult<()> {
     if index < 0 || index as usize > book.sheets.len() {
         return Err(texts::index_too_large(index.max(0) as usize, book.sheets.len()));

@@ -13,7 +13,7 @@ use crate::model::mask::Mask;
 use crate::model::render;
 use crate::model::workbook::Workbook;
 
-/// Blanks at both ends go, runs of blanks become one [DISC].
+/// Blanks at both ends go, runs of blanks become one.
 pub fn trim_whitespace(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<Json> {
     let (id, rect) = book.rect(body.get("range").unwrap_or(&Json::Null))?;
     book.grid(id)?.check_protection(&rect, &context.caller)?;
@@ -32,8 +32,7 @@ pub fn trim_whitespace(book: &mut Workbook, body: &Json, context: &mut Context) 
     Ok(if changed > 0 { json!({ "cellsChangedCount": changed }) } else { json!({}) })
 }
 
-/// Of rows that show the same, the first stays; the others' cells go and those below move up
-/// [DISC].
+/// Of rows that show the same, the first stays; the others' cells go and those below move up.
 pub fn delete_duplicates(book: &mut Workbook, body: &Json, context: &mut Context) -> ApiResult<Json> {
     let (id, rect) = book.rect(body.get("range").unwrap_or(&Json::Null))?;
     book.grid(id)?.check_protection(&rect, &context.caller)?;

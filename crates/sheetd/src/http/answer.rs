@@ -1,4 +1,4 @@
-//! How answers are printed: indentation, escapes, envelopes (facts 11.B).
+//! How answers are printed: indentation, escapes, envelopes (G-STANDIN-8).
 
 use std::io;
 
@@ -32,7 +32,7 @@ impl Answer {
         Self { status: error.code, content_type: JSON, body: print(&body, true) }
     }
 
-    /// A path that no method has: the front end answers in HTML (facts 11.B).
+    /// A path that no method has: the front end answers in HTML (G-ERRORS-1).
     pub fn no_route(status: u16) -> Self {
         let body = format!(
             "<!DOCTYPE html>\n<html lang=en>\n<title>Error {status}</title>\n<p>The requested URL was not found on this server.\n"
@@ -54,7 +54,7 @@ pub fn print(body: &impl Serialize, pretty: bool) -> Vec<u8> {
     out
 }
 
-/// Escapes as `\uXXXX` what Google escapes beyond what JSON needs (facts 11.B).
+/// Escapes as `\uXXXX` what Google escapes beyond what JSON needs (G-STANDIN-8).
 struct Escaping<F>(F);
 
 fn is_escaped(c: char) -> bool {

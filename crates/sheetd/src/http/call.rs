@@ -23,7 +23,7 @@ pub struct Call {
     pub error_messages: bool,
 }
 
-/// Parameters that every Sheets method takes (facts 1.3).
+/// Parameters that every Sheets method takes.
 const SYSTEM: &[&str] = &[
     "$.xgafv",
     "access_token",
@@ -38,7 +38,7 @@ const SYSTEM: &[&str] = &[
 ];
 
 impl Call {
-    /// The last of repeated typed parameters counts (facts 11.B).
+    /// The last of repeated typed parameters counts (G-STANDIN-6).
     pub fn last(&self, name: &str) -> Option<&str> {
         self.query.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
@@ -113,7 +113,7 @@ const DATE_RENDER: &[&str] = &["SERIAL_NUMBER", "FORMATTED_STRING"];
 const INPUT: &[&str] = &["INPUT_VALUE_OPTION_UNSPECIFIED", "RAW", "USER_ENTERED"];
 const INSERT: &[&str] = &["OVERWRITE", "INSERT_ROWS"];
 
-/// Names and typed values of the query (facts 11.B, 11.F).
+/// Names and typed values of the query (G-STANDIN-6).
 pub fn check_query(route: &Route, query: &[(String, String)]) -> ApiResult<()> {
     if route.method.service == Service::Drive {
         return Ok(());
@@ -182,7 +182,7 @@ pub fn read_body(route: &Route, parsed: ApiResult<Json>) -> ApiResult<Json> {
     }
 }
 
-/// `Invalid JSON payload received. <sentence>\n<20 bytes either side>\n<caret>` (facts 11.F).
+/// `Invalid JSON payload received. <sentence>\n<20 bytes either side>\n<caret>` (G-STANDIN-6).
 fn syntax_error(text: &str, error: &serde_json::Error) -> ApiError {
     let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let at = (line_start + error.column().saturating_sub(1)).min(text.len());

@@ -1,4 +1,4 @@
-//! The values methods that name their cells by data filters (facts 11.D and 11.E).
+//! The values methods that name their cells by data filters (G-META-8, G-RANGES-6).
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ struct Match {
 }
 
 /// Not in the order asked: by sheet, start column, start row, end column, end row; equal ranges are
-/// one (facts 11.E).
+/// one (G-RANGES-6).
 fn matches(book: &Workbook, filters: &[Json], project: &str) -> ApiResult<Vec<Match>> {
     let mut out: BTreeMap<_, Match> = BTreeMap::new();
     for (i, filter) in filters.iter().enumerate() {
@@ -55,7 +55,7 @@ fn matches(book: &Workbook, filters: &[Json], project: &str) -> ApiResult<Vec<Ma
     Ok(out.into_values().collect())
 }
 
-/// `sheetId: 0` is dropped when a filter is written back (facts 11.E).
+/// `sheetId: 0` is dropped when a filter is written back (G-JSON-1).
 fn echoed(filter: &Json) -> Json {
     let mut out = filter.clone();
     for path in ["/gridRange", "/developerMetadataLookup/metadataLocation/dimensionRange"] {
@@ -100,7 +100,7 @@ pub fn batch_get(store: &Store, call: &Call) -> ApiResult<Answer> {
     Ok(call.answer(&Body { spreadsheet_id: &book.id, value_ranges }))
 }
 
-/// A filter that matches several ranges is written to all of them (facts 11.D).
+/// A filter that matches several ranges is written to all of them (G-STANDIN-4).
 pub fn batch_update(store: &Store, call: &mut Call) -> ApiResult<Answer> {
     let user_entered = values::user_entered(call.body.get("valueInputOption").and_then(Json::as_str))?;
     let options = store.options();

@@ -1,5 +1,5 @@
-//! The part of Drive that spreadsheets need: files and permissions, in Drive's own envelope (facts
-//! 1.3, 11.J).
+//! The part of Drive that spreadsheets need: files and permissions, in Drive's own envelope
+//! (G-DRIVE, G-ERRORS-1).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value as Json, json};
@@ -175,7 +175,7 @@ fn delete(store: &Store, call: &Call) -> DriveResult {
     Ok(Answer::empty(204))
 }
 
-/// Metadata keeps its ids in a copy (facts 2.2).
+/// Metadata keeps its ids in a copy (G-META-12).
 fn copy(store: &Store, call: &Call) -> DriveResult {
     let source = visible(store, call)?;
     let mut book = (*source.book).clone();
@@ -232,7 +232,7 @@ fn shown(call: &Call, body: Json, unasked: Option<&str>) -> DriveResult {
     Ok(Answer::json(&body, call.pretty))
 }
 
-/// Documented fields without a value here; asking for one is no error (facts 11.J).
+/// Documented fields without a value here; asking for one is no error (G-STANDIN-16).
 const OTHER_FIELDS: &[&str] = &[
     "nextPageToken",
     "comments",

@@ -1,4 +1,4 @@
-//! files.export: a spreadsheet's first tab as CSV or TSV (facts 11.J).
+//! files.export: a spreadsheet's first tab as CSV or TSV (G-STANDIN-16).
 
 use super::answer::Answer;
 use super::call::Call;

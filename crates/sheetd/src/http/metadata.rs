@@ -22,7 +22,7 @@ pub fn get(store: &Store, call: &Call) -> ApiResult<Answer> {
     Ok(call.answer(&entry.json()))
 }
 
-/// Entries found by several filters come once, with all of them (facts 2.1).
+/// Entries found by several filters come once, with all of them (G-META-10).
 pub fn search(store: &Store, call: &Call) -> ApiResult<Answer> {
     let book = store.book(&call.route.id, &call.caller)?;
     let project = project_of(&call.caller);

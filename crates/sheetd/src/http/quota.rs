@@ -1,4 +1,4 @@
-//! The per-minute quotas of the Sheets API (facts 1.1), off unless switched on.
+//! The per-minute quotas of the Sheets API (G-QUOTA-1), off unless switched on.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

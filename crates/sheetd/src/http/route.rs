@@ -9,7 +9,7 @@ pub struct Method {
     pub service: Service,
     /// Counts against the read or the write quota.
     pub writes: bool,
-    /// Allowed with a read-only scope (facts 2.1).
+    /// Allowed with a read-only scope (G-AUTH-6).
     pub read_only_scope: bool,
     /// The message of its answer, for `fields`.
     pub answer: &'static str,

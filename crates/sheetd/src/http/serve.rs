@@ -20,7 +20,7 @@ use crate::options::ErrorText;
 use crate::server::App;
 use crate::store::Author;
 
-/// Google's front end takes no more (facts 1.2).
+/// Google's front end takes no more (G-LIMITS-4).
 pub const MAX_BODY: usize = 10_485_760;
 
 /// A request, read whole.
@@ -203,7 +203,7 @@ fn refused(incoming: &Incoming, service: Service, error: ApiError) -> Answer {
     }
 }
 
-/// The order of checks is the measured one (facts 11.C).
+/// The checks come in Google's order (G-STANDIN-7).
 fn dispatch(app: &App, incoming: &Incoming, body: ApiResult<Json>, route: Option<&Route>) -> Answer {
     let Some(route) = route else {
         return Answer::no_route(if incoming.path.starts_with("/drive/") { 404 } else { 400 });
@@ -265,7 +265,7 @@ fn prepare(app: &App, incoming: &Incoming, body: ApiResult<Json>, route: &Route)
     Ok(Call { route: route.clone(), caller: bearer.account, query, body, fields, pretty, error_messages })
 }
 
-/// `$.xgafv` and `alt` are refused ahead of the credential (facts 11.B).
+/// `$.xgafv` and `alt` are refused ahead of the credential (G-STANDIN-7).
 fn check_system(query: &[(String, String)]) -> ApiResult<()> {
     if let Some((_, value)) = query.iter().rev().find(|(n, _)| n == "$.xgafv").filter(|(_, v)| v != "1" && v != "2") {
         return Err(ApiError::invalid(format!(

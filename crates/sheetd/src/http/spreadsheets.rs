@@ -16,7 +16,7 @@ use crate::model::view::{self, Request};
 use crate::model::workbook::Workbook;
 use crate::store::{Author, File, Store};
 
-/// N sheets named make exactly N (facts 1.2).
+/// N sheets named make exactly N (G-STANDIN-15).
 pub fn create(store: &Store, call: &Call) -> ApiResult<Answer> {
     let given = &call.body;
     let mut book = Workbook::new(store.random_id(), "Untitled spreadsheet");
@@ -47,7 +47,7 @@ pub fn get(store: &Store, call: &Call) -> ApiResult<Answer> {
     Ok(call.answer_json(&show(&book, call, areas, call.flag("includeGridData"))?))
 }
 
-/// Lookups that match nothing leave the whole spreadsheet in the answer (facts 11.D).
+/// Lookups that match nothing leave the whole spreadsheet in the answer (G-STANDIN-4).
 pub fn get_by_data_filter(store: &Store, call: &Call) -> ApiResult<Answer> {
     let book = store.book(&call.route.id, &call.caller)?;
     let project = super::token::project_of(&call.caller);
@@ -97,7 +97,7 @@ pub fn batch_update(store: &Store, call: &mut Call) -> ApiResult<Answer> {
     Ok(call.answer_json(&Json::Object(out)))
 }
 
-/// The spreadsheet after the requests; `responseRanges` are read against it (facts 11.I).
+/// The spreadsheet after the requests; `responseRanges` are read against it (G-BATCH-3).
 fn updated(store: &Store, book: &Workbook, call: &Call) -> ApiResult<Json> {
     let ranges = call.body.get("responseRanges").and_then(Json::as_array);
     let areas =

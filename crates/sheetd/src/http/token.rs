@@ -1,5 +1,4 @@
-//! Service accounts: their key files, the token endpoint and the bearer tokens it gives (facts 4.1
-//! and 11.C).
+//! Service accounts: their key files, the token endpoint and the bearer tokens it gives (G-AUTH).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -110,7 +109,7 @@ pub fn exchange(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64
     }
 }
 
-/// The checks come in the measured order (facts 4.1).
+/// The checks come in Google's order (G-AUTH-5).
 fn grant(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64) -> Result<Json, Refusal> {
     let form: HashMap<String, String> = super::route::query(&String::from_utf8_lossy(body)).into_iter().collect();
     let bad_request = || Refusal("invalid_request", "Bad Request".to_owned());
@@ -162,7 +161,7 @@ fn grant(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64) -> Re
         return Err(grant_refused("Invalid JWT: Failed audience check."));
     }
     if !scopes.iter().any(|s| s.starts_with("https://www.googleapis.com/auth/")) {
-        // An unknown scope is no error: only an id_token comes (facts 4.1).
+        // An unknown scope is no error: only an id_token comes (G-AUTH-3).
         return Ok(json!({ "id_token": assertion }));
     }
     let bearer = Bearer { account: account.to_owned(), scopes, expires: now + LIFETIME, nonce };

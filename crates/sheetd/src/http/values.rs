@@ -40,7 +40,7 @@ pub fn get(store: &Store, call: &Call) -> ApiResult<Answer> {
     Ok(call.answer(&value_range(&book, &area, call.axis(), style)?))
 }
 
-/// One bad range fails them all (facts 11.G).
+/// One bad range fails them all (G-RANGES-7).
 pub fn batch_get(store: &Store, call: &Call) -> ApiResult<Answer> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -110,7 +110,7 @@ pub fn response_style(call: &Call) -> Style {
     call.style("responseValueRenderOption", "responseDateTimeRenderOption")
 }
 
-/// `UpdateValuesResponse`; counts that are 0 are left out (facts 3.2).
+/// `UpdateValuesResponse`; counts that are 0 are left out (G-STANDIN-2).
 pub fn update_answer(book: &Workbook, written: &Written, echo: Option<(Style, Axis)>) -> ApiResult<Json> {
     let mut out = Map::new();
     out.insert("spreadsheetId".to_owned(), book.id.clone().into());

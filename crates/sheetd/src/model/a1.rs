@@ -1,4 +1,4 @@
-//! A1 and R1C1 notation: parsing, and the echo that answers carry (facts 3.2 and 11.G).
+//! A1 and R1C1 notation: parsing, and the echo that answers carry (G-RANGES-3, G-RANGES-4).
 
 use super::area::Bounds;
 

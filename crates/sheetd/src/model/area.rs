@@ -117,7 +117,7 @@ impl From<Rect> for Bounds {
 }
 
 impl Area {
-    /// `GridRange`; proto3 leaves sheet 0 out (facts 3.2).
+    /// `GridRange`; proto3 leaves sheet 0 out (G-JSON-1).
     pub fn json(&self) -> Json {
         let mut map = Map::new();
         if self.sheet != 0 {

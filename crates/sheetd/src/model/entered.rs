@@ -1,4 +1,4 @@
-//! What typing a text into a cell makes of it: `USER_ENTERED` (facts 3.1, measured table).
+//! What typing a text into a cell makes of it: `USER_ENTERED` (G-VALUES-3).
 
 use chrono::NaiveDate;
 use serde_json::{Value as Json, json};
@@ -345,7 +345,7 @@ mod tests {
         }
     }
 
-    /// Facts 3.1, the measured table; and names of months.
+    /// What others have measured (G-VALUES-3), and names of months.
     #[test]
     fn measured_table() {
         let number = Entered::Number;

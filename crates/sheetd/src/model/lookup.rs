@@ -1,5 +1,5 @@
-//! Data filters: finding metadata entries and the cells that a filter stands for (facts 11.D and
-//! 11.E).
+//! Data filters: finding metadata entries and the cells that a filter stands for (G-META,
+//! G-RANGES-6).
 
 use serde_json::Value as Json;
 
@@ -77,7 +77,7 @@ struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// The refusals come in Google's order (facts 11.D).
+    /// The refusals come in Google's order (G-STANDIN-5).
     fn parse(book: &Workbook, lookup: &'a Json) -> ApiResult<Self> {
         let text = |name: &str| {
             lookup.get(name).and_then(Json::as_str).filter(|t| !t.is_empty() && !t.ends_with("_UNSPECIFIED"))
@@ -114,7 +114,7 @@ impl<'a> Lookup<'a> {
             intersecting: match strategy {
                 Some(strategy) => strategy == "INTERSECTING_LOCATION",
                 // A location type asks for what lies inside the location, so it implies
-                // intersection [DISC].
+                // intersection.
                 None => location_type.is_some(),
             },
         })
@@ -132,7 +132,7 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Lines of one tab intersect its sheet location, and rows its columns (facts 2.1).
+/// Lines of one tab intersect its sheet location, and rows its columns (G-META-10).
 fn intersects(wanted: &Location, entry: &Location) -> bool {
     match (wanted, entry) {
         (Location::Spreadsheet, _) | (_, Location::Spreadsheet) => false,
@@ -141,7 +141,7 @@ fn intersects(wanted: &Location, entry: &Location) -> bool {
     }
 }
 
-/// `locationType` inside the location is ignored in a lookup (facts 11.D).
+/// `locationType` inside the location is ignored in a lookup (G-META-7).
 fn read_location(book: &Workbook, location: &Json) -> ApiResult<Location> {
     if location.get("spreadsheet").is_some() {
         return Ok(Location::Spreadsheet);

@@ -11,7 +11,7 @@ pub enum Mask {
 
 impl Mask {
     /// `.` and `/` descend, `a(b,c)` groups, a trailing comma is tolerated, nothing is trimmed
-    /// (facts 11.H).
+    /// (G-STANDIN-9).
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text;
         let mask = list(&mut rest)?;
@@ -86,7 +86,7 @@ impl Mask {
     }
 
     /// Makes `target` equal to `source` in the members named; a named member that `source` lacks is
-    /// reset (facts 2.5).
+    /// reset (G-VALUES-7).
     pub fn merge(&self, target: &mut Map<String, Json>, source: &Map<String, Json>) {
         match self {
             Self::All => target.clone_from(source),

@@ -1,4 +1,4 @@
-//! Developer metadata: tags on the spreadsheet, a tab, a row or a column (facts 2.1 and 11.D).
+//! Developer metadata: tags on the spreadsheet, a tab, a row or a column (G-META).
 
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::area::{Area, Axis, Bounds};
 use super::workbook::Workbook;
 use crate::errors::{ApiError, ApiResult};
 
-/// Characters of keys and values that one sheet, and the spreadsheet itself, may hold (facts 1.2).
+/// Characters of keys and values that one sheet, and the spreadsheet itself, may hold (G-META-4).
 const BUDGET: usize = 30_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl Location {
         }
     }
 
-    /// One row or column; the order of checks is the measured one of facts 11.D.
+    /// One row or column (G-META-11); the checks come in Google's order (G-STANDIN-5).
     pub fn line(book: &Workbook, range: &Json) -> ApiResult<Self> {
         let index = |name: &str| range.get(name).and_then(Json::as_i64);
         let (Some(start), Some(end)) = (index("startIndex"), index("endIndex")) else {

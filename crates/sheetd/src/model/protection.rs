@@ -1,4 +1,4 @@
-//! Protected ranges: who may edit what (facts 9).
+//! Protected ranges: who may edit what (G-ERRORS-6).
 
 use serde_json::{Map, Value as Json, json};
 

@@ -1,5 +1,5 @@
-//! Google's JSON front end: request bodies and masks checked against the discovery document (facts
-//! 11.F).
+//! Google's JSON front end: request bodies and masks checked against the discovery document
+//! (G-STANDIN-6).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -142,7 +142,7 @@ fn first_name(mask: &Mask) -> Option<String> {
     }
 }
 
-/// Recorded: test_get_... with a wrong path (facts 1.3).
+/// As recorded for a wrong path (G-ERRORS-2).
 fn bad_path(path: &str) -> ApiError {
     let description = format!("Error expanding 'fields' parameter. Cannot find matching fields for path '{path}'.");
     ApiError::bad_request("Request contains an invalid argument.", &[(path.to_owned(), description)])

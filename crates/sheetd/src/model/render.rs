@@ -1,4 +1,4 @@
-//! What a cell shows: `formattedValue` and the render options of the values methods (facts 3.2).
+//! What a cell shows: `formattedValue` and the render options of the values methods (G-VALUES-4).
 
 use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 use serde::{Serialize, Serializer};
@@ -20,7 +20,7 @@ pub struct Style {
     pub render: Render,
     /// `dateTimeRenderOption`: serial numbers unless texts are asked for.
     pub date_texts: bool,
-    /// Whether an error cell reads `#DIV/0! (message)` in a typed rendering (facts 11.A).
+    /// Whether an error cell reads `#DIV/0! (message)` in a typed rendering (G-VALUES-6).
     pub error_messages: bool,
     pub locale: Locale,
 }

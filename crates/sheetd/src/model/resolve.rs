@@ -9,7 +9,7 @@ use super::workbook::{NamedRange, Workbook};
 use crate::errors::{ApiError, ApiResult};
 
 impl Workbook {
-    /// A range text; a bare word is a named range first, then a title (facts 3.2 and 11.G).
+    /// A range text; a bare word is a named range first, then a title (G-RANGES-3).
     pub fn resolve(&self, text: &str) -> ApiResult<Area> {
         let refused = || texts::unparseable(text);
         let whole = |sheet: &Sheet| Area { sheet: sheet.id, bounds: Bounds::default() };
@@ -49,7 +49,7 @@ impl Workbook {
         Ok(area.bounds.clamp(rows, columns))
     }
 
-    /// `GridRange` of a request; the order of checks is the measured one of facts 11.E.
+    /// `GridRange` of a request; the checks come in Google's order (G-STANDIN-5).
     pub fn grid_range(&self, range: &Json) -> ApiResult<Area> {
         let sheet = range.get("sheetId").and_then(Json::as_i64).unwrap_or(0);
         let grid = self.grid(sheet)?;

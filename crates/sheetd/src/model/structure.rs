@@ -161,7 +161,7 @@ impl Workbook {
         });
     }
 
-    /// Metadata goes with its row or column, and dies with it (facts 2.2).
+    /// Metadata goes with its row or column, and dies with it (G-META-1, G-META-2).
     fn follow(&mut self, sheet: i64, axis: Axis, to: impl Fn(u32) -> Option<u32>) {
         let lines: Vec<(i64, u32)> = self
             .metadata

@@ -1,4 +1,4 @@
-//! Reading and writing rectangles of values, and where an append lands (facts 2.4, 3.1, 3.2).
+//! Reading and writing rectangles of values, and where an append lands (G-VALUES, G-STANDIN-1).
 
 use serde_json::Value as Json;
 
@@ -12,7 +12,7 @@ use super::sheet::Sheet;
 use super::workbook::Workbook;
 use crate::errors::{ApiError, ApiResult};
 
-/// Facts 1.2.
+/// Of a cell (G-LIMITS-3).
 pub const MAX_CHARS: usize = 50_000;
 
 /// How inputs are taken.
@@ -119,7 +119,7 @@ impl Writer<'_> {
     }
 
     /// A single cell, or an open end, takes data of any size that the grid holds; a closed end does
-    /// not (facts 1.3).
+    /// not (G-STANDIN-3).
     fn check_fit(&self, book: &Workbook, area: &Area, start: &Rect, height: u32, width: u32) -> ApiResult<()> {
         let sheet = book.grid(area.sheet)?;
         let b = &area.bounds;
@@ -194,7 +194,7 @@ impl Writer<'_> {
     }
 }
 
-/// A merge keeps only its upper left cell (facts 9).
+/// A merge keeps only its upper left cell (G-VALUES-8).
 pub fn hidden_by_merge(sheet: &Sheet, row: u32, column: u32) -> bool {
     sheet.merges.iter().any(|m| m.contains(row, column) && (m.r0, m.c0) != (row, column))
 }
@@ -222,7 +222,7 @@ pub fn clear(sheet: &mut Sheet, rect: &Rect) {
 }
 
 /// The table that an append continues: a block of touching cells that the range meets; of several
-/// the last one, the lowest and then the rightmost (facts 2.4, its surprises too).
+/// the last one, the lowest and then the rightmost (G-STANDIN-1).
 pub fn table_in(sheet: &Sheet, rect: &Rect) -> Option<Rect> {
     let (rows, columns) = sheet.used();
     let filled = |r: u32, c: u32| sheet.cell(r, c).is_some_and(|cell| !cell.is_blank());

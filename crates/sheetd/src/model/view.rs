@@ -1,4 +1,4 @@
-//! The spreadsheet as `spreadsheets.get` shows it (facts 11.H).
+//! The spreadsheet as `spreadsheets.get` shows it (G-RANGES-8).
 
 use serde_json::{Map, Value as Json, json};
 
@@ -25,7 +25,7 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// A mask decides alone: only one that names `sheets` whole or `sheets.data` builds the grid
-    /// (facts 11.H).
+    /// (G-JSON-2).
     pub fn wants_grid(include: bool, fields: Option<&Mask>) -> bool {
         fields.map_or(include, |mask| mask.names(&["sheets", "data"]) || reaches_data(mask))
     }
@@ -92,7 +92,7 @@ pub fn properties(book: &Workbook) -> Json {
     out
 }
 
-/// `SheetProperties`; sheetId and index are always shown, even when 0 (facts 3.2).
+/// `SheetProperties`; sheetId and index are always shown, even when 0 (G-JSON-1).
 pub fn sheet_properties(sheet: &Sheet, index: usize) -> Json {
     let mut grid = json!({ "rowCount": sheet.row_count(), "columnCount": sheet.column_count() });
     for (name, count) in [("frozenRowCount", sheet.frozen_rows), ("frozenColumnCount", sheet.frozen_columns)] {

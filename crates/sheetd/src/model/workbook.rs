@@ -10,7 +10,7 @@ use super::metadata::Entries;
 use super::sheet::Sheet;
 use crate::errors::{ApiError, ApiResult};
 
-/// Facts 1.2.
+/// Of all tabs together (G-LIMITS-1).
 pub const MAX_CELLS: u64 = 10_000_000;
 
 /// Cloning is cheap: sheets, rows and metadata are shared until they change.
@@ -39,7 +39,7 @@ pub struct NamedRange {
 
 impl Workbook {
     /// A new spreadsheet has one tab of 1000 x 26 with id 0; files made through Drive are in
-    /// Etc/GMT (facts 1.2, 3.2).
+    /// Etc/GMT (G-LIMITS-6, G-STANDIN-15).
     pub fn new(id: impl Into<String>, title: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -72,7 +72,7 @@ impl Workbook {
         Ok(Arc::make_mut(&mut self.sheets[at]))
     }
 
-    /// Titles are compared without regard to case (facts 11.G).
+    /// Titles are compared without regard to case (G-RANGES-1).
     pub fn titled(&self, title: &str) -> Option<&Sheet> {
         let wanted = title.to_lowercase();
         self.sheets.iter().find(|s| s.title.to_lowercase() == wanted).map(|s| &**s)
@@ -82,7 +82,7 @@ impl Workbook {
         self.sheets.iter().map(|s| s.cells_in_grid()).sum()
     }
 
-    /// Refuses what would make the workbook larger than Google allows (facts 1.2).
+    /// Refuses what would make the workbook larger than Google allows (G-LIMITS-1, G-LIMITS-2).
     pub fn check_size(&self) -> ApiResult<()> {
         if self.cells_in_grids() > MAX_CELLS {
             return Err(ApiError::invalid(
