@@ -1,7 +1,8 @@
 //! What stands in a row of a result, and arrays in their text form.
 
-use engine::value::{Datum, Key};
+use engine::value::{Datum, Key, Text};
 
+use super::errors::unreadable;
 use super::statement::Row;
 
 /// The fields of a row, one after the other.
@@ -25,8 +26,13 @@ impl Fields {
         self.optional().unwrap_or_default()
     }
 
+    /// 0 for NULL.
     pub fn number(&mut self) -> i64 {
-        self.datum().and_then(|text| text.parse().ok()).unwrap_or(0)
+        let parsed = |text: Text| {
+            let number = text.parse();
+            number.unwrap_or_else(|_| unreadable("a column of numbers", &text))
+        };
+        self.datum().map_or(0, parsed)
     }
 
     pub fn flag(&mut self) -> bool {

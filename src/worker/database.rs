@@ -1,8 +1,8 @@
 //! Carries out the engine's database effects, each in one transaction of its own.
 
 use engine::effect::{
-    Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, Outcome,
-    Place, Refusal, StoredProblem, TypedText,
+    Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, Outcome, Place, Refusal,
+    StoredProblem, TypedText,
 };
 use engine::mapping::Side;
 use engine::value::{Datum, Key, Text, Timestamp};

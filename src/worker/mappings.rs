@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::tabs::Tab;
-use crate::postgres::errors::refuse;
+use crate::postgres::errors::{refuse, unreadable};
 use crate::postgres::fields::Fields;
 use crate::postgres::lock;
 use crate::postgres::statement::{self, Session};
@@ -261,26 +261,28 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
     let sheet_id = fields.optional().and_then(|text| text.parse().ok());
     let sheet_title = fields.optional();
     let header_row = fields.number() as u32;
-    let key_columns = fields.names().unwrap_or_default();
+    let key_columns = fields
+        .names()
+        .unwrap_or_else(|| unreadable("mapping.key_columns", "NULL"));
     let direction = direction(&fields.text());
     let policy = policy(&fields.text());
     let conflict_function = fields.optional();
-    let tie = if fields.text() == "sheet" {
-        Side::Sheet
-    } else {
-        Side::Database
-    };
+    let tie = side("mapping.tie", &fields.text());
     let on_table_delete = match fields.text().as_str() {
+        "delete_row" => OnTableDelete::DeleteRow,
         "clear" => OnTableDelete::Clear,
         "keep" => OnTableDelete::Keep,
-        _ => OnTableDelete::DeleteRow,
+        other => unreadable("mapping.on_table_delete", other),
     };
-    let on_sheet_delete = if fields.text() == "keep" {
-        OnSheetDelete::Keep
-    } else {
-        OnSheetDelete::Delete
+    let on_sheet_delete = match fields.text().as_str() {
+        "delete" => OnSheetDelete::Delete,
+        "keep" => OnSheetDelete::Keep,
+        other => unreadable("mapping.on_sheet_delete", other),
     };
-    let max_delete_percent = fields.text().parse().unwrap_or(50.0);
+    let percent = fields.text();
+    let max_delete_percent = percent
+        .parse()
+        .unwrap_or_else(|_| unreadable("mapping.max_delete_percent", &percent));
     let max_delete_rows = fields.number() as u32;
     let row_filter = fields.optional();
     let poll_interval = fields
@@ -369,11 +371,8 @@ fn winner(session: &mut Session, id: i32) -> Option<Side> {
         "SELECT w.winner FROM sheet_sync._writer w WHERE w.mapping_id = $1",
         &[id.into()],
     );
-    match Fields::of(rows.into_iter().next()?).text().as_str() {
-        "database" => Some(Side::Database),
-        "sheet" => Some(Side::Sheet),
-        _ => None,
-    }
+    let winner = Fields::of(rows.into_iter().next()?).optional()?;
+    Some(side("_writer.winner", &winner))
 }
 
 /// The filter and the conflict function of one owner are not run with the rights of another who has
@@ -519,11 +518,20 @@ fn follow_columns(session: &mut Session, id: i32) {
     session.execute("SELECT sheet_sync._follow_columns($1)", &[id.into()]);
 }
 
+fn side(column: &str, text: &str) -> Side {
+    match text {
+        "database" => Side::Database,
+        "sheet" => Side::Sheet,
+        other => unreadable(column, other),
+    }
+}
+
 fn direction(text: &str) -> Direction {
     match text {
+        "both" => Direction::Both,
         "to_sheet" => Direction::ToSheet,
         "from_sheet" => Direction::FromSheet,
-        _ => Direction::Both,
+        other => unreadable("direction", other),
     }
 }
 
@@ -533,7 +541,8 @@ fn policy(text: &str) -> Policy {
         "sheet_wins" => Policy::SheetWins,
         "manual" => Policy::Manual,
         "conflict_function" => Policy::Function,
-        _ => Policy::LastWriteWins,
+        "last_write_wins" => Policy::LastWriteWins,
+        other => unreadable("conflict_policy", other),
     }
 }
 
@@ -552,6 +561,7 @@ fn kind(text: &str) -> Kind {
         "json" => Kind::Json,
         "array" => Kind::Array,
         "printed" => Kind::Printed,
-        _ => Kind::Text,
+        "text" => Kind::Text,
+        other => unreadable("mapping_column.kind", other),
     }
 }

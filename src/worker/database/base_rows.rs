@@ -3,12 +3,11 @@
 use engine::codec::CellsHash;
 use engine::effect::{BaseWrite, IndexEntry, Inserting, RowState, Stamp, StoredRow};
 use engine::value::Key;
-use pgrx::PgSqlErrorCode;
 use std::collections::BTreeMap;
 
 use super::key_literal;
 use super::record::json;
-use crate::postgres::errors::refuse;
+use crate::postgres::errors::unreadable;
 use crate::postgres::fields::{Fields, array_literal, parse_array};
 use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::subtransaction;
@@ -28,7 +27,7 @@ pub fn stamp_of(text: &str) -> Stamp {
             value: value.to_owned(),
         })
     });
-    stamp.unwrap_or_else(|| unreadable(&format!("\"{text}\" is no batch")))
+    stamp.unwrap_or_else(|| unreadable("_cycle or _base_row.batch", text))
 }
 
 /// The columns in which a row's state is stored.
@@ -91,7 +90,7 @@ fn entry(row: Row) -> IndexEntry {
         (Some("rewrite"), None, None) => RowState::ToRewrite,
         (Some("overrule"), None, None) => RowState::ToOverrule,
         (Some("delete"), None, Some(batch)) => RowState::Deleting(batch.clone()),
-        _ => unreadable(&format!("the state of row {}", key_literal(&key))),
+        (owed, ..) => unreadable("_base_row.owed", owed.unwrap_or("NULL")),
     };
     IndexEntry {
         key,
@@ -103,15 +102,7 @@ fn entry(row: Row) -> IndexEntry {
 
 fn hash_of(text: &str) -> CellsHash {
     let hash = text.parse().ok().and_then(CellsHash::of_number);
-    hash.unwrap_or_else(|| unreadable(&format!("\"{text}\" is no hash")))
-}
-
-fn unreadable(what: &str) -> ! {
-    refuse(
-        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-        format!("sheet_sync's own tables hold something that it did not write: {what}"),
-        "Call sheet_sync.resync() for the table: it compares both sides anew and deletes nothing.",
-    )
+    hash.unwrap_or_else(|| unreadable("_base_row.sheet_hash", text))
 }
 
 pub fn write<'a>(

@@ -12,7 +12,7 @@ use pgrx::PgSqlErrorCode;
 use serde::de::DeserializeOwned;
 
 use super::{Cycle, column_number, key_literal, keys};
-use crate::postgres::errors::refuse;
+use crate::postgres::errors::{refuse, unreadable};
 use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Arg, Row, Session};
@@ -228,7 +228,9 @@ fn add_bases(
         let mut fields = Fields::of(row);
         let place = (fields.number() as usize).saturating_sub(1);
         let database: Vec<Datum> = fields.array();
-        let sheet: Vec<Cell> = serde_json::from_str(&fields.text()).unwrap_or_default();
+        let sheet = fields.text();
+        let sheet: Vec<Cell> = serde_json::from_str(&sheet)
+            .unwrap_or_else(|_| unreadable("_base_row.sheet_values", &sheet));
         if let Some(target) = loaded.get_mut(place) {
             target.base = Some(Base { database, sheet });
         }
