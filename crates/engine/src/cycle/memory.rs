@@ -269,7 +269,8 @@ impl State {
 /// A cell of a batch without an answer.
 #[derive(Clone, Debug)]
 pub(super) struct InFlight {
-    pub stamp: MetadataId,
+    /// The batch, where nobody knows whether it has arrived.
+    pub stamp: Option<MetadataId>,
     pub column: usize,
     pub cell: Cell,
     pub value: Datum,

@@ -525,7 +525,7 @@ impl Cycle {
         for item in part.items.iter().filter_map(|index| items.get(*index)) {
             if let Some(SheetChange::Update(writes)) = &item.plan.sheet {
                 let writes = writes.iter().map(|(column, cell, value)| InFlight {
-                    stamp,
+                    stamp: Some(stamp),
                     column: *column,
                     cell: cell.clone(),
                     value: value.clone(),

@@ -110,7 +110,7 @@ impl Cycle {
             }
             if !arrived {
                 for written in self.memory.in_flight.values_mut() {
-                    written.retain(|written| written.stamp != id);
+                    written.retain(|written| written.stamp != Some(id));
                 }
             }
             self.memory.lost.remove(&id);

@@ -7,7 +7,7 @@ use super::grid::parse;
 use super::header::Layout;
 use super::images::{Fallen, Taken};
 use super::io::{Stop, mismatch};
-use super::memory::{Known, State};
+use super::memory::{InFlight, Known, State};
 use super::run::Cycle;
 use crate::effect::{
     Announcement, Commit, LoadedRow, MetadataId, SheetEffect, SheetOutcome, Snapshot,
@@ -211,6 +211,9 @@ impl Cycle {
                     && loaded
                         .as_ref()
                         .is_some_and(|loaded| self.is_no_news(loaded, column, was, is));
+                if let Some(loaded) = loaded.as_ref().filter(|_| one.unread && is_agreed) {
+                    self.note_own_write(loaded, column, is);
+                }
                 let Some(taken) = &mut taken else {
                     continue;
                 };
@@ -238,6 +241,25 @@ impl Cycle {
             }
         }
         Ok(())
+    }
+
+    /// Our own value stands in the sheet, and nothing of it is recorded. The table may change or
+    /// lose the row before that is compared: the value is no person's edit all the same.
+    fn note_own_write(&mut self, loaded: &LoadedRow, column: usize, cell: &Cell) {
+        let recorded = loaded.base.as_ref().and_then(|base| base.sheet.get(column));
+        let Some(value) = loaded.row.as_ref().and_then(|row| row.get(column)) else {
+            return;
+        };
+        if recorded == Some(cell) {
+            return;
+        }
+        let written = self.memory.in_flight.entry(loaded.key.clone());
+        written.or_default().push(InFlight {
+            stamp: None,
+            column,
+            cell: cell.clone(),
+            value: value.clone(),
+        });
     }
 
     fn note_arrived(&mut self, key: Option<&Key>, old: Option<&Key>) {
