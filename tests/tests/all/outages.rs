@@ -117,7 +117,7 @@ fn a_long_outage_leaves_no_more_than_a_short_one() {
     world.shows("SELECT count(*) FROM sheet_sync.conflict", "2");
     try_again(&mut world, TRIES);
     let left = left_behind(&mut world);
-    try_again(&mut world, 4 * TRIES);
+    try_again(&mut world, 2 * TRIES);
     assert_eq!(left_behind(&mut world), left);
     world.google.mend();
     e2e::wait_for("the winner", "Mother".to_owned(), || sheet.cell("B3"));
