@@ -83,7 +83,7 @@ COMMENT ON FUNCTION sheet_sync.revoke_credential IS 'Take back what grant_creden
 
 CREATE FUNCTION sheet_sync.doctor(timeout interval DEFAULT '60 s')
     RETURNS TABLE (subject text, "check" text, ok boolean, detail text, hint text) LANGUAGE c AS 'MODULE_PATHNAME', 'doctor_wrapper';
-COMMENT ON FUNCTION sheet_sync.doctor IS 'Examine worker, credentials, clock, quota, and each mapping''s sharing, tab and header: a line per check, with what to do. The worker asks Google.';
+COMMENT ON FUNCTION sheet_sync.doctor IS 'Examine version, worker, credentials, clock, quota, transactions that somebody forgot, and each mapping''s state, problems, sharing, tab and header: a line per check, with what to do. The worker asks Google.';
 
 CREATE FUNCTION sheet_sync._live() RETURNS TABLE (
     mapping_id integer, phase text, last_cycle_at timestamptz, last_read_at timestamptz, poll_interval interval, rate_limited_until timestamptz,

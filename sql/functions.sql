@@ -265,6 +265,47 @@ BEGIN
 END
 $$;
 
+-- What keeps VACUUM from cleaning this database's tables, ours too, whose rows change with every cycle; and how to end it.
+CREATE FUNCTION sheet_sync._held_back(for_longer_than interval) RETURNS TABLE (detail text, hint text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT h.what || ': VACUUM cannot clean away old versions of rows meanwhile, in any table of this database, and syncing gets slower', h.cure
+    FROM (SELECT format('session %s (user %s, application "%s") has had a transaction open since %s', a.pid, a.usename, a.application_name,
+                        date_trunc('second', a.xact_start)),
+                 format('Commit it or roll it back where it was begun; or SELECT pg_terminate_backend(%s);', a.pid)
+          FROM pg_stat_activity a
+          WHERE a.datname = current_database() AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL) AND a.pid <> pg_backend_pid()
+            AND a.backend_type NOT IN ('autovacuum worker', 'parallel worker', 'walsender')
+            AND a.xact_start < clock_timestamp() - for_longer_than
+          UNION ALL
+          SELECT format('transaction "%s" of user %s has been prepared since %s and neither committed nor rolled back', p.gid, p.owner,
+                        date_trunc('second', p.prepared)),
+                 format('COMMIT PREPARED %L; or ROLLBACK PREPARED %L;', p.gid, p.gid)
+          FROM pg_prepared_xacts p
+          WHERE p.database = current_database() AND p.prepared < clock_timestamp() - for_longer_than
+          UNION ALL
+          SELECT format('replication slot "%s" is used by nobody and keeps what a standby''s queries last needed', s.slot_name),
+                 format('Start the standby again; or, if it is gone for good, SELECT pg_drop_replication_slot(%L);', s.slot_name)
+          FROM pg_replication_slots s
+          WHERE NOT s.active AND s.xmin IS NOT NULL) h(what, cure)
+$$;
+
+-- The statements that give a mapping's role what it lacks to read and write the mapped columns of its table; null where it lacks nothing.
+CREATE FUNCTION sheet_sync._missing_rights(m sheet_sync.mapping) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT NULLIF(concat_ws(' ',
+        CASE WHEN NOT has_schema_privilege(m.run_as, c.relnamespace, 'USAGE')
+             THEN format('GRANT USAGE ON SCHEMA %s TO %s;', c.relnamespace::regnamespace, m.run_as) END,
+        (SELECT format('GRANT %s ON %s TO %s;', string_agg(p.name, ', ' ORDER BY p.place), sheet_sync._full_name(c.oid), m.run_as)
+         FROM (VALUES (1, 'SELECT', true), (2, 'INSERT', m.direction <> 'to_sheet'), (3, 'UPDATE', m.direction <> 'to_sheet'),
+                      (4, 'DELETE', m.direction <> 'to_sheet' AND m.on_sheet_delete = 'delete')) p(place, name, is_needed)
+         WHERE p.is_needed AND NOT has_table_privilege(m.run_as, c.oid, p.name)
+           AND (p.name = 'DELETE' OR EXISTS (SELECT FROM sheet_sync.mapping_column k
+                                             WHERE k.mapping_id = m.id AND (p.name = 'SELECT' OR k.direction <> 'to_sheet')
+                                               AND NOT has_column_privilege(m.run_as, c.oid, k.attnum, p.name)))
+         HAVING count(*) > 0)), '')
+    FROM pg_class c WHERE c.oid = m.table_name
+$$;
+
 -- (Re)make the capture triggers of a mapping, for its columns as they are now. Nothing in them may depend on a column of the table:
 -- that would forbid ALTER TABLE … DROP COLUMN and ALTER COLUMN … TYPE.
 CREATE FUNCTION sheet_sync._make_triggers(mapping_id integer) RETURNS void

@@ -18,6 +18,8 @@ mod wait;
 mod wake;
 mod worker;
 
+pub use wake::announce_at_commit;
+
 /// Run a statement of the catalog as the extension's owner; `$1` is the role that called.
 fn as_owner(sql: &str, args: Vec<Arg>) -> Vec<Row> {
     let caller = role::current();

@@ -3,7 +3,9 @@
 //!
 //! What happens when is in ARCHITECTURE.md, "Life cycle".
 
-use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime};
+use pgrx::bgworkers::{
+    BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime, DynamicBackgroundWorker,
+};
 use pgrx::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -99,6 +101,7 @@ struct Workers {
 
 /// The last worker of a database.
 struct Started {
+    process: DynamicBackgroundWorker,
     at: Instant,
     /// When it was first seen to have ended.
     ended: Option<Instant>,
@@ -106,6 +109,18 @@ struct Started {
     announced: u32,
     /// How long after its start the next one may follow, unless it was healthy.
     pause: Duration,
+}
+
+impl Started {
+    /// It is starting, or ending. To start, it may have to wait for a lock on its database for as
+    /// long as somebody else's transaction takes (ALTER DATABASE … RENAME): that is no reason to
+    /// start another one beside it.
+    fn is_there(&self) -> bool {
+        matches!(
+            self.process.pid(),
+            Ok(_) | Err(BackgroundWorkerStatus::NotYetStarted)
+        )
+    }
 }
 
 /// No slot is free.
@@ -128,6 +143,10 @@ impl Workers {
             let now = Instant::now();
             let mut pause = FIRST_PAUSE;
             if let Some(last) = self.started.get_mut(&database) {
+                if last.is_there() {
+                    // The postmaster tells of its end.
+                    continue;
+                }
                 let ended = *last.ended.get_or_insert(now);
                 let was_healthy = ended.duration_since(last.at) > HEALTHY;
                 // Announced again: somebody made the extension or registers a table, and waits.
@@ -140,12 +159,13 @@ impl Workers {
                     pause = (last.pause * 2).min(LONGEST_PAUSE);
                 }
             }
-            if !start_worker(database) {
+            let Some(process) = start_worker(database) else {
                 self.note_shortage();
                 // A worker that ends wakes the launcher.
                 return sleep.min(UNTIL_SLOT);
-            }
+            };
             let started = Started {
+                process,
                 at: now,
                 ended: None,
                 announced,
@@ -179,9 +199,9 @@ impl Workers {
     }
 }
 
-/// False where no slot is free. Not restarted by the postmaster: after DROP DATABASE that would go
+/// `None` where no slot is free. Not restarted by the postmaster: after DROP DATABASE that would go
 /// on for ever.
-fn start_worker(database: pg_sys::Oid) -> bool {
+fn start_worker(database: pg_sys::Oid) -> Option<DynamicBackgroundWorker> {
     BackgroundWorkerBuilder::new("sheet_sync worker")
         .set_type("sheet_sync worker")
         .set_library("sheet_sync")
@@ -190,5 +210,5 @@ fn start_worker(database: pg_sys::Oid) -> bool {
         .set_argument(database.into_datum())
         .set_notify_pid(process::my_pid())
         .load_dynamic()
-        .is_ok()
+        .ok()
 }

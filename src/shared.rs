@@ -6,6 +6,7 @@
 
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::postgres::process;
 
@@ -19,20 +20,18 @@ const MAPPINGS: usize = 512;
 
 static STATE: PgLwLock<State> = unsafe { PgLwLock::new(c"sheet_sync") };
 
+/// Set in the postmaster, so that every process has it from its birth.
+static IS_AVAILABLE: AtomicBool = AtomicBool::new(false);
+
 /// Ask for the memory; called while the server starts.
 pub fn request() {
     pg_shmem_init!(STATE);
+    IS_AVAILABLE.store(true, Ordering::Relaxed);
 }
 
 /// False where the library is not in shared_preload_libraries: then there is no worker either.
 pub fn is_available() -> bool {
-    // SAFETY: read-only; set by Postgres before any backend runs.
-    let list = unsafe { pg_sys::shared_preload_libraries_string };
-    !list.is_null()
-        && unsafe { std::ffi::CStr::from_ptr(list) }
-            .to_bytes()
-            .windows(10)
-            .any(|window| window == b"sheet_sync")
+    IS_AVAILABLE.load(Ordering::Relaxed)
 }
 
 #[derive(Clone, Copy)]
@@ -432,6 +431,12 @@ impl Drop for Ticket {
             *slot = Request::default();
         }
     }
+}
+
+/// Whether the caller still waits for the answer.
+pub fn is_awaited(id: u64) -> bool {
+    let state = STATE.share();
+    state.requests.iter().any(|slot| slot.id == id)
 }
 
 /// The id of the request that is posted next.

@@ -32,27 +32,53 @@ fn doctor(
     ),
 > {
     let timeout = required(timeout, "timeout");
-    TableIterator::new(match worker_line() {
-        Err(line) => vec![line],
-        Ok(line) => std::iter::once(line).chain(findings(timeout)).collect(),
-    })
+    let mut lines = vec![version_line()];
+    match worker() {
+        // Without a worker nothing else can be found out.
+        Err(none) => lines.push(of_server("worker", none.message(), Some(none.hint()))),
+        Ok(pid) => {
+            let detail = format!("runs as process {pid}");
+            lines.push(of_server("worker", &detail, None));
+            lines.extend(findings(timeout));
+        }
+    }
+    TableIterator::new(lines)
 }
 
-/// Without a worker nothing else can be found out.
-fn worker_line() -> Result<Line, Line> {
-    let line = |ok, detail: String, hint: Option<&str>| {
-        (
-            Some("server".to_owned()),
-            Some("worker".to_owned()),
-            Some(ok),
-            Some(detail),
-            hint.map(str::to_owned),
-        )
-    };
-    match worker() {
-        Ok(pid) => Ok(line(true, format!("runs as process {pid}"), None)),
-        Err(none) => Err(line(false, none.message().to_owned(), Some(none.hint()))),
+/// What is amiss has a hint.
+fn of_server(check: &str, detail: &str, hint: Option<&str>) -> Line {
+    (
+        Some("server".to_owned()),
+        Some(check.to_owned()),
+        Some(hint.is_none()),
+        Some(detail.to_owned()),
+        hint.map(str::to_owned),
+    )
+}
+
+/// A server goes on with the library that it was started with, and a database with the functions
+/// and tables that were made last, whatever package is installed meanwhile.
+fn version_line() -> Line {
+    let library = env!("CARGO_PKG_VERSION");
+    let created = as_owner(
+        "SELECT e.extversion FROM pg_catalog.pg_extension e, (SELECT $1::pg_catalog.oid) caller \
+         WHERE e.extname OPERATOR(pg_catalog.=) 'sheet_sync'",
+        Vec::new(),
+    );
+    let created = created.into_iter().flatten().flatten().next();
+    let created = created.unwrap_or_default();
+    if created == library {
+        return of_server("version", library, None);
     }
+    of_server(
+        "version",
+        &format!(
+            "this database has version {created} of the extension, the server runs the library of version {library}"
+        ),
+        Some(
+            "Restart the server, so that it loads the library that is installed; if this line is here after that, ALTER EXTENSION sheet_sync UPDATE;",
+        ),
+    )
 }
 
 /// The worker has committed its lines before it answered, so a statement that begins now sees them.

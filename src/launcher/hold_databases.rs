@@ -145,6 +145,27 @@ unsafe fn opens_database(statement: *mut pg_sys::PlannedStmt) -> bool {
     )
 }
 
+/// # Safety
+/// `statement` is a valid PlannedStmt of a utility statement.
+unsafe fn commits_prepared(statement: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: by contract; the tag says what the node is.
+    unsafe {
+        let utility = (*statement).utilityStmt;
+        (*utility).type_ == pg_sys::NodeTag::T_TransactionStmt
+            && (*utility.cast::<pg_sys::TransactionStmt>()).kind
+                == pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED
+    }
+}
+
+/// What a transaction made or changed that was prepared elsewhere: its own commit told nobody.
+fn announce_where_installed() {
+    // SAFETY: a look-up in the catalog, in the transaction of a statement.
+    let extension = unsafe { pg_sys::get_extension_oid(c"sheet_sync".as_ptr(), true) };
+    if extension != pg_sys::InvalidOid {
+        crate::api::announce_at_commit();
+    }
+}
+
 /// The hook's signature is Postgres's.
 #[allow(clippy::too_many_arguments)]
 #[pg_guard]
@@ -193,9 +214,16 @@ unsafe extern "C-unwind" fn process_utility(
     if unsafe { opens_database(statement) } {
         register_xact_callback(PgXactCallbackEvent::Commit, shared::look_for_databases);
     }
+    // The statement may be gone when it has run.
     // SAFETY: as above.
-    match unsafe { claimed(statement) } {
-        None => run(),
+    let (claim, commits_prepared) = unsafe { (claimed(statement), commits_prepared(statement)) };
+    match claim {
+        None => {
+            run();
+            if commits_prepared {
+                announce_where_installed();
+            }
+        }
         Some(claim) => {
             PgTryBuilder::new(AssertUnwindSafe(|| {
                 take_away_worker(claim.database);

@@ -68,7 +68,28 @@ pub fn perform(mapping: &Loaded, cycle: &mut Cycle, effect: DatabaseEffect) -> O
     };
     match outcome {
         Ok(outcome) => Outcome::Database(outcome),
-        Err(refusal) => Outcome::Failed(Side::Database, failure(refusal)),
+        Err(refusal) => {
+            let refusal = with_missing_right(mapping, refusal);
+            Outcome::Failed(Side::Database, failure(refusal))
+        }
+    }
+}
+
+/// Rows are read and written in the name of the mapping's role, and Postgres names only what that
+/// role may not touch.
+fn with_missing_right(mapping: &Loaded, refusal: Refusal) -> Refusal {
+    if refusal.sqlstate != "42501" || refusal.hint.is_some() {
+        return refusal;
+    }
+    let Loaded { role, table, .. } = mapping;
+    let hint = format!(
+        "Rows are read and written with the rights of {role}. If it is the table that {role} may not use: \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}; otherwise grant it what the message names \
+         (of a schema: USAGE). It goes on by itself within a minute."
+    );
+    Refusal {
+        hint: Some(hint),
+        ..refusal
     }
 }
 

@@ -17,6 +17,9 @@ use crate::postgres::transaction::transaction;
 use crate::shared::{Answer, Counts, answer_request};
 use crate::{quota, settings};
 
+/// A transaction that is open for longer than this many minutes is one that somebody forgot.
+const LONG_MINUTES: i32 = 30;
+
 /// A call that waits for Google's answers about its accounts.
 pub struct Examination {
     request: u64,
@@ -37,18 +40,36 @@ struct Line {
     finding: Finding,
 }
 
+/// What the catalog tells.
+struct Catalog {
+    /// What keeps old versions of rows on disk.
+    held_back: Vec<Finding>,
+    /// Triggers that speak for no mapping, each with its table.
+    orphans: Vec<(String, Finding)>,
+    credentials: Vec<String>,
+    mappings: Vec<Mapped>,
+}
+
 /// A mapping as far as it is examined.
 struct Mapped {
     table: String,
     credential: String,
     state: Finding,
+    /// What its role may not do, and what its rows and cells cannot: a finding for each reason.
+    troubles: Vec<Finding>,
     /// `None` where the mapping has ended.
     patient: Option<Patient>,
 }
 
 pub fn begin(shared: &mut Shared, database: pg_sys::Oid, request: u64) {
-    let (credentials, mappings, orphans) = match transaction(read) {
-        Ok(read) => read,
+    let read = transaction(|session| Catalog {
+        held_back: held_back(session),
+        orphans: orphans(session),
+        credentials: credentials(session),
+        mappings: mappings(session),
+    });
+    let catalog = match read {
+        Ok(catalog) => catalog,
         Err(refusal) => return answer_request(request, &failed(refusal)),
     };
     let mut examination = Examination {
@@ -56,20 +77,22 @@ pub fn begin(shared: &mut Shared, database: pg_sys::Oid, request: u64) {
         waits_for: Vec::new(),
         lines: Vec::new(),
     };
-    for (table, trigger) in orphans {
-        examination.add(&table, [orphaned(&table, &trigger)]);
+    examination.add("server", catalog.held_back);
+    for (table, orphan) in catalog.orphans {
+        examination.add(&table, [orphan]);
     }
-    let mut patients: BTreeMap<String, Vec<Mapped>> = credentials
-        .into_iter()
-        .map(|name| (name, Vec::new()))
-        .collect();
-    for mapped in mappings {
+    let mut patients: BTreeMap<String, Vec<Mapped>> = BTreeMap::new();
+    for name in catalog.credentials {
+        patients.insert(name, Vec::new());
+    }
+    for mapped in catalog.mappings {
         let of = patients.entry(mapped.credential.clone()).or_default();
         of.push(mapped);
     }
     for (credential, mapped) in patients {
         for one in &mapped {
             examination.add(&one.table, [one.state.clone()]);
+            examination.add(&one.table, one.troubles.clone());
         }
         let account = format!("credential {credential}");
         match credentials::fresh(&credential) {
@@ -176,26 +199,55 @@ impl Examination {
     }
 }
 
-/// The credentials that are stored, the mappings, and tables with triggers that speak for none.
-fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>, Vec<(String, String)>) {
-    let orphans = session.select(
+fn held_back(session: &mut Session) -> Vec<Finding> {
+    let rows = session.select(
+        "SELECT h.detail, h.hint FROM sheet_sync._held_back($1 * interval '1 minute') h",
+        &[LONG_MINUTES.into()],
+    );
+    let held = rows.into_iter().map(|row| {
+        let mut fields = Fields::of(row);
+        Finding::bad("vacuum", fields.text(), fields.text())
+    });
+    held.collect()
+}
+
+fn orphans(session: &mut Session) -> Vec<(String, Finding)> {
+    let rows = session.select(
         "SELECT table_name, trigger_name FROM sheet_sync._orphaned_triggers()",
         &[],
     );
-    let orphans = orphans.into_iter().map(|row| {
+    let orphans = rows.into_iter().map(|row| {
         let mut fields = Fields::of(row);
-        (fields.text(), fields.text())
+        let (table, trigger) = (fields.text(), fields.text());
+        let finding = orphaned(&table, &trigger);
+        (table, finding)
     });
-    let credentials = session.select("SELECT name FROM sheet_sync._credential", &[]);
-    let mappings = session.select(
-        "SELECT COALESCE(m.table_name::text, m.registered_as), m.credential, m.state, m.reason, m.hint, m.spreadsheet_id, m.sheet_id, m.header_row, m.direction, \
-                (SELECT pg_catalog.array_agg(k.header ORDER BY k.position) FROM sheet_sync.mapping_column k WHERE k.mapping_id = m.id)::text \
+    orphans.collect()
+}
+
+/// Those that are stored. Where there is none, or a file holds one, the one that mappings use which
+/// name no other.
+fn credentials(session: &mut Session) -> Vec<String> {
+    let rows = session.select("SELECT name FROM sheet_sync._credential", &[]);
+    let mut names: Vec<String> = rows.into_iter().map(|row| Fields::of(row).text()).collect();
+    if names.is_empty() || settings::credentials_file().is_some() {
+        names.push(credentials::OF_THE_FILE.to_owned());
+    }
+    names
+}
+
+fn mappings(session: &mut Session) -> Vec<Mapped> {
+    let rows = session.select(
+        "SELECT m.id, COALESCE(m.table_name::text, m.registered_as), m.credential, m.state, m.reason, m.hint, m.spreadsheet_id, m.sheet_id, m.header_row, m.direction, \
+                (SELECT pg_catalog.array_agg(k.header ORDER BY k.position) FROM sheet_sync.mapping_column k WHERE k.mapping_id = m.id)::text, \
+                m.run_as::text, sheet_sync._missing_rights(m) \
          FROM sheet_sync.mapping m ORDER BY m.id",
         &[],
     );
-    let names = credentials.into_iter().map(|row| Fields::of(row).text());
-    let mapped = mappings.into_iter().map(|row| {
+    let mut problems = problems(session);
+    let mapped = rows.into_iter().map(|row| {
         let mut fields = Fields::of(row);
+        let id = fields.number();
         let (table, credential) = (fields.text(), fields.text());
         let (state, reason, hint) = (fields.text(), fields.optional(), fields.optional());
         let patient = Patient {
@@ -205,18 +257,73 @@ fn read(session: &mut Session) -> (Vec<String>, Vec<Mapped>, Vec<(String, String
             writes: fields.text() != "from_sheet",
             headers: fields.names().unwrap_or_default(),
         };
-        let said = reason.map_or_else(|| state.clone(), |reason| format!("{state}: {reason}"));
+        let (role, missing_rights) = (fields.text(), fields.optional());
+        let mut troubles = Vec::new();
+        troubles.extend(missing_rights.map(|grants| lacks_rights(&role, grants)));
+        troubles.extend(problems.remove(&id).unwrap_or_default());
         Mapped {
             table,
             credential,
-            state: match state.as_str() {
-                "failed" | "ended" => Finding::bad("mapping", said, hint.unwrap_or_default()),
-                _ => Finding::good("mapping", said),
-            },
             patient: (state != "ended").then_some(patient),
+            state: stands(&state, reason, hint),
+            troubles,
         }
     });
-    (names.collect(), mapped.collect(), orphans.collect())
+    mapped.collect()
+}
+
+/// Where something is wrong, there is a hint, also where it goes on by itself. To pause is no
+/// fault.
+fn stands(state: &str, reason: Option<String>, hint: Option<String>) -> Finding {
+    match reason {
+        None => Finding::good("mapping", state),
+        Some(_) if state == "paused" => Finding::good("mapping", state),
+        Some(reason) => Finding::bad(
+            "mapping",
+            format!("{state}: {reason}"),
+            hint.unwrap_or_default(),
+        ),
+    }
+}
+
+fn lacks_rights(role: &str, grants: String) -> Finding {
+    Finding::bad(
+        "rights",
+        format!(
+            "rows are read and written with the rights of {role}, and that role lacks some of them"
+        ),
+        grants,
+    )
+}
+
+/// By the mapping's number. What values are in the way is for whoever may read the table, in the
+/// table of problems.
+fn problems(session: &mut Session) -> BTreeMap<i64, Vec<Finding>> {
+    let rows = session.select(
+        "SELECT p.mapping_id, p.code, pg_catalog.count(*), pg_catalog.min(p.hint) \
+         FROM sheet_sync.problem p GROUP BY p.mapping_id, p.code ORDER BY p.mapping_id, p.code",
+        &[],
+    );
+    let mut problems: BTreeMap<i64, Vec<Finding>> = BTreeMap::new();
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let (mapping, code) = (fields.number(), fields.text());
+        let (count, hint) = (fields.number(), fields.text());
+        let detail = match count {
+            1 => format!("one row or cell waits: {code}"),
+            many => format!("{many} rows or cells wait: {code}"),
+        };
+        let look = format!(
+            "SELECT * FROM sheet_sync.problem WHERE mapping_id = {mapping} AND code = '{code}';"
+        );
+        let hint = match count {
+            1 => format!("{hint} Which one: {look}"),
+            _ => format!("Of one of them: {hint} All of them: {look}"),
+        };
+        let of = problems.entry(mapping).or_default();
+        of.push(Finding::bad("problem", detail, hint));
+    }
+    problems
 }
 
 fn orphaned(table: &str, trigger: &str) -> Finding {

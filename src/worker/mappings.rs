@@ -145,6 +145,8 @@ pub struct Loaded {
     pub poll_interval: Option<Duration>,
     pub credential: String,
     pub run_as: pg_sys::Oid,
+    /// That role's name, quoted.
+    pub role: String,
     /// The table's name, quoted and qualified.
     pub table: String,
     pub table_oid: u32,
@@ -354,6 +356,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
         poll_interval,
         credential,
         run_as,
+        role,
         table,
         table_oid,
         identity,

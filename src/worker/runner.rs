@@ -16,7 +16,7 @@ use super::dirty;
 use super::http::Work;
 use super::mappings::{Glance, Loaded, Version};
 use super::writer::Standing;
-use crate::shared::{Counts, LiveMapping, RequestKind};
+use crate::shared::{self, Counts, LiveMapping, RequestKind};
 
 mod cycle;
 mod locks;
@@ -247,6 +247,8 @@ impl Runner {
     }
 
     pub fn request(&mut self, request: u64, kind: RequestKind) {
+        // Whoever calls again and again while nothing can be done leaves one call behind.
+        self.requests.retain(|(id, _)| shared::is_awaited(*id));
         self.requests.push((request, kind));
         self.served_from = None;
         self.not_before = None;

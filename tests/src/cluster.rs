@@ -22,6 +22,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// Made by initdb: clusters that come from the template are one cluster by their identifier.
     pub has_own_identifier: bool,
+    /// Of the server's processes.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Options {
@@ -37,6 +39,7 @@ impl Options {
             temporary: true,
             settings: Vec::new(),
             has_own_identifier: false,
+            environment: Vec::new(),
         }
     }
 }
@@ -44,6 +47,7 @@ impl Options {
 pub struct Cluster {
     directory: PathBuf,
     temporary: bool,
+    environment: Vec<(String, String)>,
     port: u16,
     server: Option<Child>,
 }
@@ -56,6 +60,7 @@ impl Cluster {
             temporary,
             settings,
             has_own_identifier,
+            environment,
         } = options;
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).expect("the cluster's directory can be made");
@@ -64,6 +69,7 @@ impl Cluster {
             port: free_port(),
             directory,
             temporary,
+            environment,
             server: None,
         };
         cluster.make_data(has_own_identifier);
@@ -110,6 +116,7 @@ impl Cluster {
             port: free_port(),
             directory,
             temporary: true,
+            environment: Vec::new(),
             server: None,
         };
         let mut backup = Command::new(bindir().join("pg_basebackup"));
@@ -145,8 +152,8 @@ impl Cluster {
         run_as_server_user(cp);
     }
 
-    /// pg_upgrade of a server that is stopped, into a new cluster of the same version that takes its
-    /// place.
+    /// pg_upgrade of a server that is stopped, into a new cluster of the same version that takes
+    /// its place.
     pub fn upgrade(&self) {
         assert!(self.server.is_none(), "the server runs");
         let former = self.directory.join("former");
@@ -255,6 +262,7 @@ impl Cluster {
             .arg(format!("--port={}", self.port))
             .current_dir("/")
             .env_remove("RUST_BACKTRACE")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be doubled"))
             .stderr(log);

@@ -21,6 +21,8 @@ pub enum Kind {
     Claim,
     /// Anchors that an earlier process left behind are dropped.
     Tidy,
+    /// Who writes to the tab from now on is put on it, and nothing else.
+    Turn,
 }
 
 impl Kind {
@@ -55,6 +57,10 @@ impl Kind {
             (Kind::Write, stamped && body.contains(r#""copyPaste""#)),
             (Kind::Header, stamped && body.contains(r#""updateCells""#)),
             (Kind::Claim, stamped),
+            (
+                Kind::Turn,
+                body.contains(r#""metadataKey":"sheet_sync_writer""#),
+            ),
             (Kind::Tag, body.contains(r#""createDeveloperMetadata""#)),
             (Kind::Tidy, body.contains(r#""deleteDeveloperMetadata""#)),
         ];

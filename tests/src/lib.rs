@@ -1,6 +1,7 @@
 //! What end-to-end tests, the demo and the benchmarks stand on: a private Postgres with the
 //! extension installed, sheetd, and the people at both ends.
 
+mod clock;
 mod cluster;
 mod db;
 mod dice;
@@ -12,6 +13,7 @@ mod wait;
 mod world;
 
 pub use self::google::{Google, Office};
+pub use clock::Clock;
 pub use cluster::{Cluster, Options, bindir, own, share_directory};
 pub use db::{Db, Refusal, Row, literal};
 pub use dice::Dice;

@@ -132,8 +132,7 @@ impl Demo {
         let options = Options {
             directory: cluster.to_owned(),
             temporary: false,
-            has_own_identifier: false,
-            settings: Vec::new(),
+            ..Options::temporary()
         };
         // sheetd has no quota, so people's edits are looked for more often than with Google.
         let mut world = World::made(

@@ -1,10 +1,11 @@
-//! The end-to-end tests: one program, so that no core is idle while the last test of a file is waited
-//! for, and nothing is linked fifty times.
+//! The end-to-end tests: one program, so that no core is idle while the last test of a file is
+//! waited for, and nothing is linked fifty times.
 
 mod bad_cells;
 mod both_directions;
 mod capture;
 mod catalog_writes;
+mod clocks;
 mod columns;
 mod complaints;
 mod conflicts;
@@ -22,6 +23,7 @@ mod history;
 mod hostile_code;
 mod injected_edits;
 mod keys_and_names;
+mod kills;
 mod large_pulls;
 mod life_cycle;
 mod locks;

@@ -1,6 +1,6 @@
 //! What is changed in the table while nothing of it can be sent, for however long.
 
-use e2e::World;
+use e2e::{Fault, Kind, When, World};
 
 const LINES: &str = "SELECT count(*) FROM sheet_sync._dirty_key";
 
@@ -46,4 +46,82 @@ fn what_changes_during_a_pause_fills_no_disk() {
     world.db.run("SELECT sheet_sync.resume('products')");
     world.both_equal("products", &sheet);
     sheet.shows("id | name | price\n 1 | Bolt | 11000\n 2 | Nut | 10999");
+}
+
+/// So many tries, as an outage of an hour has with its pauses of up to a minute.
+const TRIES: usize = 60;
+
+/// Lines that the worker writes to the server's log, and those of its own tables that only grow.
+fn left_behind(world: &mut World) -> Vec<i64> {
+    let log = world.cluster.log();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("] sheet_sync worker "));
+    let mut all = vec![lines.count() as i64];
+    for table in ["problem", "conflict", "history", "_stop", "_finding"] {
+        all.push(
+            world
+                .db
+                .count(&format!("SELECT count(*) FROM sheet_sync.{table}")),
+        );
+    }
+    all
+}
+
+/// Whoever calls has the worker try at once.
+fn try_again(world: &mut World, so_often: usize) {
+    let before = world.google.gate().count();
+    while world.google.gate().count() < before + so_often {
+        let _ = world
+            .db
+            .attempt("SELECT * FROM sheet_sync.sync('products', '20 ms')");
+    }
+}
+
+/// There are a cell that the table does not take and a cell that both sides have changed meanwhile,
+/// so that each try has something to say.
+#[test]
+fn a_long_outage_leaves_no_more_than_a_short_one() {
+    let (mut world, sheet) = World::with_products();
+    world.db.run(
+        "UPDATE sheet_sync.mapping SET conflict_policy = 'database_wins', notes_on_problems = false",
+    );
+    sheet.set("C4", "none");
+    world.shows("SELECT key FROM sheet_sync.problem", "{3}");
+
+    // Nothing gets through.
+    world.google.fault(Fault::Lost(When::Before), usize::MAX);
+    sheet.set("B2", "Screw");
+    world
+        .db
+        .run("UPDATE products SET name = 'Rivet' WHERE id = 1");
+    try_again(&mut world, 3);
+    let left = left_behind(&mut world);
+    try_again(&mut world, TRIES);
+    assert_eq!(left_behind(&mut world), left);
+    world.google.mend();
+    e2e::wait_for("the winner", "Rivet".to_owned(), || sheet.cell("B2"));
+
+    // What is read gets through, and nothing that is written.
+    world.quiet();
+    world
+        .google
+        .gate()
+        .fault_on(Kind::Write, Fault::status(503), usize::MAX);
+    let frozen = world.freeze_worker();
+    sheet.set("B3", "Washer");
+    world
+        .db
+        .run("UPDATE products SET name = 'Mother' WHERE id = 2");
+    drop(frozen);
+    world.shows("SELECT count(*) FROM sheet_sync.conflict", "2");
+    try_again(&mut world, TRIES);
+    let left = left_behind(&mut world);
+    try_again(&mut world, 2 * TRIES);
+    assert_eq!(left_behind(&mut world), left);
+    world.google.mend();
+    e2e::wait_for("the winner", "Mother".to_owned(), || sheet.cell("B3"));
+    sheet.set("C4", "3");
+    world.shows("SELECT count(*) FROM sheet_sync.problem", "0");
+    world.both_equal("products", &sheet);
 }
