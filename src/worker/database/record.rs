@@ -16,6 +16,7 @@ use crate::postgres::statement::{Arg, Session};
 use crate::postgres::tenant::transaction_of;
 use crate::postgres::transaction::subtransaction;
 use crate::worker::mappings::Loaded;
+use crate::worker::{progress, states};
 
 /// In as many transactions as the changes to the table take. The first has all the rest as well,
 /// and each what follows from its own changes.
@@ -41,11 +42,8 @@ pub fn commit(
                 session.commit_may_be_late();
             } else if !first {
                 // Only a commit that has written something waits for the disk, and for those before
-                // it.
-                session.execute(
-                    "UPDATE sheet_sync._cycle SET cycle_id = cycle_id WHERE mapping_id = $1",
-                    &[mapping.id.into()],
-                );
+                // it. A lock is written, too.
+                states::lock_cycle(session, mapping.id);
             }
             let follows = Follows::of(mapping, commit, &together, dealt_with);
             record(
@@ -164,14 +162,9 @@ fn record_all(
     for write in commit.bases.iter().chain(inserting) {
         cycle.without_base.remove(&write.key);
     }
+    note_batches(session, mapping, commit);
     for batch in &commit.inserting {
         write_inserting(session, mapping, batch);
-    }
-    if !commit.inserted.is_empty() {
-        session.execute(
-            "UPDATE sheet_sync._cycle SET inserting = ARRAY(SELECT pg_catalog.unnest(inserting) EXCEPT SELECT pg_catalog.unnest($2)) WHERE mapping_id = $1",
-            &[mapping.id.into(), commit.inserted.clone().into()],
-        );
     }
     write_bases(session, mapping, commit.bases.iter().chain(&follows.bases));
     let lines = commit.history.iter().chain(&follows.lines);
@@ -198,21 +191,38 @@ fn record_all(
     for (column, header) in &commit.headers {
         follow_header(session, mapping, *column, header);
     }
-    match &commit.writing {
-        Some(Announcement::Begins(stamp)) => {
-            session.execute(
-                "UPDATE sheet_sync._cycle SET writing = writing || $2 WHERE mapping_id = $1",
-                &[mapping.id.into(), stamp_text(stamp).into()],
-            );
-        }
-        Some(Announcement::Over) => {
-            session.execute(
-                "UPDATE sheet_sync._cycle SET writing = '{}' WHERE mapping_id = $1",
-                &[mapping.id.into()],
-            );
-        }
-        None => {}
+}
+
+/// From so many marks on, those that no row bears (of batches that never arrived) are swept out.
+const MANY_MARKS: i32 = 100;
+
+/// Which batches are under way to the sheet from now on: of new rows, which are known by their
+/// marks, and all of them by their stamps.
+fn note_batches(session: &mut Session, mapping: &Loaded, commit: &Commit) {
+    if commit.inserting.is_empty() && commit.inserted.is_empty() && commit.writing.is_none() {
+        return;
     }
+    let marks: Vec<i64> = commit.inserting.iter().map(|batch| batch.mark).collect();
+    let begins = match &commit.writing {
+        Some(Announcement::Begins(stamp)) => vec![stamp_text(stamp)],
+        Some(Announcement::Over) | None => Vec::new(),
+    };
+    progress::change(
+        session,
+        "inserting = $2 || ARRAY(SELECT pg_catalog.unnest(CASE WHEN pg_catalog.cardinality($2) = 0 OR pg_catalog.cardinality(p.inserting) < $4 THEN p.inserting \
+                 ELSE ARRAY(SELECT DISTINCT b.mark FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.mark = ANY (p.inserting)) END) \
+             EXCEPT SELECT pg_catalog.unnest($3)), \
+         writing = CASE WHEN $6 THEN '{}' ELSE p.writing END || $5",
+        "",
+        &[
+            mapping.id.into(),
+            marks.into(),
+            commit.inserted.clone().into(),
+            MANY_MARKS.into(),
+            begins.into(),
+            (commit.writing == Some(Announcement::Over)).into(),
+        ],
+    );
 }
 
 /// Does not count as an edit of the mapping: the engine that found the new header goes on with it.
@@ -316,16 +326,7 @@ fn stored<'a>(
     ]
 }
 
-/// From so many marks on, those that no row bears (of batches that never arrived) are swept out.
-const MANY_MARKS: i32 = 100;
-
 fn write_inserting(session: &mut Session, mapping: &Loaded, batch: &Inserting) {
-    session.execute(
-        "UPDATE sheet_sync._cycle SET inserting = $2 || CASE WHEN pg_catalog.cardinality(inserting) < $3 THEN inserting \
-             ELSE ARRAY(SELECT DISTINCT b.mark FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.mark = ANY (inserting)) END \
-         WHERE mapping_id = $1",
-        &[mapping.id.into(), batch.mark.into(), MANY_MARKS.into()],
-    );
     // In the index's order, which costs it least.
     let rows: BTreeMap<&Key, &BaseWrite> = batch.rows.iter().map(|row| (&row.key, row)).collect();
     let args = stored(mapping, Some(batch.mark), rows.into_values());
