@@ -87,7 +87,7 @@ COMMENT ON FUNCTION sheet_sync.doctor IS 'Examine version, worker, credentials, 
 
 CREATE FUNCTION sheet_sync._live() RETURNS TABLE (
     mapping_id integer, phase text, last_cycle_at timestamptz, last_read_at timestamptz, poll_interval interval, rate_limited_until timestamptz,
-    requests_this_minute bigint, rows_done bigint, rows_total bigint, phase_started_at timestamptz, busy_since timestamptz)
+    retry_at timestamptz, requests_this_minute bigint, rows_done bigint, rows_total bigint, phase_started_at timestamptz, busy_since timestamptz)
     LANGUAGE c AS 'MODULE_PATHNAME', 'live_wrapper';
 CREATE FUNCTION sheet_sync._no_worker() RETURNS TABLE (reason text, hint text)
     LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'no_worker_wrapper';
@@ -136,18 +136,18 @@ SELECT m.id AS mapping_id, m.table_name, m.spreadsheet_id, m.sheet_title AS shee
        CASE WHEN m.state IN ('initialising', 'active') AND w.reason IS NOT NULL THEN 'stopped' ELSE m.state END AS state,
        CASE WHEN m.state IN ('initialising', 'active') AND w.reason IS NOT NULL THEN w.reason ELSE m.reason END AS reason,
        CASE WHEN m.state IN ('initialising', 'active') AND w.reason IS NOT NULL THEN w.hint ELSE m.hint END AS hint,
-       m.retry_at,
-       c.rows, d.dirty_keys,
+       CASE WHEN m.retry_at IS NOT NULL THEN COALESCE(l.retry_at, m.retry_at) END AS retry_at,
+       p.rows, d.dirty_keys,
        CASE WHEN d.dirty_keys > 0 THEN pg_catalog.clock_timestamp() - d.oldest END AS database_lag,
        pg_catalog.clock_timestamp() - l.last_read_at AS sheet_lag,
-       COALESCE(l.last_cycle_at, c.ended_at) AS last_cycle_at,
-       c.rows_pushed, c.rows_pulled,
+       COALESCE(l.last_cycle_at, p.ended_at) AS last_cycle_at,
+       p.rows_pushed, p.rows_pulled,
        (SELECT pg_catalog.count(*) FROM sheet_sync.problem p WHERE p.mapping_id = m.id) AS problems,
        (SELECT pg_catalog.count(*) FROM sheet_sync.conflict k WHERE k.mapping_id = m.id AND k.winner = 'pending' AND NOT k.settled) AS pending_conflicts,
        l.poll_interval, l.requests_this_minute, l.rate_limited_until,
        pg_catalog.clock_timestamp() - l.busy_since AS busy_for
 FROM sheet_sync.mapping m
-LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id
+LEFT JOIN LATERAL (SELECT n.* FROM sheet_sync._progress n WHERE n.mapping_id = m.id ORDER BY n.number DESC LIMIT 1) p ON true
 LEFT JOIN sheet_sync._live() l ON l.mapping_id = m.id
 LEFT JOIN sheet_sync._no_worker() w ON true
 LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS dirty_keys, pg_catalog.min(k.changed_at) AS oldest

@@ -85,6 +85,7 @@ COMMENT ON COLUMN sheet_sync.mapping.max_delete_percent IS 'A cycle that would d
 COMMENT ON COLUMN sheet_sync.mapping.max_delete_rows IS 'Where fewer rows than this would be deleted, max_delete_percent does not apply.';
 COMMENT ON COLUMN sheet_sync.mapping.run_as IS 'The role whose privileges and row-level security apply to what comes from the sheet.';
 COMMENT ON COLUMN sheet_sync.mapping.readable_rows IS 'The policies of row-level security that decided which rows run_as reads when that was last agreed on; null where none did. Where others do, the mapping asks.';
+COMMENT ON COLUMN sheet_sync.mapping.retry_at IS 'Null unless it is tried again by itself. Written when the reason is another one; status shows when the next try is.';
 COMMENT ON COLUMN sheet_sync.mapping.made_in IS 'The cluster''s system identifier and the database''s oid: a copy of the database leaves the sheet alone until take_over() says that the mapping goes on there.';
 COMMENT ON COLUMN sheet_sync.mapping.generation IS 'Counts the edits of this line and its columns; the worker reloads the mapping when it moves.';
 
@@ -185,7 +186,7 @@ COMMENT ON TABLE sheet_sync.history IS 'One line per change that reached its sid
 COMMENT ON COLUMN sheet_sync.history.side IS 'The side that was changed.';
 
 -- A new row is stored before it is sent, as it will stand when it has arrived, with the batch in which it goes. That the batch has arrived
--- is said once for all its rows, in _cycle.inserting.
+-- is said once for all its rows, in _progress.inserting.
 CREATE TABLE sheet_sync._base_row (
     mapping_id      integer NOT NULL,
     key             text COLLATE "C" NOT NULL,
@@ -202,21 +203,25 @@ CREATE TABLE sheet_sync._base_row (
 COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
 COMMENT ON COLUMN sheet_sync._base_row.sheet_hash IS 'Stands for the cells of the row on which both sides agree. Null: more is owed to the row, or both sides agree that the sheet does not have it.';
 COMMENT ON COLUMN sheet_sync._base_row.owed IS 'What is still to be done about the row. insert: it waits to be inserted into the sheet, and the base says nothing. look: it is to be looked at whatever it shows. rewrite: its cells are being emptied, or are being given this key. overrule: an edit in the sheet that lost is being overwritten. delete: it is being deleted from the sheet.';
-COMMENT ON COLUMN sheet_sync._base_row.batch IS 'The batch with which the row is deleted from the sheet or inserted into it. A row that is inserted counts as agreed once its batch is no longer in _cycle.inserting.';
+COMMENT ON COLUMN sheet_sync._base_row.batch IS 'The batch with which the row is deleted from the sheet or inserted into it. A row that is inserted counts as agreed once its batch is no longer in _progress.inserting.';
 COMMENT ON COLUMN sheet_sync._base_row.typed IS 'The key as the sheet spells it, where that is not how it would be written there.';
 COMMENT ON COLUMN sheet_sync._base_row.key IS 'As Postgres prints the text[] of the other tables: to compare arrays in the index would take a third of the time of storing a row.';
 
--- Append-only: an upsert would make committing transactions wait for one another. Deleted in batches by the one worker.
+-- Append-only: an upsert would make committing transactions wait for one another. Deleted in batches by the one worker. In the order of
+-- transactions: what can have come since a snapshot was taken stands together, apart from lines that are long deleted and that Postgres
+-- cannot remove yet.
 CREATE TABLE sheet_sync._dirty_key (
     id         bigint GENERATED ALWAYS AS IDENTITY,
     mapping_id integer NOT NULL,
+    added_in   xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     key        text[],
     changed_at timestamptz NOT NULL,
     renamed_from text[],
-    PRIMARY KEY (mapping_id, id)
+    PRIMARY KEY (mapping_id, added_in, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE sheet_sync._dirty_key IS 'Keys whose row changed since it was last looked at; a null key means: compare the whole table, an empty one that it was truncated. Where a row''s key was changed, the line of the new key names the old one.';
-CREATE INDEX _dirty_key_renamed ON sheet_sync._dirty_key (mapping_id, id) WHERE renamed_from IS NOT NULL;
+COMMENT ON COLUMN sheet_sync._dirty_key.added_in IS 'The transaction that added the line.';
+CREATE INDEX _dirty_key_renamed ON sheet_sync._dirty_key (mapping_id, added_in) WHERE renamed_from IS NOT NULL;
 
 CREATE TABLE sheet_sync._stop (
     mapping_id   integer PRIMARY KEY REFERENCES sheet_sync.mapping ON DELETE CASCADE,
@@ -253,27 +258,39 @@ COMMENT ON TABLE sheet_sync._capability IS 'What the service was seen to do wher
 
 CREATE TABLE sheet_sync._cycle (
     mapping_id   integer PRIMARY KEY,
-    cycle_id     bigint NOT NULL DEFAULT 0,
     merged       boolean NOT NULL DEFAULT false,
     layout       text,
     time_zone    text,
-    labels       text[],
+    labels       text[]
+);
+COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping from cycle to cycle and seldom changes: whether the first merge is done, and the table''s layout, the labels of its enums and the spreadsheet''s time zone when it last looked.';
+
+-- One line for each mapping. Each of its versions has a higher number than the one before, so that the newest is the first from the end
+-- of the index. The others stay while somebody holds a snapshot: to come by them would cost more with every cycle.
+CREATE TABLE sheet_sync._progress (
+    mapping_id   integer NOT NULL,
+    number       bigint NOT NULL DEFAULT 1,
+    turn         bigint NOT NULL DEFAULT 0,
+    mark         bigint NOT NULL DEFAULT 0,
+    arrived      bigint,
     writing      text[] NOT NULL DEFAULT '{}',
     inserting    text[] NOT NULL DEFAULT '{}',
     ended_at     timestamptz,
     rows         bigint NOT NULL DEFAULT 0,
     rows_pushed  bigint NOT NULL DEFAULT 0,
-    rows_pulled  bigint NOT NULL DEFAULT 0
+    rows_pulled  bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (mapping_id, number)
 );
-COMMENT ON TABLE sheet_sync._cycle IS 'What the worker remembers of each mapping''s cycles: whether the first merge is done, totals, the table''s layout, the labels of its enums and the spreadsheet''s time zone when it last looked, and the batches under way to the sheet.';
+COMMENT ON TABLE sheet_sync._progress IS 'What changes with each cycle of a mapping: its turns at the sheet, the batches under way there, and totals.';
+COMMENT ON COLUMN sheet_sync._progress.number IS 'How often the line was changed.';
+COMMENT ON COLUMN sheet_sync._progress.turn IS 'The last cycle that wrote to the sheet, counted. What stands in the tab is never a later one, unless this database is a copy or was restored: so each is stored before it is sent.';
+COMMENT ON COLUMN sheet_sync._progress.mark IS 'Tells the turn from one of the same number that a copy of the database has begun.';
+COMMENT ON COLUMN sheet_sync._progress.arrived IS 'The last turn that is known to stand in the tab: fewer stand there where the spreadsheet was put back.';
+COMMENT ON COLUMN sheet_sync._progress.writing IS 'The stamps of batches that are under way to the sheet.';
+COMMENT ON COLUMN sheet_sync._progress.inserting IS 'The stamps of batches of new rows that are under way.';
 
--- Of the turns in which a mapping has written to its sheet. What stands in the tab is never a later one, unless this database is a copy
--- or was restored: so each is stored before it is sent.
 CREATE TABLE sheet_sync._writer (
     mapping_id integer PRIMARY KEY REFERENCES sheet_sync.mapping ON DELETE CASCADE,
-    turn       bigint NOT NULL DEFAULT 0,
-    mark       bigint NOT NULL DEFAULT 0,
-    arrived    bigint,
     time_line  bigint NOT NULL DEFAULT sheet_sync._time_line(),
     forked_at  bigint NOT NULL DEFAULT 0,
     place      text,
@@ -282,9 +299,6 @@ CREATE TABLE sheet_sync._writer (
     winner     text CHECK (winner IN ('database', 'sheet'))
 );
 COMMENT ON TABLE sheet_sync._writer IS 'What tells a mapping''s database from a copy of it, or from one that was restored.';
-COMMENT ON COLUMN sheet_sync._writer.turn IS 'The last cycle that wrote to the sheet, counted.';
-COMMENT ON COLUMN sheet_sync._writer.mark IS 'Tells the turn from one of the same number that a copy of the database has begun.';
-COMMENT ON COLUMN sheet_sync._writer.arrived IS 'The last turn that is known to stand in the tab: fewer stand there where the spreadsheet was put back.';
 COMMENT ON COLUMN sheet_sync._writer.forked_at IS 'The last turn of the time line before, or of the database from which the mapping was taken over.';
 COMMENT ON COLUMN sheet_sync._writer.place IS 'What is known of the server''s files. Null: whatever they are, they are the right ones.';
 COMMENT ON COLUMN sheet_sync._writer.moved_from IS 'The database from which the mapping was taken over, until a turn of this one has arrived.';
@@ -300,6 +314,7 @@ BEGIN
     DELETE FROM sheet_sync._base_row WHERE mapping_id = OLD.id;
     DELETE FROM sheet_sync._dirty_key WHERE mapping_id = OLD.id;
     DELETE FROM sheet_sync._cycle WHERE mapping_id = OLD.id;
+    DELETE FROM sheet_sync._progress WHERE mapping_id = OLD.id;
     RETURN OLD;
 END
 $$;
@@ -326,7 +341,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['_base_row', '_dirty_key', '_stop', '_credential', '_capability', '_cycle', '_writer'] LOOP
+    FOREACH name IN ARRAY ARRAY['_base_row', '_dirty_key', '_stop', '_credential', '_capability', '_cycle', '_progress', '_writer'] LOOP
         EXECUTE pg_catalog.format('ALTER TABLE sheet_sync.%I ENABLE ROW LEVEL SECURITY', name);
     END LOOP;
 END

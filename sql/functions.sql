@@ -507,6 +507,7 @@ BEGIN
             conflict_function::text, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner)
     RETURNING mapping.id INTO id;
     INSERT INTO sheet_sync._cycle (mapping_id) VALUES (id);
+    INSERT INTO sheet_sync._progress (mapping_id) VALUES (id);
     INSERT INTO sheet_sync.mapping_column (mapping_id, position, column_name, attnum, header, kind, direction)
     SELECT id, w.position, a.attname, a.attnum, a.attname, sheet_sync._kind(a.atttypid),
            CASE WHEN a.attgenerated <> '' THEN 'to_sheet' ELSE 'both' END
@@ -581,9 +582,9 @@ CREATE FUNCTION sheet_sync._merge_afresh(mapping_id integer) RETURNS void
 BEGIN
     -- Rows that are being written keep what is stored of them: a batch whose answer is missing may yet arrive.
     DELETE FROM sheet_sync._base_row b
-    USING sheet_sync._cycle c
-    WHERE c.mapping_id = mapping_id AND b.mapping_id = mapping_id AND (b.owed IN ('rewrite', 'overrule', 'delete')) IS NOT TRUE
-      AND (b.batch = ANY (c.inserting)) IS NOT TRUE;
+    USING sheet_sync._progress p
+    WHERE p.mapping_id = mapping_id AND b.mapping_id = mapping_id AND (b.owed IN ('rewrite', 'overrule', 'delete')) IS NOT TRUE
+      AND (b.batch = ANY (p.inserting)) IS NOT TRUE;
     DELETE FROM sheet_sync._dirty_key d WHERE d.mapping_id = mapping_id;
     DELETE FROM sheet_sync._stop s WHERE s.mapping_id = mapping_id;
     UPDATE sheet_sync._cycle c SET merged = false WHERE c.mapping_id = mapping_id;
@@ -604,6 +605,7 @@ CREATE FUNCTION sheet_sync._take_over(caller oid, table_name regclass, winner te
 DECLARE
     one record;
     afresh boolean;
+    last_turn bigint;
     taken integer := 0;
 BEGIN
     IF winner NOT IN ('database', 'sheet', 'merge') THEN
@@ -627,23 +629,29 @@ BEGIN
                       HINT = format('SELECT sheet_sync.take_over(%L, winner => ''database''), ''sheet'' or ''merge''.', table_name);
         END IF;
         afresh := winner IS NOT NULL;
+        UPDATE sheet_sync._progress p
+        SET number = p.number + 1, turn = p.turn + 1, mark = (random() * 4294967295)::bigint, arrived = NULL,
+            -- Batches that were under way belong to the database that wrote then; should one arrive yet, the next turn refuses it.
+            writing = CASE WHEN afresh THEN '{}' ELSE p.writing END, inserting = CASE WHEN afresh THEN '{}' ELSE p.inserting END
+        WHERE p.mapping_id = one.id RETURNING p.turn - 1 INTO last_turn;
         INSERT INTO sheet_sync._writer (mapping_id) VALUES (one.id) ON CONFLICT DO NOTHING;
         UPDATE sheet_sync._writer w
-        SET turn = w.turn + 1, mark = (random() * 4294967295)::bigint, forked_at = w.turn, arrived = NULL, time_line = sheet_sync._time_line(), place = NULL,
+        SET forked_at = COALESCE(last_turn, 0), time_line = sheet_sync._time_line(), place = NULL,
             moved_from = CASE WHEN one.is_elsewhere AND NOT afresh THEN one.made_in END,
             -- Who only reads takes nothing from anybody, also not later, when the direction is another one.
             takes_over = (afresh OR one.reason = 'tab_taken') AND one.direction <> 'from_sheet', winner = nullif(winner, 'merge')
         WHERE w.mapping_id = one.id;
         IF afresh THEN
-            -- Batches that were under way belong to the database that wrote then; should one arrive yet, the next turn refuses it.
             DELETE FROM sheet_sync._base_row WHERE mapping_id = one.id;
             DELETE FROM sheet_sync._dirty_key WHERE mapping_id = one.id;
             DELETE FROM sheet_sync._stop WHERE mapping_id = one.id;
-            UPDATE sheet_sync._cycle SET merged = false, writing = '{}', inserting = '{}' WHERE mapping_id = one.id;
+            UPDATE sheet_sync._cycle SET merged = false WHERE mapping_id = one.id;
         END IF;
         IF one.is_elsewhere THEN
             -- Nothing was captured here so far. Making the triggers waits for those who are changing rows now, and has plans made anew.
             PERFORM sheet_sync._make_triggers(one.id);
+            -- Lines that logical replication has brought bear another server's numbers.
+            UPDATE sheet_sync._dirty_key d SET added_in = DEFAULT WHERE d.mapping_id = one.id;
             INSERT INTO sheet_sync._dirty_key (mapping_id, key, changed_at) VALUES (one.id, NULL, clock_timestamp());
         END IF;
         UPDATE sheet_sync.mapping m

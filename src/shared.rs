@@ -528,6 +528,8 @@ pub struct LiveMapping {
     pub last_read_at: i64,
     pub interval_ms: i64,
     pub rate_limited_until: i64,
+    /// When what does not go on is tried again.
+    pub retry_at: i64,
     pub requests_this_minute: i64,
     pub phase: Phase,
     pub rows_done: i64,

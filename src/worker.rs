@@ -21,6 +21,7 @@ mod dirty;
 mod examine;
 mod http;
 mod mappings;
+mod progress;
 mod reads;
 mod runner;
 mod states;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub reads: Vec<reads::Wanted>,
     pub examinations: Vec<examine::Examination>,
     pub tabs: tabs::Tabs,
+    /// Where lines of `_dirty_key` can be.
+    pub waiting: dirty::Waiting,
 }
 
 #[pg_guard]
@@ -92,6 +95,7 @@ fn run(database: pg_sys::Oid) -> u32 {
         reads: Vec::new(),
         examinations: Vec::new(),
         tabs: tabs::Tabs::default(),
+        waiting: dirty::Waiting::default(),
     };
     let mut runners: HashMap<i32, Runner> = HashMap::new();
     // A worker that is often restarted sweeps all the same.
@@ -196,7 +200,8 @@ fn look(database: pg_sys::Oid, shared: &mut Shared, runners: &mut HashMap<i32, R
     let announced = crate::shared::about_to_look(database);
     // Later calls may be about mappings that this look does not see.
     let before = crate::shared::next_request();
-    let glances = match transaction(mappings::glance) {
+    let waiting = &mut shared.waiting;
+    let glances = match transaction(|session| mappings::glance(session, waiting)) {
         Ok(Some(glances)) => glances,
         Ok(None) => return Found::Nothing { announced },
         Err(refusal) => {

@@ -235,6 +235,25 @@ impl Session {
         run(sql, args, false)
     }
 
+    /// Plans are kept, and may have been made when a table of ours was so small that to read all of
+    /// it was cheapest; by now it may be full of lines that are deleted and cannot be removed. So
+    /// lines are looked for by an index in any case.
+    pub fn by_index<R>(&mut self, body: impl FnOnce(&mut Self) -> R) -> R {
+        // SAFETY: inside a transaction; a setting nest of its own, which is closed below. After an
+        // error the abort closes it.
+        unsafe {
+            let level = pg_sys::NewGUCNestLevel();
+            set_option(
+                c"enable_seqscan",
+                c"off",
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+            );
+            let result = body(self);
+            pg_sys::AtEOXact_GUC(true, level);
+            result
+        }
+    }
+
     /// Like [`Session::select`], for rows that may be large: they are handed over one by one until
     /// `each` says to stop.
     pub fn select_while(
@@ -289,16 +308,23 @@ impl Session {
     }
 }
 
+/// Until the transaction ends.
 fn set_locally(name: &CStr, value: &CStr) {
-    // SAFETY: inside a transaction, at whose end the setting returns to what it was; the strings
-    // are constants.
+    // SAFETY: inside a transaction.
+    unsafe { set_option(name, value, pg_sys::GucAction::GUC_ACTION_LOCAL) }
+}
+
+/// # Safety
+/// Inside a transaction.
+unsafe fn set_option(name: &CStr, value: &CStr, action: pg_sys::GucAction::Type) {
+    // SAFETY: by contract; Postgres copies the strings.
     unsafe {
         pg_sys::set_config_option(
             name.as_ptr(),
             value.as_ptr(),
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_LOCAL,
+            action,
             true,
             0,
             false,

@@ -10,6 +10,7 @@ use serde::Serializer;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::dirty::Since;
 use super::mappings::Loaded;
 use super::tabs::Tabs;
 use crate::postgres::fields::{Fields, array_literal};
@@ -47,8 +48,10 @@ pub struct Cycle<'a> {
     pub id: i64,
     /// When the capture trigger saw each dirty key change.
     pub changed_at: &'a HashMap<Key, Timestamp>,
-    /// The last line of `_dirty_key` that the cycle was given, or 0.
-    pub last_line: i64,
+    /// Where lines of `_dirty_key` can be: of those that the cycle was given, and of newer ones.
+    pub waiting: &'a Since,
+    /// Where newer ones can be.
+    pub newer: &'a Since,
     pub tabs: &'a Tabs,
     /// Rows that somebody else held locked when they were last tried.
     pub locked: &'a mut HashSet<Key>,
@@ -115,35 +118,36 @@ fn look(
         if reads_table {
             mapping.keep(session);
         }
-        let outcome = match effect {
-            DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
-            DatabaseEffect::FindChanged => {
-                DatabaseOutcome::Changed(changed::find(session, mapping))
-            }
-            DatabaseEffect::Load { keys } => {
-                let (rows, left) = load::rows(session, mapping, cycle, keys);
-                DatabaseOutcome::Rows { rows, left }
-            }
-            DatabaseEffect::Canonicalise { cells } => {
-                DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
-            }
-            DatabaseEffect::NameKeys { typed } => {
-                DatabaseOutcome::Named(keys::name(session, mapping, &typed))
-            }
-            DatabaseEffect::FindRespelled { keys, new } => {
-                DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys, &new))
-            }
-            DatabaseEffect::GenerateKeys { count, taken } => {
-                DatabaseOutcome::Keys(generate::keys(session, mapping, count, taken))
-            }
-            DatabaseEffect::MergeByFunction { rows } => {
-                DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
-            }
-            DatabaseEffect::AskOtherTabs { keys } => {
-                DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
-            }
-            DatabaseEffect::Commit(_) => return None,
-        };
+        let outcome =
+            match effect {
+                DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
+                DatabaseEffect::FindChanged => {
+                    DatabaseOutcome::Changed(changed::find(session, mapping))
+                }
+                DatabaseEffect::Load { keys } => {
+                    let (rows, left) = load::rows(session, mapping, cycle, keys);
+                    DatabaseOutcome::Rows { rows, left }
+                }
+                DatabaseEffect::Canonicalise { cells } => {
+                    DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
+                }
+                DatabaseEffect::NameKeys { typed } => {
+                    DatabaseOutcome::Named(keys::name(session, mapping, cycle.waiting, &typed))
+                }
+                DatabaseEffect::FindRespelled { keys, new } => {
+                    DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys, &new))
+                }
+                DatabaseEffect::GenerateKeys { count, taken } => DatabaseOutcome::Keys(
+                    generate::keys(session, mapping, cycle.waiting, count, taken),
+                ),
+                DatabaseEffect::MergeByFunction { rows } => {
+                    DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
+                }
+                DatabaseEffect::AskOtherTabs { keys } => {
+                    DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
+                }
+                DatabaseEffect::Commit(_) => return None,
+            };
         // Once more: whether policies apply to a role may change without a lock on the table.
         if reads_table {
             mapping.require_same_table(session);
@@ -218,7 +222,8 @@ fn read_index(session: &mut Session, mapping: &Loaded) -> Index {
         .collect();
     let writing = session
         .select(
-            "SELECT w.stamp FROM sheet_sync._cycle c, pg_catalog.unnest(c.writing) WITH ORDINALITY w(stamp, place) WHERE c.mapping_id = $1 ORDER BY w.place",
+            "SELECT w.stamp FROM (SELECT n.writing FROM sheet_sync._progress n WHERE n.mapping_id = $1 ORDER BY n.number DESC LIMIT 1) p, \
+             pg_catalog.unnest(p.writing) WITH ORDINALITY w(stamp, place) ORDER BY w.place",
             &[mapping.id.into()],
         )
         .into_iter()

@@ -10,6 +10,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::dirty::{Since, Waiting};
 use super::tabs::Tab;
 use crate::postgres::errors::{refuse, unreadable};
 use crate::postgres::fields::Fields;
@@ -34,6 +35,8 @@ pub struct Glance {
     /// What a person allowed by confirm_deletes().
     pub confirmed: Option<Question>,
     pub has_dirty: bool,
+    /// Where its lines of `_dirty_key` can be.
+    pub since: Since,
     pub merged: bool,
     pub table_exists: bool,
     pub tab: Tab,
@@ -56,7 +59,7 @@ impl Version {
 
 /// Look at all mappings that have not ended. Answers `None` where there is nothing to do for a
 /// worker: the extension is gone, or this is a template in which nobody has registered a table.
-pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
+pub fn glance(session: &mut Session, waiting: &mut Waiting) -> Option<Vec<Glance>> {
     let installed = session.select(
         "SELECT e.oid FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.relname = 'mapping' AND c.relnamespace = e.extnamespace \
          WHERE e.extname = 'sheet_sync'",
@@ -77,7 +80,7 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
     }
     let rows = session.select(
         "SELECT m.id, m.generation, COALESCE(t.signature, '') || ' ' || m.credential || COALESCE(k.set_at::text, ''), m.state, \
-                m.retry_at IS NOT NULL, s.question, EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = m.id), COALESCE(c.merged, false), \
+                m.retry_at IS NOT NULL, s.question, COALESCE(c.merged, false), \
                 t.signature IS NOT NULL, m.table_name::pg_catalog.oid::text || m.key_columns::text, m.direction, m.row_filter IS NOT NULL, \
                 COALESCE(m.sheet_title, '') \
          FROM sheet_sync.mapping m \
@@ -92,39 +95,41 @@ pub fn glance(session: &mut Session) -> Option<Vec<Glance>> {
          WHERE m.state <> 'ended' ORDER BY m.id",
         &[],
     );
-    Some(
-        rows.into_iter()
-            .map(|row| {
-                let mut fields = Fields::of(row);
-                let id = fields.number() as i32;
-                let version = Version {
-                    generation: fields.text(),
-                    rest: format!("{extension} {}", fields.text()),
-                };
-                let state = fields.text();
-                let has_retry = fields.flag();
-                let question = fields.optional().and_then(|text| text.parse().ok());
-                let rests = matches!(state.as_str(), "paused" | "failed");
-                Glance {
-                    id,
-                    version,
-                    state,
-                    has_retry,
-                    confirmed: question.map(Question),
-                    has_dirty: fields.flag(),
-                    merged: fields.flag(),
-                    table_exists: fields.flag(),
-                    tab: Tab {
-                        rows: fields.text(),
-                        gives_rows: fields.text() != "to_sheet",
-                        is_filtered: fields.flag(),
-                        title: fields.text(),
-                        rests,
-                    },
-                }
-            })
-            .collect(),
-    )
+    let mut glances: Vec<Glance> = rows
+        .into_iter()
+        .map(|row| {
+            let mut fields = Fields::of(row);
+            let id = fields.number() as i32;
+            let version = Version {
+                generation: fields.text(),
+                rest: format!("{extension} {}", fields.text()),
+            };
+            let state = fields.text();
+            let has_retry = fields.flag();
+            let question = fields.optional().and_then(|text| text.parse().ok());
+            let rests = matches!(state.as_str(), "paused" | "failed");
+            Glance {
+                id,
+                version,
+                state,
+                has_retry,
+                confirmed: question.map(Question),
+                has_dirty: false,
+                since: Since::default(),
+                merged: fields.flag(),
+                table_exists: fields.flag(),
+                tab: Tab {
+                    rows: fields.text(),
+                    gives_rows: fields.text() != "to_sheet",
+                    is_filtered: fields.flag(),
+                    title: fields.text(),
+                    rests,
+                },
+            }
+        })
+        .collect();
+    waiting.look(session, &mut glances);
+    Some(glances)
 }
 
 /// A restore that switches triggers off has left its lines for the worker.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Shared;
-use super::dirty;
+use super::dirty::{self, Lines, Since};
 use super::http::Work;
 use super::mappings::{Glance, Loaded, Version};
 use super::writer::Standing;
@@ -99,8 +99,11 @@ enum Job {
 struct Running {
     scope: Scope,
     ways: Ways,
-    dirty_ids: Vec<i64>,
-    last_line: i64,
+    /// What it was given of `_dirty_key`.
+    lines: Option<Lines>,
+    /// As [`super::database::Cycle`] has them.
+    waiting: Since,
+    newer: Since,
     changed_at: HashMap<Key, Timestamp>,
     truncated: bool,
     confirmed: Option<Question>,

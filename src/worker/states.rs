@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::database::{column_name, key_literal};
+use super::dirty::Lines;
 use super::mappings::Loaded;
+use super::{progress, writer};
 use crate::postgres::fields::Fields;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::transaction;
@@ -39,9 +41,13 @@ pub enum Stop {
 /// `None` where it could not be stored.
 pub fn show_trouble(mapping: i32, trouble: &Trouble) -> Option<()> {
     store(|session| {
+        // When the same is tried again and again, only the time of the next try is another one,
+        // which the view takes from shared memory: a version of the line for each second that
+        // somebody holds a lock would be in the way of every look.
         session.execute(
             "UPDATE sheet_sync.mapping SET state = CASE WHEN $2 THEN 'failed' ELSE state END, reason = $3, hint = $4, \
-                    retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1 AND state NOT IN ('paused', 'ended')",
+                    retry_at = pg_catalog.clock_timestamp() + $5 * interval '1 millisecond' WHERE id = $1 AND state NOT IN ('paused', 'ended') \
+               AND (retry_at IS NULL OR ($2 AND state <> 'failed') OR (reason, hint) IS DISTINCT FROM ($3, $4))",
             &[mapping.into(), trouble.failed.into(), trouble.reason.clone().into(), trouble.hint.clone().into(), (trouble.retry_in.as_millis() as i64).into()],
         );
         match trouble.stop {
@@ -136,15 +142,16 @@ pub fn other_mapping_of_tab(mapping: i32, spreadsheet_id: &str, sheet_id: i64) -
 /// What a cycle leaves in the catalog.
 pub struct End<'a> {
     pub mapping: i32,
-    pub cycle: i64,
     /// How often the mapping had been changed when the cycle's settings were loaded.
     pub generation: &'a str,
     /// The lines of `_dirty_key` that it has dealt with.
-    pub dealt_with: &'a [i64],
+    pub dealt_with: Option<&'a Lines>,
     /// What a person allowed, and it has used up.
     pub confirmed: Option<Question>,
     /// It has compared everything.
     pub merged: bool,
+    /// The turn that the tab has since then.
+    pub arrived: Option<i64>,
     pub report: &'a Report,
 }
 
@@ -158,30 +165,36 @@ pub fn end_cycle(end: &End) -> bool {
         if end.confirmed.is_none() {
             session.commit_may_be_late();
         }
-        let is_current = lock_cycle(session, mapping) == end.generation;
+        lock_cycle(session, mapping);
+        let is_current = generation(session, mapping) == end.generation;
         merged = end.merged && is_current;
-        if is_current && !end.dealt_with.is_empty() {
-            session.execute(
-                "DELETE FROM sheet_sync._dirty_key WHERE mapping_id = $1 AND id = ANY ($2)",
-                &[mapping.into(), end.dealt_with.to_vec().into()],
-            );
+        if let Some(lines) = end.dealt_with.filter(|_| is_current) {
+            lines.delete(session, mapping);
         }
         if end.confirmed.is_some() {
             forget_stop(session, mapping, end.confirmed);
         }
-        session.execute(
-            "UPDATE sheet_sync._cycle SET cycle_id = $2, ended_at = pg_catalog.clock_timestamp(), rows = $3, rows_pushed = rows_pushed + $4, \
-                    rows_pulled = rows_pulled + $5, merged = merged OR $6 WHERE mapping_id = $1",
+        let is_in_turn = progress::change(
+            session,
+            "ended_at = pg_catalog.clock_timestamp(), rows = $2, rows_pushed = p.rows_pushed + $3, rows_pulled = p.rows_pulled + $4, \
+             arrived = CASE WHEN p.turn = $5 THEN p.turn ELSE p.arrived END",
+            "RETURNING p.turn = $5",
             &[
                 mapping.into(),
-                end.cycle.into(),
                 (end.report.rows as i64).into(),
                 (end.report.rows_pushed as i64).into(),
                 (end.report.rows_pulled as i64).into(),
-                merged.into(),
+                end.arrived.into(),
             ],
         );
+        if is_in_turn.into_iter().flatten().flatten().any(|is| &*is == "t") {
+            writer::is_known_by_its_turn(session, mapping);
+        }
         if merged {
+            session.execute(
+                "UPDATE sheet_sync._cycle SET merged = true WHERE mapping_id = $1 AND NOT merged",
+                &[mapping.into()],
+            );
             forget_winner(session, mapping);
         }
     })
@@ -190,13 +203,17 @@ pub fn end_cycle(end: &End) -> bool {
 }
 
 /// Whoever asks for a merge afresh (`resync()`, `follow_name()`) changes the line of `_cycle`, too:
-/// from here on nobody does. Answers how often the mapping has been changed by now; what a cycle
-/// under former settings has compared is compared again.
-fn lock_cycle(session: &mut Session, mapping: i32) -> String {
+/// from here on nobody does. It leaves no version of the line behind.
+pub fn lock_cycle(session: &mut Session, mapping: i32) {
     session.execute(
         "SELECT FROM sheet_sync._cycle WHERE mapping_id = $1 FOR UPDATE",
         &[mapping.into()],
     );
+}
+
+/// How often the mapping has been changed by now; what a cycle under former settings has compared
+/// is compared again.
+fn generation(session: &mut Session, mapping: i32) -> String {
     let rows = session.execute(
         "SELECT generation FROM sheet_sync.mapping WHERE id = $1",
         &[mapping.into()],
@@ -279,7 +296,7 @@ pub fn sweep() {
             &[crate::settings::history_retention().into()],
         );
         // A cycle may end after its mapping did.
-        for table in ["_dirty_key", "_base_row", "_cycle"] {
+        for table in ["_dirty_key", "_base_row", "_cycle", "_progress"] {
             session.execute(
                 &format!("DELETE FROM sheet_sync.{table} x WHERE NOT EXISTS (SELECT FROM sheet_sync.mapping m WHERE m.id = x.mapping_id)"),
                 &[],

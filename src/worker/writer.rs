@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::UNIX_EPOCH;
 
 use super::runner::failure;
-use super::{database, states};
+use super::{database, progress, states};
 use crate::postgres::fields::Fields;
 use crate::postgres::process;
 use crate::postgres::statement::Session;
@@ -43,16 +43,19 @@ fn read(session: &mut Session, mapping: i32) -> Result<Standing, Failure> {
     // before, wherever its files are.
     session.execute(
         "UPDATE sheet_sync._writer w SET time_line = sheet_sync._time_line(), place = $2, \
-                forked_at = CASE WHEN w.time_line < sheet_sync._time_line() THEN w.turn ELSE w.forked_at END \
-         FROM sheet_sync.mapping m WHERE m.id = $1 AND m.made_in = sheet_sync._here() \
+                forked_at = CASE WHEN w.time_line < sheet_sync._time_line() THEN COALESCE(p.turn, 0) ELSE w.forked_at END \
+         FROM sheet_sync.mapping m LEFT JOIN LATERAL (SELECT n.turn FROM sheet_sync._progress n WHERE n.mapping_id = m.id ORDER BY n.number DESC LIMIT 1) p ON true \
+         WHERE m.id = $1 AND m.made_in = sheet_sync._here() \
            AND w.mapping_id = m.id AND (w.place IS NULL OR w.time_line < sheet_sync._time_line())",
         &[mapping.into(), place.as_str().into()],
     );
     // With what was just stored.
     let rows = session.execute(
         "SELECT sheet_sync._here(), m.made_in, (EXTRACT(epoch FROM m.created_at) * 1000)::bigint, m.table_name::text, \
-                sheet_sync._time_line(), w.turn, w.mark, w.forked_at, w.arrived, w.place, w.moved_from, w.takes_over \
-         FROM sheet_sync.mapping m LEFT JOIN sheet_sync._writer w ON w.mapping_id = m.id WHERE m.id = $1",
+                sheet_sync._time_line(), p.turn, p.mark, w.forked_at, p.arrived, w.place, w.moved_from, w.takes_over \
+         FROM sheet_sync.mapping m LEFT JOIN sheet_sync._writer w ON w.mapping_id = m.id \
+         LEFT JOIN LATERAL (SELECT n.* FROM sheet_sync._progress n WHERE n.mapping_id = m.id ORDER BY n.number DESC LIMIT 1) p ON true \
+         WHERE m.id = $1",
         &[mapping.into()],
     );
     let Some(row) = rows.into_iter().next() else {
@@ -139,9 +142,10 @@ fn ways_on(table: &str) -> String {
 pub fn begin_turn(mapping: i32, writer: &mut Writer) -> Result<(), Refusal> {
     let begun = transaction(|session| {
         session.commit_is_durable();
-        session.execute(
-            "UPDATE sheet_sync._writer SET turn = turn + 1, mark = (pg_catalog.random() * 4294967295)::bigint, arrived = $2 \
-             WHERE mapping_id = $1 RETURNING turn, mark",
+        progress::change(
+            session,
+            "turn = p.turn + 1, mark = (pg_catalog.random() * 4294967295)::bigint, arrived = $2",
+            "RETURNING p.turn, p.mark",
             &[mapping.into(), writer.arrived.into()],
         )
     })?;
@@ -157,11 +161,25 @@ pub fn turn_has_arrived(mapping: i32, turn: i64) {
         // Where it is lost in a crash, an older version of the spreadsheet may be taken for the
         // right one, and no more.
         session.commit_may_be_late();
-        session.execute(
-            "UPDATE sheet_sync._writer SET arrived = $2, moved_from = NULL, takes_over = false WHERE mapping_id = $1 AND turn >= $2",
+        // Not where take_over() has begun another one since.
+        let is_in_turn = progress::change(
+            session,
+            "arrived = p.turn",
+            "AND p.turn = $2 RETURNING 1",
             &[mapping.into(), turn.into()],
         );
+        if !is_in_turn.is_empty() {
+            is_known_by_its_turn(session, mapping);
+        }
     });
+}
+
+/// Whose it was before does not matter any more.
+pub fn is_known_by_its_turn(session: &mut Session, mapping: i32) {
+    session.execute(
+        "UPDATE sheet_sync._writer SET moved_from = NULL, takes_over = false WHERE mapping_id = $1 AND (moved_from IS NOT NULL OR takes_over)",
+        &[mapping.into()],
+    );
 }
 
 /// Somebody else writes to the tab, or may: the mapping stands still until a person says how it

@@ -249,7 +249,11 @@ impl World {
 
     /// A table of so many parts and its sheet, merged.
     pub fn with_parts(rows: usize) -> (World, Sheet) {
-        let mut world = World::start();
+        World::configured_with_parts(&[], rows)
+    }
+
+    pub fn configured_with_parts(settings: &[(&str, &str)], rows: usize) -> (World, Sheet) {
+        let mut world = World::configured(settings);
         world.db.run(&format!(
             "CREATE TABLE parts (id int PRIMARY KEY, name text, stock int);
              INSERT INTO parts SELECT n, 'part ' || n, n FROM generate_series(1, {rows}) n"

@@ -27,7 +27,7 @@ pub fn stamp_of(text: &str) -> Stamp {
             value: value.to_owned(),
         })
     });
-    stamp.unwrap_or_else(|| unreadable("_cycle or _base_row.batch", text))
+    stamp.unwrap_or_else(|| unreadable("_progress or _base_row.batch", text))
 }
 
 /// The columns in which a row's state is stored.
@@ -65,8 +65,9 @@ impl StateColumns {
 pub fn read_index(session: &mut Session, mapping: &Loaded) -> Vec<IndexEntry> {
     let mut rows = Vec::new();
     session.select_each(
-        "SELECT b.key, b.typed, b.sheet_hash, b.owed, b.batch, (b.batch = ANY (c.inserting)) IS TRUE \
-         FROM sheet_sync._base_row b LEFT JOIN sheet_sync._cycle c USING (mapping_id) WHERE b.mapping_id = $1",
+        "SELECT b.key, b.typed, b.sheet_hash, b.owed, b.batch, (b.batch = ANY (p.inserting)) IS TRUE \
+         FROM sheet_sync._base_row b LEFT JOIN (SELECT n.inserting FROM sheet_sync._progress n WHERE n.mapping_id = $1 ORDER BY n.number DESC LIMIT 1) p ON true \
+         WHERE b.mapping_id = $1",
         &[mapping.id.into()],
         |row| rows.push(entry(row)),
     );
@@ -131,18 +132,9 @@ pub fn write<'a>(
     }
 }
 
-/// From so many batches on, those that no row bears (they never arrived) are swept out.
-const MANY_BATCHES: i32 = 100;
-
 /// New rows, before they are sent.
 pub fn write_inserting(session: &mut Session, mapping: &Loaded, batch: &Inserting) {
     let stamp = stamp_text(&batch.stamp);
-    session.execute(
-        "UPDATE sheet_sync._cycle SET inserting = $2 || CASE WHEN pg_catalog.cardinality(inserting) < $3 THEN inserting \
-             ELSE ARRAY(SELECT DISTINCT b.batch FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.batch = ANY (inserting)) END \
-         WHERE mapping_id = $1",
-        &[mapping.id.into(), stamp.clone().into(), MANY_BATCHES.into()],
-    );
     // In the index's order, which costs it least.
     let rows: BTreeMap<&Key, &BaseWrite> = batch.rows.iter().map(|row| (&row.key, row)).collect();
     let args = arguments(mapping, rows.into_values(), |state| StateColumns {
@@ -154,18 +146,6 @@ pub fn write_inserting(session: &mut Session, mapping: &Loaded, batch: &Insertin
     if subtransaction(|| session.execute(STORE, &args)).is_err() {
         session.execute(&format!("{STORE} {OVER_THE_OLD}"), &args);
     }
-}
-
-/// Batches of new rows that have arrived: the states that are stored with their rows hold.
-pub fn note_inserted(session: &mut Session, mapping: &Loaded, arrived: &[Stamp]) {
-    if arrived.is_empty() {
-        return;
-    }
-    let stamps: Vec<String> = arrived.iter().map(stamp_text).collect();
-    session.execute(
-        "UPDATE sheet_sync._cycle SET inserting = ARRAY(SELECT pg_catalog.unnest(inserting) EXCEPT SELECT pg_catalog.unnest($2)) WHERE mapping_id = $1",
-        &[mapping.id.into(), stamps.into()],
-    );
 }
 
 const STORE: &str = "INSERT INTO sheet_sync._base_row (mapping_id, key, database_values, sheet_values, sheet_hash, owed, batch, typed) \

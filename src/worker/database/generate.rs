@@ -9,6 +9,7 @@ use super::keys::{in_one_spelling, known};
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::refusable;
+use crate::worker::dirty::Since;
 use crate::worker::mappings::Loaded;
 
 /// In the first rounds no more keys are drawn than are missing, and then twice as many each time: a
@@ -23,6 +24,7 @@ const MOST_DRAWS: usize = 100_000;
 pub fn keys(
     session: &mut Session,
     mapping: &Loaded,
+    waiting: &Since,
     count: usize,
     taken: Vec<Key>,
 ) -> Vec<Result<Key, Refusal>> {
@@ -52,7 +54,7 @@ pub fn keys(
             break none_left(mapping);
         }
         let others = taken.iter().chain(&found);
-        let new = unused(session, mapping, fresh, others.cloned().collect());
+        let new = unused(session, mapping, waiting, fresh, others.cloned().collect());
         found.extend(new.into_iter().take(missing));
     };
     let mut answers: Vec<Result<Key, Refusal>> = found.into_iter().map(Ok).collect();
@@ -79,8 +81,14 @@ fn draw(session: &mut Session, mapping: &Loaded, count: usize) -> Option<Vec<Key
     Some(keys)
 }
 
-fn unused(session: &mut Session, mapping: &Loaded, drawn: Vec<Key>, others: Vec<Key>) -> Vec<Key> {
-    let known = known(session, mapping, &drawn);
+fn unused(
+    session: &mut Session,
+    mapping: &Loaded,
+    waiting: &Since,
+    drawn: Vec<Key>,
+    others: Vec<Key>,
+) -> Vec<Key> {
+    let known = known(session, mapping, waiting, &drawn);
     let new: Vec<Key> = drawn
         .into_iter()
         .zip(known)

@@ -12,6 +12,7 @@ use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Arg, Session};
 use crate::postgres::transaction::{readable, refusable};
+use crate::worker::dirty::{LINES, Since};
 use crate::worker::mappings::Loaded;
 
 // ------------------------------------------------------------------------------------------------------ parts of statements
@@ -82,6 +83,7 @@ fn all_parts(mapping: &Loaded, mut sides: impl FnMut(usize, usize) -> (String, S
 pub fn name(
     session: &mut Session,
     mapping: &Loaded,
+    waiting: &Since,
     typed: &[Key],
 ) -> Vec<Result<Key, KeyRefusal>> {
     let mut named: Vec<Result<Key, KeyRefusal>> =
@@ -91,7 +93,7 @@ pub fn name(
     }
     let keys: Vec<&mut Key> = named.iter_mut().flatten().collect();
     let asked: Vec<Key> = keys.iter().map(|key| (**key).clone()).collect();
-    let known = known(session, mapping, &asked);
+    let known = known(session, mapping, waiting, &asked);
     let new: Vec<usize> = (0..asked.len()).filter(|at| known[*at].is_none()).collect();
     let first = in_one_spelling(session, mapping, new.iter().map(|at| &asked[*at]));
     let mut spelled = first.into_iter().map(|at| asked[new[at]].clone());
@@ -132,7 +134,12 @@ pub fn is_readable(mapping: &Loaded, key: &Key) -> bool {
 
 /// The spelling under which each key is known, if it is: that of its base, or of its row in the
 /// table.
-pub fn known(session: &mut Session, mapping: &Loaded, keys: &[Key]) -> Vec<Option<Key>> {
+pub fn known(
+    session: &mut Session,
+    mapping: &Loaded,
+    waiting: &Since,
+    keys: &[Key],
+) -> Vec<Option<Key>> {
     let table = in_table(session, mapping, keys);
     let spelled: Vec<&Key> = keys
         .iter()
@@ -153,7 +160,12 @@ pub fn known(session: &mut Session, mapping: &Loaded, keys: &[Key]) -> Vec<Optio
         return known;
     }
     let unsure: Vec<usize> = (0..keys.len()).filter(|at| !based.contains(at)).collect();
-    let bases = in_bases(session, mapping, unsure.iter().map(|at| &keys[*at]));
+    let bases = in_bases(
+        session,
+        mapping,
+        waiting,
+        unsure.iter().map(|at| &keys[*at]),
+    );
     for (at, base) in unsure.into_iter().zip(bases) {
         if base.is_some() {
             known[at] = base;
@@ -209,17 +221,20 @@ fn with_base(session: &mut Session, mapping: &Loaded, keys: &[&Key]) -> HashSet<
 fn in_bases<'a>(
     session: &mut Session,
     mapping: &Loaded,
+    waiting: &Since,
     keys: impl Iterator<Item = &'a Key> + Clone,
 ) -> Vec<Option<Key>> {
     let mut found = vec![None; keys.clone().count()];
     if found.is_empty() {
         return found;
     }
+    let [first, open] = waiting.args();
     let rows = session.select(
-        "SELECT b.key FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.database_values = '{}' \
-         UNION SELECT b.key FROM sheet_sync._base_row b JOIN sheet_sync._dirty_key d ON d.key::text = b.key \
-         WHERE b.mapping_id = $1 AND d.mapping_id = $1",
-        &[mapping.id.into()],
+        &format!(
+            "SELECT b.key FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.database_values = '{{}}' \
+             UNION SELECT b.key FROM sheet_sync._base_row b JOIN {LINES} d ON d.key::text = b.key WHERE b.mapping_id = $1"
+        ),
+        &[mapping.id.into(), first, open],
     );
     let bases: Vec<Key> = rows.into_iter().map(|row| Fields::of(row).key()).collect();
     if bases.is_empty() {

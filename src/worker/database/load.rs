@@ -17,6 +17,7 @@ use crate::postgres::fields::Fields;
 use crate::postgres::role::as_reader;
 use crate::postgres::statement::{Arg, Row, Session};
 use crate::postgres::transaction::readable;
+use crate::worker::dirty::LINES;
 use crate::worker::mappings::Loaded;
 
 /// How many bytes of values are loaded at a time. A value may have a gigabyte, and what is loaded
@@ -51,7 +52,7 @@ pub fn rows(
     let left = loaded.split_off(reached).into_iter().chain(beyond);
     let left = left.map(|row| row.key).collect();
     let literals = &literals[..reached];
-    add_moved(session, mapping, &mut loaded);
+    add_moved(session, mapping, cycle, &mut loaded);
     // That no row has such a key says nothing about the row that had it, unless that row is known
     // to have another key now.
     let lost = |place: &usize| {
@@ -114,17 +115,18 @@ fn printed(mapping: &Loaded, column: Option<usize>, value: Text) -> Text {
 /// Which of the rows are one row, by the changes of keys that wait in the queue. That is asked of
 /// rows which both sides seem to have, too: one that was about to get its new key has a base under
 /// it already.
-fn add_moved(session: &mut Session, mapping: &Loaded, loaded: &mut [LoadedRow]) {
+fn add_moved(session: &mut Session, mapping: &Loaded, cycle: &Cycle, loaded: &mut [LoadedRow]) {
     // What has been followed already, before a crash or by the last cycle, is not where the row
     // came from. A row that only waits to be inserted has a base that says nothing.
-    let pairs = session.select(
-        "SELECT d.renamed_from::text, d.key::text FROM sheet_sync._dirty_key d
-         WHERE d.mapping_id = $1 AND d.renamed_from IS NOT NULL
-           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key::text AND b.owed IS DISTINCT FROM 'insert')
-                OR EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.renamed_from::text))
-         ORDER BY d.id",
-        &[mapping.id.into()],
+    let [first, open] = cycle.waiting.args();
+    let sql = format!(
+        "SELECT d.renamed_from::text, d.key::text FROM {LINES} d \
+         WHERE d.renamed_from IS NOT NULL \
+           AND (NOT EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.key::text AND b.owed IS DISTINCT FROM 'insert') \
+                OR EXISTS (SELECT FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.key = d.renamed_from::text)) \
+         ORDER BY d.id"
     );
+    let pairs = session.by_index(|session| session.select(&sql, &[mapping.id.into(), first, open]));
     if pairs.is_empty() {
         return;
     }
@@ -247,23 +249,22 @@ fn add_times(
     literals: &[String],
     loaded: &mut [LoadedRow],
 ) {
-    let rows = session.select(
-        "SELECT k.place, (EXTRACT(epoch FROM pg_catalog.max(d.changed_at)) * 1000000)::bigint \
-         FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
-         JOIN sheet_sync._dirty_key d ON d.mapping_id = $1 AND d.id > $3 AND d.key = k.key::text[] \
-         WHERE EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND d.id > $3) \
-         GROUP BY k.place",
-        &[
-            mapping.id.into(),
-            literals.to_vec().into(),
-            cycle.last_line.into(),
-        ],
+    let [first, open] = cycle.newer.args();
+    let sql = format!(
+        "SELECT d.key::text, (EXTRACT(epoch FROM pg_catalog.max(d.changed_at)) * 1000000)::bigint \
+         FROM {LINES} d WHERE d.key IS NOT NULL GROUP BY d.key"
     );
-    for row in rows {
+    let newer = session.by_index(|session| session.select(&sql, &[mapping.id.into(), first, open]));
+    if newer.is_empty() {
+        return;
+    }
+    let places = literals.iter().enumerate();
+    let places: HashMap<&str, usize> = places.map(|(place, key)| (key.as_str(), place)).collect();
+    for row in newer {
         let mut fields = Fields::of(row);
-        let place = fields.number() as usize - 1;
+        let place = places.get(fields.text().as_str());
         let at = Timestamp(fields.number());
-        if let Some(target) = loaded.get_mut(place) {
+        if let Some(target) = place.and_then(|place| loaded.get_mut(*place)) {
             target.changed_at = target.changed_at.max(Some(at));
         }
     }

@@ -2,7 +2,7 @@
 
 use engine::effect::{
     Announcement, Applied, BaseWrite, Commit, Conflict, HistoryLine, Operation, Place, Problem,
-    Refusal, Winner,
+    Refusal, Stamp, Winner,
 };
 use engine::mapping::Side;
 use engine::value::{Cell, Datum, Key, Timestamp};
@@ -14,6 +14,7 @@ use super::{Cycle, base_rows, column_name, key_literal, object, sequences};
 use crate::postgres::statement::{Arg, Session};
 use crate::postgres::tenant::transaction_of;
 use crate::worker::mappings::Loaded;
+use crate::worker::{progress, states};
 
 /// In as many transactions as the changes to the table take. The first has all the rest as well,
 /// and each what follows from its own changes.
@@ -39,11 +40,8 @@ pub fn commit(
                 session.commit_may_be_late();
             } else if !first {
                 // Only a commit that has written something waits for the disk, and for those before
-                // it.
-                session.execute(
-                    "UPDATE sheet_sync._cycle SET cycle_id = cycle_id WHERE mapping_id = $1",
-                    &[mapping.id.into()],
-                );
+                // it. A lock is written, too.
+                states::lock_cycle(session, mapping.id);
             }
             let follows = Follows::of(mapping, commit, &together, dealt_with);
             record(
@@ -154,10 +152,10 @@ fn record_all(
     of_applies: &HashSet<&Key>,
     follows: &Follows,
 ) {
+    note_batches(session, mapping, commit);
     for batch in &commit.inserting {
         base_rows::write_inserting(session, mapping, batch);
     }
-    base_rows::note_inserted(session, mapping, &commit.inserted);
     base_rows::write(session, mapping, commit.bases.iter().chain(&follows.bases));
     let lines = commit.history.iter().chain(&follows.lines);
     write_history(session, mapping, cycle, lines);
@@ -183,21 +181,41 @@ fn record_all(
     for (column, header) in &commit.headers {
         follow_header(session, mapping, *column, header);
     }
-    match &commit.writing {
-        Some(Announcement::Begins(stamp)) => {
-            session.execute(
-                "UPDATE sheet_sync._cycle SET writing = writing || $2 WHERE mapping_id = $1",
-                &[mapping.id.into(), base_rows::stamp_text(stamp).into()],
-            );
-        }
-        Some(Announcement::Over) => {
-            session.execute(
-                "UPDATE sheet_sync._cycle SET writing = '{}' WHERE mapping_id = $1",
-                &[mapping.id.into()],
-            );
-        }
-        None => {}
+}
+
+/// From so many batches on, those that no row bears (they never arrived) are swept out.
+const MANY_BATCHES: i32 = 100;
+
+/// Which batches are under way to the sheet from now on.
+fn note_batches(session: &mut Session, mapping: &Loaded, commit: &Commit) {
+    if commit.inserting.is_empty() && commit.inserted.is_empty() && commit.writing.is_none() {
+        return;
     }
+    let stamps = |stamps: &mut dyn Iterator<Item = &Stamp>| -> Vec<String> {
+        stamps.map(base_rows::stamp_text).collect()
+    };
+    let inserting = stamps(&mut commit.inserting.iter().map(|batch| &batch.stamp));
+    let inserted = stamps(&mut commit.inserted.iter());
+    let begins = match &commit.writing {
+        Some(Announcement::Begins(stamp)) => vec![base_rows::stamp_text(stamp)],
+        Some(Announcement::Over) | None => Vec::new(),
+    };
+    progress::change(
+        session,
+        "inserting = $2 || ARRAY(SELECT pg_catalog.unnest(CASE WHEN pg_catalog.cardinality($2) = 0 OR pg_catalog.cardinality(p.inserting) < $4 THEN p.inserting \
+                 ELSE ARRAY(SELECT DISTINCT b.batch FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.batch = ANY (p.inserting)) END) \
+             EXCEPT SELECT pg_catalog.unnest($3)), \
+         writing = CASE WHEN $6 THEN '{}' ELSE p.writing END || $5",
+        "",
+        &[
+            mapping.id.into(),
+            inserting.into(),
+            inserted.into(),
+            MANY_BATCHES.into(),
+            begins.into(),
+            (commit.writing == Some(Announcement::Over)).into(),
+        ],
+    );
 }
 
 /// Does not count as an edit of the mapping: the engine that found the new header goes on with it.

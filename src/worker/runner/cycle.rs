@@ -23,7 +23,7 @@ use crate::worker::database::{self, Cycle};
 use crate::worker::http::{Grant, Work};
 use crate::worker::mappings::{Glance, Loaded};
 use crate::worker::reads::Wanted;
-use crate::worker::{Shared, dirty, states};
+use crate::worker::{Shared, dirty, states, writer};
 
 /// Between a read and the one that tells whether what it saw is news.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ impl Runner {
             .as_ref()
             .map_or(0, |opened| opened.mapping.engine.key.len());
         let read = transaction(|session| {
-            let dirty = dirty::read(session, self.id, key_columns);
+            let dirty = dirty::read(session, self.id, key_columns, &glance.since);
             (dirty, dirty::generation(session, self.id))
         });
         let dirty = match read {
@@ -85,7 +85,7 @@ impl Runner {
                 return self.fail(Stopped::Failure(database::failure(refusal)));
             }
         };
-        if !dirty.ids.is_empty() {
+        if dirty.lines.is_some() {
             self.relatives.news = true;
         }
         let Some(opened) = &mut self.loaded else {
@@ -101,7 +101,7 @@ impl Runner {
         } else {
             Scope::Dirty
         };
-        if scope == Scope::Dirty && dirty.ids.is_empty() {
+        if scope == Scope::Dirty && dirty.lines.is_none() {
             return;
         }
         let changed_at = dirty
@@ -112,8 +112,9 @@ impl Runner {
         let running = Running {
             scope,
             ways,
-            last_line: dirty.ids.iter().copied().max().unwrap_or(0),
-            dirty_ids: dirty.ids,
+            lines: dirty.lines,
+            waiting: glance.since.clone(),
+            newer: dirty.newer,
             changed_at,
             truncated,
             confirmed,
@@ -208,7 +209,8 @@ impl Runner {
                     let mut cycle = Cycle {
                         id: self.cycle_id,
                         changed_at: &running.changed_at,
-                        last_line: running.last_line,
+                        waiting: &running.waiting,
+                        newer: &running.newer,
                         tabs: &shared.tabs,
                         locked: &mut self.locks.rows,
                         hurried,
@@ -356,9 +358,10 @@ impl Runner {
     pub(super) fn done(&mut self, shared: &mut Shared, mut running: Box<Running>, report: Report) {
         let mut report = report;
         self.job = Job::Idle;
-        if running.in_turn {
-            self.turn_ends();
-        }
+        let arrived = match running.in_turn {
+            true => self.arrived_turn(),
+            false => None,
+        };
         self.live.last_cycle_at = now().0;
         running.counts.rows_pushed += report.rows_pushed as i64;
         running.counts.rows_pulled += report.rows_pulled as i64;
@@ -372,11 +375,7 @@ impl Runner {
         if report.locked || running.scope != Scope::Dirty {
             self.locks.cycle_ended(&report);
         }
-        let dealt_with = if report.dirty_done {
-            std::mem::take(&mut running.dirty_ids)
-        } else {
-            Vec::new()
-        };
+        let dealt_with = running.lines.take().filter(|_| report.dirty_done);
         // A one-way cycle leaves the other way's work owed.
         let both_ways = running.ways.push && running.ways.pull;
         let compared = ended && running.scope == Scope::Everything && both_ways;
@@ -387,7 +386,7 @@ impl Runner {
         let confirmed = running
             .confirmed
             .filter(|_| ended && both_ways && !report.locked);
-        let moved = report.rows_pushed + report.rows_pulled > 0 || !dealt_with.is_empty();
+        let moved = report.rows_pushed + report.rows_pulled > 0 || dealt_with.is_some();
         if moved {
             self.active_at = Instant::now();
         }
@@ -396,15 +395,18 @@ impl Runner {
         }
         let end = states::End {
             mapping: self.id,
-            cycle: self.cycle_id,
             generation: self.generation(),
-            dealt_with: &dealt_with,
+            dealt_with: dealt_with.as_ref(),
             confirmed,
             merged: compared && is_final,
+            arrived,
             report: &report,
         };
         let is_news = moved || end.merged || confirmed.is_some();
         let merged = is_news && states::end_cycle(&end);
+        if let Some(turn) = arrived.filter(|_| !is_news) {
+            writer::turn_has_arrived(self.id, turn);
+        }
         if let Some(stopped) = report.stopped {
             let keep = retries_by_itself(&stopped);
             if keep {

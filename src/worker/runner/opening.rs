@@ -390,20 +390,24 @@ impl Runner {
 
     /// Once its turn is seen on the tab, the tab is known by it.
     pub(super) fn turn_ends(&mut self) {
-        let Some(opened) = self.loaded.as_mut() else {
-            return;
-        };
-        let Some((target, _)) = opened.target.as_mut() else {
-            return;
-        };
-        let writer = &mut opened.standing.writer;
-        if writer.arrived != Some(writer.turn) && opened.google.turn_has_arrived(target) {
-            writer.arrived = Some(writer.turn);
-            writer.moved_from = None;
-            writer.takes_over = false;
-            target.writer = Some(writer.clone());
-            writer::turn_has_arrived(self.id, writer.turn);
+        if let Some(turn) = self.arrived_turn() {
+            writer::turn_has_arrived(self.id, turn);
         }
+    }
+
+    /// The turn that was seen on the tab and is still to be stored.
+    pub(super) fn arrived_turn(&mut self) -> Option<i64> {
+        let opened = self.loaded.as_mut()?;
+        let (target, _) = opened.target.as_mut()?;
+        let writer = &mut opened.standing.writer;
+        if writer.arrived == Some(writer.turn) || !opened.google.turn_has_arrived(target) {
+            return None;
+        }
+        writer.arrived = Some(writer.turn);
+        writer.moved_from = None;
+        writer.takes_over = false;
+        target.writer = Some(writer.clone());
+        Some(writer.turn)
     }
 
     /// For requests outside of cycles: where the quota does not allow one now, the mapping rests

@@ -69,6 +69,7 @@ impl Runner {
             self.answer_requests(&waiting, &answer);
         }
         self.not_before = Some(Instant::now() + pause);
+        self.live.retry_at = now().0 + pause.as_micros() as i64;
         self.next_poll = Instant::now() + pause;
         self.in_trouble = true;
         let is_others =
@@ -91,9 +92,11 @@ impl Runner {
     /// While the mapping does not go on; `as_one` where a person will have to say how it does.
     pub(super) fn bound_dirty_keys(&mut self, as_one: bool) {
         let (id, from) = (self.id, self.crowded_from);
+        let since = self.glance.as_ref().map(|glance| glance.since.clone());
+        let since = since.unwrap_or_default();
         let mut left = None;
         states::store(|session| {
-            if dirty::has_more(session, id, from) {
+            if dirty::has_more(session, id, &since, from) {
                 left = Some(dirty::bound(session, id, as_one));
             }
         });

@@ -201,7 +201,13 @@ fn whoever_may_change_the_table_needs_no_rights_in_the_extension_and_gains_none(
         "UPDATE products SET price = 42 WHERE id = 1; INSERT INTO products VALUES (5, 'Pin', 5)",
     );
     sheet.shows("id | name | price\n 1 | Bolt | 42\n 2 | Nut | 2\n 3 | Gear | 3\n 5 | Pin | 5");
-    for private in ["_dirty_key", "_base_row", "_credential", "_cycle"] {
+    for private in [
+        "_dirty_key",
+        "_base_row",
+        "_credential",
+        "_cycle",
+        "_progress",
+    ] {
         let refused = clerk.refused(&format!("SELECT * FROM sheet_sync.{private}"));
         assert_eq!(refused.sqlstate, "42501", "{refused}");
     }

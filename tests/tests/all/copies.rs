@@ -142,7 +142,7 @@ fn an_old_primary_that_comes_back_after_a_promotion_stops_before_it_reads() {
     wait_until("the new primary's turn", || {
         let arrived = new
             .db
-            .maybe("SELECT arrived = turn AND time_line = 2 FROM sheet_sync._writer");
+            .maybe("SELECT arrived = turn AND time_line = 2 FROM sheet_sync._writer JOIN sheet_sync._progress USING (mapping_id)");
         (arrived.as_deref() == Some("t"))
             .then_some(())
             .ok_or(arrived)

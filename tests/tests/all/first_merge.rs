@@ -94,7 +94,7 @@ fn registering_waits_for_nobody_and_sync_waits_for_the_first_merge() {
 /// Rows on which both sides agree by now.
 fn agreed(world: &mut World) -> i64 {
     world.db.count(
-        "SELECT count(*) FROM sheet_sync._base_row JOIN sheet_sync._cycle USING (mapping_id) \
+        "SELECT count(*) FROM sheet_sync._base_row JOIN sheet_sync._progress USING (mapping_id) \
          WHERE sheet_hash IS NOT NULL AND (batch = ANY (inserting)) IS NOT TRUE",
     )
 }
@@ -164,12 +164,12 @@ fn batches_that_never_arrived_do_not_pile_up() {
     let sheet = book.wait_for_tab("readings");
     world.both_equal("readings", &sheet);
     world.db.run(
-        "UPDATE sheet_sync._cycle SET inserting = ARRAY(SELECT n || ':0' FROM pg_catalog.generate_series(1, 200) n);
+        "UPDATE sheet_sync._progress SET inserting = ARRAY(SELECT n || ':0' FROM pg_catalog.generate_series(1, 200) n);
          UPDATE sheet_sync._base_row SET batch = '7:0' WHERE key = '{7}';
          INSERT INTO readings VALUES (0, 0)",
     );
     world.both_equal("readings", &sheet);
-    world.shows("SELECT inserting FROM sheet_sync._cycle", "{7:0}");
+    world.shows("SELECT inserting FROM sheet_sync._progress", "{7:0}");
     // A row whose batch may yet arrive is not forgotten by resync() either.
     world.db.run("BEGIN; SELECT sheet_sync.resync('readings')");
     world.shows("SELECT key FROM sheet_sync._base_row", "{7}");

@@ -2,6 +2,7 @@
 //! waited for, and nothing is linked fifty times.
 
 mod bad_cells;
+mod bloat;
 mod both_directions;
 mod capture;
 mod catalog_writes;

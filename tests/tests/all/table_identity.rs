@@ -458,7 +458,13 @@ fn a_mapping_whose_table_was_dropped_stays_until_it_is_dismissed() {
         "SELECT table_name, state FROM sheet_sync.status",
         "parts | active",
     );
-    for table in ["_base_row", "_cycle", "history", "mapping_column"] {
+    for table in [
+        "_base_row",
+        "_cycle",
+        "_progress",
+        "history",
+        "mapping_column",
+    ] {
         let left = format!("SELECT count(*) FROM sheet_sync.{table} WHERE mapping_id = {id}");
         assert_eq!(world.db.count(&left), 0, "{table}");
     }
@@ -543,8 +549,8 @@ fn a_dump_holds_mappings_that_have_ended() {
         "SELECT state, registered_as FROM sheet_sync.mapping ORDER BY id",
         "ended | public.products\n active | public.parts",
     );
-    // While no worker looks, nobody has noticed yet that this one is gone: its number would be another
-    // table's elsewhere.
+    // While no worker looks, nobody has noticed yet that this one is gone: its number would be
+    // another table's elsewhere.
     world.db.run("CREATE TABLE unseen (id int PRIMARY KEY)");
     world.map("unseen");
     let frozen = world.freeze_worker();
