@@ -1,18 +1,14 @@
 //! People edit between any two of our requests. Whatever they do: a cell is written only in the row
 //! of its key, only rows that were asked for are deleted, and nobody's typing is lost.
 
-mod support {
-    pub mod world;
-}
-
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use crate::support::world::{World, delete, tag, text};
 use engine::effect::{Note, SheetEffect, SheetOutcome};
 use google::sheet::Capabilities;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::world::{World, delete, tag, text};
 
 const ROWS: u32 = 12;
 
@@ -96,7 +92,7 @@ proptest! {
         let written: Vec<&(i32, String)> = named.iter().filter(|(anchor, _)| is(&wanted, *anchor)).collect();
         let cells: Vec<[(u32, engine::value::Cell); 1]> = written.iter().map(|(_, key)| [(2, text(key))]).collect();
         let write = written.iter().zip(&cells).map(|((anchor, _), cells)| (*anchor as u32 - 1000, *anchor, &cells[..])).collect::<Vec<_>>();
-        let outcome = world.perform(&support::world::write(&write, 4000));
+        let outcome = world.perform(&crate::support::world::write(&write, 4000));
         if let Ok(SheetOutcome::Written(rows)) = &outcome {
             for row in rows {
                 let key = text(named.iter().find(|(named, _)| *named == row.anchor).map(|(_, key)| key).unwrap());

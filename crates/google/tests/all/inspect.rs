@@ -1,14 +1,10 @@
 //! What single cells hold, show and are formatted as.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{World, text};
 use engine::effect::{CellDetail, Entered, NumberFormat, SheetEffect, SheetOutcome, Shows};
 use engine::value::Cell;
 use google::sent_by_this_thread;
 use serde_json::json;
-use support::world::{World, text};
 
 fn inspect(world: &World, cells: &[(u32, u32)]) -> Vec<CellDetail> {
     let effect = SheetEffect::Inspect {
@@ -188,7 +184,11 @@ fn a_locale_that_was_not_named_is_no_other_one() {
     let effect = SheetEffect::Inspect {
         cells: vec![(1, 1)],
     };
-    let mut known = world.session.open(support::world::ID).unwrap().conventions;
+    let mut known = world
+        .session
+        .open(crate::support::world::ID)
+        .unwrap()
+        .conventions;
     known.locale = String::new();
     target.conventions = Some(known.clone());
     assert!(world.session.perform(&target, &effect).is_ok());
@@ -229,7 +229,13 @@ fn a_pattern_tells_more_than_its_type() {
 fn in_another_time_zone_or_locale_nothing_is_told() {
     let world = World::new(json!([["id", "at"], [1, 45_293.5]]));
     let mut target = world.target.clone();
-    target.conventions = Some(world.session.open(support::world::ID).unwrap().conventions);
+    target.conventions = Some(
+        world
+            .session
+            .open(crate::support::world::ID)
+            .unwrap()
+            .conventions,
+    );
     let effect = SheetEffect::Inspect {
         cells: vec![(1, 1)],
     };
@@ -240,7 +246,13 @@ fn in_another_time_zone_or_locale_nothing_is_told() {
         world.person(json!({"batch": [{"updateSpreadsheetProperties": {"properties": properties, "fields": name}}]}));
         let failure = world.session.perform(&target, &effect).unwrap_err();
         assert_eq!(failure.reason, "other_conventions", "{name}");
-        target.conventions = Some(world.session.open(support::world::ID).unwrap().conventions);
+        target.conventions = Some(
+            world
+                .session
+                .open(crate::support::world::ID)
+                .unwrap()
+                .conventions,
+        );
         assert!(world.session.perform(&target, &effect).is_ok());
     }
 }

@@ -1,14 +1,10 @@
 //! Rows, anchors and tabs that are gone by the time we ask for them, and a service that says so in
 //! its own way.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{World, stamped, table, tag, text, write, written};
 use engine::effect::{Annotated, Class, Failure, Look, Note, SheetEffect, SheetOutcome};
 use engine::value::Cell;
 use serde_json::json;
-use support::world::{World, stamped, table, tag, text, write, written};
 
 fn refusing() -> World {
     let world = World::new(table(6));
@@ -153,10 +149,15 @@ fn images_whose_tab_was_removed_are_none() {
     world
         .perform(&write(&[(1, 11, &[(1, text("new"))])], 40))
         .unwrap();
-    let book = world.server.app.store.peek(support::world::ID).unwrap();
+    let book = world
+        .server
+        .app
+        .store
+        .peek(crate::support::world::ID)
+        .unwrap();
     let is_ours = |title: &str| title.starts_with(google::sheet::IMAGES_TITLE);
     let tab = book.sheets.iter().find(|tab| is_ours(&tab.title)).unwrap();
-    support::world::post(
+    crate::support::world::post(
         &world,
         &json!({"requests": [{"deleteSheet": {"sheetId": tab.id}}]}),
     );

@@ -1,10 +1,9 @@
 //! Effects that read, tag and head a tab, what they cost, and what keeps us out, against a server
 //! that behaves as Google does.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{
+    ID, World, delete, insert, row, session, stamped, table, tag, text, tidy, write,
+};
 use engine::effect::{Class, ColumnFormat, ColumnTag, Give, Note, SheetEffect, SheetOutcome};
 use engine::mapping;
 use engine::value::Cell;
@@ -12,9 +11,6 @@ use google::governor::{self, Exhausted, Need};
 use google::sent_by_this_thread;
 use google::sheet::{Answered, Capabilities};
 use serde_json::json;
-use support::world::{
-    ID, World, delete, insert, row, session, stamped, table, tag, text, tidy, write,
-};
 
 #[test]
 fn a_spreadsheet_is_opened_and_a_tab_added_once() {

@@ -1,13 +1,9 @@
 //! Tags on columns against a server that behaves as Google does.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{ID, World, table, text};
 use engine::effect::{ColumnTag, SheetEffect, SheetOutcome};
 use google::sheet::{ANCHOR_KEY, COLUMN_KEY};
 use serde_json::json;
-use support::world::{ID, World, table, text};
 
 fn put(name: &str, column: u32, from: Option<u32>) -> ColumnTag {
     ColumnTag {

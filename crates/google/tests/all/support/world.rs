@@ -1,5 +1,4 @@
 //! A local Sheets server with one spreadsheet in it, our session, and a person who edits.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::sync::Arc;
 use std::time::Duration;

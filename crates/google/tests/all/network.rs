@@ -1,15 +1,13 @@
 //! The way to Google: names, certificates and proxies, and what each says when it does not work.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
 use engine::effect::{Class, Failure};
 use google::{Client, Identity, Options, Route, ServiceAccountKey, Session};
-use support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/authority.pem");
 const PASSWORD: &str = "p@ss:word";

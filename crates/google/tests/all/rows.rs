@@ -1,14 +1,10 @@
 //! New rows and deleted ones.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{ID, World, delete, deleted, insert, session, stamped, table, text};
 use engine::effect::{SheetEffect, SheetOutcome};
 use engine::value::Cell;
 use google::sheet::{Answered, Capabilities};
 use serde_json::json;
-use support::world::{ID, World, delete, deleted, insert, session, stamped, table, text};
 
 #[test]
 fn new_rows_are_inserted_and_never_twice() {

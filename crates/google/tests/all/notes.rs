@@ -1,14 +1,10 @@
 //! Notes, and what is left of our metadata.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{World, post, stamped, table, tag};
 use engine::effect::{Annotated, Note, SheetEffect, SheetOutcome, StandingNote};
 use google::sent_by_this_thread;
 use google::sheet::{Answered, Capabilities};
 use serde_json::{Value, json};
-use support::world::{World, post, stamped, table, tag};
 
 fn notes(world: &World) -> Value {
     world.look()["notes"].clone()
@@ -261,6 +257,9 @@ fn tidying_takes_our_anchors_and_nothing_else() {
     let mut left: Vec<i64> = world.metadata().iter().map(|(id, _)| *id).collect();
     left.sort_unstable();
     // The sentinel on the other tab is not this tab's.
-    assert_eq!(left, [50, 60, 100, support::world::sentinel().into()]);
+    assert_eq!(
+        left,
+        [50, 60, 100, crate::support::world::sentinel().into()]
+    );
     world.perform(&SheetEffect::TidyAll).unwrap();
 }

@@ -1,14 +1,10 @@
 //! Runs of rows of which only some have an anchor.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{ID, World, images, row, sentinel, stamped, table, tag, text, written};
 use engine::effect::{AnchoredRow, SheetEffect, SheetOutcome, TagRow, WrittenRow};
 use engine::value::Cell;
 use google::sheet::Answered;
 use serde_json::json;
-use support::world::{ID, World, images, row, sentinel, stamped, table, tag, text, written};
 
 const ROWS: u32 = 12;
 

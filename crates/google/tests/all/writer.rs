@@ -1,16 +1,12 @@
 //! Whose tab it is: of two databases that write to one tab only one gets through, and a batch that
 //! was planned before another one wrote is refused as a whole.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{ID, World, session, stamped};
 use engine::effect::{Failure, SheetEffect, SheetOutcome};
 use engine::value::Cell;
 use google::Target;
 use google::sheet::{Home, Writer};
 use serde_json::json;
-use support::world::{ID, World, session, stamped};
 
 const HERE: Home = Home {
     cluster: 7_312_345_678_901_234_567,
@@ -41,7 +37,7 @@ fn target(world: &World, writer: Writer) -> Target {
 
 /// One row, in a batch of its own.
 fn insert(nth: i32) -> SheetEffect {
-    support::world::insert(
+    crate::support::world::insert(
         1,
         vec![vec![(0, Cell::Number(f64::from(nth)))]],
         1_000 + nth,

@@ -1,14 +1,12 @@
 //! Key files and tokens.
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::{Reply, Stub, bare_spreadsheet, key_file, private_key, token_answer};
 use engine::effect::Class;
 use google::auth::KeyError;
 use google::{Client, Identity, Options, ServiceAccountKey, Session};
 use serde_json::{Value, json};
-use support::{Reply, Stub, bare_spreadsheet, key_file, private_key, token_answer};
 
 fn refused(change: impl FnOnce(&mut Value)) -> KeyError {
     let mut key = key_file("https://oauth2.googleapis.com/token");

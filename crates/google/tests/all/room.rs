@@ -1,15 +1,12 @@
 //! Google's limits on the size of a spreadsheet: kept before anything is sent, and understood where
 //! Google has to say it.
 
-#[path = "support/world.rs"]
-mod support;
-
+use crate::support::world::*;
 use engine::effect::{Class, ColumnFormat, Failure, Give, SheetEffect, SheetOutcome};
 use engine::mapping::Kind;
 use engine::value::Cell;
 use google::sheet::{MOST_CELLS, MOST_COLUMNS};
 use serde_json::json;
-use support::*;
 
 const ROWS: u64 = 100;
 const COLUMNS: u64 = 10;

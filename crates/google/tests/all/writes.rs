@@ -1,17 +1,13 @@
 //! Writing cells: the guard, the image, and what is left behind.
 
-mod support {
-    pub mod world;
-}
-
+use crate::support::world::{
+    ID, World, delete, deleted, post, post_as, row, session, table, tag, text, tidy, write, written,
+};
 use engine::effect::{Class, Image, Images, Look, SheetEffect, SheetOutcome, WrittenRow};
 use engine::value::Cell;
 use google::sent_by_this_thread;
 use google::sheet::{Answered, Capabilities, IMAGES_TITLE, Missing};
 use serde_json::json;
-use support::world::{
-    ID, World, delete, deleted, post, post_as, row, session, table, tag, text, tidy, write, written,
-};
 
 fn images_tab(world: &World) -> Option<String> {
     let tabs = world.tabs();

@@ -1,15 +1,13 @@
 //! What goes wrong on the way, and what it is taken for.
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
 use engine::effect::{AnchoredRow, Class, Failure, Images, SheetEffect, SheetOutcome, Stamp};
 use engine::value::Cell;
 use google::{Client, Identity, Options, ServiceAccountKey, Session, Target};
 use serde_json::json;
-use support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
 
 fn target() -> Target {
     Target {
