@@ -289,7 +289,8 @@ CREATE FUNCTION sheet_sync._held_back(for_longer_than interval) RETURNS TABLE (d
           WHERE NOT s.active AND s.xmin IS NOT NULL) h(what, cure)
 $$;
 
--- The statements that give a mapping's role what it lacks to read and write the mapped columns of its table; null where it lacks nothing.
+-- The statements that give a mapping's role what it lacks to read and write the mapped columns of its table; null where it lacks nothing,
+-- or where the table is another role's by now, which is asked about first.
 CREATE FUNCTION sheet_sync._missing_rights(m sheet_sync.mapping) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT NULLIF(concat_ws(' ',
@@ -303,7 +304,7 @@ CREATE FUNCTION sheet_sync._missing_rights(m sheet_sync.mapping) RETURNS text
                                              WHERE k.mapping_id = m.id AND (p.name = 'SELECT' OR k.direction <> 'to_sheet')
                                                AND NOT has_column_privilege(m.run_as, c.oid, k.attnum, p.name)))
          HAVING count(*) > 0)), '')
-    FROM pg_class c WHERE c.oid = m.table_name
+    FROM pg_class c WHERE c.oid = m.table_name AND c.relowner = m.run_as
 $$;
 
 -- (Re)make the capture triggers of a mapping, for its columns as they are now. Nothing in them may depend on a column of the table:
