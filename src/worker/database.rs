@@ -118,36 +118,36 @@ fn look(
         if reads_table {
             mapping.keep(session);
         }
-        let outcome =
-            match effect {
-                DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
-                DatabaseEffect::FindChanged => {
-                    DatabaseOutcome::Changed(changed::find(session, mapping))
-                }
-                DatabaseEffect::Load { keys } => {
-                    let (rows, left) = load::rows(session, mapping, cycle, keys);
-                    DatabaseOutcome::Rows { rows, left }
-                }
-                DatabaseEffect::Canonicalise { cells } => {
-                    DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
-                }
-                DatabaseEffect::NameKeys { typed } => {
-                    DatabaseOutcome::Named(keys::name(session, mapping, cycle.waiting, &typed))
-                }
-                DatabaseEffect::FindRespelled { keys, new } => {
-                    DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys, &new))
-                }
-                DatabaseEffect::GenerateKeys { count, taken } => DatabaseOutcome::Keys(
-                    generate::keys(session, mapping, cycle.waiting, count, taken),
-                ),
-                DatabaseEffect::MergeByFunction { rows } => {
-                    DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
-                }
-                DatabaseEffect::AskOtherTabs { keys } => {
-                    DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
-                }
-                DatabaseEffect::Commit(_) => return None,
-            };
+        let waiting = cycle.waiting;
+        let outcome = match effect {
+            DatabaseEffect::ReadIndex => DatabaseOutcome::Index(read_index(session, mapping)),
+            DatabaseEffect::FindChanged => {
+                DatabaseOutcome::Changed(changed::find(session, mapping))
+            }
+            DatabaseEffect::Load { keys } => {
+                let (rows, left) = load::rows(session, mapping, cycle, keys);
+                DatabaseOutcome::Rows { rows, left }
+            }
+            DatabaseEffect::Canonicalise { cells } => {
+                DatabaseOutcome::Canonical(canonicalise(mapping, &cells))
+            }
+            DatabaseEffect::NameKeys { typed } => {
+                DatabaseOutcome::Named(keys::name(session, mapping, waiting, &typed))
+            }
+            DatabaseEffect::FindRespelled { keys, new } => {
+                DatabaseOutcome::Respelled(keys::respelled(session, mapping, keys, &new))
+            }
+            DatabaseEffect::GenerateKeys { count, taken } => {
+                DatabaseOutcome::Keys(generate::keys(session, mapping, waiting, count, taken))
+            }
+            DatabaseEffect::MergeByFunction { rows } => {
+                DatabaseOutcome::Merged(merge_by_function(session, mapping, &rows))
+            }
+            DatabaseEffect::AskOtherTabs { keys } => {
+                DatabaseOutcome::OtherTabs(cycle.tabs.ask(session, mapping.id, &keys))
+            }
+            DatabaseEffect::Commit(_) => return None,
+        };
         // Once more: whether policies apply to a role may change without a lock on the table.
         if reads_table {
             mapping.require_same_table(session);

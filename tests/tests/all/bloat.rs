@@ -1,9 +1,11 @@
 //! While somebody holds a snapshot (a forgotten `BEGIN`, a transaction that was prepared, a
 //! replication slot), every version of every line stays: what the worker does costs the same after
-//! many cycles as after the first.
+//! many cycles as after the first. It is not in the way of anybody's work on the tables, and where
+//! nothing happens it does next to nothing.
 
-use e2e::{Db, Sheet, World};
+use e2e::{Db, Sheet, When, World};
 use std::collections::BTreeMap;
+use std::fs;
 use std::ops::Range;
 
 /// A session that sees the database as it is now, for as long as it is there.
@@ -125,4 +127,65 @@ fn waiting_for_a_locked_table_changes_the_state_once() {
         "SELECT state, reason, retry_at FROM sheet_sync.status",
         "active | | ",
     );
+}
+
+/// The processor's time that a process has taken so far, in ticks of a hundredth of a second.
+fn ticks(process: i32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process runs");
+    // Behind the program's name, which may have blanks in it.
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let times = fields.skip(11).take(2);
+    times
+        .map(|time| time.parse::<u64>().expect("a number"))
+        .sum()
+}
+
+/// Readings come every tenth of a second here, and at most every three seconds in earnest.
+#[test]
+fn a_look_at_an_idle_mapping_takes_next_to_no_time_of_the_processor() {
+    let (mut world, _sheet) = World::with_parts(100);
+    world.quiet();
+    let worker = world.worker();
+    let (before, reads) = (ticks(worker), world.google.reads());
+    e2e::wait_until("fifty readings", || match world.google.reads() - reads {
+        50.. => Ok(()),
+        seen => Err(seen),
+    });
+    let looks = (world.google.reads() - reads) as u64;
+    let taken = ticks(worker) - before;
+    assert!(taken <= 5 * looks, "{taken} ticks for {looks} looks");
+}
+
+/// Google does not answer: nobody else waits for it, neither who works on the table nor who looks
+/// after ours.
+#[test]
+fn nobody_waits_for_a_worker_whose_request_hangs() {
+    let (mut world, sheet) = World::with_parts(3);
+    world.quiet();
+    let held = world.google.hold(1, When::Before);
+    world.db.run("UPDATE parts SET stock = 7 WHERE id = 1");
+    held.wait();
+    world.db.run("SET lock_timeout = '20 s'");
+    for statement in [
+        "ALTER TABLE parts ADD COLUMN extra int",
+        "ALTER TABLE parts ALTER COLUMN extra TYPE bigint",
+        "CREATE INDEX CONCURRENTLY by_name ON parts (name)",
+        "REINDEX INDEX CONCURRENTLY by_name",
+        "REINDEX TABLE parts",
+        "CLUSTER parts USING parts_pkey",
+        "VACUUM FULL parts",
+        "ALTER TABLE parts DROP COLUMN extra",
+        "VACUUM FULL sheet_sync._dirty_key, sheet_sync._progress, sheet_sync._cycle, sheet_sync._base_row, sheet_sync.mapping, sheet_sync.history",
+        "REINDEX TABLE sheet_sync._dirty_key",
+        "TRUNCATE sheet_sync.history",
+    ] {
+        world.db.run(statement);
+    }
+    world.shows(
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'sheet_sync%' AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)",
+        "0",
+    );
+    held.release();
+    world.both_equal("parts", &sheet);
+    world.shows("SELECT state, reason FROM sheet_sync.status", "active | ");
 }

@@ -1,5 +1,5 @@
-//! The end-to-end tests: one program, so that no core is idle while the last test of a file is
-//! waited for, and nothing is linked fifty times.
+//! The end-to-end tests: one program, so that no core is idle while the last test of a file is waited
+//! for, and nothing is linked fifty times.
 
 mod bad_cells;
 mod bloat;
