@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::effect::{Class, Failure};
-use google::{Client, Identity, Options, Route, ServiceAccountKey, Session};
+use google::{Client, Credential, Identity, Options, Route, Session};
 use support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/authority.pem");
@@ -22,7 +22,7 @@ fn session(url: &str, route: Route) -> Session {
         route,
         ..Options::default()
     };
-    let key = ServiceAccountKey::from_value(&key_file(&format!("{url}/token"))).unwrap();
+    let key = Credential::from_value(&key_file(&format!("{url}/token"))).unwrap();
     Session::new(Client::new(Identity::new(key).into(), &options))
 }
 
