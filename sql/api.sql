@@ -18,7 +18,7 @@ CREATE FUNCTION sheet_sync.register_table(
     max_delete_percent real     DEFAULT 50,                 -- more than this share of the rows at once is asked about
     row_filter         text     DEFAULT NULL,               -- SQL condition: only rows that match are in the sheet
     poll_interval      interval DEFAULT NULL,               -- how often the sheet is read. Default: sheet_sync.poll_interval_ms
-    credential         text     DEFAULT 'default'           -- whose service account to use
+    credential         text     DEFAULT 'default'           -- whose account to use
 ) RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'register_table_wrapper';
 COMMENT ON FUNCTION sheet_sync.register_table IS 'Tie a table to a tab of a spreadsheet; answers the mapping''s id. Returns at once: the worker merges what both sides hold after the commit.';
 
@@ -71,9 +71,9 @@ CREATE FUNCTION sheet_sync.resolve(conflict_id bigint, winner text, value text D
 COMMENT ON FUNCTION sheet_sync.resolve IS 'Decide a pending conflict: ''database'', ''sheet'', or ''value'' with the value that both sides shall hold.';
 
 CREATE FUNCTION sheet_sync.set_credential(name text, key jsonb) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'set_credential_wrapper';
-COMMENT ON FUNCTION sheet_sync.set_credential IS 'Store a service-account key (the JSON file that Google gives). It is never shown again and not dumped.';
+COMMENT ON FUNCTION sheet_sync.set_credential IS 'Store a service account''s key (the JSON file that Google gives), a user''s login (the file of gcloud auth application-default login), or {"type": "compute_metadata"} on a server of Google Cloud. It is never shown again and not dumped.';
 CREATE FUNCTION sheet_sync.drop_credential(name text) RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'drop_credential_wrapper';
-COMMENT ON FUNCTION sheet_sync.drop_credential IS 'Forget a service-account key; its mappings wait until it is set again. Answers whether there was one.';
+COMMENT ON FUNCTION sheet_sync.drop_credential IS 'Forget a credential; its mappings wait until it is set again. Answers whether there was one.';
 
 CREATE FUNCTION sheet_sync.grant_credential(name text, role text, spreadsheets text[] DEFAULT NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'grant_credential_wrapper';

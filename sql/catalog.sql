@@ -234,12 +234,13 @@ CREATE TABLE sheet_sync._stop (
 COMMENT ON TABLE sheet_sync._stop IS 'What a guard has stopped and a person may confirm. question stands for the very rows: where others are to go, the line is another one, and unconfirmed.';
 
 CREATE TABLE sheet_sync._credential (
-    name         text PRIMARY KEY,
-    sealed_key   bytea NOT NULL,
-    client_email text NOT NULL,
-    set_at       timestamptz NOT NULL DEFAULT pg_catalog.now()
+    name       text PRIMARY KEY,
+    sealed_key bytea NOT NULL,
+    account    text NOT NULL,
+    set_at     timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
-COMMENT ON TABLE sheet_sync._credential IS 'Service-account keys, encrypted. Secret: never dumped, never shown.';
+COMMENT ON TABLE sheet_sync._credential IS 'Keys of service accounts and logins of users, encrypted. Secret: never dumped, never shown.';
+COMMENT ON COLUMN sheet_sync._credential.account IS 'Who asks: an e-mail address where the credential tells it.';
 
 -- A publication for all tables takes _credential along, and no materialized view. On disk, in base backups and on standbys it is as a
 -- table is. Two random UUIDs have 244 random bits.

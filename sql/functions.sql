@@ -784,11 +784,20 @@ BEGIN
 END
 $$;
 
--- `sealed` is the encrypted key in hexadecimal digits.
-CREATE FUNCTION sheet_sync._set_credential(name text, sealed text, client_email text) RETURNS void
-    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    INSERT INTO sheet_sync._credential (name, sealed_key, client_email) VALUES (name, decode(sealed, 'hex'), client_email)
-    ON CONFLICT ON CONSTRAINT _credential_pkey DO UPDATE SET sealed_key = EXCLUDED.sealed_key, client_email = EXCLUDED.client_email, set_at = now()
+-- `sealed` is the encrypted key in hexadecimal digits. Whoever may call this brings a key of their own; the account of the machine that the server
+-- runs on is nobody's to bring, so it takes a superuser.
+CREATE FUNCTION sheet_sync._set_credential(caller oid, name text, sealed text, account text, of_machine boolean) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    IF of_machine AND (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = caller) IS NOT TRUE THEN
+        RAISE EXCEPTION 'only a superuser may use the service account of the machine that the server runs on'
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Let a superuser set this credential and allow its use: SELECT sheet_sync.grant_credential(…). Or give the JSON key of a service account.';
+    END IF;
+    INSERT INTO sheet_sync._credential (name, sealed_key, account) VALUES (name, decode(sealed, 'hex'), account)
+    ON CONFLICT ON CONSTRAINT _credential_pkey DO UPDATE SET sealed_key = EXCLUDED.sealed_key, account = EXCLUDED.account, set_at = now();
+END
 $$;
 
 CREATE FUNCTION sheet_sync._drop_credential(credential_name text) RETURNS boolean

@@ -2,6 +2,7 @@
 //! together.
 
 use engine::effect::Failure;
+use google::Identity;
 use google::governor::{Caller, Decision, Governor, Kind, Limits, Need, Priority, exhausted, name};
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
@@ -23,10 +24,10 @@ pub fn request() {
 }
 
 /// On whose account a mapping's requests go.
-pub fn caller(email: &str, project: &str, database: pg_sys::Oid, mapping: i32) -> Caller {
+pub fn caller(identity: &Identity, database: pg_sys::Oid, mapping: i32) -> Caller {
     Caller {
-        account: name(email),
-        project: name(project),
+        account: name(identity.account()),
+        project: name(identity.project().unwrap_or_default()),
         mapping: (u64::from(database.to_u32()) << 32) | u64::from(mapping as u32),
     }
 }

@@ -8,6 +8,8 @@ static SHEETS_ENDPOINT: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"https://sheets.googleapis.com"));
 static DRIVE_ENDPOINT: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"https://www.googleapis.com"));
+static METADATA_ENDPOINT: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"http://metadata.google.internal"));
 static CREDENTIALS_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -41,8 +43,16 @@ pub fn define() {
         GucFlags::SUPERUSER_ONLY,
     );
     GucRegistry::define_string_guc(
+        c"sheet_sync.metadata_endpoint",
+        c"Base URL of Google Cloud's metadata server.",
+        c"Asked for credentials of type compute_metadata only. Point it at a sheetd server to try them elsewhere.",
+        &METADATA_ENDPOINT,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_string_guc(
         c"sheet_sync.credentials_file",
-        c"A service-account key file for the credential \"default\".",
+        c"A file with a service account's key or a user's login, for the credential \"default\".",
         c"Used where set_credential() stored none under that name. Read by the server's operating-system user.",
         &CREDENTIALS_FILE,
         GucContext::Suset,
@@ -127,12 +137,12 @@ pub fn define() {
     for (name, what, setting) in [
         (
             c"sheet_sync.reads_per_minute",
-            c"Read requests a minute that one service account may make.",
+            c"Read requests a minute that one account may make.",
             &READS_PER_MINUTE,
         ),
         (
             c"sheet_sync.writes_per_minute",
-            c"Write requests a minute that one service account may make.",
+            c"Write requests a minute that one account may make.",
             &WRITES_PER_MINUTE,
         ),
         (
@@ -172,6 +182,10 @@ pub fn sheets_endpoint() -> String {
 
 pub fn drive_endpoint() -> String {
     text(&DRIVE_ENDPOINT).unwrap_or_else(|| "https://www.googleapis.com".to_owned())
+}
+
+pub fn metadata_endpoint() -> String {
+    text(&METADATA_ENDPOINT).unwrap_or_else(|| google::auth::METADATA_ENDPOINT.to_owned())
 }
 
 pub fn credentials_file() -> Option<String> {

@@ -7,8 +7,9 @@
 
 use crate::wide;
 use e2e::{Google, Office};
+use google::auth::Access;
 use google::transport::{Content, Http};
-use google::{Identity, ServiceAccountKey};
+use google::{Credential, Identity};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ impl Client {
             &json!({"title": "For a simple tool", "sheets": [{"title": "wide", "rows": all, "raw": true}], "shared": true}),
         );
         let id = made["spreadsheetId"].as_str().expect("an id");
-        let key = ServiceAccountKey::from_value(google.key()).expect("sheetd's own key");
+        let key = Credential::from_value(google.key()).expect("sheetd's own key");
         Client {
             http: Http::new(
                 Duration::from_secs(180),
@@ -89,7 +90,7 @@ impl Client {
             "{}/{range}?prettyPrint=false&valueRenderOption=UNFORMATTED_VALUE",
             self.url
         );
-        let body = self.granted(|token| self.http.get(&url, token));
+        let body = self.granted(|access| self.http.get(&url, access));
         let mut answer: Value = serde_json::from_slice(&body).expect("JSON");
         serde_json::from_value(answer["values"].take()).expect("rows of cells")
     }
@@ -98,20 +99,20 @@ impl Client {
         let body = json!({"valueInputOption": "RAW", "data": [{"range": range, "values": rows}]})
             .to_string();
         let url = format!("{}:batchUpdate?prettyPrint=false", self.url);
-        self.granted(|token| {
+        self.granted(|access| {
             self.http
-                .post(&url, Some(token), Content::Json(body.as_bytes()))
+                .post(&url, Some(access), Content::Json(body.as_bytes()))
         });
     }
 
     /// Sends until the quota lets it through, a second apart.
     fn granted(
         &self,
-        send: impl Fn(&str) -> Result<google::transport::Answer, google::Error>,
+        send: impl Fn(&Access) -> Result<google::transport::Answer, google::Error>,
     ) -> Vec<u8> {
         loop {
-            let token = self.identity.token(&self.http).expect("a token");
-            let answer = send(&token).expect("an answer");
+            let access = self.identity.access(&self.http).expect("a token");
+            let answer = send(&access).expect("an answer");
             match answer.status {
                 200 => return answer.body,
                 429 => std::thread::sleep(Duration::from_secs(1)),

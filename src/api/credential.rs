@@ -1,5 +1,5 @@
 use crate::postgres::errors::refuse;
-use google::{ServiceAccountKey, resolve_spreadsheet};
+use google::{Credential, Secret, resolve_spreadsheet};
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode};
 
@@ -18,7 +18,7 @@ fn set_credential(name: Option<String>, key: Option<JsonB>) {
         );
     }
     let key = required(key, "key");
-    let parsed = match ServiceAccountKey::from_value(&key.0) {
+    let parsed = match Credential::from_value(&key.0) {
         Ok(parsed) => parsed,
         Err(error) => refuse(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -26,7 +26,7 @@ fn set_credential(name: Option<String>, key: Option<JsonB>) {
             error.hint(),
         ),
     };
-    let Some(sealed) = sealed(&name, &key.0.to_string()) else {
+    let Some(sealed) = sealed(&name, &Secret::new(key.0.to_string())) else {
         refuse(
             PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             "the key could not be encrypted",
@@ -34,22 +34,24 @@ fn set_credential(name: Option<String>, key: Option<JsonB>) {
         );
     };
     as_owner(
-        "SELECT sheet_sync._set_credential($2, $3, $4) FROM (SELECT $1::pg_catalog.oid) caller",
+        "SELECT sheet_sync._set_credential($1, $2, $3, $4, $5)",
         vec![
             name.into(),
             sealed.into(),
-            parsed.client_email.clone().into(),
+            parsed.account().into(),
+            // Who brings a key has it. The machine's own account is the superusers' to give.
+            matches!(parsed, Credential::ComputeMetadata).into(),
         ],
     );
 }
 
-fn sealed(name: &str, key: &str) -> Option<String> {
+fn sealed(name: &str, key: &Secret) -> Option<String> {
     let secret = as_owner(
         "SELECT pg_catalog.encode(s.secret, 'hex') FROM sheet_sync._seal s, (SELECT $1::pg_catalog.oid) caller",
         Vec::new(),
     );
     let secret = seal::from_hex(&Fields::of(secret.into_iter().next()?).text())?;
-    let sealed = seal::seal(&secret, name, key).ok()?;
+    let sealed = seal::seal(&secret, name, key.reveal()).ok()?;
     Some(seal::to_hex(&sealed))
 }
 

@@ -13,12 +13,12 @@ pub fn are_known(google: &GoogleSession) -> bool {
     if google.capabilities().are_complete() {
         return true;
     }
-    let email = google.client().identity().email().to_owned();
+    let account = google.client().identity().account().to_owned();
     let stored = transaction(|session| {
         session
             .select(
                 "SELECT answers FROM sheet_sync._capability WHERE account = $1 AND endpoint = $2",
-                &[email.into(), settings::sheets_endpoint().into()],
+                &[account.into(), settings::sheets_endpoint().into()],
             )
             .into_iter()
             .flatten()
@@ -43,12 +43,12 @@ pub fn remember(google: &GoogleSession, capabilities: &Capabilities) {
     let Ok(answers) = serde_json::to_string(capabilities) else {
         return;
     };
-    let email = google.client().identity().email().to_owned();
+    let account = google.client().identity().account().to_owned();
     store(|session| {
         session.execute(
             "INSERT INTO sheet_sync._capability (account, endpoint, answers) VALUES ($1, $2, $3::pg_catalog.jsonb) \
              ON CONFLICT (account, endpoint) DO UPDATE SET answers = EXCLUDED.answers, probed_at = EXCLUDED.probed_at",
-            &[email.into(), settings::sheets_endpoint().into(), answers.into()],
+            &[account.into(), settings::sheets_endpoint().into(), answers.into()],
         );
     });
 }

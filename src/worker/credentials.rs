@@ -1,8 +1,8 @@
-//! Service-account keys, and the Google sessions that use them.
+//! Credentials (keys, logins, the machine's own account), and the Google sessions that use them.
 
 use engine::effect::{Class, Failure};
 use google::route::unreadable_file;
-use google::{Client, Identity, Options, Route, ServiceAccountKey, Session as GoogleSession};
+use google::{Client, Credential, Identity, Options, Route, Secret, Session as GoogleSession};
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const LOOK_AT_FILE_EVERY: Duration = Duration::from_secs(1);
 /// One session for each key and set of endpoints; all its mappings share its token.
 #[derive(Default)]
 pub struct Sessions {
-    open: HashMap<String, (Arc<GoogleSession>, String)>,
+    open: HashMap<String, (Arc<GoogleSession>, Secret)>,
     file: KeyFile,
 }
 
@@ -60,7 +60,7 @@ impl Sessions {
 #[derive(Default)]
 struct KeyFile {
     looked_at: Option<Instant>,
-    good: Option<String>,
+    good: Option<Secret>,
 }
 
 impl KeyFile {
@@ -75,10 +75,10 @@ impl KeyFile {
             return false;
         }
         self.looked_at = Some(Instant::now());
-        let Ok(text) = std::fs::read_to_string(file) else {
+        let Ok(text) = std::fs::read_to_string(file).map(Secret::new) else {
             return false;
         };
-        let is_new = self.good.as_ref() != Some(&text) && ServiceAccountKey::parse(&text).is_ok();
+        let is_new = self.good.as_ref() != Some(&text) && Credential::parse(text.reveal()).is_ok();
         if is_new {
             self.good = Some(text);
         }
@@ -86,15 +86,15 @@ impl KeyFile {
     }
 
     /// Only [`Self::has_new_key`] takes another key, so that all that use the old one are told.
-    fn last_good(&self, read: Result<String, Failure>) -> Result<String, Failure> {
+    fn last_good(&self, read: Result<Secret, Failure>) -> Result<Secret, Failure> {
         self.good.clone().map_or(read, Ok)
     }
 }
 
 /// A key as it is stored now.
 enum Stored {
-    InTable(String),
-    InFile(Result<String, Failure>),
+    InTable(Secret),
+    InFile(Result<Secret, Failure>),
 }
 
 /// One that shares nothing with those in use, not even a token: to see whether the key as it is
@@ -107,8 +107,8 @@ pub fn fresh(credential: &str) -> Result<Arc<GoogleSession>, Failure> {
     open(credential, &text)
 }
 
-fn open(credential: &str, text: &str) -> Result<Arc<GoogleSession>, Failure> {
-    let key = ServiceAccountKey::parse(text).map_err(|error| {
+fn open(credential: &str, text: &Secret) -> Result<Arc<GoogleSession>, Failure> {
+    let parsed = Credential::parse(text.reveal()).map_err(|error| {
         failure(
             "key_invalid",
             format!("the key of credential \"{credential}\" cannot be used: {error}"),
@@ -125,10 +125,9 @@ fn open(credential: &str, text: &str) -> Result<Arc<GoogleSession>, Failure> {
         route: Route::new(settings::ca_file().as_deref(), settings::proxy().as_deref())?,
         ..Options::default()
     };
-    Ok(Arc::new(GoogleSession::new(Client::new(
-        Arc::new(Identity::new(key)),
-        &options,
-    ))))
+    let identity = Identity::with_metadata_at(&settings::metadata_endpoint(), parsed);
+    let client = Client::new(Arc::new(identity), &options);
+    Ok(Arc::new(GoogleSession::new(client)))
 }
 
 fn read_key(credential: &str) -> Result<Stored, Failure> {
@@ -154,12 +153,13 @@ fn read_key(credential: &str) -> Result<Stored, Failure> {
                 format!("Set it again: SELECT sheet_sync.set_credential('{credential}', pg_read_file('/path/key.json')::jsonb);"),
             )
         });
-        return opened.map(Stored::InTable);
+        return opened.map(|text| Stored::InTable(Secret::new(text)));
     }
     if let Some(file) = settings::credentials_file().filter(|_| credential == OF_THE_FILE) {
         let read = std::fs::read_to_string(&file);
         return Ok(Stored::InFile(
-            read.map_err(|error| unreadable(&file, &error)),
+            read.map(Secret::new)
+                .map_err(|error| unreadable(&file, &error)),
         ));
     }
     Err(failure(

@@ -2,9 +2,10 @@
 //! asked by a helper, and all of it is stored as lines that the call fetches.
 
 use engine::effect::Refusal;
-use google::Session as GoogleSession;
+use google::auth::Kind;
 use google::governor::Need;
 use google::sheet::{Finding, Patient};
+use google::{Identity, Session as GoogleSession};
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,14 +99,9 @@ pub fn begin(shared: &mut Shared, database: pg_sys::Oid, request: u64) {
         match credentials::fresh(&credential) {
             Err(failure) => examination.add(&account, [Finding::failed("key", &failure)]),
             Ok(session) => {
-                let key = session.client().identity();
-                let caller = quota::caller(
-                    key.email(),
-                    key.key().project_id.as_deref().unwrap_or_default(),
-                    database,
-                    0,
-                );
-                examination.add(&account, [Finding::good("key", key.email())]);
+                let identity = session.client().identity();
+                let caller = quota::caller(identity, database, 0);
+                examination.add(&account, [Finding::good("key", described(identity))]);
                 examination.add(&account, [quota_left(quota::used(caller))]);
                 examination.add(&account, [capabilities(&session)]);
                 let (tables, patients) = mapped
@@ -334,6 +330,20 @@ fn orphaned(table: &str, trigger: &str) -> Finding {
         ),
         format!("DROP TRIGGER {trigger} ON {table};"),
     )
+}
+
+fn described(identity: &Identity) -> String {
+    let who = identity.who();
+    match (identity.kind(), identity.project()) {
+        (Kind::ServiceAccount, _) => who,
+        (Kind::User, None) => format!("a user's login (authorized_user): {who}"),
+        (Kind::User, Some(project)) => format!(
+            "a user's login (authorized_user): {who}; requests count on the project {project}"
+        ),
+        (Kind::ComputeMetadata, _) => {
+            format!("what the metadata server says (compute_metadata): {who}")
+        }
+    }
 }
 
 fn quota_left(used: Need) -> Finding {

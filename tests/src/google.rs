@@ -226,6 +226,33 @@ impl Google {
         key
     }
 
+    /// A person logs in with gcloud, and shows the file that it writes.
+    pub fn login(&self, email: &str) -> Value {
+        let mut file = self.office.post("logins", &json!({"email": email}));
+        file["token_uri"] = self.key["token_uri"].clone();
+        file
+    }
+
+    /// What becomes of a login; see sheetd's `/_sheetd/logins/{email}`.
+    pub fn change_login(&self, email: &str, change: Value) {
+        self.office.post(&format!("logins/{email}"), &change);
+    }
+
+    /// The database server is a machine on Google Cloud; see sheetd's `/_sheetd/machine`.
+    pub fn on_google_cloud(&self, machine: Value) {
+        self.office.post("machine", &machine);
+    }
+
+    /// The projects that requests to the APIs named to be counted on.
+    pub fn quota_projects(&self) -> Vec<String> {
+        let log = self.office.get("requests");
+        let lines = log["requests"].as_array().into_iter().flatten();
+        let of_apis = lines.filter(|line| line["path"] != "/token");
+        of_apis
+            .filter_map(|line| line["quota_project"].as_str().map(str::to_owned))
+            .collect()
+    }
+
     /// A new spreadsheet, shared with the service account.
     pub fn spreadsheet(&self, title: &str) -> Book {
         Book::new(Arc::clone(&self.office), title)

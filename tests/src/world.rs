@@ -1,12 +1,13 @@
 //! A database with the extension on one side, Google on the other, and the helpers that tests read
 //! like sentences with.
 
-use crate::cluster::{Cluster, Options, bindir};
+use crate::cluster::{Cluster, Options, bindir, own};
 use crate::db::{Db, Row, literal};
 use crate::google::Google;
 use crate::sheet::{Sheet, parse, trimmed};
 use crate::wait::{wait_for, wait_until};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 pub struct World {
@@ -172,6 +173,24 @@ impl World {
         copy
     }
 
+    /// A file that the server can read, written in one go.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.cluster.directory().join(name);
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, text).expect("the cluster's directory takes files");
+        own(&beside);
+        std::fs::rename(&beside, &path).expect("a file can be renamed");
+        path
+    }
+
+    /// Sets one of the extension's settings for the whole cluster.
+    pub fn set(&mut self, setting: &str, value: &str) {
+        let value = literal(value);
+        self.db
+            .run(&format!("ALTER SYSTEM SET sheet_sync.{setting} = {value}"));
+        self.db.run("SELECT pg_reload_conf()");
+    }
+
     /// A session beside `db`.
     pub fn connect(&self) -> Db {
         self.cluster.connect(DATABASE)
@@ -299,6 +318,20 @@ impl World {
         // The view that people look at says the same.
         self.shows("SELECT DISTINCT state FROM sheet_sync.status", "failed");
         said
+    }
+
+    /// Waits until the reason and the hint of the first mapping hold all of these words.
+    #[track_caller]
+    pub fn says(&mut self, words: &[&str]) {
+        wait_until(&format!("the mapping to say {words:?}"), || {
+            let said = self.db.one(
+                "SELECT concat(reason, ' · ', hint) FROM sheet_sync.status ORDER BY 1 LIMIT 1",
+            );
+            match words.iter().all(|word| said.contains(word)) {
+                true => Ok(()),
+                false => Err(said),
+            }
+        });
     }
 
     /// Acts between two steps of the cycle that takes in what `types` types: `10.0.0.9`, into a
@@ -608,8 +641,9 @@ pub fn stopped(db: &mut Db, table: &str, reason: &str) -> String {
 }
 
 fn endpoints(google: &Google) -> Vec<(String, String)> {
-    ["sheet_sync.sheets_endpoint", "sheet_sync.drive_endpoint"]
-        .map(|name| (name.to_owned(), google.url()))
+    let names = ["sheets_endpoint", "drive_endpoint", "metadata_endpoint"];
+    names
+        .map(|name| (format!("sheet_sync.{name}"), google.url()))
         .to_vec()
 }
 

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::auth::Identity;
+use crate::auth::{Access, Identity, Kind};
 use crate::error::{Error, Purpose, Refusal};
 use crate::governor::Need;
 use crate::route::Route;
@@ -86,9 +86,9 @@ impl Client {
         &self.identity
     }
 
-    /// Reach the token endpoint and nothing else.
+    /// Reach whoever gives tokens, and nothing else.
     pub fn check_key(&self) -> Result<(), Error> {
-        self.identity.token(&self.http).map(drop)
+        self.identity.access(&self.http).map(drop)
     }
 
     /// See [`Identity::clock_ahead_seconds`].
@@ -104,9 +104,9 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<A, Error> {
         let url = self.url(spreadsheet, suffix, query);
-        self.call(Purpose::Read, |token| {
+        self.call(Purpose::Read, |access| {
             count(Purpose::Read);
-            self.http.get(&url, token)
+            self.http.get(&url, access)
         })
     }
 
@@ -122,9 +122,9 @@ impl Client {
         let url = self.url(spreadsheet, suffix, &[("fields", fields)]);
         let body =
             serde_json::to_vec(body).map_err(|error| Error::Unsendable(error.to_string()))?;
-        self.call(purpose, |token| {
+        self.call(purpose, |access| {
             count(purpose);
-            self.http.post(&url, Some(token), Content::Json(&body))
+            self.http.post(&url, Some(access), Content::Json(&body))
         })
     }
 
@@ -137,7 +137,7 @@ impl Client {
             escaped(id),
             parameters(&query)
         );
-        self.call(Purpose::Read, |token| self.http.get(&url, token))
+        self.call(Purpose::Read, |access| self.http.get(&url, access))
     }
 
     fn url(&self, spreadsheet: &str, suffix: &str, query: &[(&str, &str)]) -> String {
@@ -152,25 +152,32 @@ impl Client {
     fn call<A: DeserializeOwned>(
         &self,
         purpose: Purpose,
-        send: impl Fn(&str) -> Result<Answer, Error>,
+        send: impl Fn(&Access) -> Result<Answer, Error>,
     ) -> Result<A, Error> {
-        let token = self.identity.token(&self.http)?;
-        let mut answer = match send(&token) {
+        let mut access = self.identity.access(&self.http)?;
+        let mut answer = match send(&access) {
             // A kept connection may have been closed at the other end in this very moment. A read
             // can be asked again.
             Err(Error::Lost {
                 timed_out: false, ..
-            }) if purpose == Purpose::Read => send(&token)?,
+            }) if purpose == Purpose::Read => send(&access)?,
             answer => answer?,
         };
         if answer.status == 401 {
             // Nothing was carried out (G-LOST-3), so the request can go out again with a new token,
             // whatever it was.
-            self.identity.discard(&token);
-            answer = send(&self.identity.token(&self.http)?)?;
+            self.identity.discard(&access);
+            access = self.identity.access(&self.http)?;
+            answer = send(&access)?;
         }
         if !(200..300).contains(&answer.status) {
-            return Err(Error::Refused(Box::new(Refusal::parse(&answer))));
+            let refusal = Refusal::parse(&answer);
+            // Of its tokens' scopes the metadata server says nothing; the next call asks for a
+            // better one.
+            if refusal.is_lack_of_scope() && self.identity.kind() == Kind::ComputeMetadata {
+                self.identity.discard(&access);
+            }
+            return Err(Error::Refused(Box::new(refusal)));
         }
         // The place only: serde_json's own message may quote a cell.
         serde_json::from_slice(&answer.body).map_err(|error| {

@@ -1,4 +1,4 @@
-//! The Google side: service-account tokens, Sheets and Drive calls, what their refusals mean, and
+//! The Google side: credentials and tokens, Sheets and Drive calls, what their refusals mean, and
 //! the quota.
 //!
 //! Blocking, without Postgres and without state that threads share: everything here takes and gives
@@ -24,7 +24,7 @@ pub mod sheet;
 pub mod transport;
 
 pub use argument::{Spreadsheet, resolve_spreadsheet};
-pub use auth::{Identity, ServiceAccountKey};
+pub use auth::{Credential, Identity, Secret};
 pub use client::{Client, Options, sent_by_this_thread};
 pub use error::Error;
 pub use mask::mask;

@@ -5,9 +5,9 @@ const KEPT: usize = 600;
 
 /// `text` without secrets, without control characters, and cut to a length that fits a log line.
 ///
-/// Masked are access tokens, JWTs, PEM blocks and whatever follows `Bearer` or the name of a secret
-/// parameter. A server (or a proxy in between) may echo any part of a request, so this looks at
-/// shapes and not at the secrets we hold.
+/// Masked are access and refresh tokens, JWTs, clients' secrets, PEM blocks and whatever follows
+/// `Bearer` or the name of a secret parameter. A server (or a proxy in between) may echo any part
+/// of a request, so this looks at shapes and not at the secrets we hold.
 pub fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len().min(KEPT + 8));
     let mut rest = text;
@@ -55,8 +55,14 @@ fn secret_at(text: &str) -> Option<(&'static str, usize)> {
     if starts_with_ignoring_case(text, "bearer ") {
         return Some(("Bearer [token]", 7 + token_length(&text[7..])));
     }
-    if text.starts_with("ya29.") || text.starts_with("eyJ") && token_length(text) > 20 {
+    // The beginnings of access tokens, JWTs, refresh tokens and OAuth clients' secrets.
+    if text.starts_with("ya29.")
+        || (text.starts_with("eyJ") || text.starts_with("1//")) && token_length(text) > 20
+    {
         return Some(("[token]", token_length(text)));
+    }
+    if text.starts_with("GOCSPX-") {
+        return Some(("[secret]", token_length(text)));
     }
     for name in PARAMETERS {
         if !starts_with_ignoring_case(text, name) {

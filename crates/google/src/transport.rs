@@ -4,10 +4,13 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use ureq::config::ConfigBuilder;
 use ureq::http::{Response, header};
 use ureq::tls::TlsConfig;
-use ureq::{Agent, Body, Timeout};
+use ureq::typestate::AgentScope;
+use ureq::{Agent, Body, RequestBuilder, Timeout};
 
+use crate::auth::Access;
 use crate::error::{Error, Obstacle};
 use crate::mask::mask;
 use crate::route::Route;
@@ -22,7 +25,8 @@ pub struct Http {
     max_answer_bytes: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// Without `Debug`: a form holds what a token is given for.
+#[derive(Clone, Copy)]
 pub enum Content<'a> {
     None,
     Json(&'a [u8]),
@@ -36,19 +40,36 @@ pub struct Answer {
     pub retry_after_seconds: Option<u64>,
     /// The server's clock, from its Date header.
     pub date: Option<String>,
+    /// The mark of Google Cloud's metadata server.
+    pub metadata_flavor: Option<String>,
     pub body: Vec<u8>,
 }
+
+const METADATA_FLAVOR: &str = "Metadata-Flavor";
 
 impl Http {
     /// `timeout` bounds a whole request with its answer.
     pub fn new(timeout: Duration, max_answer_bytes: u64, route: &Route) -> Self {
         let tls = TlsConfig::builder().root_certs(route.roots.clone()).build();
-        let mut config = Agent::config_builder();
+        let mut config = Agent::config_builder().tls_config(tls);
         if let Some(proxy) = &route.proxy {
             config = config.proxy(Some(proxy.clone()));
         }
+        Self::configured(config, timeout, max_answer_bytes)
+    }
+
+    /// Past every proxy, also one that the environment names.
+    pub fn direct(timeout: Duration, max_answer_bytes: u64) -> Self {
+        let config = Agent::config_builder().proxy(None);
+        Self::configured(config, timeout, max_answer_bytes)
+    }
+
+    fn configured(
+        config: ConfigBuilder<AgentScope>,
+        timeout: Duration,
+        max_answer_bytes: u64,
+    ) -> Self {
         let config = config
-            .tls_config(tls)
             .timeout_resolve(Some(RESOLVE_TIMEOUT.min(timeout)))
             .timeout_connect(Some(CONNECT_TIMEOUT.min(timeout)))
             .timeout_global(Some(timeout))
@@ -65,19 +86,25 @@ impl Http {
         }
     }
 
-    pub fn get(&self, url: &str, token: &str) -> Result<Answer, Error> {
-        let answer = self
-            .agent
-            .get(url)
-            .header(header::AUTHORIZATION, format!("Bearer {token}"))
-            .call();
-        self.whole(answer)
+    pub fn get(&self, url: &str, access: &Access) -> Result<Answer, Error> {
+        self.whole(signed(self.agent.get(url), access).call())
     }
 
-    pub fn post(&self, url: &str, token: Option<&str>, content: Content) -> Result<Answer, Error> {
+    /// What the metadata server says there.
+    pub fn metadata(&self, url: &str) -> Result<Answer, Error> {
+        let request = self.agent.get(url).header(METADATA_FLAVOR, "Google");
+        self.whole(request.call())
+    }
+
+    pub fn post(
+        &self,
+        url: &str,
+        access: Option<&Access>,
+        content: Content,
+    ) -> Result<Answer, Error> {
         let mut request = self.agent.post(url);
-        if let Some(token) = token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        if let Some(access) = access {
+            request = signed(request, access);
         }
         let answer = match content {
             Content::None => request.send_empty(),
@@ -95,17 +122,17 @@ impl Http {
         let proxied = self.agent.config().proxy().is_some();
         let mut answer = answer.map_err(|error| without_answer(&error, proxied))?;
         let status = answer.status().as_u16();
-        let text = |name: header::HeaderName| {
+        let text = |name: &str| {
             answer
                 .headers()
                 .get(name)
                 .and_then(|value| value.to_str().ok())
         };
-        let retry_after_seconds =
-            text(header::RETRY_AFTER).and_then(|value| value.trim().parse().ok());
-        let date = text(header::DATE).map(str::to_owned);
+        let retry_after_seconds = text("Retry-After").and_then(|value| value.trim().parse().ok());
+        let date = text("Date").map(str::to_owned);
+        let metadata_flavor = text(METADATA_FLAVOR).map(str::to_owned);
         if (300..400).contains(&status) {
-            let to = text(header::LOCATION).unwrap_or("nowhere");
+            let to = text("Location").unwrap_or("nowhere");
             return Err(Error::Redirected(mask(to)));
         }
         // Counted after decompression and while reading: neither an endless answer nor a small one
@@ -123,8 +150,18 @@ impl Http {
             status,
             retry_after_seconds,
             date,
+            metadata_flavor,
             body,
         })
+    }
+}
+
+fn signed<B>(request: RequestBuilder<B>, access: &Access) -> RequestBuilder<B> {
+    let bearer = format!("Bearer {}", access.token.reveal());
+    let request = request.header(header::AUTHORIZATION, bearer);
+    match access.quota_project.as_deref() {
+        Some(project) => request.header("x-goog-user-project", project),
+        None => request,
     }
 }
 

@@ -71,6 +71,23 @@ impl ApiError {
         error
     }
 
+    /// A project named in `x-goog-user-project` that the caller may not use; as it is quoted in
+    /// reports.
+    pub fn user_project_denied(service: &str, project: &str) -> Self {
+        let url = format!("https://console.developers.google.com/iam-admin/iam/project?project={project}");
+        let message = format!(
+            "Caller does not have required permission to use project {project}. Grant the caller the roles/serviceusage.serviceUsageConsumer role, or a custom role with the serviceusage.services.use permission, by visiting {url} and then retry. Propagation of the new permission may take a few minutes."
+        );
+        let mut error = Self::new(403, "PERMISSION_DENIED", message);
+        error.details = vec![
+            json!({ "@type": "type.googleapis.com/google.rpc.Help",
+                "links": [{ "description": "Google developer console IAM admin", "url": url }] }),
+            json!({ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "USER_PROJECT_DENIED", "domain": "googleapis.com",
+                "metadata": { "service": service, "consumer": format!("projects/{project}") } }),
+        ];
+        error
+    }
+
     pub fn insufficient_scope(service: &str, method: &str) -> Self {
         let mut error = Self::new(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.");
         error.details = vec![json!({ "@type": "type.googleapis.com/google.rpc.ErrorInfo",

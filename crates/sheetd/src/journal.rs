@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Context;
 use crate::change::{self, Change};
+use crate::http::login::Login;
+use crate::http::machine::Machine;
 use crate::options::Options;
 use crate::store::{Account, File};
 
@@ -27,10 +29,14 @@ pub struct Record<'a> {
     pub change: std::borrow::Cow<'a, Change>,
 }
 
-/// Accounts and switched-off services.
+/// Who may ask, and switched-off services.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Settings {
     pub accounts: BTreeMap<String, Account>,
+    #[serde(default)]
+    pub logins: BTreeMap<String, Login>,
+    #[serde(default)]
+    pub machine: Option<Machine>,
     pub disabled_services: std::collections::BTreeSet<String>,
 }
 

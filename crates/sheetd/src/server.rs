@@ -201,11 +201,15 @@ async fn google(app: Arc<App>, request: Request) -> Response {
         Ok(collected) => (collected.to_bytes(), false),
         Err(error) => (Bytes::new(), error.downcast_ref::<LengthLimitError>().is_some()),
     };
+    let header = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let incoming = Incoming {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
-        authorization: parts.headers.get("authorization").and_then(|v| v.to_str().ok()).map(str::to_owned),
+        authorization: header("authorization"),
+        quota_project: header("x-goog-user-project"),
+        metadata_flavor: header("metadata-flavor"),
+        is_forwarded: parts.headers.contains_key("x-forwarded-for"),
         body,
         too_large,
     };

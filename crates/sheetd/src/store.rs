@@ -14,6 +14,8 @@ use crate::batch::{self, Context, Touched};
 use crate::change::{self, Change, Outcome};
 use crate::errors::{ApiError, ApiResult};
 use crate::formulas::{self, Calculator};
+use crate::http::login::Login;
+use crate::http::machine::Machine;
 use crate::http::token::DEFAULT_ACCOUNT;
 use crate::journal::{self, Journal, Record, Settings};
 use crate::model::sheet::Sheet;
@@ -112,6 +114,10 @@ pub struct Event {
 pub struct State {
     pub files: BTreeMap<String, File>,
     pub accounts: BTreeMap<String, Account>,
+    /// Of persons, by their address.
+    pub logins: BTreeMap<String, Login>,
+    /// The one on Google Cloud that this server plays.
+    pub machine: Option<Machine>,
     pub disabled_services: BTreeSet<String>,
     pub options: Options,
     pub events_sent: u64,
@@ -157,8 +163,8 @@ impl Store {
     pub fn open(data: Option<&Path>, options: Options) -> Result<Self, journal::Error> {
         let journal = data.map(Journal::open).transpose()?;
         let (files, settings) = journal.as_ref().map(Journal::load).transpose()?.unwrap_or_default();
-        let Settings { accounts, disabled_services } = settings;
-        let state = State { files, accounts, disabled_services, options, ..State::default() };
+        let Settings { accounts, logins, machine, disabled_services } = settings;
+        let state = State { files, accounts, logins, machine, disabled_services, options, ..State::default() };
         let (events, _) = broadcast::channel(4096);
         let store = Self {
             state: Mutex::new(state),
@@ -239,13 +245,17 @@ impl Store {
         self.lock().files.get(id).map(|f| f.book.clone())
     }
 
-    /// Changes accounts or services.
+    /// Changes accounts, logins, the machine or services.
     pub fn set<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let done = change(&mut state);
         self.keep(|journal| {
-            let (accounts, disabled_services) = (state.accounts.clone(), state.disabled_services.clone());
-            journal.settings(&Settings { accounts, disabled_services })
+            journal.settings(&Settings {
+                accounts: state.accounts.clone(),
+                logins: state.logins.clone(),
+                machine: state.machine.clone(),
+                disabled_services: state.disabled_services.clone(),
+            })
         });
         done
     }

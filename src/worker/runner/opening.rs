@@ -223,9 +223,7 @@ impl Runner {
         if std::mem::replace(&mut self.notes_on, notes_on) && !notes_on {
             machine.take_notes_off();
         }
-        let identity = google.client().identity();
-        let project = identity.key().project_id.as_deref().unwrap_or_default();
-        let caller = quota::caller(identity.email(), project, self.database, self.id);
+        let caller = quota::caller(google.client().identity(), self.database, self.id);
         self.loaded = Some(Opened {
             version: glance.version.clone(),
             mapping,
@@ -306,14 +304,14 @@ impl Runner {
 
     pub(super) fn probe(&mut self, shared: &mut Shared) {
         let Some(opened) = &self.loaded else { return };
-        let email = opened.google.client().identity().email().to_owned();
+        let account = opened.google.client().identity().account().to_owned();
         let spreadsheet_id = opened.mapping.spreadsheet_id.clone();
-        if shared.probing.contains(&email) {
+        if shared.probing.contains(&account) {
             self.not_before = Some(Instant::now() + WAIT_FOR_PROBE);
             return;
         }
         if let Some(grant) = self.may_send(shared, PROBE) {
-            shared.probing.insert(email);
+            shared.probing.insert(account);
             let ticket = self.send(shared, grant, Work::Probe { spreadsheet_id });
             self.job = Job::Opening { ticket };
         }
@@ -324,7 +322,7 @@ impl Runner {
         let Some(opened) = &self.loaded else { return };
         shared
             .probing
-            .remove(opened.google.client().identity().email());
+            .remove(opened.google.client().identity().account());
         match probed {
             Ok(capabilities) => {
                 capabilities::remember(&opened.google, &capabilities);

@@ -1,5 +1,5 @@
-//! The end-to-end tests: one program, so that no core is idle while the last test of a file is waited
-//! for, and nothing is linked fifty times.
+//! The end-to-end tests: one program, so that no core is idle while the last test of a file is
+//! waited for, and nothing is linked fifty times.
 
 mod bad_cells;
 mod bloat;
@@ -28,6 +28,8 @@ mod kills;
 mod large_pulls;
 mod life_cycle;
 mod locks;
+mod logins;
+mod machines;
 mod mass_deletes;
 mod masses;
 mod merge;

@@ -1,7 +1,6 @@
 //! Key files that are replaced, and ways to Google that are closed: status and doctor() say which.
 
 use e2e::{Sheet, World};
-use std::path::PathBuf;
 
 /// Waits until the mapping's reason begins with this word, and gives reason and hint.
 #[track_caller]
@@ -34,24 +33,6 @@ fn doctor_finds(world: &mut World, words: &[&str]) {
     });
 }
 
-/// A file that the server can read, written in one go.
-fn write(world: &World, name: &str, text: &str) -> PathBuf {
-    let path = world.cluster.directory().join(name);
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, text).unwrap();
-    e2e::own(&beside);
-    std::fs::rename(&beside, &path).unwrap();
-    path
-}
-
-fn set(world: &mut World, setting: &str, value: &str) {
-    let value = e2e::literal(value);
-    world
-        .db
-        .run(&format!("ALTER SYSTEM SET sheet_sync.{setting} = {value}"));
-    world.db.run("SELECT pg_reload_conf()");
-}
-
 #[track_caller]
 fn goes_on(world: &mut World, sheet: &Sheet, name: &str) {
     world
@@ -68,16 +49,16 @@ fn a_key_file_that_is_replaced_is_used_without_a_reload() {
     let good = world.google.key().to_string();
     let mut key = world.google.key().clone();
     key["client_email"] = "nobody@nowhere.iam.gserviceaccount.com".into();
-    let file = write(&world, "key.json", &key.to_string());
+    let file = world.file("key.json", &key.to_string());
     world.db.run("SELECT sheet_sync.drop_credential('default')");
-    set(&mut world, "credentials_file", &file.to_string_lossy());
+    world.set("credentials_file", &file.to_string_lossy());
     stopped_by(&mut world, "key_refused");
 
-    write(&world, "key.json", &good);
+    world.file("key.json", &good);
     goes_on(&mut world, &sheet, "Bolt M4");
 
     // One that is being written does not stop what works, and doctor() says how it is.
-    write(&world, "key.json", &good[..good.len() / 2]);
+    world.file("key.json", &good[..good.len() / 2]);
     doctor_finds(&mut world, &["credential default", "not JSON"]);
     goes_on(&mut world, &sheet, "Bolt M5");
     std::fs::remove_file(&file).unwrap();
@@ -89,7 +70,7 @@ fn a_key_file_that_is_replaced_is_used_without_a_reload() {
 fn a_key_file_that_is_missing_at_first_is_used_when_it_is_there() {
     let (mut world, sheet) = World::with_products();
     let file = world.cluster.directory().join("key.json");
-    set(&mut world, "credentials_file", &file.to_string_lossy());
+    world.set("credentials_file", &file.to_string_lossy());
     world.db.run("SELECT sheet_sync.drop_credential('default')");
     // Until the worker has read the setting, it knows of no file.
     e2e::wait_until("the file to be missed", || {
@@ -99,25 +80,25 @@ fn a_key_file_that_is_missing_at_first_is_used_when_it_is_there() {
             false => Err(said),
         }
     });
-    write(&world, "key.json", &world.google.key().to_string());
+    world.file("key.json", &world.google.key().to_string());
     goes_on(&mut world, &sheet, "Bolt M4");
 }
 
 #[test]
 fn a_closed_way_is_named_and_the_password_of_a_proxy_is_not() {
     let (mut world, sheet) = World::with_products();
-    let file = write(&world, "proxy", "http://user:s3cret@127.0.0.1:9\n");
-    set(&mut world, "proxy", &file.to_string_lossy());
+    let file = world.file("proxy", "http://user:s3cret@127.0.0.1:9\n");
+    world.set("proxy", &file.to_string_lossy());
     let said = stopped_by(&mut world, "proxy");
     assert!(said.contains("sheet_sync.proxy"), "{said}");
     doctor_finds(&mut world, &["credential default", "proxy"]);
-    set(&mut world, "proxy", "");
+    world.set("proxy", "");
     goes_on(&mut world, &sheet, "Bolt M4");
 
-    set(&mut world, "ca_file", "/nope.pem");
+    world.set("ca_file", "/nope.pem");
     stopped_by(&mut world, "certificate");
     doctor_finds(&mut world, &["credential default", "/nope.pem"]);
-    set(&mut world, "ca_file", "");
+    world.set("ca_file", "");
     goes_on(&mut world, &sheet, "Bolt M5");
 
     assert!(!world.cluster.log().contains("s3cret"));

@@ -276,7 +276,7 @@ fn a_table_that_is_not_mapped() {
 }
 
 #[test]
-fn a_key_that_is_no_service_account_key() {
+fn what_is_no_credential() {
     let (mut world, _) = world();
     for key in [
         "{}",
@@ -284,6 +284,11 @@ fn a_key_that_is_no_service_account_key() {
         "\"text\"",
         "null",
         r#"{"type": "authorized_user", "client_id": "x"}"#,
+        r#"{"client_id": "x", "client_secret": "not a key", "refresh_token": "not a key"}"#,
+        r#"{"type": "external_account", "audience": "x"}"#,
+        r#"{"type": "impersonated_service_account", "source_credentials": {}}"#,
+        r#"{"type": "gdch_service_account", "private_key": "not a key"}"#,
+        r#"{"type": "compute_metadata", "host": "http://127.0.0.1"}"#,
         r#"{"type": "service_account", "client_email": "a@b", "private_key": "not a key", "token_uri": "https://oauth2.googleapis.com/token"}"#,
     ] {
         let refusal = world.db.refused(&format!(
@@ -311,6 +316,7 @@ fn the_endpoints_are_the_superusers_to_set() {
     for setting in [
         "sheets_endpoint",
         "drive_endpoint",
+        "metadata_endpoint",
         "credentials_file",
         "ca_file",
         "proxy",

@@ -2,7 +2,8 @@
 
 use engine::effect::{Class, Failure};
 
-use super::{Error, Obstacle, Refusal, TokenRefusal};
+use super::{Error, Obstacle, Refusal, account, token};
+use crate::auth::Kind;
 
 /// What a request was for; decides what an unclear end of it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,9 @@ pub const QUOTA_WINDOW_MS: u64 = 60_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub purpose: Purpose,
-    /// The service account's address.
+    /// Who asks: by an address where it is known.
     pub account: &'a str,
+    pub kind: Kind,
     /// Added to the wait after a 429, so that not everybody comes back in the same instant.
     pub jitter_ms: u64,
     /// How many answers in a row have been an internal error, this one included.
@@ -86,9 +88,11 @@ impl Error {
             ),
             Self::Refused(refusal) => Failure { retry_after_ms: wait(refusal, context), ..refused(refusal, context, failure) },
             Self::NoToken(refusal) => Failure {
-                retry_after_ms: refusal.retry_after_seconds.map(|seconds| seconds * 1000),
-                ..no_token(refusal, context, failure)
+                retry_after_ms: refusal.retry_after_seconds.map(|seconds| seconds.saturating_mul(1000)),
+                ..token::refused(refusal, context, &failure)
             },
+            Self::NotForSpreadsheets { granted } => token::not_for_spreadsheets(granted, context, &failure),
+            Self::NoMetadata(why) => token::no_metadata(why, &failure),
             Self::Key(message) => failure(
                 Class::NeedsHuman,
                 "key_refused",
@@ -246,7 +250,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-type Make<'a> = &'a dyn Fn(Class, &str, String, String) -> Failure;
+pub(super) type Make<'a> = &'a dyn Fn(Class, &str, String, String) -> Failure;
 
 fn refused(
     refusal: &Refusal,
@@ -273,7 +277,7 @@ fn refused(
             Class::NeedsHuman,
             "key_refused",
             format!("Google does not accept the access token of {account}"),
-            "Check that the service account and its key still exist in the Google Cloud console; otherwise give a new key to sheet_sync.set_credential().".into(),
+            account::access_refused(context.kind).into(),
         ),
         403 => forbidden(refusal, context, failure),
         404 => failure(
@@ -306,7 +310,39 @@ fn refused(
 
 fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     let account = context.account;
+    if refusal.is_lack_of_scope() {
+        return failure(
+            Class::NeedsHuman,
+            "scope",
+            "The access token does not carry the right to edit spreadsheets".into(),
+            account::scope_lacking(context.kind),
+        );
+    }
     match refusal.reason.as_str() {
+        "USER_PROJECT_DENIED" | "CONSUMER_INVALID" => {
+            return failure(
+                Class::NeedsHuman,
+                "quota_project",
+                format!(
+                    "{account} may not use the Google Cloud project that the requests are counted on: {}",
+                    refusal.message
+                ),
+                account::QUOTA_PROJECT.into(),
+            );
+        }
+        // Of gcloud's own client and without quota_project_id: then they count on gcloud's project,
+        // where the API is off.
+        "SERVICE_DISABLED" | "accessNotConfigured" if refusal.message.contains("quota project") => {
+            return failure(
+                Class::NeedsHuman,
+                "quota_project",
+                format!(
+                    "The requests of {account} count on no Google Cloud project of yours: {}",
+                    refusal.message
+                ),
+                account::QUOTA_PROJECT.into(),
+            );
+        }
         "SERVICE_DISABLED" | "accessNotConfigured" => {
             let link = refusal
                 .link
@@ -315,16 +351,10 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
             return failure(
                 Class::NeedsHuman,
                 "api_disabled",
-                "The Google Sheets API is switched off in the service account's Google Cloud project".into(),
+                format!(
+                    "The Google Sheets API is switched off in the Google Cloud project of {account}"
+                ),
                 format!("Enable it at {link} and wait a few minutes."),
-            );
-        }
-        "ACCESS_TOKEN_SCOPE_INSUFFICIENT" | "insufficientPermissions" => {
-            return failure(
-                Class::NeedsHuman,
-                "scope",
-                "The access token does not carry the right to edit spreadsheets".into(),
-                "Give sheet_sync.set_credential() a service account's JSON key.".into(),
             );
         }
         _ => {}
@@ -437,64 +467,4 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
             context.account
         ),
     )
-}
-
-fn no_token(
-    refusal: &TokenRefusal,
-    context: Context,
-    failure: impl Fn(Class, &str, String, String) -> Failure,
-) -> Failure {
-    let account = context.account;
-    if refusal.error == "invalid_grant"
-        && let Some(how) = wrong_clock(refusal)
-    {
-        return failure(
-            Class::NeedsHuman,
-            "clock",
-            format!("The database server's clock is {how}, so Google refuses its tokens"),
-            "Set the clock (timedatectl set-ntp true).".into(),
-        );
-    }
-    match (refusal.http_status, refusal.error.as_str()) {
-        (429, _) => failure(Class::RetryLater, "quota", "Google hands out no more tokens at the moment".into(), "Passes by itself.".into()),
-        (408 | 500..=599, _) => failure(
-            Class::RetryLater,
-            "server",
-            format!("Google's token service has a problem at the moment ({})", refusal.http_status),
-            "Passes by itself.".into(),
-        ),
-        (_, "invalid_grant") => failure(
-            Class::NeedsHuman,
-            "key_refused",
-            format!("Google refuses the key of {account}: {}", refusal.description),
-            "The key was probably deleted, or the service account disabled: create a new JSON key and give it to sheet_sync.set_credential(). Also check the server's clock.".into(),
-        ),
-        (_, "invalid_scope" | "no_access_token") => failure(
-            Class::NeedsHuman,
-            "scope",
-            format!("Google gives {account} no right to spreadsheets: {}", refusal.description),
-            "Give sheet_sync.set_credential() the JSON key of an ordinary service account.".into(),
-        ),
-        _ => failure(
-            Class::NeedsHuman,
-            "key_refused",
-            format!("Google gives no token to {account}: {refusal}"),
-            "Check token_uri in the key, and create a new JSON key if it looks right.".into(),
-        ),
-    }
-}
-
-/// How the clock is wrong, where that explains why no token is given.
-fn wrong_clock(refusal: &TokenRefusal) -> Option<String> {
-    // Only what is more than Google tolerates explains a refusal (G-AUTH-4).
-    let off = refusal
-        .clock_ahead_seconds
-        .filter(|ahead| ahead.abs() > 240);
-    match off {
-        Some(ahead) if ahead > 0 => Some(format!("{ahead} s behind Google's")),
-        Some(ahead) => Some(format!("{} s ahead of Google's", ahead.abs())),
-        // What we sign is always good for an hour from now on.
-        None if refusal.description.contains("reasonable timeframe") => Some("wrong".to_owned()),
-        None => None,
-    }
 }

@@ -1,6 +1,8 @@
 //! What can go wrong between us and Google.
 
+mod account;
 mod class;
+mod token;
 
 use std::fmt;
 
@@ -29,9 +31,15 @@ pub enum Error {
     /// An API call was answered with an error.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// The token endpoint gave no access token.
+    /// The token endpoint, or the metadata server, gave no access token.
     #[error("no access token: {0}")]
     NoToken(Box<TokenRefusal>),
+    /// The access token that was given is for other things; these are its scopes.
+    #[error("the access token is not for spreadsheets, but for {granted}")]
+    NotForSpreadsheets { granted: String },
+    /// There is nothing to ask for an access token.
+    #[error("{0}")]
+    NoMetadata(NoMetadata),
     /// The key could not sign.
     #[error("the private key cannot sign: {0}")]
     Key(String),
@@ -78,6 +86,17 @@ pub enum Obstacle {
     NoWay,
 }
 
+/// Why the metadata server of Google Cloud has nothing to say.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+pub enum NoMetadata {
+    #[error("the metadata server is not reached: {0}")]
+    NotReached(String),
+    #[error("it is not the metadata server that answers: {0}")]
+    SomebodyElse(String),
+    #[error("the metadata server knows no service account")]
+    NoServiceAccount,
+}
+
 /// An API error, from any of the envelopes that Google uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
@@ -109,6 +128,8 @@ impl fmt::Display for Refusal {
 pub struct TokenRefusal {
     pub http_status: u16,
     pub error: String,
+    /// Google's `error_subtype`: `invalid_rapt`.
+    pub subtype: String,
     pub description: String,
     /// How far the server's clock is ahead of ours.
     pub clock_ahead_seconds: Option<i64>,
@@ -250,6 +271,14 @@ impl Refusal {
         })
     }
 
+    /// The access token is for other things.
+    pub fn is_lack_of_scope(&self) -> bool {
+        matches!(
+            self.reason.as_str(),
+            "ACCESS_TOKEN_SCOPE_INSUFFICIENT" | "insufficientPermissions"
+        )
+    }
+
     pub fn is_unparsable_range(&self) -> bool {
         self.http_status == 400 && self.message.contains("Unable to parse range")
     }
@@ -287,7 +316,7 @@ impl Refusal {
 }
 
 /// What is readable of a body that is not Google's JSON: a page without its tags.
-fn plain_text(body: &[u8]) -> String {
+pub(crate) fn plain_text(body: &[u8]) -> String {
     let start = String::from_utf8_lossy(&body[..body.len().min(8192)]);
     let mut text = String::new();
     let mut in_tag = false;

@@ -1,10 +1,13 @@
 //! What `doctor()` asks of Google: about an account, and about a tab.
 
+use std::time::Duration;
+
 use engine::effect::Failure;
 use engine::value::Cell;
 
 use super::{Session, Target};
 use crate::answers;
+use crate::auth::Kind;
 use crate::error::Purpose;
 
 /// A clock that is further off than this is worth mending: a token is refused when it seems to come
@@ -73,20 +76,39 @@ impl Patient {
     }
 }
 
+/// A login whose end Google names: of an application in testing, or one that a person limited.
+fn login_left(who: &str, left: Duration) -> Finding {
+    Finding::bad(
+        "login",
+        format!(
+            "Google ends the login of {who} in {} h",
+            left.as_secs() / 3600
+        ),
+        "Then the user has to log in again. A login of an OAuth application whose consent screen is in testing ends after 7 days: publish the application, or make it internal. A service account's key does not end.",
+    )
+}
+
 impl Session {
     /// Whether Google gives a token, for what it may be used, and whether our clock agrees with
     /// Google's.
     pub fn examine_account(&self) -> Vec<Finding> {
-        let email = self.client.identity().email();
         if let Err(failure) = self.judged(Purpose::Read, "", self.client.check_key()) {
             return vec![Finding::failed("token", &failure)];
         }
-        // The token is asked for with just the scope that is needed, and Google gives none that has
-        // less.
+        let identity = self.client.identity();
+        let who = identity.who();
         let token = Finding::good(
             "token",
-            format!("Google gives {email} a token for spreadsheets"),
+            match identity.kind() {
+                // With less than the scopes that are needed none is taken.
+                Kind::ServiceAccount | Kind::User => {
+                    format!("Google gives {who} a token for spreadsheets")
+                }
+                // Of what its tokens are good for it says nothing.
+                Kind::ComputeMetadata => format!("the metadata server gives {who} a token"),
+            },
         );
+        let login = identity.login_ends_in().map(|left| login_left(&who, left));
         let clock = self.client.clock_ahead_seconds().map(|ahead| {
             let off = ahead.abs();
             let detail = format!("Google's clock and this server's differ by {off} s");
@@ -99,7 +121,7 @@ impl Session {
                 ),
             }
         });
-        std::iter::once(token).chain(clock).collect()
+        [Some(token), login, clock].into_iter().flatten().collect()
     }
 
     /// Whether a spreadsheet can be reached and written, and whether tab and header are as they
@@ -134,7 +156,7 @@ impl Session {
         if !patient.writes || self.may_keep_images(&target) {
             return None;
         }
-        let email = self.client.identity().email();
+        let email = self.client.identity().who();
         Some(Finding::bad(
             "overwritten",
             "the spreadsheet takes no further tab, so there is none that keeps what is overwritten: an edit of a cell in the very \
@@ -151,7 +173,7 @@ impl Session {
         let file = self
             .client
             .file::<answers::File>(&patient.spreadsheet_id, "trashed,capabilities(canEdit)");
-        let email = self.client.identity().email();
+        let email = self.client.identity().who();
         match file {
             Ok(file) if file.trashed => Finding::bad(
                 "sharing",

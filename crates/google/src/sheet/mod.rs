@@ -302,9 +302,11 @@ impl Session {
                 }
             }
         };
+        let identity = self.client.identity();
         let context = Context {
             purpose,
-            account: self.client.identity().email(),
+            account: &identity.who(),
+            kind: identity.kind(),
             jitter_ms: fastrand::u64(1_000..6_000),
             internal_errors,
         };

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::{Reply, Stub, bare_spreadsheet, key_file, private_key, token_answer};
 use engine::effect::Class;
 use google::auth::KeyError;
-use google::{Client, Identity, Options, ServiceAccountKey, Session};
+use google::{Client, Credential, Identity, Options, Session};
 use serde_json::{Value, json};
 
 fn refused(change: impl FnOnce(&mut Value)) -> KeyError {
     let mut key = key_file("https://oauth2.googleapis.com/token");
     change(&mut key);
-    ServiceAccountKey::from_value(&key).expect_err("a broken key was taken")
+    Credential::from_value(&key).expect_err("a broken key was taken")
 }
 
 #[test]
@@ -25,14 +25,18 @@ fn each_wrong_key_file_is_told_from_the_others() {
         refused(|key| *key = json!({"web": {}})),
         KeyError::OauthClient
     );
-    assert_eq!(
-        refused(|key| key["type"] = json!("authorized_user")),
-        KeyError::AuthorizedUser
-    );
-    assert_eq!(
-        refused(|key| key["type"] = json!("external_account")),
-        KeyError::OtherType("external_account".into())
-    );
+    for other in [
+        "external_account",
+        "external_account_authorized_user",
+        "impersonated_service_account",
+        "gdch_service_account",
+    ] {
+        let error = refused(|key| key["type"] = json!(other));
+        assert_eq!(error, KeyError::OtherType(other.into()));
+        for taken in ["service account", "authorized_user", "compute_metadata"] {
+            assert!(error.hint().contains(taken), "{error:?}");
+        }
+    }
     assert_eq!(
         refused(|key| key["type"] = Value::Null),
         KeyError::Missing("type")
@@ -73,7 +77,7 @@ fn each_wrong_key_file_is_told_from_the_others() {
         KeyError::BadPrivateKey
     );
     assert!(matches!(
-        ServiceAccountKey::parse("{\"type\": "),
+        Credential::parse("{\"type\": "),
         Err(KeyError::NotJson(_))
     ));
     for error in [
@@ -269,7 +273,7 @@ fn nothing_that_is_printed_shows_a_secret() {
         // A proxy that echoes the request.
         false => Reply::Json(502, format!("<html>bad request {} </html>", asked.headers)),
     });
-    let key = ServiceAccountKey::from_value(&stub.key()).unwrap();
+    let key = Credential::from_value(&stub.key()).unwrap();
     let identity = std::sync::Arc::new(Identity::new(key.clone()));
     let options = Options {
         sheets_endpoint: stub.url.clone(),

@@ -49,7 +49,7 @@ fn what_keeps_us_out_is_said() {
     assert!(
         failure
             .hint
-            .contains(world.session.client().identity().email()),
+            .contains(&world.session.client().identity().who()),
         "{failure:?}"
     );
     world.control(
@@ -72,7 +72,7 @@ fn what_keeps_us_out_is_said() {
     world.control("services", &json!({"service": "sheets", "enabled": false}));
     assert_eq!(world.session.open(ID).unwrap_err().reason, "api_disabled");
     world.control("services", &json!({"service": "sheets", "enabled": true}));
-    let email = world.session.client().identity().email().to_owned();
+    let email = world.session.client().identity().who();
     world.control(&format!("accounts/{email}/key"), &json!({"revoked": true}));
     let failure = session(&world.server).open(ID).unwrap_err();
     assert_eq!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
 use engine::effect::{AnchoredRow, Class, Failure, Images, SheetEffect, SheetOutcome, Stamp};
 use engine::value::Cell;
-use google::{Client, Identity, Options, ServiceAccountKey, Session, Target};
+use google::{Client, Credential, Identity, Options, Session, Target};
 use serde_json::json;
 
 fn target() -> Target {
@@ -177,7 +177,7 @@ fn an_unclear_end_is_told_from_a_clear_one() {
         timeout: Duration::from_secs(2),
         ..Options::default()
     };
-    let key = ServiceAccountKey::from_value(&key_file("http://127.0.0.1:9/token")).unwrap();
+    let key = Credential::from_value(&key_file("http://127.0.0.1:9/token")).unwrap();
     let session = Session::new(Client::new(Identity::new(key).into(), &nobody));
     let failure = session.perform(&target(), &claim()).unwrap_err();
     assert_eq!(

@@ -8,6 +8,8 @@ mod facts;
 mod faults;
 mod governor;
 mod inspect;
+mod logins;
+mod machines;
 mod network;
 mod notes;
 mod pure;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
 use engine::effect::{Class, Failure};
-use google::{Client, Identity, Options, Route, ServiceAccountKey, Session};
+use google::{Client, Credential, Identity, Options, Route, Session};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/authority.pem");
 const PASSWORD: &str = "p@ss:word";
@@ -20,7 +20,7 @@ fn session(url: &str, route: Route) -> Session {
         route,
         ..Options::default()
     };
-    let key = ServiceAccountKey::from_value(&key_file(&format!("{url}/token"))).unwrap();
+    let key = Credential::from_value(&key_file(&format!("{url}/token"))).unwrap();
     Session::new(Client::new(Identity::new(key).into(), &options))
 }
 

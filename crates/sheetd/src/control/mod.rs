@@ -20,6 +20,8 @@ use crate::change::Change;
 use crate::edit::{self, Edit};
 use crate::errors::ApiError;
 use crate::faults::Fault;
+use crate::http::login::{self, Login, LoginState};
+use crate::http::machine::Machine;
 use crate::http::token;
 use crate::model::area::{Axis, Rect};
 use crate::model::locale::Locale;
@@ -89,6 +91,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/_sheetd/options", get(options).post(set_options))
         .route("/_sheetd/accounts", get(accounts).post(add_account))
         .route("/_sheetd/accounts/{email}/key", post(set_key))
+        .route("/_sheetd/logins", post(add_login))
+        .route("/_sheetd/logins/{email}", post(change_login))
+        .route("/_sheetd/machine", post(set_machine).delete(remove_machine))
         .route("/_sheetd/services", get(services).post(set_service))
         .route("/_sheetd/events", get(events))
         // Whole spreadsheets are seeded in one request.
@@ -359,6 +364,64 @@ async fn set_key(State(app): Shared, Path(email): Path<String>, body: Bytes) -> 
     let wanted: Key = parse(&body)?;
     let known = app.store.set(|state| state.accounts.get_mut(&email).map(|a| a.key_revoked = wanted.revoked));
     known.ok_or_else(|| Refused::missing("account", &email))?;
+    ok()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewLogin {
+    email: String,
+    #[serde(default = "all_that_is_needed")]
+    scopes: Vec<String>,
+}
+
+fn all_that_is_needed() -> Vec<String> {
+    let of_apis = ["spreadsheets", "drive.metadata.readonly", "userinfo.email", "cloud-platform"];
+    let of_apis = of_apis.map(|name| format!("https://www.googleapis.com/auth/{name}"));
+    of_apis.into_iter().chain(["openid".to_owned()]).collect()
+}
+
+/// A person logs in, and gets the file that gcloud writes.
+async fn add_login(State(app): Shared, body: Bytes) -> Answer {
+    let wanted: NewLogin = parse(&body)?;
+    if !wanted.email.contains('@') {
+        return Err(Refused::bad("email must be an address such as name@example.com"));
+    }
+    let login = Login { scopes: wanted.scopes, state: LoginState::Good, seconds_left: None };
+    app.store.set(|state| _ = state.logins.insert(wanted.email.clone(), login));
+    Ok(answer(login::credential_file(&wanted.email, &app.url)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginChange {
+    scopes: Option<Vec<String>>,
+    state: Option<LoginState>,
+    seconds_left: Option<u64>,
+}
+
+/// Members that are not given stay.
+async fn change_login(State(app): Shared, Path(email): Path<String>, body: Bytes) -> Answer {
+    let wanted: LoginChange = parse(&body)?;
+    let known = app.store.set(|state| {
+        let login = state.logins.get_mut(&email)?;
+        login.scopes = wanted.scopes.unwrap_or_else(|| login.scopes.clone());
+        login.state = wanted.state.unwrap_or(login.state);
+        login.seconds_left = wanted.seconds_left.or(login.seconds_left);
+        Some(())
+    });
+    known.ok_or_else(|| Refused::missing("login of", &email))?;
+    ok()
+}
+
+async fn set_machine(State(app): Shared, body: Bytes) -> Answer {
+    let machine: Machine = parse(&body)?;
+    app.store.set(|state| state.machine = Some(machine));
+    ok()
+}
+
+async fn remove_machine(State(app): Shared) -> Answer {
+    app.store.set(|state| state.machine = None);
     ok()
 }
 

@@ -5,6 +5,8 @@ pub mod call;
 pub mod data_filters;
 pub mod drive;
 pub mod export;
+pub mod login;
+pub mod machine;
 pub mod metadata;
 pub mod quota;
 pub mod route;

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::answer::Answer;
 use super::call::{self, Call};
+use super::machine::{self, Machine};
 use super::route::{self, Route, Service};
 use super::token::{self, Bearer};
 use super::{data_filters, drive, metadata, spreadsheets, values};
@@ -29,6 +30,10 @@ pub struct Incoming {
     pub path: String,
     pub query: String,
     pub authorization: Option<String>,
+    pub quota_project: Option<String>,
+    pub metadata_flavor: Option<String>,
+    /// By a proxy.
+    pub is_forwarded: bool,
     pub body: Bytes,
     pub too_large: bool,
 }
@@ -40,6 +45,9 @@ pub struct Logged {
     pub kind: String,
     pub method: String,
     pub path: String,
+    /// Of `x-goog-user-project`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_project: Option<String>,
     /// 0 where the connection was closed without an answer.
     pub status: u16,
     pub request_bytes: usize,
@@ -65,15 +73,52 @@ enum Reply {
     Nothing(Dropped),
 }
 
+/// Where a request goes.
+enum Door {
+    Token,
+    Metadata(Machine),
+    /// `None` is a path without a method.
+    Api(Option<Route>),
+}
+
+impl Door {
+    fn of(app: &App, incoming: &Incoming) -> Self {
+        if incoming.method == "POST" && incoming.path == "/token" {
+            return Self::Token;
+        }
+        match app.store.lock().machine.clone().filter(|_| machine::is_asked(&incoming.path)) {
+            Some(machine) => Self::Metadata(machine),
+            None => Self::Api(route::route(&incoming.method, &incoming.path)),
+        }
+    }
+
+    fn route(&self) -> Option<&Route> {
+        match self {
+            Self::Api(route) => route.as_ref(),
+            Self::Token | Self::Metadata(_) => None,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Metadata(_) => "metadata",
+            Self::Api(route) => route.as_ref().map_or("", |route| route.method.name),
+        }
+    }
+}
+
 pub async fn serve(app: &App, incoming: Incoming) -> Response {
-    let route = route::route(&incoming.method, &incoming.path);
-    let token = incoming.method == "POST" && incoming.path == "/token";
-    let kind = if token { "token" } else { route.as_ref().map_or("", |r| r.method.name) };
+    let door = Door::of(app, &incoming);
+    let kind = door.kind();
     let due = app.plan().take(kind, &incoming.method, &incoming.path);
     let faulted = !due.is_empty();
-    let body = if token { Ok(Json::Null) } else { call::parse(&incoming.body) };
+    let body = match door {
+        Door::Api(_) => call::parse(&incoming.body),
+        Door::Token | Door::Metadata(_) => Ok(Json::Null),
+    };
     let (cells, requests) = body.as_ref().map_or((0, 0), weigh);
-    let reply = with_faults(app, &incoming, body, route.as_ref(), token, due).await;
+    let reply = with_faults(app, &incoming, body, &door, due).await;
     let (status, bytes) = match &reply {
         Reply::Whole(answer) | Reply::Cut(answer) => (answer.status, answer.body.len()),
         Reply::Nothing(_) => (0, 0),
@@ -83,6 +128,7 @@ pub async fn serve(app: &App, incoming: Incoming) -> Response {
         kind: kind.to_owned(),
         method: incoming.method.clone(),
         path: incoming.path.clone(),
+        quota_project: incoming.quota_project.clone(),
         status,
         request_bytes: incoming.body.len(),
         response_bytes: bytes,
@@ -90,17 +136,11 @@ pub async fn serve(app: &App, incoming: Incoming) -> Response {
         requests,
         faulted,
     });
-    response(reply)
+    response(reply, &door)
 }
 
-async fn with_faults(
-    app: &App,
-    incoming: &Incoming,
-    body: ApiResult<Json>,
-    route: Option<&Route>,
-    token: bool,
-    due: Vec<Action>,
-) -> Reply {
+async fn with_faults(app: &App, incoming: &Incoming, body: ApiResult<Json>, door: &Door, due: Vec<Action>) -> Reply {
+    let route = door.route();
     let latency = app.store.options().latency_ms + due.iter().filter_map(|a| a.delay_ms).sum::<u64>();
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -115,16 +155,20 @@ async fn with_faults(
             if let Some(message) = &action.message {
                 error.message.clone_from(message);
             }
-            return Reply::Whole(refused(incoming, service, error));
+            return Reply::Whole(match door {
+                Door::Metadata(_) => machine::refused(status, &error.message),
+                Door::Token | Door::Api(_) => refused(incoming, service, error),
+            });
         }
         if let Some(dropped) = silent(action, When::BeforeApply).await {
             return Reply::Nothing(dropped);
         }
     }
-    let mut answer = if token {
-        token::exchange(&incoming.body, &app.url, &app.store.lock(), Utc::now().timestamp(), app.store.seed())
-    } else {
-        dispatch(app, incoming, body, route)
+    let now = Utc::now().timestamp();
+    let mut answer = match door {
+        Door::Token => token::exchange(&incoming.body, &app.url, &app.store.lock(), now, app.store.seed()),
+        Door::Metadata(machine) => machine::answer(machine, incoming, now, app.store.seed()),
+        Door::Api(route) => dispatch(app, incoming, body, route.as_ref()),
     };
     let mut cut = false;
     for action in &due {
@@ -251,7 +295,7 @@ fn prepare(app: &App, incoming: &Incoming, body: ApiResult<Json>, route: &Route)
     let query = route::query(&incoming.query);
     check_system(&query)?;
     let bearer = authenticate(incoming, route)?;
-    check_service(app, route, &bearer)?;
+    check_service(app, route, &bearer, incoming.quota_project.as_deref())?;
     call::check_query(route, &query)?;
     let body = call::read_body(route, body)?;
     let service = route.method.service;
@@ -297,11 +341,16 @@ fn authenticate(incoming: &Incoming, route: &Route) -> ApiResult<Bearer> {
     }
 }
 
-fn check_service(app: &App, route: &Route, bearer: &Bearer) -> ApiResult<()> {
+fn check_service(app: &App, route: &Route, bearer: &Bearer, quota_project: Option<&str>) -> ApiResult<()> {
     let (host, title) = match route.method.service {
         Service::Sheets => ("sheets.googleapis.com", "Google Sheets API"),
         Service::Drive => ("drive.googleapis.com", "Google Drive API"),
     };
+    // There are the projects of the service accounts, and everybody may use each.
+    let is_there = |project: &str| app.store.lock().accounts.keys().any(|a| token::project_of(a) == project);
+    if let Some(project) = quota_project.filter(|project| !is_there(project)) {
+        return Err(ApiError::user_project_denied(host, project));
+    }
     if app.store.lock().disabled_services.contains(host) {
         return Err(ApiError::service_disabled(host, title));
     }
@@ -315,14 +364,18 @@ fn check_service(app: &App, route: &Route, bearer: &Bearer) -> ApiResult<()> {
     Ok(())
 }
 
-fn response(reply: Reply) -> Response {
+fn response(reply: Reply, door: &Door) -> Response {
     let headers = |answer: &Answer| {
-        Response::builder()
-            .status(answer.status)
-            .header("Content-Type", answer.content_type)
-            .header("Server", "ESF")
-            .header("Cache-Control", "private")
-            .header("Vary", "Origin,X-Origin,Referer")
+        let response = Response::builder().status(answer.status).header("Content-Type", answer.content_type);
+        match door {
+            Door::Metadata(_) => {
+                response.header("Metadata-Flavor", "Google").header("Server", "Metadata Server for VM")
+            }
+            Door::Token | Door::Api(_) => response
+                .header("Server", "ESF")
+                .header("Cache-Control", "private")
+                .header("Vary", "Origin,X-Origin,Referer"),
+        }
     };
     let built = match reply {
         Reply::Whole(answer) => headers(&answer).body(Body::from(answer.body)),

@@ -1,15 +1,18 @@
-//! Service accounts: their key files, the token endpoint and the bearer tokens it gives (G-AUTH).
+//! The token endpoint and the bearer tokens it gives; service accounts and their key files (G-AUTH).
+//! Persons are in `login`.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::rand::SystemRandom;
 use ring::signature::{self, KeyPair, RsaKeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::answer::{Answer, print};
+use super::login;
 use crate::store::State;
 
 pub const DEFAULT_ACCOUNT: &str = "sheet-sync@sheetd.iam.gserviceaccount.com";
@@ -21,14 +24,24 @@ const PRIVATE_KEY: &str = include_str!("../../data/service-account.pem");
 const KEY_ID: &str = "5ee7d0000000000000000000000000000000001d";
 const GOOGLE_AUDIENCE: &str = "https://oauth2.googleapis.com/token";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-const LIFETIME: i64 = 3599;
+pub const LIFETIME: i64 = 3599;
 
-static PUBLIC_KEY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+static KEY_PAIR: LazyLock<RsaKeyPair> = LazyLock::new(|| {
     let base64: String = PRIVATE_KEY.lines().filter(|l| !l.starts_with("-----")).collect();
     let der = STANDARD.decode(base64).expect("the key is base64");
-    let pair = RsaKeyPair::from_pkcs8(&der).expect("the key is PKCS#8");
-    pair.public_key().as_ref().to_vec()
+    RsaKeyPair::from_pkcs8(&der).expect("the key is PKCS#8")
 });
+
+/// A JWT that says this, signed with the key of this server.
+pub fn sign(claims: &Json) -> String {
+    let head = json!({ "alg": "RS256", "kid": KEY_ID, "typ": "JWT" });
+    let signed = [&head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+    let mut signature = vec![0; KEY_PAIR.public().modulus_len()];
+    KEY_PAIR
+        .sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+        .expect("the signature has the length of the key");
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
 
 /// A key file as the Google console writes it, pointing to this server.
 pub fn key_file(account: &str, base_url: &str) -> Json {
@@ -65,7 +78,11 @@ pub struct Bearer {
 const PREFIX: &str = "ya29.sheetd.";
 
 impl Bearer {
-    fn print(&self) -> String {
+    pub fn new(account: &str, scopes: Vec<String>, now: i64, nonce: u64) -> Self {
+        Self { account: account.to_owned(), scopes, expires: now + LIFETIME, nonce }
+    }
+
+    pub fn print(&self) -> String {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).expect("plain data")))
     }
 
@@ -91,35 +108,56 @@ impl Bearer {
 }
 
 /// A refusal of RFC 6749.
-struct Refusal(&'static str, String);
+pub struct Refusal {
+    status: u16,
+    error: &'static str,
+    subtype: Option<&'static str>,
+    description: String,
+}
+
+impl Refusal {
+    pub fn new(status: u16, error: &'static str, description: impl Into<String>) -> Self {
+        Self { status, error, subtype: None, description: description.into() }
+    }
+
+    pub fn with_subtype(self, subtype: &'static str) -> Self {
+        Self { subtype: Some(subtype), ..self }
+    }
+
+    fn answer(&self) -> Answer {
+        let mut body = json!({ "error": self.error, "error_description": self.description });
+        if let Some(subtype) = self.subtype {
+            body["error_subtype"] = subtype.into();
+        }
+        Answer { status: self.status, content_type: "application/json; charset=UTF-8", body: print(&body, true) }
+    }
+}
+
+/// What the token endpoint gives, or why not.
+pub type Grant = Result<Json, Refusal>;
 
 fn grant_refused(description: &str) -> Refusal {
-    Refusal("invalid_grant", description.to_owned())
+    Refusal::new(400, "invalid_grant", description)
 }
 
 /// `POST /token`.
 pub fn exchange(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64) -> Answer {
-    match grant(body, base_url, state, now, nonce) {
-        Ok(token) => Answer::json(&token, true),
-        Err(Refusal(error, description)) => Answer {
-            status: 400,
-            content_type: "application/json; charset=UTF-8",
-            body: print(&json!({ "error": error, "error_description": description }), true),
-        },
-    }
+    let form: HashMap<String, String> = super::route::query(&String::from_utf8_lossy(body)).into_iter().collect();
+    let granted = match form.get("grant_type").map(String::as_str) {
+        Some(GRANT) => by_assertion(&form, base_url, state, now, nonce),
+        Some("refresh_token") => login::refresh(&form, state, now, nonce),
+        Some(other) => Err(Refusal::new(400, "unsupported_grant_type", format!("Invalid grant_type: {other}"))),
+        None => Err(bad_request()),
+    };
+    granted.map_or_else(|refusal| refusal.answer(), |token| Answer::json(&token, true))
+}
+
+fn bad_request() -> Refusal {
+    Refusal::new(400, "invalid_request", "Bad Request")
 }
 
 /// The checks come in Google's order (G-AUTH-5).
-fn grant(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64) -> Result<Json, Refusal> {
-    let form: HashMap<String, String> = super::route::query(&String::from_utf8_lossy(body)).into_iter().collect();
-    let bad_request = || Refusal("invalid_request", "Bad Request".to_owned());
-    match form.get("grant_type").map(String::as_str) {
-        Some(GRANT) => {}
-        Some(other) => {
-            return Err(Refusal("unsupported_grant_type", format!("Invalid grant_type: {other}")));
-        }
-        None => return Err(bad_request()),
-    }
+fn by_assertion(form: &HashMap<String, String>, base_url: &str, state: &State, now: i64, nonce: u64) -> Grant {
     let assertion = form.get("assertion").ok_or_else(bad_request)?;
     let parts: Vec<&str> = assertion.split('.').collect();
     let [header, claims, sealed] = parts[..] else {
@@ -129,7 +167,7 @@ fn grant(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64) -> Re
     let parse = |part: &str| serde_json::from_slice::<Json>(&decode(part)?).map_err(|_| bad_request());
     let (head, claim) = (parse(header)?, parse(claims)?);
     let signed = format!("{header}.{claims}");
-    let key = UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, &*PUBLIC_KEY);
+    let key = UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, KEY_PAIR.public_key().as_ref());
     if head["alg"] != "RS256" || key.verify(signed.as_bytes(), &decode(sealed)?).is_err() {
         return Err(grant_refused("Invalid JWT Signature."));
     }
@@ -154,7 +192,7 @@ fn grant(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64) -> Re
     let scopes: Vec<String> =
         claim["scope"].as_str().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     if scopes.is_empty() {
-        return Err(Refusal("invalid_scope", "Invalid OAuth scope or ID token audience provided.".to_owned()));
+        return Err(Refusal::new(400, "invalid_scope", "Invalid OAuth scope or ID token audience provided."));
     }
     let audience = claim["aud"].as_str().unwrap_or_default();
     if audience != GOOGLE_AUDIENCE && audience != format!("{base_url}/token") {
@@ -164,6 +202,6 @@ fn grant(body: &[u8], base_url: &str, state: &State, now: i64, nonce: u64) -> Re
         // An unknown scope is no error: only an id_token comes (G-AUTH-3).
         return Ok(json!({ "id_token": assertion }));
     }
-    let bearer = Bearer { account: account.to_owned(), scopes, expires: now + LIFETIME, nonce };
+    let bearer = Bearer::new(account, scopes, now, nonce);
     Ok(json!({ "access_token": bearer.print(), "expires_in": LIFETIME, "token_type": "Bearer" }))
 }

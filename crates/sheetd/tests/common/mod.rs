@@ -44,6 +44,26 @@ impl Client {
         read(answer.expect("an answer"))
     }
 
+    /// POSTs the members of an object as a form.
+    pub fn form(&self, path: &str, members: &Json) -> (u16, Json) {
+        let members = members.as_object().expect("an object").iter();
+        let form = members.map(|(name, value)| (name.as_str(), value.as_str().expect("text")));
+        read(self.agent.post(format!("{}{path}", self.server.url)).send_form(form).expect("an answer"))
+    }
+
+    /// GETs with these headers; answers the Metadata-Flavor, too.
+    pub fn get_with(&self, path: &str, headers: &[(&str, String)]) -> (u16, Option<String>, Json) {
+        let mut request = self.agent.get(format!("{}{path}", self.server.url));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let answer = request.call().expect("an answer");
+        let flavor = answer.headers().get("metadata-flavor").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let status = answer.status().as_u16();
+        let text = answer.into_body().read_to_string().expect("a whole body");
+        (status, flavor, serde_json::from_str(&text).unwrap_or(Json::String(text)))
+    }
+
     /// Sends a request as the default account and checks the answer's shape.
     pub fn call(&self, method: &str, path: &str, body: Option<Json>) -> (u16, Json) {
         let (status, answer) = self.send(method, path, body, Some(&self.token));

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use google::{Client, Identity, Options, ServiceAccountKey};
+use google::{Client, Credential, Identity, Options};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use serde_json::{Value, json};
 
@@ -89,10 +89,27 @@ impl Stub {
         self.client_of(identity, time_for(reply))
     }
 
+    /// A client with this credential, of which this stub is the metadata server, too.
+    pub fn client_with(&self, credential: &Value) -> Client {
+        let credential = Credential::from_value(credential).unwrap();
+        let identity = Identity::with_metadata_at(&self.url, credential);
+        self.client_of(Arc::new(identity), PATIENCE)
+    }
+
+    /// What gcloud writes of a user's login.
+    pub fn login(&self) -> Value {
+        json!({
+            "account": "",
+            "client_id": "1234-abc.apps.googleusercontent.com",
+            "client_secret": "GOCSPX-a-client-secret",
+            "refresh_token": "1//0e-a-refresh-token-that-is-long",
+            "type": "authorized_user",
+            "token_uri": format!("{}/token", self.url),
+        })
+    }
+
     fn identity(&self) -> Arc<Identity> {
-        Arc::new(Identity::new(
-            ServiceAccountKey::from_value(&self.key()).unwrap(),
-        ))
+        Arc::new(Identity::new(Credential::from_value(&self.key()).unwrap()))
     }
 
     fn client_of(&self, identity: Arc<Identity>, timeout: Duration) -> Client {

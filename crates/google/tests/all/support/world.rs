@@ -8,7 +8,7 @@ use engine::effect::{
     TagRow, WrittenRow,
 };
 use engine::value::Cell;
-use google::{Client, Identity, Options, ServiceAccountKey, Session, Target};
+use google::{Client, Credential, Identity, Options, Session, Target};
 use serde_json::{Value, json};
 use sheetd::Server;
 
@@ -180,9 +180,7 @@ impl World {
 }
 
 pub fn session(server: &Server) -> Session {
-    let identity = Arc::new(Identity::new(
-        ServiceAccountKey::parse(&server.key_json).unwrap(),
-    ));
+    let identity = Arc::new(Identity::new(Credential::parse(&server.key_json).unwrap()));
     let options = Options {
         sheets_endpoint: server.url.clone(),
         drive_endpoint: format!("{}/drive/v3", server.url),
@@ -332,19 +330,19 @@ pub fn post(world: &World, body: &Value) {
 }
 
 pub fn post_as(world: &World, key: &str, body: &Value) {
-    let key = google::ServiceAccountKey::parse(key).unwrap();
+    let key = google::Credential::parse(key).unwrap();
     let http = google::transport::Http::new(
         std::time::Duration::from_secs(5),
         1 << 20,
         &google::Route::default(),
     );
-    let token = google::Identity::new(key).token(&http).unwrap();
+    let access = google::Identity::new(key).access(&http).unwrap();
     let url = format!("{}/v4/spreadsheets/{ID}:batchUpdate", world.server.url);
     let body = body.to_string();
     let answer = http
         .post(
             &url,
-            Some(&token),
+            Some(&access),
             google::transport::Content::Json(body.as_bytes()),
         )
         .unwrap();

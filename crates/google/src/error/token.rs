@@ -1,0 +1,192 @@
+//! Why there is no access token.
+
+use engine::effect::{Class, Failure};
+
+use super::account::{WHAT_THEN, login, scope_lacking};
+use super::class::{Context, Make};
+use super::{NoMetadata, TokenRefusal};
+use crate::auth::Kind;
+
+pub(super) fn refused(refusal: &TokenRefusal, context: Context, failure: Make) -> Failure {
+    let who = match context.kind {
+        Kind::ServiceAccount | Kind::User => "Google's token service",
+        Kind::ComputeMetadata => "The metadata server",
+    };
+    match (refusal.http_status, refusal.error.as_str()) {
+        (429, _) => failure(
+            Class::RetryLater,
+            "quota",
+            format!("{who} hands out no more tokens at the moment"),
+            "Passes by itself.".into(),
+        ),
+        (408 | 500..=599, _) => failure(
+            Class::RetryLater,
+            "server",
+            format!(
+                "{who} has a problem at the moment ({})",
+                refusal.http_status
+            ),
+            "Passes by itself.".into(),
+        ),
+        (_, "invalid_scope" | "no_access_token") => failure(
+            Class::NeedsHuman,
+            "scope",
+            format!(
+                "Google gives {} no right to spreadsheets: {}",
+                context.account, refusal.description
+            ),
+            scope_lacking(context.kind),
+        ),
+        _ => match context.kind {
+            Kind::ServiceAccount => key_refused(refusal, context.account, failure),
+            Kind::User => login_refused(refusal, context.account, failure),
+            Kind::ComputeMetadata => machine_refused(refusal, failure),
+        },
+    }
+}
+
+pub(super) fn not_for_spreadsheets(granted: &str, context: Context, failure: Make) -> Failure {
+    let account = context.account;
+    failure(
+        Class::NeedsHuman,
+        "scope",
+        format!("The access token of {account} is not for spreadsheets, but for {granted}"),
+        scope_lacking(context.kind),
+    )
+}
+
+pub(super) fn no_metadata(why: &NoMetadata, failure: Make) -> Failure {
+    match why {
+        // A machine or pod that has just started may not have its network yet.
+        NoMetadata::NotReached(message) => failure(
+            Class::RetryLater,
+            "no_metadata_server",
+            format!("There is no metadata server of Google Cloud: {message}"),
+            NOT_ON_GOOGLE_CLOUD.into(),
+        ),
+        NoMetadata::SomebodyElse(message) => failure(
+            Class::NeedsHuman,
+            "no_metadata_server",
+            format!("It is not the metadata server of Google Cloud that answers: {message}"),
+            NOT_ON_GOOGLE_CLOUD.into(),
+        ),
+        NoMetadata::NoServiceAccount => failure(
+            Class::NeedsHuman,
+            "no_service_account",
+            "This machine of Google Cloud has no service account".into(),
+            "Give it one: stop it, gcloud compute instances set-service-account INSTANCE --service-account=ACCOUNT --scopes=…, and start it. Or give sheet_sync.set_credential() a service account's JSON key.".into(),
+        ),
+    }
+}
+
+const NOT_ON_GOOGLE_CLOUD: &str = "A credential of type compute_metadata is for servers on Google Cloud (Compute Engine, GKE, Cloud Run), where metadata.google.internal leads to the metadata server. Elsewhere give sheet_sync.set_credential() a service account's JSON key. Check sheet_sync.metadata_endpoint if it is set.";
+
+fn key_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failure {
+    let is_grant = refusal.error == "invalid_grant";
+    if let Some(how) = wrong_clock(refusal).filter(|_| is_grant) {
+        return failure(
+            Class::NeedsHuman,
+            "clock",
+            format!("The database server's clock is {how}, so Google refuses its tokens"),
+            "Set the clock (timedatectl set-ntp true).".into(),
+        );
+    }
+    let (message, hint) = match is_grant {
+        true => (
+            format!(
+                "Google refuses the key of {account}: {}",
+                refusal.description
+            ),
+            "The key was probably deleted, or the service account disabled: create a new JSON key and give it to sheet_sync.set_credential(). Also check the server's clock.",
+        ),
+        false => (
+            format!("Google gives no token to {account}: {refusal}"),
+            "Check token_uri in the key, and create a new JSON key if it looks right.",
+        ),
+    };
+    failure(Class::NeedsHuman, "key_refused", message, hint.into())
+}
+
+/// No clock counts for a refresh token.
+fn login_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failure {
+    let (reason, message, hint) = match refusal.error.as_str() {
+        // "reauth": a company may end every login after some hours.
+        "invalid_grant"
+            if refusal.subtype == "invalid_rapt" || refusal.subtype == "rapt_required" =>
+        {
+            (
+                "login_ended",
+                format!(
+                    "Google wants {account} to log in again: {}",
+                    refusal.description
+                ),
+                format!(
+                    "The organisation ends logins after a while (Admin console > Security > Google Cloud session control), and a service account's key does not end so. Until then log in again: {}. {WHAT_THEN}",
+                    login()
+                ),
+            )
+        }
+        "invalid_grant" => (
+            "login_ended",
+            format!(
+                "Google does not take the refresh token of {account} any more: {}",
+                refusal.description
+            ),
+            format!(
+                "The user took the access back, or it expired: that of an OAuth application whose consent screen is in testing ends after 7 days (publish the application, or make it internal). Log in again: {}. {WHAT_THEN}",
+                login()
+            ),
+        ),
+        "invalid_client" | "unauthorized_client" | "deleted_client" | "disabled_client" => (
+            "client_refused",
+            format!(
+                "Google does not take the OAuth client in the credential of {account}: {refusal}"
+            ),
+            format!(
+                "See in the Google Cloud console (APIs & Services > Credentials) whether the client is still there and has this client_id and client_secret. With a new one log in again: {}. {WHAT_THEN}",
+                login()
+            ),
+        ),
+        _ => (
+            "key_refused",
+            format!("Google gives no token to {account}: {refusal}"),
+            format!(
+                "See Google's message. A policy of the organisation may forbid the application; otherwise log in again: {}. {WHAT_THEN}",
+                login()
+            ),
+        ),
+    };
+    failure(Class::NeedsHuman, reason, message, hint)
+}
+
+fn machine_refused(refusal: &TokenRefusal, failure: Make) -> Failure {
+    if refusal.description.contains("scope") {
+        return failure(
+            Class::NeedsHuman,
+            "scope",
+            format!("The metadata server gives no token for spreadsheets: {refusal}"),
+            scope_lacking(Kind::ComputeMetadata),
+        );
+    }
+    failure(
+        Class::NeedsHuman,
+        "no_service_account",
+        format!("The metadata server gives no token: {refusal}"),
+        "On GKE, the Kubernetes service account must name a service account of Google's (iam.gke.io/gcp-service-account), which must grant it the role roles/iam.workloadIdentityUser. Elsewhere see that the machine's service account exists and is enabled.".into(),
+    )
+}
+
+/// How the clock is wrong, where that explains why no token is given.
+fn wrong_clock(refusal: &TokenRefusal) -> Option<String> {
+    // Only what is more than Google tolerates explains a refusal (G-AUTH-4).
+    let off = refusal
+        .clock_ahead_seconds
+        .filter(|ahead| ahead.abs() > 240);
+    match off {
+        Some(ahead) if ahead > 0 => Some(format!("{ahead} s behind Google's")),
+        Some(ahead) => Some(format!("{} s ahead of Google's", ahead.abs())),
+        // What we sign is always good for an hour from now on.
+        None if refusal.description.contains("reasonable timeframe") => Some("wrong".to_owned()),
+        None => None,
+    }
+}
