@@ -7,7 +7,7 @@ mod row;
 mod tabs;
 
 pub(crate) use base::{base_after, differs, stored_hash};
-pub(crate) use filled::FORMULA_CELL;
+pub(crate) use filled::{FORMULA_CELL, cell_withheld};
 pub(crate) use row::reconcile;
 
 use std::collections::HashMap;

@@ -65,6 +65,16 @@ impl Schedule {
         self
     }
 
+    /// The same, where a formula fills a column now and then.
+    pub fn with_arrays(mut self, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x6172_7261_7973);
+        if self.setup.direction != Direction::ToSheet {
+            self.setup.columns |= [1, 2][rng.usize(..2)];
+            put_arrays(&mut self.ops, &mut rng);
+        }
+        self
+    }
+
     pub fn random(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut setup = random_setup(&mut rng);
@@ -84,6 +94,8 @@ impl Schedule {
             setup.table_rows = 0;
             ops = in_masses(ops, &mut sizes);
         }
+        let mut spellings = Rng::with_seed(seed ^ 0x7370_656c_6c73);
+        let two_spellings = spellings.u8(..6) == 0;
         let mut wills = Rng::with_seed(seed ^ 0x7769_6c6c_7321);
         setup.keeps = setup.pinned && wills.u8(..3) == 0;
         if wills.u8(..4) == 0 {
@@ -94,7 +106,11 @@ impl Schedule {
                 ops.insert(at, Op::Unlock);
             }
         }
-        Self { setup, ops }
+        let schedule = Self { setup, ops };
+        match two_spellings {
+            true => schedule.with_two_spellings(),
+            false => schedule,
+        }
     }
 
     pub fn run(&self, maker: Maker, bugs: DriverBugs, rules: Rules) -> Verdict {
@@ -326,6 +342,21 @@ fn in_masses(ops: Vec<Op>, rng: &mut Rng) -> Vec<Op> {
         }
     }
     masses
+}
+
+/// A formula fills a column, and shows nothing for a while.
+fn put_arrays(ops: &mut Vec<Op>, rng: &mut Rng) {
+    for _ in 0..rng.u8(1..4) {
+        let at = rng.usize(..=ops.len());
+        let column = rng.u8(..2);
+        let array = [Op::Finish, Op::Sheet(SheetEdit::Array { column })];
+        ops.splice(at..at, array);
+    }
+    for _ in 0..rng.u8(..4) {
+        let at = rng.usize(..=ops.len());
+        let how = rng.u8(..3);
+        ops.insert(at, Op::Sheet(SheetEdit::Silence { how }));
+    }
 }
 
 fn all_rows(rng: &mut Rng) -> Op {
