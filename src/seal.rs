@@ -1,8 +1,8 @@
 //! Keys at rest: encrypted with AES-256-GCM, under a secret of the database.
 //!
-//! A publication for all tables sends the rows of `_credential` to every subscriber. The secret is in
-//! a materialized view, which is on disk, in base backups and on standbys as tables are, and in no
-//! publication and no dump.
+//! A publication for all tables sends the rows of `_credential` to every subscriber. The secret is
+//! in a materialized view, which is on disk, in base backups and on standbys as tables are, and in
+//! no publication and no dump.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::error::Unspecified;

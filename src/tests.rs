@@ -110,7 +110,8 @@ mod tests {
                 "SELECT COALESCE(string_agg(proname, ', ' ORDER BY proname), '') FROM pg_proc WHERE pronamespace = 'sheet_sync'::regnamespace AND proname LIKE E'\\\\_%' \
                  AND has_function_privilege('nobody_special', oid, 'EXECUTE')",
             );
-            // What the views, the checks of an edit, new partitions and pg_dump need of whoever uses them.
+            // What the views, the checks of an edit, new partitions and pg_dump need of whoever
+            // uses them.
             assert_eq!(
                 functions,
                 "_capture_row, _capture_truncate, _check_conflict_function, _lines_to_dump, _live, _no_worker, _qualified, _unfit, _with_partitions"

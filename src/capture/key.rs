@@ -130,8 +130,8 @@ unsafe fn make(trigger: *mut pg_sys::TriggerData) -> Plan {
 enum Speaks {
     ForIt,
     /// The mapping was made in another database, of which this one is a copy or a subscriber. It
-    /// stands still until take_over(), which has the whole table compared; what would be noted until
-    /// then fills the disk, and is in the way of lines that arrive by replication.
+    /// stands still until take_over(), which has the whole table compared; what would be noted
+    /// until then fills the disk, and is in the way of lines that arrive by replication.
     Elsewhere,
     ForNone,
 }

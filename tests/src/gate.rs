@@ -269,8 +269,8 @@ impl Gate {
         format!("http://{}", self.address)
     }
 
-    /// A person looks at a sheet and edits what they see in one moment, as in a browser, where a row
-    /// stays under one's hands when others move it.
+    /// A person looks at a sheet and edits what they see in one moment, as in a browser, where a
+    /// row stays under one's hands when others move it.
     pub fn still(&self) -> Still<'_> {
         Still(self.passage.write().unwrap_or_else(PoisonError::into_inner))
     }

@@ -276,8 +276,8 @@ pub struct Commit {
     pub bases: Vec<BaseWrite>,
     /// New rows that are about to be sent.
     pub inserting: Vec<Inserting>,
-    /// The stamps of batches of new rows that have arrived: what was stored of their rows holds from
-    /// now on, unless `bases` says otherwise.
+    /// The stamps of batches of new rows that have arrived: what was stored of their rows holds
+    /// from now on, unless `bases` says otherwise.
     pub inserted: Vec<Stamp>,
     pub conflicts: Vec<Conflict>,
     /// Conflicts whose decision both sides now hold.

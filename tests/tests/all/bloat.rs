@@ -60,8 +60,8 @@ fn visits_per_look(world: &mut World, act: impl FnOnce(&mut World)) -> BTreeMap<
     after.iter().filter_map(since).collect()
 }
 
-/// A hundred and fifty cycles lie between two measurements, each of which leaves several versions of some
-/// lines. The indexes may get another level, and that is all.
+/// A hundred and fifty cycles lie between two measurements, each of which leaves several versions
+/// of some lines. The indexes may get another level, and that is all.
 fn costs_stay_as_they_are(world: &mut World, sheet: &Sheet) {
     cycles(world, sheet, 1..10);
     let first = visits_per_look(world, |world| cycles(world, sheet, 10..30));

@@ -168,7 +168,8 @@ fn a_mapping_whose_table_is_not_restored_says_so_and_follows_it_later() {
     });
 }
 
-/// The library is there, and a key: nothing of the restore that is still to come may be done for it.
+/// The library is there, and a key: nothing of the restore that is still to come may be done for
+/// it.
 #[test]
 fn the_worker_is_not_in_the_way_of_a_restore() {
     let mut world = of_alice();

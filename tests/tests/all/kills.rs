@@ -1,6 +1,6 @@
 //! Killed while a request is under way, whatever it is for. A request that is held before it is
-//! applied is one that was about to be sent, or was lost on its way; one that is held afterwards has
-//! changed the sheet, and nobody has recorded it.
+//! applied is one that was about to be sent, or was lost on its way; one that is held afterwards
+//! has changed the sheet, and nobody has recorded it.
 
 use e2e::{Kind, Sheet, When, World, wait_for};
 

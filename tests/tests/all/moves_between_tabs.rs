@@ -298,7 +298,8 @@ fn tabs_without_a_filter_merge_what_is_typed_into_both() {
     world.both_equal("tasks", &one);
     world.both_equal("tasks", &two);
     assert_eq!(world.db.count("SELECT count(*) FROM tasks"), 4);
-    // All three are equal before the second tab is read: what goes from it then was never agreed on.
+    // All three are equal before the second tab is read: what goes from it then was never agreed
+    // on.
     world.settle("tasks");
     two.delete_row(two.row_where(0, "4"));
     world.shows("SELECT count(*) FROM tasks", "3");

@@ -549,8 +549,8 @@ fn a_dump_holds_mappings_that_have_ended() {
         "SELECT state, registered_as FROM sheet_sync.mapping ORDER BY id",
         "ended | public.products\n active | public.parts",
     );
-    // While no worker looks, nobody has noticed yet that this one is gone: its number would be another
-    // table's elsewhere.
+    // While no worker looks, nobody has noticed yet that this one is gone: its number would be
+    // another table's elsewhere.
     world.db.run("CREATE TABLE unseen (id int PRIMARY KEY)");
     world.map("unseen");
     let frozen = world.freeze_worker();

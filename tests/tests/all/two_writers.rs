@@ -3,7 +3,8 @@
 
 use e2e::{When, World, wait_until};
 
-/// The answer to this request of the primary's write is late, and the standby is promoted meanwhile.
+/// The answer to this request of the primary's write is late, and the standby is promoted
+/// meanwhile.
 fn promoted_in_mid_write(nth: usize) {
     let (mut old, sheet) = World::with_products();
     let mut new = old.standby();

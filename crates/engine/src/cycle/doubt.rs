@@ -42,7 +42,7 @@ impl Cycle {
         let mut suspects = Vec::new();
         for (index, item) in items.iter().enumerate() {
             if let Some(row) = item.row {
-                let columns = turned_blank(item).into_iter();
+                let columns = self.doubtful_blanks(item).into_iter();
                 suspects
                     .extend(columns.map(|column| (index, column, (row, layout.column(column)))));
             }
@@ -90,6 +90,48 @@ impl Cycle {
         }
         let again: Vec<usize> = again.into_iter().collect();
         self.plan(items, &again).await
+    }
+
+    /// Blank cells of which the plan makes something: those that held something, those of which
+    /// nothing is known, and those that have a problem.
+    fn doubtful_blanks(&self, item: &Item) -> Vec<usize> {
+        let withheld = self.memory.problems.get(&item.key);
+        let is_withheld = |column: &usize| {
+            let mut known = withheld.into_iter().flatten();
+            known.any(|one| one.column == Some(*column))
+        };
+        let held = |column: &usize| match &item.base {
+            Some(base) => shows(&base.sheet, *column),
+            None => true,
+        };
+        let columns = blanks_at_stake(item).into_iter();
+        columns
+            .filter(|column| held(column) || is_withheld(column))
+            .collect()
+    }
+
+    /// Formulas that may fill others and show nothing, in the reading's rows: at the top, where
+    /// those that fill a column begin, and where errors show.
+    pub(super) async fn silent_arrays(
+        &mut self,
+        grid: &mut Grid<'_>,
+        last: u32,
+        right: u32,
+    ) -> Result<Vec<(u32, u32)>, Stop> {
+        let header = self.mapping.header_row;
+        let mut cells: BTreeSet<(u32, u32)> = grid.errors(last, right)?.into_iter().collect();
+        for row in header..header.saturating_add(TOP).min(last) {
+            for column in 0..=right {
+                if grid.is_blank((row, column))? {
+                    cells.insert((row, column));
+                }
+            }
+        }
+        let cells: Vec<(u32, u32)> = cells.into_iter().take(CANDIDATES).collect();
+        let details = self.inspect_as_read(cells.clone()).await?;
+        let seen = cells.into_iter().zip(details);
+        let arrays = seen.filter(|(_, detail)| is_silent(detail) && may_fill(detail));
+        Ok(arrays.map(|(at, _)| at).collect())
     }
 
     /// The formulas that may have left these cells blank.
@@ -271,13 +313,13 @@ impl Cycle {
 
 const BROKEN_FORMULA: &str = "broken_formula";
 
-fn broken_source(
+pub(super) fn broken_source(
     grid: &mut Grid<'_>,
     arrays: &[(u32, u32)],
     at: (u32, u32),
 ) -> Result<Option<Source>, Stop> {
     for from in arrays {
-        if grid.covers(*from, at)? {
+        if grid.covers(*from, at)? || grid.met_on_its_way(*from, at)? {
             return Ok(Some(Source::Cell(place(from.0, from.1))));
         }
     }
@@ -295,9 +337,9 @@ fn is_silent(detail: &CellDetail) -> bool {
         && (detail.value == Cell::Empty || is_error(&detail.value))
 }
 
-/// Columns that went blank in the sheet, where the plan makes something of it.
-fn turned_blank(item: &Item) -> Vec<usize> {
-    let (Some(cells), Some(base)) = (&item.cells, &item.base) else {
+/// Columns that are blank in the sheet, where the plan makes something of it.
+fn blanks_at_stake(item: &Item) -> Vec<usize> {
+    let Some(cells) = &item.cells else {
         return Vec::new();
     };
     let pulled = match &item.plan.table {
@@ -310,13 +352,13 @@ fn turned_blank(item: &Item) -> Vec<usize> {
     };
     let disputed = item.plan.conflicts.iter().filter_map(|one| one.column);
     let columns: BTreeSet<usize> = pulled.into_iter().chain(written).chain(disputed).collect();
-    let went_blank = |column: &usize| {
-        let shows = |cells: &[Cell]| cells.get(*column).is_some_and(|cell| *cell != Cell::Empty);
-        !shows(cells) && shows(&base.sheet)
-    };
     let known = |column: &usize| item.blanks.iter().any(|blank| blank.column == *column);
     let columns = columns.into_iter();
     columns
-        .filter(|column| went_blank(column) && !known(column))
+        .filter(|column| !shows(cells, *column) && !known(column))
         .collect()
+}
+
+fn shows(cells: &[Cell], column: usize) -> bool {
+    cells.get(column).is_some_and(|cell| *cell != Cell::Empty)
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::doubt::broken_source;
+use super::grid::Grid;
 use super::io::{Stop, mismatch};
 use super::item::Item;
 use super::run::Cycle;
@@ -10,7 +12,7 @@ use crate::effect::{
     CellDetail, Computed, Entered, Formula, Place, Problem, SheetEffect, SheetOutcome,
 };
 use crate::mapping::{Side, column_letters};
-use crate::reconcile::{FORMULA_CELL, Filled, SheetChange, Source};
+use crate::reconcile::{FORMULA_CELL, Filled, SheetChange, Source, cell_withheld};
 use crate::value::{Cell, Key};
 
 impl Cycle {
@@ -138,17 +140,23 @@ impl Cycle {
                 self.hold(item);
             } else if let Some(SheetChange::Insert(cells)) = &mut item.plan.sheet {
                 for cell in &filled {
-                    if let Some(slot) = cells.get_mut(cell.column) {
-                        *slot = None;
+                    let slot = cells.get_mut(cell.column);
+                    if let Some(Cell::Empty) | None = slot.and_then(Option::take) {
+                        continue;
                     }
+                    item.found.push(Problem {
+                        retry_at: Some(self.io.now()),
+                        ..cell_withheld(&item.key, cell.column, &cell.by)
+                    });
                 }
             }
         }
         Ok(())
     }
 
-    /// The mapped columns that a formula fills in the last row of the data. Asked again when
-    /// something in the rows at the top changes, where such formulas stand.
+    /// The mapped columns that a formula fills in the last row of the data, or would fill if it
+    /// showed anything, or fills from there. Asked again when something in the rows at the top
+    /// changes, where such formulas stand.
     async fn filled_at_the_end(&mut self) -> Result<Vec<Filled>, Stop> {
         let (Some(layout), Some(snapshot)) = (self.memory.layout.clone(), self.snapshot.clone())
         else {
@@ -170,13 +178,19 @@ impl Cycle {
             self.memory.filled = Some((top, Vec::new()));
             return Ok(Vec::new());
         };
-        let cells: Vec<(u32, u32)> = layout.columns.iter().map(|column| (row, *column)).collect();
-        let details = self.inspect_as_read(cells.clone()).await?;
-        let computed: Vec<(u32, Computed)> = cells
+        let above = row.checked_sub(1).filter(|above| *above >= header);
+        let rows = [Some(row), above].into_iter().flatten();
+        let cells: Vec<(u32, u32)> = rows
+            .flat_map(|row| layout.columns.iter().map(move |column| (row, *column)))
+            .collect();
+        let mut details = self.inspect_as_read(cells).await?;
+        let above = details.split_off(layout.columns.len());
+        let computed: Vec<(u32, Computed)> = layout
+            .columns
             .iter()
             .zip(&details)
             .filter(|(_, detail)| detail.entered == Entered::Nothing && detail.value != Cell::Empty)
-            .map(|((_, column), _)| (*column, Computed::Elsewhere))
+            .map(|(column, _)| (*column, Computed::Elsewhere))
             .collect();
         let mut filled = Vec::new();
         if !computed.is_empty() {
@@ -184,6 +198,33 @@ impl Cycle {
             for (column, at) in layout.columns.iter().enumerate() {
                 if computed.contains(&(*at, Computed::Elsewhere)) {
                     let by = source(&formulas, (row, *at), &computed);
+                    filled.push(Filled { column, by });
+                }
+            }
+        }
+        // Where the row above has a formula, too, each row has its own.
+        let has_own = |column: usize| {
+            let above: Option<&CellDetail> = above.get(column);
+            above.is_some_and(|detail| matches!(detail.entered, Entered::Formula(_)))
+        };
+        for (column, (at, detail)) in layout.columns.iter().zip(&details).enumerate() {
+            if may_fill(detail) && !has_own(column) {
+                let by = Source::Cell(place(row, *at));
+                filled.push(Filled { column, by });
+            }
+        }
+        let is_blank =
+            |detail: &CellDetail| detail.entered == Entered::Nothing && detail.value == Cell::Empty;
+        let blank = layout.columns.iter().zip(&details).enumerate();
+        let blank: Vec<(usize, u32)> = blank
+            .filter(|(_, (_, detail))| is_blank(detail))
+            .map(|(column, (at, _))| (column, *at))
+            .collect();
+        if let Some(right) = blank.iter().map(|(_, at)| *at).max() {
+            let mut grid = Grid::of(&snapshot);
+            let arrays = self.silent_arrays(&mut grid, row, right).await?;
+            for (column, at) in blank {
+                if let Some(by) = broken_source(&mut grid, &arrays, (row, at))? {
                     filled.push(Filled { column, by });
                 }
             }

@@ -91,6 +91,28 @@ impl<'a> Grid<'a> {
         Ok(mostly(right, to.1 - from.1) && mostly(down, to.0 - from.0))
     }
 
+    /// Whether the array that begins at `from` shows that it met something typed, and may have
+    /// filled this cell before: what it met may be most of the cells up to here.
+    pub(super) fn met_on_its_way(
+        &mut self,
+        from: (u32, u32),
+        to: (u32, u32),
+    ) -> Result<bool, Stop> {
+        let is_beyond = from != to && from.0 <= to.0 && from.1 <= to.1;
+        let has_met = match self.cell(from)? {
+            Cell::Text(text) => text.starts_with("#REF!"),
+            _ => false,
+        };
+        if !is_beyond || !has_met {
+            return Ok(false);
+        }
+        let (blank, cells) = (
+            self.blank_below((from.0, to.1), to.0)?,
+            to.0.saturating_sub(from.0),
+        );
+        Ok(from.1 == to.1 || cells == 0 || blank > cells / 2)
+    }
+
     /// Blank cells of the row after this one, up to a column.
     fn blank_to_the_right(&mut self, from: (u32, u32), last: u32) -> Result<u32, Stop> {
         if !self.blank_in_row.contains_key(&from.0) {
@@ -200,6 +222,33 @@ mod tests {
         assert!(covers((2, 1)) && covers((1, 9)) && covers((3, 1)));
         assert!(!covers((4, 1)) && !covers((0, 0)));
         assert!(covers((9, 1)), "rows beyond the reading are blank");
+    }
+
+    #[test]
+    fn an_array_may_have_met_most_of_its_cells() {
+        let rows = [
+            r##"["#REF!",""]"##,
+            r#"["x","y"]"#,
+            r#"["x"]"#,
+            r#"["",""]"#,
+        ];
+        let raw = |text: &&str| serde_json::value::RawValue::from_string((*text).into());
+        let snapshot = Snapshot {
+            sent_at: crate::value::Timestamp(0),
+            read_at: crate::value::Timestamp(0),
+            grid_rows: 10,
+            grid_columns: 10,
+            rows: rows
+                .iter()
+                .map(raw)
+                .collect::<Result<_, _>>()
+                .unwrap_or_default(),
+        };
+        let mut grid = Grid::of(&snapshot);
+        let mut met = |to| grid.met_on_its_way((0, 0), to).unwrap_or_default();
+        assert!(met((3, 0)), "below what was typed");
+        assert!(met((3, 1)) && met((0, 1)));
+        assert!(!met((0, 0)) && !grid.covers((0, 0), (3, 0)).unwrap_or_default());
     }
 
     #[test]

@@ -104,8 +104,8 @@ impl Cycle {
         self.ask(None)
     }
 
-    /// The only batch of a cycle without a reading, before it does anything. Rows that are too large
-    /// to be loaded with the others are loaded here to be counted, and let go again.
+    /// The only batch of a cycle without a reading, before it does anything. Rows that are too
+    /// large to be loaded with the others are loaded here to be counted, and let go again.
     pub(super) async fn guard_only_batch(
         &mut self,
         loaded: &[(Sighting, LoadedRow)],

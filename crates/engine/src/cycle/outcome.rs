@@ -500,7 +500,17 @@ impl Cycle {
                         base.set(column, value, shown);
                     }
                 }
-                None => {}
+                // Left to a formula: what that shows is the row's as if it had always stood there.
+                None if self.mapping.agreed(column, &value, &shown) => {
+                    as_planned = false;
+                    item.found.retain(|one| one.place.column != Some(column));
+                    if let Some(base) = &mut item.base {
+                        base.set(column, value, shown);
+                    }
+                }
+                None => {
+                    self.follow_up.insert(item.key.clone());
+                }
             }
         }
         let line = item.line(Side::Sheet, Operation::Insert, lines);

@@ -161,7 +161,7 @@ impl Merge<'_> {
             self.settle(column);
             return;
         }
-        if let Some(problem) = self.row.blank_doubted(column).filter(|_| sheet_changed) {
+        if let Some(problem) = self.row.blank_doubted(column) {
             self.plan.withheld.push(problem);
             return;
         }

@@ -4,9 +4,13 @@
 use super::{Filled, Row, Source};
 use crate::effect::{Place, Problem};
 use crate::mapping::Side;
+use crate::value::Key;
 
 /// The code of such a problem.
 pub(crate) const FORMULA_CELL: &str = "formula_cell";
+
+/// The code of the problem of a blank that is no edit.
+pub(super) const BLANK_FORMULA: &str = "blank_formula";
 
 impl Row<'_> {
     /// Of a column that only shows the table a formula in the cell is an edit, and put back as any
@@ -23,13 +27,7 @@ impl Row<'_> {
     /// Why this cell of the row is not written.
     pub(super) fn cell_withheld(&self, column: usize) -> Option<Problem> {
         let cell = self.filled(column)?;
-        let message = match &cell.by {
-            Source::Own => "The cell holds a formula, so the table's value is not written into it.",
-            Source::Cell(_) | Source::Somewhere => {
-                "The cell is filled by {formula}, so the table's value is not written into it."
-            }
-        };
-        Some(self.withheld(Some(column), &cell.by, message))
+        Some(cell_withheld(self.key, column, &cell.by))
     }
 
     /// Why a blank cell is no edit.
@@ -43,9 +41,9 @@ impl Row<'_> {
         };
         Some(Problem {
             side: Side::Database,
-            code: "blank_formula".into(),
+            code: BLANK_FORMULA.into(),
             hint: "Mend the formula. If the cell is to be blank, delete the formula, too.".into(),
-            ..self.withheld(Some(column), &blank.by, message)
+            ..withheld(self.key, Some(column), &blank.by, message)
         })
     }
 
@@ -54,7 +52,7 @@ impl Row<'_> {
         if let Some(formula) = self.feeds {
             let by = Source::Cell(formula.to_owned());
             let message = "The table does not have this row any more, but {formula} fills other rows, too, and stands in it.";
-            return Some(self.withheld(None, &by, message));
+            return Some(withheld(self.key, None, &by, message));
         }
         let names = |cell: &&Filled| self.mapping.key.contains(&cell.column);
         let filled = self.computed.iter().find(names)?;
@@ -67,35 +65,46 @@ impl Row<'_> {
                 "The table does not have this row any more, but the row is filled by {formula}."
             }
         };
-        Some(self.withheld(None, &filled.by, message))
+        Some(withheld(self.key, None, &filled.by, message))
     }
+}
 
-    fn withheld(&self, column: Option<usize>, by: &Source, message: &str) -> Problem {
-        let formula = match by {
-            Source::Cell(cell) => format!("the formula in {cell}"),
-            Source::Own | Source::Somewhere => "a formula elsewhere in the sheet".to_owned(),
-        };
-        let hint = match (by, column) {
-            (Source::Own, None) => "Delete the row in the sheet, and look at the keys below it.",
-            (Source::Own, Some(_)) => {
-                "Type a value over the formula; or keep it, and have the column's direction set to from_sheet: then the table follows it."
-            }
-            (_, Some(_)) => {
-                "Change the value where the formula takes it from; or have the column's direction set to from_sheet: then the table follows it."
-            }
-            (_, None) => "Remove the row where the formula takes it from, or move the formula.",
-        };
-        Problem {
-            place: Place {
-                key: Some(self.key.clone()),
-                sheet_row: None,
-                column,
-            },
-            side: Side::Sheet,
-            code: FORMULA_CELL.into(),
-            message: message.replace("{formula}", &formula),
-            hint: hint.into(),
-            retry_at: None,
+/// Why a cell that a formula fills is not written.
+pub(crate) fn cell_withheld(key: &Key, column: usize, by: &Source) -> Problem {
+    let message = match by {
+        Source::Own => "The cell holds a formula, so the table's value is not written into it.",
+        Source::Cell(_) | Source::Somewhere => {
+            "The cell is filled by {formula}, so the table's value is not written into it."
         }
+    };
+    withheld(key, Some(column), by, message)
+}
+
+fn withheld(key: &Key, column: Option<usize>, by: &Source, message: &str) -> Problem {
+    let formula = match by {
+        Source::Cell(cell) => format!("the formula in {cell}"),
+        Source::Own | Source::Somewhere => "a formula elsewhere in the sheet".to_owned(),
+    };
+    let hint = match (by, column) {
+        (Source::Own, None) => "Delete the row in the sheet, and look at the keys below it.",
+        (Source::Own, Some(_)) => {
+            "Type a value over the formula; or keep it, and have the column's direction set to from_sheet: then the table follows it."
+        }
+        (_, Some(_)) => {
+            "Change the value where the formula takes it from; or have the column's direction set to from_sheet: then the table follows it."
+        }
+        (_, None) => "Remove the row where the formula takes it from, or move the formula.",
+    };
+    Problem {
+        place: Place {
+            key: Some(key.clone()),
+            sheet_row: None,
+            column,
+        },
+        side: Side::Sheet,
+        code: FORMULA_CELL.into(),
+        message: message.replace("{formula}", &formula),
+        hint: hint.into(),
+        retry_at: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The first table of docs/merging.md, by what each side has of the row.
 
 use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long, unread};
+use super::filled::BLANK_FORMULA;
 use super::{Plan, Row, SheetChange, TableChange, tabs};
 use crate::codec::is_error;
 use crate::effect::{Conflict, ConflictRows, Decision, Place, Problem, Ways, Winner};
@@ -393,7 +394,9 @@ fn leave_with_edits(row: &Row<'_>, database: &[Datum], sheet: &[Cell]) -> Plan {
     };
     let pulls = merge(&Row { ways, ..*row }, row.base, database, sheet);
     let follows = pulls.table.is_some();
+    let is_doubted = |problem: &Problem| problem.code == BLANK_FORMULA;
     let holds = follows
+        || pulls.withheld.iter().any(is_doubted)
         || pulls.pull_left
         || pulls.waits
         || !pulls.problems.is_empty()

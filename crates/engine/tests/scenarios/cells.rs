@@ -61,9 +61,9 @@ pub fn content(text: &str) -> Content {
 /// The other way round.
 pub fn written(what: &Content, kind: Kind) -> String {
     match what {
-        Content::Now => "=NOW()".into(),
-        Content::Row => "=ROW()".into(),
-        Content::Length => "=LEN(name)".into(),
+        Content::Now | Content::Row | Content::Length | Content::Array => {
+            what.formula().unwrap_or_default().into()
+        }
         Content::Value(Cell::Empty) => String::new(),
         Content::Value(Cell::Bool(b)) => b.to_string().to_uppercase(),
         Content::Value(cell @ Cell::Number(n)) => match meaning(kind, true, cell) {

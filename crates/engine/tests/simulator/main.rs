@@ -4,7 +4,37 @@
 //!     SIMULATE_N=1000000 SIMULATE_SEED=7 cargo test --release -p engine --test simulator random -- --nocapture
 //!
 //! A schedule that breaks a promise is made small and printed as Rust, to be pasted into
-//! `regressions.rs`.
+//! `regressions.rs`. Each promise has a deliberate bug in `mutants.rs` that must be found.
+//!
+//! # What is modelled
+//!
+//! - `model/database`: a table with a key (one column or two, given by a default or not, printed
+//!   and compared in two spellings or in one; two only in the deliberate bugs and the regressions),
+//!   CHECK, NOT NULL and UNIQUE constraints, rows that are referred to from elsewhere, a trigger
+//!   that rewrites a value and one that keeps rows, a row filter on a mapped column or on another
+//!   one, rows that somebody's transaction holds; the base rows, queues, conflicts and problems
+//!   that the extension stores.
+//! - `model/sheet`: a tab whose people type, delete, move, sort and copy rows, insert and move
+//!   columns, rename headers; formulas of its own rows, and arrays that fill a column, break where
+//!   somebody types into it, and show nothing for a while (`arrays`; only in the deliberate bugs
+//!   and the regressions, not in the random run); anchors, stamps and images as Google keeps them.
+//! - `model/world`: the driver, half an effect at a time, with everything that can go wrong between
+//!   it and both sides (`faults`), crashes, `push()`, `pull()`, `preview()`, `resync()`,
+//!   `resolve()`, `confirm_deletes()`.
+//! - `clusters.rs`: two databases that both take one tab for theirs.
+//! - `model/ledger`: what is owed to whom. It judges every change that the engine makes.
+//!   `model/settled`: how both sides stand when people and faults rest.
+//!
+//! # What is not
+//!
+//! - Two mappings of one table: there are no other tabs, so no row moves from one to another.
+//! - Arrays over key columns, over several columns, and over values that change by themselves;
+//!   formulas that make keys of places; total rows.
+//! - Number formats other than that of dates, locales, time zones; what a cell shows beside its
+//!   value. `tests/cycle` and the scenarios have these.
+//! - Constraints between rows that only a set of changes satisfies, and tables that refer to each
+//!   other.
+//! - Notes on cells, the size of requests in bytes, quotas and pacing: the worker's.
 
 mod clusters;
 // Shared with the scenarios, which use other parts of it.

@@ -8,8 +8,8 @@ use crate::model::world::{Engine, Maker, genuine};
 use crate::schedule::Schedule;
 use engine::cycle::Machine;
 use engine::effect::{
-    Again, AnchoredRow, DatabaseEffect, Effect, MetadataId, Outcome, SheetEffect, SheetOutcome,
-    Snapshot, Start, Step, WrittenRow,
+    Again, AnchoredRow, CellDetail, DatabaseEffect, Effect, Entered, MetadataId, Outcome,
+    SheetEffect, SheetOutcome, Snapshot, Start, Step, WrittenRow,
 };
 use engine::mapping::{Mapping, Side};
 use engine::value::{Cell, Timestamp};
@@ -28,6 +28,8 @@ enum Bug {
     GuardOff,
     HeaderRemembered,
     ImageIgnored,
+    FillsIgnored,
+    SilenceIgnored,
 }
 
 /// The engine behind a bug.
@@ -177,7 +179,22 @@ impl Mutant {
                 rows.iter_mut().for_each(|row| row.before = None);
                 Outcome::Sheet(SheetOutcome::Written(rows))
             }
+            (Outcome::Sheet(SheetOutcome::Inspected(mut cells)), Bug::FillsIgnored) => {
+                let filled = |cell: &&mut CellDetail| cell.entered == Entered::Nothing;
+                let filled = cells.iter_mut().filter(filled);
+                filled.for_each(|cell| cell.entered = Entered::Value);
+                Outcome::Sheet(SheetOutcome::Inspected(cells))
+            }
+            (Outcome::Sheet(SheetOutcome::Inspected(mut cells)), Bug::SilenceIgnored) => {
+                cells
+                    .iter_mut()
+                    .for_each(|cell| cell.entered = Entered::Nothing);
+                Outcome::Sheet(SheetOutcome::Inspected(cells))
+            }
             (Outcome::Sheet(SheetOutcome::Tagged(mut rows)), bug) => {
+                if bug == Bug::FillsIgnored {
+                    rows.iter_mut().for_each(|row| row.computed.clear());
+                }
                 if let (Bug::AnswersPairedByPosition, [.., one, other]) = (bug, &mut rows[..]) {
                     std::mem::swap(&mut one.cells, &mut other.cells);
                 }
@@ -339,6 +356,28 @@ fn an_image_that_is_ignored() {
     engine_bug(
         |mapping| behind(Bug::ImageIgnored, mapping),
         &["never reached the table"],
+    );
+}
+
+#[test]
+fn a_write_into_what_a_formula_fills() {
+    is_found_in(
+        |seed| Schedule::random(seed).with_arrays(seed),
+        |mapping| behind(Bug::FillsIgnored, mapping),
+        DriverBugs::default(),
+        Rules::default(),
+        &["which a formula fills"],
+    );
+}
+
+#[test]
+fn a_blank_of_a_formula_taken_for_an_edit() {
+    is_found_in(
+        |seed| Schedule::random(seed).with_arrays(seed),
+        |mapping| behind(Bug::SilenceIgnored, mapping),
+        DriverBugs::default(),
+        Rules::default(),
+        &["gets None, which nobody gave it"],
     );
 }
 

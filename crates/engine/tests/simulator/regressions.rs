@@ -2,6 +2,7 @@
 //! give it a name.
 
 mod anchors;
+mod arrays;
 mod images;
 mod kept;
 mod moments;
@@ -32,6 +33,26 @@ fn replay(setup: Setup, ops: &[Op]) {
         let trace = schedule.trace(genuine, DriverBugs::default(), Rules::default());
         panic!("{}\n\n{trace}", violation.0);
     }
+}
+
+#[test]
+fn a_row_follows_a_key_of_which_both_sides_know_another_spelling() {
+    replay(
+        Setup {
+            ignores_case: true,
+            columns: 0,
+            common_rows: 0,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(Insert {
+                key: 3,
+                value: Num(200),
+            }),
+            Finish,
+            Table(Rekey { row: 0, key: 11 }),
+        ],
+    );
 }
 
 #[test]

@@ -65,6 +65,16 @@ impl Schedule {
         self
     }
 
+    /// The same, where a formula fills a column now and then.
+    pub fn with_arrays(mut self, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x6172_7261_7973);
+        if self.setup.direction != Direction::ToSheet {
+            self.setup.columns |= [1, 2][rng.usize(..2)];
+            put_arrays(&mut self.ops, &mut rng);
+        }
+        self
+    }
+
     pub fn random(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut setup = random_setup(&mut rng);
@@ -326,6 +336,21 @@ fn in_masses(ops: Vec<Op>, rng: &mut Rng) -> Vec<Op> {
         }
     }
     masses
+}
+
+/// A formula fills a column, and shows nothing for a while.
+fn put_arrays(ops: &mut Vec<Op>, rng: &mut Rng) {
+    for _ in 0..rng.u8(1..4) {
+        let at = rng.usize(..=ops.len());
+        let column = rng.u8(..2);
+        let array = [Op::Finish, Op::Sheet(SheetEdit::Array { column })];
+        ops.splice(at..at, array);
+    }
+    for _ in 0..rng.u8(..4) {
+        let at = rng.usize(..=ops.len());
+        let how = rng.u8(..3);
+        ops.insert(at, Op::Sheet(SheetEdit::Silence { how }));
+    }
 }
 
 fn all_rows(rng: &mut Rng) -> Op {

@@ -65,7 +65,8 @@ impl ServiceAccountKey {
         let claims = Claims {
             iss: &self.client_email,
             scope: &SCOPES.join(" "),
-            // The only audience that Google's own client sends, wherever token_uri points (G-AUTH-1).
+            // The only audience that Google's own client sends, wherever token_uri points
+            // (G-AUTH-1).
             aud: TOKEN_ENDPOINT,
             iat: now,
             exp: now + 3600,

@@ -2,9 +2,9 @@
 //!
 //! Every batch under a stamp takes the entry away as it was last seen and puts it back with the
 //! batch's own turn. Where it is another one by then, nothing is taken away, and the new one is
-//! refused because its id is in use: the batch is not applied at all. A service that does not let an
-//! id be used again within a batch is found out by the probe; there the entry's value is changed,
-//! and a batch that was outrun shows it in its answer only (G-META-6).
+//! refused because its id is in use: the batch is not applied at all. A service that does not let
+//! an id be used again within a batch is found out by the probe; there the entry's value is
+//! changed, and a batch that was outrun shows it in its answer only (G-META-6).
 
 use engine::effect::{Failure, MetadataId};
 

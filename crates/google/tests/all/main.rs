@@ -1,5 +1,5 @@
-//! The tests of the client against sheetd and against servers with fixed answers: one program, so that
-//! what they share is linked once.
+//! The tests of the client against sheetd and against servers with fixed answers: one program, so
+//! that what they share is linked once.
 
 mod auth;
 mod columns;

@@ -1,6 +1,6 @@
-//! Persons who have logged in with an OAuth application: the credential that gcloud writes of it, and
-//! the tokens that its refresh token gives (G-AUTH-8). What refusals say is Google's wording as it is
-//! quoted in reports; none of it was measured.
+//! Persons who have logged in with an OAuth application: the credential that gcloud writes of it,
+//! and the tokens that its refresh token gives (G-AUTH-8). What refusals say is Google's wording as
+//! it is quoted in reports; none of it was measured.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The token endpoint and the bearer tokens it gives; service accounts and their key files (G-AUTH).
-//! Persons are in `login`.
+//! The token endpoint and the bearer tokens it gives; service accounts and their key files
+//! (G-AUTH). Persons are in `login`.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -244,6 +244,19 @@ impl Table {
         renames.moved(key, self.row(key).is_some())
     }
 
+    /// The same by the model's names, whatever the spelling.
+    pub fn moved_by_name(&self, name: &Key) -> Option<Key> {
+        let named = |key: &Key| identity(&self.mapping, key);
+        let is_based = |row: &BaseRow| row.state != RowState::ToInsert;
+        let is_followed =
+            |from: &Key, to: &Key| self.base(to).is_some_and(is_based) && self.base(from).is_none();
+        let pairs = self.renamed.iter();
+        let pairs = pairs.filter(|(_, from, to)| !is_followed(from, to));
+        let pairs = pairs.map(|(_, from, to)| (named(from), named(to)));
+        let renames = Renames::new(pairs.filter(|(from, to)| from != to));
+        renames.moved(name, self.rows.contains_key(name))
+    }
+
     /// The row whose key is printed just so.
     pub fn row(&self, key: &Key) -> Option<&TableRow> {
         let row = self.rows.get(&identity(&self.mapping, key))?;

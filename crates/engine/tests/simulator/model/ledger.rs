@@ -8,7 +8,7 @@ mod table;
 
 use super::Verdict;
 use super::database::{BaseRow, Table};
-use super::setup::{Setup, key_of_cells};
+use super::setup::{Setup, identity, key_of_cells};
 use super::sheet::{Tab, Uid};
 use super::values::{meaning, normal};
 use engine::effect::Conflict;
@@ -44,6 +44,8 @@ pub struct Ledger {
     mapping: Mapping,
     table: BTreeMap<Key, SeenRow>,
     sheet: BTreeMap<Uid, Vec<Cell>>,
+    /// Its cells that are arrays'.
+    of_arrays: BTreeSet<(Uid, usize)>,
     pub table_edits: BTreeMap<(Key, usize), Datum>,
     pub sheet_edits: BTreeMap<(Uid, usize), Cell>,
     /// Rows that a person took from a side (or that left the row filter); true where they came back
@@ -99,6 +101,7 @@ impl Ledger {
             mapping: setup.mapping(),
             table: BTreeMap::new(),
             sheet: BTreeMap::new(),
+            of_arrays: BTreeSet::new(),
             table_edits: BTreeMap::new(),
             sheet_edits: BTreeMap::new(),
             table_deleted: BTreeMap::new(),
@@ -217,12 +220,16 @@ impl Ledger {
 
     /// The engine was told how these rows stand.
     pub fn loaded(&mut self, keys: &[Key], table: &Table) {
-        for key in keys {
+        let keys: Vec<Key> = keys
+            .iter()
+            .map(|key| identity(&self.mapping, key))
+            .collect();
+        for key in &keys {
             self.loads.remove(key);
             let row = table.rows.get(key).map(|row| row.values.clone());
             self.loads.extend(row.map(|row| (key.clone(), row)));
             self.moves.remove(key);
-            let moved = table.moved(key);
+            let moved = table.moved_by_name(key);
             self.moves.extend(moved.map(|other| (key.clone(), other)));
         }
         self.table_deleted
@@ -393,7 +400,7 @@ impl Ledger {
         self.calm
             && self.is_renamed(from, to)
             && self.table[to].in_filter
-            && sides.table.moved(to).as_ref() == Some(from)
+            && sides.table.moved_by_name(to).as_ref() == Some(from)
             && bases.get(from).is_some_and(agreed)
             && bases.get(to).is_none_or(attempted)
             && !self.known.contains(to)

@@ -100,6 +100,12 @@ fn may_stand_elsewhere(table: &Table, key: &Key) -> bool {
     table.problems.iter().any(names)
 }
 
+/// A formula that may have made rows shows nothing: until it is mended none counts as deleted.
+fn waits_for_formula(table: &Table) -> bool {
+    let mut problems = table.problems.iter();
+    problems.any(|problem| problem.code == "broken_formula")
+}
+
 /// A row of which nobody knows whether it is a new one or an old one under another key.
 fn is_unclear(table: &Table, row: usize) -> bool {
     let mut problems = table.problems.iter();
@@ -138,6 +144,7 @@ fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> 
     let kept = setup.direction == Direction::FromSheet
         || (setup.on_sheet_delete == OnSheetDelete::Keep && deleted());
     if kept
+        || waits_for_formula(sides.table)
         || has_row_problem(sides.table, key)
         || may_stand_elsewhere(sides.table, key)
         || is_pending(sides.table, key, None)
@@ -356,6 +363,7 @@ fn keyless_row_stands(sides: Sides, problem: &Problem) -> Verdict {
     let key = |cells: &Vec<Cell>| key_of_cells(&sides.table.mapping, cells);
     let filled = |cells: &Vec<Cell>| cells.iter().any(|cell| *cell != Cell::Empty);
     let stands = match problem.code.as_str() {
+        "broken_formula" => sides.tab.is_array_silent(at, sides.now),
         // The row has a key, and the table has it not yet.
         "key_unclear" => cells.is_some_and(|cells| {
             key(&cells).is_some_and(|key| !sides.table.rows.contains_key(&key))

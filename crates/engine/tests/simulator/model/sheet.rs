@@ -1,6 +1,7 @@
 //! A tab with its grid, formulas, anchors and stamps, the people who edit it, and what Google does
 //! with our requests.
 
+mod arrays;
 mod people;
 
 use super::{Verdict, broken};
@@ -27,6 +28,23 @@ pub enum Content {
     Row,
     /// `=LEN(name)`: follows a mapped cell of its own row.
     Length,
+    /// The same for its own row and those below it.
+    Array,
+}
+
+impl Content {
+    /// Nothing was entered.
+    pub const BLANK: Content = Content::Value(Cell::Empty);
+
+    pub fn formula(&self) -> Option<&'static str> {
+        match self {
+            Content::Value(_) => None,
+            Content::Now => Some("=NOW()"),
+            Content::Row => Some("=ROW()"),
+            Content::Length => Some("=LEN(name)"),
+            Content::Array => Some(arrays::ARRAY),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,6 +84,8 @@ pub struct Tab {
     seen: BTreeMap<MetadataId, Vec<Cell>>,
     tagged: BTreeMap<MetadataId, usize>,
     stamps: BTreeMap<MetadataId, String>,
+    /// What arrays show while their source shows nothing.
+    silence: Option<Cell>,
     /// The rows that the last batches changed, as they were right before.
     pub images: Vec<Image>,
     /// Cells of the rows that the batch changed which are not what the engine saw when it tagged
@@ -97,6 +117,7 @@ impl Tab {
             seen: BTreeMap::new(),
             tagged: BTreeMap::new(),
             stamps: BTreeMap::new(),
+            silence: None,
             images: Vec::new(),
             unseen: Vec::new(),
             mistaken: Vec::new(),
@@ -134,21 +155,23 @@ impl Tab {
 
     pub fn shown(&self, row: usize, column: usize, now: Timestamp) -> Cell {
         match &self.rows[row].cells[column] {
+            Content::Value(Cell::Empty) => self.filled(row, column, now),
             Content::Value(cell) => cell.clone(),
             Content::Now => Cell::Number(now.0 as f64),
             Content::Row => Cell::Number(row as f64 + 1.0),
-            Content::Length => match self
-                .mapping
-                .columns
-                .iter()
-                .position(|column| column.name == "name")
-            {
-                Some(name) => match self.mapped_cell(row, name, now) {
-                    Cell::Text(text) => Cell::Number(text.chars().count() as f64),
-                    _ => Cell::Number(0.0),
-                },
-                None => Cell::Empty,
+            Content::Length => self.length_of_name(row, now),
+            Content::Array => self.shown_by_array(row, column, now),
+        }
+    }
+
+    fn length_of_name(&self, row: usize, now: Timestamp) -> Cell {
+        let mut columns = self.mapping.columns.iter();
+        match columns.position(|column| column.name == "name") {
+            Some(name) => match self.mapped_cell(row, name, now) {
+                Cell::Text(text) => Cell::Number(text.chars().count() as f64),
+                _ => Cell::Number(0.0),
             },
+            None => Cell::Empty,
         }
     }
 
@@ -177,11 +200,13 @@ impl Tab {
             .collect()
     }
 
-    /// Whether a row's mapped cell is a formula.
+    /// Whether a row's mapped cell is a formula's.
     pub fn computes(&self, uid: Uid, mapped: usize) -> bool {
-        let content = |row: &Row| Some(row.cells[self.position(mapped)?].clone());
-        let row = self.rows.iter().find(|row| row.uid == uid);
-        !matches!(row.and_then(content), None | Some(Content::Value(_)))
+        let (Some(row), Some(column)) = (self.index_of(uid), self.position(mapped)) else {
+            return false;
+        };
+        let is_value = matches!(self.rows[row].cells[column], Content::Value(_));
+        !is_value || self.is_of_array(row, column)
     }
 
     /// Where people type new rows: below everything.
@@ -206,28 +231,30 @@ impl Tab {
     }
 
     /// The row's cells that nobody typed.
-    fn computed(&self, row: usize) -> Vec<(u32, Computed)> {
+    fn computed(&self, row: usize, now: Timestamp) -> Vec<(u32, Computed)> {
         let cells = self.rows[row].cells.iter().enumerate();
-        cells
-            .filter(|(_, content)| !matches!(content, Content::Value(_)))
-            .map(|(column, _)| (column as u32, Computed::Here))
-            .collect()
+        let computed = cells.filter_map(|(column, content)| match content {
+            Content::Value(Cell::Empty) if self.filled(row, column, now) != Cell::Empty => {
+                Some((column as u32, Computed::Elsewhere))
+            }
+            Content::Value(_) => None,
+            _ => Some((column as u32, Computed::Here)),
+        });
+        computed.collect()
     }
 
     fn formulas(&self) -> Vec<Formula> {
-        let rows = 0..self.rows.len();
-        let formula = |row: usize, (column, computed): (u32, Computed)| {
-            (computed == Computed::Here).then(|| Formula {
-                row: row as u32,
-                column,
-                text: "=".into(),
-            })
-        };
-        rows.flat_map(|row| {
-            let cells = self.computed(row).into_iter();
-            cells.filter_map(move |cell| formula(row, cell))
-        })
-        .collect()
+        let mut formulas = Vec::new();
+        for (row, cells) in self.rows.iter().enumerate() {
+            for (column, content) in cells.cells.iter().enumerate() {
+                formulas.extend(content.formula().map(|text| Formula {
+                    row: row as u32,
+                    column: column as u32,
+                    text: text.into(),
+                }));
+            }
+        }
+        formulas
     }
 
     // ------------------------------------------------------------------------------------------------------------ Google
@@ -380,25 +407,18 @@ impl Tab {
         let Some(content) = content else {
             return CellDetail::plain(Cell::Empty);
         };
-        let formula = match content {
-            Content::Value(_) => None,
-            Content::Now => Some("=NOW()"),
-            Content::Row => Some("=ROW()"),
-            Content::Length => Some("=LEN(name)"),
-        };
         let mut plain = CellDetail::plain(self.shown(row, column, now));
         if let ColumnUse::Mapped(mapped) = self.columns[column]
             && self.mapping.columns[mapped].kind == Kind::Date
         {
             plain.format = NumberFormat::new("DATE", "yyyy-mm-dd".into());
         }
-        match formula {
-            Some(formula) => CellDetail {
-                entered: Entered::Formula(formula.into()),
-                ..plain
-            },
-            None => plain,
-        }
+        let entered = match content.formula() {
+            Some(formula) => Entered::Formula(formula.into()),
+            None if *content == Content::BLANK => Entered::Nothing,
+            None => Entered::Value,
+        };
+        CellDetail { entered, ..plain }
     }
 
     fn read(&self, now: Timestamp) -> Snapshot {
@@ -457,7 +477,7 @@ impl Tab {
             answers.push(SeenRow {
                 anchor: tag.anchor,
                 cells,
-                computed: self.computed(row),
+                computed: self.computed(row, now),
             });
         }
         // Google's answers come in an order of their own.
@@ -622,7 +642,11 @@ impl Tab {
                 ));
             };
             let needless = !self.landing && self.shown(row, column, now) == *cell;
-            if needless && !self.unseen.contains(&(uid, mapped)) {
+            let is_unseen = self.unseen.contains(&(uid, mapped));
+            if !self.landing && !is_unseen {
+                self.may_be_written(row, column, cell)?;
+            }
+            if needless && !is_unseen {
                 return broken(format!(
                     "{cell:?} is written where it stands already (row {row}, column {column})"
                 ));
@@ -665,6 +689,9 @@ impl Tab {
                     return broken(format!(
                         "a new row fills column {column}, which is not mapped"
                     ));
+                }
+                if !self.landing {
+                    self.may_be_inserted(at + offset, column, cell)?;
                 }
                 self.rows[at + offset].cells[column] = Content::Value(cell.clone());
             }
@@ -710,6 +737,9 @@ impl Tab {
             });
             deleted.before.push((anchor, before));
             self.note_unseen(place, anchor, now);
+            if !self.landing {
+                self.may_be_deleted(place, now)?;
+            }
             self.remove_row(place);
         }
         Ok(deleted)

@@ -251,10 +251,10 @@ impl World {
         let now = self.tick();
         let structural = matches!(
             edit,
-            SheetEdit::InsertColumn { .. } | SheetEdit::MoveColumn { .. }
+            SheetEdit::InsertColumn { .. } | SheetEdit::MoveColumn { .. } | SheetEdit::Array { .. }
         );
         // Between a look and a write nothing protects against moved columns: the sheet has no
-        // anchor for a cell.
+        // anchor for a cell. Nor does anything tell a cell that a formula has begun to fill.
         if structural && (self.cycle.is_some() || !self.late.is_empty()) {
             return Ok(());
         }

@@ -789,3 +789,38 @@ fn a_row_whose_key_a_person_removed_before_we_did_is_not_put_back() {
         ],
     );
 }
+
+#[test]
+fn a_row_that_the_table_loses_while_a_lost_write_is_weighed_does_not_come_back() {
+    let schedule = Schedule {
+        setup: Setup {
+            common_rows: 1,
+            ..Setup::PLAIN
+        },
+        ops: vec![
+            Finish,
+            Table(Update {
+                row: 0,
+                column: 1,
+                value: Num(777),
+            }),
+            Poll,
+            Step(10),
+            Crash,
+            Step(14),
+            Table(Delete { row: 0 }),
+        ],
+    };
+    let trace = schedule.trace(genuine, DriverBugs::default(), Rules::default());
+    let (before, after) = trace
+        .split_once("Table(Delete")
+        .expect("the row is deleted");
+    let weighed = before
+        .split_once("Sheet(Look")
+        .expect("the lost write is weighed");
+    assert!(
+        !weighed.1.contains("Commit"),
+        "nothing is recorded yet:\n{trace}"
+    );
+    assert!(!after.contains("change: Insert"), "{trace}");
+}

@@ -15,6 +15,7 @@ impl Ledger {
         let after: BTreeMap<Uid, Vec<Cell>> = (tab.header() + 1..tab.rows.len())
             .map(|row| (tab.rows[row].uid, tab.mapped(row, sides.now)))
             .collect();
+        self.book_arrays(sides, &after);
         if after == self.sheet {
             return Ok(false);
         }
@@ -48,6 +49,31 @@ impl Ledger {
             }
         }
         Ok(true)
+    }
+
+    /// What an array left blank counts as a person's edit from the moment when the array is gone.
+    fn book_arrays(&mut self, sides: Sides, after: &BTreeMap<Uid, Vec<Cell>>) {
+        let of_arrays = sides.tab.cells_of_arrays();
+        let before = std::mem::replace(&mut self.of_arrays, of_arrays);
+        for (uid, column) in before.difference(&self.of_arrays.clone()) {
+            let Some(cells) = after.get(uid) else {
+                continue;
+            };
+            if let Some(key) = key_of_cells(&self.mapping, cells)
+                && cells[*column] == Cell::Empty
+            {
+                self.allow(&key, *column, &None);
+            }
+        }
+    }
+
+    /// A formula shows this: nobody's edit, and right in the table. A blank or an error says
+    /// nothing.
+    fn note_computed(&mut self, uid: Uid, column: usize, key: Option<&Key>, cell: &Cell) {
+        self.sheet_edits.remove(&(uid, column));
+        if let (Some(key), Some(datum @ Some(_))) = (key, self.meant(column, cell)) {
+            self.allow(key, column, &datum);
+        }
     }
 
     fn person_edits_sheet(&mut self, uid: Uid, old: &[Cell], new: &[Cell], sides: Sides) {
@@ -104,6 +130,10 @@ impl Ledger {
                 self.taken.remove(&(uid, column));
             }
             if self.pulled(column) || (*cell == old[column] && !retyped) {
+                continue;
+            }
+            if self.of_arrays.contains(&(uid, column)) {
+                self.note_computed(uid, column, new_key.as_ref(), cell);
                 continue;
             }
             if let (Some(key), Some(datum)) = (&new_key, self.meant(column, cell)) {
@@ -194,7 +224,17 @@ impl Ledger {
         if back.is_some() {
             return Ok(());
         }
+        self.note_all_computed(uid, &key, new);
         self.cells_explained(&key, new, &vec![Cell::Empty; new.len()], sides)
+    }
+
+    /// In a row that is new or got another key.
+    fn note_all_computed(&mut self, uid: Uid, key: &Key, cells: &[Cell]) {
+        for (column, cell) in cells.iter().enumerate() {
+            if self.of_arrays.contains(&(uid, column)) {
+                self.note_computed(uid, column, Some(key), cell);
+            }
+        }
     }
 
     /// To the sheet a row that takes over this key is a new one: by what it has empty it says
@@ -277,7 +317,7 @@ impl Ledger {
                 "a row without a key is deleted from the sheet: {old:?}"
             ));
         };
-        let renamed = sides.table.moved(&key);
+        let renamed = sides.table.moved_by_name(&key);
         if let Some(to) = renamed.filter(|to| self.should_follow(&key, to, sides)) {
             return broken(format!(
                 "row {key:?} is deleted from the sheet with all that stands in it, and only its key was changed, to {to:?}"
@@ -325,8 +365,10 @@ impl Ledger {
         );
         let unseen = |column: usize| sides.tab.unseen.contains(&(uid, column));
         let key_unseen = self.mapping.key.iter().any(|&column| unseen(column));
-        let changed = (0..new.len()).filter(|&column| new[column] != old[column]);
-        let changed: Vec<usize> = changed.collect();
+        let is_written = |column: &usize| {
+            new[*column] != old[*column] && !self.of_arrays.contains(&(uid, *column))
+        };
+        let changed: Vec<usize> = (0..new.len()).filter(is_written).collect();
         let restored = changed
             .iter()
             .all(|column| self.taken.get(&(uid, *column)) == Some(&new[*column]));
@@ -454,10 +496,7 @@ impl Ledger {
             }
             if sides.tab.computes(uid, column) {
                 // A formula follows what was written beside it.
-                self.sheet_edits.remove(&(uid, column));
-                if let Some(datum) = self.meant(column, &new[column]) {
-                    self.allow(&key, column, &datum);
-                }
+                self.note_computed(uid, column, Some(&key), &new[column]);
                 continue;
             }
             if self.pulled(column) {

@@ -168,7 +168,7 @@ impl Ledger {
                 base.is_some_and(|base| base.database.get(column) == Some(datum))
                     || self.shown_lately(from, column, datum)
             };
-            let moved = sides.table.moved(key);
+            let moved = sides.table.moved_by_name(key);
             if datum.is_some()
                 && !self.had[&row.identity].iter().chain(&moved).any(had)
                 && !self.shown_lately(key, column, datum)
@@ -220,7 +220,7 @@ impl Ledger {
                     continue;
                 }
                 let base = self.base_of(sides, key);
-                let moved = sides.table.moved(key);
+                let moved = sides.table.moved_by_name(key);
                 let mut had = self.had[&row.identity].iter().chain(&moved);
                 let holds = |key: &Key| {
                     let base = self.base_of(sides, key);

@@ -65,6 +65,14 @@ pub enum SheetEdit {
         name: u8,
     },
     MendHeader,
+    /// An array fills `qty` from now on, or `price`, and what was typed there is gone.
+    Array {
+        column: u8,
+    },
+    /// What arrays take their values from shows nothing, or is back.
+    Silence {
+        how: u8,
+    },
 }
 
 impl Tab {
@@ -201,6 +209,15 @@ impl Tab {
                 self.follow_heading(mapped);
             }
             SheetEdit::MendHeader => self.mend_header(),
+            SheetEdit::Array { column } => {
+                let names = ["qty", "price"];
+                let name = names[usize::from(column) % names.len()];
+                let mut columns = self.mapping.columns.iter();
+                if let Some(mapped) = columns.position(|column| column.name == name) {
+                    self.put_array(mapped);
+                }
+            }
+            SheetEdit::Silence { how } => self.silence(how),
         }
     }
 

@@ -168,7 +168,16 @@ impl World {
         let mut wrote = false;
         while let Some(cycle) = &self.cycle {
             let problems = !self.table.problems.is_empty();
+            // Rows of which a cell is a formula's are looked at again.
+            let looks_again = |effect: &Effect| {
+                problems
+                    && matches!(
+                        effect,
+                        Effect::Sheet(SheetEffect::Tag { .. } | SheetEffect::Formulas)
+                    )
+            };
             if let Pending::Planned(effect @ Effect::Sheet(_)) = &self.sheet
+                && !looks_again(effect)
                 && !matches!(
                     effect,
                     Effect::Sheet(
