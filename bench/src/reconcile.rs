@@ -217,8 +217,8 @@ impl Driver {
 
     fn commit(&mut self, commit: &Commit) -> Vec<Applied> {
         for write in &commit.bases {
-            match &write.base {
-                Some(base) => self.bases.insert(write.key.clone(), base.clone()),
+            match &write.row {
+                Some(row) => self.bases.insert(write.key.clone(), row.base.clone()),
                 None => self.bases.remove(&write.key),
             };
         }
@@ -232,8 +232,8 @@ impl Driver {
             }
             let row = row.clone();
             let write = apply.base_after(self.machine.mapping(), Some(&row), &[]);
-            if let Some(base) = write.base {
-                self.bases.insert(write.key, base);
+            if let Some(row) = write.row {
+                self.bases.insert(write.key, row.base);
             }
             self.pulled += 1;
             applied.push(Applied::Done {
