@@ -37,8 +37,8 @@ impl MetadataServer {
         }
     }
 
-    /// Scopes are asked for where they can be (Cloud Run, GKE). A virtual machine gives what it was
-    /// made with [UNVERIFIED], and Sheets then says what is lacking.
+    /// Scopes are asked for where they can be (Cloud Run, GKE). A virtual machine may give what it
+    /// was made with (G-AUTH-9), and Sheets then says what is lacking.
     pub(super) fn token(&self) -> Result<Answer, Error> {
         let scopes = SCOPES.join(",");
         let scopes = utf8_percent_encode(&scopes, NON_ALPHANUMERIC);
