@@ -5,9 +5,13 @@
 //! it by one effect. Nothing is spawned, nothing wakes it but the driver.
 
 mod aliases;
+mod announce;
+mod answered;
 mod apart;
 mod batch;
+mod classify;
 mod columns;
+mod decide;
 mod doubt;
 mod everything;
 mod formulas;
@@ -25,18 +29,20 @@ mod look_alike;
 mod memory;
 mod missing;
 mod moving;
+mod naming;
 mod notes;
-mod outcome;
 mod pieces;
 mod preview;
 mod problems;
 mod quick;
+mod record;
 mod references;
 mod rekey;
 mod rename;
 mod respell;
 mod room;
 mod run;
+mod send;
 mod snapshot;
 mod stamp;
 mod structure;

@@ -1,9 +1,10 @@
-//! What is stored of a row beside its base.
+//! What is stored of a row: what both sides have agreed on, and what is owed to it.
 
 use super::Stamp;
 use crate::codec::CellsHash;
+use crate::mapping::Mapping;
 use crate::reconcile::agreed_state;
-use crate::value::Base;
+use crate::value::{Base, Key};
 
 /// What both sides have agreed on about a row, or what is owed to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,4 +63,47 @@ impl StoredRow {
             state: RowState::ToInsert,
         }
     }
+}
+
+/// A base row as it shall stand from now on, whether there was one or not; `row: None` removes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaseWrite {
+    pub key: Key,
+    pub row: Option<StoredRow>,
+}
+
+impl BaseWrite {
+    /// Nothing is agreed about the row any longer.
+    pub(crate) fn gone(key: Key) -> Self {
+        Self { key, row: None }
+    }
+
+    /// The row is to be looked at whatever it shows.
+    pub(crate) fn to_look_at(key: Key, base: Base) -> Self {
+        let row = Some(StoredRow::to_look_at(base));
+        Self { key, row }
+    }
+
+    /// The same row in another state; nothing where it is to be removed.
+    pub(crate) fn in_state(mut self, state: RowState) -> Self {
+        if let Some(row) = &mut self.row {
+            row.state = state;
+        }
+        self
+    }
+
+    /// The key as the sheet shows it, where that is not how the key would be written there: to be
+    /// told by `ReadIndex`, so that a fresh engine knows the row again.
+    pub fn typed(&self, mapping: &Mapping) -> Option<Key> {
+        mapping.typed_otherwise(&self.key, &self.row.as_ref()?.base.sheet)
+    }
+}
+
+/// A batch of new rows, stored before it is sent as they will stand when it has arrived: then
+/// nothing of them need be written again. Until [`Commit::inserted`] names its stamp, it stands in
+/// [`IndexEntry::inserting`]. A later [`BaseWrite`] takes its row out of the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inserting {
+    pub stamp: Stamp,
+    pub rows: Vec<BaseWrite>,
 }
