@@ -304,3 +304,14 @@ impl Base {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_of_all_versions_are_made_of_one_hash() {
+        assert_eq!(stable_hash(b""), 0x2d06_8005_38d3_94c2);
+        assert_eq!(stable_hash(b"0.7.1.0"), 11_247_370_701_226_823_961);
+    }
+}

@@ -196,6 +196,18 @@ fn between(counts: &[u32], first: u32, last: u32) -> u32 {
 mod tests {
     use super::*;
 
+    fn reading(rows: &[&str]) -> Snapshot {
+        let raw = |text: &&str| serde_json::value::RawValue::from_string((*text).into());
+        let rows: Result<_, _> = rows.iter().map(raw).collect();
+        Snapshot {
+            sent_at: crate::value::Timestamp(0),
+            read_at: crate::value::Timestamp(0),
+            grid_rows: 10,
+            grid_columns: 10,
+            rows: rows.expect("each row is JSON"),
+        }
+    }
+
     #[test]
     fn an_array_covers_what_is_blank_with_it() {
         let rows = [
@@ -205,18 +217,7 @@ mod tests {
             r#"["z","","x"]"#,
             r#"["w"]"#,
         ];
-        let raw = |text: &&str| serde_json::value::RawValue::from_string((*text).into());
-        let snapshot = Snapshot {
-            sent_at: crate::value::Timestamp(0),
-            read_at: crate::value::Timestamp(0),
-            grid_rows: 10,
-            grid_columns: 10,
-            rows: rows
-                .iter()
-                .map(raw)
-                .collect::<Result<_, _>>()
-                .unwrap_or_default(),
-        };
+        let snapshot = reading(&rows);
         let mut grid = Grid::of(&snapshot);
         let mut covers = |to| grid.covers((0, 0), to).unwrap_or_default();
         assert!(covers((2, 1)) && covers((1, 9)) && covers((3, 1)));
@@ -232,18 +233,7 @@ mod tests {
             r#"["x"]"#,
             r#"["",""]"#,
         ];
-        let raw = |text: &&str| serde_json::value::RawValue::from_string((*text).into());
-        let snapshot = Snapshot {
-            sent_at: crate::value::Timestamp(0),
-            read_at: crate::value::Timestamp(0),
-            grid_rows: 10,
-            grid_columns: 10,
-            rows: rows
-                .iter()
-                .map(raw)
-                .collect::<Result<_, _>>()
-                .unwrap_or_default(),
-        };
+        let snapshot = reading(&rows);
         let mut grid = Grid::of(&snapshot);
         let mut met = |to| grid.met_on_its_way((0, 0), to).unwrap_or_default();
         assert!(met((3, 0)), "below what was typed");

@@ -56,13 +56,7 @@ fn header_at(column: u32) -> SheetEffect {
 
 /// Batches that were sent so far.
 fn batches(world: &World) -> usize {
-    let url = format!("{}/_sheetd/requests", world.server.url);
-    let text = ureq::get(&url)
-        .call()
-        .unwrap()
-        .body_mut()
-        .read_to_string()
-        .unwrap();
+    let text = world.get("/_sheetd/requests");
     text.matches("spreadsheets.batchUpdate").count()
 }
 

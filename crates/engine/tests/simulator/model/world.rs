@@ -53,7 +53,7 @@ pub fn genuine(mapping: Mapping) -> Box<dyn Engine> {
     Box::new(Machine::new(mapping))
 }
 
-/// What one side is at.
+/// How far the effect under way is.
 #[derive(Default)]
 enum Pending {
     #[default]
@@ -90,8 +90,7 @@ pub struct World {
     maker: Maker,
     engine: Box<dyn Engine>,
     clock: Timestamp,
-    database: Pending,
-    sheet: Pending,
+    pending: Pending,
     cycle: Option<Cycle>,
     cycles: u32,
     initialised: bool,
@@ -150,8 +149,7 @@ impl World {
             maker,
             engine: maker(mapping),
             clock: Timestamp(1_700_000_000 * SECOND),
-            database: Pending::Idle,
-            sheet: Pending::Idle,
+            pending: Pending::Idle,
             cycle: None,
             cycles: 0,
             initialised: false,
@@ -347,7 +345,7 @@ impl World {
     /// The driver dies in the middle of a commit: some of its changes have been made, in
     /// transactions of their own.
     pub fn die_halfway(&mut self) -> Verdict {
-        let Pending::Planned(Effect::Database(DatabaseEffect::Commit(commit))) = &self.database
+        let Pending::Planned(Effect::Database(DatabaseEffect::Commit(commit))) = &self.pending
         else {
             return Ok(());
         };
@@ -367,7 +365,7 @@ impl World {
 
     /// The driver dies; what was committed and what Google has stays.
     pub fn crash(&mut self) {
-        (self.database, self.sheet) = Default::default();
+        self.pending = Pending::Idle;
         self.cycle = None;
         self.last_read = None;
         self.header_known = self
@@ -385,12 +383,11 @@ impl World {
         if self.cycle.is_none() {
             return self.due().map_or(Ok(()), |scope| self.begin(scope));
         }
-        let side = self.next();
-        match std::mem::take(self.pending(side)) {
+        match std::mem::take(&mut self.pending) {
             Pending::Idle => broken("a cycle is under way, and it waits for nothing"),
             Pending::Planned(effect) => {
                 let outcome = self.carry_out(&effect)?;
-                *self.pending(side) = Pending::Ready(outcome);
+                self.pending = Pending::Ready(outcome);
                 Ok(())
             }
             Pending::Ready(outcome) => {
@@ -398,24 +395,6 @@ impl World {
                 let step = self.engine.resume(with_arrival(outcome, now), now);
                 self.take(step)
             }
-        }
-    }
-
-    fn pending(&mut self, side: Side) -> &mut Pending {
-        match side {
-            Side::Database => &mut self.database,
-            Side::Sheet => &mut self.sheet,
-        }
-    }
-
-    /// Which side goes on: where both are at something, neither waits for the other.
-    fn next(&self) -> Side {
-        let toss = (self.clock.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63;
-        match (&self.database, &self.sheet) {
-            (Pending::Idle, _) => Side::Sheet,
-            (_, Pending::Idle) => Side::Database,
-            _ if toss == 0 => Side::Sheet,
-            _ => Side::Database,
         }
     }
 
@@ -501,15 +480,8 @@ impl World {
                 if cycle.effects > ENDLESS {
                     return broken("a cycle does not end");
                 }
-                let side = side_of(&effect);
-                let before = std::mem::replace(self.pending(side), Pending::Planned(effect));
-                if !matches!(before, Pending::Idle) {
-                    return broken("two effects of one side are under way at a time");
-                }
+                self.pending = Pending::Planned(effect);
                 Ok(())
-            }
-            Step::Done(_) if !self.is_idle() => {
-                broken("a cycle ends while an effect of its own is under way")
             }
             Step::Done(report) => self.end(report),
         }

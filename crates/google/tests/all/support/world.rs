@@ -102,17 +102,16 @@ impl World {
     }
 
     pub fn look_at(&self, sheet: &str) -> Value {
-        let url = format!(
-            "{}/_sheetd/spreadsheets/{ID}/sheets/{sheet}/values",
-            self.server.url
-        );
-        let text = ureq::get(&url)
-            .call()
-            .unwrap()
-            .body_mut()
-            .read_to_string()
-            .unwrap();
+        let text = self.get(&format!("/_sheetd/spreadsheets/{ID}/sheets/{sheet}/values"));
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// What the server answers at this path.
+    pub fn get(&self, path: &str) -> String {
+        let mut answer = ureq::get(format!("{}{path}", self.server.url))
+            .call()
+            .unwrap();
+        answer.body_mut().read_to_string().unwrap()
     }
 
     pub fn formulas(&self) -> Value {

@@ -3,7 +3,7 @@
 use super::super::ledger::{Author, Sides, keys_in_sheet};
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
-use super::{Late, Pending, World};
+use super::{Late, Pending, World, side_of};
 use engine::effect::{Class, Effect, Failure, Outcome, Scope, SheetEffect, SheetOutcome, Snapshot};
 use std::collections::BTreeSet;
 
@@ -31,14 +31,14 @@ pub enum Fault {
 impl World {
     /// The effect under way meets a fault. Does nothing where none is under way.
     pub fn fault(&mut self, fault: Fault) -> Verdict {
-        let side = self.next();
-        let effect = match std::mem::take(self.pending(side)) {
+        let effect = match std::mem::take(&mut self.pending) {
             Pending::Planned(effect) => effect,
             other => {
-                *self.pending(side) = other;
+                self.pending = other;
                 return Ok(());
             }
         };
+        let side = side_of(&effect);
         let failed = |class, reason, may_have_applied| {
             Outcome::Failed(side, failure(class, reason, may_have_applied))
         };
@@ -82,7 +82,7 @@ impl World {
             }
             (Fault::Partial { .. } | Fault::Stale, _) => self.carry_out(&effect)?,
         };
-        *self.pending(side) = Pending::Ready(outcome);
+        self.pending = Pending::Ready(outcome);
         Ok(())
     }
 

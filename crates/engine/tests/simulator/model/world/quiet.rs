@@ -64,20 +64,15 @@ impl World {
         Ok(())
     }
 
-    /// The sheet's, where both sides have one.
     pub fn planned(&self) -> Option<&Effect> {
-        let mut pending = [&self.sheet, &self.database].into_iter();
-        pending.find_map(|pending| match pending {
+        match &self.pending {
             Pending::Planned(effect) => Some(effect),
             _ => None,
-        })
+        }
     }
 
     pub fn is_idle(&self) -> bool {
-        matches!(
-            (&self.database, &self.sheet),
-            (Pending::Idle, Pending::Idle)
-        )
+        matches!(self.pending, Pending::Idle)
     }
 
     /// Half a step, of a cycle that begins now if none is under way.
@@ -176,7 +171,7 @@ impl World {
                         Effect::Sheet(SheetEffect::Tag { .. } | SheetEffect::Formulas)
                     )
             };
-            if let Pending::Planned(effect @ Effect::Sheet(_)) = &self.sheet
+            if let Pending::Planned(effect @ Effect::Sheet(_)) = &self.pending
                 && !looks_again(effect)
                 && !matches!(
                     effect,

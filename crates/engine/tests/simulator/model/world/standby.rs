@@ -21,8 +21,7 @@ impl World {
             maker: self.maker,
             engine: (self.maker)(mapping),
             clock: self.clock,
-            database: Pending::Idle,
-            sheet: Pending::Idle,
+            pending: Pending::Idle,
             cycle: None,
             // What a driver draws by chance is not what another draws.
             cycles: self.cycles + 10_000,
