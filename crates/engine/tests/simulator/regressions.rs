@@ -3,6 +3,7 @@
 
 mod anchors;
 mod arrays;
+mod emptied;
 mod images;
 mod kept;
 mod moments;
