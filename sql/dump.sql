@@ -54,8 +54,7 @@ BEGIN
         RETURN;
     END;
     PERFORM setval('sheet_sync.mapping_id_seq', greatest(m.id, (SELECT s.last_value FROM sheet_sync.mapping_id_seq s)));
-    INSERT INTO sheet_sync._cycle (mapping_id) VALUES (m.id);
-    INSERT INTO sheet_sync._progress (mapping_id) VALUES (m.id);
+    PERFORM sheet_sync._make_lines(m.id);
     -- Columns have other numbers here and the same names; no column has the number 0. Their headers are looked for anew.
     INSERT INTO sheet_sync.mapping_column
     SELECT (jsonb_populate_record(NULL::sheet_sync.mapping_column, c || jsonb_build_object('mapping_id', m.id, 'header_known', false, 'attnum', COALESCE(

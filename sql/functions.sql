@@ -507,8 +507,7 @@ BEGIN
     VALUES (table_name, sheet_sync._full_name(table_name), spreadsheet_id, CASE WHEN sheet IS NULL THEN gid END, sheet, key, columns IS NULL, direction, conflict_policy,
             conflict_function::text, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner)
     RETURNING mapping.id INTO id;
-    INSERT INTO sheet_sync._cycle (mapping_id) VALUES (id);
-    INSERT INTO sheet_sync._progress (mapping_id) VALUES (id);
+    PERFORM sheet_sync._make_lines(id);
     INSERT INTO sheet_sync.mapping_column (mapping_id, position, column_name, attnum, header, kind, direction)
     SELECT id, w.position, a.attname, a.attnum, a.attname, sheet_sync._kind(a.atttypid),
            CASE WHEN a.attgenerated <> '' THEN 'to_sheet' ELSE 'both' END
@@ -577,10 +576,29 @@ BEGIN
 END
 $$;
 
+-- What the worker remembers of a mapping, where there is nothing: that a table was copied apart from the others, by logical replication,
+-- must not pass for a mapping in which nothing is under way. Whether a batch has arrived with which rows are stored is found out again.
+CREATE FUNCTION sheet_sync._make_lines(mapping_id integer) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    INSERT INTO sheet_sync._cycle (mapping_id) VALUES (mapping_id) ON CONFLICT DO NOTHING;
+    INSERT INTO sheet_sync._progress (mapping_id, inserting)
+    SELECT mapping_id, ARRAY(SELECT DISTINCT b.batch FROM sheet_sync._base_row b
+                             WHERE b.mapping_id = mapping_id AND b.batch IS NOT NULL AND b.owed IS NULL)
+    WHERE NOT EXISTS (SELECT FROM sheet_sync._progress p WHERE p.mapping_id = mapping_id)
+    ON CONFLICT DO NOTHING;
+END
+$$;
+
 CREATE FUNCTION sheet_sync._merge_afresh(mapping_id integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
+    -- In the order in which the worker takes them. It stores new rows and the batch in which they go under the second lock: a row whose
+    -- batch is announced in this very moment would be forgotten while it travels, and stand in the sheet twice.
+    PERFORM FROM sheet_sync._cycle c WHERE c.mapping_id = mapping_id FOR UPDATE;
+    PERFORM FROM sheet_sync._progress p WHERE p.mapping_id = mapping_id FOR UPDATE;
     -- Rows that are being written keep what is stored of them: a batch whose answer is missing may yet arrive.
     DELETE FROM sheet_sync._base_row b
     USING sheet_sync._progress p
@@ -630,6 +648,7 @@ BEGIN
                       HINT = format('SELECT sheet_sync.take_over(%L, winner => ''database''), ''sheet'' or ''merge''.', table_name);
         END IF;
         afresh := winner IS NOT NULL;
+        PERFORM sheet_sync._make_lines(one.id);
         UPDATE sheet_sync._progress p
         SET number = p.number + 1, turn = p.turn + 1, mark = (random() * 4294967295)::bigint, arrived = NULL,
             -- Batches that were under way belong to the database that wrote then; should one arrive yet, the next turn refuses it.

@@ -165,7 +165,7 @@ pub struct Lines {
     lowest: u64,
     /// those that this snapshot shows,
     snapshot: String,
-    /// up to this one, where there were others.
+    /// and of those with a key up to this one, where there were others.
     last: Option<i64>,
 }
 
@@ -174,7 +174,7 @@ impl Lines {
         session.by_index(|session| {
             session.execute(
                 "DELETE FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND d.added_in >= $2::xid8 \
-                   AND pg_catalog.pg_visible_in_snapshot(d.added_in, $3::pg_snapshot) AND ($4 IS NULL OR d.key IS NULL OR d.id <= $4)",
+                   AND pg_catalog.pg_visible_in_snapshot(d.added_in, $3::pg_snapshot) AND ($4 IS NULL OR d.key IS NULL OR d.key = '{}' OR d.id <= $4)",
                 &[
                     mapping.into(),
                     self.lowest.to_string().into(),
@@ -195,7 +195,7 @@ pub fn read(session: &mut Session, mapping: i32, key_columns: usize, since: &Sin
         session.select(
             &format!(
                 "SELECT d.id, d.added_in, d.key IS NULL, d.key::text, (EXTRACT(epoch FROM d.changed_at) * 1000000)::bigint \
-                 FROM {LINES} d ORDER BY d.key IS NOT NULL, d.id LIMIT $4"
+                 FROM {LINES} d ORDER BY d.key IS DISTINCT FROM '{{}}', d.key IS NOT NULL, d.id LIMIT $4"
             ),
             &[mapping.into(), first, open, AT_ONCE.into()],
         )
@@ -214,16 +214,17 @@ pub fn read(session: &mut Session, mapping: i32, key_columns: usize, since: &Sin
             last: None,
         });
         lines.lowest = lines.lowest.min(added_in);
-        lines.last = there_are_others.then_some(id);
-        if fields.flag() {
-            dirty.everything = true;
-            continue;
-        }
+        let is_null = fields.flag();
         let key = fields.key();
         let at = Timestamp(fields.number());
-        if key.0.is_empty() {
+        // Marks come first, whatever their ids, and that the table was truncated before the others:
+        // it asks. Where there are only marks, no key was read.
+        let is_mark = key.0.is_empty();
+        let last = if is_mark { i64::MIN } else { id };
+        lines.last = there_are_others.then_some(last);
+        if is_mark {
             dirty.everything = true;
-            dirty.truncated = true;
+            dirty.truncated |= !is_null;
             continue;
         }
         match places.get(&key) {
@@ -273,8 +274,9 @@ const MOST_KEYS: i64 = 200_000;
 /// What is captured for a mapping that does not go on (no network, a question that nobody answers,
 /// a pause) must not fill the disk. Of several changes of a row one line is left, at the place of
 /// the first and with the time of the last; `as_one`, or where there are too many rows, they give
-/// way to one mark to compare everything. Lines that tell which key a row had before stay. Answers
-/// how many lines are left.
+/// way to one mark to compare everything. Lines that tell which key a row had before stay. No cycle
+/// of the mapping is under way: one would delete the line of the first change as dealt with, and the
+/// last change with it. Answers how many lines are left.
 pub fn bound(session: &mut Session, mapping: i32, as_one: bool) -> i64 {
     session.execute(
         "WITH same AS ( \

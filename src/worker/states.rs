@@ -155,8 +155,9 @@ pub struct End<'a> {
     pub report: &'a Report,
 }
 
-/// Record the end of a cycle. Answers whether everything counts as compared.
-pub fn end_cycle(end: &End) -> bool {
+/// Record the end of a cycle. Answers whether everything counts as compared; `None` where nothing
+/// could be stored.
+pub fn end_cycle(end: &End) -> Option<bool> {
     let mapping = end.mapping;
     let mut merged = false;
     store(|session| {
@@ -198,8 +199,7 @@ pub fn end_cycle(end: &End) -> bool {
             forget_winner(session, mapping);
         }
     })
-    .is_some()
-        && merged
+    .map(|()| merged)
 }
 
 /// Whoever asks for a merge afresh (`resync()`, `follow_name()`) changes the line of `_cycle`, too:

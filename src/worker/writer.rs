@@ -39,6 +39,10 @@ fn read(session: &mut Session, mapping: i32) -> Result<Standing, Failure> {
         "INSERT INTO sheet_sync._writer (mapping_id) SELECT m.id FROM sheet_sync.mapping m WHERE m.id = $1 AND m.made_in = sheet_sync._here() ON CONFLICT DO NOTHING",
         &[mapping.into()],
     );
+    session.execute(
+        "SELECT sheet_sync._make_lines(m.id) FROM sheet_sync.mapping m WHERE m.id = $1 AND m.made_in = sheet_sync._here()",
+        &[mapping.into()],
+    );
     // A later time line is that of a promoted standby. It has the mapping with all that was written
     // before, wherever its files are.
     session.execute(
@@ -142,15 +146,14 @@ fn ways_on(table: &str) -> String {
 pub fn begin_turn(mapping: i32, writer: &mut Writer) -> Result<(), Refusal> {
     let begun = transaction(|session| {
         session.commit_is_durable();
-        progress::change(
+        progress::require_change(
             session,
             "turn = p.turn + 1, mark = (pg_catalog.random() * 4294967295)::bigint, arrived = $2",
-            "RETURNING p.turn, p.mark",
+            "p.turn, p.mark",
             &[mapping.into(), writer.arrived.into()],
         )
     })?;
-    let row = begun.into_iter().next().unwrap_or_default();
-    let mut fields = Fields::of(row);
+    let mut fields = Fields::of(begun);
     (writer.turn, writer.mark) = (fields.number(), fields.number() as u32);
     Ok(())
 }

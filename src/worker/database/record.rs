@@ -200,13 +200,13 @@ fn note_batches(session: &mut Session, mapping: &Loaded, commit: &Commit) {
         Some(Announcement::Begins(stamp)) => vec![base_rows::stamp_text(stamp)],
         Some(Announcement::Over) | None => Vec::new(),
     };
-    progress::change(
+    progress::require_change(
         session,
         "inserting = $2 || ARRAY(SELECT pg_catalog.unnest(CASE WHEN pg_catalog.cardinality($2) = 0 OR pg_catalog.cardinality(p.inserting) < $4 THEN p.inserting \
                  ELSE ARRAY(SELECT DISTINCT b.batch FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.batch = ANY (p.inserting)) END) \
              EXCEPT SELECT pg_catalog.unnest($3)), \
          writing = CASE WHEN $6 THEN '{}' ELSE p.writing END || $5",
-        "",
+        "1",
         &[
             mapping.id.into(),
             inserting.into(),

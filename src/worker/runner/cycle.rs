@@ -403,10 +403,11 @@ impl Runner {
             report: &report,
         };
         let is_news = moved || end.merged || confirmed.is_some();
-        let merged = is_news && states::end_cycle(&end);
-        if let Some(turn) = arrived.filter(|_| !is_news) {
+        let stored = is_news.then(|| states::end_cycle(&end)).flatten();
+        if let Some(turn) = arrived.filter(|_| stored.is_none()) {
             writer::turn_has_arrived(self.id, turn);
         }
+        let merged = stored.unwrap_or(false);
         if let Some(stopped) = report.stopped {
             let keep = retries_by_itself(&stopped);
             if keep {

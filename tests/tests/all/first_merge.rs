@@ -2,6 +2,7 @@
 //! on where it was.
 
 use e2e::{Book, When, World};
+use std::thread;
 
 /// As small as may be: about 360 rows go into one request, and all of them into about fourteen.
 const REQUEST_BYTES: usize = 50_000;
@@ -174,6 +175,32 @@ fn batches_that_never_arrived_do_not_pile_up() {
     world.db.run("BEGIN; SELECT sheet_sync.resync('readings')");
     world.shows("SELECT key FROM sheet_sync._base_row", "{7}");
     world.db.run("ROLLBACK");
+}
+
+/// The worker announces a batch and stores its row in one transaction, which ends while resync() is
+/// at work.
+#[test]
+fn resync_forgets_no_row_whose_batch_is_announced_in_that_very_moment() {
+    let (mut world, book) = readings();
+    world.register_at("readings", book.id(), "");
+    let sheet = book.wait_for_tab("readings");
+    world.both_equal("readings", &sheet);
+    world.pause("readings");
+    let mut worker = world.connect();
+    worker.run(
+        "BEGIN;
+         UPDATE sheet_sync._progress SET number = number + 1, inserting = '{7:0}';
+         UPDATE sheet_sync._base_row SET batch = '7:0' WHERE key = '{7}'",
+    );
+    let mut caller = world.connect();
+    let caller = thread::spawn(move || caller.run("SELECT sheet_sync.resync('readings')"));
+    world.shows(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%resync%' AND wait_event_type = 'Lock'",
+        "1",
+    );
+    worker.run("COMMIT");
+    caller.join().expect("resync() ends");
+    world.shows("SELECT key FROM sheet_sync._base_row", "{7}");
 }
 
 #[test]

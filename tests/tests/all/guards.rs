@@ -282,3 +282,18 @@ fn how_many_rows_may_go_unasked_is_the_mappings_own() {
     world.both_equal("parts", &sheet);
     goes_on(&mut world);
 }
+
+/// More marks to compare everything than one cycle takes wait with it.
+#[test]
+fn a_truncated_table_asks_whatever_else_waits() {
+    let (mut world, sheet) = World::with_products();
+    world.db.run(
+        "BEGIN;
+         TRUNCATE products;
+         INSERT INTO sheet_sync._dirty_key (mapping_id, changed_at)
+         SELECT m.id, now() FROM sheet_sync.mapping m, generate_series(1, 60000);
+         COMMIT",
+    );
+    world.stopped("truncated");
+    assert_eq!(sheet.rows().len(), 4);
+}
