@@ -555,6 +555,8 @@ BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
         PERFORM sheet_sync._keep_owned(caller, table_name);
         PERFORM sheet_sync._answer_doubts(one);
+        -- Where the mapping is of another database, its lines are that one's to make.
+        PERFORM sheet_sync._make_lines(m.id) FROM sheet_sync.mapping m WHERE m.id = one AND m.made_in = sheet_sync._here();
         -- Whoever owns the table now takes over what the owner before has set up, and with it runs its expressions.
         UPDATE sheet_sync.mapping m
         SET state = CASE WHEN c.merged THEN 'active' ELSE 'initialising' END, reason = NULL, hint = NULL, retry_at = NULL,

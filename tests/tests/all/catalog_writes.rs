@@ -181,3 +181,24 @@ fn killed_while_it_stores_history() {
 fn killed_while_it_takes_captured_keys_away() {
     killed_at_its_writes("_dirty_key", 3);
 }
+
+/// Logical replication copies each table apart from the others, and people delete what they should
+/// not: a line in which the worker says what is under way must not be missed in silence.
+#[test]
+fn a_line_that_is_gone_is_made_anew_and_nothing_is_sent_before() {
+    let (mut world, sheet) = World::with_products();
+    world.db.run(
+        "BEGIN;
+         DELETE FROM sheet_sync._progress;
+         DELETE FROM sheet_sync._cycle;
+         INSERT INTO products VALUES (4, 'Cog', 4);
+         COMMIT",
+    );
+    world.says(&["_progress is gone", "resume()"]);
+    assert_eq!(sheet.rows().len(), 4);
+    world.db.run("SELECT sheet_sync.resume('products')");
+    sheet.shows("id | name | price\n 1 | Bolt | 1\n 2 | Nut | 2\n 3 | Gear | 3\n 4 | Cog | 4");
+    world.both_equal("products", &sheet);
+    world.db.run("DELETE FROM products WHERE id = 2");
+    sheet.shows("id | name | price\n 1 | Bolt | 1\n 3 | Gear | 3\n 4 | Cog | 4");
+}
