@@ -2,7 +2,6 @@
 //! a bare pass of serde_json over the same bytes.
 
 use crate::report::{Report, Times, milliseconds, thousands};
-use engine::codec::Zone;
 use engine::cycle::Machine;
 use engine::effect::{
     Applied, Change, Commit, DatabaseEffect, DatabaseOutcome, Effect, Index, LoadedRow, Outcome,
@@ -13,6 +12,7 @@ use engine::mapping::{
     Side,
 };
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
+use engine::zone::Zone;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::collections::HashMap;

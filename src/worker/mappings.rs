@@ -1,11 +1,11 @@
 //! The mappings of this database as the catalog describes them.
 
-use engine::codec::Zone;
 use engine::effect::Question;
 use engine::mapping::{
     Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
     Side,
 };
+use engine::zone::Zone;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::collections::BTreeMap;
 use std::time::Duration;

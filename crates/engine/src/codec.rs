@@ -9,7 +9,6 @@ mod date_text;
 mod duration;
 mod number;
 mod typed;
-mod zone;
 
 use std::num::{NonZeroI64, NonZeroU64};
 
@@ -18,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::mapping::{Column, Kind, Mapping};
 use crate::value::{Base, Cell, Datum, Key, Text};
 
-pub use zone::Zone;
+use crate::zone::Zone;
 
 pub(crate) use typed::{is_key_by_sight, is_no_key, is_no_new_key};
 

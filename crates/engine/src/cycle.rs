@@ -4,52 +4,20 @@
 //! effects ([`io::Io`]): the compiler makes the state machine of it, and [`Machine::resume`] steps
 //! it by one effect. Nothing is spawned, nothing wakes it but the driver.
 
-mod aliases;
-mod announce;
-mod answered;
-mod apart;
-mod batch;
-mod classify;
-mod columns;
+mod compare;
 mod decide;
-mod doubt;
-mod everything;
-mod formulas;
 mod full;
-mod grid;
 mod guard;
-mod header;
-mod images;
-mod inspect;
-mod io;
 mod item;
-mod keys;
-mod likeness;
-mod look_alike;
 mod memory;
-mod missing;
-mod moving;
-mod naming;
-mod notes;
-mod pieces;
-mod preview;
-mod problems;
 mod quick;
-mod record;
-mod references;
-mod rekey;
-mod rename;
-mod respell;
-mod room;
+mod read;
+mod restore;
 mod run;
-mod send;
-mod snapshot;
-mod stamp;
-mod structure;
-mod tag;
-mod totals;
-mod weigh;
-mod windows;
+mod state;
+mod stop;
+mod tell;
+mod write;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -59,10 +27,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::effect::{Outcome, Report, Start, Step, Stopped};
+pub use crate::io::Progress;
+use crate::io::{self, Io};
 use crate::mapping::Mapping;
+use crate::tab;
 use crate::value::{Key, Timestamp};
-use io::Io;
-pub use io::Progress;
 use memory::Memory;
 
 type Running = Pin<Box<dyn Future<Output = run::Ended> + Send>>;
@@ -75,6 +44,7 @@ type Running = Pin<Box<dyn Future<Output = run::Ended> + Send>>;
 pub struct Machine {
     mapping: Arc<Mapping>,
     memory: Memory,
+    tab: tab::Kept,
     io: Io,
     notes_off: bool,
     running: Option<Running>,
@@ -86,6 +56,7 @@ impl Machine {
         Self {
             mapping: Arc::new(mapping),
             memory: Memory::default(),
+            tab: tab::Kept::default(),
             io: Io::default(),
             notes_off: false,
             running: None,
@@ -140,6 +111,7 @@ impl Machine {
             self.io.clone(),
             self.mapping.clone(),
             memory,
+            std::mem::take(&mut self.tab),
             start,
             notes_off,
         )));
@@ -163,6 +135,7 @@ impl Machine {
             Poll::Ready(ended) => {
                 self.running = None;
                 self.memory = ended.memory;
+                self.tab = ended.tab;
                 self.mapping = ended.mapping;
                 Step::Done(ended.report)
             }

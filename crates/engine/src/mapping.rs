@@ -1,6 +1,6 @@
 //! The static description of a mapping: one table tied to one tab.
 
-use crate::codec::Zone;
+use crate::zone::Zone;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

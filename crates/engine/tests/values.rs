@@ -1,11 +1,10 @@
 //! docs/values.md: what comes back unedited never changes the database, and what a person types
 //! arrives as they meant it.
 
-use engine::codec::{
-    MAX_CELL_CHARACTERS, TooLong, Zone, agreed, decode, encode, hash_cells, is_error,
-};
+use engine::codec::{MAX_CELL_CHARACTERS, TooLong, agreed, decode, encode, hash_cells, is_error};
 use engine::mapping::{Column, Direction, Kind};
 use engine::value::{Cell, Datum, Text};
+use engine::zone::Zone;
 use proptest::prelude::*;
 
 fn column(kind: Kind) -> Column {

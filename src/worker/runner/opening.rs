@@ -1,10 +1,10 @@
 //! From a line of the catalog to an opened tab: load the mapping, find or make its tab, learn the
 //! spreadsheet's time zone.
 
-use engine::codec::Zone;
 use engine::cycle::Machine;
 use engine::effect::{Failure, Outcome, Stopped};
 use engine::mapping::{DateOrder, Direction, Kind, Side};
+use engine::zone::Zone;
 use google::Target;
 use google::governor::Need;
 use google::sheet::{Capabilities, Overview, Tab};

@@ -4,8 +4,8 @@
 use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 use super::number::plain_text;
-use super::zone::Zone;
 use crate::value::Cell;
+use crate::zone::Zone;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 

@@ -3,34 +3,36 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::columns::Followed;
-use super::grid::parse;
-use super::header::{self, Found, Layout};
-use super::io::{Stop, mismatch};
-use super::memory::{Known, Looked, State};
-use super::run::Cycle;
-use super::snapshot::{Sighting, Trust};
+use crate::cycle::compare::diff::{Sighting, Trust};
+use crate::cycle::memory::{Known, Looked, State};
+use crate::cycle::read::columns::Followed;
+use crate::cycle::read::grid::parse;
+use crate::cycle::read::header;
+use crate::cycle::state::Cycle;
+use crate::cycle::stop::Stop;
 use crate::effect::{
     BaseWrite, ColumnFormat, Commit, DatabaseEffect, DatabaseOutcome, Give, SheetEffect,
     SheetOutcome, Snapshot, StoredRow,
 };
+use crate::io::mismatch;
 use crate::mapping::{Direction, Kind, Mapping};
+use crate::tab::{Found, Layout, find_columns};
 use crate::value::{Cell, Key, Timestamp};
 
 impl Cycle {
-    pub(super) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
+    pub(crate) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
         let (snapshot, layout) = self.read().await?;
         let snapshot = Arc::new(snapshot);
         self.snapshot = Some(snapshot.clone());
         let trust = Trust {
-            bytes: !everything && self.memory.layout.as_ref() == Some(&layout),
+            bytes: !everything && self.tab.layout() == Some(&layout),
             cells: !everything,
         };
-        if self.memory.layout.as_ref() != Some(&layout) {
+        if self.tab.layout() != Some(&layout) {
             self.memory.refused_sights.clear();
             self.memory.sights.clear();
         }
-        self.memory.layout = Some(layout.clone());
+        self.tab.set_layout(layout.clone());
         self.last_look = snapshot.read_at;
         // Before keys are named: what the table gets after that is news for the next cycle.
         if everything {
@@ -42,7 +44,9 @@ impl Cycle {
         if self.give_back_by(&snapshot).await? {
             return Err(Stop::Outdated);
         }
-        self.tidy_leftovers().await?;
+        if !self.start.dry_run {
+            self.tab.tidy_leftovers().await?;
+        }
         let silent = self.doubt_missing(&diff, &snapshot).await?;
         let confirm_from = self.confirm_from;
         let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;
@@ -107,7 +111,7 @@ impl Cycle {
         self.io.has_to_do(sightings.len() + diff.keyless.len());
         self.batches(&sightings, Some(&snapshot), &changed_at)
             .await?;
-        for rows in diff.keyless.chunks(self.chunk()) {
+        for rows in diff.keyless.chunks(self.tab.chunk()) {
             self.give_keys(&snapshot, rows, &changed_at).await?;
             self.io.has_done(rows.len());
         }
@@ -168,7 +172,7 @@ impl Cycle {
 
     /// What the sheet says of rows that are put off is found again by the next reading; what the
     /// table says of them is stored.
-    pub(super) async fn shelve_put_off(&mut self) -> Result<(), Stop> {
+    pub(crate) async fn shelve_put_off(&mut self) -> Result<(), Stop> {
         let put_off = std::mem::take(&mut self.put_off);
         let owed = |key: &Key| {
             let known = self.memory.rows.get(key);
@@ -219,10 +223,11 @@ impl Cycle {
                 arrived: snapshot.read_at,
             });
             self.report.read_at = Some(snapshot.sent_at);
-            self.note_reading(&snapshot);
             let header_row = self.mapping.header_row.saturating_sub(1);
+            let header = snapshot.rows.get(header_row as usize);
+            self.tab.note_reading(header.map_or("", |row| row.get()));
             let header = parse(&snapshot, header_row)?;
-            let fresh = self.memory.layout.is_none()
+            let fresh = self.tab.layout().is_none()
                 && self
                     .memory
                     .rows
@@ -240,17 +245,17 @@ impl Cycle {
                 column.is_some_and(|one| one.header_known)
             };
             let established = mapping.columns.iter().any(|column| column.header_known);
-            let mut found = header::find(&self.mapping, &header);
+            let mut found = find_columns(&self.mapping, &header);
             if let Found::Missing(missing, layout) = &found {
                 match self.follow(&header, layout, missing, &mut tags).await? {
                     Followed::ReadAgain => continue,
-                    Followed::Renamed => found = header::find(&self.mapping, &header),
+                    Followed::Renamed => found = find_columns(&self.mapping, &header),
                     Followed::Nowhere => {}
                 }
             }
             let write = match found {
                 Found::Whole(layout) => {
-                    self.format_columns(header_row, &layout, &written).await?;
+                    self.format_columns(&layout, &written).await?;
                     return Ok((snapshot, layout));
                 }
                 Found::Doubled(column, places) => {
@@ -285,26 +290,20 @@ impl Cycle {
             if self.start.dry_run {
                 return Ok((snapshot, planned_layout(&self.mapping, &header, &write)));
             }
-            self.write_header(header_row, &write).await?;
+            self.write_header(&write).await?;
             written.extend(write.iter().map(|(_, column)| *column));
         }
     }
 
     fn expected_rows(&self) -> u32 {
         let based = u32::try_from(self.memory.based()).unwrap_or(u32::MAX);
-        self.memory
-            .end
-            .max(self.mapping.header_row.saturating_add(based))
+        let least = self.mapping.header_row.saturating_add(based);
+        self.tab.end_of_last_cycle().max(least)
     }
 
     /// Columns whose kind has changed get its number format before any value of it; dates in
     /// columns that people headed need one where there is none, or they show as serial numbers.
-    async fn format_columns(
-        &mut self,
-        row: u32,
-        layout: &Layout,
-        written: &[usize],
-    ) -> Result<(), Stop> {
+    async fn format_columns(&mut self, layout: &Layout, written: &[usize]) -> Result<(), Stop> {
         if self.mapping.direction == Direction::FromSheet || self.start.dry_run {
             return Ok(());
         }
@@ -330,18 +329,11 @@ impl Cycle {
         if formats.is_empty() {
             return Ok(());
         }
-        let stamp = self.stamp();
-        let effect = SheetEffect::WriteHeader {
-            row,
-            cells: Vec::new(),
-            formats,
-            stamp: stamp.clone(),
-        };
-        self.structural(effect, stamp, &[]).await?;
+        self.tab.write_header(Vec::new(), formats).await?;
         Ok(())
     }
 
-    async fn write_header(&mut self, row: u32, write: &[(usize, usize)]) -> Result<(), Stop> {
+    async fn write_header(&mut self, write: &[(usize, usize)]) -> Result<(), Stop> {
         let mapping = self.mapping.clone();
         let at = |column: usize| u32::try_from(column).unwrap_or(u32::MAX);
         let named = |column: usize| {
@@ -365,24 +357,13 @@ impl Cycle {
                 })
             })
             .collect();
-        let stamp = self.stamp();
-        self.structural(
-            SheetEffect::WriteHeader {
-                row,
-                cells,
-                formats,
-                stamp: stamp.clone(),
-            },
-            stamp,
-            &[],
-        )
-        .await?;
+        self.tab.write_header(cells, formats).await?;
         Ok(())
     }
 }
 
 fn planned_layout(mapping: &Mapping, header: &[Cell], write: &[(usize, usize)]) -> Layout {
-    let mut layout = match header::find(mapping, header) {
+    let mut layout = match find_columns(mapping, header) {
         Found::Missing(_, layout) => layout,
         _ => Layout {
             columns: vec![0; mapping.columns.len()],

@@ -1,16 +1,16 @@
 //! One key on its way through a batch.
 
-use super::windows::Look;
 use crate::codec::{BytesHash, CellsHash, hash_cells};
 use crate::effect::{
     Computed, Conflict, HistoryLine, LoadedRow, MetadataId, Operation, OtherTab, Problem, Winner,
 };
 use crate::mapping::{Mapping, Side};
 use crate::reconcile::{Filled, Meanings, Plan, SheetChange};
+use crate::tab::Look;
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 #[derive(Debug)]
-pub(super) struct Item {
+pub(crate) struct Item {
     pub key: Key,
     /// Where the sheet has it now.
     pub row: Option<u32>,
@@ -58,7 +58,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn new(key: Key, loaded: LoadedRow) -> Self {
+    pub(crate) fn new(key: Key, loaded: LoadedRow) -> Self {
         Self {
             key,
             row: None,
@@ -92,7 +92,7 @@ impl Item {
 
     /// Both sides have the row, and nothing is agreed about it yet: should one side lose it, that
     /// must not be taken for news.
-    pub(super) fn awaits(&self) -> bool {
+    pub(crate) fn awaits(&self) -> bool {
         self.base.is_none()
             && self.cells.is_some()
             && self.loaded.row.is_some()
@@ -101,7 +101,7 @@ impl Item {
 
     /// Edits of the sheet's lose to what both sides had agreed on, and nothing else is to be
     /// recorded before they are overwritten.
-    pub(super) fn overrules(&self) -> bool {
+    pub(crate) fn overrules(&self) -> bool {
         let reverts = |conflict: &Conflict| {
             conflict.winner == Winner::Database
                 && conflict.base.is_some()
@@ -112,14 +112,14 @@ impl Item {
     }
 
     /// Stands for everything that a refusal depends on.
-    pub(super) fn state(&self) -> CellsHash {
+    pub(crate) fn state(&self) -> CellsHash {
         let mut cells = self.cells.clone().unwrap_or_default();
         let row = self.loaded.row.iter().flatten();
         cells.extend(row.map(|value| value.clone().map_or(Cell::Empty, Cell::Text)));
         hash_cells(&cells)
     }
 
-    pub(super) fn line(
+    pub(crate) fn line(
         &self,
         side: Side,
         operation: Operation,
@@ -146,16 +146,30 @@ impl Item {
     }
 
     /// What the sheet shows of a column, in the table's words.
-    pub(super) fn shown(&self, mapping: &Mapping, column: usize) -> Datum {
+    pub(crate) fn shown(&self, mapping: &Mapping, column: usize) -> Datum {
         let cell = self.cells.as_ref().and_then(|cells| cells.get(column))?;
         mapping.decode(column, cell)
     }
 
-    pub(super) fn table_value(&self, column: usize) -> Datum {
+    pub(crate) fn table_value(&self, column: usize) -> Datum {
         self.loaded
             .row
             .as_ref()
             .and_then(|row| row.get(column).cloned())
             .flatten()
     }
+}
+
+pub(crate) fn positions(items: &[Item], wanted: impl Fn(&Item) -> bool) -> Vec<usize> {
+    items
+        .iter()
+        .enumerate()
+        .filter(|(_, item)| wanted(item))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// Whether a column is among those refused, or its whole row is.
+pub(crate) fn is_refused(refused: &[Option<usize>], column: usize) -> bool {
+    refused.contains(&None) || refused.contains(&Some(column))
 }

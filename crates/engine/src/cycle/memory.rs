@@ -1,34 +1,32 @@
 //! What is remembered of a mapping between cycles: positions and hashes, no cells.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+pub(crate) mod aliases;
+pub(crate) mod counted;
+pub(crate) mod edits;
+pub(crate) mod likeness;
+
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
-use super::aliases::Aliases;
-use super::guard::Allowed;
-use super::header::Layout;
-use super::images::{Fallen, Taken};
-use super::likeness::{self, Neighbours};
-use super::room::Closed;
-use super::stamp::Lost;
-use super::totals::End;
-use super::windows::Edits;
 use crate::codec::{BytesHash, CellsHash};
-use crate::effect::{
-    Image, Index, MetadataId, Place, Problem, Refusal, RowState, Stamp, StoredProblem,
-};
+use crate::cycle::memory::aliases::Aliases;
+use crate::cycle::memory::counted::Allowed;
+use crate::cycle::memory::edits::Edits;
+use crate::cycle::memory::likeness::Gone;
+use crate::effect::{Index, MetadataId, Place, Problem, Refusal, RowState, StoredProblem};
 use crate::mapping::{KeyEquality, Mapping};
 use crate::reconcile::Filled;
+use crate::tab::{Layout, Tab};
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// As many keys that we took from the sheet are remembered.
 const BURIED: usize = 10_000;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// The stored index was read.
     pub warm: bool,
-    pub layout: Option<Layout>,
     /// Where every column's tag stands, as far as anybody knows.
     pub tagged: Option<Layout>,
     pub rows: IndexMap<Key, Known>,
@@ -77,25 +75,6 @@ pub(super) struct Memory {
     /// sheet lacks one of them, no person deleted it: it is put back. What a reading has again is
     /// missed later as any other row, also where that reading was an old one.
     pub maybe_hit: HashSet<Key>,
-    /// Batches were announced and not declared over.
-    pub announced: bool,
-    /// Stamps of announced writes that were answered: of no more use once these are over.
-    pub answered: Vec<MetadataId>,
-    /// Batches that arrived without an answer, by their stamps' values: what they overwrote is to
-    /// be read from the images.
-    pub unread: BTreeSet<String>,
-    /// What batches overwrote, until it is compared with what both sides had agreed on; true for
-    /// those that arrived unseen.
-    pub images: Vec<(bool, Image)>,
-    /// Images that stand in the sheet and are still of use.
-    pub image_rows: u32,
-    /// The last write was answered with an image of each of its rows: whatever a write hits is
-    /// seen.
-    pub images_fit: bool,
-    /// Edits that our writes went over, to be given back.
-    pub taken: Vec<Taken>,
-    /// Rows that went with an edit that nobody had seen, to be put back: whole rows, from column 0.
-    pub fallen: Vec<Fallen>,
     /// Old and new keys of rows that were about to get the key that the table gave them.
     pub underway: HashSet<Key>,
     /// Old keys of rows that got their new one in a batch whose answer nobody saw.
@@ -103,8 +82,6 @@ pub(super) struct Memory {
     /// Rows of which an edit that lost was about to be overwritten with what both sides had agreed
     /// on.
     pub overruled: HashSet<Key>,
-    /// Of batches whose images are to be weighed, one that put rows back has arrived.
-    pub may_be_back: bool,
     /// What a write whose answer was lost may have put into cells.
     pub in_flight: HashMap<Key, Vec<InFlight>>,
     /// What differs from the base in rows of the sheet, and since when.
@@ -118,37 +95,19 @@ pub(super) struct Memory {
     pub held: bool,
     /// What `confirm_deletes()` allowed, while it is carried out.
     pub allowed: Option<Allowed>,
-    /// The row below the last one that the sheet had.
-    pub end: u32,
-    /// Anchors that still stand in the sheet, without those of the batch under way.
-    pub anchors: Vec<MetadataId>,
-    /// Stamps that still stand in the spreadsheet, oldest first.
-    pub stamps: Vec<MetadataId>,
-    /// Those of them of whose batches a copy may still arrive.
-    pub guarding: Vec<MetadataId>,
-    /// Structural batches that may still arrive.
-    pub lost: BTreeMap<MetadataId, Lost>,
-    /// Stamps that an earlier process, or somebody else, had put into the spreadsheet before this
-    /// one began.
-    pub found_stamps: Vec<MetadataId>,
-    /// How often another writer was first with a plan made from this reading.
-    pub refused_reading: u64,
-    pub refusals: u64,
     /// Columns that a formula fills down to the end of the data, and what the rows at the top were
     /// when that was asked.
     pub filled: Option<(u64, Vec<Filled>)>,
     /// What rows at the end of the tab are, by their place and what they show: elsewhere a row that
     /// shows the same may be another one.
     pub tails: HashMap<(u32, CellsHash), End>,
-    /// Anchors of an earlier process are gone from the sheet.
-    pub tidied: bool,
     /// A cycle that was to trust nothing did not come to its end.
     pub owes_everything: bool,
 }
 
 /// The last snapshot.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Looked {
+pub(crate) struct Looked {
     /// When it was asked for.
     pub asked: Timestamp,
     /// When its answer was whole.
@@ -156,7 +115,7 @@ pub(super) struct Looked {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+pub(crate) struct Known {
     pub position: Position,
     /// The row's bytes when it was settled.
     pub bytes: Option<BytesHash>,
@@ -176,7 +135,7 @@ pub(super) struct Known {
 
 /// Where the sheet has the row of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Position {
+pub(crate) enum Position {
     Unknown,
     /// The sheet had the key when it was last read, in more rows than one or nobody knows where.
     Somewhere,
@@ -184,44 +143,9 @@ pub(super) enum Position {
     Row(u32),
 }
 
-/// A row with a base whose key is missing from the sheet.
-#[derive(Clone, Debug)]
-pub(super) struct Gone {
-    /// When the snapshot had arrived that first missed it; `None` where an earlier process may have
-    /// missed it before.
-    pub since: Option<Timestamp>,
-    /// Between which rows it stood; `None` where nobody remembers.
-    pub stood: Option<Neighbours>,
-}
-
-impl Gone {
-    /// It was missing when this process looked for the first time.
-    pub(super) fn before_anybody_looked() -> Self {
-        Self {
-            since: None,
-            stood: None,
-        }
-    }
-
-    /// Whether a row between these neighbours stands in its place.
-    pub(super) fn place_of(&self, stands: &Neighbours) -> likeness::Place {
-        let Some(stood) = &self.stood else {
-            return likeness::Place::Unknown;
-        };
-        let beside = |one: &Option<Key>, other: &Option<Key>| one.is_some() && one == other;
-        let is_same = stood == stands
-            || beside(&stood.above, &stands.above)
-            || beside(&stood.below, &stands.below);
-        match is_same {
-            true => likeness::Place::Same,
-            false => likeness::Place::Other,
-        }
-    }
-}
-
 /// A row of the sheet that belongs to no row with a base.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Stranger {
+pub(crate) enum Stranger {
     New(Key),
     /// Its key cannot be read: the hash of its mapped cells, and how many rows above it have the
     /// same.
@@ -229,7 +153,7 @@ pub(super) enum Stranger {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Seen in the sheet, without a base: a problem row.
     Unbased,
     Based,
@@ -248,17 +172,17 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) fn is_based(self) -> bool {
+    pub(crate) fn is_based(self) -> bool {
         matches!(self, State::Based | State::Marked | State::Left)
     }
 
     /// That the sheet lacks such a row means that a person deleted it.
-    pub(super) fn is_agreed(self) -> bool {
+    pub(crate) fn is_agreed(self) -> bool {
         matches!(self, State::Based | State::Marked)
     }
 
     /// Something else than a hash is stored with it.
-    pub(super) fn is_marked(self) -> bool {
+    pub(crate) fn is_marked(self) -> bool {
         matches!(
             self,
             State::Announced | State::Inserting | State::Marked | State::Left
@@ -268,7 +192,7 @@ impl State {
 
 /// A cell of a batch without an answer.
 #[derive(Clone, Debug)]
-pub(super) struct InFlight {
+pub(crate) struct InFlight {
     /// The batch, where nobody knows whether it has arrived.
     pub stamp: Option<MetadataId>,
     pub column: usize,
@@ -277,7 +201,7 @@ pub(super) struct InFlight {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct KnownProblem {
+pub(crate) struct KnownProblem {
     pub column: Option<usize>,
     pub code: String,
     /// What the row was when it was refused; `None` where no refusal is remembered.
@@ -289,10 +213,30 @@ pub(super) struct KnownProblem {
     pub arrivals: u64,
 }
 
+/// The sheet has refused new rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    pub problem: Problem,
+    pub refused_at: Timestamp,
+    pub retry_at: Timestamp,
+    pub attempts: u32,
+}
+
+/// What a row at the end of the tab is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Record,
+    Total,
+    /// All that it holds is what a formula elsewhere fills.
+    Filled,
+    /// A record or a total: a person has to say which.
+    Unclear,
+}
+
 /// A formula that shows an error, or nothing. That it is gone its row's bytes need not tell: it is
 /// looked at again, ever more seldom.
 #[derive(Clone, Debug)]
-pub(super) struct Silent {
+pub(crate) struct Silent {
     pub at: (u32, u32),
     /// The bytes of its row.
     pub bytes: Option<BytesHash>,
@@ -302,7 +246,7 @@ pub(super) struct Silent {
 
 /// A cell's format may change while its value does not: it is looked at again, ever more seldom.
 #[derive(Clone, Debug)]
-pub(super) struct RefusedSight {
+pub(crate) struct RefusedSight {
     pub column: usize,
     pub refusal: Refusal,
     pub attempts: u32,
@@ -310,19 +254,19 @@ pub(super) struct RefusedSight {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct RefusedKey {
+pub(crate) struct RefusedKey {
     pub problem: Problem,
     pub attempts: u32,
 }
 
 impl Known {
     /// Whether what is typed like this key is this key, without asking.
-    pub(super) fn is_certain(&self, mapping: &Mapping) -> bool {
+    pub(crate) fn is_certain(&self, mapping: &Mapping) -> bool {
         mapping.key_equality == KeyEquality::ByText || self.state != State::Unbased
     }
 
     /// Its row in the sheet, counted from 0.
-    pub(super) fn row(&self) -> Option<u32> {
+    pub(crate) fn row(&self) -> Option<u32> {
         match self.position {
             Position::Row(row) => Some(row),
             Position::Unknown | Position::Somewhere => None,
@@ -330,12 +274,12 @@ impl Known {
     }
 
     /// The sheet had the key when it was last read.
-    pub(super) fn is_seen(&self) -> bool {
+    pub(crate) fn is_seen(&self) -> bool {
         self.position != Position::Unknown
     }
 
     /// The next reading looks at the row whatever it shows.
-    pub(super) fn look_again(&mut self) {
+    pub(crate) fn look_again(&mut self) {
         self.cells = None;
         self.bytes = None;
         if self.position == Position::Somewhere {
@@ -344,13 +288,13 @@ impl Known {
     }
 
     /// The sheet has the key, and nobody knows where.
-    pub(super) fn lose_place(&mut self) {
+    pub(crate) fn lose_place(&mut self) {
         self.cells = None;
         self.bytes = None;
         self.position = Position::Somewhere;
     }
 
-    pub(super) fn new(state: State) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         Self {
             position: Position::Unknown,
             bytes: None,
@@ -364,7 +308,7 @@ impl Known {
 }
 
 impl Memory {
-    pub(super) fn warm_up(&mut self, index: Index) {
+    pub(crate) fn warm_up(&mut self, index: Index, tab: &mut Tab) {
         self.problems.clear();
         self.keyless.clear();
         self.rows = IndexMap::with_capacity(index.rows.len());
@@ -378,7 +322,7 @@ impl Memory {
             }
             let key = entry.key;
             if let Some(stamp) = entry.inserting {
-                self.note_lost_batch(stamp, false, &key);
+                tab.note_announced_row(stamp, false, &key);
                 self.rows.insert(key, Known::new(State::Inserting));
                 continue;
             }
@@ -404,22 +348,13 @@ impl Memory {
                     Known::new(State::Based)
                 }
                 RowState::Deleting(stamp) => {
-                    self.note_lost_batch(stamp, true, &key);
+                    tab.note_announced_row(stamp, true, &key);
                     Known::new(State::Marked)
                 }
             };
             self.rows.insert(key, known);
         }
-        self.announced = !index.writing.is_empty();
-        for stamp in index.writing {
-            let id = stamp.id;
-            let lost = Lost {
-                stamp,
-                keys: Vec::new(),
-                deletes: false,
-            };
-            self.lost.entry(id).or_insert(lost);
-        }
+        tab.note_announced(index.writing);
         for StoredProblem { place, message } in index.problems {
             match &place.key {
                 Some(key) if place.sheet_row.is_none() => {
@@ -460,21 +395,10 @@ impl Memory {
         self.warm = true;
     }
 
-    /// The batch in which the row of this key goes has no answer yet.
-    fn note_lost_batch(&mut self, stamp: Stamp, deletes: bool, key: &Key) {
-        let id = stamp.id;
-        let lost = self.lost.entry(id).or_insert_with(|| Lost {
-            stamp,
-            keys: Vec::new(),
-            deletes,
-        });
-        lost.keys.push(key.clone());
-    }
-
     /// The key that these words spell, where they were met before. Where equal keys may be printed
     /// differently only a stored base says so for good: the table may get, or have got, the same
     /// key in another spelling at any time.
-    pub(super) fn canonical(&self, mapping: &Mapping, typed: &Key) -> Option<Key> {
+    pub(crate) fn canonical(&self, mapping: &Mapping, typed: &Key) -> Option<Key> {
         let holds = |key: &&Key| {
             let known = self.rows.get(*key);
             known.is_some_and(|known| known.is_certain(mapping))
@@ -488,7 +412,7 @@ impl Memory {
 
     /// A row is known by another key from now on, or by another spelling of it; what was typed goes
     /// on meaning it.
-    pub(super) fn respell(&mut self, before: &Key, now: &Key) {
+    pub(crate) fn respell(&mut self, before: &Key, now: &Key) {
         self.aliases.respell(before, now);
         if self.maybe_hit.contains(before) {
             self.maybe_hit.insert(now.clone());
@@ -500,52 +424,52 @@ impl Memory {
 
     /// No row goes by this key any longer. One that gets it later has nothing to do with what was
     /// known.
-    pub(super) fn forget(&mut self, key: &Key) -> Option<Known> {
+    pub(crate) fn forget(&mut self, key: &Key) -> Option<Known> {
         self.waiting.remove(key);
         self.maybe_hit.remove(key);
         self.rows.swap_remove(key)
     }
 
     /// A deletion may have hit another row: any of those that nobody has missed so far.
-    pub(super) fn note_stray_deletion(&mut self) {
+    pub(crate) fn note_stray_deletion(&mut self) {
         let stands = |known: &Known| known.state.is_agreed() && known.missing.is_none();
         let rows = self.rows.iter().filter(|(_, known)| stands(known));
         self.maybe_hit.extend(rows.map(|(key, _)| key.clone()));
     }
 
-    pub(super) fn bury(&mut self, key: &Key) {
+    pub(crate) fn bury(&mut self, key: &Key) {
         if self.buried.len() < BURIED {
             self.buried.insert(key.clone());
         }
     }
 
-    pub(super) fn is_agreed(&self, key: &Key) -> bool {
+    pub(crate) fn is_agreed(&self, key: &Key) -> bool {
         let known = self.rows.get(key);
         known.is_some_and(|known| known.state.is_agreed())
     }
 
-    pub(super) fn based(&self) -> usize {
+    pub(crate) fn based(&self) -> usize {
         self.rows
             .values()
             .filter(|known| known.state.is_based())
             .count()
     }
 
-    pub(super) fn typed(&self) -> HashSet<Key> {
+    pub(crate) fn typed(&self) -> HashSet<Key> {
         let rows = self.rows.iter();
         rows.filter(|(_, known)| known.state == State::Unbased && known.is_seen())
             .map(|(key, _)| key.clone())
             .collect()
     }
 
-    pub(super) fn known(&mut self, key: &Key) -> &mut Known {
+    pub(crate) fn known(&mut self, key: &Key) -> &mut Known {
         self.rows
             .entry(key.clone())
             .or_insert_with(|| Known::new(State::Unbased))
     }
 
     /// Rows from `at` on moved by what was inserted or removed above them.
-    pub(super) fn removed(&mut self, rows: &[u32]) {
+    pub(crate) fn removed(&mut self, rows: &[u32]) {
         let mut sorted = rows.to_vec();
         sorted.sort_unstable();
         for known in self.rows.values_mut() {

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::io::Stop;
-use super::memory::Known;
-use super::run::Cycle;
-use super::snapshot::Sighting;
+use crate::cycle::compare::diff::Sighting;
+use crate::cycle::memory::Known;
+use crate::cycle::state::Cycle;
+use crate::cycle::stop::Stop;
 use crate::value::Key;
 
 impl Cycle {
     /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the
     /// remembered one.
-    pub(super) async fn quick(&mut self) -> Result<(), Stop> {
+    pub(crate) async fn quick(&mut self) -> Result<(), Stop> {
         self.last_look = self.io.now();
         if !self.dirty.is_empty() || !self.respelled.is_empty() {
             self.respell().await?;

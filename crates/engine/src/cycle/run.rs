@@ -1,127 +1,44 @@
 //! A cycle from its start to its report.
 
+use crate::cycle::state::Cycle;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::guard::{Count, Counted};
-use super::io::{Io, Stop, mismatch};
-use super::likeness::Rest;
-use super::memory::Memory;
-use super::tag::Ahead;
-use crate::effect::{
-    Again, BaseWrite, DatabaseEffect, DatabaseOutcome, DirtyKey, Failure, Formula, MetadataId,
-    Place, Problem, Report, Scope, SheetEffect, SheetOutcome, Snapshot, Stamp, Start, Stopped,
-};
+use crate::cycle::memory::counted::{Count, Counted};
+use crate::cycle::memory::{Memory, State};
+use crate::cycle::stop::Stop;
+use crate::effect::{Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Report, Scope, Start};
+use crate::io::{Io, mismatch};
 use crate::mapping::Mapping;
-use crate::value::{Key, Timestamp};
+use crate::tab::{self, Closed, Purpose, Tab};
 
 /// Readings that one cycle makes because rows moved under it, before it leaves the rest to the
 /// next.
 const ROUNDS: u32 = 3;
 
-pub(super) struct Cycle {
-    pub io: Io,
-    pub mapping: Arc<Mapping>,
-    pub memory: Memory,
-    pub start: Start,
-    pub dirty: Vec<DirtyKey>,
-    pub report: Report,
-    /// Our notes are to go from the sheet.
-    pub notes_off: bool,
-    /// Something was seen that a new reading has to clear up.
-    pub stale: bool,
-    /// A first sighting waits to be confirmed.
-    pub soon: bool,
-    /// From when on a reading can confirm deletions that this one made likely.
-    pub confirm_from: Option<Timestamp>,
-    /// The dirty keys are not all dealt with.
-    pub keep_dirty: bool,
-    /// What stands for the last reading of the sheet, and how many structural batches were planned
-    /// from it.
-    pub reading: u64,
-    pub ordinal: u64,
-    pub ordinal_in_all: u64,
-    /// Rows of the last snapshot that this cycle deleted, ascending.
-    pub removed: Vec<u32>,
-    /// New rows that this cycle put below the data since then: they stand right above `end`.
-    pub came: u32,
-    /// The first row below the data; what stands further down without being any (checkboxes,
-    /// formulas, other people's columns) moves down when rows are inserted. 0 before there is a
-    /// reading.
-    pub end: u32,
-    /// When the last reading was whole, or this cycle began.
-    pub last_look: Timestamp,
-    pub next_id: i32,
-    pub sheet_unsure: bool,
-    /// An edit that was seen is dealt with later only.
-    pub held_back: bool,
-    /// Rows with a base when the cycle began.
-    pub rows_at_start: usize,
-    /// What it deletes, how many rows might have been among that so far, and whether this round's
-    /// are counted.
-    pub counted: Counted,
-    pub candidates: usize,
-    /// Rows whose deletion a round found too late to count it: their key could not be followed, or
-    /// the table lost them since.
-    pub uncounted: HashSet<Key>,
-    pub count: Count,
-    /// Anchors of the batch under way.
-    pub live: Vec<MetadataId>,
-    /// What the last request that tagged rows put on the tab's last row, and when it was sent.
-    pub sentinel: MetadataId,
-    pub tagged_at: Timestamp,
-    /// Rows that wait for somebody else's transaction, or for what the next reading says of others.
-    pub put_off: BTreeSet<Key>,
-    /// Rows that the table changed while it took them.
-    pub follow_up: BTreeSet<Key>,
-    /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
-    pub followed: HashSet<Key>,
-    /// Rows that were refused often because of other rows, and that this cycle tries again because
-    /// some of these have come or gone.
-    pub probed: HashSet<Key>,
-    /// Keys that the table was found to write otherwise: the next round begins with them.
-    pub respelled: BTreeSet<Key>,
-    /// Those of them that cannot be followed: both spellings are compared like any two keys.
-    pub two_keys: HashSet<Key>,
-    /// Problems found and ended outside of any batch.
-    pub problems: Vec<Problem>,
-    pub settled: Vec<Place>,
-    /// Rows to be stored as ones whose insertion is put off.
-    pub held: Vec<BaseWrite>,
-    /// Stamps of batches of new rows that have arrived, which is still to be recorded.
-    pub inserted: Vec<Stamp>,
-    /// What rows of the last reading show of which nobody knows whose they are, because their keys
-    /// show errors.
-    pub unplaced: Vec<Rest>,
-    pub ahead: Ahead,
-    /// The reading that this round began with.
-    pub snapshot: Option<Arc<Snapshot>>,
-    /// The tab's formulas, once they were asked for.
-    pub formulas: Option<Arc<[Formula]>>,
-}
-
 /// What a cycle leaves to the next.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     pub report: Report,
     pub memory: Memory,
+    pub tab: tab::Kept,
     pub mapping: Arc<Mapping>,
 }
 
-pub(super) async fn run(
+pub(crate) async fn run(
     io: Io,
     mapping: Arc<Mapping>,
     memory: Memory,
+    tab: tab::Kept,
     start: Start,
     notes_off: bool,
 ) -> Ended {
-    // Anchors are numbered from a random place on: with the sheet's few leftovers they collide once
-    // in a million cycles, and then the request is refused as a whole and the next cycle takes
-    // other numbers.
-    let first = i32::try_from(start.seed % 0x7000_0000).unwrap_or(1).max(1);
     let now = start.now;
     // A dry run leaves no trace.
-    let kept = start.dry_run.then(|| (memory.clone(), mapping.clone()));
+    let kept = start
+        .dry_run
+        .then(|| (memory.clone(), tab.clone(), mapping.clone()));
     let mut cycle = Cycle {
+        tab: Tab::new(io.clone(), &mapping, tab, start.seed, now),
         dirty: start.dirty.clone(),
         io,
         mapping,
@@ -133,14 +50,7 @@ pub(super) async fn run(
         soon: false,
         confirm_from: None,
         keep_dirty: false,
-        reading: 0,
-        ordinal: 0,
-        ordinal_in_all: 0,
-        removed: Vec::new(),
-        came: 0,
-        end: 0,
         last_look: now,
-        next_id: first,
         sheet_unsure: false,
         held_back: false,
         rows_at_start: 0,
@@ -148,9 +58,6 @@ pub(super) async fn run(
         candidates: 0,
         uncounted: HashSet::new(),
         count: Count::Few,
-        live: Vec::new(),
-        sentinel: first,
-        tagged_at: Timestamp(0),
         put_off: BTreeSet::new(),
         follow_up: BTreeSet::new(),
         followed: HashSet::new(),
@@ -162,7 +69,6 @@ pub(super) async fn run(
         held: Vec::new(),
         inserted: Vec::new(),
         unplaced: Vec::new(),
-        ahead: Ahead::new(),
         formulas: None,
         snapshot: None,
     };
@@ -175,11 +81,12 @@ pub(super) async fn run(
         cycle.annotate().await;
     }
     let mapping = cycle.mapping.clone();
-    let (report, memory) = cycle.finish(ended);
-    let (memory, mapping) = kept.unwrap_or((memory, mapping));
+    let (report, memory, tab) = cycle.finish(ended);
+    let (memory, tab, mapping) = kept.unwrap_or((memory, tab, mapping));
     Ended {
         report,
         memory,
+        tab,
         mapping,
     }
 }
@@ -189,7 +96,7 @@ impl Cycle {
         self.warm_up().await?;
         // Keys that rows had once may be other rows' by now.
         self.memory.renamed.clear();
-        self.end_of_yesterday().await?;
+        self.recover().await?;
         self.rows_at_start = self.memory.based();
         if self.start.confirmed.is_none() {
             self.memory.allowed = None;
@@ -199,7 +106,7 @@ impl Cycle {
         }
         // After a lost batch positions are not what is remembered.
         self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
-        let certain = self.memory.layout.is_some()
+        let certain = self.tab.layout().is_some()
             && !self.memory.owes_everything
             && !self.memory.held
             && !self.sheet_unsure
@@ -208,10 +115,10 @@ impl Cycle {
         for _ in 0..ROUNDS {
             self.stale = false;
             self.followed.clear();
-            self.ahead.clear();
+            self.tab.forget_tags_ahead();
             self.formulas = None;
             self.snapshot = None;
-            self.end_of_yesterday().await?;
+            self.recover().await?;
             let everything = self.memory.owes_everything
                 || self.start.scope == Scope::Everything && self.start.dry_run;
             let result = if quick {
@@ -247,28 +154,38 @@ impl Cycle {
         Ok(())
     }
 
-    /// What became of batches without an answer, of this process or of a killed one. In this order:
-    /// a batch that is still on its way is closed before the anchors go by which it would notice
-    /// that its rows have moved.
-    async fn end_of_yesterday(&mut self) -> Result<(), Stop> {
-        self.close_lost_batches().await?;
-        self.read_images().await?;
-        self.tidy_leftovers().await
+    /// What became of batches without an answer, of this process or of a killed one.
+    async fn recover(&mut self) -> Result<(), Stop> {
+        if self.start.dry_run {
+            return Ok(());
+        }
+        while let Some(closed) = self.tab.close_lost_batch().await? {
+            self.note_closed(closed);
+        }
+        self.sheet_unsure |= self.tab.read_images().await?;
+        self.tab.tidy_leftovers().await?;
+        Ok(())
     }
 
-    /// Anchors of an earlier process, once nothing is to be given back through them.
-    pub(super) async fn tidy_leftovers(&mut self) -> Result<(), Stop> {
-        let needed = !self.memory.images.is_empty() || !self.memory.taken.is_empty();
-        if !self.memory.tidied && !needed && !self.start.dry_run {
-            match self.io.sheet(SheetEffect::TidyAll).await? {
-                SheetOutcome::Tidied(stamps) => self.memory.found_stamps = stamps,
-                _ => return Err(mismatch().into()),
+    fn note_closed(&mut self, closed: Closed) {
+        let (keys, state) = match (closed.purpose, closed.arrived) {
+            (Purpose::NewRows(keys), true) => (keys, State::Marked),
+            (Purpose::NewRows(keys), false) => (keys, State::Announced),
+            (Purpose::Deletion(keys), true) => (keys, State::Left),
+            (Purpose::Deletion(keys), false) => (keys, State::Marked),
+            (Purpose::Cells, _) => (Vec::new(), State::Marked),
+        };
+        for key in &keys {
+            if let Some(known) = self.memory.rows.get_mut(key) {
+                known.state = state;
             }
-            self.memory.tidied = true;
-            self.memory.anchors.clear();
-            self.live.clear();
         }
-        Ok(())
+        if !closed.arrived {
+            for written in self.memory.in_flight.values_mut() {
+                written.retain(|written| written.stamp != Some(closed.stamp));
+            }
+        }
+        self.sheet_unsure = true;
     }
 
     async fn warm_up(&mut self) -> Result<(), Stop> {
@@ -276,7 +193,7 @@ impl Cycle {
             return Ok(());
         }
         match self.io.database(DatabaseEffect::ReadIndex).await? {
-            DatabaseOutcome::Index(index) => self.memory.warm_up(index),
+            DatabaseOutcome::Index(index) => self.memory.warm_up(index, &mut self.tab),
             _ => return Err(mismatch().into()),
         }
         // Whoever put notes before may have ended between a problem's end and its note's.
@@ -285,7 +202,7 @@ impl Cycle {
         Ok(())
     }
 
-    fn finish(mut self, ended: Result<(), Stop>) -> (Report, Memory) {
+    fn finish(mut self, ended: Result<(), Stop>) -> (Report, Memory, tab::Kept) {
         let mut held = false;
         match ended {
             Ok(()) => {}
@@ -309,30 +226,7 @@ impl Cycle {
         for key in std::mem::take(&mut self.follow_up) {
             self.memory.known(&key).look_again();
         }
-        self.memory.anchors.append(&mut self.live);
-        if self.end != 0 {
-            self.memory.end = self.end;
-        }
         self.report.rows = self.memory.based() as u64;
-        (self.report, self.memory)
-    }
-}
-
-/// The answer of a guard or a failure ends the cycle.
-impl From<Stopped> for Stop {
-    fn from(stopped: Stopped) -> Self {
-        Stop::Stopped(stopped)
-    }
-}
-
-/// Google's bytes were not what its own documentation says.
-pub(super) fn bad_answer(message: String) -> Failure {
-    Failure {
-        class: crate::effect::Class::RetryLater,
-        reason: "bad_answer".into(),
-        message,
-        hint: "Google's answer could not be understood; it is asked again later.".into(),
-        retry_after_ms: None,
-        may_have_applied: false,
+        (self.report, self.memory, self.tab.into_kept())
     }
 }

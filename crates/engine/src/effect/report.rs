@@ -29,6 +29,17 @@ pub struct Failure {
     pub may_have_applied: bool,
 }
 
+impl Failure {
+    /// It is about some cell of the request and not about the request.
+    pub(crate) fn is_about_cells(&self) -> bool {
+        !self.may_have_applied
+            && matches!(
+                self.reason.as_str(),
+                "protected" | "validation" | "invalid_cell"
+            )
+    }
+}
+
 /// What a cycle was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {

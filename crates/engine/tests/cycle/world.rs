@@ -6,11 +6,11 @@ mod sheet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use engine::codec::Zone;
 pub use engine::cycle::Machine;
 pub use engine::effect::*;
 pub use engine::mapping::*;
 pub use engine::value::{Base, Cell, Datum, Key, Timestamp};
+pub use engine::zone::Zone;
 use serde_json::value::RawValue;
 
 pub fn column(name: &str, kind: Kind) -> Column {

@@ -3,13 +3,13 @@
 //! making them smaller.
 
 use super::values::{canonical, shown};
-use engine::codec::Zone;
 use engine::cost;
 use engine::mapping::{
     Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
     Side,
 };
 use engine::value::{Cell, Datum, Key, Text};
+use engine::zone::Zone;
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,0 +1,352 @@
+//! Blanks that no person made: a formula shows nothing for a while, or an array is broken and all
+//! that it fills is blank. While that is so the table keeps its values and its rows.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::codec::{BytesHash, hash_bytes, is_error};
+use crate::cycle::compare::diff::{Diff, sheet_problem};
+use crate::cycle::item::Item;
+use crate::cycle::memory::Silent;
+use crate::cycle::read::formula_text::{fills, may_fill, place};
+use crate::cycle::read::grid::Grid;
+use crate::cycle::state::Cycle;
+use crate::cycle::stop::Stop;
+use crate::cycle::tell::problems::retry_at;
+use crate::effect::{CellDetail, Entered, Snapshot};
+use crate::reconcile::{Filled, SheetChange, Source, TableChange};
+use crate::value::{Cell, Key};
+
+/// So many cells are looked at because the array that filled a blank may begin there. Where it may
+/// begin in more, all formulas of the tab are asked for.
+const CANDIDATES: usize = 500;
+
+/// Rows below the header in which an array that feeds the whole tab begins.
+const TOP: u32 = 3;
+
+/// What shows an error or nothing around blank cells, in the reading's rows.
+#[derive(Default)]
+struct Silence {
+    /// Formulas in the blank cells themselves.
+    own: HashSet<(u32, u32)>,
+    /// Formulas that may fill others.
+    arrays: Vec<(u32, u32)>,
+}
+
+impl Cycle {
+    /// Blank cells that would change a value, here or there: those that a formula shows are taken
+    /// for no edit, and the plan is made anew.
+    pub(crate) async fn doubt_blanks(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+        let Some(layout) = self.tab.layout().cloned() else {
+            return Ok(());
+        };
+        let mut suspects = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            if let Some(row) = item.row {
+                let columns = self.doubtful_blanks(item).into_iter();
+                suspects
+                    .extend(columns.map(|column| (index, column, (row, layout.column(column)))));
+            }
+        }
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        let Some(snapshot) = self.snapshot.clone() else {
+            // Without a reading nobody knows what stands around them.
+            for (index, ..) in suspects {
+                if let Some(item) = items.get_mut(index) {
+                    item.dropped = true;
+                }
+            }
+            self.stale = true;
+            return Ok(());
+        };
+        let mut places = Vec::with_capacity(suspects.len());
+        let mut known = Vec::with_capacity(suspects.len());
+        for (index, column, (row, at)) in suspects {
+            match (self.tab.row_as_read(row), items.get_mut(index)) {
+                (Some(row), _) => {
+                    places.push((row, at));
+                    known.push((index, column, (row, at)));
+                }
+                (None, Some(item)) => {
+                    item.dropped = true;
+                    self.stale = true;
+                }
+                (None, None) => {}
+            }
+        }
+        let mut grid = Grid::of(&snapshot);
+        let silence = self.silence_around(&mut grid, &places).await?;
+        let mut again = BTreeSet::new();
+        for (index, column, at) in known {
+            let by = match silence.own.contains(&at) {
+                true => Some(Source::Own),
+                false => grid.broken_source(&silence.arrays, at)?,
+            };
+            if let (Some(by), Some(item)) = (by, items.get_mut(index)) {
+                item.blanks.push(Filled { column, by });
+                again.insert(index);
+            }
+        }
+        let again: Vec<usize> = again.into_iter().collect();
+        self.plan(items, &again).await
+    }
+
+    /// Blank cells of which the plan makes something: those that held something, those of which
+    /// nothing is known, and those that have a problem.
+    fn doubtful_blanks(&self, item: &Item) -> Vec<usize> {
+        let withheld = self.memory.problems.get(&item.key);
+        let is_withheld = |column: &usize| {
+            let mut known = withheld.into_iter().flatten();
+            known.any(|one| one.column == Some(*column))
+        };
+        let held = |column: &usize| match &item.base {
+            Some(base) => shows(&base.sheet, *column),
+            None => true,
+        };
+        let columns = blanks_at_stake(item).into_iter();
+        columns
+            .filter(|column| held(column) || is_withheld(column))
+            .collect()
+    }
+
+    /// Formulas that may fill others and show nothing, in the reading's rows: at the top, where
+    /// those that fill a column begin, and where errors show.
+    pub(crate) async fn silent_arrays(
+        &mut self,
+        grid: &mut Grid<'_>,
+        last: u32,
+        right: u32,
+    ) -> Result<Vec<(u32, u32)>, Stop> {
+        let header = self.mapping.header_row;
+        let mut cells: BTreeSet<(u32, u32)> = grid.errors(last, right)?.into_iter().collect();
+        for row in header..header.saturating_add(TOP).min(last) {
+            for column in 0..=right {
+                if grid.is_blank((row, column))? {
+                    cells.insert((row, column));
+                }
+            }
+        }
+        let cells: Vec<(u32, u32)> = cells.into_iter().take(CANDIDATES).collect();
+        let details = self.inspect_as_read(cells.clone()).await?;
+        let seen = cells.into_iter().zip(details);
+        let arrays = seen.filter(|(_, detail)| is_silent(detail) && may_fill(detail));
+        Ok(arrays.map(|(at, _)| at).collect())
+    }
+
+    /// The formulas that may have left these cells blank.
+    async fn silence_around(
+        &mut self,
+        grid: &mut Grid<'_>,
+        places: &[(u32, u32)],
+    ) -> Result<Silence, Stop> {
+        let last = places.iter().map(|at| at.0).max().unwrap_or_default();
+        let right = places.iter().map(|at| at.1).max().unwrap_or_default();
+        let errors = grid.errors(last, right)?;
+        let mut cells: BTreeSet<(u32, u32)> = places.iter().copied().chain(errors).collect();
+        let room = places.len().saturating_add(CANDIDATES);
+        let mut few = cells.len() <= room;
+        for at in places {
+            few = few && grid.blank_corners(*at, self.mapping.header_row, room, &mut cells)?;
+        }
+        // Those in rows that this cycle has deleted are gone, and what they filled with them.
+        let here = |at: &(u32, u32)| !self.tab.is_removed(at.0);
+        let cells: Vec<(u32, u32)> = cells.into_iter().filter(here).collect();
+        let mut silence = Silence::default();
+        if few {
+            let now = cells
+                .iter()
+                .map(|(row, column)| (self.tab.moved(*row), *column));
+            let details = self.inspect_as_read(now.collect()).await?;
+            for (at, detail) in cells.into_iter().zip(details) {
+                if !is_silent(&detail) {
+                    continue;
+                }
+                silence.own.insert(at);
+                if may_fill(&detail) {
+                    silence.arrays.push(at);
+                }
+            }
+            return Ok(silence);
+        }
+        for formula in self.formulas().await?.iter() {
+            let Some(row) = self.tab.row_as_read(formula.row) else {
+                continue;
+            };
+            let at = (row, formula.column);
+            if grid.is_silent(at)? {
+                silence.own.insert(at);
+                if fills(&formula.text) {
+                    silence.arrays.push(at);
+                }
+            }
+        }
+        Ok(silence)
+    }
+
+    /// The formula that shows an error or nothing, where rows that the sheet misses may be gone
+    /// because of it.
+    pub(crate) async fn doubt_missing(
+        &mut self,
+        diff: &Diff,
+        snapshot: &Snapshot,
+    ) -> Result<Option<(u32, u32)>, Stop> {
+        let mut missing = diff.missing.iter().map(|sighting| &sighting.key);
+        // What the table does not let go is not searched for at every reading.
+        let is_lost = missing.any(|key| self.memory.is_agreed(key) && !self.rests(key));
+        let is_missed = is_lost
+            || diff
+                .unconfirmed
+                .iter()
+                .any(|key| self.memory.is_agreed(key));
+        let silent = self.memory.silent.take().filter(|_| is_missed);
+        if let Some(silent) = &silent
+            && silent.bytes == bytes_of(snapshot, silent.at.0)
+            && !self.is_due(silent.look_at)
+        {
+            let at = silent.at;
+            self.memory.silent = Some(silent.clone());
+            return Ok(Some(at));
+        }
+        // Rows that only one reading has missed are left alone anyway.
+        if !is_lost && silent.is_none() {
+            return Ok(None);
+        }
+        let found = self.silent_formula(snapshot).await?;
+        if let Some(at) = found {
+            let attempts = silent.map_or(0, |silent| silent.attempts) + 1;
+            self.memory.silent = Some(Silent {
+                at,
+                bytes: bytes_of(snapshot, at.0),
+                attempts,
+                look_at: retry_at(self.io.now(), BROKEN_FORMULA, attempts),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Looked for where a formula that feeds the whole tab would begin, where errors show, and in
+    /// blank cells of the key.
+    async fn silent_formula(&mut self, snapshot: &Snapshot) -> Result<Option<(u32, u32)>, Stop> {
+        let Some(layout) = self.tab.layout().cloned() else {
+            return Ok(None);
+        };
+        let mut key: Vec<u32> = self
+            .mapping
+            .key
+            .iter()
+            .map(|one| layout.column(*one))
+            .collect();
+        key.sort_unstable();
+        let (Some(first), Some(right)) = (key.first().copied(), key.last().copied()) else {
+            return Ok(None);
+        };
+        let mut grid = Grid::of(snapshot);
+        let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
+        let header = self.mapping.header_row;
+        let mut cells: BTreeSet<(u32, u32)> = grid.errors(rows, right)?.into_iter().collect();
+        // Blank rows among the others: their keys may be formulas that show nothing.
+        for row in header.saturating_add(TOP)..self.tab.last_end() {
+            if grid.is_blank((row, first))? {
+                cells.extend(key.iter().map(|column| (row, *column)));
+            }
+        }
+        let few = cells.len() <= 2 * CANDIDATES;
+        for row in header..header.saturating_add(TOP) {
+            cells.extend((0..=right).map(|column| (row, column)));
+        }
+        let silent: Vec<((u32, u32), bool)> = if few {
+            let cells: Vec<(u32, u32)> = cells.into_iter().collect();
+            let details = self.inspect_as_read(cells.clone()).await?;
+            let seen = cells.into_iter().zip(details);
+            seen.filter(|(_, detail)| is_silent(detail))
+                .map(|(at, detail)| (at, may_fill(&detail)))
+                .collect()
+        } else {
+            let mut silent = Vec::new();
+            for formula in self.formulas().await?.iter() {
+                let at = (formula.row, formula.column);
+                if cells.contains(&at) && grid.is_silent(at)? {
+                    silent.push((at, fills(&formula.text)));
+                }
+            }
+            silent
+        };
+        for (at, fills) in silent {
+            // Below the data formulas stand ready for rows to come.
+            let end = self.tab.last_end();
+            let among = at.0 < end || end <= header;
+            let makes_keys = key.contains(&at.1) && among && grid.is_blank(at)?;
+            let beside = (at.0 + u32::from(at.1 == right), right);
+            if makes_keys || fills && grid.covers(at, beside)? {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rows that are gone from a tab that a formula fills, or whose keys a formula makes, may be
+    /// back any moment: while it shows nothing none of them counts as deleted.
+    pub(crate) fn wait_for_formula(&mut self, diff: &mut Diff, at: (u32, u32)) {
+        let missing = diff.missing.iter().map(|sighting| &sighting.key);
+        let missed = missing.chain(&diff.unconfirmed);
+        let waits = |key: &&Key| self.memory.is_agreed(key) && !diff.renamed.contains(*key);
+        let missed: BTreeSet<Key> = missed.filter(waits).cloned().collect();
+        if missed.is_empty() {
+            return;
+        }
+        let formula = place(at.0, at.1);
+        let rows = match missed.len() {
+            1 => "a row is gone from the sheet: the table keeps it".to_owned(),
+            count => format!("{count} rows are gone from the sheet: the table keeps them"),
+        };
+        self.hide(diff, missed.into_iter().collect());
+        self.held_back = true;
+        diff.problems.push(sheet_problem(
+            at.0,
+            None,
+            BROKEN_FORMULA,
+            format!("The formula in {formula} shows nothing or an error, and {rows}."),
+            "Mend the formula. If the rows are to go, remove the formula, too.".into(),
+        ));
+    }
+}
+
+const BROKEN_FORMULA: &str = "broken_formula";
+
+fn bytes_of(snapshot: &Snapshot, row: u32) -> Option<BytesHash> {
+    let row = snapshot.rows.get(row as usize)?;
+    Some(hash_bytes(row.get().as_bytes()))
+}
+
+/// A formula that shows an error, or nothing.
+fn is_silent(detail: &CellDetail) -> bool {
+    matches!(detail.entered, Entered::Formula(_))
+        && (detail.value == Cell::Empty || is_error(&detail.value))
+}
+
+/// Columns that are blank in the sheet, where the plan makes something of it.
+fn blanks_at_stake(item: &Item) -> Vec<usize> {
+    let Some(cells) = &item.cells else {
+        return Vec::new();
+    };
+    let pulled = match &item.plan.table {
+        Some(TableChange::Update(values)) => values.iter().map(|(column, _)| *column).collect(),
+        _ => Vec::new(),
+    };
+    let written = match &item.plan.sheet {
+        Some(SheetChange::Update(writes)) => writes.iter().map(|(column, ..)| *column).collect(),
+        _ => Vec::new(),
+    };
+    let disputed = item.plan.conflicts.iter().filter_map(|one| one.column);
+    let columns: BTreeSet<usize> = pulled.into_iter().chain(written).chain(disputed).collect();
+    let known = |column: &usize| item.blanks.iter().any(|blank| blank.column == *column);
+    let columns = columns.into_iter();
+    columns
+        .filter(|column| !shows(cells, *column) && !known(column))
+        .collect()
+}
+
+fn shows(cells: &[Cell], column: usize) -> bool {
+    cells.get(column).is_some_and(|cell| *cell != Cell::Empty)
+}

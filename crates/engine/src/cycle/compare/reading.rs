@@ -1,0 +1,192 @@
+//! What differs in a snapshot from what was last settled: by hash, row by row.
+
+use crate::cycle::compare::diff::{
+    Diff, Row, Trust, Typed, Unknown, Unreadable, UnreadableRow, typed_key,
+};
+
+use crate::codec::{CellsHash, hash_bytes, hash_cells};
+use crate::cycle::compare::totals::{AMONG, LAST, Tail, unclear_total};
+use crate::cycle::read::grid::parse;
+use crate::cycle::state::Cycle;
+use crate::cycle::stop::Stop;
+use crate::effect::Snapshot;
+use crate::tab::Layout;
+use crate::value::Cell;
+
+/// A row with content and without (all of) its key.
+struct Keyless {
+    at: u32,
+    hash: CellsHash,
+    cells: Vec<Cell>,
+    /// The first key column without a value.
+    column: usize,
+    /// A blank row stands between it and the last row with a key above it.
+    apart: bool,
+}
+
+impl Cycle {
+    pub(crate) async fn diff(
+        &mut self,
+        snapshot: &Snapshot,
+        layout: &Layout,
+        trust: Trust,
+    ) -> Result<Diff, Stop> {
+        let mut diff = Diff::default();
+        let mut unknown: Vec<Unknown> = Vec::new();
+        let mut seen: Vec<(usize, Row)> = Vec::new();
+        let mut hashes = Vec::with_capacity(snapshot.rows.len());
+        let mut by_position = vec![usize::MAX; snapshot.rows.len()];
+        for (index, known) in self.memory.rows.values().enumerate() {
+            let slot = known
+                .row()
+                .and_then(|row| by_position.get_mut(row as usize));
+            if let Some(slot) = slot {
+                *slot = index;
+            }
+        }
+        let first = self.mapping.header_row as usize;
+        let mut end = self.mapping.header_row;
+        let footer = self.footer(snapshot, layout)?;
+        let below_data = footer.unwrap_or(u32::MAX);
+        let mut keyless: Vec<Keyless> = Vec::new();
+        // The last record that is known, and whether a blank row follows the last one with a key.
+        let (mut last_known, mut apart) = (None, false);
+        let mut keyed = false;
+        let rows = snapshot.rows.iter().enumerate().skip(first);
+        for (at, raw_row) in rows.take_while(|(at, _)| *at < below_data as usize) {
+            let bytes = hash_bytes(raw_row.get().as_bytes());
+            let index = by_position.get(at).copied().unwrap_or(usize::MAX);
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            if let Some((_, known)) = self.memory.rows.get_index(index)
+                && trust.bytes
+                && known.bytes == Some(bytes)
+                && let Some(cells) = known.cells
+                && known.is_certain(&self.mapping)
+            {
+                hashes.push(cells);
+                end = at + 1;
+                (last_known, apart, keyed) = (Some(at), false, true);
+                seen.push((index, Row { at, bytes, cells }));
+                continue;
+            }
+            let cells = layout.mapped(&parse(snapshot, at)?);
+            let hash = hash_cells(&cells);
+            let row = Row {
+                at,
+                bytes,
+                cells: hash,
+            };
+            hashes.push(row.cells);
+            match typed_key(&self.mapping, &cells) {
+                Typed::Blank => apart |= keyed,
+                Typed::Whole(typed) => {
+                    end = at + 1;
+                    (apart, keyed) = (false, true);
+                    match self.known_key(&typed, &cells, hash) {
+                        Some(key) => {
+                            last_known = Some(at);
+                            seen.push((self.index_of(key), row));
+                        }
+                        None => unknown.push(self.unknown(row, typed, &cells)),
+                    }
+                }
+                Typed::Error(column) => {
+                    end = at + 1;
+                    (apart, keyed) = (false, true);
+                    match self.key_of_error(&cells) {
+                        // The table has a row whose key reads like an error.
+                        Some(key) => {
+                            last_known = Some(at);
+                            seen.push((self.index_of(key), row));
+                        }
+                        None => {
+                            diff.problems.push(self.error_key(&cells, at, column));
+                            diff.unreadable.push(UnreadableRow {
+                                at,
+                                why: Unreadable::Error,
+                                cells: row.cells,
+                            });
+                        }
+                    }
+                }
+                Typed::Missing(column) => keyless.push(Keyless {
+                    at,
+                    hash: row.cells,
+                    cells,
+                    column,
+                    apart,
+                }),
+            }
+        }
+        // What stands apart below the last row with a key, or sums up the rows above it, is no
+        // record.
+        keyless.retain(|row| !row.apart || row.at < end);
+        let below = |at: u32| last_known.is_none_or(|last| at > last);
+        let without = keyless.iter().map(|row| (row.at, row.hash, false));
+        let with = unknown.iter().map(|one| (one.row.at, one.row.cells, true));
+        let (mut last, among): (Vec<_>, Vec<_>) = without.chain(with).partition(|row| below(row.0));
+        last.sort_unstable_by_key(|row| std::cmp::Reverse(row.0));
+        last.truncate(LAST);
+        let among = among.into_iter().filter(|row| !row.2).take(AMONG);
+        let mut tail: Vec<Tail> = Vec::new();
+        for (at, hash, keyed) in last.into_iter().chain(among) {
+            let cells = layout.mapped(&parse(snapshot, at)?);
+            tail.push(Tail {
+                at,
+                hash,
+                cells,
+                keyed,
+                among: !below(at),
+            });
+        }
+        let footers = self.footers(tail, layout).await?;
+        keyless.retain(|row| match below(row.at) {
+            true => !footers.hold(row.at, &row.cells),
+            false => !footers.rows.contains(&row.at),
+        });
+        unknown.retain(|one| !footers.rows.contains(&one.row.at));
+        for one in unknown.extract_if(.., |one| footers.unclear.contains(&one.row.at)) {
+            diff.problems.push(unclear_total(one.row.at, true));
+            diff.unreadable.push(one.row.refused());
+        }
+        if !footers.rows.is_empty() {
+            let records = seen.iter().map(|(_, row)| row.at);
+            let records = records.chain(unknown.iter().map(|one| one.row.at));
+            let records = records.chain(diff.unreadable.iter().map(|row| row.at));
+            end = records
+                .max()
+                .map_or(self.mapping.header_row, |last| last + 1);
+        }
+        let refused_keys = std::mem::take(&mut self.memory.refused_keys);
+        for row in &keyless {
+            end = end.max(row.at + 1);
+            match refused_keys.get(&row.hash) {
+                _ if footers.unclear.contains(&row.at) => {
+                    diff.problems.push(unclear_total(row.at, false));
+                    diff.unreadable.push(UnreadableRow {
+                        at: row.at,
+                        why: Unreadable::Blank,
+                        cells: row.hash,
+                    });
+                }
+                Some(refused) => self.keyless_still(&mut diff, row.hash, row.at, refused),
+                None => {
+                    let why = self.keyless_row(&mut diff, &row.cells, row.at, row.column);
+                    diff.unreadable.push(UnreadableRow {
+                        at: row.at,
+                        why,
+                        cells: row.hash,
+                    });
+                }
+            }
+        }
+        drop(by_position);
+        self.tab.note_rows(hashes.into_iter(), end);
+        let unknown = self.look_at_keys(&mut diff, unknown, layout).await?;
+        self.name_rows(&mut diff, unknown, &mut seen).await?;
+        let above = seen.iter().map(|(index, _)| *index);
+        self.below_footer(&mut diff, snapshot, layout, (footer, above))?;
+        self.classify(&mut diff, seen, trust, snapshot.sent_at);
+        Ok(diff)
+    }
+}

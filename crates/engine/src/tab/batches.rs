@@ -1,0 +1,324 @@
+//! Batches: requests that change cells or move rows. Each carries a stamp and is carried out at
+//! most once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{LostBatch, Purpose, Tab, Trouble};
+use crate::effect::{
+    AnchoredRow, Announcement, ColumnFormat, Commit, Deleted, Failure, Images, MetadataId, NewRow,
+    SheetEffect, SheetOutcome, Stamp, TagRow, WrittenRow,
+};
+use crate::io::{is_passing, mismatch};
+use crate::mapping::Mapping;
+use crate::value::Cell;
+
+/// How often one cycle sends a batch whose answer is lost.
+const ATTEMPTS: u32 = 3;
+
+/// Rows in one write whose anchors stay on them until the next rows are tagged, for what the write
+/// overwrote to be restored through them. Anchors are bytes, when they are dropped too, so in a
+/// mass of rows the row is told by its cells instead.
+pub(crate) const KEEPS_ANCHORS: usize = 100;
+
+/// Stamps that stay in the spreadsheet: those of batches that may still be on their way.
+const KEPT_STAMPS: usize = 16;
+
+/// The same of those of which a copy is known to be on its way, or may be: it is refused as long as
+/// its stamp stands.
+const KEPT_GUARDS: usize = 200;
+
+/// A batch that has no answer of its own.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    pub why: Trouble,
+    pub fate: Fate,
+}
+
+/// What is known of a batch that has no answer of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing of it was carried out, nor will be.
+    Refused,
+    /// It was carried out by a request whose answer was lost.
+    CarriedOut,
+    /// It may have been carried out, or may yet be.
+    Unknown,
+}
+
+impl Unanswered {
+    fn refused(why: impl Into<Trouble>) -> Self {
+        let (why, fate) = (why.into(), Fate::Refused);
+        Self { why, fate }
+    }
+
+    /// There is an answer, and not to this question.
+    fn unexpected() -> Self {
+        let (why, fate) = (mismatch().into(), Fate::CarriedOut);
+        Self { why, fate }
+    }
+}
+
+impl Fate {
+    /// The batch changed the sheet, or may change it.
+    pub fn may_stand(self) -> bool {
+        self != Self::Refused
+    }
+}
+
+impl Tab {
+    /// Cells of tagged rows.
+    pub(crate) async fn write(
+        &mut self,
+        mapping: &Mapping,
+        rows: Vec<AnchoredRow>,
+        stamp: Stamp,
+    ) -> Result<Vec<WrittenRow>, Unanswered> {
+        self.announce(&stamp).await.map_err(Unanswered::refused)?;
+        let anchors: HashSet<MetadataId> = rows.iter().map(|row| row.anchor).collect();
+        let keeps = rows.len() <= KEEPS_ANCHORS && rows.iter().all(|row| !row.bare);
+        let rows: Arc<[AnchoredRow]> = rows.into();
+        let effect = SheetEffect::Write {
+            images: self.images(rows.len()),
+            rows: rows.clone(),
+            keeps,
+            sentinel: self.tags.sentinel,
+            stamp: stamp.clone(),
+        };
+        let written = match self.send(effect, stamp, Purpose::Cells).await? {
+            SheetOutcome::Written(written) => written,
+            _ => return Err(Unanswered::unexpected()),
+        };
+        if !keeps {
+            self.tags.live.retain(|anchor| !anchors.contains(anchor));
+            let kept = &mut self.kept.marks.anchors;
+            kept.retain(|anchor| !anchors.contains(anchor));
+        }
+        let by_anchor: HashMap<MetadataId, &WrittenRow> =
+            written.iter().map(|row| (row.anchor, row)).collect();
+        self.kept.images_fit = rows.iter().all(|row| {
+            let written = by_anchor.get(&row.anchor);
+            written.is_some_and(|written| self.has_image(mapping, row, written))
+        });
+        Ok(written)
+    }
+
+    /// New rows below the data. Returns where the first of them stands, and what they show.
+    pub(crate) async fn insert(
+        &mut self,
+        rows: Arc<[NewRow]>,
+        stamp: Stamp,
+        purpose: Purpose,
+    ) -> Result<(u32, Vec<Vec<Cell>>), Unanswered> {
+        let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let expected = rows.len();
+        let effect = SheetEffect::Insert {
+            at: self.places.end.unwrap_or_default(),
+            rows,
+            stamp: stamp.clone(),
+            tidy: self.old_marks(),
+        };
+        let answer = self.send(effect, stamp, purpose).await;
+        let stands = match &answer {
+            Ok(_) => true,
+            Err(unanswered) => unanswered.fate.may_stand(),
+        };
+        if stands {
+            let end = self.places.end.unwrap_or_default().saturating_add(count);
+            self.kept.end = self.kept.end.max(end);
+        }
+        match answer? {
+            SheetOutcome::Inserted(shown) if shown.len() == expected => {
+                Ok((self.places.note_inserted(count), shown))
+            }
+            _ => Err(Unanswered::unexpected()),
+        }
+    }
+
+    /// Rows that were tagged, each by an anchor of its own. [`Tab::rows_gone`] is told which of
+    /// them went.
+    pub(crate) async fn delete(
+        &mut self,
+        rows: Vec<TagRow>,
+        stamp: Stamp,
+        purpose: Purpose,
+    ) -> Result<Deleted, Unanswered> {
+        let effect = SheetEffect::Delete {
+            sentinel: self.tags.sentinel,
+            images: self.images(rows.len()),
+            rows,
+            stamp: stamp.clone(),
+            tidy: self.old_marks(),
+        };
+        match self.send(effect, stamp, purpose).await? {
+            SheetOutcome::Deleted(deleted) => Ok(deleted),
+            _ => Err(Unanswered::unexpected()),
+        }
+    }
+
+    /// These rows were deleted, ascending, and everything below them moved up.
+    pub(crate) fn rows_gone(&mut self, gone: &[u32]) {
+        self.tags.ahead.clear();
+        self.note_deleted(gone);
+        let edits = self.kept.debts.edits.iter_mut();
+        for row in edits.filter_map(|edit| edit.row.as_mut()) {
+            let above = gone.partition_point(|removed| *removed < *row);
+            *row = row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Texts of the header row, and number formats below it.
+    pub(crate) async fn write_header(
+        &mut self,
+        cells: Vec<(u32, String)>,
+        formats: Vec<ColumnFormat>,
+    ) -> Result<(), Unanswered> {
+        let stamp = self.stamp();
+        let effect = SheetEffect::WriteHeader {
+            row: self.shape.header_row,
+            cells,
+            formats,
+            stamp: stamp.clone(),
+        };
+        self.send(effect, stamp, Purpose::Cells).await?;
+        Ok(())
+    }
+
+    /// Stored before a batch is sent of which no row of the table says that it is under way.
+    pub(crate) async fn announce(&mut self, stamp: &Stamp) -> Result<(), Failure> {
+        self.kept.announced = true;
+        let commit = Commit {
+            writing: Some(Announcement::Begins(stamp.clone())),
+            ..Commit::default()
+        };
+        self.io.commit(commit).await?;
+        Ok(())
+    }
+
+    /// Sends a batch until there is a definite answer.
+    async fn send(
+        &mut self,
+        effect: SheetEffect,
+        stamp: Stamp,
+        purpose: Purpose,
+    ) -> Result<SheetOutcome, Unanswered> {
+        let id = stamp.id;
+        let is_write = matches!(effect, SheetEffect::Write { .. });
+        let tidied = match &effect {
+            SheetEffect::Insert { tidy, .. } | SheetEffect::Delete { tidy, .. } => tidy.clone(),
+            _ => Vec::new(),
+        };
+        let (mut attempt, mut unsure) = (1, false);
+        loop {
+            match self.io.sheet_once(effect.clone()).await {
+                Ok(SheetOutcome::Stamped { ours: true }) => {
+                    if !matches!(purpose, Purpose::NewRows(_)) {
+                        self.kept.unread.insert(stamp.value);
+                    }
+                    self.kept.marks.guarding.push(id);
+                    let (why, fate) = (Trouble::Outdated, Fate::CarriedOut);
+                    return Err(Unanswered { why, fate });
+                }
+                Ok(SheetOutcome::Stamped { ours: false }) => {
+                    self.note_stamp_taken();
+                    return Err(Unanswered::refused(Trouble::Outdated));
+                }
+                Ok(outcome) => {
+                    let marks = &mut self.kept.marks;
+                    // Of a batch that was sent once and is answered no copy is under way.
+                    if !unsure && is_write {
+                        marks.answered.push(id);
+                    }
+                    marks.forget(&tidied);
+                    match unsure {
+                        true => marks.guarding.push(id),
+                        false => marks.stamps.push(id),
+                    }
+                    return Ok(outcome);
+                }
+                Err(failure) => {
+                    unsure |= failure.may_have_applied;
+                    if attempt < ATTEMPTS && is_passing(&failure) {
+                        attempt += 1;
+                        continue;
+                    }
+                    if !unsure {
+                        return Err(Unanswered::refused(failure));
+                    }
+                    // Whatever the last attempt met, an earlier one may still arrive.
+                    self.kept.lost.insert(id, LostBatch { stamp, purpose });
+                    let (why, fate) = (failure.into(), Fate::Unknown);
+                    return Err(Unanswered { why, fate });
+                }
+            }
+        }
+    }
+
+    /// Metadata of ours that nothing needs any more.
+    pub(super) fn old_marks(&self) -> Vec<MetadataId> {
+        let marks = &self.kept.marks;
+        let anchors = marks.anchors.iter();
+        let spent = anchors.filter(|anchor| !self.kept.debts.need(**anchor));
+        let old = marks.stamps.len().saturating_sub(KEPT_STAMPS);
+        let old = marks.stamps.iter().take(old);
+        let passed = marks.guarding.len().saturating_sub(KEPT_GUARDS);
+        let passed = marks.guarding.iter().take(passed);
+        spent.chain(old).chain(passed).copied().collect()
+    }
+
+    /// Room for the images of so many rows, below those that are still of use.
+    fn images(&mut self, rows: usize) -> Images {
+        let at = self.kept.image_rows;
+        self.kept.image_rows = at.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+        let layout = self.kept.layout.as_ref();
+        let columns = layout.map(|layout| layout.columns.clone());
+        let key = self.shape.key.iter();
+        Images {
+            at,
+            layout: columns.unwrap_or_default(),
+            key: layout.map_or(Vec::new(), |layout| {
+                key.map(|at| layout.column(*at)).collect()
+            }),
+        }
+    }
+
+    /// What stands where the image should be may be another row: it is not known whether rows that
+    /// a filter hides are copied. It is the row's own where what the write left alone is the same.
+    pub(crate) fn is_image(
+        &self,
+        mapping: &Mapping,
+        written: &[usize],
+        before: &[Cell],
+        after: &[Cell],
+    ) -> bool {
+        let same = |column: &usize| before.get(*column) == after.get(*column);
+        let is_left = |column: &usize| !written.contains(column);
+        let key = self.shape.key.iter().copied();
+        let key: Vec<usize> = key.filter(is_left).collect();
+        if key.is_empty() {
+            let mut others = (0..after.len())
+                .filter(is_left)
+                .filter(|one| mapping.pushes(*one));
+            others.all(|column| same(&column))
+        } else {
+            key.iter().all(same)
+        }
+    }
+
+    /// Whether the row was answered with an image that is its own.
+    fn has_image(&self, mapping: &Mapping, sent: &AnchoredRow, written: &WrittenRow) -> bool {
+        let before = written.before.as_ref().map(|before| self.mapped(before));
+        let after = self.mapped(&written.after);
+        let columns = self.columns_of(sent);
+        before.is_some_and(|before| self.is_image(mapping, &columns, &before, &after))
+    }
+}
+
+impl super::Marks {
+    fn forget(&mut self, gone: &[MetadataId]) {
+        let gone: HashSet<MetadataId> = gone.iter().copied().collect();
+        self.anchors.retain(|anchor| !gone.contains(anchor));
+        self.stamps.retain(|stamp| !gone.contains(stamp));
+        self.guarding.retain(|stamp| !gone.contains(stamp));
+    }
+}

@@ -1,0 +1,99 @@
+//! What became of batches without an answer, of this process or of one that ended.
+//!
+//! In this order: a batch that is still on its way is closed before the anchors go by which it
+//! would notice that its rows have moved.
+
+use super::{Purpose, Tab, Trouble};
+use crate::effect::{MetadataId, SheetEffect, SheetOutcome, Stamp};
+use crate::io::mismatch;
+
+/// A batch whose fate is known by now.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub stamp: MetadataId,
+    pub purpose: Purpose,
+    /// It was carried out; otherwise it never will be.
+    pub arrived: bool,
+}
+
+impl Tab {
+    /// A batch without an answer may be carried out at any time until its stamp is taken: takes
+    /// the stamps of all of them. One is answered at a time, so that what is known of it is kept
+    /// where the next one fails; `None` where none is left.
+    pub(crate) async fn close_lost_batch(&mut self) -> Result<Option<Closed>, Trouble> {
+        let Some(lost) = self.kept.lost.values().next().cloned() else {
+            return Ok(None);
+        };
+        let stamp = lost.stamp.id;
+        let arrived = self.was_carried_out(&lost.stamp).await?;
+        let has_images = match &lost.purpose {
+            Purpose::Cells | Purpose::Deletion(_) => true,
+            Purpose::NewRows(_) => false,
+        };
+        if arrived && has_images {
+            self.kept.unread.insert(lost.stamp.value);
+        }
+        self.kept.lost.remove(&stamp);
+        self.kept.marks.guarding.push(stamp);
+        Ok(Some(Closed {
+            stamp,
+            purpose: lost.purpose,
+            arrived,
+        }))
+    }
+
+    async fn was_carried_out(&self, stamp: &Stamp) -> Result<bool, Trouble> {
+        // The same words each time: a stamp that we closed before is told from one that a batch
+        // brought along.
+        let closed = Stamp {
+            id: stamp.id,
+            value: format!("closed.{}", stamp.id),
+        };
+        let answer = self.io.sheet(SheetEffect::Claim { stamp: closed }).await?;
+        if !matches!(answer, SheetOutcome::Stamped { ours: false }) {
+            return Ok(false);
+        }
+        // Taken by the batch itself, or by another that was planned from an equal reading.
+        let stamp = stamp.clone();
+        let answer = self.io.sheet(SheetEffect::Claim { stamp }).await?;
+        Ok(matches!(answer, SheetOutcome::Stamped { ours: true }))
+    }
+
+    /// The images of batches that were carried out without an answer, where there are such. True
+    /// where there were.
+    pub(crate) async fn read_images(&mut self) -> Result<bool, Trouble> {
+        if self.kept.unread.is_empty() {
+            return Ok(false);
+        }
+        let images = match self.io.sheet(SheetEffect::Images).await? {
+            SheetOutcome::Images(images) => images,
+            _ => return Err(mismatch().into()),
+        };
+        self.kept.image_rows = u32::try_from(images.len()).unwrap_or(u32::MAX);
+        let unread = std::mem::take(&mut self.kept.unread);
+        // Only a batch that puts rows back leaves none.
+        let has_images = |stamp: &String| images.iter().any(|image| image.stamp == *stamp);
+        self.kept.debts.may_be_back |= !unread.iter().all(has_images);
+        self.kept.debts.images = images
+            .into_iter()
+            .filter(|image| image.layout.len() == self.shape.columns)
+            .map(|image| (unread.contains(&image.stamp), image))
+            .collect();
+        Ok(true)
+    }
+
+    /// Takes away anchors of an earlier process, once nothing is to be restored through them.
+    pub(crate) async fn tidy_leftovers(&mut self) -> Result<(), Trouble> {
+        if self.kept.marks.tidied || self.kept.debts.need_anchors() {
+            return Ok(());
+        }
+        match self.io.sheet(SheetEffect::TidyAll).await? {
+            SheetOutcome::Tidied(stamps) => self.kept.marks.found = stamps,
+            _ => return Err(mismatch().into()),
+        }
+        self.kept.marks.tidied = true;
+        self.kept.marks.anchors.clear();
+        self.tags.live.clear();
+        Ok(())
+    }
+}
