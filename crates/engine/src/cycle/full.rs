@@ -23,14 +23,14 @@ impl Cycle {
     pub(crate) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
         let (snapshot, layout) = self.read().await?;
         let snapshot = Arc::new(snapshot);
-        self.snapshot = Some(snapshot.clone());
+        self.round.snapshot = Some(snapshot.clone());
         let trust = Trust {
             bytes: !everything && self.tab.layout() == Some(&layout),
             cells: !everything,
         };
         if self.tab.layout() != Some(&layout) {
-            self.memory.refused_sights.clear();
-            self.memory.sights.clear();
+            self.memory.cells.refused_sights.clear();
+            self.memory.cells.sights.clear();
         }
         self.tab.set_layout(layout.clone());
         self.last_look = snapshot.read_at;
@@ -40,22 +40,22 @@ impl Cycle {
         }
         self.respell().await?;
         let mut diff = self.diff(&snapshot, &layout, trust).await?;
-        self.weigh_images(&snapshot, &layout).await?;
-        if self.give_back_by(&snapshot).await? {
+        self.audit_images(&snapshot, &layout).await?;
+        if self.restore_with_reading(&snapshot).await? {
             return Err(Stop::Outdated);
         }
         if !self.start.dry_run {
             self.tab.tidy_leftovers().await?;
         }
         let silent = self.doubt_missing(&diff, &snapshot).await?;
-        let confirm_from = self.confirm_from;
+        let confirm_from = self.ending.confirm_from;
         let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;
         if let Some(formula) = silent {
             // No reading confirms that rows are gone before the formula is mended.
-            self.confirm_from = confirm_from;
+            self.ending.confirm_from = confirm_from;
             self.wait_for_formula(&mut diff, formula);
         }
-        self.put_back_fallen(&mut diff);
+        self.restore_hit_rows(&mut diff);
         if self.start.dry_run {
             self.foresee_missing(&mut diff);
         }
@@ -74,11 +74,14 @@ impl Cycle {
         // Of rows that cannot be touched now, those about which something is owed that would be
         // forgotten: the driver knows nothing of what was found by comparison.
         let given: HashSet<&Key> = self.start.dirty.iter().map(|dirty| &dirty.key).collect();
-        self.memory.shelved.retain(|key| diff.hidden.contains(key));
+        self.memory
+            .unfinished
+            .shelved
+            .retain(|key| diff.hidden.contains(key));
         let marked = |key: &&Key| {
             let known = self.memory.rows.get(*key);
             known.is_some_and(|known| known.state.is_marked())
-                && !self.memory.shelved.contains(*key)
+                && !self.memory.unfinished.shelved.contains(*key)
         };
         let mut shelved: BTreeSet<Key> = diff.hidden.iter().filter(marked).cloned().collect();
         let mut listed: HashSet<Key> = sightings
@@ -89,7 +92,7 @@ impl Cycle {
             if diff.hidden.contains(&dirty.key) {
                 shelved.insert(dirty.key.clone());
             } else if diff.unconfirmed.contains(&dirty.key) {
-                self.keep_dirty = true;
+                self.ending.keep_dirty = true;
                 if !given.contains(&dirty.key) {
                     shelved.insert(dirty.key.clone());
                 }
@@ -104,7 +107,7 @@ impl Cycle {
         }
         drop(listed);
         self.shelve(shelved).await?;
-        let closed = self.memory.closed.iter();
+        let closed = self.memory.problems.closed.iter();
         diff.problems.extend(closed.map(|one| one.problem.clone()));
         self.keyless_problems(std::mem::take(&mut diff.problems));
         self.record_leftovers().await?;
@@ -117,7 +120,7 @@ impl Cycle {
         }
         self.record_leftovers().await?;
         self.shelve_put_off().await?;
-        if !self.stale && !self.held_back && !self.start.dry_run {
+        if !self.ending.read_again && !self.ending.held_back && !self.start.dry_run {
             self.memory.settled_at = Some(snapshot.sent_at);
         }
         Ok(())
@@ -163,7 +166,7 @@ impl Cycle {
             let known = self.memory.known(&key);
             known.state = state;
             known.cells = None;
-            self.memory.shelved.insert(key);
+            self.memory.unfinished.shelved.insert(key);
             commit.bases.push(write);
         }
         self.io.commit(commit).await?;
@@ -173,7 +176,7 @@ impl Cycle {
     /// What the sheet says of rows that are put off is found again by the next reading; what the
     /// table says of them is stored.
     pub(crate) async fn shelve_put_off(&mut self) -> Result<(), Stop> {
-        let put_off = std::mem::take(&mut self.put_off);
+        let put_off = std::mem::take(&mut self.later.put_off);
         let owed = |key: &Key| {
             let known = self.memory.rows.get(key);
             let marked = known.is_some_and(|known| known.state.is_marked());
@@ -188,7 +191,7 @@ impl Cycle {
         let waiting: HashSet<Key> = self.waiting().into_iter().collect();
         let listed: HashSet<&Key> = sightings.iter().map(|sighting| &sighting.key).collect();
         let mut due = Vec::new();
-        for (key, problems) in &self.memory.problems {
+        for (key, problems) in &self.memory.problems.of_rows {
             let mut times = problems.iter().filter_map(|problem| problem.retry_at);
             let is_due = times.any(|at| self.is_due(at)) || waiting.contains(key);
             let row = self.memory.rows.get(key).and_then(Known::row);

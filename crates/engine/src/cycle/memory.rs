@@ -21,88 +21,113 @@ use crate::tab::{Layout, Tab};
 use crate::value::{Cell, Datum, Key, Timestamp};
 
 /// As many keys that we took from the sheet are remembered.
-const BURIED: usize = 10_000;
+const RECENTLY_DELETED: usize = 10_000;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     /// The stored index was read.
-    pub warm: bool,
-    /// Where every column's tag stands, as far as anybody knows.
-    pub tagged: Option<Layout>,
+    pub is_loaded: bool,
     pub rows: IndexMap<Key, Known>,
     /// Keys as typed, with the spelling under which the row is known, where that is another.
     pub aliases: Aliases,
-    pub problems: HashMap<Key, Vec<KnownProblem>>,
-    /// Counts the moments at which rows came, went or changed in the table or in one that is
-    /// related to it.
-    pub arrivals: u64,
-    /// Problems of rows without a usable key, and what each says.
-    pub keyless: HashMap<Place, String>,
-    /// Columns of intervals, and whether the last row of the sheet shows a duration there: new rows
-    /// take on its formats.
-    pub durations: HashMap<usize, bool>,
-    /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
-    pub refused_keys: HashMap<CellsHash, RefusedKey>,
-    /// Rows whose key cannot be read though it was looked at, by their place and raw bytes.
-    pub refused_sights: HashMap<(u32, BytesHash), RefusedSight>,
-    /// What people see in keys that were looked at, likewise.
-    pub sights: HashMap<(u32, BytesHash), Key>,
-    /// Keys that the last reading had below the footer, and it or an earlier one above it, too.
-    pub below_footer: HashSet<Key>,
-    /// The formula because of which missing rows do not count as deleted.
-    pub silent: Option<Silent>,
-    /// Rows whose change the table has not taken yet, because of somebody's lock or for the sake of
-    /// another row, and whose bases are stored as ones to be looked at.
-    pub waiting: HashSet<Key>,
-    /// The sheet takes no new rows at present.
-    pub closed: Option<Closed>,
-    /// Notes that have to be written, or taken away.
-    pub notes: HashMap<Place, Option<String>>,
-    /// A note of ours may stand on a cell that has no problem.
-    pub notes_astray: bool,
-    /// Rows with a base whose keys the last reading missed.
-    pub gone: HashMap<Key, Gone>,
-    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had
-    /// each. One that stood in the sheet before a key went missing is not the row of that key.
-    pub strangers: HashMap<Stranger, Option<Timestamp>>,
-    /// Keys that are left alone, and with which it is stored that something is owed to their rows.
-    pub shelved: HashSet<Key>,
-    /// Keys that a person typed over, by the old one: seen once, and to be confirmed.
-    pub renaming: HashMap<Key, Key>,
-    /// Keys that we took from the sheet: a reading that has one again may be an old one.
-    pub buried: HashSet<Key>,
-    /// Keys whose rows a deletion of ours may have hit instead of the row that was meant. Where the
-    /// sheet lacks one of them, no person deleted it: it is put back. What a reading has again is
-    /// missed later as any other row, also where that reading was an old one.
-    pub maybe_hit: HashSet<Key>,
-    /// Old and new keys of rows that were about to get the key that the table gave them.
-    pub underway: HashSet<Key>,
-    /// Old keys of rows that got their new one in a batch whose answer nobody saw.
-    pub renamed: HashSet<Key>,
-    /// Rows of which an edit that lost was about to be overwritten with what both sides had agreed
-    /// on.
-    pub overruled: HashSet<Key>,
-    /// What a write whose answer was lost may have put into cells.
-    pub in_flight: HashMap<Key, Vec<InFlight>>,
+    pub missing: MissingRows,
+    pub cells: SeenCells,
+    pub problems: KnownProblems,
+    pub unfinished: Unfinished,
     /// What differs from the base in rows of the sheet, and since when.
     pub edits: HashMap<Key, Edits>,
     /// When the last snapshot was asked for of which everything was dealt with: what it did not
     /// have came later.
     pub settled_at: Option<Timestamp>,
     pub looked: Option<Looked>,
+    /// Where every column's tag stands, as far as anybody knows.
+    pub tagged: Option<Layout>,
     /// So many rows are missing that nothing may be done before another snapshot tells whether they
     /// are gone.
-    pub held: bool,
+    pub awaits_second_reading: bool,
     /// What `confirm_deletes()` allowed, while it is carried out.
     pub allowed: Option<Allowed>,
+    /// A cycle that was to trust nothing did not come to its end.
+    pub must_compare_all: bool,
+}
+
+/// Rows that the sheet lacks, and what may explain it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MissingRows {
+    /// Rows with a base whose keys the last reading missed.
+    pub rows: HashMap<Key, Gone>,
+    /// Rows of the last reading that belong to no row with a base, and when a snapshot first had
+    /// each. One that stood in the sheet before a key went missing is not the row of that key.
+    pub strangers: HashMap<Stranger, Option<Timestamp>>,
+    /// Keys that a person typed over, by the old one: seen once, and to be confirmed.
+    pub retyped: HashMap<Key, Key>,
+    /// Keys that we took from the sheet: a reading that has one again may be an old one.
+    pub recently_deleted: HashSet<Key>,
+    /// Keys whose rows a deletion of ours may have hit instead of the row that was meant. Where the
+    /// sheet lacks one of them, no person deleted it: it is put back. What a reading has again is
+    /// missed later as any other row, also where that reading was an old one.
+    pub maybe_hit: HashSet<Key>,
+}
+
+/// What was found out about cells beyond their values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeenCells {
+    /// Columns of intervals, and whether the last row of the sheet shows a duration there: new rows
+    /// take on its formats.
+    pub durations: HashMap<usize, bool>,
+    /// What people see in keys that were looked at, by their place and raw bytes.
+    pub sights: HashMap<(u32, BytesHash), Key>,
+    /// Rows whose key cannot be read though it was looked at, likewise.
+    pub refused_sights: HashMap<(u32, BytesHash), RefusedSight>,
     /// Columns that a formula fills down to the end of the data, and what the rows at the top were
     /// when that was asked.
     pub filled: Option<(u64, Vec<Filled>)>,
     /// What rows at the end of the tab are, by their place and what they show: elsewhere a row that
     /// shows the same may be another one.
     pub tails: HashMap<(u32, CellsHash), End>,
-    /// A cycle that was to trust nothing did not come to its end.
-    pub owes_everything: bool,
+    /// Keys that the last reading had below the footer, and it or an earlier one above it, too.
+    pub below_footer: HashSet<Key>,
+    /// The formula because of which missing rows do not count as deleted.
+    pub silent: Option<Silent>,
+}
+
+/// What could not be done, and what people are told of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownProblems {
+    pub of_rows: HashMap<Key, Vec<KnownProblem>>,
+    /// Problems of rows without a usable key, and what each says.
+    pub keyless: HashMap<Place, String>,
+    /// Rows whose generated key the sheet refused, by what they showed in the last snapshot.
+    pub refused_keys: HashMap<CellsHash, RefusedKey>,
+    /// The sheet takes no new rows at present.
+    pub closed: Option<Closed>,
+    /// Counts the moments at which rows came, went or changed in the table or in one that is
+    /// related to it.
+    pub arrivals: u64,
+    /// Notes that have to be written, or taken away.
+    pub notes: HashMap<Place, Option<String>>,
+    /// A note of ours may stand on a cell that has no problem.
+    pub stray_notes: bool,
+}
+
+/// What was begun, and is not recorded as done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unfinished {
+    /// Rows whose change the table has not taken yet, because of somebody's lock or for the sake of
+    /// another row, and whose bases are stored as ones to be looked at.
+    pub waiting: HashSet<Key>,
+    /// Keys that are left alone, and with which it is stored that something has to be done about
+    /// their rows.
+    pub shelved: HashSet<Key>,
+    /// Old and new keys of rows that were about to get the key that the table gave them.
+    pub renaming: HashSet<Key>,
+    /// Old keys of rows that got their new one in a batch whose answer nobody saw.
+    pub renamed_unseen: HashSet<Key>,
+    /// Rows of which an edit that lost was about to be overwritten with what both sides had agreed
+    /// on.
+    pub overruled: HashSet<Key>,
+    /// What a write whose answer was lost may have put into cells.
+    pub in_flight: HashMap<Key, Vec<InFlight>>,
 }
 
 /// The last snapshot.
@@ -309,11 +334,11 @@ impl Known {
 
 impl Memory {
     pub(crate) fn warm_up(&mut self, index: Index, tab: &mut Tab) {
-        self.problems.clear();
-        self.keyless.clear();
+        self.problems.of_rows.clear();
+        self.problems.keyless.clear();
         self.rows = IndexMap::with_capacity(index.rows.len());
         self.aliases.clear();
-        self.waiting.clear();
+        self.unfinished.waiting.clear();
         for entry in index.rows {
             // While a row gets its new key, the old cells are stored with it; what was typed there
             // is not its name.
@@ -340,11 +365,11 @@ impl Memory {
                 },
                 RowState::ToLookAt => Known::new(State::Marked),
                 RowState::ToRewrite => {
-                    self.underway.insert(key.clone());
+                    self.unfinished.renaming.insert(key.clone());
                     Known::new(State::Left)
                 }
                 RowState::ToOverrule => {
-                    self.overruled.insert(key.clone());
+                    self.unfinished.overruled.insert(key.clone());
                     Known::new(State::Based)
                 }
                 RowState::Deleting(stamp) => {
@@ -367,6 +392,7 @@ impl Memory {
                         })
                         .cells = None;
                     self.problems
+                        .of_rows
                         .entry(key.clone())
                         .or_default()
                         .push(KnownProblem {
@@ -383,7 +409,7 @@ impl Memory {
                     if let Some(known) = key.as_ref().and_then(|key| self.rows.get_mut(key)) {
                         known.position = Position::Somewhere;
                     }
-                    self.keyless.insert(place, message);
+                    self.problems.keyless.insert(place, message);
                 }
             }
         }
@@ -392,7 +418,7 @@ impl Memory {
         for key in index.unsettled {
             self.known(&key).cells = None;
         }
-        self.warm = true;
+        self.is_loaded = true;
     }
 
     /// The key that these words spell, where they were met before. Where equal keys may be printed
@@ -414,8 +440,8 @@ impl Memory {
     /// on meaning it.
     pub(crate) fn respell(&mut self, before: &Key, now: &Key) {
         self.aliases.respell(before, now);
-        if self.maybe_hit.contains(before) {
-            self.maybe_hit.insert(now.clone());
+        if self.missing.maybe_hit.contains(before) {
+            self.missing.maybe_hit.insert(now.clone());
         }
         if let Some(known) = self.forget(before) {
             self.rows.insert(now.clone(), known);
@@ -425,8 +451,8 @@ impl Memory {
     /// No row goes by this key any longer. One that gets it later has nothing to do with what was
     /// known.
     pub(crate) fn forget(&mut self, key: &Key) -> Option<Known> {
-        self.waiting.remove(key);
-        self.maybe_hit.remove(key);
+        self.unfinished.waiting.remove(key);
+        self.missing.maybe_hit.remove(key);
         self.rows.swap_remove(key)
     }
 
@@ -434,12 +460,14 @@ impl Memory {
     pub(crate) fn note_stray_deletion(&mut self) {
         let stands = |known: &Known| known.state.is_agreed() && known.missing.is_none();
         let rows = self.rows.iter().filter(|(_, known)| stands(known));
-        self.maybe_hit.extend(rows.map(|(key, _)| key.clone()));
+        self.missing
+            .maybe_hit
+            .extend(rows.map(|(key, _)| key.clone()));
     }
 
     pub(crate) fn bury(&mut self, key: &Key) {
-        if self.buried.len() < BURIED {
-            self.buried.insert(key.clone());
+        if self.missing.recently_deleted.len() < RECENTLY_DELETED {
+            self.missing.recently_deleted.insert(key.clone());
         }
     }
 
@@ -498,15 +526,15 @@ mod tests {
         let mut memory = Memory::default();
         for key in [&one, &other] {
             *memory.known(key) = Known::new(State::Based);
-            memory.waiting.insert(key.clone());
+            memory.unfinished.waiting.insert(key.clone());
         }
         memory.note_stray_deletion();
         memory.forget(&one);
-        assert_eq!(memory.waiting, HashSet::from([other.clone()]));
-        assert_eq!(memory.maybe_hit, HashSet::from([other.clone()]));
+        assert_eq!(memory.unfinished.waiting, HashSet::from([other.clone()]));
+        assert_eq!(memory.missing.maybe_hit, HashSet::from([other.clone()]));
         // It may have been hit whatever the table calls it.
         memory.respell(&other, &one);
-        assert!(memory.waiting.is_empty());
-        assert_eq!(memory.maybe_hit, HashSet::from([one]));
+        assert!(memory.unfinished.waiting.is_empty());
+        assert_eq!(memory.missing.maybe_hit, HashSet::from([one]));
     }
 }

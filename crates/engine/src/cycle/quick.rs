@@ -13,7 +13,7 @@ impl Cycle {
     /// remembered one.
     pub(crate) async fn quick(&mut self) -> Result<(), Stop> {
         self.last_look = self.io.now();
-        if !self.dirty.is_empty() || !self.respelled.is_empty() {
+        if !self.dirty.is_empty() || !self.later.respelled.is_empty() {
             self.respell().await?;
         }
         let changed_at: HashMap<_, _> = self

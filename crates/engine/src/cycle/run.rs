@@ -1,10 +1,8 @@
 //! A cycle from its start to its report.
 
-use crate::cycle::state::Cycle;
-use std::collections::{BTreeSet, HashSet};
+use crate::cycle::state::{Cycle, Round};
 use std::sync::Arc;
 
-use crate::cycle::memory::counted::{Count, Counted};
 use crate::cycle::memory::{Memory, State};
 use crate::cycle::stop::Stop;
 use crate::effect::{Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Report, Scope, Start};
@@ -32,46 +30,12 @@ pub(crate) async fn run(
     start: Start,
     notes_off: bool,
 ) -> Ended {
-    let now = start.now;
     // A dry run leaves no trace.
     let kept = start
         .dry_run
         .then(|| (memory.clone(), tab.clone(), mapping.clone()));
-    let mut cycle = Cycle {
-        tab: Tab::new(io.clone(), &mapping, tab, start.seed, now),
-        dirty: start.dirty.clone(),
-        io,
-        mapping,
-        memory,
-        start,
-        report: Report::default(),
-        notes_off,
-        stale: false,
-        soon: false,
-        confirm_from: None,
-        keep_dirty: false,
-        last_look: now,
-        sheet_unsure: false,
-        held_back: false,
-        rows_at_start: 0,
-        counted: Counted::default(),
-        candidates: 0,
-        uncounted: HashSet::new(),
-        count: Count::Few,
-        put_off: BTreeSet::new(),
-        follow_up: BTreeSet::new(),
-        followed: HashSet::new(),
-        probed: HashSet::new(),
-        respelled: BTreeSet::new(),
-        two_keys: HashSet::new(),
-        problems: Vec::new(),
-        settled: Vec::new(),
-        held: Vec::new(),
-        inserted: Vec::new(),
-        unplaced: Vec::new(),
-        formulas: None,
-        snapshot: None,
-    };
+    let tab = Tab::new(io.clone(), &mapping, tab, start.seed, start.now);
+    let mut cycle = Cycle::new(io, mapping, memory, tab, start, notes_off);
     let mut ended = cycle.rounds().await;
     if ended.is_ok() {
         ended = cycle.declare_over().await;
@@ -95,31 +59,33 @@ impl Cycle {
     async fn rounds(&mut self) -> Result<(), Stop> {
         self.warm_up().await?;
         // Keys that rows had once may be other rows' by now.
-        self.memory.renamed.clear();
+        self.memory.unfinished.renamed_unseen.clear();
         self.recover().await?;
-        self.rows_at_start = self.memory.based();
+        self.guard.rows_at_start = self.memory.based();
         if self.start.confirmed.is_none() {
             self.memory.allowed = None;
         }
         if self.start.relatives_changed || !self.start.dirty.is_empty() {
-            self.memory.arrivals += 1;
+            self.memory.problems.arrivals += 1;
         }
         // After a lost batch positions are not what is remembered.
-        self.memory.owes_everything |= self.start.scope == Scope::Everything && !self.start.dry_run;
+        self.memory.must_compare_all |=
+            self.start.scope == Scope::Everything && !self.start.dry_run;
         let certain = self.tab.layout().is_some()
-            && !self.memory.owes_everything
-            && !self.memory.held
+            && !self.memory.must_compare_all
+            && !self.memory.awaits_second_reading
             && !self.sheet_unsure
             && !self.start.dry_run;
         let mut quick = self.start.scope == Scope::Dirty && certain;
         for _ in 0..ROUNDS {
-            self.stale = false;
-            self.followed.clear();
+            self.ending.read_again = false;
+            self.round = Round {
+                unplaced: std::mem::take(&mut self.round.unplaced),
+                ..Round::default()
+            };
             self.tab.forget_tags_ahead();
-            self.formulas = None;
-            self.snapshot = None;
             self.recover().await?;
-            let everything = self.memory.owes_everything
+            let everything = self.memory.must_compare_all
                 || self.start.scope == Scope::Everything && self.start.dry_run;
             let result = if quick {
                 self.quick().await
@@ -127,19 +93,19 @@ impl Cycle {
                 self.full(everything).await
             };
             match result {
-                Err(Stop::Outdated) => self.stale = true,
-                Ok(()) if !quick && !self.start.dry_run => self.memory.owes_everything = false,
+                Err(Stop::Outdated) => self.ending.read_again = true,
+                Ok(()) if !quick && !self.start.dry_run => self.memory.must_compare_all = false,
                 other => other?,
             }
             if self.start.dry_run {
                 return Ok(());
             }
-            if !self.stale {
+            if !self.ending.read_again {
                 self.try_those_that_waited();
             }
-            quick = !self.stale && !self.follow_up.is_empty();
+            quick = !self.ending.read_again && !self.later.follow_up.is_empty();
             if quick {
-                let keys = std::mem::take(&mut self.follow_up);
+                let keys = std::mem::take(&mut self.later.follow_up);
                 self.dirty = keys
                     .into_iter()
                     .map(|key| DirtyKey {
@@ -147,7 +113,7 @@ impl Cycle {
                         changed_at: None,
                     })
                     .collect();
-            } else if !self.stale {
+            } else if !self.ending.read_again {
                 return Ok(());
             }
         }
@@ -181,7 +147,7 @@ impl Cycle {
             }
         }
         if !closed.arrived {
-            for written in self.memory.in_flight.values_mut() {
+            for written in self.memory.unfinished.in_flight.values_mut() {
                 written.retain(|written| written.stamp != Some(closed.stamp));
             }
         }
@@ -189,7 +155,7 @@ impl Cycle {
     }
 
     async fn warm_up(&mut self) -> Result<(), Stop> {
-        if self.memory.warm {
+        if self.memory.is_loaded {
             return Ok(());
         }
         match self.io.database(DatabaseEffect::ReadIndex).await? {
@@ -197,8 +163,9 @@ impl Cycle {
             _ => return Err(mismatch().into()),
         }
         // Whoever put notes before may have ended between a problem's end and its note's.
-        let begun = !self.memory.rows.is_empty() || !self.memory.keyless.is_empty();
-        self.memory.notes_astray = begun && self.mapping.notes_on_problems || self.notes_off;
+        let begun = !self.memory.rows.is_empty() || !self.memory.problems.keyless.is_empty();
+        self.memory.problems.stray_notes =
+            begun && self.mapping.notes_on_problems || self.notes_off;
         Ok(())
     }
 
@@ -206,24 +173,25 @@ impl Cycle {
         let mut held = false;
         match ended {
             Ok(()) => {}
-            Err(Stop::Outdated) => self.stale = true,
+            Err(Stop::Outdated) => self.ending.read_again = true,
             Err(Stop::Held) => held = true,
             Err(Stop::Stopped(stopped)) => self.report.stopped = Some(stopped),
         }
         let stopped = self.report.stopped.is_some();
-        self.memory.held = held;
-        self.keep_dirty |= self.memory.owes_everything || held;
-        self.stale |= self.memory.owes_everything;
-        self.report.again = match self.confirm_from {
+        self.memory.awaits_second_reading = held;
+        self.ending.keep_dirty |= self.memory.must_compare_all || held;
+        self.ending.read_again |= self.memory.must_compare_all;
+        self.report.again = match self.ending.confirm_from {
             _ if stopped => None,
             from if held => Some(Again::Hold(from.unwrap_or(self.io.now()))),
-            _ if self.stale => Some(Again::Now),
-            _ if self.soon => Some(Again::Soon),
+            _ if self.ending.read_again => Some(Again::Now),
+            _ if self.ending.read_soon => Some(Again::Soon),
             from => from.map(Again::Confirm),
         };
         self.report.awaits_rows = self.awaits_rows();
-        self.report.dirty_done = !stopped && !self.stale && !self.keep_dirty && !self.start.dry_run;
-        for key in std::mem::take(&mut self.follow_up) {
+        self.report.dirty_done =
+            !stopped && !self.ending.read_again && !self.ending.keep_dirty && !self.start.dry_run;
+        for key in std::mem::take(&mut self.later.follow_up) {
             self.memory.known(&key).look_again();
         }
         self.report.rows = self.memory.based() as u64;

@@ -22,35 +22,55 @@ pub(crate) struct Cycle {
     pub report: Report,
     /// Our notes are to go from the sheet.
     pub notes_off: bool,
-    /// Something was seen that a new reading has to clear up.
-    pub stale: bool,
-    /// A first sighting waits to be confirmed.
-    pub soon: bool,
-    /// From when on a reading can confirm deletions that this one made likely.
-    pub confirm_from: Option<Timestamp>,
-    /// The dirty keys are not all dealt with.
-    pub keep_dirty: bool,
+    /// What became of batches without an answer was only found out in this cycle: positions are not
+    /// what is remembered.
+    pub sheet_unsure: bool,
     /// When the last reading was whole, or this cycle began.
     pub last_look: Timestamp,
-    pub sheet_unsure: bool,
-    /// An edit that was seen is dealt with later only.
-    pub held_back: bool,
+    pub guard: Guard,
+    pub round: Round,
+    pub later: Later,
+    pub unrecorded: Unrecorded,
+    pub ending: Ending,
+}
+
+/// What is counted for the guards.
+#[derive(Default)]
+pub(crate) struct Guard {
     /// Rows with a base when the cycle began.
     pub rows_at_start: usize,
-    /// What it deletes, how many rows might have been among that so far, and whether this round's
-    /// are counted.
+    /// What the cycle deletes.
     pub counted: Counted,
+    /// How many rows might have been among that so far.
     pub candidates: usize,
     /// Rows whose deletion a round found too late to count it: their key could not be followed, or
     /// the table lost them since.
     pub uncounted: HashSet<Key>,
+    /// Whether this round's are counted.
     pub count: Count,
+}
+
+/// What one round of the cycle knows of the tab.
+#[derive(Default)]
+pub(crate) struct Round {
+    /// The reading that it began with.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// The tab's formulas, once they were asked for.
+    pub formulas: Option<Arc<[Formula]>>,
+    /// Both keys of rows whose new key it has followed: nothing is left to do under either.
+    pub followed: HashSet<Key>,
+    /// What rows of the last reading show of which nobody knows whose they are, because their keys
+    /// show errors.
+    pub unplaced: Vec<Rest>,
+}
+
+/// Rows that a later round, or a later cycle, goes on with.
+#[derive(Default)]
+pub(crate) struct Later {
     /// Rows that wait for somebody else's transaction, or for what the next reading says of others.
     pub put_off: BTreeSet<Key>,
     /// Rows that the table changed while it took them.
     pub follow_up: BTreeSet<Key>,
-    /// Both keys of rows whose new key this round has followed: nothing is left to do under either.
-    pub followed: HashSet<Key>,
     /// Rows that were refused often because of other rows, and that this cycle tries again because
     /// some of these have come or gone.
     pub probed: HashSet<Key>,
@@ -58,18 +78,60 @@ pub(crate) struct Cycle {
     pub respelled: BTreeSet<Key>,
     /// Those of them that cannot be followed: both spellings are compared like any two keys.
     pub two_keys: HashSet<Key>,
+}
+
+/// What the next commit records besides what its rows bring.
+#[derive(Default)]
+pub(crate) struct Unrecorded {
     /// Problems found and ended outside of any batch.
     pub problems: Vec<Problem>,
     pub settled: Vec<Place>,
-    /// Rows to be stored as ones whose insertion is put off.
-    pub held: Vec<BaseWrite>,
-    /// Stamps of batches of new rows that have arrived, which is still to be recorded.
+    /// Rows to be stored as ones that are put off.
+    pub bases: Vec<BaseWrite>,
+    /// Stamps of batches of new rows that have arrived.
     pub inserted: Vec<Stamp>,
-    /// What rows of the last reading show of which nobody knows whose they are, because their keys
-    /// show errors.
-    pub unplaced: Vec<Rest>,
-    /// The reading that this round began with.
-    pub snapshot: Option<Arc<Snapshot>>,
-    /// The tab's formulas, once they were asked for.
-    pub formulas: Option<Arc<[Formula]>>,
+}
+
+/// How the cycle ends, and what follows it.
+#[derive(Default)]
+pub(crate) struct Ending {
+    /// Something was seen that a new reading has to clear up.
+    pub read_again: bool,
+    /// A first sighting waits to be confirmed.
+    pub read_soon: bool,
+    /// From when on a reading can confirm deletions that this one made likely.
+    pub confirm_from: Option<Timestamp>,
+    /// The dirty keys are not all dealt with.
+    pub keep_dirty: bool,
+    /// An edit that was seen is dealt with later only.
+    pub held_back: bool,
+}
+
+impl Cycle {
+    pub(crate) fn new(
+        io: Io,
+        mapping: Arc<Mapping>,
+        memory: Memory,
+        tab: Tab,
+        start: Start,
+        notes_off: bool,
+    ) -> Self {
+        Self {
+            io,
+            mapping,
+            memory,
+            tab,
+            dirty: start.dirty.clone(),
+            report: Report::default(),
+            notes_off,
+            sheet_unsure: false,
+            last_look: start.now,
+            guard: Guard::default(),
+            round: Round::default(),
+            later: Later::default(),
+            unrecorded: Unrecorded::default(),
+            ending: Ending::default(),
+            start,
+        }
+    }
 }

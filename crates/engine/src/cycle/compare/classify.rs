@@ -35,7 +35,7 @@ impl Cycle {
                 continue;
             };
             known.missing = None;
-            take_out(&mut self.memory.maybe_hit, key);
+            take_out(&mut self.memory.missing.maybe_hit, key);
             if doubled.contains_key(&index) {
                 diff.unreadable.push(UnreadableRow {
                     at: row.at,
@@ -51,13 +51,14 @@ impl Cycle {
             }
             let shown = Some(row.cells);
             let again = known.before == shown && known.cells != shown;
-            let risen = take_out(&mut self.memory.buried, key) && known.state == State::Unbased;
+            let risen = take_out(&mut self.memory.missing.recently_deleted, key)
+                && known.state == State::Unbased;
             if trust.cells && (again && known.state == State::Based || risen) {
                 // The next reading tells whether this is news.
                 known.before = None;
                 known.bytes = None;
-                self.soon = true;
-                self.held_back = true;
+                self.ending.read_soon = true;
+                self.ending.held_back = true;
                 diff.unconfirmed.insert(key.clone());
                 continue;
             }
@@ -133,7 +134,7 @@ impl Cycle {
                     if since.is_none() && (was_seen || known.state.is_based()) =>
                 {
                     known.missing = Some(looked.arrived);
-                    self.soon |= !known.state.is_agreed();
+                    self.ending.read_soon |= !known.state.is_agreed();
                     diff.unconfirmed.insert(key.clone());
                 }
                 State::Absent => {}
@@ -172,7 +173,7 @@ impl Cycle {
 
     /// A reading is wanted from then on.
     pub(crate) fn confirm_from(&mut self, from: Timestamp) {
-        self.confirm_from = Some(self.confirm_from.map_or(from, |one| one.min(from)));
+        self.ending.confirm_from = Some(self.ending.confirm_from.map_or(from, |one| one.min(from)));
     }
 }
 

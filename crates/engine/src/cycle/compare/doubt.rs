@@ -50,14 +50,14 @@ impl Cycle {
         if suspects.is_empty() {
             return Ok(());
         }
-        let Some(snapshot) = self.snapshot.clone() else {
+        let Some(snapshot) = self.round.snapshot.clone() else {
             // Without a reading nobody knows what stands around them.
             for (index, ..) in suspects {
                 if let Some(item) = items.get_mut(index) {
                     item.dropped = true;
                 }
             }
-            self.stale = true;
+            self.ending.read_again = true;
             return Ok(());
         };
         let mut places = Vec::with_capacity(suspects.len());
@@ -70,7 +70,7 @@ impl Cycle {
                 }
                 (None, Some(item)) => {
                     item.dropped = true;
-                    self.stale = true;
+                    self.ending.read_again = true;
                 }
                 (None, None) => {}
             }
@@ -95,7 +95,7 @@ impl Cycle {
     /// Blank cells of which the plan makes something: those that held something, those of which
     /// nothing is known, and those that have a problem.
     fn doubtful_blanks(&self, item: &Item) -> Vec<usize> {
-        let withheld = self.memory.problems.get(&item.key);
+        let withheld = self.memory.problems.of_rows.get(&item.key);
         let is_withheld = |column: &usize| {
             let mut known = withheld.into_iter().flatten();
             known.any(|one| one.column == Some(*column))
@@ -199,13 +199,13 @@ impl Cycle {
                 .unconfirmed
                 .iter()
                 .any(|key| self.memory.is_agreed(key));
-        let silent = self.memory.silent.take().filter(|_| is_missed);
+        let silent = self.memory.cells.silent.take().filter(|_| is_missed);
         if let Some(silent) = &silent
             && silent.bytes == bytes_of(snapshot, silent.at.0)
             && !self.is_due(silent.look_at)
         {
             let at = silent.at;
-            self.memory.silent = Some(silent.clone());
+            self.memory.cells.silent = Some(silent.clone());
             return Ok(Some(at));
         }
         // Rows that only one reading has missed are left alone anyway.
@@ -215,7 +215,7 @@ impl Cycle {
         let found = self.silent_formula(snapshot).await?;
         if let Some(at) = found {
             let attempts = silent.map_or(0, |silent| silent.attempts) + 1;
-            self.memory.silent = Some(Silent {
+            self.memory.cells.silent = Some(Silent {
                 at,
                 bytes: bytes_of(snapshot, at.0),
                 attempts,
@@ -301,7 +301,7 @@ impl Cycle {
             count => format!("{count} rows are gone from the sheet: the table keeps them"),
         };
         self.hide(diff, missed.into_iter().collect());
-        self.held_back = true;
+        self.ending.held_back = true;
         diff.problems.push(sheet_problem(
             at.0,
             None,

@@ -84,13 +84,14 @@ impl Cycle {
         let is_missed = |index: usize| rows_of.get(index) == Some(&None);
         let rows = &memory.rows;
         memory
-            .gone
+            .missing
+            .rows
             .retain(|key, _| rows.get_index_of(key).is_some_and(is_missed));
         let newly: Vec<usize> = (0..rows.len())
             .filter(|index| is_missed(*index))
             .filter(|index| {
                 rows.get_index(*index).is_some_and(|(key, known)| {
-                    known.state.is_agreed() && !memory.gone.contains_key(key)
+                    known.state.is_agreed() && !memory.missing.rows.contains_key(key)
                 })
             })
             .collect();
@@ -118,7 +119,7 @@ impl Cycle {
             };
             gone.push((key.clone(), one));
         }
-        memory.gone.extend(gone);
+        memory.missing.rows.extend(gone);
     }
 
     /// Tells what became of missing rows: holds back what cannot be told apart. The answer is the
@@ -131,16 +132,16 @@ impl Cycle {
     ) -> Result<Vec<Rekeyed>, Stop> {
         let new = self.new_keys(diff);
         let known = self.meet_strangers(&diff.unreadable, &new);
-        self.unplaced = self.error_rows(diff, snapshot, layout)?;
+        self.round.unplaced = self.error_rows(diff, snapshot, layout)?;
         let pulls = self.start.ways.pull && self.mapping.direction != Direction::ToSheet;
         let gone = self.gone_keys(diff);
         let suspects = !new.is_empty() || !diff.unreadable.is_empty();
         if !pulls || gone.is_empty() || !suspects {
-            self.memory.renaming.clear();
+            self.memory.missing.retyped.clear();
             self.look_again(diff);
             return Ok(Vec::new());
         }
-        let remembered = std::mem::take(&mut self.memory.renaming);
+        let remembered = std::mem::take(&mut self.memory.missing.retyped);
         let lost = self.load_lost(gone).await?;
         // Only what the table still has can be followed to another key. These come first.
         let followed = lost.partition_point(|one| one.table != InTable::Gone);
@@ -167,10 +168,13 @@ impl Cycle {
     }
 
     /// What a deletion of ours may have hit is put back, unless it may be a row of the reading.
-    pub(crate) fn put_back_fallen(&mut self, diff: &mut Diff) {
+    pub(crate) fn restore_hit_rows(&mut self, diff: &mut Diff) {
         let memory = &mut self.memory;
-        memory.maybe_hit.retain(|key| memory.rows.contains_key(key));
-        for key in &memory.maybe_hit {
+        memory
+            .missing
+            .maybe_hit
+            .retain(|key| memory.rows.contains_key(key));
+        for key in &memory.missing.maybe_hit {
             if diff.hidden.contains(key) || diff.renamed.contains(key) {
                 continue;
             }
@@ -193,8 +197,8 @@ impl Cycle {
     pub(crate) fn may_be_unplaced(&self, cells: &[Cell]) -> bool {
         let new = Rest::of(&self.mapping, cells);
         let nowhere = Gone::before_anybody_looked();
-        let first_merge = self.rows_at_start == 0;
-        self.unplaced.iter().any(|row| {
+        let first_merge = self.guard.rows_at_start == 0;
+        self.round.unplaced.iter().any(|row| {
             let likeness = Likeness::new(&new, &nowhere, row, &Neighbours::default());
             likeness.fits_a_new_row(row.is_blank(), first_merge)
         })
@@ -234,7 +238,7 @@ impl Cycle {
         let mut times: HashMap<CellsHash, usize> = HashMap::new();
         let mut met = HashMap::with_capacity(unreadable.len() + new.len());
         let mut since = HashMap::with_capacity(unreadable.len() + new.len());
-        let before = std::mem::take(&mut self.memory.strangers);
+        let before = std::mem::take(&mut self.memory.missing.strangers);
         let now = self.memory.looked.map(|looked| looked.arrived);
         let unreadable = unreadable.iter().map(|row| {
             let above = times.entry(row.cells).or_default();
@@ -249,7 +253,7 @@ impl Cycle {
             since.insert(at, first);
             met.insert(stranger, first);
         }
-        self.memory.strangers = met;
+        self.memory.missing.strangers = met;
         since
     }
 
@@ -258,7 +262,7 @@ impl Cycle {
         let keys = missing.chain(&diff.unconfirmed);
         let gone: HashSet<&Key> = keys
             .filter(|key| self.memory.is_agreed(key))
-            .filter(|key| self.memory.gone.contains_key(*key))
+            .filter(|key| self.memory.missing.rows.contains_key(*key))
             .collect();
         let mut gone: Vec<Key> = gone.into_iter().cloned().collect();
         gone.sort_unstable();
@@ -273,7 +277,7 @@ impl Cycle {
                 let agreed = loaded.base;
                 let agreed =
                     agreed.filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
-                let gone = self.memory.gone.get(&loaded.key).cloned();
+                let gone = self.memory.missing.rows.get(&loaded.key).cloned();
                 let (Some(base), Some(gone)) = (agreed, gone) else {
                     continue;
                 };
@@ -333,7 +337,7 @@ impl Cycle {
             known.lose_place();
             known.missing = None;
             diff.unconfirmed.remove(key);
-            self.memory.renaming.remove(key);
+            self.memory.missing.retyped.remove(key);
         }
         diff.hidden.extend(keys);
         let hidden = &diff.hidden;
@@ -419,7 +423,7 @@ impl Cycle {
 
     /// What was tried as a new row before is none under another key, unless only its key differs.
     fn was_tried(&self, key: &Key) -> bool {
-        let mut known = self.memory.problems.get(key).into_iter().flatten();
+        let mut known = self.memory.problems.of_rows.get(key).into_iter().flatten();
         known.any(|one| {
             let of_key = |column| self.mapping.key.contains(&column);
             !one.column.is_some_and(of_key)

@@ -41,7 +41,7 @@ impl Cycle {
         if retry_at.is_none_or(|at| self.is_due(at)) {
             diff.keyless.push(at);
         }
-        self.memory.refused_keys.insert(cells, refused);
+        self.memory.problems.refused_keys.insert(cells, refused);
     }
 
     /// The key of cells that read like errors, where a row with a base has just that key.
@@ -199,7 +199,7 @@ impl Cycle {
         let mut unseen = Vec::new();
         for one in unknown {
             let place = (one.row.at, one.row.bytes);
-            let before = self.memory.refused_sights.get(&place);
+            let before = self.memory.cells.refused_sights.get(&place);
             if let Some((column, refusal)) = one.refused {
                 diff.unreadable.push(one.row.refused());
                 diff.problems
@@ -210,7 +210,7 @@ impl Cycle {
                 diff.problems
                     .push(unreadable_key(one.row.at, sight.column, refusal));
                 refused.insert(place, sight.clone());
-            } else if let Some(read) = self.memory.sights.get(&place)
+            } else if let Some(read) = self.memory.cells.sights.get(&place)
                 && self.rests(self.memory.aliases.get(&one.typed).unwrap_or(read))
             {
                 sights.insert(place, read.clone());
@@ -244,7 +244,7 @@ impl Cycle {
             match trouble {
                 Some((column, refusal)) => {
                     let place = (one.row.at, one.row.bytes);
-                    let before = self.memory.refused_sights.get(&place);
+                    let before = self.memory.cells.refused_sights.get(&place);
                     let attempts = before.map_or(0, |one| one.attempts) + 1;
                     let sight = RefusedSight {
                         column,
@@ -265,8 +265,8 @@ impl Cycle {
                 }
             }
         }
-        self.memory.refused_sights = refused;
-        self.memory.sights = sights;
+        self.memory.cells.refused_sights = refused;
+        self.memory.cells.sights = sights;
         Ok(known)
     }
 

@@ -157,7 +157,7 @@ impl Cycle {
                 .max()
                 .map_or(self.mapping.header_row, |last| last + 1);
         }
-        let refused_keys = std::mem::take(&mut self.memory.refused_keys);
+        let refused_keys = std::mem::take(&mut self.memory.problems.refused_keys);
         for row in &keyless {
             end = end.max(row.at + 1);
             match refused_keys.get(&row.hash) {

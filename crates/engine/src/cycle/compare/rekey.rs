@@ -76,12 +76,12 @@ impl Cycle {
         let (seen_once, confirmed): (Vec<Rekeyed>, Vec<Rekeyed>) = rows
             .into_iter()
             .partition(|row| diff.unconfirmed.contains(&row.old));
-        self.held_back |= !seen_once.is_empty();
+        self.ending.held_back |= !seen_once.is_empty();
         let new: HashSet<Key> = seen_once.iter().map(|row| row.new.clone()).collect();
         diff.changed.retain(|sighting| !new.contains(&sighting.key));
         diff.unconfirmed.extend(new);
         let renaming = seen_once.into_iter().map(|row| (row.old, row.new));
-        self.memory.renaming.extend(renaming);
+        self.memory.missing.retyped.extend(renaming);
         // Held until the table has taken the key.
         let old: HashSet<Key> = confirmed.iter().map(|row| row.old.clone()).collect();
         diff.missing.retain(|sighting| !old.contains(&sighting.key));
@@ -104,7 +104,7 @@ impl Cycle {
                     reason: "changed_in_sheet".into(),
                 });
             }
-            self.followed.extend([row.old, row.new]);
+            self.round.followed.extend([row.old, row.new]);
         }
     }
 
@@ -117,7 +117,13 @@ impl Cycle {
     ) -> Result<(), Stop> {
         let mapping = self.mapping.clone();
         let waits = |row: &Rekeyed| {
-            let known = self.memory.problems.get(&row.new).into_iter().flatten();
+            let known = self
+                .memory
+                .problems
+                .of_rows
+                .get(&row.new)
+                .into_iter()
+                .flatten();
             known.into_iter().any(|problem| {
                 problem.column == row.first_column(&mapping)
                     && problem.retry_at.is_some()
@@ -168,7 +174,7 @@ impl Cycle {
                 }
                 // It has changed since the rows were told from one another.
                 _ => {
-                    self.stale = true;
+                    self.ending.read_again = true;
                     done.left.insert(keys.new);
                 }
             }
@@ -221,7 +227,7 @@ impl Cycle {
                         ended
                             .settled_conflicts
                             .extend(pending.chain(pair.old.unsettled));
-                        let problems = self.memory.problems.remove(&pair.old.key);
+                        let problems = self.memory.problems.of_rows.remove(&pair.old.key);
                         for problem in problems.into_iter().flatten() {
                             let place = |key: &Key| Place {
                                 key: Some(key.clone()),
@@ -236,7 +242,7 @@ impl Cycle {
                     }
                 }
                 Applied::Stale | Applied::Kept { .. } => {
-                    self.stale = true;
+                    self.ending.read_again = true;
                     done.left.insert(pair.keys.new);
                 }
                 Applied::Locked => {
@@ -267,11 +273,12 @@ impl Cycle {
         let before = self
             .memory
             .problems
+            .of_rows
             .get(&row.new)
             .and_then(|known| known.first())
             .map_or(0, |one| one.attempts);
         problem.retry_at = Some(retry_at(self.io.now(), &problem.code, before + 1));
-        let known = self.memory.problems.insert(
+        let known = self.memory.problems.of_rows.insert(
             row.new.clone(),
             vec![KnownProblem {
                 column,
@@ -280,7 +287,7 @@ impl Cycle {
                 attempts: before + 1,
                 retry_at: problem.retry_at,
                 tried_at: self.io.now(),
-                arrivals: self.memory.arrivals,
+                arrivals: self.memory.problems.arrivals,
             }],
         );
         for other in known.into_iter().flatten() {
@@ -290,13 +297,13 @@ impl Cycle {
                     ..problem.place.clone()
                 };
                 self.note_settled(&place);
-                self.settled.push(place);
+                self.unrecorded.settled.push(place);
             }
         }
         if before == 0 {
             self.note_problem(&problem);
         }
-        self.problems.push(problem);
+        self.unrecorded.problems.push(problem);
     }
 }
 

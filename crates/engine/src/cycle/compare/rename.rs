@@ -59,15 +59,15 @@ impl Cycle {
         self.let_go(&mut rows);
         let mut renames = self.renames(&rows, snapshot).await?;
         for rename in &renames {
-            self.followed.insert(rename.from.key.clone());
-            self.followed.insert(rename.to.key.clone());
+            self.round.followed.insert(rename.from.key.clone());
+            self.round.followed.insert(rename.to.key.clone());
         }
         if self.start.dry_run {
             self.preview_renames(&renames);
         } else if !renames.is_empty() {
             renames = self.give_new_keys(renames).await?;
         }
-        rows.retain(|(_, row)| !self.followed.contains(&row.key));
+        rows.retain(|(_, row)| !self.round.followed.contains(&row.key));
         let items = renames.into_iter().map(|rename| {
             let changed_at = changed_at.get(&rename.to.key).copied().flatten();
             rename.into_item(changed_at)
@@ -88,7 +88,7 @@ impl Cycle {
             let known = self.memory.rows.get(old);
             known.is_some_and(|known| {
                 let is_gone = known.state.is_agreed() && known.row().is_none();
-                is_gone && self.is_believed(known) && !self.memory.maybe_hit.contains(old)
+                is_gone && self.is_believed(known) && !self.memory.missing.maybe_hit.contains(old)
             })
         };
         let pairs: Vec<(Key, Key)> = rows
@@ -141,9 +141,9 @@ impl Cycle {
             if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.key == to) {
                 row.base = Some(base);
             }
-            self.followed.insert(from);
+            self.round.followed.insert(from);
         }
-        rows.retain(|(_, row)| !self.followed.contains(&row.key));
+        rows.retain(|(_, row)| !self.round.followed.contains(&row.key));
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl Cycle {
         };
         rows.retain(|(_, row)| waits(row).is_none());
         self.confirm_from(until);
-        self.keep_dirty = true;
+        self.ending.keep_dirty = true;
     }
 
     /// What goes the other way only cannot give rows their new keys. Under the old one such a row
@@ -211,8 +211,8 @@ impl Cycle {
         let held: HashSet<Key> = keys.collect();
         rows.retain(|(_, row)| !held.contains(&row.key));
         if !held.is_empty() {
-            self.keep_dirty = true;
-            self.held_back = true;
+            self.ending.keep_dirty = true;
+            self.ending.held_back = true;
         }
         Ok(rows)
     }
@@ -226,7 +226,8 @@ impl Cycle {
             known.is_some_and(|known| known.row().is_some())
         };
         for (sighting, row) in rows {
-            let renamed = row.row.is_none() && self.memory.renamed.contains(&row.key);
+            let renamed =
+                row.row.is_none() && self.memory.unfinished.renamed_unseen.contains(&row.key);
             let arrived = row.moved.as_ref().is_some_and(stands);
             if renamed && arrived && sighting.row.is_some() {
                 row.base = None;
@@ -282,7 +283,7 @@ impl Cycle {
         let known = |key: &Key| self.memory.rows.get(key);
         let stands = known(from).is_some_and(|old| old.state.is_based() && old.row().is_some());
         let free = known(to).is_none_or(|new| new.row().is_none());
-        stands && free && !self.followed.contains(from) && !self.followed.contains(to)
+        stands && free && !self.round.followed.contains(from) && !self.round.followed.contains(to)
     }
 
     fn one_row(
@@ -350,15 +351,15 @@ impl Cycle {
             if tagged.computed.iter().any(is_key) {
                 // A formula's key is not written over: the old row and the new one go their own
                 // ways.
-                self.followed.remove(&rename.from.key);
-                self.followed.remove(&rename.to.key);
+                self.round.followed.remove(&rename.from.key);
+                self.round.followed.remove(&rename.to.key);
                 continue;
             }
             let cells = tagged
                 .cells
                 .filter(|cells| self.is_row_of(&rename.from.key, cells));
             let (Some(cells), Some(layout)) = (cells, self.tab.layout()) else {
-                self.stale = true;
+                self.ending.read_again = true;
                 continue;
             };
             let new = |column: &usize| Some((*column, rename.base.sheet.get(*column)?.clone()));
@@ -397,21 +398,21 @@ impl Cycle {
             *self.memory.known(&rename.to.key) = Known::new(State::Left);
             self.memory.known(&rename.from.key).state = State::Left;
             let keys = [&rename.from.key, &rename.to.key];
-            self.memory.underway.extend(keys.map(Key::clone));
+            self.memory.unfinished.renaming.extend(keys.map(Key::clone));
         }
         let sent = self.write_apart(writes.clone()).await?;
         for (index, _) in &sent.refused {
             // What the sheet does not let us change: the old row and the new one go their own ways.
             if let Some(rename) = ready.get(*index) {
-                self.followed.remove(&rename.from.key);
-                self.followed.remove(&rename.to.key);
+                self.round.followed.remove(&rename.from.key);
+                self.round.followed.remove(&rename.to.key);
             }
         }
         let refused: HashSet<usize> = sent.refused.iter().map(|(index, _)| *index).collect();
         let (mut renamed, mut failed) = (Vec::new(), Vec::new());
         for (index, (mut rename, row)) in ready.into_iter().zip(&writes).enumerate() {
             let written = sent.written.get(&row.anchor);
-            let taken = written.and_then(|one| self.taken(&rename.cells, row, one));
+            let taken = written.and_then(|one| self.overwritten_edit(&rename.cells, row, one));
             let theirs = taken.is_some();
             self.tab.debts_mut().edits.extend(taken);
             match written.filter(|one| !theirs && self.shows(one, &rename.base)) {
@@ -426,7 +427,7 @@ impl Cycle {
                 }
                 // The row is gone, or a person gave it a key of theirs.
                 None => {
-                    self.stale |= !refused.contains(&index);
+                    self.ending.read_again |= !refused.contains(&index);
                     failed.push(rename);
                 }
             }
@@ -449,8 +450,8 @@ impl Cycle {
             let known = self.memory.known(&from.key);
             known.state = State::Marked;
             known.look_again();
-            self.memory.underway.remove(&from.key);
-            self.memory.underway.remove(&to);
+            self.memory.unfinished.renaming.remove(&from.key);
+            self.memory.unfinished.renaming.remove(&to);
             commit.bases.push(BaseWrite::gone(to));
             commit.bases.push(BaseWrite {
                 key: from.key,
@@ -475,7 +476,14 @@ impl Cycle {
             commit.settled_conflicts.extend(pending);
             commit.settled_conflicts.extend(&rename.from.unsettled);
             commit.history.push(self.renamed_line(rename));
-            for problem in self.memory.problems.remove(from).into_iter().flatten() {
+            for problem in self
+                .memory
+                .problems
+                .of_rows
+                .remove(from)
+                .into_iter()
+                .flatten()
+            {
                 let place = |key: &Key| Place {
                     key: Some(key.clone()),
                     sheet_row: None,
@@ -496,13 +504,17 @@ impl Cycle {
                 self.memory.edits.insert(rename.to.key.clone(), edits);
             }
             // What a write without an answer may have put into the row is in it still.
-            if let Some(written) = self.memory.in_flight.remove(&rename.from.key) {
-                let known = self.memory.in_flight.entry(rename.to.key.clone());
+            if let Some(written) = self.memory.unfinished.in_flight.remove(&rename.from.key) {
+                let known = self
+                    .memory
+                    .unfinished
+                    .in_flight
+                    .entry(rename.to.key.clone());
                 known.or_default().extend(written);
             }
             self.memory.bury(&rename.from.key);
-            self.memory.underway.remove(&rename.from.key);
-            self.memory.underway.remove(&rename.to.key);
+            self.memory.unfinished.renaming.remove(&rename.from.key);
+            self.memory.unfinished.renaming.remove(&rename.to.key);
             // Where an attempt went over an edit and its row is lost from sight, this is another
             // row.
             let is_lost = |taken: &OverwrittenEdit| {

@@ -19,7 +19,7 @@ impl Cycle {
         if self.mapping.key_equality == KeyEquality::ByText {
             return Ok(());
         }
-        let mut keys = std::mem::take(&mut self.respelled);
+        let mut keys = std::mem::take(&mut self.later.respelled);
         let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
         let (known, new): (Vec<Key>, Vec<Key>) = dirty.partition(|key| self.has_agreed_on(key));
         // Rows to which something is owed may have left the table at any time.
@@ -40,7 +40,8 @@ impl Cycle {
         };
         let (follow, leave): (Vec<Respelled>, Vec<Respelled>) =
             found.into_iter().partition(|pair| self.can_follow(pair));
-        self.two_keys
+        self.later
+            .two_keys
             .extend(leave.into_iter().map(|pair| pair.known));
         if self.start.dry_run {
             self.preview_spellings(follow);
@@ -74,7 +75,7 @@ impl Cycle {
         for (row, pair) in loaded.into_iter().zip(pairs) {
             // It has changed again; the next cycle will see that.
             if row.spelled.as_ref() != Some(&pair.now) {
-                self.stale = true;
+                self.ending.read_again = true;
                 continue;
             }
             self.move_base(row, pair, &mut commit);
@@ -82,7 +83,7 @@ impl Cycle {
         }
         self.commit(commit).await?;
         for Respelled { known, now } in respelled {
-            let problems = self.memory.problems.remove(known);
+            let problems = self.memory.problems.of_rows.remove(known);
             for problem in problems.into_iter().flatten() {
                 self.note_settled(&Place {
                     key: Some(known.clone()),
@@ -115,7 +116,7 @@ impl Cycle {
         commit
             .settled_conflicts
             .extend(pending.chain(row.unsettled));
-        let problems = self.memory.problems.get(&pair.known);
+        let problems = self.memory.problems.of_rows.get(&pair.known);
         let places = problems.into_iter().flatten().map(|problem| Place {
             key: Some(pair.known.clone()),
             sheet_row: None,
@@ -143,7 +144,7 @@ impl Cycle {
                     new: Some(new.clone()),
                     reason: "changed_in_table".into(),
                 }));
-            self.followed.extend([pair.known, pair.now]);
+            self.round.followed.extend([pair.known, pair.now]);
         }
     }
 
@@ -152,13 +153,13 @@ impl Cycle {
     pub(crate) fn is_spelled_otherwise(&mut self, item: &Item) -> bool {
         let concerns = item.loaded.base.is_some() || item.row.is_some();
         let spelled = item.loaded.spelled.is_some() && concerns;
-        if !spelled || self.two_keys.contains(&item.key) {
+        if !spelled || self.later.two_keys.contains(&item.key) {
             return false;
         }
         if item.loaded.base.is_some() {
-            self.respelled.insert(item.key.clone());
+            self.later.respelled.insert(item.key.clone());
         }
-        self.stale = true;
+        self.ending.read_again = true;
         true
     }
 }

@@ -70,7 +70,7 @@ impl Cycle {
         layout: &Layout,
         (footer, above): (Option<u32>, impl Iterator<Item = usize>),
     ) -> Result<(), Stop> {
-        let others = std::mem::take(&mut self.memory.below_footer);
+        let others = std::mem::take(&mut self.memory.cells.below_footer);
         let Some(footer) = footer else {
             return Ok(());
         };
@@ -89,7 +89,7 @@ impl Cycle {
             let is_above = known.is_some_and(|(index, ..)| above.contains(&index));
             let is_agreed = known.is_some_and(|(.., known)| known.state.is_agreed());
             if is_above || others.contains(&key) {
-                self.memory.below_footer.insert(key);
+                self.memory.cells.below_footer.insert(key);
             } else if is_agreed {
                 below.push((key, at));
             }
@@ -131,12 +131,12 @@ impl Cycle {
                 column.is_some_and(|one| one.direction != Direction::FromSheet)
             })
             .collect();
-        let known = std::mem::take(&mut self.memory.tails);
+        let known = std::mem::take(&mut self.memory.cells.tails);
         let mut cells = Vec::new();
         for row in &tail {
             match known.get(&(row.at, row.hash)) {
                 Some(kind) => {
-                    self.memory.tails.insert((row.at, row.hash), *kind);
+                    self.memory.cells.tails.insert((row.at, row.hash), *kind);
                 }
                 None if may_be_none(&mapping, &columns, row) => {
                     cells.extend(columns.iter().map(|one| (row.at, layout.column(*one))));
@@ -154,9 +154,9 @@ impl Cycle {
         for row in &tail {
             if let Some(details) = seen.get(&row.at) {
                 let kind = kind(row, details, &footers.rows);
-                self.memory.tails.insert((row.at, row.hash), kind);
+                self.memory.cells.tails.insert((row.at, row.hash), kind);
             }
-            match self.memory.tails.get(&(row.at, row.hash)) {
+            match self.memory.cells.tails.get(&(row.at, row.hash)) {
                 Some(End::Total) => {
                     footers.rows.insert(row.at);
                 }

@@ -123,13 +123,14 @@ impl Cycle {
             }
             self.report.awaits_tabs |= item.plan.awaits_tabs;
         }
-        self.soon |= self.report.awaits_tabs;
+        self.ending.read_soon |= self.report.awaits_tabs;
     }
 
     pub(crate) fn decide(&self, item: &mut Item, ways: Ways) {
         let known = self
             .memory
             .problems
+            .of_rows
             .get(&item.key)
             .map(Vec::as_slice)
             .unwrap_or_default();
@@ -152,7 +153,7 @@ impl Cycle {
             pending: &item.loaded.pending,
             merged: item.merged.as_deref(),
             meanings: &item.meanings,
-            durations: &self.memory.durations,
+            durations: &self.memory.cells.durations,
             refused: &refused,
             troubled: &troubled,
             others: match self.start.other_tabs {
@@ -179,7 +180,7 @@ impl Cycle {
     /// The columns of an item (`None`: the whole row) that were refused with these very cells, and
     /// whose time to try again has not come.
     pub(crate) fn standing_refusals(&self, item: &Item) -> Vec<Option<usize>> {
-        let Some(known) = self.memory.problems.get(&item.key) else {
+        let Some(known) = self.memory.problems.of_rows.get(&item.key) else {
             return Vec::new();
         };
         let state = Some(item.state());

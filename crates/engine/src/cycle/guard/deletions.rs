@@ -45,7 +45,7 @@ impl Cycle {
             .await?;
         let unconfirmed = self.count_reading(diff, snapshot, layout).await?;
         if !unconfirmed.is_empty() {
-            let all = self.counted.from_table.union(&unconfirmed).count();
+            let all = self.guard.counted.from_table.union(&unconfirmed).count();
             if self.is_too_many(all) {
                 return Err(Stop::Held);
             }
@@ -61,12 +61,12 @@ impl Cycle {
             .filter(stands)
             .map(|sighting| sighting.key.clone())
             .collect();
-        self.count = self.few_or(Count::Done, keys.len());
-        if self.count == Count::Few || self.mapping.direction == Direction::FromSheet {
+        self.guard.count = self.few_or(Count::Done, keys.len());
+        if self.guard.count == Count::Few || self.mapping.direction == Direction::FromSheet {
             return Ok(());
         }
         if self.tab.batch_size(sightings.iter().map(|one| one.row)) >= sightings.len() {
-            self.count = Count::Owed;
+            self.guard.count = Count::Owed;
             return Ok(());
         }
         for chunk in keys.chunks(LARGEST_CHUNK) {
@@ -83,10 +83,10 @@ impl Cycle {
         loaded: &[(Sighting, LoadedRow)],
         large: &[Sighting],
     ) -> Result<(), Stop> {
-        if self.count != Count::Owed {
+        if self.guard.count != Count::Owed {
             return Ok(());
         }
-        self.count = Count::Done;
+        self.guard.count = Count::Done;
         let stands = |sighting: &&Sighting| sighting.row.is_some();
         let rows = loaded.iter().filter(|(sighting, _)| stands(&sighting));
         let rows: Vec<LoadedRow> = rows.map(|(_, row)| row.clone()).collect();
@@ -109,24 +109,24 @@ impl Cycle {
                 continue;
             };
             let rows = match side {
-                Side::Database => &mut self.counted.from_table,
-                Side::Sheet => &mut self.counted.from_sheet,
+                Side::Database => &mut self.guard.counted.from_table,
+                Side::Sheet => &mut self.guard.counted.from_sheet,
             };
             if rows.contains(&item.key) {
                 continue;
             }
             rows.insert(item.key.clone());
             let count = rows.len();
-            if self.count == Count::Few && !self.is_too_many(count) {
+            if self.guard.count == Count::Few && !self.is_too_many(count) {
                 continue;
             }
             match side {
-                Side::Database => self.counted.from_table.remove(&item.key),
-                Side::Sheet => self.counted.from_sheet.remove(&item.key),
+                Side::Database => self.guard.counted.from_table.remove(&item.key),
+                Side::Sheet => self.guard.counted.from_sheet.remove(&item.key),
             };
-            self.uncounted.insert(item.key.clone());
+            self.guard.uncounted.insert(item.key.clone());
             item.dropped = true;
-            self.stale = true;
+            self.ending.read_again = true;
         }
     }
 
@@ -136,8 +136,9 @@ impl Cycle {
     }
 
     fn few_or(&mut self, other: Count, candidates: usize) -> Count {
-        self.candidates += candidates;
-        let few = self.candidates < self.least() && !self.start.truncated && !self.start.dry_run;
+        self.guard.candidates += candidates;
+        let few =
+            self.guard.candidates < self.least() && !self.start.truncated && !self.start.dry_run;
         if few { Count::Few } else { other }
     }
 
@@ -147,7 +148,7 @@ impl Cycle {
     }
 
     fn is_too_many(&self, count: usize) -> bool {
-        let share = f64::from(self.mapping.max_delete_percent) * self.rows_at_start as f64;
+        let share = f64::from(self.mapping.max_delete_percent) * self.guard.rows_at_start as f64;
         count >= self.least() && count as f64 * 100.0 > share
     }
 
@@ -178,15 +179,15 @@ impl Cycle {
             known.is_some_and(|known| known.row().is_some() && known.state.is_based())
         };
         let dirty = self.dirty.iter().map(|dirty| &dirty.key);
-        let dirty = dirty.chain(&self.uncounted);
+        let dirty = dirty.chain(&self.guard.uncounted);
         let dirty: Vec<Key> = match self.mapping.direction {
             Direction::FromSheet => Vec::new(),
             _ => dirty.filter(stands).cloned().collect(),
         };
         let candidates = confirmed.len() + unconfirmed.len() + dirty.len();
-        self.count = self.few_or(Count::Done, candidates);
+        self.guard.count = self.few_or(Count::Done, candidates);
         let mut waits = BTreeSet::new();
-        if self.count == Count::Few {
+        if self.guard.count == Count::Few {
             return Ok(waits);
         }
         for (keys, is_confirmed) in [(confirmed, true), (unconfirmed, false), (dirty, true)] {
@@ -195,14 +196,16 @@ impl Cycle {
                 for item in self.foresee(loaded, snapshot, layout).await? {
                     match item.deletes() {
                         Some(Side::Database) if is_confirmed => {
-                            self.counted.from_table.insert(item.key)
+                            self.guard.counted.from_table.insert(item.key)
                         }
                         Some(Side::Database) => waits.insert(item.key),
-                        Some(Side::Sheet) => self.counted.from_sheet.insert(item.key),
+                        Some(Side::Sheet) => self.guard.counted.from_sheet.insert(item.key),
                         // Here the function is not asked, and this cycle has seen that with its
                         // answer the row goes.
-                        None if item.plan.asks_function && self.uncounted.contains(&item.key) => {
-                            self.counted.from_sheet.insert(item.key)
+                        None if item.plan.asks_function
+                            && self.guard.uncounted.contains(&item.key) =>
+                        {
+                            self.guard.counted.from_sheet.insert(item.key)
                         }
                         None if item.plan.awaits_tabs => {
                             self.report.awaits_tabs = true;
@@ -246,8 +249,8 @@ impl Cycle {
     /// A row whose key the table changed, or writes otherwise by now, is not gone, unless this
     /// cycle has found that it cannot follow it.
     fn follows(&self, row: &LoadedRow) -> bool {
-        let moved = row.moved.is_some() && !self.uncounted.contains(&row.key);
-        let spelled = row.spelled.is_some() && !self.two_keys.contains(&row.key);
+        let moved = row.moved.is_some() && !self.guard.uncounted.contains(&row.key);
+        let spelled = row.spelled.is_some() && !self.later.two_keys.contains(&row.key);
         row.row.is_none() && (moved || spelled)
     }
 
@@ -258,7 +261,7 @@ impl Cycle {
                 Some(_) => !row.in_filter,
             };
             if gone {
-                self.counted.from_sheet.insert(row.key.clone());
+                self.guard.counted.from_sheet.insert(row.key.clone());
             }
         }
     }
@@ -271,17 +274,20 @@ impl Cycle {
             objections.push(objection);
             rows.changed = changed;
         }
-        let (from_table, from_sheet) = (&self.counted.from_table, &self.counted.from_sheet);
+        let (from_table, from_sheet) = (
+            &self.guard.counted.from_table,
+            &self.guard.counted.from_sheet,
+        );
         if self.start.truncated && !from_sheet.is_empty() {
             objections.push(truncated(from_sheet.len()));
             rows.from_sheet = from_sheet.clone();
         } else if self.is_too_many(from_sheet.len()) {
-            let (count, total) = (from_sheet.len(), self.rows_at_start);
+            let (count, total) = (from_sheet.len(), self.guard.rows_at_start);
             objections.push(mass_delete(Side::Sheet, count, total));
             rows.from_sheet = from_sheet.clone();
         }
         if self.is_too_many(from_table.len()) {
-            let (count, total) = (from_table.len(), self.rows_at_start);
+            let (count, total) = (from_table.len(), self.guard.rows_at_start);
             objections.push(mass_delete(Side::Database, count, total));
             rows.from_table = from_table.clone();
         }

@@ -51,7 +51,7 @@ impl Cycle {
             let known = self.memory.rows.get(*key);
             known.is_some_and(|known| known.state == State::Based && known.missing.is_some())
         };
-        let lost: BTreeSet<&Key> = self.memory.gone.keys().filter(is_lost).collect();
+        let lost: BTreeSet<&Key> = self.memory.missing.rows.keys().filter(is_lost).collect();
         let lost: Vec<Key> = lost.into_iter().take(LOST).cloned().collect();
         if !lost.is_empty() {
             for row in self.load(lost).await? {
@@ -120,7 +120,7 @@ impl Cycle {
         items: &mut [Item],
         which: &[usize],
     ) -> Result<(), Stop> {
-        let snapshot = self.snapshot.clone();
+        let snapshot = self.round.snapshot.clone();
         for index in which {
             let Some(item) = items.get_mut(*index).filter(|item| !item.dropped) else {
                 continue;
@@ -153,7 +153,7 @@ impl Cycle {
             });
             if !is_same {
                 item.dropped = true;
-                self.stale = true;
+                self.ending.read_again = true;
             }
         }
         Ok(())

@@ -18,9 +18,10 @@ pub(crate) struct Counted {
 }
 
 /// Whether the deletions of a round are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Count {
     /// They are too few for any guard, whichever they are.
+    #[default]
     Few,
     /// The only batch counts its own, before it does anything.
     Owed,

@@ -96,13 +96,13 @@ impl Cycle {
             return;
         };
         let untouched = self.mapping.direction == Direction::FromSheet || self.start.dry_run;
-        if untouched || self.stale || self.memory.tagged.as_ref() == Some(&layout) {
+        if untouched || self.ending.read_again || self.memory.tagged.as_ref() == Some(&layout) {
             return;
         }
         match self.tag_where_missing(&layout).await {
             Ok(true) => self.memory.tagged = Some(layout),
             // The columns moved in the same moment.
-            Ok(false) => self.stale = true,
+            Ok(false) => self.ending.read_again = true,
             Err(failure) if matches!(failure.class, Class::RetryNow | Class::RetryLater) => {}
             // It would be refused at every poll.
             Err(_) => self.memory.tagged = Some(layout),

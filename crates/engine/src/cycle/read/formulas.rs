@@ -19,14 +19,14 @@ use crate::value::{Cell, Key};
 impl Cycle {
     /// Every formula of the tab, asked once a round at most.
     pub(crate) async fn formulas(&mut self) -> Result<Arc<[Formula]>, Stop> {
-        if let Some(formulas) = &self.formulas {
+        if let Some(formulas) = &self.round.formulas {
             return Ok(formulas.clone());
         }
         let formulas: Arc<[Formula]> = match self.io.sheet(SheetEffect::Formulas).await? {
             SheetOutcome::Formulas(formulas) => formulas.into(),
             _ => return Err(mismatch().into()),
         };
-        self.formulas = Some(formulas.clone());
+        self.round.formulas = Some(formulas.clone());
         Ok(formulas)
     }
 
@@ -127,7 +127,13 @@ impl Cycle {
         let key = filled.iter().find(of_key).cloned();
         for item in items.iter_mut().filter(|item| is_new(item)) {
             if let Some(key) = &key {
-                let known = self.memory.problems.get(&item.key).into_iter().flatten();
+                let known = self
+                    .memory
+                    .problems
+                    .of_rows
+                    .get(&item.key)
+                    .into_iter()
+                    .flatten();
                 let mut waits = known.into_iter().filter(|one| one.column.is_none());
                 if waits.any(|one| one.retry_at.is_some_and(|at| !self.is_due(at))) {
                     item.dropped = true;
@@ -159,9 +165,10 @@ impl Cycle {
     /// showed anything, or fills from there. Asked again when something in the rows at the top
     /// changes, where such formulas stand.
     async fn filled_at_the_end(&mut self) -> Result<Vec<Filled>, Stop> {
-        let (Some(layout), Some(snapshot)) = (self.tab.layout().cloned(), self.snapshot.clone())
+        let (Some(layout), Some(snapshot)) =
+            (self.tab.layout().cloned(), self.round.snapshot.clone())
         else {
-            let known = self.memory.filled.as_ref();
+            let known = self.memory.cells.filled.as_ref();
             return Ok(known.map_or(Vec::new(), |(_, filled)| filled.clone()));
         };
         let header = self.mapping.header_row;
@@ -169,7 +176,7 @@ impl Cycle {
         let top = top.fold(0, |hash: u64, row| {
             hash.rotate_left(7) ^ stable_hash(row.get().as_bytes())
         });
-        if let Some((at, filled)) = &self.memory.filled
+        if let Some((at, filled)) = &self.memory.cells.filled
             && *at == top
         {
             return Ok(filled.clone());
@@ -181,7 +188,7 @@ impl Cycle {
             .filter(|row| *row >= header)
         else {
             // The first rows are ours.
-            self.memory.filled = Some((top, Vec::new()));
+            self.memory.cells.filled = Some((top, Vec::new()));
             return Ok(Vec::new());
         };
         let above = row.checked_sub(1).filter(|above| *above >= header);
@@ -235,7 +242,7 @@ impl Cycle {
                 }
             }
         }
-        self.memory.filled = Some((top, filled.clone()));
+        self.memory.cells.filled = Some((top, filled.clone()));
         Ok(filled)
     }
 }

@@ -113,7 +113,7 @@ impl Cycle {
                 self.note_meaning(items, at, Some(&detail));
             } else {
                 item.dropped = true;
-                self.stale = true;
+                self.ending.read_again = true;
             }
         }
         Ok(())
@@ -126,7 +126,7 @@ impl Cycle {
         cells: Vec<(u32, u32)>,
     ) -> Result<Vec<CellDetail>, Stop> {
         let details = self.inspect(cells.clone()).await?;
-        let Some(snapshot) = self.snapshot.clone() else {
+        let Some(snapshot) = self.round.snapshot.clone() else {
             return Ok(details);
         };
         let mut grid = Grid::of(&snapshot);
@@ -222,7 +222,7 @@ impl Cycle {
         };
         let columns: Vec<usize> = (0..mapping.columns.len())
             .filter(of_intervals)
-            .filter(|column| !self.memory.durations.contains_key(column))
+            .filter(|column| !self.memory.cells.durations.contains_key(column))
             .collect();
         let any_new = || which.iter().filter_map(|index| items.get(*index)).any(new);
         if columns.is_empty() || end <= mapping.header_row || !any_new() {
@@ -236,7 +236,7 @@ impl Cycle {
         let details = self.inspect_as_read(places).await?;
         for (column, detail) in columns.into_iter().zip(details) {
             let counts = matches!(detail.format.shows, Shows::Duration | Shows::Time);
-            self.memory.durations.insert(column, counts);
+            self.memory.cells.durations.insert(column, counts);
         }
         Ok(())
     }

@@ -1,11 +1,10 @@
-//! What batches went over whose answers nobody saw: a process that comes after a crash reads the
-//! images.
+//! What batches overwrote whose answers nobody saw: a process that comes after a crash reads their
+//! images and compares them with what is recorded.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::cycle::read::grid::parse;
-
 use crate::cycle::memory::{InFlight, Known, State};
+use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::effect::{Commit, LoadedRow, MetadataId, Snapshot};
@@ -13,7 +12,7 @@ use crate::tab::{Layout, LostRow, OverwrittenEdit};
 use crate::value::{Cell, Key};
 
 /// An image that is being compared with what is known.
-struct Weighed {
+struct Audited {
     /// What the row is called now, or was before.
     key: Option<Key>,
     /// It has that key now.
@@ -34,7 +33,7 @@ enum Named {
     Row(u32),
 }
 
-impl Weighed {
+impl Audited {
     /// What the batch wrote: column, what stood there, what stands there since.
     fn written(&self) -> impl Iterator<Item = (usize, &Cell, &Cell)> {
         let cells = self.before.iter().zip(&self.after).enumerate();
@@ -48,32 +47,49 @@ impl Weighed {
     }
 }
 
-/// What we wrote into a column of a row, by each of its names.
-type Words = HashMap<(Named, usize), Vec<Cell>>;
+/// What we wrote into a column of a row, by each of the row's names.
+#[derive(Default)]
+struct OurWrites(HashMap<(Named, usize), Vec<Cell>>);
+
+impl OurWrites {
+    fn have(&self, names: &[Named], column: usize, cell: &Cell) -> bool {
+        let mut cells = names
+            .iter()
+            .filter_map(|name| self.0.get(&(name.clone(), column)));
+        cells.any(|cells| cells.contains(cell))
+    }
+
+    fn note(&mut self, names: &[Named], image: &Audited) {
+        for (column, _, is) in image.written() {
+            for name in names {
+                let cells = self.0.entry((name.clone(), column)).or_default();
+                cells.push(is.clone());
+            }
+        }
+    }
+}
+
+/// What the images tell, oldest first.
+struct Audit {
+    ours: OurWrites,
+    /// Edits to be restored, by the row in which they stood.
+    edits: HashMap<u32, OverwrittenEdit>,
+    /// Where the anchors of the images stand, and what their rows hold by now.
+    looked: HashMap<MetadataId, (u32, Vec<Cell>)>,
+    /// Of a row that was to go there is no image, so it may have gone under a key which a person
+    /// gave it in that moment.
+    renamed_before: bool,
+}
 
 fn names_of(key: Option<&Key>, old: Option<&Key>, at: Option<u32>) -> Vec<Named> {
     let keys = key.into_iter().chain(old).cloned().map(Named::Key);
     keys.chain(at.map(Named::Row)).collect()
 }
 
-fn is_word(ours: &Words, name: &Named, column: usize, cell: &Cell) -> bool {
-    let words = ours.get(&(name.clone(), column));
-    words.is_some_and(|words| words.contains(cell))
-}
-
-fn note_words(ours: &mut Words, names: &[Named], image: &Weighed) {
-    for (column, _, is) in image.written() {
-        for name in names {
-            let words = ours.entry((name.clone(), column)).or_default();
-            words.push(is.clone());
-        }
-    }
-}
-
 impl Cycle {
-    /// Nobody saw what these batches went over. What differs from what both sides had agreed on is
-    /// given back: either it is a person's edit, or a loser of a conflict, which loses once more.
-    pub(crate) async fn weigh_images(
+    /// Nobody saw what these batches overwrote. What differs from what both sides had agreed on is
+    /// restored: either it is a person's edit, or a loser of a conflict, which loses once more.
+    pub(crate) async fn audit_images(
         &mut self,
         snapshot: &Snapshot,
         layout: &Layout,
@@ -81,14 +97,66 @@ impl Cycle {
         if self.tab.debts().images.is_empty() || self.start.dry_run {
             return Ok(());
         }
-        let mut weighed: Vec<Weighed> = Vec::new();
-        for (unread, image) in self.tab.debts().images.clone() {
+        let images = self.images_to_audit();
+        let anchors = images.iter().filter_map(|one| one.anchor);
+        let looked = self.tab.look(&self.mapping, anchors.collect()).await?;
+        let keys: Vec<Key> = images.iter().filter_map(|one| one.key.clone()).collect();
+        let mut loaded = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(self.tab.chunk()) {
+            loaded.extend(self.load(chunk.to_vec()).await?);
+        }
+        let mut loaded = loaded.into_iter();
+        let mut audit = Audit {
+            ours: OurWrites::default(),
+            edits: HashMap::new(),
+            renamed_before: self.has_gone_without_image(&images),
+            looked,
+        };
+        for image in &images {
+            let loaded = image.key.as_ref().and_then(|_| loaded.next());
+            let by_anchor = image
+                .anchor
+                .and_then(|anchor| audit.looked.get(&anchor).cloned());
+            let filled = |(column, cell): (usize, &Cell)| {
+                *cell != Cell::Empty && self.mapping.pushes(column)
+            };
+            let partly = image.after.iter().enumerate().any(filled);
+            if image.stands || partly && by_anchor.is_some() {
+                let place = match by_anchor {
+                    Some((row, cells)) => Some((row, cells)),
+                    None => self.place_as_read(image.key.as_ref(), snapshot, layout)?,
+                };
+                self.audit_written(&mut audit, image, loaded.as_ref(), place);
+            } else {
+                let at = by_anchor.map(|(row, _)| row);
+                self.audit_emptied(&mut audit, image, loaded.as_ref(), at);
+            }
+        }
+        let edits = audit.edits.into_values();
+        let debts = self.tab.debts_mut();
+        debts
+            .edits
+            .extend(edits.filter(|edit| !edit.cells.is_empty()));
+        debts.images.clear();
+        debts.may_be_back = false;
+        for (row, cells) in audit.looked.values() {
+            // The look is younger than the reading.
+            if layout.mapped(&parse(snapshot, *row)?) != *cells {
+                return Err(Stop::Outdated);
+            }
+        }
+        Ok(())
+    }
+
+    fn images_to_audit(&self) -> Vec<Audited> {
+        let images = self.tab.debts().images.iter().cloned();
+        let audited = images.map(|(unread, image)| {
             let columns = Layout {
                 columns: image.layout,
             };
             let (before, after) = (columns.mapped(&image.before), columns.mapped(&image.after));
             let stands = self.key_of(&after);
-            weighed.push(Weighed {
+            Audited {
                 key: stands.clone().or_else(|| self.key_of(&before)),
                 stands: stands.is_some(),
                 unread,
@@ -97,126 +165,115 @@ impl Cycle {
                 after,
                 row: image.before,
                 layout: columns,
-            });
-        }
-        let anchors = weighed.iter().filter_map(|one| one.anchor);
-        let looked = self.tab.look(&self.mapping, anchors.collect()).await?;
-        let of_image: HashSet<&Key> = weighed.iter().filter_map(|one| one.key.as_ref()).collect();
-        let mut rows = self.memory.rows.iter();
-        let renamed_before = rows.any(|(key, known)| {
-            known.state == State::Left && known.row().is_none() && !of_image.contains(key)
+            }
         });
-        let keys = weighed.iter().filter_map(|one| one.key.clone());
-        let keys: Vec<Key> = keys.collect();
-        let mut loaded = Vec::with_capacity(keys.len());
-        for chunk in keys.chunks(self.tab.chunk()) {
-            loaded.extend(self.load(chunk.to_vec()).await?);
+        audited.collect()
+    }
+
+    fn has_gone_without_image(&self, images: &[Audited]) -> bool {
+        let of_image: HashSet<&Key> = images.iter().filter_map(|one| one.key.as_ref()).collect();
+        self.memory.rows.iter().any(|(key, known)| {
+            known.state == State::Left && known.row().is_none() && !of_image.contains(key)
+        })
+    }
+
+    /// Where the reading has the row of this key, and what it shows there.
+    fn place_as_read(
+        &self,
+        key: Option<&Key>,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<Option<(u32, Vec<Cell>)>, Stop> {
+        let known = key.and_then(|key| self.memory.rows.get(key));
+        match known.and_then(Known::row) {
+            Some(row) => Ok(Some((row, layout.mapped(&parse(snapshot, row)?)))),
+            None => Ok(None),
         }
-        let mut loaded = loaded.into_iter();
-        let mut ours = Words::new();
-        let mut found: HashMap<u32, OverwrittenEdit> = HashMap::new();
-        for one in weighed {
-            let loaded = one.key.as_ref().and_then(|_| loaded.next());
-            let by_anchor = one.anchor.and_then(|anchor| looked.get(&anchor).cloned());
-            let filled = |(column, cell): (usize, &Cell)| {
-                *cell != Cell::Empty && self.mapping.pushes(column)
+    }
+
+    /// The batch deleted or emptied the row.
+    fn audit_emptied(
+        &mut self,
+        audit: &mut Audit,
+        image: &Audited,
+        loaded: Option<&LoadedRow>,
+        at: Option<u32>,
+    ) {
+        // What is taken out of a row is the last word on it.
+        if let Some(edit) = at.and_then(|row| audit.edits.get_mut(&row)) {
+            edit.cells.retain(|(column, ..)| !image.writes(*column));
+        }
+        let old = self.key_of(&image.before);
+        let names = names_of(image.key.as_ref(), old.as_ref(), at);
+        // Where all of it was our own, nobody misses it.
+        let mut written = image.written();
+        let was_ours = written.all(|(column, was, _)| audit.ours.have(&names, column, was));
+        audit.ours.note(&names, image);
+        if let (true, false, Some(loaded)) = (image.unread, was_ours, loaded) {
+            let lost = LostRow {
+                key: image.key.clone(),
+                cells: image.row.clone(),
+                layout: image.layout.clone(),
+                maybe_back: self.tab.debts().may_be_back,
+                seen: false,
             };
-            let partly = one.after.iter().enumerate().any(filled);
-            if !(one.stands || partly && by_anchor.is_some()) {
-                let at = by_anchor.map(|(row, _)| row);
-                // What a write took out of a row is the last word on it. Where all of it was our
-                // own, nobody misses it.
-                if let Some(found) = at.and_then(|row| found.get_mut(&row)) {
-                    found.cells.retain(|(column, ..)| !one.writes(*column));
-                }
-                let old = self.key_of(&one.before);
-                let names = names_of(one.key.as_ref(), old.as_ref(), at);
-                let was_ours = one.written().all(|(column, was, _)| {
-                    let mut words = names.iter();
-                    words.any(|name| is_word(&ours, name, column, was))
-                });
-                note_words(&mut ours, &names, &one);
-                if let (true, false, Some(loaded)) = (one.unread, was_ours, loaded) {
-                    let fallen = LostRow {
-                        key: one.key,
-                        cells: one.row,
-                        layout: one.layout,
-                        maybe_back: self.tab.debts().may_be_back,
-                        seen: false,
-                    };
-                    self.weigh_fallen(fallen, &loaded, renamed_before);
-                }
+            self.audit_lost_row(lost, loaded, audit.renamed_before);
+        }
+    }
+
+    /// The batch wrote cells of a row that stands at `place`, and shows these cells there by now.
+    fn audit_written(
+        &mut self,
+        audit: &mut Audit,
+        image: &Audited,
+        loaded: Option<&LoadedRow>,
+        place: Option<(u32, Vec<Cell>)>,
+    ) {
+        let at = place.as_ref().map(|(row, _)| *row);
+        let shown = place.map(|(_, cells)| cells).unwrap_or_default();
+        let old = self.key_of(&image.before);
+        let names = names_of(image.key.as_ref(), old.as_ref(), at);
+        self.note_arrived(image.key.as_ref(), old.as_ref());
+        let key_typed = self.is_key_typed(image, old.as_ref(), loaded);
+        // Whoever has given the row another key since has seen what stands in it.
+        let same_row = !image.stands || self.is_same_row(&image.after, &shown);
+        let looked = &audit.looked;
+        let mut edit = at.map(|row| {
+            audit.edits.entry(row).or_insert_with(|| OverwrittenEdit {
+                anchor: image.anchor.filter(|anchor| looked.contains_key(anchor)),
+                row: Some(row),
+                key: image.key.clone(),
+                name: self.name_of(&shown),
+                cells: Vec::new(),
+                window: None,
+                missed: 0,
+            })
+        });
+        for (column, was, is) in image.written() {
+            // The newest write to a cell counts, and what it overwrote may be an older one of ours.
+            let is_ours = audit.ours.have(&names, column, was);
+            let is_key = self.mapping.key.contains(&column);
+            // A key that we emptied is restored with what was typed beside it.
+            let is_agreed = !(is_key && (key_typed || !image.stands))
+                && loaded.is_some_and(|loaded| self.is_no_news(loaded, column, was, is));
+            if let Some(loaded) = loaded.filter(|_| image.unread && is_agreed) {
+                self.note_own_write(loaded, column, is);
+            }
+            let Some(edit) = &mut edit else {
                 continue;
-            }
-            let (at, shown) = match (by_anchor, one.key.as_ref()) {
-                (Some((row, cells)), _) => (Some(row), cells),
-                (None, Some(key)) => {
-                    let at = self.memory.rows.get(key).and_then(Known::row);
-                    match at {
-                        Some(row) => (at, layout.mapped(&parse(snapshot, row)?)),
-                        None => (None, Vec::new()),
-                    }
-                }
-                (None, None) => (None, Vec::new()),
             };
-            let mut taken = at.map(|row| {
-                found.entry(row).or_insert_with(|| OverwrittenEdit {
-                    anchor: one.anchor.filter(|anchor| looked.contains_key(anchor)),
-                    row: Some(row),
-                    key: one.key.clone(),
-                    name: self.name_of(&shown),
-                    cells: Vec::new(),
-                    window: None,
-                    missed: 0,
-                })
-            });
-            let old = self.key_of(&one.before);
-            let names = names_of(one.key.as_ref(), old.as_ref(), at);
-            self.note_arrived(one.key.as_ref(), old.as_ref());
-            let key_typed = self.is_key_typed(&one, old.as_ref(), loaded.as_ref());
-            // Whoever has given the row another key since has seen what stands in it.
-            let same_row = !one.stands || self.is_same_row(&one.after, &shown);
-            for (column, was, is) in one.written() {
-                // The newest word on a cell counts, and what it went over may be an older one of
-                // ours.
-                let is_ours = names.iter().any(|name| is_word(&ours, name, column, was));
-                let is_key = self.mapping.key.contains(&column);
-                // A key that we emptied goes back with what was typed beside it.
-                let is_agreed = !(is_key && (key_typed || !one.stands))
-                    && loaded
-                        .as_ref()
-                        .is_some_and(|loaded| self.is_no_news(loaded, column, was, is));
-                if let Some(loaded) = loaded.as_ref().filter(|_| one.unread && is_agreed) {
-                    self.note_own_write(loaded, column, is);
-                }
-                let Some(taken) = &mut taken else {
-                    continue;
-                };
-                taken.cells.retain(|(at, ..)| *at != column);
-                if one.unread
-                    && !is_ours
-                    && !is_agreed
-                    && same_row
-                    && (self.mapping.pushes(column) || is_key)
-                    && shown.get(column) == Some(is)
-                {
-                    taken.cells.push((column, is.clone(), was.clone()));
-                }
-            }
-            note_words(&mut ours, &names, &one);
-        }
-        let found = found.into_values().filter(|taken| !taken.cells.is_empty());
-        let debts = self.tab.debts_mut();
-        debts.edits.extend(found);
-        debts.images.clear();
-        debts.may_be_back = false;
-        for (row, cells) in looked.values() {
-            // The look is younger than the reading.
-            if layout.mapped(&parse(snapshot, *row)?) != *cells {
-                return Err(Stop::Outdated);
+            edit.cells.retain(|(at, ..)| *at != column);
+            if image.unread
+                && !is_ours
+                && !is_agreed
+                && same_row
+                && (self.mapping.pushes(column) || is_key)
+                && shown.get(column) == Some(is)
+            {
+                edit.cells.push((column, is.clone(), was.clone()));
             }
         }
-        Ok(())
+        audit.ours.note(&names, image);
     }
 
     /// Our own value stands in the sheet, and nothing of it is recorded. The table may change or
@@ -229,7 +286,7 @@ impl Cycle {
         if recorded == Some(cell) {
             return;
         }
-        let written = self.memory.in_flight.entry(loaded.key.clone());
+        let written = self.memory.unfinished.in_flight.entry(loaded.key.clone());
         written.or_default().push(InFlight {
             stamp: None,
             column,
@@ -243,20 +300,20 @@ impl Cycle {
             && key != old
             && [key, old]
                 .iter()
-                .all(|key| self.memory.underway.contains(*key))
+                .all(|key| self.memory.unfinished.renaming.contains(*key))
         {
-            self.memory.renamed.insert(old.clone());
+            self.memory.unfinished.renamed_unseen.insert(old.clone());
         }
     }
 
-    /// A key that the table gave stands in the base before it is written. Where it went over
-    /// another one than the row's old key, that was a person's, or the batch hit another row than
-    /// it was meant for; whatever row the two keys together make of it.
-    fn is_key_typed(&self, image: &Weighed, old: Option<&Key>, loaded: Option<&LoadedRow>) -> bool {
+    /// A key that the table gave stands in the base before it is written. Where it overwrote another
+    /// key than the row's old one, that was a person's, or the batch hit another row than it was
+    /// meant for; whatever row the two keys together make of it.
+    fn is_key_typed(&self, image: &Audited, old: Option<&Key>, loaded: Option<&LoadedRow>) -> bool {
         let (Some(key), Some(loaded)) = (image.key.as_ref(), loaded) else {
             return true;
         };
-        let underway = |key: &Key| self.memory.underway.contains(key);
+        let underway = |key: &Key| self.memory.unfinished.renaming.contains(key);
         let moved = loaded.moved.as_ref().filter(|_| loaded.row.is_some());
         let is_old = |old: &Key| underway(old) || moved == Some(old);
         let is_others = |old: &Key| {
@@ -271,14 +328,14 @@ impl Cycle {
 
     /// Parts of a key that the table gave stand in a row which is not called by that key: its other
     /// parts are a person's.
-    fn is_part_of_another(&self, image: &Weighed, key: &Key) -> bool {
+    fn is_part_of_another(&self, image: &Audited, key: &Key) -> bool {
         let parts = || self.mapping.key.iter().enumerate();
         let mut written = parts().filter(|(_, column)| image.writes(**column));
         let shares = |given: &Key| {
             let mut written = parts().filter(|(_, column)| image.writes(**column));
             given != key && written.all(|(part, _)| given.0.get(part) == key.0.get(part))
         };
-        written.next().is_some() && self.memory.underway.iter().any(shares)
+        written.next().is_some() && self.memory.unfinished.renaming.iter().any(shares)
     }
 
     /// What stands in the cell is recorded; or what stood there was no news, and what stands there
@@ -289,31 +346,29 @@ impl Cycle {
         let value = loaded.row.as_ref().and_then(|row| row.get(column));
         let held = value.is_some_and(|value| self.mapping.agreed(column, value, is));
         let is_key = self.mapping.key.contains(&column);
-        let recorded = agreed == Some(is) && !self.memory.overruled.contains(&loaded.key);
+        let recorded =
+            agreed == Some(is) && !self.memory.unfinished.overruled.contains(&loaded.key);
         recorded || agreed.unwrap_or(&Cell::Empty) == was && (is_key || held)
     }
 
     /// `renamed`: of a row that was to go there is no image, so that it may have gone under a key
     /// which a person gave it in that moment.
-    fn weigh_fallen(&mut self, fallen: LostRow, loaded: &LoadedRow, renamed: bool) {
-        let before = fallen.mapped();
+    fn audit_lost_row(&mut self, lost: LostRow, loaded: &LoadedRow, renamed: bool) {
+        let before = lost.mapped();
         let base = loaded.base.as_ref();
         let Some(base) = base.filter(|base| !base.is_absent_in_sheet()) else {
             // Recorded as gone, or never known.
             if renamed {
-                self.tab.debts_mut().rows.push(fallen);
+                self.tab.debts_mut().rows.push(lost);
             }
             return;
         };
         let edited = (0..before.len())
             .any(|column| self.is_edited(column) && base.sheet.get(column) != before.get(column));
-        let known = fallen
-            .key
-            .as_ref()
-            .and_then(|key| self.memory.rows.get(key));
+        let known = lost.key.as_ref().and_then(|key| self.memory.rows.get(key));
         let meant = known.is_some_and(|known| known.state == State::Left);
         if edited || !meant {
-            self.tab.debts_mut().rows.push(fallen);
+            self.tab.debts_mut().rows.push(lost);
         }
     }
 

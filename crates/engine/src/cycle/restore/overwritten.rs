@@ -1,11 +1,11 @@
-//! What our writes went over that nobody had seen.
+//! Edits that our own writes overwrote are restored, and rows that went with such an edit are put
+//! back.
 //!
-//! Google has no compare-and-swap: a person may edit a row after it was tagged and before it is
-//! written. So a batch that overwrites or deletes keeps an image of each row as it was right
-//! before. Where that shows an edit, the edit is given back, as if our batch had been refused
-//! there, and the row goes its ordinary way: conflict, policy and all. Until everything is recorded
-//! and given back the batch stands announced with the mapping, so that whoever comes after a crash
-//! reads the images and does the same.
+//! A person may edit a row after it was tagged and before it is written. The image of the row from
+//! right before the write shows that. The edit is then written back into its cell, as if our write
+//! had been refused there, and the row goes its ordinary way: conflict, policy and all. Until
+//! everything is recorded and restored the batch stays announced with the mapping, so a process
+//! that comes after a crash reads the images and does the same ([`super::audit`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,24 +24,25 @@ use crate::reconcile::SheetChange;
 use crate::tab::{LostRow, OverwrittenEdit, Purpose};
 use crate::value::{Cell, Key};
 
-/// How often a cycle gives back into a row that somebody is typing in at that very moment.
+/// How often a cycle restores an edit in a row that somebody is typing in at that very moment.
 const ATTEMPTS: usize = 3;
 
 /// Where a row and its anchor stand, and what the row holds.
 type Place = (MetadataId, u32, Vec<Cell>);
 
-/// Of a cell that several of our writes went over what the last of them did is given back; or what
-/// an earlier one did, where the last only went over that one.
-fn last_words(ready: Vec<OverwrittenEdit>, places: &[Option<Place>]) -> Vec<OverwrittenEdit> {
-    let mut words: HashMap<(u32, usize), usize> = HashMap::new();
+/// Several of our writes may have overwritten one cell. Then the edit is restored that the last of
+/// them overwrote; or the one that an earlier write overwrote, where the last one only overwrote
+/// what that had written.
+fn latest_edits(ready: Vec<OverwrittenEdit>, places: &[Option<Place>]) -> Vec<OverwrittenEdit> {
+    let mut latest: HashMap<(u32, usize), usize> = HashMap::new();
     let mut told: Vec<OverwrittenEdit> = Vec::with_capacity(ready.len());
-    for (mut taken, place) in ready.into_iter().zip(places) {
+    for (mut edit, place) in ready.into_iter().zip(places) {
         let Some((_, row, _)) = place else {
-            told.push(taken);
+            told.push(edit);
             continue;
         };
-        for (column, _, theirs) in &mut taken.cells {
-            let earlier = words.insert((*row, *column), told.len());
+        for (column, _, theirs) in &mut edit.cells {
+            let earlier = latest.insert((*row, *column), told.len());
             let Some(earlier) = earlier.and_then(|at| told.get_mut(at)) else {
                 continue;
             };
@@ -54,14 +55,15 @@ fn last_words(ready: Vec<OverwrittenEdit>, places: &[Option<Place>]) -> Vec<Over
                 *theirs = before;
             }
         }
-        told.push(taken);
+        told.push(edit);
     }
     told
 }
 
 impl Cycle {
-    /// What of `sent` went over something else than was `seen` when the row was tagged.
-    pub(crate) fn taken(
+    /// The edit that this write overwrote: cells of `sent` that held something else right before the
+    /// write than was `seen` when the row was tagged.
+    pub(crate) fn overwritten_edit(
         &self,
         seen: &[Cell],
         sent: &AnchoredRow,
@@ -94,9 +96,8 @@ impl Cycle {
         })
     }
 
-    /// Takes note of what the write of this item went over, and returns the columns in which it
-    /// did.
-    pub(crate) fn note_taken(
+    /// Takes note of the edit that the write of this item overwrote, and returns its columns.
+    pub(crate) fn note_overwritten(
         &mut self,
         item: &Item,
         sent: &AnchoredRow,
@@ -105,37 +106,37 @@ impl Cycle {
         if item.plan.sheet == Some(SheetChange::Clear) {
             // Where the write changed nothing, the row stands as it stood.
             let before = written.before.as_ref();
-            let fell = before
+            let lost_an_edit = before
                 .filter(|before| **before != written.after)
-                .is_some_and(|before| self.note_fallen(item, before));
-            return if fell {
+                .is_some_and(|before| self.note_lost_row(item, before));
+            return if lost_an_edit {
                 self.tab.columns_of(sent)
             } else {
                 Vec::new()
             };
         }
         let seen = item.cells.as_deref().unwrap_or_default();
-        let Some(taken) = self.taken(seen, sent, written) else {
+        let Some(edit) = self.overwritten_edit(seen, sent, written) else {
             return Vec::new();
         };
-        let columns = taken.cells.iter().map(|(column, ..)| *column).collect();
-        self.tab.debts_mut().edits.push(taken);
-        self.stale |= item.row.is_none();
+        let columns = edit.cells.iter().map(|(column, ..)| *column).collect();
+        self.tab.debts_mut().edits.push(edit);
+        self.ending.read_again |= item.row.is_none();
         columns
     }
 
     /// The item's row was deleted as it was not meant to be: edited since it was looked at, or
     /// another row by now.
-    pub(crate) fn fell(&mut self, item: &mut Item, before: &[Cell]) -> bool {
-        let fell = self.note_fallen(item, before);
-        if fell {
+    pub(crate) fn lost_an_edit(&mut self, item: &mut Item, before: &[Cell]) -> bool {
+        let lost_an_edit = self.note_lost_row(item, before);
+        if lost_an_edit {
             item.plan.sheet = None;
             item.dropped = true;
         }
-        fell
+        lost_an_edit
     }
 
-    fn note_fallen(&mut self, item: &Item, before: &[Cell]) -> bool {
+    fn note_lost_row(&mut self, item: &Item, before: &[Cell]) -> bool {
         let (Some(seen), shown) = (&item.cells, self.tab.mapped(before)) else {
             return false;
         };
@@ -144,16 +145,16 @@ impl Cycle {
         }
         let edited = (0..shown.len())
             .any(|column| self.is_edited(column) && seen.get(column) != shown.get(column));
-        let fell = edited || !self.is_same_row(seen, &shown);
-        if fell {
+        let lost_an_edit = edited || !self.is_same_row(seen, &shown);
+        if lost_an_edit {
             let key = self.key_of(&shown);
-            self.note_to_put_back(key, before.to_vec());
-            self.stale = true;
+            self.note_row_to_restore(key, before.to_vec());
+            self.ending.read_again = true;
         }
-        fell
+        lost_an_edit
     }
 
-    fn note_to_put_back(&mut self, key: Option<Key>, cells: Vec<Cell>) {
+    fn note_row_to_restore(&mut self, key: Option<Key>, cells: Vec<Cell>) {
         let layout = self.tab.layout().cloned();
         let lost = layout.map(|layout| LostRow {
             key,
@@ -195,42 +196,41 @@ impl Cycle {
         }
     }
 
-    /// What our writes went over stands in its cells again, where nobody has typed since.
-    pub(crate) async fn give_back(&mut self) -> Result<(), Stop> {
+    /// Overwritten edits are written back into their cells, where nobody has typed since.
+    pub(crate) async fn restore_edits(&mut self) -> Result<(), Stop> {
         for _ in 0..ATTEMPTS {
-            let taken = self.tab.debts().edits.iter().cloned();
+            let edits = self.tab.debts().edits.iter().cloned();
             let (ready, mut left): (Vec<OverwrittenEdit>, Vec<OverwrittenEdit>) =
-                taken.partition(OverwrittenEdit::has_place);
+                edits.partition(OverwrittenEdit::has_place);
             if ready.is_empty() {
                 break;
             }
             let places = self.places(&ready).await?;
-            let ready = last_words(ready, &places);
+            let ready = latest_edits(ready, &places);
             let (mut sent, mut going) = (Vec::new(), Vec::new());
             let mut rows = HashSet::new();
-            let mut overwritten = Vec::new();
-            for (mut taken, place) in ready.into_iter().zip(places) {
+            let mut unrestorable = Vec::new();
+            for (mut edit, place) in ready.into_iter().zip(places) {
                 let Some((anchor, row, cells)) = place else {
-                    match taken.anchor {
-                        Some(_) => overwritten.extend(self.overwritten(&taken)),
-                        None => self.wait_for_reading(taken, &mut left),
+                    match edit.anchor {
+                        Some(_) => unrestorable.extend(self.unrestorable(&edit)),
+                        None => self.wait_for_reading(edit, &mut left),
                     }
                     continue;
                 };
-                let adopted = self.is_adopted(&taken, &cells);
-                taken
-                    .cells
+                let adopted = self.is_adopted(&edit, &cells);
+                edit.cells
                     .retain(|(column, ours, _)| !adopted && cells.get(*column) == Some(ours));
-                if taken.cells.is_empty() {
-                    self.note_given_back(&taken);
+                if edit.cells.is_empty() {
+                    self.note_restored(&edit);
                     continue;
                 }
                 if !rows.insert(row) {
-                    left.push(taken);
+                    left.push(edit);
                     continue;
                 }
                 let layout = self.tab.layout();
-                let back = taken.cells.iter().filter_map(|(column, _, theirs)| {
+                let back = edit.cells.iter().filter_map(|(column, _, theirs)| {
                     Some((layout?.column(*column), theirs.clone()))
                 });
                 sent.push(AnchoredRow {
@@ -239,28 +239,28 @@ impl Cycle {
                     row,
                     cells: back.collect(),
                 });
-                going.push((taken, cells));
+                going.push((edit, cells));
             }
-            self.note_overwritten(overwritten).await?;
+            self.record_lines(unrestorable).await?;
             let mut written: HashMap<MetadataId, WrittenRow> = HashMap::new();
             if !sent.is_empty() {
                 let stamp = self.tab.stamp();
                 let answer = self.tab.write(&self.mapping, sent.clone(), stamp).await?;
                 written.extend(answer.into_iter().map(|row| (row.anchor, row)));
             }
-            for ((taken, seen), sent) in going.into_iter().zip(&sent) {
+            for ((edit, seen), sent) in going.into_iter().zip(&sent) {
                 let Some(written) = written.remove(&sent.anchor) else {
-                    match taken.anchor {
+                    match edit.anchor {
                         // The next look tells whether its row is gone.
-                        Some(_) => left.push(taken),
-                        None => self.wait_for_reading(taken, &mut left),
+                        Some(_) => left.push(edit),
+                        None => self.wait_for_reading(edit, &mut left),
                     }
                     continue;
                 };
-                self.note_given_back(&taken);
-                let again = self.taken(&seen, sent, &written);
+                self.note_restored(&edit);
+                let again = self.overwritten_edit(&seen, sent, &written);
                 left.extend(match written.stood {
-                    true => again.and_then(|again| again.without_ours(&taken, &self.mapping.key)),
+                    true => again.and_then(|again| again.without_ours(&edit, &self.mapping.key)),
                     // Nothing in this row was ever ours.
                     false => again,
                 });
@@ -270,46 +270,46 @@ impl Cycle {
         Ok(())
     }
 
-    /// What is given back after a crash may be no edit at all, and whoever gave the row another key
-    /// since has seen what stands in it.
-    fn is_adopted(&self, taken: &OverwrittenEdit, cells: &[Cell]) -> bool {
-        let mut columns = taken.cells.iter().map(|(column, ..)| column);
-        taken.window.is_none()
-            && self.name_of(cells) != taken.name
+    /// What is restored after a crash may be no edit at all, and a person who gave the row another
+    /// key since has seen what stands in it.
+    fn is_adopted(&self, edit: &OverwrittenEdit, cells: &[Cell]) -> bool {
+        let mut columns = edit.cells.iter().map(|(column, ..)| column);
+        edit.window.is_none()
+            && self.name_of(cells) != edit.name
             && !columns.any(|column| self.mapping.key.contains(column))
     }
 
     /// Where these rows stand, under which anchor, and what they hold; none where the row is not
     /// found, or is another by now.
     async fn places(&mut self, ready: &[OverwrittenEdit]) -> Result<Vec<Option<Place>>, Stop> {
-        let without = ready.iter().filter(|taken| taken.anchor.is_none());
-        let mut rows: Vec<u32> = without.filter_map(|taken| taken.row).collect();
+        let without = ready.iter().filter(|edit| edit.anchor.is_none());
+        let mut rows: Vec<u32> = without.filter_map(|edit| edit.row).collect();
         rows.sort_unstable();
         rows.dedup();
         let tagged = match rows.is_empty() {
             true => Vec::new(),
             false => self.tag_rows(&rows).await?,
         };
-        let anchors = ready.iter().filter_map(|taken| taken.anchor);
+        let anchors = ready.iter().filter_map(|edit| edit.anchor);
         let looked = self.tab.look(&self.mapping, anchors.collect()).await?;
-        let place = |taken: &OverwrittenEdit| match taken.anchor {
+        let place = |edit: &OverwrittenEdit| match edit.anchor {
             Some(anchor) => {
                 let (row, cells) = looked.get(&anchor)?;
                 Some((anchor, *row, cells.clone()))
             }
             None => {
-                let row = taken.row?;
+                let row = edit.row?;
                 let tagged = tagged.get(rows.binary_search(&row).ok()?)?;
                 let cells = tagged.cells.clone()?;
-                (self.name_of(&cells) == taken.name).then_some((tagged.anchor, row, cells))
+                (self.name_of(&cells) == edit.name).then_some((tagged.anchor, row, cells))
             }
         };
         Ok(ready.iter().map(place).collect())
     }
 
-    /// The row is gone to which an edit is to be given back: what is left to do is to say so.
-    fn overwritten(&self, taken: &OverwrittenEdit) -> Vec<Conflict> {
-        let Some(key) = &taken.key else {
+    /// The lines that tell of an edit whose row is gone: it cannot be restored.
+    fn unrestorable(&self, edit: &OverwrittenEdit) -> Vec<Conflict> {
+        let Some(key) = &edit.key else {
             return Vec::new();
         };
         let line = |(column, ours, theirs): &(usize, Cell, Cell)| Conflict {
@@ -320,16 +320,16 @@ impl Cycle {
             sheet: Some(theirs.clone()),
             rows: None,
             database_time: None,
-            sheet_time: taken
+            sheet_time: edit
                 .window
                 .map_or((None, self.io.now()), |(since, until)| (Some(since), until)),
             winner: Winner::Database,
             settled: true,
         };
-        taken.cells.iter().map(line).collect()
+        edit.cells.iter().map(line).collect()
     }
 
-    async fn note_overwritten(&mut self, conflicts: Vec<Conflict>) -> Result<(), Stop> {
+    async fn record_lines(&mut self, conflicts: Vec<Conflict>) -> Result<(), Stop> {
         if !conflicts.is_empty() {
             self.commit(Commit {
                 conflicts,
@@ -340,55 +340,55 @@ impl Cycle {
         Ok(())
     }
 
-    fn wait_for_reading(&mut self, taken: OverwrittenEdit, left: &mut Vec<OverwrittenEdit>) {
-        self.stale = true;
-        left.push(OverwrittenEdit { row: None, ..taken });
+    fn wait_for_reading(&mut self, edit: OverwrittenEdit, left: &mut Vec<OverwrittenEdit>) {
+        self.ending.read_again = true;
+        left.push(OverwrittenEdit { row: None, ..edit });
     }
 
-    fn note_given_back(&mut self, taken: &OverwrittenEdit) {
-        let Some(key) = &taken.key else {
-            self.stale = true;
+    fn note_restored(&mut self, edit: &OverwrittenEdit) {
+        let Some(key) = &edit.key else {
+            self.ending.read_again = true;
             return;
         };
-        if let Some((since, until)) = taken.window {
+        if let Some((since, until)) = edit.window {
             let edits = self.memory.edits.entry(key.clone()).or_default();
-            for (column, _, theirs) in &taken.cells {
+            for (column, _, theirs) in &edit.cells {
                 edits.set(*column, theirs.clone(), (Some(since), until));
             }
         }
         let known = self.memory.known(key);
         known.look_again();
-        self.follow_up.insert(key.clone());
+        self.later.follow_up.insert(key.clone());
     }
 
-    /// With a reading at hand: cells are given back, and rows put back, wherever they stand or
-    /// stood. True where the reading is outdated by that.
-    pub(crate) async fn give_back_by(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
+    /// Edits are restored and rows put back by a reading, wherever they stand or stood. True where
+    /// the reading is outdated by that.
+    pub(crate) async fn restore_with_reading(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
         let debts = self.tab.debts();
-        let owed = !debts.edits.is_empty() || !debts.rows.is_empty();
-        if self.start.dry_run || !owed {
+        let nothing = debts.edits.is_empty() && debts.rows.is_empty();
+        if self.start.dry_run || nothing {
             return Ok(false);
         }
-        self.find_taken(snapshot)?;
+        self.locate_edits(snapshot)?;
         let mut outdated = self
             .tab
             .debts()
             .edits
             .iter()
             .any(OverwrittenEdit::has_place);
-        outdated |= self.put_back(snapshot).await?;
-        self.give_back().await?;
+        outdated |= self.restore_rows(snapshot).await?;
+        self.restore_edits().await?;
         Ok(outdated)
     }
 
-    /// Where these rows stand by now. One that two readings miss was changed by a person since:
-    /// theirs is the later word.
-    fn find_taken(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
-        let mut taken = std::mem::take(&mut self.tab.debts_mut().edits);
-        for one in &mut taken {
+    /// Finds the rows of edits that are to be restored. A row that two readings miss was changed by
+    /// a person since, and that change is the later one.
+    fn locate_edits(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
+        let mut edits = std::mem::take(&mut self.tab.debts_mut().edits);
+        for one in &mut edits {
             one.row = None;
         }
-        if !taken.is_empty() {
+        if !edits.is_empty() {
             let first = self.mapping.header_row;
             let end = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
             for row in first..end {
@@ -405,7 +405,7 @@ impl Cycle {
                     }
                 };
                 let unfound = |one: &&mut OverwrittenEdit| !one.has_place();
-                if let Some(one) = taken
+                if let Some(one) = edits
                     .iter_mut()
                     .filter(unfound)
                     .find(|one| one.name == name && shows(one))
@@ -414,19 +414,19 @@ impl Cycle {
                 }
             }
         }
-        for one in &mut taken {
+        for one in &mut edits {
             one.missed += u32::from(!one.has_place());
-            self.soon |= one.missed == 1;
+            self.ending.read_soon |= one.missed == 1;
         }
-        taken.retain(|one| one.missed < 2);
-        self.tab.debts_mut().edits = taken;
+        edits.retain(|one| one.missed < 2);
+        self.tab.debts_mut().edits = edits;
         Ok(())
     }
 
-    /// Rows that fell are inserted below the data. One that a single reading misses may stand there
-    /// all the same.
-    async fn put_back(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
-        self.forget_standing(snapshot)?;
+    /// Rows that went by our own hand are inserted below the data. One that a single reading misses
+    /// may stand there all the same.
+    async fn restore_rows(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
+        self.forget_rows_that_stand(snapshot)?;
         if self.tab.debts().rows.is_empty() || snapshot.rows.is_empty() {
             self.tab.debts_mut().rows.clear();
             return Ok(false);
@@ -447,19 +447,19 @@ impl Cycle {
         let Some(layout) = self.tab.layout() else {
             return Ok(true);
         };
-        let fallen = self.tab.debts().rows.iter();
-        let rows: Vec<NewRow> = fallen.map(|fallen| fallen.row(layout)).collect();
+        let lost = self.tab.debts().rows.iter();
+        let rows: Vec<NewRow> = lost.map(|lost| lost.row(layout)).collect();
         let stamp = self.tab.stamp();
         self.tab.announce(&stamp).await?;
         match self.tab.insert(rows.into(), stamp, Purpose::Cells).await {
             Ok(_) => {
-                self.note_put_back().await?;
+                self.note_rows_restored().await?;
                 Ok(true)
             }
             Err(unanswered) => {
                 let may_stand = unanswered.fate.may_stand();
-                for fallen in &mut self.tab.debts_mut().rows {
-                    fallen.maybe_back |= may_stand;
+                for lost in &mut self.tab.debts_mut().rows {
+                    lost.maybe_back |= may_stand;
                 }
                 Err(unanswered.into())
             }
@@ -468,9 +468,9 @@ impl Cycle {
 
     /// What is stored of these rows says that they are about to go: a fresh process would put them
     /// back once more.
-    async fn note_put_back(&mut self) -> Result<(), Stop> {
-        for fallen in &mut self.tab.debts_mut().rows {
-            fallen.maybe_back = true;
+    async fn note_rows_restored(&mut self) -> Result<(), Stop> {
+        for lost in &mut self.tab.debts_mut().rows {
+            lost.maybe_back = true;
         }
         let keys = self
             .tab
@@ -507,22 +507,22 @@ impl Cycle {
     /// Rows that may be back already, and stand there; and those of which nobody knows whether they
     /// were meant to go, where nothing is lost of them because another row is just like it.
     /// Otherwise such a row is a copy that a person made.
-    fn forget_standing(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
-        let mut fallen = std::mem::take(&mut self.tab.debts_mut().rows);
+    fn forget_rows_that_stand(&mut self, snapshot: &Snapshot) -> Result<(), Stop> {
+        let mut lost = std::mem::take(&mut self.tab.debts_mut().rows);
         let end = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
         for row in self.mapping.header_row..end {
-            if fallen.is_empty() {
+            if lost.is_empty() {
                 break;
             }
             let cells = self.tab.mapped(&parse(snapshot, row)?);
             let key = self.key_of(&cells);
-            fallen.retain(|fallen| {
-                let same_key = fallen.maybe_back && key.is_some() && key == fallen.key;
-                let alike = || (fallen.maybe_back || !fallen.seen) && fallen.mapped() == cells;
+            lost.retain(|lost| {
+                let same_key = lost.maybe_back && key.is_some() && key == lost.key;
+                let alike = || (lost.maybe_back || !lost.seen) && lost.mapped() == cells;
                 !(same_key || alike())
             });
         }
-        self.tab.debts_mut().rows = fallen;
+        self.tab.debts_mut().rows = lost;
         Ok(())
     }
 }

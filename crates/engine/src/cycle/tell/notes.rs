@@ -51,6 +51,7 @@ impl Cycle {
     pub(crate) fn note_problem(&mut self, problem: &Problem) {
         if self.mapping.notes_on_problems {
             self.memory
+                .problems
                 .notes
                 .insert(problem.place.clone(), Some(words(problem)));
         }
@@ -62,11 +63,11 @@ impl Cycle {
         }
         match place.sheet_row {
             Some(_) => {
-                self.memory.notes.remove(place);
-                self.memory.notes_astray = true;
+                self.memory.problems.notes.remove(place);
+                self.memory.problems.stray_notes = true;
             }
             None => {
-                self.memory.notes.insert(place.clone(), None);
+                self.memory.problems.notes.insert(place.clone(), None);
             }
         }
     }
@@ -77,13 +78,13 @@ impl Cycle {
             return;
         }
         if self.mapping.direction == Direction::FromSheet {
-            self.memory.notes.clear();
-            self.memory.notes_astray = false;
+            self.memory.problems.notes.clear();
+            self.memory.problems.stray_notes = false;
         }
         let stray = self.annotate_in_rounds().await;
         // By this round's reading such a note stands where it belongs; only the next one tells
         // whose row that is now.
-        self.memory.notes_astray |= stray;
+        self.memory.problems.stray_notes |= stray;
     }
 
     /// Whether a note came to stand on another row than its own, or may have.
@@ -91,13 +92,13 @@ impl Cycle {
         let mut stray = false;
         // What is not where it was put is looked for, and then taken away.
         for _ in 0..2 {
-            if self.memory.notes.is_empty() && !self.memory.notes_astray {
+            if self.memory.problems.notes.is_empty() && !self.memory.problems.stray_notes {
                 break;
             }
             let astray = match self.find_astray().await {
                 Ok(astray) => astray,
                 Err(stop) => {
-                    self.memory.notes_astray &= passes(&stop);
+                    self.memory.problems.stray_notes &= passes(&stop);
                     break;
                 }
             };
@@ -118,12 +119,12 @@ impl Cycle {
                 }
                 Err(_) => {
                     for place in due.iter().filter_map(|note| note.whose.place()) {
-                        self.memory.notes.remove(place);
+                        self.memory.problems.notes.remove(place);
                     }
                     break;
                 }
             }
-            if !self.memory.notes_astray {
+            if !self.memory.problems.stray_notes {
                 break;
             }
         }
@@ -132,29 +133,29 @@ impl Cycle {
 
     fn still_astray(&mut self, due: &[Due]) {
         let nobodys = |note: &Due| note.whose.place().is_none();
-        self.memory.notes_astray |= due.iter().any(nobodys);
+        self.memory.problems.stray_notes |= due.iter().any(nobodys);
     }
 
     /// Notes of ours on cells that have no problem. What stands where it belongs need not be
     /// written.
     async fn find_astray(&mut self) -> Result<Vec<Due>, Stop> {
         // Only a reading of this round tells which row is which.
-        if !self.memory.notes_astray || self.snapshot.is_none() {
+        if !self.memory.problems.stray_notes || self.round.snapshot.is_none() {
             return Ok(Vec::new());
         }
         let standing = match self.io.sheet(SheetEffect::Notes).await? {
             SheetOutcome::Notes(standing) => standing,
             _ => return Err(mismatch().into()),
         };
-        self.memory.notes_astray = false;
+        self.memory.problems.stray_notes = false;
         let cells = self.cells_with_problems();
         let mut astray = Vec::new();
         for StandingNote { row, column, text } in standing {
             match cells.get(&(row, column)) {
                 Some(place) => {
-                    let due = self.memory.notes.get(place);
+                    let due = self.memory.problems.notes.get(place);
                     if due.is_some_and(|due| due.as_ref() == Some(&text)) {
-                        self.memory.notes.remove(place);
+                        self.memory.problems.notes.remove(place);
                     }
                 }
                 None => astray.push(Due {
@@ -173,14 +174,19 @@ impl Cycle {
         if !self.mapping.notes_on_problems {
             return HashMap::new();
         }
-        let keyed = self.memory.problems.iter().flat_map(|(key, problems)| {
-            problems.iter().map(|problem| Place {
-                key: Some(key.clone()),
-                sheet_row: None,
-                column: problem.column,
-            })
-        });
-        let places = keyed.chain(self.memory.keyless.keys().cloned());
+        let keyed = self
+            .memory
+            .problems
+            .of_rows
+            .iter()
+            .flat_map(|(key, problems)| {
+                problems.iter().map(|problem| Place {
+                    key: Some(key.clone()),
+                    sheet_row: None,
+                    column: problem.column,
+                })
+            });
+        let places = keyed.chain(self.memory.problems.keyless.keys().cloned());
         let cell = |place: Place| Some((self.cell_of(&place)?, place));
         places.filter_map(cell).collect()
     }
@@ -202,10 +208,10 @@ impl Cycle {
         let cells = self.cells_with_problems();
         let mut due = Vec::new();
         let mut nowhere = Vec::new();
-        for (place, text) in &self.memory.notes {
+        for (place, text) in &self.memory.problems.notes {
             let whose = match (place.sheet_row, &place.key) {
                 // Only a reading of this round tells where such a row is.
-                (Some(_), _) if self.snapshot.is_none() => continue,
+                (Some(_), _) if self.round.snapshot.is_none() => continue,
                 (Some(_), _) => Whose::Row(place.clone()),
                 (None, Some(key)) => Whose::Key(place.clone(), key.clone()),
                 (None, None) => {
@@ -213,7 +219,8 @@ impl Cycle {
                     continue;
                 }
             };
-            let is_over = place.sheet_row.is_some() && !self.memory.keyless.contains_key(place);
+            let is_over =
+                place.sheet_row.is_some() && !self.memory.problems.keyless.contains_key(place);
             match self.cell_of(place).filter(|_| !is_over) {
                 // Of two problems of one cell one is over: the note is the other's.
                 Some(cell) if text.is_none() && cells.contains_key(&cell) => {
@@ -230,8 +237,10 @@ impl Cycle {
         }
         for place in nowhere {
             // Its row is gone, or has another key and still the note.
-            if self.memory.notes.remove(&place) == Some(None) && self.cell_of(&place).is_none() {
-                self.memory.notes_astray |= place.key.is_some();
+            if self.memory.problems.notes.remove(&place) == Some(None)
+                && self.cell_of(&place).is_none()
+            {
+                self.memory.problems.stray_notes |= place.key.is_some();
             }
         }
         // Two problems of one cell share a note.
@@ -239,7 +248,7 @@ impl Cycle {
         due.retain(|note: &Due| {
             let first = seen.insert((note.row, note.column));
             if let (false, Some(place)) = (first, note.whose.place()) {
-                self.memory.notes.remove(place);
+                self.memory.problems.notes.remove(place);
             }
             first
         });
@@ -280,11 +289,11 @@ impl Cycle {
         for (note, annotated) in placed.into_iter().zip(annotated) {
             match (annotated, note.whose.place()) {
                 (Annotated::Moved, Some(_)) | (Annotated::Done | Annotated::Absent, None) => {}
-                (Annotated::Moved, None) => self.memory.notes_astray = true,
+                (Annotated::Moved, None) => self.memory.problems.stray_notes = true,
                 (Annotated::Stray, _) => stray = true,
                 (annotated, Some(place)) => {
-                    self.memory.notes.remove(place);
-                    self.memory.notes_astray |= annotated == Annotated::Absent;
+                    self.memory.problems.notes.remove(place);
+                    self.memory.problems.stray_notes |= annotated == Annotated::Absent;
                 }
             }
         }
@@ -318,14 +327,14 @@ impl Cycle {
     /// the next reading tells where it is.
     fn note_not_placed(&mut self, note: &Due) -> Result<(), Stop> {
         match &note.whose {
-            Whose::Nobody => self.memory.notes_astray = true,
+            Whose::Nobody => self.memory.problems.stray_notes = true,
             Whose::Row(_) => {}
             // Nor did it have this key when it was read: the note is for no row that another
             // reading could find.
             Whose::Key(place, key) => {
                 let read = self.read_cells(note.row)?;
                 if read.is_some_and(|cells| !self.is_row_of(key, &cells)) {
-                    self.memory.notes.remove(place);
+                    self.memory.problems.notes.remove(place);
                 }
             }
         }
@@ -335,7 +344,7 @@ impl Cycle {
     /// The mapped cells that this round's reading showed in the row that stands here now, as far as
     /// this cycle knows.
     fn read_cells(&self, row: u32) -> Result<Option<Vec<Cell>>, Stop> {
-        let (Some(layout), Some(snapshot)) = (self.tab.layout(), &self.snapshot) else {
+        let (Some(layout), Some(snapshot)) = (self.tab.layout(), &self.round.snapshot) else {
             return Ok(None);
         };
         let Some(row) = self.tab.row_as_read(row) else {

@@ -35,7 +35,7 @@ impl Cycle {
     /// It was refused, and nothing of it is tried again yet.
     pub(crate) fn rests(&self, key: &Key) -> bool {
         let waits = |known: &KnownProblem| known.retry_at.is_none() || !self.may_try(known);
-        let known = self.memory.problems.get(key);
+        let known = self.memory.problems.of_rows.get(key);
         known.is_some_and(|known| known.iter().all(waits))
     }
 
@@ -47,11 +47,11 @@ impl Cycle {
         };
         // The clock may have been set back.
         let rested = (self.io.now().0 - known.tried_at.0).unsigned_abs() >= pause.unsigned_abs();
-        awaits_others(known) && known.arrivals < self.memory.arrivals && rested
+        awaits_others(known) && known.arrivals < self.memory.problems.arrivals && rested
     }
 
     pub(crate) fn awaits_rows(&self) -> bool {
-        let mut known = self.memory.problems.values().flatten();
+        let mut known = self.memory.problems.of_rows.values().flatten();
         known.any(awaits_others)
     }
 
@@ -60,7 +60,7 @@ impl Cycle {
     /// only a few are tried in a cycle; where one of them is taken, all are.
     pub(crate) fn waiting(&mut self) -> Vec<Key> {
         let mut waiting: Vec<(u32, Key)> = Vec::new();
-        for (key, known) in &self.memory.problems {
+        for (key, known) in &self.memory.problems.of_rows {
             let stands = self
                 .memory
                 .rows
@@ -74,16 +74,16 @@ impl Cycle {
         waiting.sort();
         let often = waiting.partition_point(|(attempts, _)| *attempts <= OFTEN);
         let is_taken = |key: &Key| {
-            let known = self.memory.problems.get(key);
+            let known = self.memory.problems.of_rows.get(key);
             !known.is_some_and(|known| known.iter().any(awaits_others))
         };
-        match self.probed.is_empty() {
+        match self.later.probed.is_empty() {
             true => {
                 waiting.truncate(often + FEW);
                 let probed = waiting.iter().skip(often).map(|(_, key)| key.clone());
-                self.probed.extend(probed);
+                self.later.probed.extend(probed);
             }
-            false if self.probed.iter().any(is_taken) => {}
+            false if self.later.probed.iter().any(is_taken) => {}
             false => waiting.truncate(often),
         }
         waiting.into_iter().map(|(_, key)| key).collect()
@@ -93,13 +93,13 @@ impl Cycle {
     pub(crate) fn try_those_that_waited(&mut self) {
         let pulls = self.start.ways.pull && !self.start.dry_run;
         let waiting = if pulls { self.waiting() } else { Vec::new() };
-        self.follow_up.extend(waiting);
+        self.later.follow_up.extend(waiting);
     }
 
     /// Nothing is done with this row before the next reading; what is owed to it is not forgotten.
     pub(crate) fn hold_off(&mut self, key: Key) {
-        self.held_back = true;
-        self.put_off.insert(key);
+        self.ending.held_back = true;
+        self.later.put_off.insert(key);
     }
 
     /// A snapshot shows all problems of rows without a usable key: those that it does not show are
@@ -121,34 +121,41 @@ impl Cycle {
         let problems = one_for_each_place(problems);
         let said = |problem: &Problem| (problem.place.clone(), problem.message.clone());
         let now = problems.iter().map(said).collect();
-        let before = std::mem::replace(&mut self.memory.keyless, now);
-        let is_over = |place: &&Place| !self.memory.keyless.contains_key(*place);
+        let before = std::mem::replace(&mut self.memory.problems.keyless, now);
+        let is_over = |place: &&Place| !self.memory.problems.keyless.contains_key(*place);
         let over: BTreeSet<Place> = before.keys().filter(is_over).cloned().collect();
         for place in over {
             self.note_settled(&place);
-            self.settled.push(place);
+            self.unrecorded.settled.push(place);
         }
         for problem in problems {
             let is_news = before.get(&problem.place) != Some(&problem.message);
-            if is_news || self.memory.notes_astray {
+            if is_news || self.memory.problems.stray_notes {
                 self.note_problem(&problem);
             }
             if is_news {
-                self.problems.push(problem);
+                self.unrecorded.problems.push(problem);
             }
         }
     }
 
     /// Problems that no batch recorded.
     pub(crate) async fn record_leftovers(&mut self) -> Result<(), Stop> {
-        if self.start.dry_run || (self.problems.is_empty() && self.settled.is_empty()) {
+        if self.start.dry_run
+            || (self.unrecorded.problems.is_empty() && self.unrecorded.settled.is_empty())
+        {
             return Ok(());
         }
         self.commit_after(&mut []).await
     }
 
     pub(crate) fn sort_problems(&mut self, item: &mut Item, commit: &mut Commit) {
-        let old = self.memory.problems.remove(&item.key).unwrap_or_default();
+        let old = self
+            .memory
+            .problems
+            .of_rows
+            .remove(&item.key)
+            .unwrap_or_default();
         if old.is_empty() && item.found.is_empty() {
             return;
         }
@@ -176,7 +183,7 @@ impl Cycle {
                 attempts,
                 retry_at: problem.retry_at,
                 tried_at: now,
-                arrivals: self.memory.arrivals,
+                arrivals: self.memory.problems.arrivals,
             });
             let is_new = before.is_none_or(|one| one.code != problem.code);
             if is_new {
@@ -215,7 +222,7 @@ impl Cycle {
             commit.settled_problems.push(place);
         }
         if !known.is_empty() {
-            self.memory.problems.insert(item.key.clone(), known);
+            self.memory.problems.of_rows.insert(item.key.clone(), known);
         }
     }
 }

@@ -49,7 +49,7 @@ impl Cycle {
                 None if item.overrules() && item.anchor.is_some() => {
                     let write = base_write(item).in_state(RowState::ToOverrule);
                     commit.bases.push(write);
-                    self.memory.overruled.insert(item.key.clone());
+                    self.memory.unfinished.overruled.insert(item.key.clone());
                 }
                 None if item.plan.sheet.is_none() && item.base_owed => {
                     commit.bases.push(base_write(item));
@@ -80,7 +80,7 @@ impl Cycle {
         let applied = self.commit(commit.clone()).await?;
         let came =
             |applied: &Applied| matches!(applied, Applied::Done { .. } | Applied::Kept { .. });
-        self.memory.arrivals += u64::from(applied.iter().any(came));
+        self.memory.problems.arrivals += u64::from(applied.iter().any(came));
         if applied.len() != applied_items.len() {
             return Err(mismatch().into());
         }
@@ -147,7 +147,7 @@ impl Cycle {
         let applied = self.io.commit(commit).await?;
         if over {
             self.tab.note_over();
-            self.memory.overruled.clear();
+            self.memory.unfinished.overruled.clear();
         }
         self.report.conflicts += conflicts as u64;
         self.report.problems += problems as u64;
@@ -211,7 +211,7 @@ impl Cycle {
                 if item.plan.follows || differs(item.base.as_ref(), row.as_deref(), apply, &columns)
                 {
                     // The table made something else of it: that is pushed back at once.
-                    self.follow_up.insert(item.key.clone());
+                    self.later.follow_up.insert(item.key.clone());
                 }
                 item.base_owed = false;
                 item.loaded.row = row;
@@ -228,7 +228,7 @@ impl Cycle {
             Applied::Stale => {
                 self.forget_entry(item, apply);
                 item.dropped = true;
-                self.stale = true;
+                self.ending.read_again = true;
             }
             Applied::Locked => {
                 item.dropped = true;
@@ -242,7 +242,7 @@ impl Cycle {
                 // As a row of the table's that is still to be inserted.
                 item.inserting = true;
                 item.found.push(kept_by_table(&item.key));
-                self.follow_up.insert(item.key.clone());
+                self.later.follow_up.insert(item.key.clone());
             }
             // What is in the way may be gone when the next reading confirms it.
             Applied::Refused { cells, row } if self.reads_again() && awaits_rows(&cells, &row) => {
@@ -270,17 +270,17 @@ impl Cycle {
         let base = base.filter(|base| is_based && !base.is_absent_in_sheet());
         if let Some(base) = base {
             known.state = State::Marked;
-            if !self.memory.waiting.insert(item.key.clone()) {
+            if !self.memory.unfinished.waiting.insert(item.key.clone()) {
                 return;
             }
             let write = BaseWrite::to_look_at(item.key.clone(), base);
-            self.held.push(write);
+            self.unrecorded.bases.push(write);
         }
     }
 
     /// Another reading follows by itself, which may confirm that rows are gone.
     fn reads_again(&self) -> bool {
-        self.soon || self.confirm_from.is_some()
+        self.ending.read_soon || self.ending.confirm_from.is_some()
     }
 
     /// A trigger or a generated column has made another key of what was sent: the row goes on under
@@ -288,15 +288,22 @@ impl Cycle {
     fn follow_returned_key(&mut self, item: &mut Item, key: Key) {
         let sent = std::mem::replace(&mut item.key, key);
         self.rename_known(&sent, &item.key);
-        self.follow_up.insert(item.key.clone());
-        for problem in self.memory.problems.remove(&sent).into_iter().flatten() {
+        self.later.follow_up.insert(item.key.clone());
+        for problem in self
+            .memory
+            .problems
+            .of_rows
+            .remove(&sent)
+            .into_iter()
+            .flatten()
+        {
             let place = Place {
                 key: Some(sent.clone()),
                 sheet_row: None,
                 column: problem.column,
             };
             self.note_settled(&place);
-            self.settled.push(place);
+            self.unrecorded.settled.push(place);
         }
     }
 

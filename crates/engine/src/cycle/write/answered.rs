@@ -29,18 +29,18 @@ impl Cycle {
             };
             item.before = item.cells.as_deref().map(hash_cells);
             let written = written.remove(&row.anchor);
-            let taken = match &written {
-                Some(written) => self.note_taken(item, row, written),
+            let overwritten = match &written {
+                Some(written) => self.note_overwritten(item, row, written),
                 None => Vec::new(),
             };
             let shown = written.map(|written| self.tab.mapped(&written.after));
             let Some(cells) = shown.filter(|cells| self.names(item, cells)) else {
                 // The row is gone, and what was written with it; or it got another key meanwhile.
                 item.dropped = true;
-                self.stale = true;
+                self.ending.read_again = true;
                 continue;
             };
-            item.dropped |= !taken.is_empty();
+            item.dropped |= !overwritten.is_empty();
             match item.plan.sheet.take() {
                 Some(SheetChange::Update(writes)) => {
                     let renames = writes
@@ -53,7 +53,7 @@ impl Cycle {
                     }
                     let mut lines = Vec::new();
                     for (column, sent, value) in writes {
-                        if taken.contains(&column) {
+                        if overwritten.contains(&column) {
                             continue;
                         }
                         let shown = cells.get(column).cloned().unwrap_or(Cell::Empty);
@@ -111,7 +111,7 @@ impl Cycle {
 
     fn pushed(&mut self, item: &mut Item) {
         if !item.dropped {
-            self.memory.overruled.remove(&item.key);
+            self.memory.unfinished.overruled.remove(&item.key);
         }
         item.pushed = true;
         item.base_owed = true;
@@ -137,7 +137,7 @@ impl Cycle {
         let Some(SheetChange::Insert(sent)) = item.plan.sheet.take() else {
             return;
         };
-        self.memory.maybe_hit.remove(&item.key);
+        self.memory.missing.maybe_hit.remove(&item.key);
         item.row = Some(row);
         item.base = Some(planned);
         item.cells = Some(cells.clone());
@@ -157,7 +157,7 @@ impl Cycle {
                 None if !self.mapping.pushes(column)
                     && !self.mapping.agreed(column, &value, &shown) =>
                 {
-                    self.follow_up.insert(item.key.clone());
+                    self.later.follow_up.insert(item.key.clone());
                 }
                 None if !self.mapping.pushes(column) => {
                     as_planned &= value.is_none() && shown == Cell::Empty;
@@ -174,7 +174,7 @@ impl Cycle {
                     }
                 }
                 None => {
-                    self.follow_up.insert(item.key.clone());
+                    self.later.follow_up.insert(item.key.clone());
                 }
             }
         }
@@ -203,6 +203,7 @@ impl Cycle {
                     value: value.clone(),
                 });
                 self.memory
+                    .unfinished
                     .in_flight
                     .entry(item.key.clone())
                     .or_default()

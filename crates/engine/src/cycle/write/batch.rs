@@ -74,7 +74,7 @@ impl Cycle {
         changed_at: &HashMap<Key, Option<Timestamp>>,
         rest: &[Sighting],
     ) -> Result<Vec<Sighting>, Stop> {
-        sightings.retain(|sighting| !self.followed.contains(&sighting.key));
+        sightings.retain(|sighting| !self.round.followed.contains(&sighting.key));
         let keys: Vec<Key> = sightings
             .iter()
             .map(|sighting| sighting.key.clone())
@@ -126,9 +126,9 @@ impl Cycle {
             .debts()
             .edits
             .iter()
-            .any(|taken| taken.key.as_ref() == Some(&item.key))
+            .any(|edit| edit.key.as_ref() == Some(&item.key))
         {
-            self.stale = true;
+            self.ending.read_again = true;
             return Ok(None);
         }
         match (snapshot, sighting.row, self.tab.layout()) {
@@ -144,12 +144,12 @@ impl Cycle {
                 // A row of the sheet that has no base is a problem which the table may just have
                 // solved.
                 let unsolved = item.loaded.base.is_none() && row.is_some()
-                    || self.memory.problems.contains_key(&item.key);
+                    || self.memory.problems.of_rows.contains_key(&item.key);
                 if is_echo(&item.loaded) && !unsolved {
                     return Ok(None);
                 }
                 if row.is_none() {
-                    self.stale = true;
+                    self.ending.read_again = true;
                     return Ok(None);
                 }
             }
@@ -190,7 +190,7 @@ impl Cycle {
         if let Some(from) = self.confirmed_from(&known) {
             self.confirm_from(from);
         }
-        self.keep_dirty = true;
+        self.ending.keep_dirty = true;
         true
     }
 
@@ -199,7 +199,7 @@ impl Cycle {
         let Some(cells) = &item.cells else {
             return;
         };
-        let Some(written) = self.memory.in_flight.get(&item.key) else {
+        let Some(written) = self.memory.unfinished.in_flight.get(&item.key) else {
             return;
         };
         if item.base.is_none() && item.loaded.row.is_none() {
@@ -267,7 +267,7 @@ impl Cycle {
             let is_new = matches!(item.plan.sheet, Some(SheetChange::Insert(_)));
             if leaves && item.bare || is_new && self.tab.end().is_none() {
                 item.dropped = true;
-                self.stale = true;
+                self.ending.read_again = true;
             }
         }
         self.hold_unplaced(&mut items);
@@ -298,7 +298,7 @@ impl Cycle {
         // Whatever stopped the writing: what was done is recorded.
         self.commit_after(&mut items).await?;
         deleted?;
-        self.give_back().await?;
+        self.restore_edits().await?;
         Ok(left)
     }
 }

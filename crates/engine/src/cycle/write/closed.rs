@@ -33,7 +33,7 @@ const WHOLE: Place = Place {
 impl Cycle {
     /// New rows were refused, and their time has not come.
     pub(crate) fn is_closed(&self) -> bool {
-        let closed = self.memory.closed.as_ref();
+        let closed = self.memory.problems.closed.as_ref();
         // Once a cycle is enough, whoever waits for it.
         closed.is_some_and(|one| one.refused_at >= self.start.now || !self.is_due(one.retry_at))
     }
@@ -47,7 +47,13 @@ impl Cycle {
     }
 
     pub(crate) fn close(&mut self, failure: Failure) {
-        let attempts = self.memory.closed.as_ref().map_or(0, |one| one.attempts) + 1;
+        let attempts = self
+            .memory
+            .problems
+            .closed
+            .as_ref()
+            .map_or(0, |one| one.attempts)
+            + 1;
         let refused_at = self.io.now();
         let retry_at = retry_at(refused_at, &failure.reason, attempts);
         let problem = Problem {
@@ -58,9 +64,12 @@ impl Cycle {
             hint: failure.hint,
             retry_at: Some(retry_at),
         };
-        self.problems.push(problem.clone());
-        self.memory.keyless.insert(WHOLE, problem.message.clone());
-        self.memory.closed = Some(Closed {
+        self.unrecorded.problems.push(problem.clone());
+        self.memory
+            .problems
+            .keyless
+            .insert(WHOLE, problem.message.clone());
+        self.memory.problems.closed = Some(Closed {
             problem,
             refused_at,
             retry_at,
@@ -69,15 +78,15 @@ impl Cycle {
     }
 
     pub(crate) fn opened(&mut self) {
-        if self.memory.closed.take().is_some() {
-            self.memory.keyless.remove(&WHOLE);
-            self.settled.push(WHOLE);
+        if self.memory.problems.closed.take().is_some() {
+            self.memory.problems.keyless.remove(&WHOLE);
+            self.unrecorded.settled.push(WHOLE);
         }
     }
 
     /// A row of the table waits while a row of the sheet whose key shows an error may be it.
     pub(crate) fn hold_unplaced(&mut self, items: &mut [Item]) {
-        if self.unplaced.is_empty() {
+        if self.round.unplaced.is_empty() {
             return;
         }
         for item in items.iter_mut().filter(|item| !item.dropped) {
@@ -103,7 +112,7 @@ impl Cycle {
         self.memory.known(&item.key).state = State::Announced;
         let row = StoredRow::to_insert(self.mapping.columns.len());
         if item.loaded.base.as_ref() != Some(&row.base) {
-            self.held.push(BaseWrite {
+            self.unrecorded.bases.push(BaseWrite {
                 key: item.key.clone(),
                 row: Some(row),
             });

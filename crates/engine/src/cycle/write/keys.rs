@@ -106,7 +106,7 @@ impl Cycle {
             };
             let cells = cells.filter(is_as_read);
             let (Some(mut cells), Some(layout)) = (cells, self.tab.layout()) else {
-                self.stale = true;
+                self.ending.read_again = true;
                 continue;
             };
             let seen = cells.clone();
@@ -159,10 +159,10 @@ impl Cycle {
                 true => &[],
                 false => &named.seen,
             };
-            match self.taken(seen, row, written) {
-                Some(taken) => {
-                    self.stale = true;
-                    self.tab.debts_mut().edits.push(taken);
+            match self.overwritten_edit(seen, row, written) {
+                Some(edit) => {
+                    self.ending.read_again = true;
+                    self.tab.debts_mut().edits.push(edit);
                 }
                 None => {
                     named.cells = self.tab.mapped(&written.after);
@@ -253,18 +253,25 @@ impl Cycle {
     /// may be.
     fn refuse_generated_key(&mut self, seen: &[Cell], problem: Problem) {
         let shown = hash_cells(seen);
-        let known = self.memory.refused_keys.get(&shown);
+        let known = self.memory.problems.refused_keys.get(&shown);
         let attempts = known.map_or(0, |known| known.attempts) + 1;
         let problem = Problem {
             retry_at: Some(retry_at(self.io.now(), &problem.code, attempts)),
             ..problem
         };
         let (place, message) = (problem.place.clone(), problem.message.clone());
-        if self.memory.keyless.insert(place, message).is_none() {
+        if self
+            .memory
+            .problems
+            .keyless
+            .insert(place, message)
+            .is_none()
+        {
             self.note_problem(&problem);
         }
-        self.problems.push(problem.clone());
+        self.unrecorded.problems.push(problem.clone());
         self.memory
+            .problems
             .refused_keys
             .insert(shown, RefusedKey { problem, attempts });
     }

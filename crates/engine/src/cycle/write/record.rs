@@ -11,19 +11,19 @@ use crate::effect::{Commit, RowState, Winner};
 impl Cycle {
     pub(crate) async fn commit_after(&mut self, items: &mut [Item]) -> Result<(), Stop> {
         let mut commit = Commit {
-            problems: std::mem::take(&mut self.problems),
+            problems: std::mem::take(&mut self.unrecorded.problems),
             ..Commit::default()
         };
-        commit.settled_problems = std::mem::take(&mut self.settled);
-        commit.inserted = std::mem::take(&mut self.inserted);
-        commit.bases.append(&mut self.held);
+        commit.settled_problems = std::mem::take(&mut self.unrecorded.settled);
+        commit.inserted = std::mem::take(&mut self.unrecorded.inserted);
+        commit.bases.append(&mut self.unrecorded.bases);
         for item in items.iter_mut() {
             // A change of the sheet that is still in the plan was not carried out.
             item.dropped |= item.plan.sheet.is_some();
             item.base_owed |= item.awaits() && item.loaded.base.is_none();
             if item.base_owed && (item.pushed || !item.dropped) {
                 let mut write = base_write(item);
-                if self.memory.overruled.contains(&item.key) && item.base.is_some() {
+                if self.memory.unfinished.overruled.contains(&item.key) && item.base.is_some() {
                     write = write.in_state(RowState::ToOverrule);
                 }
                 commit.bases.push(write);
@@ -72,7 +72,7 @@ impl Cycle {
             let recorded = self.commit(commit).await;
             if recorded.is_err() {
                 // What is remembered of problems was not said: begin from what is stored.
-                self.memory.warm = false;
+                self.memory.is_loaded = false;
             }
             recorded?;
         }
@@ -83,7 +83,7 @@ impl Cycle {
     }
 
     fn remember(&mut self, item: &Item) {
-        self.keep_dirty |= item.plan.push_left || item.plan.pull_left;
+        self.ending.keep_dirty |= item.plan.push_left || item.plan.pull_left;
         if item.dropped {
             if let Some(known) = self.memory.rows.get_mut(&item.key) {
                 known.look_again();
@@ -99,8 +99,8 @@ impl Cycle {
             }
             return;
         }
-        self.memory.waiting.remove(&item.key);
-        self.memory.in_flight.remove(&item.key);
+        self.memory.unfinished.waiting.remove(&item.key);
+        self.memory.unfinished.in_flight.remove(&item.key);
         self.forget_edits(item);
         match (&item.cells, &item.base) {
             // Its insertion is still to come.
@@ -132,7 +132,7 @@ impl Cycle {
             (Some(_), base) => {
                 let left = item.plan.pull_left || item.plan.push_left;
                 let state = match base {
-                    Some(_) if left || self.follow_up.contains(&item.key) => State::Marked,
+                    Some(_) if left || self.later.follow_up.contains(&item.key) => State::Marked,
                     Some(_) => State::Based,
                     None if item.awaits() => State::Announced,
                     None => State::Unbased,

@@ -104,7 +104,7 @@ impl Cycle {
             Err(unanswered) => return Err(unanswered.into()),
         };
         self.opened();
-        self.inserted.push(insertion.stamp.clone());
+        self.unrecorded.inserted.push(insertion.stamp.clone());
         for ((index, cells), row) in insertion.items.into_iter().zip(shown).zip(first..) {
             let cells = self.tab.mapped(&cells);
             if let Some(item) = items.get_mut(index) {
@@ -123,7 +123,7 @@ impl Cycle {
         // What our own writes went over may stand in these very rows, and would pass for a person's
         // edit of them.
         if !self.tab.debts().edits.is_empty() {
-            self.stale |= items
+            self.ending.read_again |= items
                 .iter()
                 .any(|item| item.plan.sheet == Some(SheetChange::Delete));
             return Ok(());
@@ -212,13 +212,13 @@ impl Cycle {
                 Some(anchor) if asked_for.contains(&anchor) => {
                     gone.extend(item.row);
                     match before.get(&anchor) {
-                        Some(before) if self.fell(item, before) => {}
+                        Some(before) if self.lost_an_edit(item, before) => {}
                         _ => self.note_deleted(item),
                     }
                 }
                 _ => {
                     item.dropped = true;
-                    self.stale = true;
+                    self.ending.read_again = true;
                 }
             }
         }
@@ -226,7 +226,7 @@ impl Cycle {
             deleted.moved.is_empty() && asked_for.iter().all(|anchor| before.contains_key(anchor));
         if deleted.suspect && !seen {
             // What the next reading misses may have gone by our own hand.
-            self.stale = true;
+            self.ending.read_again = true;
             self.memory.note_stray_deletion();
         }
         self.rows_gone(items, gone);
@@ -236,7 +236,7 @@ impl Cycle {
     /// Everything below a deleted row moved up.
     fn rows_gone(&mut self, items: &mut [Item], mut gone: Vec<u32>) {
         gone.sort_unstable();
-        self.formulas = None;
+        self.round.formulas = None;
         self.tab.rows_gone(&gone);
         self.memory.removed(&gone);
         for row in items.iter_mut().filter_map(|item| item.row.as_mut()) {

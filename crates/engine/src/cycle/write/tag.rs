@@ -109,7 +109,7 @@ impl Cycle {
             };
             let Some(cells) = cells.filter(|cells| self.is_row_of(&item.key, cells)) else {
                 item.dropped = true;
-                self.stale = true;
+                self.ending.read_again = true;
                 continue;
             };
             item.anchor = Some(anchor);

@@ -186,7 +186,8 @@ impl Cycle {
                 problem.message = format!("{} {whose}", problem.message);
             }
         }
-        self.unplaced
+        self.round
+            .unplaced
             .retain(|rest| !placed.contains(&hash_cells(rest.cells())));
     }
 }
