@@ -3,6 +3,7 @@
 pub(crate) mod classify;
 pub(crate) mod diff;
 pub(crate) mod doubt;
+pub(crate) mod identity;
 pub(crate) mod look_alike;
 pub(crate) mod missing;
 pub(crate) mod naming;

@@ -3,115 +3,43 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::cycle::compare::diff::{Sighting, Trust};
-use crate::cycle::memory::{Known, Looked, State};
-use crate::cycle::read::columns::Followed;
-use crate::cycle::read::grid::parse;
-use crate::cycle::read::header;
+use crate::cycle::compare::diff::{Diff, Sighting, Trust};
+use crate::cycle::compare::rekey::Rekeyed;
+use crate::cycle::memory::known::{Known, State};
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
-use crate::effect::{
-    BaseWrite, ColumnFormat, Commit, DatabaseEffect, DatabaseOutcome, Give, SheetEffect,
-    SheetOutcome, Snapshot, StoredRow,
-};
+use crate::effect::{BaseWrite, Commit, DatabaseEffect, DatabaseOutcome, Snapshot, StoredRow};
 use crate::io::mismatch;
-use crate::mapping::{Direction, Kind, Mapping};
-use crate::tab::{Found, Layout, find_columns};
-use crate::value::{Cell, Key, Timestamp};
+use crate::tab::Layout;
+use crate::value::{Key, Timestamp};
 
 impl Cycle {
+    /// Reads the tab and deals with all that is not as it was on either side; with `everything`, with
+    /// every row, whatever is remembered of it.
     pub(crate) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
         let (snapshot, layout) = self.read().await?;
         let snapshot = Arc::new(snapshot);
         self.round.snapshot = Some(snapshot.clone());
-        let trust = Trust {
-            bytes: !everything && self.tab.layout() == Some(&layout),
-            cells: !everything,
-        };
-        if self.tab.layout() != Some(&layout) {
-            self.memory.cells.refused_sights.clear();
-            self.memory.cells.sights.clear();
-        }
-        self.tab.set_layout(layout.clone());
         self.last_look = snapshot.read_at;
+        let trust = self.trust(&layout, everything);
+        self.tab.set_layout(layout.clone());
         // Before keys are named: what the table gets after that is news for the next cycle.
         if everything {
             self.find_changed().await?;
         }
         self.respell().await?;
         let mut diff = self.diff(&snapshot, &layout, trust).await?;
-        self.audit_images(&snapshot, &layout).await?;
-        if self.restore_with_reading(&snapshot).await? {
-            return Err(Stop::Outdated);
-        }
-        if !self.start.dry_run {
-            self.tab.tidy_leftovers().await?;
-        }
-        let silent = self.doubt_missing(&diff, &snapshot).await?;
-        let confirm_from = self.ending.confirm_from;
-        let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;
-        if let Some(formula) = silent {
-            // No reading confirms that rows are gone before the formula is mended.
-            self.ending.confirm_from = confirm_from;
-            self.wait_for_formula(&mut diff, formula);
-        }
-        self.restore_hit_rows(&mut diff);
-        if self.start.dry_run {
-            self.foresee_missing(&mut diff);
-        }
+        self.restore(&snapshot, &layout).await?;
+        let renamed = self.explain(&mut diff, &snapshot, &layout).await?;
         self.guard_reading(&diff, &snapshot, &layout).await?;
         self.change_keys(&mut diff, renamed, (&snapshot, &layout))
             .await?;
-        let changed_at: HashMap<Key, Option<Timestamp>> = self
-            .dirty
-            .iter()
-            .map(|dirty| (dirty.key.clone(), dirty.changed_at))
-            .collect();
-        let mut sightings = std::mem::take(&mut diff.changed);
-        sightings.append(&mut diff.missing);
-        self.add_due(&mut sightings);
-        sightings.retain(|sighting| !diff.hidden.contains(&sighting.key));
-        // Of rows that cannot be touched now, those about which something is owed that would be
-        // forgotten: the driver knows nothing of what was found by comparison.
-        let given: HashSet<&Key> = self.start.dirty.iter().map(|dirty| &dirty.key).collect();
-        self.memory
-            .unfinished
-            .shelved
-            .retain(|key| diff.hidden.contains(key));
-        let marked = |key: &&Key| {
-            let known = self.memory.rows.get(*key);
-            known.is_some_and(|known| known.state.is_marked())
-                && !self.memory.unfinished.shelved.contains(*key)
-        };
-        let mut shelved: BTreeSet<Key> = diff.hidden.iter().filter(marked).cloned().collect();
-        let mut listed: HashSet<Key> = sightings
-            .iter()
-            .map(|sighting| sighting.key.clone())
-            .collect();
-        for dirty in &self.dirty {
-            if diff.hidden.contains(&dirty.key) {
-                shelved.insert(dirty.key.clone());
-            } else if diff.unconfirmed.contains(&dirty.key) {
-                self.ending.keep_dirty = true;
-                if !given.contains(&dirty.key) {
-                    shelved.insert(dirty.key.clone());
-                }
-            } else if listed.insert(dirty.key.clone()) {
-                let row = self.memory.rows.get(&dirty.key).and_then(Known::row);
-                sightings.push(Sighting {
-                    key: dirty.key.clone(),
-                    row,
-                    bytes: None,
-                });
-            }
-        }
-        drop(listed);
+        let (sightings, shelved) = self.rows_to_deal_with(&mut diff);
         self.shelve(shelved).await?;
-        let closed = self.memory.problems.closed.iter();
-        diff.problems.extend(closed.map(|one| one.problem.clone()));
-        self.keyless_problems(std::mem::take(&mut diff.problems));
+        self.tell_of_rows_without_key(&mut diff);
         self.record_leftovers().await?;
         self.io.has_to_do(sightings.len() + diff.keyless.len());
+        let changed_at = self.changed_at();
         self.batches(&sightings, Some(&snapshot), &changed_at)
             .await?;
         for rows in diff.keyless.chunks(self.tab.chunk()) {
@@ -124,6 +52,106 @@ impl Cycle {
             self.memory.settled_at = Some(snapshot.sent_at);
         }
         Ok(())
+    }
+
+    /// What of the memory holds for this reading.
+    fn trust(&mut self, layout: &Layout, everything: bool) -> Trust {
+        let as_before = self.tab.layout() == Some(layout);
+        if !as_before {
+            self.memory.cells.refused_sights.clear();
+            self.memory.cells.sights.clear();
+        }
+        Trust {
+            bytes: !everything && as_before,
+            cells: !everything,
+        }
+    }
+
+    /// What our own writes overwrote goes back first: where something does, the reading is outdated.
+    async fn restore(&mut self, snapshot: &Snapshot, layout: &Layout) -> Result<(), Stop> {
+        self.audit_images(snapshot, layout).await?;
+        if self.restore_with_reading(snapshot).await? {
+            return Err(Stop::Outdated);
+        }
+        if !self.start.dry_run {
+            self.tab.tidy_leftovers().await?;
+        }
+        Ok(())
+    }
+
+    /// Why rows are missing: a formula shows nothing, they have another key, our own deletion hit
+    /// them, or they are deleted. Returns those that have another key.
+    async fn explain(
+        &mut self,
+        diff: &mut Diff,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<Vec<Rekeyed>, Stop> {
+        let silent = self.doubt_missing(diff, snapshot).await?;
+        let confirm_from = self.ending.confirm_from;
+        let renamed = self.explain_missing(diff, snapshot, layout).await?;
+        if let Some(formula) = silent {
+            // No reading confirms that rows are gone before the formula is mended.
+            self.ending.confirm_from = confirm_from;
+            self.wait_for_formula(diff, formula);
+        }
+        self.restore_hit_rows(diff);
+        if self.start.dry_run {
+            self.foresee_missing(diff);
+        }
+        Ok(renamed)
+    }
+
+    /// The rows that batches go through; and those that cannot be touched now and about which
+    /// something would be forgotten: the driver knows nothing of what was found by comparison.
+    fn rows_to_deal_with(&mut self, diff: &mut Diff) -> (Vec<Sighting>, BTreeSet<Key>) {
+        let mut sightings = std::mem::take(&mut diff.changed);
+        sightings.append(&mut diff.missing);
+        self.add_due(&mut sightings);
+        sightings.retain(|sighting| !diff.hidden.contains(&sighting.key));
+        let known_as_shelved = &mut self.memory.unfinished.shelved;
+        known_as_shelved.retain(|key| diff.hidden.contains(key));
+        let marked = |key: &&Key| {
+            let known = self.memory.rows.get(*key);
+            known.is_some_and(|known| known.state.is_marked())
+                && !self.memory.unfinished.shelved.contains(*key)
+        };
+        let mut shelved: BTreeSet<Key> = diff.hidden.iter().filter(marked).cloned().collect();
+        let given: HashSet<&Key> = self.start.dirty.iter().map(|dirty| &dirty.key).collect();
+        let listed = sightings.iter().map(|sighting| sighting.key.clone());
+        let mut listed: HashSet<Key> = listed.collect();
+        for dirty in &self.dirty {
+            if diff.hidden.contains(&dirty.key) {
+                shelved.insert(dirty.key.clone());
+            } else if diff.unconfirmed.contains(&dirty.key) {
+                self.ending.keep_dirty = true;
+                if !given.contains(&dirty.key) {
+                    shelved.insert(dirty.key.clone());
+                }
+            } else if listed.insert(dirty.key.clone()) {
+                sightings.push(Sighting {
+                    key: dirty.key.clone(),
+                    row: self.memory.rows.get(&dirty.key).and_then(Known::row),
+                    bytes: None,
+                });
+            }
+        }
+        (sightings, shelved)
+    }
+
+    fn tell_of_rows_without_key(&mut self, diff: &mut Diff) {
+        let mut problems = std::mem::take(&mut diff.problems);
+        let closed = self.memory.problems.closed.iter();
+        problems.extend(closed.map(|one| one.problem.clone()));
+        self.keyless_problems(problems);
+    }
+
+    /// When the table's changes were made, where that is known.
+    pub(crate) fn changed_at(&self) -> HashMap<Key, Option<Timestamp>> {
+        let dirty = self.dirty.iter();
+        dirty
+            .map(|dirty| (dirty.key.clone(), dirty.changed_at))
+            .collect()
     }
 
     async fn find_changed(&mut self) -> Result<(), Stop> {
@@ -141,7 +169,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// What is owed to rows that cannot be touched now is stored with them.
+    /// It is stored with rows that cannot be touched now that something has to be done about them.
     async fn shelve(&mut self, keys: BTreeSet<Key>) -> Result<(), Stop> {
         if keys.is_empty() || self.start.dry_run {
             return Ok(());
@@ -177,13 +205,13 @@ impl Cycle {
     /// table says of them is stored.
     pub(crate) async fn shelve_put_off(&mut self) -> Result<(), Stop> {
         let put_off = std::mem::take(&mut self.later.put_off);
-        let owed = |key: &Key| {
+        let is_changed = |key: &Key| {
             let known = self.memory.rows.get(key);
             let marked = known.is_some_and(|known| known.state.is_marked());
             !marked && self.dirty.iter().any(|dirty| dirty.key == *key)
         };
-        let owed = put_off.into_iter().filter(owed).collect();
-        self.shelve(owed).await
+        let changed = put_off.into_iter().filter(is_changed).collect();
+        self.shelve(changed).await
     }
 
     /// Rows whose refusal is due to be tried again.
@@ -206,189 +234,4 @@ impl Cycle {
         due.sort_by_key(|sighting: &Sighting| sighting.row);
         sightings.extend(due);
     }
-
-    async fn read(&mut self) -> Result<(Snapshot, Layout), Stop> {
-        let (mut written, mut tags) = (Vec::new(), None);
-        let mut least = self.expected_rows();
-        loop {
-            let snapshot = match self.io.sheet(SheetEffect::Read).await? {
-                SheetOutcome::Snapshot(snapshot) => snapshot,
-                _ => return Err(mismatch().into()),
-            };
-            let rows = u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX);
-            let rows = rows.max(self.mapping.header_row);
-            if std::mem::replace(&mut least, rows) > rows {
-                // Rows were deleted, or the answer is not whole: one that shows no fewer tells.
-                continue;
-            }
-            self.memory.looked = Some(Looked {
-                asked: snapshot.sent_at,
-                arrived: snapshot.read_at,
-            });
-            self.report.read_at = Some(snapshot.sent_at);
-            let header_row = self.mapping.header_row.saturating_sub(1);
-            let header = snapshot.rows.get(header_row as usize);
-            self.tab.note_reading(header.map_or("", |row| row.get()));
-            let header = parse(&snapshot, header_row)?;
-            let fresh = self.tab.layout().is_none()
-                && self
-                    .memory
-                    .rows
-                    .values()
-                    .all(|known| known.state == State::Unbased)
-                && written.is_empty();
-            let below = snapshot
-                .rows
-                .iter()
-                .skip(header_row as usize + 1)
-                .any(|row| !is_blank(row.get()));
-            let mapping = self.mapping.clone();
-            let is_known = |column: &usize| {
-                let column = mapping.columns.get(*column);
-                column.is_some_and(|one| one.header_known)
-            };
-            let established = mapping.columns.iter().any(|column| column.header_known);
-            let mut found = find_columns(&self.mapping, &header);
-            if let Found::Missing(missing, layout) = &found {
-                match self.follow(&header, layout, missing, &mut tags).await? {
-                    Followed::ReadAgain => continue,
-                    Followed::Renamed => found = find_columns(&self.mapping, &header),
-                    Followed::Nowhere => {}
-                }
-            }
-            let write = match found {
-                Found::Whole(layout) => {
-                    self.format_columns(&layout, &written).await?;
-                    return Ok((snapshot, layout));
-                }
-                Found::Doubled(column, places) => {
-                    return Err(header::doubled_guard(&self.mapping, column, &places).into());
-                }
-                Found::Blank if !fresh || below || established => {
-                    return Err(header::blank_guard(&self.mapping).into());
-                }
-                Found::Blank => (0..self.mapping.columns.len())
-                    .map(|column| (column, column))
-                    .collect(),
-                Found::Missing(missing, _) if missing.iter().any(is_known) => {
-                    let lost: Vec<usize> = missing.into_iter().filter(is_known).collect();
-                    return Err(header::missing_guard(&self.mapping, &lost).into());
-                }
-                // Above data that we have never seen a missing header is more likely a damaged one.
-                Found::Missing(missing, _) if !established && (!fresh || below) => {
-                    return Err(header::missing_guard(&self.mapping, &missing).into());
-                }
-                Found::Missing(missing, _) => {
-                    let used = header
-                        .iter()
-                        .rposition(|cell| *cell != Cell::Empty)
-                        .map_or(0, |last| last + 1);
-                    missing
-                        .into_iter()
-                        .enumerate()
-                        .map(|(offset, column)| (used + offset, column))
-                        .collect::<Vec<_>>()
-                }
-            };
-            if self.start.dry_run {
-                return Ok((snapshot, planned_layout(&self.mapping, &header, &write)));
-            }
-            self.write_header(&write).await?;
-            written.extend(write.iter().map(|(_, column)| *column));
-        }
-    }
-
-    fn expected_rows(&self) -> u32 {
-        let based = u32::try_from(self.memory.based()).unwrap_or(u32::MAX);
-        let least = self.mapping.header_row.saturating_add(based);
-        self.tab.end_of_last_cycle().max(least)
-    }
-
-    /// Columns whose kind has changed get its number format before any value of it; dates in
-    /// columns that people headed need one where there is none, or they show as serial numbers.
-    async fn format_columns(&mut self, layout: &Layout, written: &[usize]) -> Result<(), Stop> {
-        if self.mapping.direction == Direction::FromSheet || self.start.dry_run {
-            return Ok(());
-        }
-        let columns = self.mapping.columns.iter().zip(&layout.columns).enumerate();
-        let formats: Vec<ColumnFormat> = columns
-            .filter_map(|(number, (column, at))| {
-                let found = !column.header_known && !written.contains(&number);
-                let give = match () {
-                    () if column.reformat => Give::Anew,
-                    () if found && is_of_time(column.kind) && self.mapping.pushes(number) => {
-                        Give::WhereNone
-                    }
-                    () => return None,
-                };
-                Some(ColumnFormat {
-                    at: *at,
-                    column: number,
-                    kind: column.kind,
-                    give,
-                })
-            })
-            .collect();
-        if formats.is_empty() {
-            return Ok(());
-        }
-        self.tab.write_header(Vec::new(), formats).await?;
-        Ok(())
-    }
-
-    async fn write_header(&mut self, write: &[(usize, usize)]) -> Result<(), Stop> {
-        let mapping = self.mapping.clone();
-        let at = |column: usize| u32::try_from(column).unwrap_or(u32::MAX);
-        let named = |column: usize| {
-            mapping
-                .columns
-                .get(column)
-                .map(|description| description.header.clone())
-        };
-        let cells = write
-            .iter()
-            .filter_map(|(at_column, column)| Some((at(*at_column), named(*column)?)))
-            .collect();
-        let formats: Vec<ColumnFormat> = write
-            .iter()
-            .filter_map(|(at_column, column)| {
-                Some(ColumnFormat {
-                    at: at(*at_column),
-                    column: *column,
-                    kind: mapping.columns.get(*column)?.kind,
-                    give: Give::First,
-                })
-            })
-            .collect();
-        self.tab.write_header(cells, formats).await?;
-        Ok(())
-    }
-}
-
-fn planned_layout(mapping: &Mapping, header: &[Cell], write: &[(usize, usize)]) -> Layout {
-    let mut layout = match find_columns(mapping, header) {
-        Found::Missing(_, layout) => layout,
-        _ => Layout {
-            columns: vec![0; mapping.columns.len()],
-        },
-    };
-    for (at, column) in write {
-        if let Some(slot) = layout.columns.get_mut(*column) {
-            *slot = u32::try_from(*at).unwrap_or(u32::MAX);
-        }
-    }
-    layout
-}
-
-/// Travels as a serial number.
-fn is_of_time(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz
-    )
-}
-
-fn is_blank(raw: &str) -> bool {
-    serde_json::from_str::<Vec<Cell>>(raw)
-        .is_ok_and(|cells| cells.iter().all(|cell| *cell == Cell::Empty))
 }

@@ -1,9 +1,7 @@
 //! A cycle without a snapshot: dirty keys at remembered positions.
 
-use std::collections::HashMap;
-
 use crate::cycle::compare::diff::Sighting;
-use crate::cycle::memory::Known;
+use crate::cycle::memory::known::Known;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::value::Key;
@@ -16,11 +14,7 @@ impl Cycle {
         if !self.dirty.is_empty() || !self.later.respelled.is_empty() {
             self.respell().await?;
         }
-        let changed_at: HashMap<_, _> = self
-            .dirty
-            .iter()
-            .map(|dirty| (dirty.key.clone(), dirty.changed_at))
-            .collect();
+        let changed_at = self.changed_at();
         let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
         let sightings: Vec<Sighting> = dirty.map(|key| self.remembered(key)).collect();
         self.guard_dirty(&sightings).await?;

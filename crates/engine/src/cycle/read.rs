@@ -7,3 +7,4 @@ pub(crate) mod grid;
 pub(crate) mod header;
 pub(crate) mod inspect;
 pub(crate) mod references;
+pub(crate) mod whole;

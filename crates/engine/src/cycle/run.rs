@@ -3,7 +3,8 @@
 use crate::cycle::state::{Cycle, Round};
 use std::sync::Arc;
 
-use crate::cycle::memory::{Memory, State};
+use crate::cycle::memory::Memory;
+use crate::cycle::memory::known::State;
 use crate::cycle::stop::Stop;
 use crate::effect::{Again, DatabaseEffect, DatabaseOutcome, DirtyKey, Report, Scope, Start};
 use crate::io::{Io, mismatch};

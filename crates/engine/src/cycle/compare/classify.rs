@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::cycle::compare::diff::{Diff, Row, Sighting, Trust, Unreadable, UnreadableRow};
-use crate::cycle::memory::{Known, Position, State};
+use crate::cycle::memory::known::{Known, Position, State};
 use crate::cycle::state::Cycle;
 use crate::effect::{Place, Problem};
 use crate::mapping::Side;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::cycle::compare::diff::{Diff, Row, sheet_problem};
-use crate::cycle::memory::State;
+use crate::cycle::memory::known::State;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::effect::Problem;

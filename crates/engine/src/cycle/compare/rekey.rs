@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use crate::cycle::compare::diff::{Diff, Sighting};
 use crate::cycle::item::Item;
-use crate::cycle::memory::{Known, KnownProblem, State};
+use crate::cycle::memory::KnownProblem;
+use crate::cycle::memory::known::{Known, State};
 use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;

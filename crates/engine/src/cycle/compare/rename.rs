@@ -12,7 +12,7 @@ use indexmap::IndexSet;
 use crate::codec::hash_cells;
 use crate::cycle::compare::diff::Sighting;
 use crate::cycle::item::Item;
-use crate::cycle::memory::{Known, Position, State};
+use crate::cycle::memory::known::{Known, Position, State};
 use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;

@@ -3,7 +3,7 @@
 //! be gone, and another one to be new.
 
 use crate::cycle::item::Item;
-use crate::cycle::memory::State;
+use crate::cycle::memory::known::State;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::effect::{

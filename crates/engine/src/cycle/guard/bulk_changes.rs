@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::codec::{CellsHash, hash_cells};
 use crate::cycle::compare::diff::Sighting;
 use crate::cycle::guard::deletions::Objection;
-use crate::cycle::memory::State;
+use crate::cycle::memory::known::State;
 use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::codec::CellsHash;
 use crate::cycle::compare::diff::{Diff, Sighting};
 use crate::cycle::item::Item;
-use crate::cycle::memory::Known;
+use crate::cycle::memory::known::Known;
 use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;

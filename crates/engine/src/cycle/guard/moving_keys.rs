@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::codec::{CellsHash, hash_cells};
 use crate::cycle::guard::deletions::Objection;
 use crate::cycle::item::Item;
-use crate::cycle::memory::State;
+use crate::cycle::memory::known::State;
 use crate::cycle::read::formula_text::{fills, place};
 use crate::cycle::read::grid::parse;
 use crate::cycle::read::inspect::is_same;

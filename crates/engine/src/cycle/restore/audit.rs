@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::cycle::memory::{InFlight, Known, State};
+use crate::cycle::memory::InFlight;
+use crate::cycle::memory::known::{Known, State};
 use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;

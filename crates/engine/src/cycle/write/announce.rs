@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cycle::item::Item;
-use crate::cycle::memory::State;
+use crate::cycle::memory::known::State;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::cycle::tell::problems::{kept_by_table, row_problem};

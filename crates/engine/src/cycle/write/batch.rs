@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::cycle::compare::diff::Sighting;
 use crate::cycle::item::{Item, positions};
-use crate::cycle::memory::State;
+use crate::cycle::memory::known::State;
 use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;

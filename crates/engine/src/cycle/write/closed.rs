@@ -5,7 +5,8 @@
 //! together, announced in the stored base, while everything else goes on.
 
 use crate::cycle::item::Item;
-use crate::cycle::memory::{Closed, State};
+use crate::cycle::memory::Closed;
+use crate::cycle::memory::known::State;
 use crate::cycle::state::Cycle;
 use crate::cycle::tell::problems::retry_at;
 

@@ -2,7 +2,7 @@
 
 use crate::codec::hash_cells;
 use crate::cycle::item::Item;
-use crate::cycle::memory::{Known, Position, State};
+use crate::cycle::memory::known::{Known, Position, State};
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::cycle::write::announce::base_write;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::cycle::item::{Item, positions};
-use crate::cycle::memory::State;
+use crate::cycle::memory::known::State;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::cycle::write::closed::closes;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::cycle::compare::diff::{Sighting, Typed, typed_key};
+use crate::cycle::compare::diff::Sighting;
 use crate::cycle::item::Item;
 use crate::cycle::read::formula_text::place;
 use crate::cycle::read::formulas::leaves;
@@ -11,7 +11,6 @@ use crate::cycle::stop::Stop;
 use crate::effect::{Computed, TagRow};
 use crate::reconcile::SheetChange;
 use crate::tab::Tagged;
-use crate::value::{Cell, Key};
 
 /// From so many rows on they are read by a request of their own.
 const MANY: usize = 1_000;
@@ -144,13 +143,6 @@ impl Cycle {
         let items = wanted.iter().filter_map(|index| items.get(*index));
         let rows = items.filter_map(|item| Some((item.row?, may_leave(item))));
         self.tab.without_anchors(rows.collect())
-    }
-
-    pub(crate) fn is_row_of(&self, key: &Key, cells: &[Cell]) -> bool {
-        match typed_key(&self.mapping, cells) {
-            Typed::Whole(typed) => typed == *key || self.memory.aliases.get(&typed) == Some(key),
-            Typed::Blank | Typed::Missing(_) | Typed::Error(_) => false,
-        }
     }
 }
 
