@@ -45,7 +45,7 @@ pub(crate) struct Item {
     pub plan: Plan,
     /// The base as it stands after what was done so far, and whether that is stored.
     pub base: Option<Base>,
-    pub base_owed: bool,
+    pub base_unstored: bool,
     /// Its insertion into the sheet was begun and never seen.
     pub inserting: bool,
     pub found: Vec<Problem>,
@@ -78,7 +78,7 @@ impl Item {
             others: None,
             plan: Plan::default(),
             base: loaded.base.clone(),
-            base_owed: false,
+            base_unstored: false,
             inserting: false,
             found: Vec::new(),
             conflicts: Vec::new(),
@@ -92,7 +92,7 @@ impl Item {
 
     /// Both sides have the row, and nothing is agreed about it yet: should one side lose it, that
     /// must not be taken for news.
-    pub(crate) fn awaits(&self) -> bool {
+    pub(crate) fn is_unsettled(&self) -> bool {
         self.base.is_none()
             && self.cells.is_some()
             && self.loaded.row.is_some()

@@ -1,4 +1,4 @@
-//! What is stored of a row: what both sides have agreed on, and what is owed to it.
+//! What is stored of a row: what both sides have agreed on, and what is still to be done about it.
 
 use super::Stamp;
 use crate::codec::CellsHash;
@@ -6,7 +6,7 @@ use crate::mapping::Mapping;
 use crate::reconcile::agreed_state;
 use crate::value::{Base, Key};
 
-/// What both sides have agreed on about a row, or what is owed to it.
+/// What both sides have agreed on about a row, or what is still to be done about it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RowState {
     /// Both sides have the row; the hash stands for its mapped cells in the sheet.
@@ -47,10 +47,10 @@ impl StoredRow {
         Self { base, state }
     }
 
-    /// Both sides agree on what the base says; or the row is to be looked at, because more is owed
-    /// to it.
-    pub(crate) fn agreed_unless(owed: bool, base: Base) -> Self {
-        match owed {
+    /// Both sides agree on what the base says; or the row is to be looked at, because something is
+    /// left to do about it.
+    pub(crate) fn agreed_unless(unfinished: bool, base: Base) -> Self {
+        match unfinished {
             true => Self::to_look_at(base),
             false => Self::agreed(base),
         }

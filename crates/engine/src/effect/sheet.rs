@@ -61,8 +61,8 @@ pub enum SheetEffect {
     /// are. What the rows held right before is kept in the images and answered.
     Write {
         rows: Arc<[AnchoredRow]>,
-        /// The anchors stay on their rows and are named in the images, so that what was written
-        /// over can be given back to its row wherever that stands. Otherwise the batch drops them.
+        /// The anchors stay on their rows and are named in the images, so that an overwritten edit
+        /// can be restored in its row wherever that stands. Otherwise the batch drops them.
         keeps: bool,
         /// That of the request which tagged the rows.
         sentinel: MetadataId,

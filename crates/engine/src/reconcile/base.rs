@@ -26,7 +26,7 @@ impl Base {
     }
 }
 
-/// The state of a row to which nothing is owed.
+/// The state of a row about which nothing is left to do.
 pub(crate) fn agreed_state(base: &Base) -> RowState {
     match base.is_absent_in_sheet() {
         true => RowState::AbsentInSheet,
@@ -77,8 +77,8 @@ fn after_insert(
             .map(|(_, value)| value);
         let left_out = value.is_none() && *cell != Cell::Empty && mapping.pulls(column);
         if left_out || refused.contains(&column) {
-            // The cell stays a change of the sheet's that is owed, and what the table has instead
-            // is not pushed over it.
+            // The cell stays a change of the sheet's that is still to be pulled, and what the table
+            // has instead is not pushed over it.
             base.set(column, returned, Cell::Empty);
         } else if mapping.agreed(column, &returned, cell) || !mapping.pushes(column) {
             base.set(column, returned, cell.clone());
@@ -113,7 +113,7 @@ fn after_update(
 }
 
 /// Whether the table has another value than the base says in a column that was just pulled, so that
-/// a push is owed.
+/// it has to be pushed.
 pub(crate) fn differs(
     base: Option<&Base>,
     row: Option<&[Datum]>,

@@ -35,7 +35,8 @@ pub(crate) struct OverwrittenEdit {
     pub missed: u32,
 }
 
-/// A row that is gone or blank by our own hand, and held something that nobody had seen.
+/// A row that one of our own batches deleted or emptied, and that held something which nobody had
+/// seen.
 #[derive(Clone, Debug)]
 pub(crate) struct LostRow {
     pub key: Option<Key>,

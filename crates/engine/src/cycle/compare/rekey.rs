@@ -199,7 +199,7 @@ impl Cycle {
                     diff.unconfirmed.remove(&pair.old.key);
                     self.memory.forget(&pair.old.key);
                     let new = pair.keys.new;
-                    // What else is owed to the row is found under its new key.
+                    // What else is to be done about the row is found under its new key.
                     let known = self.memory.known(&new);
                     *known = Known {
                         position: known.position,

@@ -515,8 +515,8 @@ impl Cycle {
             self.memory.bury(&rename.from.key);
             self.memory.unfinished.renaming.remove(&rename.from.key);
             self.memory.unfinished.renaming.remove(&rename.to.key);
-            // Where an attempt went over an edit and its row is lost from sight, this is another
-            // row.
+            // Where an attempt overwrote an edit and its row cannot be found any more, this is
+            // another row.
             let is_lost = |taken: &OverwrittenEdit| {
                 taken.anchor.is_none()
                     && taken.row.is_none()

@@ -22,7 +22,7 @@ impl Cycle {
         let mut keys = std::mem::take(&mut self.later.respelled);
         let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
         let (known, new): (Vec<Key>, Vec<Key>) = dirty.partition(|key| self.has_agreed_on(key));
-        // Rows to which something is owed may have left the table at any time.
+        // Rows about which something is still to be done may have left the table at any time.
         let owed = self.memory.rows.iter();
         let owed = owed.filter(|(_, known)| known.state == State::Marked);
         keys.extend(owed.map(|(key, _)| key.clone()));

@@ -12,8 +12,8 @@ impl Edits {
         self.0.get(column).and_then(Option::as_ref)
     }
 
-    /// What was written over in this column and is given back: it was typed between a look and the
-    /// write.
+    /// An edit of this column that our write overwrote and that is restored: it was typed between a
+    /// look and the write.
     pub(crate) fn set(&mut self, column: usize, cell: Cell, window: Window) {
         if self.0.len() <= column {
             self.0.resize(column + 1, None);

@@ -48,7 +48,7 @@ pub(crate) enum State {
     /// As `Based`; our own deletion of it from the sheet has been carried out.
     Left,
     /// As `Based`; a mark is stored with it: it was being deleted, it has arrived without an
-    /// answer, or more is owed to it.
+    /// answer, or more is to be done about it.
     Marked,
 }
 

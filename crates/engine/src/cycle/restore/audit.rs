@@ -200,7 +200,7 @@ impl Cycle {
         loaded: Option<&LoadedRow>,
         at: Option<u32>,
     ) {
-        // What is taken out of a row is the last word on it.
+        // The row is empty since, so nothing is restored in cells that this batch took out.
         if let Some(edit) = at.and_then(|row| audit.edits.get_mut(&row)) {
             edit.cells.retain(|(column, ..)| !image.writes(*column));
         }

@@ -1,4 +1,5 @@
-//! Rows that went by our own hand, with an edit that nobody had seen, are put back.
+//! Rows that one of our own batches deleted or emptied, with an edit that nobody had seen, are put
+//! back.
 
 use indexmap::IndexSet;
 
@@ -53,8 +54,8 @@ impl Cycle {
         self.tab.debts_mut().rows.extend(lost);
     }
 
-    /// Rows that went by our own hand are inserted below the data. One that a single reading misses
-    /// may stand there all the same.
+    /// Lost rows are inserted below the data. One that a single reading misses may stand there all
+    /// the same.
     pub(super) async fn restore_rows(&mut self, snapshot: &Snapshot) -> Result<bool, Stop> {
         self.forget_rows_that_stand(snapshot)?;
         if self.tab.debts().rows.is_empty() || snapshot.rows.is_empty() {

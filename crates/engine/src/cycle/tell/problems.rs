@@ -96,7 +96,8 @@ impl Cycle {
         self.later.follow_up.extend(waiting);
     }
 
-    /// Nothing is done with this row before the next reading; what is owed to it is not forgotten.
+    /// Nothing is done with this row before the next reading; that something has to be done is not
+    /// forgotten.
     pub(crate) fn hold_off(&mut self, key: Key) {
         self.ending.held_back = true;
         self.later.put_off.insert(key);

@@ -39,7 +39,7 @@ impl Cycle {
                 || (item.inserting && !(item.loaded.row.is_some() && item.loaded.in_filter))
             {
                 item.base = item.plan.base.take();
-                item.base_owed = true;
+                item.base_unstored = true;
             }
             match item.plan.table.take() {
                 Some(change) => {
@@ -51,9 +51,9 @@ impl Cycle {
                     commit.bases.push(write);
                     self.memory.unfinished.overruled.insert(item.key.clone());
                 }
-                None if item.plan.sheet.is_none() && item.base_owed => {
+                None if item.plan.sheet.is_none() && item.base_unstored => {
                     commit.bases.push(base_write(item));
-                    item.base_owed = false;
+                    item.base_unstored = false;
                 }
                 None => {}
             }
@@ -213,7 +213,7 @@ impl Cycle {
                     // The table made something else of it: that is pushed back at once.
                     self.later.follow_up.insert(item.key.clone());
                 }
-                item.base_owed = false;
+                item.base_unstored = false;
                 item.loaded.row = row;
                 self.follow_table(item);
                 item.pulled = true;
@@ -237,7 +237,7 @@ impl Cycle {
             }
             Applied::Kept { row } => {
                 item.base = None;
-                item.base_owed = false;
+                item.base_unstored = false;
                 item.loaded.row = Some(row);
                 // As a row of the table's that is still to be inserted.
                 item.inserting = true;
@@ -317,7 +317,7 @@ impl Cycle {
     fn forget_entry(&self, item: &mut Item, apply: &Apply) {
         if matches!(apply.change, Change::Enter { .. }) {
             item.base = None;
-            item.base_owed = false;
+            item.base_unstored = false;
         }
     }
 
@@ -354,7 +354,7 @@ fn awaits_rows(cells: &[(usize, Refusal)], row: &Option<Refusal>) -> bool {
 }
 
 pub(crate) fn base_write(item: &Item) -> BaseWrite {
-    if item.awaits() {
+    if item.is_unsettled() {
         let columns = item.cells.as_ref().map_or(0, Vec::len);
         return BaseWrite {
             key: item.key.clone(),

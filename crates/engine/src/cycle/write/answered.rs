@@ -114,7 +114,7 @@ impl Cycle {
             self.memory.unfinished.overruled.remove(&item.key);
         }
         item.pushed = true;
-        item.base_owed = true;
+        item.base_unstored = true;
         item.bytes = None;
         self.report.rows_pushed += 1;
     }
@@ -182,7 +182,7 @@ impl Cycle {
         item.history.push(line);
         self.pushed(item);
         let left = item.plan.push_left || item.plan.pull_left;
-        item.base_owed = left || !as_planned;
+        item.base_unstored = left || !as_planned;
     }
 
     pub(crate) fn note_deleted(&mut self, item: &mut Item) {
@@ -225,7 +225,7 @@ impl Cycle {
         problem.retry_at = Some(self.io.now());
         item.found.push(problem);
         // It stays: what was stored in its hash's place has to go.
-        item.base_owed |= matches!(
+        item.base_unstored |= matches!(
             item.plan.sheet.take(),
             Some(SheetChange::Delete | SheetChange::Clear)
         );

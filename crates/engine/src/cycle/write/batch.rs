@@ -89,7 +89,7 @@ impl Cycle {
         let rows = self.follow_renames(rows, snapshot, changed_at).await?;
         let mut items = Vec::new();
         for (sighting, loaded) in rows {
-            if let Some(item) = self.meet(&sighting, loaded, snapshot, changed_at)? {
+            if let Some(item) = self.begin(&sighting, loaded, snapshot, changed_at)? {
                 items.push(item);
             }
         }
@@ -101,7 +101,7 @@ impl Cycle {
 
     /// What is known of a key before anything is asked of the sheet; `None` where nothing is to be
     /// done.
-    fn meet(
+    fn begin(
         &mut self,
         sighting: &Sighting,
         loaded: LoadedRow,
@@ -120,7 +120,7 @@ impl Cycle {
         if snapshot.is_some() && self.is_unconfirmed(&item) {
             return Ok(None);
         }
-        // What stands in its row is ours, where an edit belongs that is still to be given back.
+        // What stands in its row is ours: an edit that it overwrote is still to be restored.
         if self
             .tab
             .debts()
@@ -156,7 +156,7 @@ impl Cycle {
         }
         self.own_writes(&mut item);
         let state = self.memory.rows.get(&item.key).map(|known| known.state);
-        // Of a row that has left the sheet by our own hand nothing is agreed any more.
+        // Of a row that we deleted from the sheet ourselves nothing is agreed any more.
         let left = state == Some(State::Left) && item.row.is_none();
         item.inserting = left
             || state == Some(State::Announced)
@@ -165,7 +165,7 @@ impl Cycle {
             item.base = None;
         }
         // It is here after all: what stands in its hash's place has to go.
-        item.base_owed |= matches!(state, Some(State::Marked | State::Left))
+        item.base_unstored |= matches!(state, Some(State::Marked | State::Left))
             || matches!(state, Some(State::Announced | State::Inserting)) && item.row.is_some();
         Ok(Some(item))
     }
@@ -211,7 +211,7 @@ impl Cycle {
             if cells.get(written.column) == Some(&written.cell) {
                 let base = item.base.get_or_insert_with(|| Base::empty(columns));
                 base.set(written.column, written.value.clone(), written.cell.clone());
-                item.base_owed = true;
+                item.base_unstored = true;
             }
         }
     }

@@ -109,7 +109,7 @@ impl Cycle {
         item.plan.sheet = None;
         item.inserting = true;
         item.base = None;
-        item.base_owed = false;
+        item.base_unstored = false;
         self.memory.known(&item.key).state = State::Announced;
         let row = StoredRow::to_insert(self.mapping.columns.len());
         if item.loaded.base.as_ref() != Some(&row.base) {

@@ -149,7 +149,7 @@ impl Cycle {
             let Some(written) = sent.written.get(&named.anchor) else {
                 continue;
             };
-            // Somebody typed a key at the same moment, and theirs counts; or emptied the row.
+            // Somebody typed a key at the same moment, and that key counts; or emptied the row.
             let is_blank = |before: &Vec<Cell>| {
                 self.tab
                     .mapped(before)

@@ -20,8 +20,8 @@ impl Cycle {
         for item in items.iter_mut() {
             // A change of the sheet that is still in the plan was not carried out.
             item.dropped |= item.plan.sheet.is_some();
-            item.base_owed |= item.awaits() && item.loaded.base.is_none();
-            if item.base_owed && (item.pushed || !item.dropped) {
+            item.base_unstored |= item.is_unsettled() && item.loaded.base.is_none();
+            if item.base_unstored && (item.pushed || !item.dropped) {
                 let mut write = base_write(item);
                 if self.memory.unfinished.overruled.contains(&item.key) && item.base.is_some() {
                     write = write.in_state(RowState::ToOverrule);
@@ -134,7 +134,7 @@ impl Cycle {
                 let state = match base {
                     Some(_) if left || self.later.follow_up.contains(&item.key) => State::Marked,
                     Some(_) => State::Based,
-                    None if item.awaits() => State::Announced,
+                    None if item.is_unsettled() => State::Announced,
                     None => State::Unbased,
                 };
                 let owed = left || state == State::Marked;

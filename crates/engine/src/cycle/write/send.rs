@@ -120,8 +120,8 @@ impl Cycle {
         items: &mut [Item],
         stamp: Stamp,
     ) -> Result<(), Stop> {
-        // What our own writes went over may stand in these very rows, and would pass for a person's
-        // edit of them.
+        // Edits that our own writes overwrote may belong to these very rows, and what we wrote there
+        // would pass for a person's edit.
         if !self.tab.debts().edits.is_empty() {
             self.ending.read_again |= items
                 .iter()
@@ -225,7 +225,7 @@ impl Cycle {
         let seen =
             deleted.moved.is_empty() && asked_for.iter().all(|anchor| before.contains_key(anchor));
         if deleted.suspect && !seen {
-            // What the next reading misses may have gone by our own hand.
+            // What the next reading misses may have been deleted by ourselves.
             self.ending.read_again = true;
             self.memory.note_stray_deletion();
         }
