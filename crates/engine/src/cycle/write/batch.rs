@@ -8,7 +8,8 @@ use crate::cycle::memory::known::State;
 use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
-use crate::effect::{DatabaseEffect, DatabaseOutcome, LoadedRow, Snapshot};
+use crate::cycle::write::pieces::Insertion;
+use crate::effect::{DatabaseEffect, DatabaseOutcome, LoadedRow, Snapshot, Stamp};
 use crate::io::mismatch;
 use crate::reconcile::SheetChange;
 use crate::tab::Look;
@@ -216,45 +217,84 @@ impl Cycle {
         }
     }
 
-    /// Returns the keys that are left for the next batch, where more follow: `rest`.
+    /// Decides, applies, writes and records. Returns the keys that are left for the next batch, where
+    /// more follow: `rest`.
     pub(crate) async fn carry_out(
         &mut self,
         mut items: Vec<Item>,
         rest: &[Sighting],
     ) -> Result<HashSet<Key>, Stop> {
-        for item in &items {
-            self.note_look(item);
-        }
-        let read: Vec<usize> = positions(&items, |item| item.cells.is_some() || item.row.is_none());
-        self.plan(&mut items, &read).await?;
-        self.doubt_blanks(&mut items).await?;
-        self.guard_moving_keys(&items).await?;
+        self.decide_as_read(&mut items).await?;
         if self.start.dry_run {
             self.preview(&items);
             return Ok(HashSet::new());
         }
-        let wanted = positions(&items, |item| {
+        self.decide_as_tagged(&mut items, rest).await?;
+        self.drop_what_cannot_be_written(&mut items);
+        let left = match rest {
+            [] => HashSet::new(),
+            _ => self.leave_the_rest(&mut items),
+        };
+        self.guard_batch(&mut items);
+        self.note_moves(&items);
+        // Stamps are chosen before anything is sent, so that they can be stored with the rows: a
+        // process that comes after a crash closes them before it plans anew.
+        let insertions = self.insertions(&items);
+        let deletion = self.tab.stamp();
+        self.commit_before(&mut items, &insertions, &deletion)
+            .await?;
+        self.note_marks(&items, &insertions);
+        let written = self.write_all(&mut items, insertions, deletion).await;
+        // Whatever stopped the writing: what was done is recorded.
+        self.commit_after(&mut items).await?;
+        written?;
+        self.restore_edits().await?;
+        Ok(left)
+    }
+
+    /// What is to become of the rows, as far as the reading tells.
+    async fn decide_as_read(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+        for item in items.iter() {
+            self.note_look(item);
+        }
+        let read = positions(items, |item| item.cells.is_some() || item.row.is_none());
+        self.plan(items, &read).await?;
+        self.doubt_blanks(items).await?;
+        self.guard_moving_keys(items).await
+    }
+
+    /// The rows of the sheet that would change are tagged, and decided once more where they hold
+    /// something else by then.
+    async fn decide_as_tagged(
+        &mut self,
+        items: &mut [Item],
+        rest: &[Sighting],
+    ) -> Result<(), Stop> {
+        let wanted = positions(items, |item| {
             let changes = matches!(
                 item.plan.sheet,
                 Some(SheetChange::Update(_) | SheetChange::Delete | SheetChange::Clear)
             );
             item.row.is_some() && (changes || item.cells.is_none())
         });
-        self.tag_ahead(&items, &wanted, rest).await?;
-        let changed = self.tag(&mut items, &wanted).await?;
+        self.tag_ahead(items, &wanted, rest).await?;
+        let changed = self.tag(items, &wanted).await?;
         for index in &changed {
             if let Some(item) = items.get_mut(*index) {
                 self.own_writes(item);
                 self.note_look(item);
             }
         }
-        self.note_computed(&mut items, &changed);
-        self.plan(&mut items, &changed).await?;
-        self.doubt_moved_keys(&mut items, &changed)?;
-        self.trace_formulas(&mut items, &changed).await?;
-        self.doubt_blanks(&mut items).await?;
-        self.withhold_new_rows(&mut items).await?;
-        for item in &mut items {
+        self.note_computed(items, &changed);
+        self.plan(items, &changed).await?;
+        self.doubt_moved_keys(items, &changed)?;
+        self.trace_formulas(items, &changed).await?;
+        self.doubt_blanks(items).await?;
+        self.withhold_new_rows(items).await
+    }
+
+    fn drop_what_cannot_be_written(&mut self, items: &mut [Item]) {
+        for item in items.iter_mut() {
             if item.cells.is_none() && item.row.is_some() {
                 item.dropped = true;
             }
@@ -270,36 +310,21 @@ impl Cycle {
                 self.ending.read_again = true;
             }
         }
-        self.hold_unplaced(&mut items);
+        self.hold_unplaced(items);
         if self.is_closed() {
-            self.hold_insertions(&mut items);
+            self.hold_insertions(items);
         }
-        let left = match rest {
-            [] => HashSet::new(),
-            _ => self.leave_the_rest(&mut items),
-        };
-        self.guard_batch(&mut items);
-        self.note_moves(&items);
-        // Stamps are chosen before anything is sent, so that they can be stored with the rows:
-        // whoever comes after a crash closes them before it plans anew.
-        let insertions = self.insertions(&items);
-        let deletion = self.tab.stamp();
-        self.commit_before(&mut items, &insertions, &deletion)
-            .await?;
-        self.note_marks(&items, &insertions);
-        let inserted = match self.write_items(&mut items).await {
-            Ok(()) => self.insert_items(&mut items, insertions).await,
-            stop => stop,
-        };
-        let deleted = match inserted {
-            Ok(()) => self.delete_items(&mut items, deletion).await,
-            stop => stop,
-        };
-        // Whatever stopped the writing: what was done is recorded.
-        self.commit_after(&mut items).await?;
-        deleted?;
-        self.restore_edits().await?;
-        Ok(left)
+    }
+
+    async fn write_all(
+        &mut self,
+        items: &mut [Item],
+        insertions: Vec<Insertion>,
+        deletion: Stamp,
+    ) -> Result<(), Stop> {
+        self.write_items(items).await?;
+        self.insert_items(items, insertions).await?;
+        self.delete_items(items, deletion).await
     }
 }
 
