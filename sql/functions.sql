@@ -805,23 +805,25 @@ BEGIN
 END
 $$;
 
--- `sealed` is the encrypted key in hexadecimal digits. Whoever may call this brings a key of their own; the account of the machine that the server
--- runs on is nobody's to bring, so it takes a superuser.
-CREATE FUNCTION sheet_sync._set_credential(caller oid, name text, sealed text, account text, of_machine boolean) RETURNS void
+-- `sealed` is the encrypted key in hexadecimal digits. `for_superusers` is what nobody else may do with such a credential, and null of most;
+-- `instead` is what others can do.
+CREATE FUNCTION sheet_sync._set_credential(caller oid, name text, sealed text, account text, for_superusers text, instead text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-    IF of_machine AND (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = caller) IS NOT TRUE THEN
-        RAISE EXCEPTION 'only a superuser may use the service account of the machine that the server runs on'
+    IF for_superusers IS NOT NULL AND (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = caller) IS NOT TRUE THEN
+        RAISE EXCEPTION 'only a superuser may %', for_superusers
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Let a superuser set this credential and allow its use: SELECT sheet_sync.grant_credential(…). Or give the JSON key of a service account.';
+                  HINT = format('%s Or let a superuser set this credential, and then allow its use: SELECT sheet_sync.grant_credential(%L, %L);',
+                                instead, name, pg_get_userbyid(caller));
     END IF;
     INSERT INTO sheet_sync._credential (name, sealed_key, account) VALUES (name, decode(sealed, 'hex'), account)
     ON CONFLICT ON CONSTRAINT _credential_pkey DO UPDATE SET sealed_key = EXCLUDED.sealed_key, account = EXCLUDED.account, set_at = now();
 END
 $$;
 
-CREATE FUNCTION sheet_sync._drop_credential(credential_name text) RETURNS boolean
+-- `file_takes_over` is whether sheet_sync.credentials_file holds the credential from now on.
+CREATE FUNCTION sheet_sync._drop_credential(credential_name text, file_takes_over boolean) RETURNS boolean
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     used text;
@@ -832,7 +834,11 @@ BEGIN
     END IF;
     DELETE FROM sheet_sync._credential_grant g WHERE g.credential = credential_name;
     SELECT string_agg(table_name::text, ', ') INTO used FROM sheet_sync.mapping WHERE credential = credential_name;
-    IF used IS NOT NULL THEN
+    IF file_takes_over THEN
+        RAISE NOTICE 'from now on the credential "%" is the one in the file of sheet_sync.credentials_file%', credential_name,
+            CASE WHEN used IS NULL THEN '' ELSE format(', also for the mappings of %s', used) END
+            USING HINT = 'Where no credential is meant, take the setting out of the configuration, and reload it.';
+    ELSIF used IS NOT NULL THEN
         RAISE NOTICE 'mappings of % wait until credential "%" is set again', used, credential_name;
     END IF;
     RETURN true;

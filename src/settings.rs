@@ -52,8 +52,8 @@ pub fn define() {
     );
     GucRegistry::define_string_guc(
         c"sheet_sync.credentials_file",
-        c"A file with a service account's key or a user's login, for the credential \"default\".",
-        c"Used where set_credential() stored none under that name. Read by the server's operating-system user.",
+        c"The file that holds the credential \"default\": a service account's key, or a user's login.",
+        c"It counts while set_credential() has stored none of that name. The server's operating-system user must be able to read it.",
         &CREDENTIALS_FILE,
         GucContext::Suset,
         GucFlags::SUPERUSER_ONLY,

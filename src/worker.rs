@@ -29,6 +29,7 @@ mod tabs;
 mod writer;
 
 use clock::Clock;
+pub use credentials::OF_THE_FILE;
 use runner::Runner;
 
 /// How long a turn may sleep when nothing is due: bounds how late a COMMIT PREPARED or a change by

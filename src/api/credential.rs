@@ -5,7 +5,8 @@ use pgrx::{JsonB, PgSqlErrorCode};
 
 use super::{as_owner, required};
 use crate::postgres::fields::Fields;
-use crate::seal;
+use crate::worker::OF_THE_FILE;
+use crate::{seal, settings};
 
 #[pg_extern(sql = false)]
 fn set_credential(name: Option<String>, key: Option<JsonB>) {
@@ -33,16 +34,34 @@ fn set_credential(name: Option<String>, key: Option<JsonB>) {
             "The materialized view sheet_sync._seal must have one line. REFRESH MATERIALIZED VIEW sheet_sync._seal makes it anew; set every credential again after that.",
         );
     };
+    let (what, hint) = for_superusers(&parsed).unzip();
     as_owner(
-        "SELECT sheet_sync._set_credential($1, $2, $3, $4, $5)",
+        "SELECT sheet_sync._set_credential($1, $2, $3, $4, $5, $6)",
         vec![
             name.into(),
             sealed.into(),
             parsed.account().into(),
-            // Who brings a key has it. The machine's own account is the superusers' to give.
-            matches!(parsed, Credential::ComputeMetadata).into(),
+            what.into(),
+            hint.into(),
         ],
     );
+}
+
+/// What only a superuser may do with such a credential, and what others can do instead. Whoever
+/// brings a key of Google's has it already, and gains nothing by storing it here.
+fn for_superusers(credential: &Credential) -> Option<(String, String)> {
+    let (what, instead) = match credential.token_uri() {
+        None => (
+            "use the service account of the machine that the server runs on",
+            "Give the JSON key of a service account.",
+        ),
+        Some(uri) if !uri.is_googles() => (
+            "have tokens asked for at a token_uri that is not Google's",
+            "Give the JSON key of a service account as Google made it (\"token_uri\": \"https://oauth2.googleapis.com/token\").",
+        ),
+        Some(_) => return None,
+    };
+    Some((what.to_owned(), instead.to_owned()))
 }
 
 fn sealed(name: &str, key: &Secret) -> Option<String> {
@@ -57,9 +76,11 @@ fn sealed(name: &str, key: &Secret) -> Option<String> {
 
 #[pg_extern(sql = false)]
 fn drop_credential(name: Option<String>) -> bool {
+    let name = required(name, "name");
+    let file_takes_over = name == OF_THE_FILE && settings::credentials_file().is_some();
     let rows = as_owner(
-        "SELECT sheet_sync._drop_credential($2) FROM (SELECT $1::pg_catalog.oid) caller",
-        vec![required(name, "name").into()],
+        "SELECT sheet_sync._drop_credential($2, $3) FROM (SELECT $1::pg_catalog.oid) caller",
+        vec![name.into(), file_takes_over.into()],
     );
     rows.into_iter().flatten().flatten().next().as_deref() == Some("t")
 }

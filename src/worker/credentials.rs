@@ -3,6 +3,7 @@
 use engine::effect::{Class, Failure};
 use google::route::unreadable_file;
 use google::{Client, Credential, Identity, Options, Route, Secret, Session as GoogleSession};
+use pgrx::spi::quote_literal;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -21,8 +22,16 @@ const LOOK_AT_FILE_EVERY: Duration = Duration::from_secs(1);
 /// One session for each key and set of endpoints; all its mappings share its token.
 #[derive(Default)]
 pub struct Sessions {
-    open: HashMap<String, (Arc<GoogleSession>, Secret)>,
+    open: HashMap<String, (Arc<GoogleSession>, Key)>,
     file: KeyFile,
+}
+
+/// What a session was opened with. Somebody who sets the same text again wants to begin afresh.
+#[derive(PartialEq, Eq)]
+struct Key {
+    text: Secret,
+    /// `None` of the file.
+    set_at: Option<String>,
 }
 
 impl Sessions {
@@ -34,18 +43,21 @@ impl Sessions {
 
     /// The session for a credential's key as it is stored now, or why there is none.
     pub fn get(&mut self, credential: &str) -> Result<Arc<GoogleSession>, Failure> {
-        let text = match read_key(credential)? {
-            Stored::InTable(text) => text,
-            Stored::InFile(read) => self.file.last_good(read)?,
+        let key = match read_key(credential)? {
+            Stored::InTable(key) => key,
+            Stored::InFile(read) => Key {
+                text: self.file.last_good(read)?,
+                set_at: None,
+            },
         };
-        if let Some((session, key)) = self.open.get(credential)
-            && *key == text
+        if let Some((session, before)) = self.open.get(credential)
+            && *before == key
         {
             return Ok(session.clone());
         }
-        let session = open(credential, &text)?;
+        let session = open(credential, &key.text)?;
         self.open
-            .insert(credential.to_owned(), (session.clone(), text));
+            .insert(credential.to_owned(), (session.clone(), key));
         Ok(session)
     }
 
@@ -93,7 +105,7 @@ impl KeyFile {
 
 /// A key as it is stored now.
 enum Stored {
-    InTable(Secret),
+    InTable(Key),
     InFile(Result<Secret, Failure>),
 }
 
@@ -101,7 +113,7 @@ enum Stored {
 /// stored now is good.
 pub fn fresh(credential: &str) -> Result<Arc<GoogleSession>, Failure> {
     let text = match read_key(credential)? {
-        Stored::InTable(text) => text,
+        Stored::InTable(key) => key.text,
         Stored::InFile(read) => read?,
     };
     open(credential, &text)
@@ -112,7 +124,7 @@ fn open(credential: &str, text: &Secret) -> Result<Arc<GoogleSession>, Failure> 
         failure(
             "key_invalid",
             format!("the key of credential \"{credential}\" cannot be used: {error}"),
-            error.hint().to_owned(),
+            error.hint().into_owned(),
         )
     })?;
     let options = Options {
@@ -134,7 +146,7 @@ fn read_key(credential: &str) -> Result<Stored, Failure> {
     let stored = transaction(|session| {
         session
             .select(
-                "SELECT pg_catalog.encode(k.sealed_key, 'hex'), pg_catalog.encode(s.secret, 'hex') \
+                "SELECT pg_catalog.encode(k.sealed_key, 'hex'), pg_catalog.encode(s.secret, 'hex'), k.set_at::pg_catalog.text \
                  FROM sheet_sync._credential k LEFT JOIN sheet_sync._seal s ON true WHERE k.name = $1",
                 &[credential.into()],
             )
@@ -146,14 +158,20 @@ fn read_key(credential: &str) -> Result<Stored, Failure> {
         let mut fields = Fields::of(row);
         let mut bytes = || seal::from_hex(&fields.text()).unwrap_or_default();
         let (sealed, secret) = (bytes(), bytes());
+        let set_at = Some(fields.text());
         let opened = seal::open(&secret, credential, &sealed).map_err(|_| {
             failure(
                 "key_invalid",
                 format!("the key of credential \"{credential}\" was stored in another database, and cannot be read here"),
-                format!("Set it again: SELECT sheet_sync.set_credential('{credential}', pg_read_file('/path/key.json')::jsonb);"),
+                format!("Set it again: {}", set_it(credential)),
             )
         });
-        return opened.map(|text| Stored::InTable(Secret::new(text)));
+        return opened.map(|text| {
+            Stored::InTable(Key {
+                text: Secret::new(text),
+                set_at,
+            })
+        });
     }
     if let Some(file) = settings::credentials_file().filter(|_| credential == OF_THE_FILE) {
         let read = std::fs::read_to_string(&file);
@@ -165,10 +183,16 @@ fn read_key(credential: &str) -> Result<Stored, Failure> {
     Err(failure(
         "no_credential",
         format!("there is no credential \"{credential}\""),
-        format!(
-            "SELECT sheet_sync.set_credential('{credential}', pg_read_file('/path/key.json')::jsonb);"
-        ),
+        set_it(credential),
     ))
+}
+
+/// The statement that stores a key under this name.
+fn set_it(credential: &str) -> String {
+    format!(
+        "SELECT sheet_sync.set_credential({}, pg_read_file('/path/key.json')::jsonb);",
+        quote_literal(credential)
+    )
 }
 
 fn unreadable(file: &str, error: &io::Error) -> Failure {

@@ -335,13 +335,13 @@ fn orphaned(table: &str, trigger: &str) -> Finding {
 fn described(identity: &Identity) -> String {
     let who = identity.who();
     match (identity.kind(), identity.project()) {
-        (Kind::ServiceAccount, _) => who,
-        (Kind::User, None) => format!("a user's login (authorized_user): {who}"),
+        (Kind::ServiceAccount, _) => format!("the key of a service account: {who}"),
+        (Kind::User, None) => format!("the login of a user (authorized_user): {who}"),
         (Kind::User, Some(project)) => format!(
-            "a user's login (authorized_user): {who}; requests count on the project {project}"
+            "the login of a user (authorized_user): {who}; requests count on the project {project}"
         ),
         (Kind::ComputeMetadata, _) => {
-            format!("what the metadata server says (compute_metadata): {who}")
+            format!("the account of this machine (compute_metadata): {who}")
         }
     }
 }

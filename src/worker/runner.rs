@@ -210,6 +210,9 @@ impl Runner {
             self.rests_until = None;
             self.pause = FIRST_PAUSE;
             self.next_poll = Instant::now();
+            if let Some(opened) = &self.loaded {
+                opened.google.client().identity().forget_refusal();
+            }
         }
         self.glance = Some(glance);
     }

@@ -104,7 +104,7 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<A, Error> {
         let url = self.url(spreadsheet, suffix, query);
-        self.call(Purpose::Read, |access| {
+        self.ask_sheets(Purpose::Read, |access| {
             count(Purpose::Read);
             self.http.get(&url, access)
         })
@@ -122,7 +122,7 @@ impl Client {
         let url = self.url(spreadsheet, suffix, &[("fields", fields)]);
         let body =
             serde_json::to_vec(body).map_err(|error| Error::Unsendable(error.to_string()))?;
-        self.call(purpose, |access| {
+        self.ask_sheets(purpose, |access| {
             count(purpose);
             self.http.post(&url, Some(access), Content::Json(&body))
         })
@@ -137,7 +137,8 @@ impl Client {
             escaped(id),
             parameters(&query)
         );
-        self.call(Purpose::Read, |access| self.http.get(&url, access))
+        let (_, answer) = self.answer(Purpose::Read, |access| self.http.get(&url, access))?;
+        read(&answer)
     }
 
     fn url(&self, spreadsheet: &str, suffix: &str, query: &[(&str, &str)]) -> String {
@@ -149,11 +150,30 @@ impl Client {
         )
     }
 
-    fn call<A: DeserializeOwned>(
+    /// Of its tokens' scopes the metadata server says nothing, so Sheets does, and the next call
+    /// asks for a better one. (That Drive is missing among them is no reason: nothing but the look
+    /// into the bin wants it.)
+    fn ask_sheets<A: DeserializeOwned>(
         &self,
         purpose: Purpose,
         send: impl Fn(&Access) -> Result<Answer, Error>,
     ) -> Result<A, Error> {
+        let (access, answer) = self.answer(purpose, send)?;
+        let result = read(&answer);
+        let lacks_scope = |error: &Error| error.refusal().is_some_and(Refusal::is_lack_of_scope);
+        if self.identity.kind() == Kind::ComputeMetadata && result.as_ref().is_err_and(lacks_scope)
+        {
+            self.identity.discard(&access);
+        }
+        result
+    }
+
+    /// Whatever its status, with the token that it was asked for with.
+    fn answer(
+        &self,
+        purpose: Purpose,
+        send: impl Fn(&Access) -> Result<Answer, Error>,
+    ) -> Result<(Access, Answer), Error> {
         let mut access = self.identity.access(&self.http)?;
         let mut answer = match send(&access) {
             // A kept connection may have been closed at the other end in this very moment. A read
@@ -170,25 +190,15 @@ impl Client {
             access = self.identity.access(&self.http)?;
             answer = send(&access)?;
         }
-        if !(200..300).contains(&answer.status) {
-            let refusal = Refusal::parse(&answer);
-            // Of its tokens' scopes the metadata server says nothing; the next call asks for a
-            // better one.
-            if refusal.is_lack_of_scope() && self.identity.kind() == Kind::ComputeMetadata {
-                self.identity.discard(&access);
-            }
-            return Err(Error::Refused(Box::new(refusal)));
-        }
-        // The place only: serde_json's own message may quote a cell.
-        serde_json::from_slice(&answer.body).map_err(|error| {
-            Error::Unreadable(format!(
-                "{:?} error at byte {} of {}",
-                error.classify(),
-                error.column(),
-                answer.body.len()
-            ))
-        })
+        Ok((access, answer))
     }
+}
+
+fn read<A: DeserializeOwned>(answer: &Answer) -> Result<A, Error> {
+    if !(200..300).contains(&answer.status) {
+        return Err(Error::Refused(Box::new(Refusal::parse(answer))));
+    }
+    answer.json()
 }
 
 /// What may stand unescaped in a path segment or a query value.

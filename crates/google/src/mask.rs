@@ -1,34 +1,113 @@
 //! The one way by which remote text gets into our errors, tables and logs.
 
+use crate::auth::Secret;
+
 /// Longest remote text that is kept, in characters.
 const KEPT: usize = 600;
 
-/// `text` without secrets, without control characters, and cut to a length that fits a log line.
-///
-/// Masked are access and refresh tokens, JWTs, clients' secrets, PEM blocks and whatever follows
-/// `Bearer` or the name of a secret parameter. A server (or a proxy in between) may echo any part
-/// of a request, so this looks at shapes and not at the secrets we hold.
+/// How much of a secret must be there for it to be known: an echo may have been cut.
+const KNOWN_BY: usize = 12;
+
+/// Shows no secret: neither what went out with a request, since a server (or a proxy in between)
+/// may echo any part of it, nor what has the shape of one.
+#[derive(Clone, Default)]
+pub struct Mask {
+    sent: Vec<Secret>,
+}
+
+/// See [`Mask::text`]; where no secret is known.
 pub fn mask(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len().min(KEPT + 8));
-    let mut rest = text;
-    let mut kept = 0;
-    while let Some(first) = rest.chars().next() {
-        if kept == KEPT {
-            masked.push('…');
-            break;
-        }
-        let at_word_start = !masked.ends_with(|c: char| c.is_ascii_alphanumeric());
-        if let Some((shown, length)) = secret_at(rest).filter(|_| at_word_start) {
-            masked.push_str(shown);
-            kept = (kept + shown.len()).min(KEPT);
-            rest = &rest[length..];
-            continue;
-        }
-        masked.push(if first.is_control() { ' ' } else { first });
-        kept += 1;
-        rest = &rest[first.len_utf8()..];
+    Mask::default().text(text)
+}
+
+impl Mask {
+    pub(crate) fn of(sent: Vec<Secret>) -> Self {
+        Self { sent }
     }
-    masked
+
+    /// `text` without secrets, without control characters, and cut to a length that fits a log
+    /// line.
+    ///
+    /// Masked are the secrets that were sent, however they are escaped, access and refresh tokens,
+    /// JWTs, clients' secrets, PEM blocks, and whatever follows `Bearer` or the name of a secret
+    /// parameter.
+    pub fn text(&self, text: &str) -> String {
+        let mut masked = String::with_capacity(text.len().min(KEPT + 8));
+        let mut rest = text;
+        let mut kept = 0;
+        while let Some(first) = rest.chars().next() {
+            if kept == KEPT {
+                masked.push('…');
+                break;
+            }
+            let at_word_start = !masked.ends_with(|c: char| c.is_ascii_alphanumeric());
+            let by_shape = secret_at(rest).filter(|_| at_word_start);
+            let found = [self.sent_at(rest), by_shape].into_iter().flatten();
+            if let Some((shown, length)) = found.max_by_key(|(_, length)| *length) {
+                masked.push_str(shown);
+                kept = (kept + shown.len()).min(KEPT);
+                rest = &rest[length..];
+                continue;
+            }
+            masked.push(if first.is_control() { ' ' } else { first });
+            kept += 1;
+            rest = &rest[first.len_utf8()..];
+        }
+        masked
+    }
+
+    fn sent_at(&self, text: &str) -> Option<(&'static str, usize)> {
+        let lengths = self.sent.iter().filter_map(|one| length_of(one, text));
+        lengths.max().map(|length| ("[secret]", length))
+    }
+}
+
+/// How many bytes the secret has where `text` begins with it, or with enough of it.
+fn length_of(secret: &Secret, text: &str) -> Option<usize> {
+    let (mut matched, mut length) = (0, 0);
+    for wanted in secret.reveal().chars() {
+        let Some(next) = spelled(wanted, &text[length..]) else {
+            break;
+        };
+        matched += 1;
+        length += next;
+    }
+    let whole = secret.reveal().chars().count();
+    (matched > 0 && matched >= whole.min(KNOWN_BY)).then_some(length)
+}
+
+/// How many bytes `text` spells this character with, if it begins with it: as it is, or escaped as
+/// in an address (`%2F`, also twice), in JSON (`\/`, `\u002f`) or in HTML (`&#x2F;`, `&#47;`).
+fn spelled(wanted: char, text: &str) -> Option<usize> {
+    if text.starts_with(wanted) {
+        return Some(wanted.len_utf8());
+    }
+    let is_wanted = |digits: Option<&str>, radix| {
+        digits.and_then(|digits| u32::from_str_radix(digits, radix).ok()) == Some(wanted as u32)
+    };
+    if let Some(mut rest) = text.strip_prefix('%') {
+        loop {
+            if is_wanted(rest.get(..2), 16) {
+                return Some(text.len() - rest.len() + 2);
+            }
+            rest = rest.strip_prefix("25")?;
+        }
+    }
+    if text.starts_with('\\') {
+        let rest = text.trim_start_matches('\\');
+        let before = text.len() - rest.len();
+        if rest.starts_with(wanted) {
+            return Some(before + wanted.len_utf8());
+        }
+        let digits = rest.strip_prefix('u')?.get(..4);
+        return is_wanted(digits, 16).then_some(before + 5);
+    }
+    let (code, _) = text.strip_prefix("&#")?.split_once(';')?;
+    let is_it = match code.strip_prefix(['x', 'X']) {
+        Some(digits) => is_wanted(Some(digits), 16),
+        None => is_wanted(Some(code), 10),
+    };
+    is_it.then_some("&#".len() + code.len() + 1)
 }
 
 const PARAMETERS: [&str; 8] = [
@@ -56,13 +135,19 @@ fn secret_at(text: &str) -> Option<(&'static str, usize)> {
         return Some(("Bearer [token]", 7 + token_length(&text[7..])));
     }
     // The beginnings of access tokens, JWTs, refresh tokens and OAuth clients' secrets.
-    if text.starts_with("ya29.")
-        || (text.starts_with("eyJ") || text.starts_with("1//")) && token_length(text) > 20
-    {
-        return Some(("[token]", token_length(text)));
-    }
-    if text.starts_with("GOCSPX-") {
-        return Some(("[secret]", token_length(text)));
+    for (beginning, shown, least) in [
+        ("ya29.", "[token]", 0),
+        ("eyJ", "[token]", 20),
+        ("1//", "[token]", 20),
+        ("GOCSPX-", "[secret]", 0),
+    ] {
+        let after = beginning.chars().try_fold(text, |rest, wanted| {
+            spelled(wanted, rest).map(|length| &rest[length..])
+        });
+        let length = after.map(|rest| text.len() - rest.len() + token_length(rest));
+        if let Some(length) = length.filter(|length| *length > least) {
+            return Some((shown, length));
+        }
     }
     for name in PARAMETERS {
         if !starts_with_ignoring_case(text, name) {
@@ -70,17 +155,18 @@ fn secret_at(text: &str) -> Option<(&'static str, usize)> {
         }
         let after = &text[name.len()..];
         let sign = after.find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' '))?;
-        if !after[sign..].starts_with(['=', ':']) {
+        let is_given = |one| spelled(one, &after[sign..]);
+        let Some(given) = is_given('=').or_else(|| is_given(':')) else {
             continue;
-        }
-        let value = &after[sign + 1..];
+        };
+        let value = &after[sign + given..];
         let start = value
             .find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' '))
             .unwrap_or(value.len());
         if secret_at(&value[start..]).is_some() {
             return None;
         }
-        let length = name.len() + sign + 1 + start + token_length(&value[start..]);
+        let length = name.len() + sign + given + start + token_length(&value[start..]);
         return Some(("[secret]", length));
     }
     None
@@ -91,7 +177,16 @@ fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
+/// How far the token goes on, with its escapes.
 fn token_length(text: &str) -> usize {
-    text.find(|c: char| !(c.is_ascii_alphanumeric() || "-._~+/%=".contains(c)))
-        .unwrap_or(text.len())
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._~+/%=".contains(c);
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(is_part);
+        let parts = ('!'..='~').filter(|c| is_part(*c));
+        match parts.into_iter().find_map(|part| spelled(part, rest)) {
+            Some(escape) => rest = &rest[escape..],
+            None => return text.len() - rest.len(),
+        }
+    }
 }

@@ -4,15 +4,16 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use ureq::config::ConfigBuilder;
 use ureq::http::{Response, header};
 use ureq::tls::TlsConfig;
 use ureq::typestate::AgentScope;
 use ureq::{Agent, Body, RequestBuilder, Timeout};
 
-use crate::auth::Access;
+use crate::auth::{Access, Secret};
 use crate::error::{Error, Obstacle};
-use crate::mask::mask;
+use crate::mask::{Mask, mask};
 use crate::route::Route;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,11 +31,17 @@ pub struct Http {
 pub enum Content<'a> {
     None,
     Json(&'a [u8]),
-    Form(&'a str),
+    Form(&'a Form),
 }
 
-/// An answer that arrived whole, whatever its status.
-#[derive(Debug)]
+/// What a token is asked for with.
+pub struct Form {
+    pub(crate) text: Secret,
+    /// The parts of it that nobody gets to see, as they are before they are escaped.
+    pub(crate) secrets: Vec<Secret>,
+}
+
+/// An answer that arrived whole, whatever its status. Without `Debug`: it may hold a token.
 pub struct Answer {
     pub status: u16,
     pub retry_after_seconds: Option<u64>,
@@ -43,6 +50,23 @@ pub struct Answer {
     /// The mark of Google Cloud's metadata server.
     pub metadata_flavor: Option<String>,
     pub body: Vec<u8>,
+    /// By which its texts get into errors: it may echo the request.
+    pub(crate) mask: Mask,
+}
+
+impl Answer {
+    pub(crate) fn json<A: DeserializeOwned>(&self) -> Result<A, Error> {
+        // The place only: serde_json's own message may quote a cell or a token.
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Error::Unreadable(format!(
+                "{:?} error in line {} at byte {} of {}",
+                error.classify(),
+                error.line(),
+                error.column(),
+                self.body.len()
+            ))
+        })
+    }
 }
 
 const METADATA_FLAVOR: &str = "Metadata-Flavor";
@@ -87,13 +111,14 @@ impl Http {
     }
 
     pub fn get(&self, url: &str, access: &Access) -> Result<Answer, Error> {
-        self.whole(signed(self.agent.get(url), access).call())
+        let sent = Mask::of(vec![access.token.clone()]);
+        self.whole(signed(self.agent.get(url), access).call(), sent)
     }
 
     /// What the metadata server says there.
     pub fn metadata(&self, url: &str) -> Result<Answer, Error> {
         let request = self.agent.get(url).header(METADATA_FLAVOR, "Google");
-        self.whole(request.call())
+        self.whole(request.call(), Mask::default())
     }
 
     pub fn post(
@@ -103,22 +128,31 @@ impl Http {
         content: Content,
     ) -> Result<Answer, Error> {
         let mut request = self.agent.post(url);
+        let mut secrets = Vec::new();
         if let Some(access) = access {
             request = signed(request, access);
+            secrets.push(access.token.clone());
         }
         let answer = match content {
             Content::None => request.send_empty(),
             Content::Json(body) => request
                 .header(header::CONTENT_TYPE, "application/json")
                 .send(body),
-            Content::Form(body) => request
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .send(body),
+            Content::Form(form) => {
+                secrets.extend(form.secrets.iter().cloned());
+                request
+                    .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                    .send(form.text.reveal())
+            }
         };
-        self.whole(answer)
+        self.whole(answer, Mask::of(secrets))
     }
 
-    fn whole(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Answer, Error> {
+    fn whole(
+        &self,
+        answer: Result<Response<Body>, ureq::Error>,
+        mask: Mask,
+    ) -> Result<Answer, Error> {
         let proxied = self.agent.config().proxy().is_some();
         let mut answer = answer.map_err(|error| without_answer(&error, proxied))?;
         let status = answer.status().as_u16();
@@ -133,7 +167,7 @@ impl Http {
         let metadata_flavor = text(METADATA_FLAVOR).map(str::to_owned);
         if (300..400).contains(&status) {
             let to = text("Location").unwrap_or("nowhere");
-            return Err(Error::Redirected(mask(to)));
+            return Err(Error::Redirected(mask.text(to)));
         }
         // Counted after decompression and while reading: neither an endless answer nor a small one
         // that swells may fill the memory.
@@ -152,6 +186,7 @@ impl Http {
             date,
             metadata_flavor,
             body,
+            mask,
         })
     }
 }

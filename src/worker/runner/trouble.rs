@@ -38,11 +38,13 @@ impl Runner {
                 if failure.reason == LOCKED {
                     self.locks.met = true;
                 }
-                let asked = failure.retry_after_ms.map(Duration::from_millis);
-                let pause = asked.unwrap_or_else(|| self.next_pause());
                 let failed = matches!(failure.class, Class::NeedsHuman | Class::OurBug);
+                // A wait that somebody asks for is none for what a person may mend at any time.
+                let asked = failure.retry_after_ms.filter(|_| !failed);
+                let asked = asked.map(Duration::from_millis);
+                let pause = asked.unwrap_or_else(|| self.next_pause());
                 if failure.reason == "quota" {
-                    self.live.rate_limited_until = now().0 + pause.as_micros() as i64;
+                    self.live.rate_limited_until = after(pause);
                 }
                 let other_conventions = failure.reason == "other_conventions";
                 if (failed || other_conventions)
@@ -69,7 +71,7 @@ impl Runner {
             self.answer_requests(&waiting, &answer);
         }
         self.not_before = Some(Instant::now() + pause);
-        self.live.retry_at = now().0 + pause.as_micros() as i64;
+        self.live.retry_at = after(pause);
         self.next_poll = Instant::now() + pause;
         self.in_trouble = true;
         let is_others =
@@ -130,6 +132,12 @@ impl Runner {
             shared::answer_request(*request, answer);
         }
     }
+}
+
+/// In microseconds, as [`now`] counts them.
+fn after(pause: Duration) -> i64 {
+    let pause = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
+    now().0.saturating_add(pause)
 }
 
 pub(super) fn needs_human(reason: &str, message: &str, hint: &str) -> Stopped {

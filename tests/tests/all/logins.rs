@@ -110,6 +110,14 @@ fn a_spreadsheet_is_synced_in_the_name_of_the_user() {
         .change_login(ANNE, json!({"seconds_left": 7 * 86_400}));
     let ends = said(&mut world, "login");
     assert!(
+        ends[0].starts_with("t · ") && ends[0].contains(" in 7 days"),
+        "{ends:?}"
+    );
+    world
+        .google
+        .change_login(ANNE, json!({"seconds_left": 3600}));
+    let ends = said(&mut world, "login");
+    assert!(
         ends[0].starts_with("f · ") && ends[0].contains("in testing"),
         "{ends:?}"
     );

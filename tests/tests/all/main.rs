@@ -12,6 +12,7 @@ mod complaints;
 mod conflicts;
 mod copies;
 mod crashes;
+mod credentials;
 mod doctor;
 mod dump_restore;
 mod equal_keys;

@@ -1,9 +1,13 @@
 //! What a credential may be, and what is wrong with one that is none.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use thiserror::Error as ThisError;
 
+use super::scopes::{QUOTA_PROJECT_COMMAND, login_command};
 use super::service_account::ServiceAccountKey;
+use super::token_uri::TokenUri;
 use super::user::UserCredential;
 use crate::mask::mask;
 
@@ -50,8 +54,12 @@ pub enum KeyError {
     Superfluous(String),
     #[error("\"client_email\" in the key is not an e-mail address")]
     BadEmail,
-    #[error("\"token_uri\" in the key is not an http address")]
+    #[error("\"token_uri\" in the key is not the https address of a server")]
     BadTokenUri,
+    #[error("\"token_uri\" in the key is an http address of another machine")]
+    UnencryptedTokenUri,
+    #[error("\"{0}\" in the key is no id as Google makes them")]
+    BadId(&'static str),
     #[error("\"quota_project_id\" in the key is not the id of a project")]
     BadQuotaProject,
     #[error("\"private_key\" in the key holds \\n as two characters instead of line breaks")]
@@ -63,8 +71,8 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    pub fn hint(&self) -> &'static str {
-        match self {
+    pub fn hint(&self) -> Cow<'static, str> {
+        let hint = match self {
             Self::EscapedNewlines => {
                 "The file went through a shell or an editor that changed it. Use the file as it was downloaded."
             }
@@ -75,25 +83,35 @@ impl KeyError {
             | Self::NotText(_)
             | Self::NotJson(_)
             | Self::NotAnObject
+            | Self::BadId(_)
             | Self::BadTokenUri => {
                 "Use the whole file as Google made it: a service account's JSON key (Google Cloud console: IAM & Admin > Service accounts > Keys > Add key > JSON), or the file that gcloud auth application-default login writes."
             }
+            Self::UnencryptedTokenUri => {
+                "Whoever is on the way could read what is sent there. Use https; plain http is taken for 127.0.0.1 only, where a stand-in for Google may be."
+            }
             Self::OauthClient => {
-                "With this file a person can log in: gcloud auth application-default login --client-id-file=FILE --scopes=… writes a user's credential, which is taken. For a service account create a key in the Google Cloud console: IAM & Admin > Service accounts > Keys > Add key > JSON."
+                return Cow::Owned(format!(
+                    "Give the JSON key of a service account (Google Cloud console: IAM & Admin > Service accounts > Keys > Add key > JSON). Or log in with this file, and give the file that the command writes: {}",
+                    login_command()
+                ));
             }
             Self::UserWithoutType => {
-                "Add \"type\": \"authorized_user\", which is what gcloud auth application-default login writes too."
+                "Add \"type\": \"authorized_user\", as in the file that gcloud auth application-default login writes."
             }
             Self::Superfluous(_) => {
                 "Write {\"type\": \"compute_metadata\"} and nothing more: the service account is the one that the machine, pod or service runs as."
             }
             Self::BadQuotaProject => {
-                "gcloud auth application-default set-quota-project PROJECT writes the id of a project. Without it requests count on the project of the OAuth client."
+                return Cow::Owned(format!(
+                    "Without \"quota_project_id\" requests count on the project of the OAuth client. This command writes the id of another project: {QUOTA_PROJECT_COMMAND}"
+                ));
             }
             Self::OtherType(_) => {
                 "Taken are a service account's JSON key (Google Cloud console: IAM & Admin > Service accounts > Keys > Add key > JSON), the file that gcloud auth application-default login writes (type authorized_user), and on a server of Google Cloud {\"type\": \"compute_metadata\"}."
             }
-        }
+        };
+        Cow::Borrowed(hint)
     }
 }
 
@@ -129,13 +147,22 @@ impl Credential {
         }
     }
 
+    /// Where its tokens are asked for; `None` where that is the machine's own affair.
+    pub fn token_uri(&self) -> Option<&TokenUri> {
+        match self {
+            Self::ServiceAccount(key) => Some(&key.token_uri),
+            Self::User(user) => Some(&user.token_uri),
+            Self::ComputeMetadata => None,
+        }
+    }
+
     /// Names who asks, the same from one process to the next: requests are counted by it, and what
     /// was found out about the service is remembered by it.
     pub fn account(&self) -> String {
         match self {
             Self::ServiceAccount(key) => key.client_email.clone(),
             Self::User(user) => match &user.account {
-                Some(email) => email.clone(),
+                Some(address) => address.clone(),
                 None => format!("user of OAuth client {}", user.client_id),
             },
             Self::ComputeMetadata => COMPUTE_METADATA.to_owned(),
@@ -182,10 +209,9 @@ impl<'a> Members<'a> {
     }
 }
 
-/// An address at which tokens can be asked for.
-pub(super) fn token_uri(text: &str) -> Result<String, KeyError> {
-    match text.starts_with("https://") || text.starts_with("http://") {
-        true => Ok(text.to_owned()),
-        false => Err(KeyError::BadTokenUri),
-    }
+/// Whether it looks as the ids of Google's projects and clients do, and so can stand in a header
+/// and in a message.
+pub(super) fn is_id(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    !text.is_empty() && text.len() <= 255 && text.bytes().all(is_part)
 }

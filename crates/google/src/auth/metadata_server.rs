@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::token::SCOPES;
+use super::scopes::SCOPES;
 use super::user::is_address;
 use crate::error::{Error, NoMetadata};
 use crate::transport::{Answer, Http};

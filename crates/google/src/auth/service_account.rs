@@ -6,11 +6,15 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
-use super::credential::{KeyError, Members, token_uri};
-use super::token::{SCOPES, unix_seconds};
+use super::credential::{KeyError, Members, is_id};
+use super::scopes::SCOPES;
+use super::token::unix_seconds;
+use super::token_uri::TokenUri;
+use super::user::is_address;
 use super::{Secret, TOKEN_ENDPOINT};
 use crate::error::Error;
 use crate::mask::mask;
+use crate::transport::Form;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
@@ -20,7 +24,7 @@ pub struct ServiceAccountKey {
     pub client_email: String,
     pub project_id: Option<String>,
     pub private_key_id: Option<String>,
-    pub token_uri: String,
+    pub token_uri: TokenUri,
     private_key: EncodingKey,
 }
 
@@ -45,20 +49,24 @@ struct Claims<'a> {
 impl ServiceAccountKey {
     pub(super) fn read(members: &Members) -> Result<Self, KeyError> {
         let client_email = members.needed("client_email")?;
-        if !client_email.contains('@') || client_email.contains(char::is_whitespace) {
+        if !is_address(client_email) {
             return Err(KeyError::BadEmail);
+        }
+        let project_id = members.text("project_id")?;
+        if project_id.is_some_and(|id| !is_id(id)) {
+            return Err(KeyError::BadId("project_id"));
         }
         Ok(Self {
             client_email: client_email.to_owned(),
-            project_id: members.text("project_id")?.map(str::to_owned),
+            project_id: project_id.map(str::to_owned),
             private_key_id: members.text("private_key_id")?.map(str::to_owned),
-            token_uri: token_uri(members.needed("token_uri")?)?,
+            token_uri: TokenUri::parse(members.needed("token_uri")?)?,
             private_key: private_key(members.needed("private_key")?)?,
         })
     }
 
     /// The form that asks for a token.
-    pub(super) fn grant(&self) -> Result<Secret, Error> {
+    pub(super) fn grant(&self) -> Result<Form, Error> {
         let now = unix_seconds();
         let mut header = Header::new(Algorithm::RS256);
         header.kid.clone_from(&self.private_key_id);
@@ -73,10 +81,13 @@ impl ServiceAccountKey {
         };
         let assertion = jsonwebtoken::encode(&header, &claims, &self.private_key)
             .map_err(|error| Error::Key(mask(&error.to_string())))?;
-        Ok(Secret::new(format!(
-            "grant_type={}&assertion={assertion}",
-            utf8_percent_encode(GRANT_TYPE, NON_ALPHANUMERIC)
-        )))
+        Ok(Form {
+            text: Secret::new(format!(
+                "grant_type={}&assertion={assertion}",
+                utf8_percent_encode(GRANT_TYPE, NON_ALPHANUMERIC)
+            )),
+            secrets: vec![Secret::new(assertion)],
+        })
     }
 }
 

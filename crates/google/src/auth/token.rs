@@ -3,26 +3,13 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Secret;
+use super::scopes::SUFFICIENT;
 use super::user::address_in;
 use crate::error::{Error, TokenRefusal, plain_text};
-use crate::mask::mask;
 use crate::transport::Answer;
-
-/// Values and metadata of spreadsheets, and the metadata of their files.
-pub const SCOPES: [&str; 2] = [
-    "https://www.googleapis.com/auth/spreadsheets",
-    "https://www.googleapis.com/auth/drive.metadata.readonly",
-];
-
-/// Each is enough to write to spreadsheets: to all, to all files, to those that were opened with
-/// the application (G-AUTH-6).
-const SUFFICIENT: [&str; 3] = [
-    "https://www.googleapis.com/auth/spreadsheets",
-    "https://www.googleapis.com/auth/drive",
-    "https://www.googleapis.com/auth/drive.file",
-];
 
 /// How long before its end a token is replaced; google-auth's REFRESH_THRESHOLD (G-AUTH-2). The
 /// metadata server gives the same token until shortly before that.
@@ -37,8 +24,8 @@ pub(super) struct Token {
     pub(super) address: Option<String>,
     /// When Google ends the login that it comes from, where it says so.
     pub(super) login_ends_at: Option<Instant>,
-    /// What it is good for; `None` where that is as it was asked for.
-    scope: Option<String>,
+    /// What it is good for instead of spreadsheets.
+    other_scopes: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -54,17 +41,37 @@ struct TokenAnswer {
     error_subtype: Option<String>,
 }
 
+impl TokenAnswer {
+    fn read(answer: &Answer) -> Result<Self, Error> {
+        // By way of an object: a list would be taken for the members in their order.
+        let members: Map<String, Value> = answer.json()?;
+        serde_json::from_value(Value::Object(members))
+            .map_err(|_| Error::Unreadable("a member is of another type".into()))
+    }
+}
+
 impl Token {
     /// `answer` to a question that was asked at that time.
     pub(super) fn read(answer: &Answer, asked_at: Instant) -> Result<Self, Error> {
-        let mut parsed: TokenAnswer = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let text = parsed
-            .access_token
-            .take()
-            .filter(|text| answer.status == 200 && is_header_text(text));
-        let Some(text) = text else {
+        let mut parsed = match TokenAnswer::read(answer) {
+            Ok(parsed) => parsed,
+            // Cut off, or the page of a proxy.
+            Err(error) if answer.status == 200 => return Err(error),
+            Err(_) => TokenAnswer::default(),
+        };
+        let text = parsed.access_token.take();
+        let Some(text) = text.filter(|_| answer.status == 200) else {
             return Err(Error::NoToken(Box::new(refusal(answer, parsed))));
         };
+        if !is_header_text(&text) {
+            return Err(Error::Unreadable(
+                "the token cannot stand in a header".into(),
+            ));
+        }
+        let other_scopes = parsed.scope.filter(|granted| {
+            let mut scopes = granted.split_whitespace();
+            !scopes.any(|scope| SUFFICIENT.contains(&scope))
+        });
         let life = Duration::from_secs(parsed.expires_in.unwrap_or(3600));
         let login_life = parsed.refresh_token_expires_in.map(Duration::from_secs);
         Ok(Self {
@@ -76,21 +83,15 @@ impl Token {
             clock_ahead_seconds: clock_ahead(answer),
             address: parsed.id_token.as_deref().and_then(address_in),
             login_ends_at: login_life.and_then(|life| asked_at.checked_add(life)),
-            scope: parsed.scope,
+            other_scopes: other_scopes.map(|granted| answer.mask.text(&granted)),
         })
     }
 
     /// A person may have allowed less than is needed, and Google gives a token for that.
     pub(super) fn require_spreadsheets(&self) -> Result<(), Error> {
-        let Some(granted) = &self.scope else {
-            return Ok(());
-        };
-        let mut scopes = granted.split_whitespace();
-        match scopes.any(|scope| SUFFICIENT.contains(&scope)) {
-            true => Ok(()),
-            false => Err(Error::NotForSpreadsheets {
-                granted: mask(granted),
-            }),
+        match self.other_scopes.clone() {
+            None => Ok(()),
+            Some(granted) => Err(Error::NotForSpreadsheets { granted }),
         }
     }
 }
@@ -111,14 +112,14 @@ fn refusal(answer: &Answer, parsed: TokenAnswer) -> TokenRefusal {
         (None, _) if answer.status == 200 => {
             ("no_access_token".into(), "the answer holds no token".into())
         }
-        (None, None) => (String::new(), plain_text(&answer.body)),
+        (None, None) => (String::new(), plain_text(answer)),
         (error, description) => (error.unwrap_or_default(), description.unwrap_or_default()),
     };
     TokenRefusal {
         http_status: answer.status,
-        error: mask(&error),
-        subtype: mask(&parsed.error_subtype.unwrap_or_default()),
-        description: mask(&description),
+        error: answer.mask.text(&error),
+        subtype: answer.mask.text(&parsed.error_subtype.unwrap_or_default()),
+        description: answer.mask.text(&description),
         clock_ahead_seconds: clock_ahead(answer),
         retry_after_seconds: answer.retry_after_seconds,
     }

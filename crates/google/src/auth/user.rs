@@ -3,8 +3,10 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::credential::{KeyError, Members, token_uri};
-use super::{Secret, TOKEN_ENDPOINT};
+use super::Secret;
+use super::credential::{KeyError, Members, is_id};
+use super::token_uri::TokenUri;
+use crate::transport::Form;
 
 /// The parts of a credential of type `authorized_user` that are used.
 #[derive(Clone, Debug)]
@@ -14,7 +16,7 @@ pub struct UserCredential {
     pub account: Option<String>,
     /// The project on which the requests count, instead of the application's.
     pub quota_project: Option<String>,
-    pub token_uri: String,
+    pub token_uri: TokenUri,
     client_secret: Secret,
     refresh_token: Secret,
 }
@@ -22,18 +24,24 @@ pub struct UserCredential {
 impl UserCredential {
     pub(super) fn read(members: &Members) -> Result<Self, KeyError> {
         let quota_project = members.text("quota_project_id")?;
-        // It goes into a header.
-        if quota_project.is_some_and(|id| !id.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if quota_project.is_some_and(|id| !is_id(id)) {
             return Err(KeyError::BadQuotaProject);
         }
+        let client_id = members.needed("client_id")?;
+        if !is_id(client_id) {
+            return Err(KeyError::BadId("client_id"));
+        }
         Ok(Self {
-            client_id: members.needed("client_id")?.to_owned(),
+            client_id: client_id.to_owned(),
             account: members
                 .text("account")?
-                .filter(|email| is_address(email))
+                .filter(|account| is_address(account))
                 .map(str::to_owned),
             quota_project: quota_project.map(str::to_owned),
-            token_uri: token_uri(members.text("token_uri")?.unwrap_or(TOKEN_ENDPOINT))?,
+            token_uri: match members.text("token_uri")? {
+                Some(uri) => TokenUri::parse(uri)?,
+                None => TokenUri::google(),
+            },
             client_secret: Secret::new(members.needed("client_secret")?),
             refresh_token: Secret::new(members.needed("refresh_token")?),
         })
@@ -47,14 +55,17 @@ impl UserCredential {
 
     /// The form that asks for a token: one for all that the person allowed, since to name a scope
     /// that was not allowed is refused.
-    pub(super) fn grant(&self) -> Secret {
+    pub(super) fn grant(&self) -> Form {
         let escaped = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-        Secret::new(format!(
-            "grant_type=refresh_token&client_id={}&client_secret={}&refresh_token={}",
-            escaped(&self.client_id),
-            escaped(self.client_secret.reveal()),
-            escaped(self.refresh_token.reveal()),
-        ))
+        Form {
+            text: Secret::new(format!(
+                "grant_type=refresh_token&client_id={}&client_secret={}&refresh_token={}",
+                escaped(&self.client_id),
+                escaped(self.client_secret.reveal()),
+                escaped(self.refresh_token.reveal()),
+            )),
+            secrets: vec![self.client_secret.clone(), self.refresh_token.clone()],
+        }
     }
 }
 
@@ -71,5 +82,6 @@ pub(super) fn address_in(id_token: &str) -> Option<String> {
 
 /// Short enough and plain enough for a message.
 pub(super) fn is_address(text: &str) -> bool {
-    text.contains('@') && text.len() <= 320 && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_part = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\`".contains(&byte);
+    text.contains('@') && text.len() <= 320 && text.bytes().all(is_part)
 }

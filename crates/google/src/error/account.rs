@@ -1,22 +1,31 @@
 //! What to do about an account, by its kind.
 
-use crate::auth::{Kind, SCOPES};
+use crate::auth::{Kind, QUOTA_PROJECT_COMMAND, login_command, machine_command};
 
-/// The project that a user's requests count on is the owner of the OAuth client, unless another one
-/// is named.
-pub(super) const QUOTA_PROJECT: &str = "Requests count on the project quota_project_id of the credential; where it names none, on the project of the OAuth client. The Google Sheets API must be enabled there, and the user needs the role Service Usage Consumer (roles/serviceusage.serviceUsageConsumer) in it. gcloud auth application-default set-quota-project PROJECT writes another one.";
+/// The project on which requests count cannot be used.
+pub(super) fn quota_project(kind: Kind) -> String {
+    match kind {
+        Kind::User => format!(
+            "Requests count on the project that quota_project_id of the credential names, and where it names none, on the project of the OAuth client. The Google Sheets API must be enabled there, and the user needs the role Service Usage Consumer (roles/serviceusage.serviceUsageConsumer) in it. For another project run this command, and {GIVE_THE_FILE}: {QUOTA_PROJECT_COMMAND}"
+        ),
+        Kind::ServiceAccount | Kind::ComputeMetadata => {
+            "Requests count on the project of the service account. See in the Google Cloud console that the project is still there, and that the Google Sheets API is enabled in it; otherwise use a service account of another project.".to_owned()
+        }
+    }
+}
 
 /// An access token was given and Google does not take it.
-pub(super) fn access_refused(kind: Kind) -> &'static str {
+pub(super) fn access_refused(kind: Kind) -> String {
     match kind {
         Kind::ServiceAccount => {
-            "Check that the service account and its key still exist in the Google Cloud console; otherwise give a new key to sheet_sync.set_credential()."
+            "Check that the service account and its key still exist in the Google Cloud console; otherwise give a new key to sheet_sync.set_credential().".to_owned()
         }
-        Kind::User => {
-            "The user may have taken the access back (myaccount.google.com > Security > Third-party access), or the account may be suspended. Log in again, and give the new file to sheet_sync.set_credential()."
-        }
+        Kind::User => format!(
+            "The user may have taken the access back (myaccount.google.com > Security > Third-party access), or the account may be suspended. {}",
+            log_in_again()
+        ),
         Kind::ComputeMetadata => {
-            "Check in the Google Cloud console that the service account of the machine still exists and is enabled."
+            "Check in the Google Cloud console that the service account of the machine still exists and is enabled.".to_owned()
         }
     }
 }
@@ -29,24 +38,22 @@ pub(super) fn scope_lacking(kind: Kind) -> String {
                 .to_owned()
         }
         Kind::User => format!(
-            "Log in again and allow spreadsheets: {}. {}",
-            login(),
-            WHAT_THEN
+            "Google asks at the login what is allowed, and spreadsheets must be allowed there. {}",
+            log_in_again()
         ),
         Kind::ComputeMetadata => format!(
-            "A virtual machine gives tokens for the access scopes that it was made with, and cloud-platform does not stand for spreadsheets: stop it, gcloud compute instances set-service-account INSTANCE --service-account=ACCOUNT --scopes={}, and start it.",
-            SCOPES.join(",")
+            "A virtual machine may give tokens only for the access scopes that it was made with, and cloud-platform does not stand for spreadsheets. Stop the machine, run this command, and start the machine again: {}",
+            machine_command()
         ),
     }
 }
 
-/// gcloud insists on cloud-platform, and may not ask for spreadsheets with its own client; with
-/// openid and the address Google tells us whose login it is.
-pub(super) fn login() -> String {
+/// Ends with the command.
+pub(super) fn log_in_again() -> String {
     format!(
-        "gcloud auth application-default login --client-id-file=CLIENT.json --scopes=openid,https://www.googleapis.com/auth/userinfo.email,https://www.googleapis.com/auth/cloud-platform,{}",
-        SCOPES.join(",")
+        "Log in again with this command, and {GIVE_THE_FILE}: {}",
+        login_command()
     )
 }
 
-pub(super) const WHAT_THEN: &str = "Then give the file that it writes to sheet_sync.set_credential(), or put it in the place of the file of sheet_sync.credentials_file.";
+const GIVE_THE_FILE: &str = "give the file that it writes to sheet_sync.set_credential(), or put it in the place of the file of sheet_sync.credentials_file";

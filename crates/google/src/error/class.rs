@@ -28,6 +28,10 @@ pub struct Context<'a> {
     pub internal_errors: u32,
 }
 
+/// A server may ask for any wait. What it asks for is kept up to here: the network may be another
+/// one by then, and a person may have mended what was wrong.
+const LONGEST_WAIT_MS: u64 = 10 * 60_000;
+
 /// A 500 can be Google's lasting answer to a request it does not like (G-ERRORS-7); after so many
 /// in a row we no longer hope.
 const INTERNAL_ERRORS_ENDURED: u32 = 6;
@@ -49,6 +53,30 @@ impl Error {
             Self::Refused(refusal) => refusal.http_status >= 500 || refusal.http_status == 408,
             _ => false,
         }
+    }
+
+    /// For what went wrong before there was a token to go on with.
+    pub(crate) fn while_asking_for_token(self) -> Self {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Lost { .. }
+            | Self::TooLarge { .. }
+            | Self::Redirected(_)
+            | Self::Unreadable(_) => Self::BeforeToken(Box::new(self)),
+            other => other,
+        }
+    }
+
+    /// Whether it stays as it is until somebody acts; of an attempt to get a token.
+    pub(crate) fn needs_human(&self, kind: Kind) -> bool {
+        let context = Context {
+            purpose: Purpose::Read,
+            account: "",
+            kind,
+            jitter_ms: 0,
+            internal_errors: 0,
+        };
+        self.failure(context).class == Class::NeedsHuman
     }
 
     pub fn failure(&self, context: Context) -> Failure {
@@ -86,11 +114,15 @@ impl Error {
                 format!("The server sends us elsewhere ({to}), where the token must not go"),
                 "Check sheet_sync.sheets_endpoint, and whether a proxy asks for a login.".into(),
             ),
-            Self::Refused(refusal) => Failure { retry_after_ms: wait(refusal, context), ..refused(refusal, context, failure) },
-            Self::NoToken(refusal) => Failure {
-                retry_after_ms: refusal.retry_after_seconds.map(|seconds| seconds.saturating_mul(1000)),
-                ..token::refused(refusal, context, &failure)
-            },
+            Self::Refused(refusal) => after(wait(refusal, context), refused(refusal, context, failure)),
+            Self::NoToken(refusal) => {
+                let wait = refusal.retry_after_seconds.map(milliseconds);
+                after(wait, token::refused(refusal, context, &failure))
+            }
+            Self::BeforeToken(error) => {
+                let of_a_read = Context { purpose: Purpose::Read, ..context };
+                token::without_answer(error, error.failure(of_a_read), &failure)
+            }
             Self::NotForSpreadsheets { granted } => token::not_for_spreadsheets(granted, context, &failure),
             Self::NoMetadata(why) => token::no_metadata(why, &failure),
             Self::Key(message) => failure(
@@ -191,7 +223,7 @@ fn unreachable(
         Obstacle::ProxyFails => (
             Class::RetryLater,
             "proxy",
-            "The proxy is not reached, or does not reach Google",
+            "The proxy cannot be reached, or cannot reach Google",
             "Check sheet_sync.proxy (where it is not set, https_proxy in the server's environment), and that the proxy runs.",
         ),
         Obstacle::ProxyRefuses => (
@@ -210,10 +242,24 @@ fn unreachable(
     failure(class, reason, format!("{what}: {message}"), hint.to_owned())
 }
 
+/// A wait is of use to what passes by itself: what a person mends is looked at as always.
+fn after(wait: Option<u64>, failure: Failure) -> Failure {
+    let retry_after_ms = match failure.class {
+        Class::RetryNow | Class::RetryLater => wait,
+        Class::NeedsHuman | Class::OurBug => None,
+    };
+    Failure {
+        retry_after_ms,
+        ..failure
+    }
+}
+
+fn milliseconds(seconds: u64) -> u64 {
+    seconds.saturating_mul(1000).min(LONGEST_WAIT_MS)
+}
+
 fn wait(refusal: &Refusal, context: Context) -> Option<u64> {
-    let asked = refusal
-        .retry_after_seconds
-        .map(|seconds| seconds.saturating_mul(1000));
+    let asked = refusal.retry_after_seconds.map(milliseconds);
     match is_quota(refusal) {
         // No Retry-After comes with Sheets' 429 (G-QUOTA-2).
         true => Some(
@@ -277,7 +323,7 @@ fn refused(
             Class::NeedsHuman,
             "key_refused",
             format!("Google does not accept the access token of {account}"),
-            account::access_refused(context.kind).into(),
+            account::access_refused(context.kind),
         ),
         403 => forbidden(refusal, context, failure),
         404 => failure(
@@ -327,12 +373,14 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
                     "{account} may not use the Google Cloud project that the requests are counted on: {}",
                     refusal.message
                 ),
-                account::QUOTA_PROJECT.into(),
+                account::quota_project(context.kind),
             );
         }
         // Of gcloud's own client and without quota_project_id: then they count on gcloud's project,
         // where the API is off.
-        "SERVICE_DISABLED" | "accessNotConfigured" if refusal.message.contains("quota project") => {
+        "SERVICE_DISABLED" | "accessNotConfigured"
+            if context.kind == Kind::User && refusal.message.contains("quota project") =>
+        {
             return failure(
                 Class::NeedsHuman,
                 "quota_project",
@@ -340,7 +388,7 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
                     "The requests of {account} count on no Google Cloud project of yours: {}",
                     refusal.message
                 ),
-                account::QUOTA_PROJECT.into(),
+                account::quota_project(context.kind),
             );
         }
         "SERVICE_DISABLED" | "accessNotConfigured" => {

@@ -9,13 +9,13 @@ use std::fmt;
 use serde::Deserialize;
 use thiserror::Error as ThisError;
 
-use crate::mask::mask;
+use crate::mask::Mask;
 use crate::sheet::NotOurs;
 use crate::transport::Answer;
 
 pub use class::{Context, Purpose, QUOTA_WINDOW_MS};
 
-/// Every text in it has passed through [`mask`].
+/// Every text in it has passed through a [`Mask`].
 #[derive(Clone, Debug, ThisError)]
 pub enum Error {
     /// The request did not go out: no address, no connection, no TLS.
@@ -31,6 +31,9 @@ pub enum Error {
     /// An API call was answered with an error.
     #[error("{0}")]
     Refused(Box<Refusal>),
+    /// Google was not asked yet: this happened when an access token was asked for.
+    #[error("asking for an access token: {0}")]
+    BeforeToken(Box<Error>),
     /// The token endpoint, or the metadata server, gave no access token.
     #[error("no access token: {0}")]
     NoToken(Box<TokenRefusal>),
@@ -79,7 +82,7 @@ pub enum Obstacle {
     Silence,
     /// The other end does not show a certificate that we believe.
     Certificate,
-    /// The proxy itself is not reached, or does not reach Google.
+    /// The proxy itself cannot be reached, or cannot reach Google.
     ProxyFails,
     /// The proxy does not let us through.
     ProxyRefuses,
@@ -89,9 +92,9 @@ pub enum Obstacle {
 /// Why the metadata server of Google Cloud has nothing to say.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum NoMetadata {
-    #[error("the metadata server is not reached: {0}")]
+    #[error("the metadata server cannot be reached: {0}")]
     NotReached(String),
-    #[error("it is not the metadata server that answers: {0}")]
+    #[error("somebody else answers in the place of the metadata server: {0}")]
     SomebodyElse(String),
     #[error("the metadata server knows no service account")]
     NoServiceAccount,
@@ -115,7 +118,10 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} {}", self.http_status, self.status)?;
+        write!(f, "{}", self.http_status)?;
+        if !self.status.is_empty() {
+            write!(f, " {}", self.status)?;
+        }
         if !self.reason.is_empty() {
             write!(f, " ({})", self.reason)?;
         }
@@ -130,6 +136,7 @@ pub struct TokenRefusal {
     pub error: String,
     /// Google's `error_subtype`: `invalid_rapt`.
     pub subtype: String,
+    /// In words for people; not every error has them.
     pub description: String,
     /// How far the server's clock is ahead of ours.
     pub clock_ahead_seconds: Option<i64>,
@@ -138,11 +145,24 @@ pub struct TokenRefusal {
 
 impl fmt::Display for TokenRefusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "{} {}: {}",
-            self.http_status, self.error, self.description
-        )
+        write!(f, "{}", self.http_status)?;
+        if !self.error.is_empty() {
+            write!(f, " {}", self.error)?;
+        }
+        match self.description.is_empty() {
+            true => Ok(()),
+            false => write!(f, ": {}", self.description),
+        }
+    }
+}
+
+impl TokenRefusal {
+    /// What it says to people, in one word where it has no more.
+    pub fn words(&self) -> &str {
+        match self.description.is_empty() {
+            true => &self.error,
+            false => &self.description,
+        }
     }
 }
 
@@ -222,33 +242,37 @@ impl Refusal {
             ..Self::default()
         };
         match serde_json::from_slice::<Envelope>(&answer.body).map(|envelope| envelope.error) {
-            Ok(EnvelopeError::Object(error)) => refusal.take(*error),
-            Ok(EnvelopeError::Word(word)) => refusal.message = mask(&word),
-            Err(_) => refusal.message = plain_text(&answer.body),
+            Ok(EnvelopeError::Object(error)) => refusal.take(*error, &answer.mask),
+            Ok(EnvelopeError::Word(word)) => refusal.message = answer.mask.text(&word),
+            Err(_) => refusal.message = plain_text(answer),
+        }
+        if refusal.message.is_empty() {
+            refusal.message = NO_TEXT.to_owned();
         }
         refusal
     }
 
-    fn take(&mut self, error: ErrorObject) {
-        self.message = mask(&error.message);
-        self.status = mask(&error.status);
+    fn take(&mut self, error: ErrorObject, mask: &Mask) {
+        self.message = mask.text(&error.message);
+        self.status = mask.text(&error.status);
         for detail in &error.details {
             if self.reason.is_empty() {
-                self.reason = mask(&detail.reason);
-                self.quota_limit = mask(&detail.metadata.quota_limit);
+                self.reason = mask.text(&detail.reason);
+                self.quota_limit = mask.text(&detail.metadata.quota_limit);
             }
             if self.link.is_none() {
-                self.link = detail.links.first().map(|link| mask(&link.url));
+                self.link = detail.links.first().map(|link| mask.text(&link.url));
             }
             // The generic message says nothing; the violation does (G-ERRORS-2).
             if let Some(violation) = detail.field_violations.first()
-                && !self.message.contains(&mask(&violation.description))
+                && !self.message.contains(&mask.text(&violation.description))
             {
-                self.message = mask(&format!("{} {}", self.message, violation.description));
+                let both = format!("{} {}", self.message, violation.description);
+                self.message = mask.text(both.trim());
             }
         }
         if let Some(first) = error.errors.first().filter(|_| self.reason.is_empty()) {
-            self.reason = mask(&first.reason);
+            self.reason = mask.text(&first.reason);
         }
     }
 
@@ -315,8 +339,11 @@ impl Refusal {
     }
 }
 
+const NO_TEXT: &str = "the answer has no text";
+
 /// What is readable of a body that is not Google's JSON: a page without its tags.
-pub(crate) fn plain_text(body: &[u8]) -> String {
+pub(crate) fn plain_text(answer: &Answer) -> String {
+    let body = &answer.body;
     let start = String::from_utf8_lossy(&body[..body.len().min(8192)]);
     let mut text = String::new();
     let mut in_tag = false;
@@ -334,7 +361,7 @@ pub(crate) fn plain_text(body: &[u8]) -> String {
     }
     let words: Vec<&str> = text.split_whitespace().collect();
     match words.is_empty() {
-        true => "the answer has no text".to_owned(),
-        false => mask(&words.join(" ")),
+        true => NO_TEXT.to_owned(),
+        false => answer.mask.text(&words.join(" ")),
     }
 }

@@ -2,10 +2,10 @@
 
 use engine::effect::{Class, Failure};
 
-use super::account::{WHAT_THEN, login, scope_lacking};
+use super::account::{log_in_again, scope_lacking};
 use super::class::{Context, Make};
-use super::{NoMetadata, TokenRefusal};
-use crate::auth::Kind;
+use super::{Error, NoMetadata, TokenRefusal};
+use crate::auth::{Kind, machine_command};
 
 pub(super) fn refused(refusal: &TokenRefusal, context: Context, failure: Make) -> Failure {
     let who = match context.kind {
@@ -19,21 +19,15 @@ pub(super) fn refused(refusal: &TokenRefusal, context: Context, failure: Make) -
             format!("{who} hands out no more tokens at the moment"),
             "Passes by itself.".into(),
         ),
-        (408 | 500..=599, _) => failure(
-            Class::RetryLater,
-            "server",
-            format!(
-                "{who} has a problem at the moment ({})",
-                refusal.http_status
-            ),
-            "Passes by itself.".into(),
-        ),
+        (408 | 500..=599, _) => has_a_problem(who, refusal, failure),
+        _ if passes(refusal) => has_a_problem(who, refusal, failure),
         (_, "invalid_scope" | "no_access_token") => failure(
             Class::NeedsHuman,
             "scope",
             format!(
                 "Google gives {} no right to spreadsheets: {}",
-                context.account, refusal.description
+                context.account,
+                refusal.words()
             ),
             scope_lacking(context.kind),
         ),
@@ -45,12 +39,71 @@ pub(super) fn refused(refusal: &TokenRefusal, context: Context, failure: Make) -
     }
 }
 
+/// Whatever the status is: Google's own library tries again after these, and looks for them in the
+/// description, too (G-AUTH-10).
+fn passes(refusal: &TokenRefusal) -> bool {
+    let words = [
+        "internal_failure",
+        "server_error",
+        "temporarily_unavailable",
+    ];
+    words.contains(&refusal.error.as_str()) || words.contains(&refusal.description.as_str())
+}
+
+fn has_a_problem(who: &str, refusal: &TokenRefusal, failure: Make) -> Failure {
+    failure(
+        Class::RetryLater,
+        "server",
+        format!("{who} has a problem at the moment ({refusal})"),
+        "Passes by itself.".into(),
+    )
+}
+
+/// The token was asked for, and no answer came that says anything about it. `judged` is what it
+/// would mean of a request to Sheets.
+pub(super) fn without_answer(error: &Error, judged: Failure, failure: Make) -> Failure {
+    match error {
+        Error::Lost { timed_out: true, .. } => failure(
+            Class::RetryLater,
+            "timeout",
+            "Google's token service did not answer in time".into(),
+            "Passes by itself; if it goes on, look at the network or proxy between the database server and Google.".into(),
+        ),
+        Error::TooLarge { limit } => failure(
+            Class::RetryLater,
+            "unreadable_answer",
+            format!("What came instead of an access token is larger than {limit} bytes"),
+            NOT_GOOGLES_ANSWER.into(),
+        ),
+        Error::Unreadable(message) => failure(
+            Class::RetryLater,
+            "unreadable_answer",
+            format!("What came instead of an access token cannot be read: {message}"),
+            NOT_GOOGLES_ANSWER.into(),
+        ),
+        Error::Redirected(to) => failure(
+            Class::NeedsHuman,
+            "redirected",
+            format!("The token service sends us elsewhere ({to}), where the key must not go"),
+            "Check whether a proxy asks for a login, and token_uri in the credential.".into(),
+        ),
+        _ => judged,
+    }
+}
+
+const NOT_GOOGLES_ANSWER: &str = "Passes by itself if the answer was cut off. If it goes on, see whether a proxy or firewall answers in the place of Google, and check token_uri in the credential.";
+
 pub(super) fn not_for_spreadsheets(granted: &str, context: Context, failure: Make) -> Failure {
     let account = context.account;
     failure(
         Class::NeedsHuman,
         "scope",
-        format!("The access token of {account} is not for spreadsheets, but for {granted}"),
+        match granted.trim() {
+            "" => format!("The access token of {account} is for nothing"),
+            granted => {
+                format!("The access token of {account} is not for spreadsheets, but for {granted}")
+            }
+        },
         scope_lacking(context.kind),
     )
 }
@@ -61,20 +114,25 @@ pub(super) fn no_metadata(why: &NoMetadata, failure: Make) -> Failure {
         NoMetadata::NotReached(message) => failure(
             Class::RetryLater,
             "no_metadata_server",
-            format!("There is no metadata server of Google Cloud: {message}"),
+            format!("The metadata server of Google Cloud cannot be reached: {message}"),
             NOT_ON_GOOGLE_CLOUD.into(),
         ),
         NoMetadata::SomebodyElse(message) => failure(
             Class::NeedsHuman,
             "no_metadata_server",
-            format!("It is not the metadata server of Google Cloud that answers: {message}"),
+            format!(
+                "Somebody else answers in the place of Google Cloud's metadata server: {message}"
+            ),
             NOT_ON_GOOGLE_CLOUD.into(),
         ),
         NoMetadata::NoServiceAccount => failure(
             Class::NeedsHuman,
             "no_service_account",
             "This machine of Google Cloud has no service account".into(),
-            "Give it one: stop it, gcloud compute instances set-service-account INSTANCE --service-account=ACCOUNT --scopes=…, and start it. Or give sheet_sync.set_credential() a service account's JSON key.".into(),
+            format!(
+                "Give sheet_sync.set_credential() a service account's JSON key. Or give the machine an account: stop it, run this command, and start it again: {}",
+                machine_command()
+            ),
         ),
     }
 }
@@ -88,16 +146,13 @@ fn key_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failure 
             Class::NeedsHuman,
             "clock",
             format!("The database server's clock is {how}, so Google refuses its tokens"),
-            "Set the clock (timedatectl set-ntp true).".into(),
+            "Let a time service (NTP) set the clock: timedatectl set-ntp true".into(),
         );
     }
     let (message, hint) = match is_grant {
         true => (
-            format!(
-                "Google refuses the key of {account}: {}",
-                refusal.description
-            ),
-            "The key was probably deleted, or the service account disabled: create a new JSON key and give it to sheet_sync.set_credential(). Also check the server's clock.",
+            format!("Google refuses the key of {account}: {}", refusal.words()),
+            "The key was probably deleted, or the service account disabled. Create a new JSON key and give it to sheet_sync.set_credential(). Also check the server's clock.",
         ),
         false => (
             format!("Google gives no token to {account}: {refusal}"),
@@ -118,11 +173,11 @@ fn login_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failur
                 "login_ended",
                 format!(
                     "Google wants {account} to log in again: {}",
-                    refusal.description
+                    refusal.words()
                 ),
                 format!(
-                    "The organisation ends logins after a while (Admin console > Security > Google Cloud session control), and a service account's key does not end so. Until then log in again: {}. {WHAT_THEN}",
-                    login()
+                    "The organisation ends each login after some hours (Admin console > Security > Google Cloud session control). It does not end the key of a service account, which is better here. {}",
+                    log_in_again()
                 ),
             )
         }
@@ -130,11 +185,11 @@ fn login_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failur
             "login_ended",
             format!(
                 "Google does not take the refresh token of {account} any more: {}",
-                refusal.description
+                refusal.words()
             ),
             format!(
-                "The user took the access back, or it expired: that of an OAuth application whose consent screen is in testing ends after 7 days (publish the application, or make it internal). Log in again: {}. {WHAT_THEN}",
-                login()
+                "The user took the access back, or the login expired. A login of an OAuth application whose consent screen is in testing expires after 7 days: publish the application, or make it internal. {}",
+                log_in_again()
             ),
         ),
         "invalid_client" | "unauthorized_client" | "deleted_client" | "disabled_client" => (
@@ -143,16 +198,16 @@ fn login_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failur
                 "Google does not take the OAuth client in the credential of {account}: {refusal}"
             ),
             format!(
-                "See in the Google Cloud console (APIs & Services > Credentials) whether the client is still there and has this client_id and client_secret. With a new one log in again: {}. {WHAT_THEN}",
-                login()
+                "See in the Google Cloud console (APIs & Services > Credentials) whether the client is still there and has this client_id and client_secret. If not, make another client. {}",
+                log_in_again()
             ),
         ),
         _ => (
             "key_refused",
             format!("Google gives no token to {account}: {refusal}"),
             format!(
-                "See Google's message. A policy of the organisation may forbid the application; otherwise log in again: {}. {WHAT_THEN}",
-                login()
+                "A policy of the organisation may forbid the application: Google's message says so. If it does not, the login may be broken. {}",
+                log_in_again()
             ),
         ),
     };

@@ -14,6 +14,9 @@ use crate::error::Purpose;
 /// from the future.
 const CLOCK_OFF_SECONDS: i64 = 60;
 
+/// A login that ends within it is worth a person's time.
+const LAST_DAY: Duration = Duration::from_secs(86_400);
+
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -78,14 +81,28 @@ impl Patient {
 
 /// A login whose end Google names: of an application in testing, or one that a person limited.
 fn login_left(who: &str, left: Duration) -> Finding {
-    Finding::bad(
-        "login",
-        format!(
-            "Google ends the login of {who} in {} h",
-            left.as_secs() / 3600
+    let detail = format!("Google ends the login of {who} in {}", in_words(left));
+    match left > LAST_DAY {
+        true => Finding::good("login", detail),
+        false => Finding::bad(
+            "login",
+            detail,
+            "Then the user has to log in again. A login of an OAuth application whose consent screen is in testing ends after 7 days: publish the application, or make it internal. A service account's key does not end.",
         ),
-        "Then the user has to log in again. A login of an OAuth application whose consent screen is in testing ends after 7 days: publish the application, or make it internal. A service account's key does not end.",
-    )
+    }
+}
+
+/// Rounded, and in the largest unit of which there are two.
+fn in_words(time: Duration) -> String {
+    let units = [("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)];
+    let fits = units
+        .into_iter()
+        .map(|(name, unit)| (name, (time.as_secs_f64() / unit).round()))
+        .find(|(_, number)| *number >= 2.0);
+    match fits {
+        Some((name, number)) => format!("{number} {name}"),
+        None => "less than two minutes".to_owned(),
+    }
 }
 
 impl Session {
@@ -156,13 +173,13 @@ impl Session {
         if !patient.writes || self.may_keep_images(&target) {
             return None;
         }
-        let email = self.client.identity().who();
+        let who = self.client.identity().who();
         Some(Finding::bad(
             "overwritten",
             "the spreadsheet takes no further tab, so there is none that keeps what is overwritten: an edit of a cell in the very \
              moment in which it is written is lost",
             format!(
-                "Make room for a tab (a spreadsheet holds at most 10,000,000 cells, blank ones among them), or let {email} add one."
+                "Make room for a tab (a spreadsheet holds at most 10,000,000 cells, blank ones among them), or let {who} add one."
             ),
         ))
     }
@@ -173,7 +190,7 @@ impl Session {
         let file = self
             .client
             .file::<answers::File>(&patient.spreadsheet_id, "trashed,capabilities(canEdit)");
-        let email = self.client.identity().who();
+        let who = self.client.identity().who();
         match file {
             Ok(file) if file.trashed => Finding::bad(
                 "sharing",
@@ -182,13 +199,13 @@ impl Session {
             ),
             Ok(file) if patient.writes && !file.capabilities.can_edit => Finding::bad(
                 "sharing",
-                format!("{email} may read \"{title}\" and not edit it"),
-                format!("Share the spreadsheet with {email} as an editor."),
+                format!("{who} may read \"{title}\" and not edit it"),
+                format!("Share the spreadsheet with {who} as an editor."),
             ),
             Ok(_) if patient.writes => {
-                Finding::good("sharing", format!("{email} may edit \"{title}\""))
+                Finding::good("sharing", format!("{who} may edit \"{title}\""))
             }
-            _ => Finding::good("sharing", format!("{email} may read \"{title}\"")),
+            _ => Finding::good("sharing", format!("{who} may read \"{title}\"")),
         }
     }
 

@@ -323,3 +323,22 @@ fn a_wait_that_the_server_asks_for_is_kept() {
         assert!((least..=most).contains(&wait), "{failure:?}");
     }
 }
+
+#[test]
+fn a_wait_that_the_server_asks_for_has_an_end_and_is_none_for_what_a_person_mends() {
+    let answered = |status, seconds: &str| {
+        let reply = Reply::With {
+            status,
+            headers: vec![("Retry-After", seconds.to_owned())],
+            body: String::new(),
+        };
+        answered(&write(), reply).retry_after_ms
+    };
+    for forever in ["86400", "18446744073709551615"] {
+        assert_eq!(answered(503, forever), Some(600_000));
+        let of_quota = answered(429, forever).unwrap();
+        assert!((601_000..610_000).contains(&of_quota), "{of_quota}");
+    }
+    assert_eq!(answered(404, "7"), None);
+    assert_eq!(answered(418, "7"), None);
+}

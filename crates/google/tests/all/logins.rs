@@ -57,7 +57,15 @@ fn what_is_missing_in_a_login_is_named() {
         refused(name, json!(7), KeyError::NotText(name));
     }
     refused("token_uri", json!("file:///x"), KeyError::BadTokenUri);
-    refused("quota_project_id", json!("a\nb"), KeyError::BadQuotaProject);
+    refused(
+        "token_uri",
+        json!("http://example.com/token"),
+        KeyError::UnencryptedTokenUri,
+    );
+    for id in ["a\nb", "a\"b", "<b>", "a b"] {
+        refused("quota_project_id", json!(id), KeyError::BadQuotaProject);
+        refused("client_id", json!(id), KeyError::BadId("client_id"));
+    }
     refused("type", json!(null), KeyError::UserWithoutType);
     refused("installed", json!({}), KeyError::OauthClient);
     // gcloud's own file names no token_uri, and Google's is meant.
@@ -65,7 +73,7 @@ fn what_is_missing_in_a_login_is_named() {
     let Credential::User(user) = without else {
         panic!("{without:?}")
     };
-    assert_eq!(user.token_uri, "https://oauth2.googleapis.com/token");
+    assert!(user.token_uri.is_googles(), "{user:?}");
 }
 
 #[test]
@@ -188,14 +196,9 @@ fn each_refusal_of_a_login_has_its_reason() {
             "{shown}"
         );
         assert!(failure.hint.contains(hint), "{shown}: {failure:?}");
-        if reason != "key_refused" {
-            assert!(
-                failure
-                    .hint
-                    .contains("gcloud auth application-default login"),
-                "{failure:?}"
-            );
-        }
+        // To be copied as it is.
+        let command = format!(": {}", google::auth::login_command());
+        assert!(failure.hint.ends_with(&command), "{failure:?}");
     }
     for (status, reason) in [(429, "quota"), (503, "server")] {
         let failure = refused(&google(status, json!({})));
@@ -267,6 +270,14 @@ fn a_project_that_the_user_may_not_use_is_not_taken_for_a_spreadsheet_that_is_no
         assert_eq!(failure.reason, "quota_project", "{failure:?}");
         assert!(failure.hint.contains("quota_project_id"), "{failure:?}");
     }
+    // quota_project_id is a part of a login, and of nothing else.
+    let stub = denied("CONSUMER_INVALID", "Project x has been deleted.");
+    let failure = Session::new(stub.client()).open("sheet").unwrap_err();
+    assert_eq!(failure.reason, "quota_project", "{failure:?}");
+    assert!(!failure.hint.contains("quota_project_id"), "{failure:?}");
+    let stub = denied("SERVICE_DISABLED", local);
+    let failure = Session::new(stub.client()).open("sheet").unwrap_err();
+    assert_eq!(failure.reason, "api_disabled", "{failure:?}");
     let failure = refused(&denied("SERVICE_DISABLED", "It is disabled."));
     assert_eq!(failure.reason, "api_disabled", "{failure:?}");
 }
@@ -277,20 +288,91 @@ fn whoever_echoes_a_login_does_not_get_it_shown() {
     let stub = Stub::start(move |asked| Reply::Json(400, echo(asked)));
     let failure = refused(&stub);
     assert!(failure.message.contains("[secret]"), "{failure:?}");
+    // Each is known again, however the echo spells it, and also where it was cut.
+    let login = stub.login();
+    let spelled = |secret: &str| {
+        let bytes = secret.bytes();
+        let every = |each: fn(u8) -> String| bytes.clone().map(each).collect::<String>();
+        [
+            secret.replace('/', "%2F"),
+            secret.replace('/', "%2f").replace('-', "%2D"),
+            secret.replace('/', "%252F").replace('-', "%252D"),
+            secret.replace('/', "\\/"),
+            secret.replace('/', "\\u002f").replace('-', "\\u002D"),
+            secret.replace('/', "&#x2F;").replace('-', "&#45;"),
+            every(|byte| format!("%{byte:02X}")),
+            every(|byte| format!("\\u{byte:04x}")),
+            format!("x{secret}"),
+            secret[..secret.len() - 4].to_owned(),
+        ]
+    };
+    for name in ["refresh_token", "client_secret"] {
+        let secret = login[name].as_str().unwrap();
+        for echo in spelled(secret) {
+            let bodies = [
+                format!("<p>refused: {echo} it was</p>"),
+                json!({"error": "x", "error_description": format!("refused: {echo} it was")})
+                    .to_string(),
+            ];
+            for body in bodies {
+                let failure = refused(&Stub::start(move |_| Reply::Json(400, body.clone())));
+                let masked = ["refused: [secret] it was", "refused: [token] it was"];
+                let is_masked = |words: &&str| failure.message.contains(*words);
+                let by_word_start = failure.message.contains("refused: x[secret] it was");
+                assert!(
+                    masked.iter().any(is_masked) || by_word_start,
+                    "{echo}: {failure:?}"
+                );
+            }
+        }
+    }
     let plain = "refused: 1//0e-a-refresh-token-that-is-long and GOCSPX-a-client-secret";
     let masked = google::mask(plain);
     assert_eq!(masked, "refused: [token] and [secret]");
+    let escaped = "refused: 1%2F%2F0e%2Da%2Drefresh%2Dtoken and GOCSPX%2Da%2Dclient, 1\\/\\/0e-a-refresh-token.";
+    let masked = google::mask(escaped);
+    assert_eq!(masked, "refused: [token] and [secret], [token]");
+}
+
+#[test]
+fn the_documentation_shows_the_commands_of_the_hints() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let joined = page.replace(" \\\n  ", " ");
+    for command in [
+        google::auth::login_command(),
+        google::auth::machine_command(),
+    ] {
+        assert!(joined.contains(&command), "{command}");
+    }
 }
 
 #[test]
 fn a_login_of_limited_time_is_told() {
-    let mut answer = granted(SPREADSHEETS);
-    answer["refresh_token_expires_in"] = json!(7200);
-    let stub = google(200, answer);
-    let client: Client = stub.client_with(&stub.login());
-    let findings = Session::new(client).examine_account();
-    let login = findings.iter().find(|one| one.check == "login").unwrap();
-    assert!(!login.ok && login.detail.contains(" in 1 h"), "{login:?}");
+    let told = |seconds: u64| {
+        let mut answer = granted(SPREADSHEETS);
+        answer["refresh_token_expires_in"] = json!(seconds);
+        let stub = google(200, answer);
+        let now = std::time::Instant::now();
+        let client: Client = stub.client_by_clock(&stub.login(), std::sync::Arc::new(move || now));
+        let findings = Session::new(client).examine_account();
+        let login = findings.into_iter().find(|one| one.check == "login");
+        login.unwrap()
+    };
+    let day = 86_400;
+    for (seconds, ok, left) in [
+        (7 * day, true, " in 7 days"),
+        (day + 1, true, " in 24 hours"),
+        (day, false, " in 24 hours"),
+        (7200, false, " in 2 hours"),
+        (3600, false, " in 60 minutes"),
+        (100, false, " in 2 minutes"),
+        (0, false, " in less than two minutes"),
+    ] {
+        let login = told(seconds);
+        assert_eq!((login.ok, login.hint.is_empty()), (ok, ok), "{login:?}");
+        assert!(login.detail.ends_with(left), "{login:?}");
+    }
     let stub = google(200, granted(SPREADSHEETS));
     let findings = Session::new(stub.client_with(&stub.login())).examine_account();
     assert!(findings.iter().all(|one| one.ok), "{findings:?}");

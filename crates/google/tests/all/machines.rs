@@ -192,12 +192,26 @@ fn a_token_that_is_not_for_spreadsheets_is_given_up() {
         assert_eq!(failure.reason, "scope");
         assert!(failure.hint.contains("set-service-account"), "{failure:?}");
     }
-    let tokens = stub
-        .asked()
-        .iter()
-        .filter(|asked| asked.line.starts_with(TOKEN))
-        .count();
-    assert_eq!(tokens, 2);
+    assert_eq!(stub.exchanges(), 2);
+}
+
+/// One syncs without looking into the bin.
+#[test]
+fn a_token_that_is_good_for_spreadsheets_and_not_for_drive_is_kept() {
+    let errors = json!([{"reason": "insufficientPermissions", "domain": "global"}]);
+    let error =
+        json!({"error": {"code": 403, "message": "Insufficient Permission", "errors": errors}});
+    let stub = Stub::start(move |asked| match &asked.line {
+        line if line.starts_with("GET /computeMetadata") => token(),
+        line if line.starts_with("GET /drive/") => Reply::Json(403, error.to_string()),
+        _ => bare_spreadsheet(),
+    });
+    let session = session(&stub);
+    for _ in 0..3 {
+        session.open("sheet").unwrap();
+        assert_eq!(session.is_in_bin("sheet").unwrap_err().reason, "scope");
+    }
+    assert_eq!(stub.exchanges(), 1);
 }
 
 /// Not by our setting, and not by the server's environment, which only another process can have.

@@ -147,7 +147,7 @@ fn judged(failure: &Failure) -> (&str, Class) {
 
 #[test]
 fn a_name_without_an_address_is_told_from_a_connection_that_broke() {
-    let failure = refused(&session("http://sheets.invalid", Route::default()));
+    let failure = refused(&session("https://sheets.invalid", Route::default()));
     assert_eq!(judged(&failure), ("dns", Class::RetryLater), "{failure:?}");
     assert!(failure.hint.contains("DNS"), "{failure:?}");
 }

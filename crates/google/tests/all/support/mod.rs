@@ -5,8 +5,9 @@ pub mod world;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use google::auth::Clock;
 use google::{Client, Credential, Identity, Options};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use serde_json::{Value, json};
@@ -68,6 +69,15 @@ impl Stub {
         self.asked.lock().unwrap().clone()
     }
 
+    /// How often a token was asked for.
+    pub fn exchanges(&self) -> usize {
+        let asked = self.asked();
+        let of_tokens = asked.iter().filter(|one| {
+            one.line.starts_with("POST /token") || one.line.contains("/default/token?")
+        });
+        of_tokens.count()
+    }
+
     pub fn key(&self) -> Value {
         key_file(&format!("{}/token", self.url))
     }
@@ -91,8 +101,12 @@ impl Stub {
 
     /// A client with this credential, of which this stub is the metadata server, too.
     pub fn client_with(&self, credential: &Value) -> Client {
+        self.client_by_clock(credential, Arc::new(Instant::now))
+    }
+
+    pub fn client_by_clock(&self, credential: &Value, clock: Clock) -> Client {
         let credential = Credential::from_value(credential).unwrap();
-        let identity = Identity::with_metadata_at(&self.url, credential);
+        let identity = Identity::with_metadata_at(&self.url, credential).with_clock(clock);
         self.client_of(Arc::new(identity), PATIENCE)
     }
 
