@@ -1,5 +1,6 @@
 //! Credentials (keys, logins, the machine's own account), and the Google sessions that use them.
 
+use engine::effect::Reason;
 use engine::effect::{Class, Failure};
 use google::route::unreadable_file;
 use google::{Client, Credential, Identity, Options, Route, Secret, Session as GoogleSession};
@@ -122,7 +123,7 @@ pub fn fresh(credential: &str) -> Result<Arc<GoogleSession>, Failure> {
 fn open(credential: &str, text: &Secret) -> Result<Arc<GoogleSession>, Failure> {
     let parsed = Credential::parse(text.reveal()).map_err(|error| {
         failure(
-            "key_invalid",
+            Reason::KeyInvalid,
             format!("the key of credential \"{credential}\" cannot be used: {error}"),
             error.hint().into_owned(),
         )
@@ -161,7 +162,7 @@ fn read_key(credential: &str) -> Result<Stored, Failure> {
         let set_at = Some(fields.text());
         let opened = seal::open(&secret, credential, &sealed).map_err(|_| {
             failure(
-                "key_invalid",
+                Reason::KeyInvalid,
                 format!("the key of credential \"{credential}\" was stored in another database, and cannot be read here"),
                 format!("Set it again: {}", set_it(credential)),
             )
@@ -181,7 +182,7 @@ fn read_key(credential: &str) -> Result<Stored, Failure> {
         ));
     }
     Err(failure(
-        "no_credential",
+        Reason::NoCredential,
         format!("there is no credential \"{credential}\""),
         set_it(credential),
     ))
@@ -197,16 +198,16 @@ fn set_it(credential: &str) -> String {
 
 fn unreadable(file: &str, error: &io::Error) -> Failure {
     failure(
-        "no_credential",
+        Reason::NoCredential,
         format!("the file of sheet_sync.credentials_file cannot be read: {error}"),
         unreadable_file(file, "sheet_sync.credentials_file", error.kind()),
     )
 }
 
-fn failure(reason: &str, message: String, hint: String) -> Failure {
+fn failure(reason: Reason, message: String, hint: String) -> Failure {
     Failure {
         class: Class::NeedsHuman,
-        reason: reason.to_owned(),
+        reason,
         message,
         hint,
         retry_after_ms: None,

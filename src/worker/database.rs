@@ -1,5 +1,6 @@
 //! Carries out the engine's database effects, each in one transaction of its own.
 
+use engine::effect::Reason;
 use engine::effect::{
     Class, DatabaseEffect, DatabaseOutcome, Failure, FunctionCall, Index, Outcome, Place, Refusal,
     StoredProblem, TypedText,
@@ -31,9 +32,6 @@ mod load;
 pub mod record;
 mod sequences;
 mod together;
-
-/// The reason of a failure whose cause is a lock of somebody else's.
-pub const LOCKED: &str = "locked";
 
 const TAKES_LONG: &str = "Look for a trigger, a check, a row_filter or a conflict_function that does not come to an end. For a very large table, a superuser can raise sheet_sync.statement_timeout_ms.";
 
@@ -163,7 +161,7 @@ pub fn failure(refusal: Refusal) -> Failure {
     if is_lock(&refusal) {
         return Failure {
             class: Class::RetryLater,
-            reason: LOCKED.to_owned(),
+            reason: Reason::Locked,
             message: format!("another session holds a lock that is in the way (SQLSTATE {})", refusal.sqlstate),
             hint: "It goes on by itself when that session commits or rolls back; pg_locks and pg_stat_activity show which one it is.".to_owned(),
             retry_after_ms: Some(1_000),
@@ -173,7 +171,7 @@ pub fn failure(refusal: Refusal) -> Failure {
     if time_limit::ended(&refusal) {
         return Failure {
             class: Class::RetryLater,
-            reason: "statement_timeout".to_owned(),
+            reason: Reason::StatementTimeout,
             message: format!(
                 "a statement on the table took longer than sheet_sync.statement_timeout_ms allows, or was cancelled ({})",
                 refusal.message
@@ -192,7 +190,7 @@ pub fn failure(refusal: Refusal) -> Failure {
         } else {
             Class::NeedsHuman
         },
-        reason: "database".to_owned(),
+        reason: Reason::Database,
         message: format!("{} (SQLSTATE {})", refusal.message, refusal.sqlstate),
         hint: refusal.hint.unwrap_or_else(|| {
             "Mend the table, or end the mapping with sheet_sync.unregister_table().".to_owned()

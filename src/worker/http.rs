@@ -2,6 +2,7 @@
 //! shutdown, DROP DATABASE and other people's DDL never wait for Google. Helpers touch nothing of
 //! Postgres's: owned data in, owned data out.
 
+use engine::effect::Reason;
 use engine::effect::{Class, Failure, SheetEffect, SheetOutcome};
 use google::governor::{Caller, Need};
 use google::sheet::{Capabilities, Finding, Overview, Patient, Tab};
@@ -256,7 +257,7 @@ fn carry_out(job: &Job) -> Vec<(Address, Answer)> {
     std::panic::catch_unwind(call).unwrap_or_else(|_| {
         let failure = Failure {
             class: Class::OurBug,
-            reason: "panic".to_owned(),
+            reason: Reason::Panic,
             message: "a request helper panicked".to_owned(),
             hint: "The server's log has the place; please report it.".to_owned(),
             retry_after_ms: None,
@@ -299,7 +300,7 @@ fn failed(to: &[Address], work: &Work, failure: &Failure) -> Vec<(Address, Answe
 fn no_thread() -> Failure {
     Failure {
         class: Class::RetryNow,
-        reason: "no_thread".to_owned(),
+        reason: Reason::NoThread,
         message: "the operating system gives no thread for requests".to_owned(),
         hint: "Look at the limits of the server's user; it is tried again.".to_owned(),
         retry_after_ms: None,

@@ -1,6 +1,7 @@
 //! The mappings of this database as the catalog describes them.
 
 use engine::effect::Question;
+use engine::effect::Reason;
 use engine::mapping::{
     Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
     Side,
@@ -236,7 +237,7 @@ pub struct Equality {
 /// Why a mapping cannot be loaded: its table is no longer one that can be synced.
 #[derive(Debug)]
 pub struct Unfit {
-    pub reason: String,
+    pub reason: Reason,
     pub message: String,
     pub hint: String,
 }
@@ -309,7 +310,7 @@ pub fn load(session: &mut Session, id: i32) -> Option<Result<Loaded, Unfit>> {
     if let Some(owner) = new_owner {
         return Some(Err(owner_changed(&table, &role, &owner)));
     }
-    if let Some(reason) = fields.optional() {
+    if let Some(reason) = fields.optional().map(Reason::Unfit) {
         return Some(Err(Unfit {
             reason,
             message: fields.text(),
@@ -387,7 +388,7 @@ fn winner(session: &mut Session, id: i32) -> Option<Side> {
 /// not seen them.
 fn owner_changed(table: &str, role: &str, owner: &str) -> Unfit {
     Unfit {
-        reason: "owner_changed".to_owned(),
+        reason: Reason::OwnerChanged,
         message: format!(
             "table {table} belongs to {owner} now, and the mapping was set up by {role}: what {role} wrote into it (row_filter, conflict_function) would run with the rights of {owner}"
         ),
@@ -399,7 +400,7 @@ fn owner_changed(table: &str, role: &str, owner: &str) -> Unfit {
 
 /// Without it a row of the sheet may be several of the table, or none.
 fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColumn]) -> Unfit {
-    let reason = "key_gone".to_owned();
+    let reason = Reason::KeyGone;
     match key.iter().find(|name| !names.contains(name)) {
         Some(gone) => Unfit {
             reason,

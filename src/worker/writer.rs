@@ -1,6 +1,7 @@
 //! In whose name a mapping writes to its tab, and which turn it has: what tells a copy of the
 //! database, or one that was restored, from the one that the sheet knows.
 
+use engine::effect::Reason;
 use engine::effect::{Failure, Refusal};
 use google::sheet::{Home, Writer};
 use std::fs;
@@ -13,9 +14,6 @@ use crate::postgres::fields::Fields;
 use crate::postgres::process;
 use crate::postgres::statement::Session;
 use crate::postgres::transaction::transaction;
-
-/// Names a stop of which a person says that the mapping goes on here, and how.
-const COPIED: &str = "copied_database";
 
 /// A mapping's writer, as far as the database tells.
 #[derive(Clone, Debug)]
@@ -64,7 +62,7 @@ fn read(session: &mut Session, mapping: i32) -> Result<Standing, Failure> {
     );
     let Some(row) = rows.into_iter().next() else {
         let hint = "The table was unregistered or dropped.";
-        return Err(failure("mapping_gone", "the mapping was ended", hint));
+        return Err(failure(Reason::MappingGone, "the mapping was ended", hint));
     };
     let mut fields = Fields::of(row);
     let (here, made_in) = (fields.text(), fields.text());
@@ -117,7 +115,7 @@ fn place() -> String {
 
 fn copied(table: &str) -> Failure {
     failure(
-        COPIED,
+        Reason::CopiedDatabase,
         &format!(
             "this database is a copy of the one in which table {table} was registered, or that one was moved or upgraded; nothing is read or written"
         ),
@@ -128,7 +126,7 @@ fn copied(table: &str) -> Failure {
 /// Of a whole server whose files were copied.
 pub fn copied_files(table: &str) -> Failure {
     failure(
-        COPIED,
+        Reason::CopiedDatabase,
         &format!(
             "the files of this server are a copy of those with which it wrote to the sheet of table {table}; nothing is read or written"
         ),
@@ -189,7 +187,7 @@ pub fn is_known_by_its_turn(session: &mut Session, mapping: i32) {
 /// goes on.
 pub fn is_of_another_writer(failure: &Failure) -> bool {
     matches!(
-        failure.reason.as_str(),
-        COPIED | "tab_taken" | "sheet_is_ahead" | "sheet_put_back"
+        failure.reason,
+        Reason::CopiedDatabase | Reason::TabTaken | Reason::SheetIsAhead | Reason::SheetPutBack
     )
 }

@@ -9,6 +9,7 @@
 mod commit;
 mod database;
 mod detail;
+mod reason;
 mod report;
 mod row_state;
 mod sheet;
@@ -17,6 +18,7 @@ use crate::mapping::Side;
 pub use commit::*;
 pub use database::*;
 pub use detail::*;
+pub use reason::Reason;
 pub use report::*;
 pub use row_state::*;
 pub use sheet::*;

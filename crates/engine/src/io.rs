@@ -1,5 +1,6 @@
 //! The only points where the engine waits: an effect goes out, its outcome comes back.
 
+use crate::effect::Reason;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -16,7 +17,7 @@ const ATTEMPTS: u32 = 3;
 
 /// The reason under which a request fails that names a row beyond the grid: rows were deleted since
 /// they were read.
-const OUTDATED: &str = "stale_position";
+const OUTDATED: Reason = Reason::StalePosition;
 
 #[derive(Clone, Default)]
 pub(crate) struct Io(Arc<Mutex<Slot>>);
@@ -169,7 +170,7 @@ pub(crate) fn is_passing(failure: &Failure) -> bool {
 pub(crate) fn mismatch() -> Failure {
     Failure {
         class: Class::OurBug,
-        reason: "unexpected_answer".into(),
+        reason: Reason::UnexpectedAnswer,
         message: "The answer does not belong to the question.".into(),
         hint: "This is a bug of sheet_sync; please report it with the server log.".into(),
         retry_after_ms: None,

@@ -13,6 +13,7 @@
 //! another all the time, and a mapping that was told to wait comes before one that has had more.
 
 use engine::effect::Failure;
+use engine::effect::Reason;
 
 /// 60 reads and 60 writes a minute per account, 300 and 300 per project, a batch counting once
 /// (G-QUOTA-1).
@@ -128,7 +129,7 @@ pub enum Exhausted {
 /// `ReadRequestsPerMinutePerUser` or the like (G-QUOTA-2).
 pub fn exhausted(failure: &Failure) -> Option<(Kind, Exhausted)> {
     let named = |word: &str| failure.message.contains(word);
-    let kind = match failure.reason == "quota" {
+    let kind = match failure.reason == Reason::Quota {
         true if named("ReadRequests") => Kind::Read,
         true if named("WriteRequests") => Kind::Write,
         _ => return None,

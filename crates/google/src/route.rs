@@ -1,5 +1,6 @@
 //! The way out of the server's network: through which proxy, and whose certificates are believed.
 
+use engine::effect::Reason;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -50,7 +51,7 @@ impl Route {
 fn roots_in(file: &str) -> Result<RootCerts, Failure> {
     let pem = std::fs::read(file).map_err(|error| {
         failure(
-            "certificate",
+            Reason::Certificate,
             format!("the file of sheet_sync.ca_file cannot be read: {error}"),
             unreadable_file(file, "sheet_sync.ca_file", error.kind()),
         )
@@ -63,7 +64,7 @@ fn roots_in(file: &str) -> Result<RootCerts, Failure> {
         .collect();
     match certificates.is_empty() {
         true => Err(failure(
-            "certificate",
+            Reason::Certificate,
             "the file of sheet_sync.ca_file holds no certificate".to_owned(),
             format!(
                 "{file} must hold the certificates of the authorities in PEM form (-----BEGIN CERTIFICATE-----)."
@@ -96,7 +97,7 @@ fn proxy_at(setting: &str) -> Result<Proxy, Failure> {
         false => setting.to_owned(),
         true => std::fs::read_to_string(setting).map_err(|error| {
             failure(
-                "proxy",
+                Reason::Proxy,
                 format!("the file of sheet_sync.proxy cannot be read: {error}"),
                 unreadable_file(setting, "sheet_sync.proxy", error.kind()),
             )
@@ -105,7 +106,7 @@ fn proxy_at(setting: &str) -> Result<Proxy, Failure> {
     // The address is not shown: a password may stand in it.
     let refused = || {
         failure(
-            "proxy",
+            Reason::Proxy,
             "sheet_sync.proxy is not the address of an HTTP proxy".to_owned(),
             "Write http://host:port or http://user:password@host:port; write a character such as @ or : in the password as %40 or %3A.".to_owned(),
         )
@@ -132,10 +133,10 @@ pub fn unreadable_file(file: &str, setting: &str, error: ErrorKind) -> String {
     }
 }
 
-fn failure(reason: &str, message: String, hint: String) -> Failure {
+fn failure(reason: Reason, message: String, hint: String) -> Failure {
     Failure {
         class: Class::NeedsHuman,
-        reason: reason.to_owned(),
+        reason,
         message,
         hint,
         retry_after_ms: None,

@@ -2,6 +2,7 @@
 //! spreadsheet's time zone.
 
 use engine::cycle::Machine;
+use engine::effect::Reason;
 use engine::effect::{Failure, Outcome, Stopped};
 use engine::mapping::{DateOrder, Direction, Kind, Side};
 use engine::zone::Zone;
@@ -116,7 +117,7 @@ impl Runner {
                 Some(tab) => tab,
                 None => {
                     return self.fail(needs_human(
-                        "tab_gone",
+                        Reason::TabGone,
                         &format!("the spreadsheet has no tab with gid {id}, or no more"),
                         "Undo its deletion in Google Sheets, or see that the address is right: end the mapping with sheet_sync.unregister_table() and register the table again.",
                     ));
@@ -142,7 +143,7 @@ impl Runner {
         };
         if !tab.has_cells {
             return self.fail(needs_human(
-                "not_a_grid",
+                Reason::NotAGrid,
                 "this tab is a chart or a connected sheet and has no cells of its own",
                 "End the mapping with sheet_sync.unregister_table() and register the table again, with another tab in the argument sheet.",
             ));
@@ -152,7 +153,7 @@ impl Runner {
             states::other_mapping_of_tab(self.id, &mapping.spreadsheet_id, sheet_id)
         {
             return self.fail(needs_human(
-                "tab_taken",
+                Reason::TabTaken,
                 &format!("table {other} is mapped to this tab already"),
                 "End one of the two mappings with sheet_sync.unregister_table().",
             ));
@@ -180,7 +181,7 @@ impl Runner {
             Some(zone) => zone,
             None if kinds.any(|kind| kind == Kind::TimestampTz) => {
                 return self.fail(needs_human(
-                    "time_zone",
+                    Reason::TimeZone,
                     &format!("the time zone of the spreadsheet, \"{time_zone}\", is not known, so nobody can tell which instants its cells stand for"),
                     "Choose another one in Google Sheets (File > Settings > Time zone); the sync goes on by itself.",
                 ));
@@ -210,10 +211,12 @@ impl Runner {
             transaction(|session| mappings::load(session, self.id)).map_err(database::failure)?;
         let mapping = match mapping {
             Some(Ok(mapping)) => mapping,
-            Some(Err(unfit)) => return Err(failure(&unfit.reason, &unfit.message, &unfit.hint)),
+            Some(Err(unfit)) => {
+                return Err(failure(unfit.reason.clone(), &unfit.message, &unfit.hint));
+            }
             None => {
                 let hint = "The table was unregistered or dropped.";
-                return Err(failure("mapping_gone", "the mapping was ended", hint));
+                return Err(failure(Reason::MappingGone, "the mapping was ended", hint));
             }
         };
         standing.writer.only_reads = mapping.engine.direction == Direction::FromSheet;
@@ -282,7 +285,7 @@ impl Runner {
         self.job = Job::Idle;
         if in_bin == Ok(true) {
             return self.fail(needs_human(
-                "in_bin",
+                Reason::InBin,
                 "the spreadsheet is in the bin of Google Drive; nothing is read from it or written to it",
                 "Restore it in Google Drive (Bin > Restore); the sync goes on by itself. Or end the mapping with sheet_sync.unregister_table().",
             ));

@@ -1,11 +1,11 @@
 //! What a mapping's state says when it does not go on: why, what to do, and when it is tried again.
 
+use engine::effect::Reason;
 use engine::effect::{Class, Failure, Stopped};
 use std::time::{Duration, Instant};
 
 use super::{Job, Runner, now};
 use crate::shared::{self, Answer as RequestAnswer, Phase};
-use crate::worker::database::LOCKED;
 use crate::worker::states::{self, Stop, Trouble};
 use crate::worker::{dirty, writer};
 
@@ -35,7 +35,7 @@ impl Runner {
                 question.map_or(Stop::Over, Stop::Asks),
             ),
             Stopped::Failure(failure) => {
-                if failure.reason == LOCKED {
+                if failure.reason == Reason::Locked {
                     self.locks.met = true;
                 }
                 let failed = matches!(failure.class, Class::NeedsHuman | Class::OurBug);
@@ -43,10 +43,10 @@ impl Runner {
                 let asked = failure.retry_after_ms.filter(|_| !failed);
                 let asked = asked.map(Duration::from_millis);
                 let pause = asked.unwrap_or_else(|| self.next_pause());
-                if failure.reason == "quota" {
+                if failure.reason == Reason::Quota {
                     self.live.rate_limited_until = after(pause);
                 }
-                let other_conventions = failure.reason == "other_conventions";
+                let other_conventions = failure.reason == Reason::OtherConventions;
                 if (failed || other_conventions)
                     && let Some(opened) = &mut self.loaded
                 {
@@ -140,15 +140,15 @@ fn after(pause: Duration) -> i64 {
     now().0.saturating_add(pause)
 }
 
-pub(super) fn needs_human(reason: &str, message: &str, hint: &str) -> Stopped {
+pub(super) fn needs_human(reason: Reason, message: &str, hint: &str) -> Stopped {
     Stopped::Failure(failure(reason, message, hint))
 }
 
 /// What only a person can mend.
-pub fn failure(reason: &str, message: &str, hint: &str) -> Failure {
+pub fn failure(reason: Reason, message: &str, hint: &str) -> Failure {
     Failure {
         class: Class::NeedsHuman,
-        reason: reason.to_owned(),
+        reason,
         message: message.to_owned(),
         hint: hint.to_owned(),
         retry_after_ms: None,

@@ -1,6 +1,6 @@
 //! What a cycle is started with, what it asks for next, how effects fail, and what it reports.
 
-use super::{DirtyKey, Effect, Operation};
+use super::{DirtyKey, Effect, Operation, Reason};
 use crate::mapping::Side;
 use crate::value::{Datum, Key, Timestamp};
 
@@ -19,9 +19,7 @@ pub enum Class {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     pub class: Class,
-    /// A short stable word: `quota`, `not_shared`, `not_found`, `tab_gone`, `api_disabled`,
-    /// `key_refused`, `network`, `timeout`, `protected`, `grid_limit`, `database`, …
-    pub reason: String,
+    pub reason: Reason,
     pub message: String,
     pub hint: String,
     pub retry_after_ms: Option<u64>,
@@ -34,8 +32,8 @@ impl Failure {
     pub(crate) fn is_about_cells(&self) -> bool {
         !self.may_have_applied
             && matches!(
-                self.reason.as_str(),
-                "protected" | "validation" | "invalid_cell"
+                self.reason,
+                Reason::Protected | Reason::Validation | Reason::InvalidCell
             )
     }
 }
@@ -171,7 +169,7 @@ pub enum Again {
 pub enum Stopped {
     /// A guard: state `failed`, nothing applied.
     Guard {
-        reason: String,
+        reason: Reason,
         message: String,
         hint: String,
         /// What a person may answer with `confirm_deletes()`, where the guard asks anything.

@@ -1,10 +1,11 @@
 //! Rows that are gone, and rows that only seem to be.
 
 use crate::world::*;
+use engine::effect::Reason;
 
 fn stopped_by(report: &Report) -> &str {
     match &report.stopped {
-        Some(Stopped::Guard { reason, .. }) => reason,
+        Some(Stopped::Guard { reason, .. }) => reason.as_str(),
         other => panic!("no guard: {other:?}"),
     }
 }
@@ -78,7 +79,7 @@ fn a_sort_of_some_columns_only_stops_and_asks() {
     let Some(Stopped::Guard { reason, .. }) = report.stopped else {
         panic!("no guard")
     };
-    assert_eq!(reason, "everything_changed");
+    assert_eq!(reason.as_str(), "everything_changed");
     assert!(world.commits.is_empty());
 }
 
@@ -110,7 +111,7 @@ fn a_column_sorted_without_the_rest_is_asked_about() {
         else {
             panic!("no guard")
         };
-        assert_eq!(reason, "everything_changed");
+        assert_eq!(reason.as_str(), "everything_changed");
         assert!(message.contains("\"name\""), "{message}");
         assert!(world.commits.is_empty());
         let report = world.confirm(report.stopped);
@@ -233,7 +234,7 @@ fn a_lost_answer_of_an_insert_is_settled_before_anything_else() {
     fn lost(effect: &SheetEffect) -> Option<Failure> {
         matches!(effect, SheetEffect::Insert { .. }).then(|| Failure {
             class: Class::RetryLater,
-            reason: "timeout".into(),
+            reason: Reason::Timeout,
             message: String::new(),
             hint: String::new(),
             retry_after_ms: None,
@@ -275,7 +276,7 @@ fn protected(effect: &SheetEffect) -> Option<Failure> {
     };
     rows.iter().any(|row| row.row == 4).then(|| Failure {
         class: Class::NeedsHuman,
-        reason: "protected".into(),
+        reason: Reason::Protected,
         message: "protected".into(),
         hint: "ask".into(),
         retry_after_ms: None,

@@ -1,10 +1,11 @@
 //! Headers that people rename, and the tags by which their columns are known.
 
 use crate::world::*;
+use engine::effect::Reason;
 
 fn guard(report: Report) -> String {
     match report.stopped {
-        Some(Stopped::Guard { reason, .. }) => reason,
+        Some(Stopped::Guard { reason, .. }) => reason.to_string(),
         other => panic!("no guard but {other:?}"),
     }
 }
@@ -81,7 +82,7 @@ fn where_columns_cannot_be_tagged_everything_else_goes_on() {
         };
         Some(Failure {
             class: Class::NeedsHuman,
-            reason: "protected".into(),
+            reason: Reason::Protected,
             message: String::new(),
             hint: String::new(),
             retry_after_ms: None,

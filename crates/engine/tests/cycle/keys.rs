@@ -1,6 +1,7 @@
 //! Keys that are missing, given, and changed.
 
 use crate::world::*;
+use engine::effect::Reason;
 
 #[test]
 fn a_row_typed_without_a_key_gets_it_in_the_sheet_before_it_reaches_the_table() {
@@ -34,7 +35,7 @@ fn a_generated_key_that_the_sheet_refuses_holds_up_no_other_row() {
             .any(|row| row.cells.contains(&(0, Cell::Number(7_001.0))));
         hit.then(|| Failure {
             class: Class::NeedsHuman,
-            reason: "protected".into(),
+            reason: Reason::Protected,
             message: "protected".into(),
             hint: "ask".into(),
             retry_after_ms: None,
@@ -381,10 +382,10 @@ fn the_key_of_a_row_that_is_refused_is_not_looked_at_with_every_reading() {
 
 #[test]
 fn a_key_that_the_sheet_refused_is_not_given_again_because_a_request_failed() {
-    fn failure(reason: &str, class: Class) -> Failure {
+    fn failure(reason: Reason, class: Class) -> Failure {
         Failure {
             class,
-            reason: reason.into(),
+            reason,
             message: String::new(),
             hint: String::new(),
             retry_after_ms: None,
@@ -398,13 +399,13 @@ fn a_key_that_the_sheet_refused_is_not_given_again_because_a_request_failed() {
     world.tab.push(vec![Cell::Empty, text("one"), Cell::Empty]);
     world.fault = Some(|effect| {
         let is_write = matches!(effect, SheetEffect::Write { .. });
-        is_write.then(|| failure("protected", Class::NeedsHuman))
+        is_write.then(|| failure(Reason::Protected, Class::NeedsHuman))
     });
     assert_eq!(world.cycle(Scope::Full, &[]).stopped, None);
     world.tab.push(vec![Cell::Empty, text("two"), Cell::Empty]);
     world.fault = Some(|effect| {
         let is_look = matches!(effect, SheetEffect::Inspect { .. });
-        is_look.then(|| failure("timeout", Class::RetryLater))
+        is_look.then(|| failure(Reason::Timeout, Class::RetryLater))
     });
     assert!(world.cycle(Scope::Full, &[]).stopped.is_some());
     world.fault = None;

@@ -2,6 +2,7 @@
 //! problem.
 
 use crate::world::*;
+use engine::effect::Reason;
 
 fn with_notes() -> Mapping {
     let mut mapping = mapping();
@@ -43,7 +44,7 @@ fn inserts_a_row(world: &mut World) {
 fn fails_in_passing(effect: &SheetEffect) -> Option<Failure> {
     matches!(effect, SheetEffect::Annotate { .. }).then(|| Failure {
         class: Class::RetryLater,
-        reason: "lost".into(),
+        reason: Reason::Lost,
         message: "no answer".into(),
         hint: String::new(),
         retry_after_ms: None,

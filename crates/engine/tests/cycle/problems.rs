@@ -1,6 +1,7 @@
 //! What one cell or row cannot do holds up no other.
 
 use crate::world::*;
+use engine::effect::Reason;
 
 /// A row that others may edit and we may not.
 fn protected(effect: &SheetEffect) -> Option<Failure> {
@@ -14,7 +15,7 @@ fn protected(effect: &SheetEffect) -> Option<Failure> {
     });
     hit.then(|| Failure {
         class: Class::NeedsHuman,
-        reason: "protected".into(),
+        reason: Reason::Protected,
         message: "protected".into(),
         hint: "ask".into(),
         retry_after_ms: None,
@@ -219,7 +220,7 @@ fn two_rows_with_one_key_are_a_problem_on_both_and_touch_nothing() {
 fn full(effect: &SheetEffect) -> Option<Failure> {
     matches!(effect, SheetEffect::Insert { .. }).then(|| Failure {
         class: Class::NeedsHuman,
-        reason: "grid_limit".into(),
+        reason: Reason::GridLimit,
         message: "full".into(),
         hint: "make room".into(),
         retry_after_ms: None,

@@ -429,7 +429,7 @@ impl Stage {
                 .as_ref()
                 .and_then(|report| report.stopped.clone())
             {
-                Some(Stopped::Guard { reason: got, .. }) if got == reason => Ok(()),
+                Some(Stopped::Guard { reason: got, .. }) if got.as_str() == *reason => Ok(()),
                 other => Err(format!("the last cycle stopped for {other:?}")),
             },
             ["no", "guard"] => match self

@@ -1,5 +1,6 @@
 //! What each error means: [`Error::failure`] is the one match from error to class.
 
+use engine::effect::Reason;
 use engine::effect::{Class, Failure};
 
 use super::{Error, Obstacle, Refusal, account, token};
@@ -80,9 +81,9 @@ impl Error {
     }
 
     pub fn failure(&self, context: Context) -> Failure {
-        let failure = |class, reason: &str, message: String, hint: String| Failure {
+        let failure = |class, reason: Reason, message: String, hint: String| Failure {
             class,
-            reason: reason.to_owned(),
+            reason,
             message,
             hint,
             retry_after_ms: None,
@@ -92,25 +93,25 @@ impl Error {
             Self::Unreachable { obstacle, message } => unreachable(*obstacle, message, failure),
             Self::Lost { timed_out: true, .. } => failure(
                 Class::RetryLater,
-                "timeout",
+                Reason::Timeout,
                 "Google did not answer in time".into(),
                 "If this goes on for a large sheet, raise sheet_sync.http_timeout_ms.".into(),
             ),
             Self::Lost { message, .. } => failure(
                 Class::RetryLater,
-                "connection_lost",
+                Reason::ConnectionLost,
                 format!("The connection to Google broke off: {message}"),
                 "Passes by itself; if it goes on, look at the network or proxy between the database server and Google.".into(),
             ),
             Self::TooLarge { limit } => failure(
                 Class::NeedsHuman,
-                "too_large",
+                Reason::TooLarge,
                 format!("The sheet's answer is larger than {limit} bytes"),
                 "Split the sheet, or remove what is not needed from the tab.".into(),
             ),
             Self::Redirected(to) => failure(
                 Class::NeedsHuman,
-                "redirected",
+                Reason::Redirected,
                 format!("The server sends us elsewhere ({to}), where the token must not go"),
                 "Check sheet_sync.sheets_endpoint, and whether a proxy asks for a login.".into(),
             ),
@@ -127,34 +128,34 @@ impl Error {
             Self::NoMetadata(why) => token::no_metadata(why, &failure),
             Self::Key(message) => failure(
                 Class::NeedsHuman,
-                "key_refused",
+                Reason::KeyRefused,
                 format!("The private key of {} cannot sign: {message}", context.account),
                 "Create a new JSON key for the service account and give it to sheet_sync.set_credential().".into(),
             ),
             Self::Unreadable(message) => failure(
                 Class::RetryLater,
-                "unreadable_answer",
+                Reason::UnreadableAnswer,
                 format!("Google's answer is not understood: {message}"),
                 "Passes by itself if the answer was cut off; if it goes on, please report it.".into(),
             ),
             Self::Unsendable(message) => {
-                failure(Class::OurBug, "unsendable", message.clone(), "Please report this.".into())
+                failure(Class::OurBug, Reason::Unsendable, message.clone(), "Please report this.".into())
             }
             Self::TooManyCells(cells) => failure(
                 Class::NeedsHuman,
-                "grid_limit",
+                Reason::GridLimit,
                 format!("The spreadsheet is full: it would have {} cells", grouped(*cells)),
                 MAKE_ROOM.into(),
             ),
             Self::TooManyColumns(columns) => failure(
                 Class::NeedsHuman,
-                "grid_limit",
+                Reason::GridLimit,
                 format!("The tab would have {} columns", grouped((*columns).into())),
                 MAKE_ROOM.into(),
             ),
             Self::TabGone(gid) => failure(
                 Class::NeedsHuman,
-                "tab_gone",
+                Reason::TabGone,
                 format!("The spreadsheet has no tab with gid {gid} any more"),
                 "Restore the tab from File > Version history, or unregister the table and register it with another tab.".into(),
             ),
@@ -166,13 +167,13 @@ impl Error {
             ),
             Self::OtherConventions => failure(
                 Class::RetryLater,
-                "other_conventions",
+                Reason::OtherConventions,
                 "The spreadsheet's time zone or locale was changed".into(),
                 "Passes by itself: the tab is opened anew.".into(),
             ),
             Self::Unsettled(message) => failure(
                 Class::RetryNow,
-                "stale_position",
+                Reason::StalePosition,
                 format!("The sheet changed while it was being written: {message}"),
                 "Passes by itself.".into(),
             ),
@@ -183,24 +184,24 @@ impl Error {
 fn unreachable(
     obstacle: Obstacle,
     message: &str,
-    failure: impl Fn(Class, &str, String, String) -> Failure,
+    failure: impl Fn(Class, Reason, String, String) -> Failure,
 ) -> Failure {
     let (class, reason, what, hint) = match obstacle {
         Obstacle::Name => (
             Class::RetryLater,
-            "dns",
+            Reason::Dns,
             "The name of Google's server has no address",
             "Check the DNS of the database server (/etc/resolv.conf): it must find sheets.googleapis.com and oauth2.googleapis.com. Where only a proxy leads to the internet, set sheet_sync.proxy.",
         ),
         Obstacle::Refused => (
             Class::RetryLater,
-            "connection_refused",
+            Reason::ConnectionRefused,
             "Google's server refuses the connection",
             "A firewall may refuse it: the database server needs port 443 of sheets.googleapis.com and oauth2.googleapis.com, or a proxy in sheet_sync.proxy. Check sheet_sync.sheets_endpoint if it is set.",
         ),
         Obstacle::Silence => (
             Class::RetryLater,
-            "timeout",
+            Reason::Timeout,
             "Nobody answers at the address of Google's server",
             "A firewall may drop the packets: the database server needs port 443 of sheets.googleapis.com and oauth2.googleapis.com, or a proxy in sheet_sync.proxy.",
         ),
@@ -209,32 +210,32 @@ fn unreachable(
         {
             (
                 Class::NeedsHuman,
-                "certificate",
+                Reason::Certificate,
                 "The certificate of Google's server, or of a proxy that stands before it, is not valid at this time",
                 "Check the clock of the database server first; if it is right, the certificate has to be renewed.",
             )
         }
         Obstacle::Certificate => (
             Class::NeedsHuman,
-            "certificate",
+            Reason::Certificate,
             "The certificate of Google's server is not one that this server believes",
             "If a proxy or firewall reads encrypted connections, give the certificate of its authority in sheet_sync.ca_file; otherwise bring the system's store (package ca-certificates) up to date.",
         ),
         Obstacle::ProxyFails => (
             Class::RetryLater,
-            "proxy",
+            Reason::Proxy,
             "The proxy cannot be reached, or cannot reach Google",
             "Check sheet_sync.proxy (where it is not set, https_proxy in the server's environment), and that the proxy runs.",
         ),
         Obstacle::ProxyRefuses => (
             Class::NeedsHuman,
-            "proxy",
+            Reason::Proxy,
             "The proxy does not let us through to Google",
             "407 means that it wants another user and password in sheet_sync.proxy; otherwise it must allow connections to sheets.googleapis.com, www.googleapis.com and oauth2.googleapis.com on port 443.",
         ),
         Obstacle::NoWay => (
             Class::RetryLater,
-            "network",
+            Reason::Network,
             "Google cannot be reached",
             "Check that the database server may open connections to sheets.googleapis.com and oauth2.googleapis.com on port 443.",
         ),
@@ -296,12 +297,12 @@ fn grouped(number: u64) -> String {
     text
 }
 
-pub(super) type Make<'a> = &'a dyn Fn(Class, &str, String, String) -> Failure;
+pub(super) type Make<'a> = &'a dyn Fn(Class, Reason, String, String) -> Failure;
 
 fn refused(
     refusal: &Refusal,
     context: Context,
-    failure: impl Fn(Class, &str, String, String) -> Failure,
+    failure: impl Fn(Class, Reason, String, String) -> Failure,
 ) -> Failure {
     let account = context.account;
     let failure: Make = &failure;
@@ -312,7 +313,7 @@ fn refused(
         };
         return failure(
             Class::RetryLater,
-            "quota",
+            Reason::Quota,
             format!("Google's quota of requests a minute is used up{limit}"),
             "Goes on by itself within a minute or two. If it happens often, ask Google for a higher quota, or use a Google Cloud project of its own.".into(),
         );
@@ -321,33 +322,33 @@ fn refused(
         400 => bad_request(refusal, context, failure),
         401 => failure(
             Class::NeedsHuman,
-            "key_refused",
+            Reason::KeyRefused,
             format!("Google does not accept the access token of {account}"),
             account::access_refused(context.kind),
         ),
         403 => forbidden(refusal, context, failure),
         404 => failure(
             Class::NeedsHuman,
-            "not_found",
+            Reason::NotFound,
             "The spreadsheet does not exist, or is in the bin of somebody who has not shared it".into(),
             format!("Check the spreadsheet's address, restore it from the bin, and see that it is shared with {account} as Editor."),
         ),
-        413 => failure(Class::OurBug, "request_too_large", refusal.message.clone(), "Lower sheet_sync.max_request_bytes.".into()),
+        413 => failure(Class::OurBug, Reason::RequestTooLarge, refusal.message.clone(), "Lower sheet_sync.max_request_bytes.".into()),
         500 if context.internal_errors >= INTERNAL_ERRORS_ENDURED => failure(
             Class::NeedsHuman,
-            "internal",
+            Reason::Internal,
             format!("Google has answered {} times in a row with an internal error: {}", context.internal_errors, refusal.message),
             "Open the spreadsheet in a browser and see whether it works there; a copy of it may help.".into(),
         ),
         408 | 500..=599 => failure(
             Class::RetryLater,
-            "server",
+            Reason::Server,
             format!("Google has a problem at the moment ({}): {}", refusal.http_status, refusal.message),
             "Passes by itself.".into(),
         ),
         _ => failure(
             Class::OurBug,
-            "unexpected_status",
+            Reason::UnexpectedStatus,
             refusal.to_string(),
             "Check sheet_sync.sheets_endpoint; if it is right, please report this.".into(),
         ),
@@ -359,7 +360,7 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if refusal.is_lack_of_scope() {
         return failure(
             Class::NeedsHuman,
-            "scope",
+            Reason::Scope,
             "The access token does not carry the right to edit spreadsheets".into(),
             account::scope_lacking(context.kind),
         );
@@ -368,7 +369,7 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
         "USER_PROJECT_DENIED" | "CONSUMER_INVALID" => {
             return failure(
                 Class::NeedsHuman,
-                "quota_project",
+                Reason::QuotaProject,
                 format!(
                     "{account} may not use the Google Cloud project that the requests are counted on: {}",
                     refusal.message
@@ -383,7 +384,7 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
         {
             return failure(
                 Class::NeedsHuman,
-                "quota_project",
+                Reason::QuotaProject,
                 format!(
                     "The requests of {account} count on no Google Cloud project of yours: {}",
                     refusal.message
@@ -398,7 +399,7 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
                 .unwrap_or("https://console.cloud.google.com/apis/library/sheets.googleapis.com");
             return failure(
                 Class::NeedsHuman,
-                "api_disabled",
+                Reason::ApiDisabled,
                 format!(
                     "The Google Sheets API is switched off in the Google Cloud project of {account}"
                 ),
@@ -411,7 +412,7 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if refusal.message.contains("unregistered callers") {
         return failure(
             Class::OurBug,
-            "no_token",
+            Reason::NoToken,
             "Google saw a request without an access token".into(),
             "A proxy between the database server and Google may drop the Authorization header."
                 .into(),
@@ -420,14 +421,14 @@ fn forbidden(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if !refusal.status.is_empty() && refusal.status != "PERMISSION_DENIED" {
         return failure(
             Class::NeedsHuman,
-            "forbidden",
+            Reason::Forbidden,
             refusal.to_string(),
             "See Google's message.".into(),
         );
     }
     failure(
         Class::NeedsHuman,
-        "not_shared",
+        Reason::NotShared,
         format!("The spreadsheet is not shared with {account}, or not for editing"),
         format!("Open the spreadsheet, press Share, and add {account} as Editor."),
     )
@@ -438,7 +439,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if refusal.status == "FAILED_PRECONDITION" {
         return failure(
             Class::NeedsHuman,
-            "not_a_spreadsheet",
+            Reason::NotASpreadsheet,
             format!("The file cannot be edited through the Sheets API: {message}"),
             "If it is an Excel file, open it in Google Sheets and choose File > Save as Google Sheets, then register the new spreadsheet.".into(),
         );
@@ -446,7 +447,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if refusal.is_missing_grid() {
         return failure(
             Class::NeedsHuman,
-            "tab_gone",
+            Reason::TabGone,
             "The tab is not in the spreadsheet any more".into(),
             "Restore the tab from File > Version history, or unregister the table and register it with another tab.".into(),
         );
@@ -456,7 +457,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     {
         return failure(
             Class::NeedsHuman,
-            "grid_limit",
+            Reason::GridLimit,
             format!("The spreadsheet is full: {message}"),
             MAKE_ROOM.into(),
         );
@@ -464,7 +465,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if message.contains("in a single cell") {
         return failure(
             Class::NeedsHuman,
-            "invalid_cell",
+            Reason::InvalidCell,
             "A value has more than 50,000 characters, which is what a cell holds".into(),
             "Shorten the value, or leave the column out of the mapping.".into(),
         );
@@ -472,7 +473,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if message.contains("payload size exceeds") {
         return failure(
             Class::OurBug,
-            "request_too_large",
+            Reason::RequestTooLarge,
             message.to_owned(),
             "Lower sheet_sync.max_request_bytes.".into(),
         );
@@ -480,7 +481,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if refusal.is_past_grid() || refusal.is_unparsable_range() {
         return failure(
             Class::RetryNow,
-            "stale_position",
+            Reason::StalePosition,
             "Rows or tabs have moved since the sheet was read".into(),
             "Passes by itself.".into(),
         );
@@ -490,7 +491,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if refusal.is_malformed() || refusal.status.is_empty() {
         return failure(
             Class::OurBug,
-            "bad_request",
+            Reason::BadRequest,
             refusal.to_string(),
             "Check sheet_sync.sheets_endpoint; if it is right, please report this.".into(),
         );
@@ -498,7 +499,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     if context.purpose == Purpose::Read {
         return failure(
             Class::NeedsHuman,
-            "not_a_spreadsheet",
+            Reason::NotASpreadsheet,
             format!("Google does not read this file as a spreadsheet: {message}"),
             "Check that the address is that of a Google spreadsheet and not of a document, PDF or folder.".into(),
         );
@@ -508,7 +509,7 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
     // decides nothing.
     failure(
         Class::NeedsHuman,
-        "protected",
+        Reason::Protected,
         format!("Google does not take the change: {message}"),
         format!(
             "If the cells are protected (Data > Protect sheets and ranges), allow {} to edit them; otherwise see Google's message.",

@@ -1,5 +1,6 @@
 //! Why there is no access token.
 
+use engine::effect::Reason;
 use engine::effect::{Class, Failure};
 
 use super::account::{log_in_again, scope_lacking};
@@ -15,7 +16,7 @@ pub(super) fn refused(refusal: &TokenRefusal, context: Context, failure: Make) -
     match (refusal.http_status, refusal.error.as_str()) {
         (429, _) => failure(
             Class::RetryLater,
-            "quota",
+            Reason::Quota,
             format!("{who} hands out no more tokens at the moment"),
             "Passes by itself.".into(),
         ),
@@ -23,7 +24,7 @@ pub(super) fn refused(refusal: &TokenRefusal, context: Context, failure: Make) -
         _ if passes(refusal) => has_a_problem(who, refusal, failure),
         (_, "invalid_scope" | "no_access_token") => failure(
             Class::NeedsHuman,
-            "scope",
+            Reason::Scope,
             format!(
                 "Google gives {} no right to spreadsheets: {}",
                 context.account,
@@ -53,7 +54,7 @@ fn passes(refusal: &TokenRefusal) -> bool {
 fn has_a_problem(who: &str, refusal: &TokenRefusal, failure: Make) -> Failure {
     failure(
         Class::RetryLater,
-        "server",
+        Reason::Server,
         format!("{who} has a problem at the moment ({refusal})"),
         "Passes by itself.".into(),
     )
@@ -65,25 +66,25 @@ pub(super) fn without_answer(error: &Error, judged: Failure, failure: Make) -> F
     match error {
         Error::Lost { timed_out: true, .. } => failure(
             Class::RetryLater,
-            "timeout",
+            Reason::Timeout,
             "Google's token service did not answer in time".into(),
             "Passes by itself; if it goes on, look at the network or proxy between the database server and Google.".into(),
         ),
         Error::TooLarge { limit } => failure(
             Class::RetryLater,
-            "unreadable_answer",
+            Reason::UnreadableAnswer,
             format!("What came instead of an access token is larger than {limit} bytes"),
             NOT_GOOGLES_ANSWER.into(),
         ),
         Error::Unreadable(message) => failure(
             Class::RetryLater,
-            "unreadable_answer",
+            Reason::UnreadableAnswer,
             format!("What came instead of an access token cannot be read: {message}"),
             NOT_GOOGLES_ANSWER.into(),
         ),
         Error::Redirected(to) => failure(
             Class::NeedsHuman,
-            "redirected",
+            Reason::Redirected,
             format!("The token service sends us elsewhere ({to}), where the key must not go"),
             "Check whether a proxy asks for a login, and token_uri in the credential.".into(),
         ),
@@ -97,7 +98,7 @@ pub(super) fn not_for_spreadsheets(granted: &str, context: Context, failure: Mak
     let account = context.account;
     failure(
         Class::NeedsHuman,
-        "scope",
+        Reason::Scope,
         match granted.trim() {
             "" => format!("The access token of {account} is for nothing"),
             granted => {
@@ -113,13 +114,13 @@ pub(super) fn no_metadata(why: &NoMetadata, failure: Make) -> Failure {
         // A machine or pod that has just started may not have its network yet.
         NoMetadata::NotReached(message) => failure(
             Class::RetryLater,
-            "no_metadata_server",
+            Reason::NoMetadataServer,
             format!("The metadata server of Google Cloud cannot be reached: {message}"),
             NOT_ON_GOOGLE_CLOUD.into(),
         ),
         NoMetadata::SomebodyElse(message) => failure(
             Class::NeedsHuman,
-            "no_metadata_server",
+            Reason::NoMetadataServer,
             format!(
                 "Somebody else answers in the place of Google Cloud's metadata server: {message}"
             ),
@@ -127,7 +128,7 @@ pub(super) fn no_metadata(why: &NoMetadata, failure: Make) -> Failure {
         ),
         NoMetadata::NoServiceAccount => failure(
             Class::NeedsHuman,
-            "no_service_account",
+            Reason::NoServiceAccount,
             "This machine of Google Cloud has no service account".into(),
             format!(
                 "Give sheet_sync.set_credential() a service account's JSON key. Or give the machine an account: stop it, run this command, and start it again: {}",
@@ -144,7 +145,7 @@ fn key_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failure 
     if let Some(how) = wrong_clock(refusal).filter(|_| is_grant) {
         return failure(
             Class::NeedsHuman,
-            "clock",
+            Reason::Clock,
             format!("The database server's clock is {how}, so Google refuses its tokens"),
             "Let a time service (NTP) set the clock: timedatectl set-ntp true".into(),
         );
@@ -159,7 +160,7 @@ fn key_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failure 
             "Check token_uri in the key, and create a new JSON key if it looks right.",
         ),
     };
-    failure(Class::NeedsHuman, "key_refused", message, hint.into())
+    failure(Class::NeedsHuman, Reason::KeyRefused, message, hint.into())
 }
 
 /// No clock counts for a refresh token.
@@ -170,7 +171,7 @@ fn login_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failur
             if refusal.subtype == "invalid_rapt" || refusal.subtype == "rapt_required" =>
         {
             (
-                "login_ended",
+                Reason::LoginEnded,
                 format!(
                     "Google wants {account} to log in again: {}",
                     refusal.words()
@@ -182,7 +183,7 @@ fn login_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failur
             )
         }
         "invalid_grant" => (
-            "login_ended",
+            Reason::LoginEnded,
             format!(
                 "Google does not take the refresh token of {account} any more: {}",
                 refusal.words()
@@ -193,7 +194,7 @@ fn login_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failur
             ),
         ),
         "invalid_client" | "unauthorized_client" | "deleted_client" | "disabled_client" => (
-            "client_refused",
+            Reason::ClientRefused,
             format!(
                 "Google does not take the OAuth client in the credential of {account}: {refusal}"
             ),
@@ -203,7 +204,7 @@ fn login_refused(refusal: &TokenRefusal, account: &str, failure: Make) -> Failur
             ),
         ),
         _ => (
-            "key_refused",
+            Reason::KeyRefused,
             format!("Google gives no token to {account}: {refusal}"),
             format!(
                 "A policy of the organisation may forbid the application: Google's message says so. If it does not, the login may be broken. {}",
@@ -218,14 +219,14 @@ fn machine_refused(refusal: &TokenRefusal, failure: Make) -> Failure {
     if refusal.description.contains("scope") {
         return failure(
             Class::NeedsHuman,
-            "scope",
+            Reason::Scope,
             format!("The metadata server gives no token for spreadsheets: {refusal}"),
             scope_lacking(Kind::ComputeMetadata),
         );
     }
     failure(
         Class::NeedsHuman,
-        "no_service_account",
+        Reason::NoServiceAccount,
         format!("The metadata server gives no token: {refusal}"),
         "On GKE, the Kubernetes service account must name a service account of Google's (iam.gke.io/gcp-service-account), which must grant it the role roles/iam.workloadIdentityUser. Elsewhere see that the machine's service account exists and is enabled.".into(),
     )

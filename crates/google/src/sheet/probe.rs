@@ -1,6 +1,7 @@
 //! Finding out what Google's documentation leaves open, in a hidden tab of our own that is removed
 //! afterwards.
 
+use engine::effect::Reason;
 use engine::effect::{Class, Failure, MetadataId};
 use engine::value::Cell;
 
@@ -27,7 +28,7 @@ impl Session {
         let found = self.judged(Purpose::Write, spreadsheet_id, found)?;
         let capabilities = found.ok_or_else(|| Failure {
             class: Class::NeedsHuman,
-            reason: "unsupported".into(),
+            reason: Reason::Unsupported,
             message: "The service lets two metadata entries have one id, so writes to it cannot be made safe".into(),
             hint: "Check sheet_sync.sheets_endpoint.".into(),
             retry_after_ms: None,

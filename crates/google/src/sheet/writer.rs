@@ -4,6 +4,7 @@
 //! known before anything is read from them or written to them. How the entry gets there is in
 //! `turn.rs`.
 
+use engine::effect::Reason;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -208,11 +209,11 @@ impl Writer {
 }
 
 impl NotOurs {
-    pub(crate) fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Taken(_) => "tab_taken",
-            Self::IsAhead => "sheet_is_ahead",
-            Self::PutBack => "sheet_put_back",
+            Self::Taken(_) => Reason::TabTaken,
+            Self::IsAhead => Reason::SheetIsAhead,
+            Self::PutBack => Reason::SheetPutBack,
         }
     }
 

@@ -45,7 +45,7 @@ fn what_keeps_us_out_is_said() {
         &json!({"shared": false}),
     );
     let failure = world.session.open(ID).unwrap_err();
-    assert_eq!(failure.reason, "not_shared");
+    assert_eq!(failure.reason.as_str(), "not_shared");
     assert!(
         failure
             .hint
@@ -58,7 +58,7 @@ fn what_keeps_us_out_is_said() {
     );
     assert!(world.session.open(ID).is_ok());
     assert_eq!(
-        world.perform(&tag(&[(1, 5)])).unwrap_err().reason,
+        world.perform(&tag(&[(1, 5)])).unwrap_err().reason.as_str(),
         "not_shared"
     );
     assert_eq!(
@@ -66,11 +66,15 @@ fn what_keeps_us_out_is_said() {
             .session
             .open("1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2xxxx")
             .unwrap_err()
-            .reason,
+            .reason
+            .as_str(),
         "not_found"
     );
     world.control("services", &json!({"service": "sheets", "enabled": false}));
-    assert_eq!(world.session.open(ID).unwrap_err().reason, "api_disabled");
+    assert_eq!(
+        world.session.open(ID).unwrap_err().reason.as_str(),
+        "api_disabled"
+    );
     world.control("services", &json!({"service": "sheets", "enabled": true}));
     let email = world.session.client().identity().who();
     world.control(&format!("accounts/{email}/key"), &json!({"revoked": true}));

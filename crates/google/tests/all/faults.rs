@@ -169,7 +169,7 @@ fn an_unclear_end_is_told_from_a_clear_one() {
         );
         assert!(failure.may_have_applied, "{failure:?}");
         let failure = answered(&SheetEffect::Read, reply);
-        assert_eq!(failure.reason, reason);
+        assert_eq!(failure.reason.as_str(), reason);
         assert!(!failure.may_have_applied, "a read changes nothing");
     }
     let nobody = Options {
@@ -231,11 +231,14 @@ fn an_endless_answer_does_not_fill_the_memory() {
         Reply::Gzip(long),
         Reply::Endless,
     ] {
-        assert_eq!(answered(&SheetEffect::Read, reply).reason, "too_large");
+        assert_eq!(
+            answered(&SheetEffect::Read, reply).reason.as_str(),
+            "too_large"
+        );
     }
     let small = Reply::Gzip("{\"error\": 1}".into());
     assert_eq!(
-        answered(&SheetEffect::Read, small).reason,
+        answered(&SheetEffect::Read, small).reason.as_str(),
         "unreadable_answer"
     );
 }
@@ -243,7 +246,7 @@ fn an_endless_answer_does_not_fill_the_memory() {
 #[test]
 fn an_answer_without_the_tab_is_not_an_empty_tab() {
     let failure = answered(&SheetEffect::Read, Reply::Json(200, "{}".into()));
-    assert_eq!(failure.reason, "unreadable_answer");
+    assert_eq!(failure.reason.as_str(), "unreadable_answer");
 }
 
 #[test]
@@ -263,7 +266,7 @@ fn an_answer_without_a_block_of_cells_does_not_say_that_they_are_empty() {
     };
     for effect in looks {
         let failure = answered(&effect, answer(json!([])));
-        assert_eq!(failure.reason, "unreadable_answer", "{effect:?}");
+        assert_eq!(failure.reason.as_str(), "unreadable_answer", "{effect:?}");
         // However blank they are, there is a block.
         let blank = outcome(&effect, answer(json!([{}])));
         assert!(blank.is_ok(), "{blank:?}");
@@ -281,7 +284,7 @@ fn a_spreadsheet_without_a_time_zone_is_not_taken_for_one_in_utc() {
         cells: vec![(1, 1)],
     };
     let failure = answered(&cells, reply.clone());
-    assert_eq!(failure.reason, "unreadable_answer");
+    assert_eq!(failure.reason.as_str(), "unreadable_answer");
     let answer = reply.clone();
     let stub = Stub::start(move |asked| match asked.line.starts_with("POST /token") {
         true => token_answer("ya29.x"),
@@ -289,7 +292,7 @@ fn a_spreadsheet_without_a_time_zone_is_not_taken_for_one_in_utc() {
     });
     let session = Session::new(stub.client_with_token_for(&reply));
     assert_eq!(
-        session.open("sheet").unwrap_err().reason,
+        session.open("sheet").unwrap_err().reason.as_str(),
         "unreadable_answer"
     );
 }

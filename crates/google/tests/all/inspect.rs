@@ -132,12 +132,12 @@ fn a_cell_that_is_not_there_is_no_empty_cell() {
         cells: vec![(1, 1)],
     };
     let failure = world.session.perform(&target, &effect).unwrap_err();
-    assert_eq!(failure.reason, "tab_gone");
+    assert_eq!(failure.reason.as_str(), "tab_gone");
     let effect = SheetEffect::Inspect {
         cells: vec![(5_000, 1)],
     };
     let failure = world.perform(&effect).unwrap_err();
-    assert_eq!(failure.reason, "stale_position");
+    assert_eq!(failure.reason.as_str(), "stale_position");
 }
 
 /// Google's refusals come in the language of whoever asks, and change.
@@ -159,7 +159,7 @@ fn rows_and_columns_that_are_gone_are_told_by_the_tab_and_not_by_words() {
             json!({"status": 400, "message": "Das gibt es hier nicht."}),
         );
         let failure = world.perform(&effect).unwrap_err();
-        assert_eq!(failure.reason, "stale_position", "{failure:?}");
+        assert_eq!(failure.reason.as_str(), "stale_position", "{failure:?}");
     }
     let world = World::new(json!([["id", "code"], [1, "a"]]));
     let refused = || {
@@ -173,7 +173,7 @@ fn rows_and_columns_that_are_gone_are_told_by_the_tab_and_not_by_words() {
     for effect in [cells(), SheetEffect::Formulas, SheetEffect::Notes] {
         refused();
         let failure = world.perform(&effect).unwrap_err();
-        assert_ne!(failure.reason, "stale_position", "{failure:?}");
+        assert_ne!(failure.reason.as_str(), "stale_position", "{failure:?}");
     }
 }
 
@@ -195,7 +195,7 @@ fn a_locale_that_was_not_named_is_no_other_one() {
     known.time_zone = "Europe/Vienna".into();
     target.conventions = Some(known);
     let failure = world.session.perform(&target, &effect).unwrap_err();
-    assert_eq!(failure.reason, "other_conventions");
+    assert_eq!(failure.reason.as_str(), "other_conventions");
     // It is tried again, and not in the same moment.
     assert_eq!(failure.retry_after_ms, None);
 }
@@ -245,7 +245,7 @@ fn in_another_time_zone_or_locale_nothing_is_told() {
         properties[name] = json!(value);
         world.person(json!({"batch": [{"updateSpreadsheetProperties": {"properties": properties, "fields": name}}]}));
         let failure = world.session.perform(&target, &effect).unwrap_err();
-        assert_eq!(failure.reason, "other_conventions", "{name}");
+        assert_eq!(failure.reason.as_str(), "other_conventions", "{name}");
         target.conventions = Some(
             world
                 .session

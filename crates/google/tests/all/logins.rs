@@ -241,7 +241,7 @@ fn a_wrong_clock_is_not_blamed_for_a_login_that_ended() {
         headers: vec![("Date", "Sun, 06 Nov 1994 08:49:37 GMT".into())],
         body: json!({"error": "invalid_grant"}).to_string(),
     });
-    assert_eq!(refused(&stub).reason, "login_ended");
+    assert_eq!(refused(&stub).reason.as_str(), "login_ended");
 }
 
 #[test]
@@ -267,19 +267,19 @@ fn a_project_that_the_user_may_not_use_is_not_taken_for_a_spreadsheet_that_is_no
         ("SERVICE_DISABLED", local),
     ] {
         let failure = refused(&denied(reason, message));
-        assert_eq!(failure.reason, "quota_project", "{failure:?}");
+        assert_eq!(failure.reason.as_str(), "quota_project", "{failure:?}");
         assert!(failure.hint.contains("quota_project_id"), "{failure:?}");
     }
     // quota_project_id is a part of a login, and of nothing else.
     let stub = denied("CONSUMER_INVALID", "Project x has been deleted.");
     let failure = Session::new(stub.client()).open("sheet").unwrap_err();
-    assert_eq!(failure.reason, "quota_project", "{failure:?}");
+    assert_eq!(failure.reason.as_str(), "quota_project", "{failure:?}");
     assert!(!failure.hint.contains("quota_project_id"), "{failure:?}");
     let stub = denied("SERVICE_DISABLED", local);
     let failure = Session::new(stub.client()).open("sheet").unwrap_err();
-    assert_eq!(failure.reason, "api_disabled", "{failure:?}");
+    assert_eq!(failure.reason.as_str(), "api_disabled", "{failure:?}");
     let failure = refused(&denied("SERVICE_DISABLED", "It is disabled."));
-    assert_eq!(failure.reason, "api_disabled", "{failure:?}");
+    assert_eq!(failure.reason.as_str(), "api_disabled", "{failure:?}");
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn a_token_that_is_not_for_spreadsheets_is_given_up() {
     let session = session(&stub);
     for _ in 0..2 {
         let failure = session.open("sheet").unwrap_err();
-        assert_eq!(failure.reason, "scope");
+        assert_eq!(failure.reason.as_str(), "scope");
         assert!(failure.hint.contains("set-service-account"), "{failure:?}");
     }
     assert_eq!(stub.exchanges(), 2);
@@ -209,7 +209,10 @@ fn a_token_that_is_good_for_spreadsheets_and_not_for_drive_is_kept() {
     let session = session(&stub);
     for _ in 0..3 {
         session.open("sheet").unwrap();
-        assert_eq!(session.is_in_bin("sheet").unwrap_err().reason, "scope");
+        assert_eq!(
+            session.is_in_bin("sheet").unwrap_err().reason.as_str(),
+            "scope"
+        );
     }
     assert_eq!(stub.exchanges(), 1);
 }
@@ -241,7 +244,7 @@ fn no_proxy_leads_to_it() {
     );
     client.check_key().unwrap();
     let failure = Session::new(client).open("sheet").unwrap_err();
-    assert_eq!(failure.reason, "proxy", "{failure:?}");
+    assert_eq!(failure.reason.as_str(), "proxy", "{failure:?}");
 }
 
 #[test]

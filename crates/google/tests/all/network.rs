@@ -142,7 +142,7 @@ fn refused(session: &Session) -> Failure {
 }
 
 fn judged(failure: &Failure) -> (&str, Class) {
-    (&failure.reason, failure.class)
+    (failure.reason.as_str(), failure.class)
 }
 
 #[test]
@@ -159,7 +159,10 @@ fn a_certificate_is_believed_where_its_authority_is_named() {
     assert_eq!(judged(&failure), ("certificate", Class::NeedsHuman));
     assert!(failure.hint.contains("sheet_sync.ca_file"), "{failure:?}");
     let of_the_system = Route::new(None, None).unwrap();
-    assert_eq!(refused(&session(&url, of_the_system)).reason, "certificate");
+    assert_eq!(
+        refused(&session(&url, of_the_system)).reason.as_str(),
+        "certificate"
+    );
     let route = Route::new(Some(AUTHORITY), None).unwrap();
     assert_eq!(
         session(&url, route.clone()).open("sheet").unwrap().title,
@@ -167,7 +170,10 @@ fn a_certificate_is_believed_where_its_authority_is_named() {
     );
     // The name counts too.
     let elsewhere = url.replace("localhost", "127.0.0.1");
-    assert_eq!(refused(&session(&elsewhere, route)).reason, "certificate");
+    assert_eq!(
+        refused(&session(&elsewhere, route)).reason.as_str(),
+        "certificate"
+    );
 }
 
 #[test]
@@ -271,6 +277,9 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         "{missing:?}"
     );
     let no_certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/localhost.key");
-    assert_eq!(unfit(Some(no_certificate), None).reason, "certificate");
-    assert_eq!(unfit(None, Some("/nope")).reason, "proxy");
+    assert_eq!(
+        unfit(Some(no_certificate), None).reason.as_str(),
+        "certificate"
+    );
+    assert_eq!(unfit(None, Some("/nope")).reason.as_str(), "proxy");
 }

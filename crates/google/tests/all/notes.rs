@@ -104,7 +104,7 @@ fn a_tab_that_is_gone_does_not_say_that_there_are_no_notes() {
     target.sheet_id = 4_711;
     for effect in [SheetEffect::Notes, SheetEffect::Formulas] {
         let failure = world.session.perform(&target, &effect).unwrap_err();
-        assert_eq!(failure.reason, "tab_gone", "{effect:?}");
+        assert_eq!(failure.reason.as_str(), "tab_gone", "{effect:?}");
     }
 }
 

@@ -121,7 +121,7 @@ fn room_that_people_have_taken_is_googles_to_say_in_any_language() {
     let world = room_for(7);
     world.fault("spreadsheets.batchUpdate", 0, spanish.clone());
     let failure = world.perform(&insert(1, 100)).expect_err("refused");
-    assert_eq!(failure.reason, "protected");
+    assert_eq!(failure.reason.as_str(), "protected");
 }
 
 #[test]

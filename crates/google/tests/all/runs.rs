@@ -103,7 +103,7 @@ fn nothing_is_written_once_an_anchor_has_moved() {
         world.person(edit.clone());
         let before = world.look();
         let refused = world.perform(&raised(100)).unwrap_err();
-        assert_eq!(refused.reason, "stale_position", "{edit}");
+        assert_eq!(refused.reason.as_str(), "stale_position", "{edit}");
         assert_eq!(world.look(), before, "{edit}");
     }
 }

@@ -47,7 +47,7 @@ fn insert(nth: i32) -> SheetEffect {
 fn reason(outcome: Result<SheetOutcome, Failure>) -> String {
     outcome
         .map(|_| String::new())
-        .unwrap_or_else(|failure| failure.reason)
+        .unwrap_or_else(|failure| failure.reason.to_string())
 }
 
 #[test]
@@ -197,7 +197,12 @@ fn an_older_version_of_the_spreadsheet_is_noticed_by_whatever_names_metadata() {
     );
     assert_eq!(reason(inspected), "sheet_put_back");
     assert_eq!(
-        world.session.check_writer(&now).unwrap_err().reason,
+        world
+            .session
+            .check_writer(&now)
+            .unwrap_err()
+            .reason
+            .as_str(),
         "sheet_put_back"
     );
     assert_eq!(
@@ -348,7 +353,7 @@ fn a_spreadsheet_put_back_to_before_the_first_turn_is_noticed_until_it_is_answer
             "sheet_put_back"
         );
         let checked = world.session.check_writer(&next).unwrap_err();
-        assert_eq!(checked.reason, "sheet_put_back");
+        assert_eq!(checked.reason.as_str(), "sheet_put_back");
     }
 }
 

@@ -428,7 +428,11 @@ fn a_protected_range_is_a_matter_of_its_rows() {
         .perform(&write(&[(1, 1, &[(1, text("x"))])], 90))
         .unwrap();
     assert_eq!(
-        world.perform(&delete(&[(2, 2)], 100)).unwrap_err().reason,
+        world
+            .perform(&delete(&[(2, 2)], 100))
+            .unwrap_err()
+            .reason
+            .as_str(),
         "protected"
     );
     deleted(world.perform(&delete(&[(3, 3)], 101)).unwrap());

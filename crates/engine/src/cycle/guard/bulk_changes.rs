@@ -1,6 +1,7 @@
 //! The guard against a sheet whose rows no longer are what their keys say: a sort of some columns
 //! only, a paste in the wrong place, an import over the tab.
 
+use crate::effect::Reason;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::codec::{CellsHash, hash_cells};
@@ -150,7 +151,7 @@ fn column_mixed_up(mapping: &Mapping, column: usize, count: usize, total: usize)
 fn objection(message: String) -> Objection {
     Objection {
         side: Side::Database,
-        reason: "everything_changed",
+        reason: Reason::EverythingChanged,
         message,
         hint: "If that was meant, call sheet_sync.confirm_deletes() for the table; otherwise undo it in the sheet (Edit > Undo, or \
                File > Version history)."

@@ -2,6 +2,7 @@
 //! anything of it is applied, so that a guard which stops a cycle stops all of it.
 
 use crate::cycle::memory::counted::{Allowed, Count, Counted};
+use crate::effect::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec::CellsHash;
@@ -21,7 +22,7 @@ use crate::value::Key;
 pub(crate) struct Objection {
     /// The side that would be changed.
     pub side: Side,
-    pub reason: &'static str,
+    pub reason: Reason,
     pub message: String,
     pub hint: String,
 }
@@ -291,7 +292,10 @@ impl Cycle {
             objections.push(mass_delete(Side::Database, count, total));
             rows.from_table = from_table.clone();
         }
-        if objections.is_empty() || self.is_allowed(&rows) {
+        let Some(first) = objections.first() else {
+            return Ok(());
+        };
+        if self.is_allowed(&rows) {
             return Ok(());
         }
         if self.start.dry_run {
@@ -300,7 +304,7 @@ impl Cycle {
             self.report.planned.splice(0..0, lines);
             return Ok(());
         }
-        Err(stopped(objections, rows.question()).into())
+        Err(stopped(first, &objections, rows.question()).into())
     }
 
     /// Of what was allowed a part may have been carried out before something else came in between:
@@ -342,21 +346,21 @@ impl Objection {
         Planned {
             side: self.side,
             operation: match self.reason {
-                "everything_changed" | "keys_moved" => Operation::Update,
+                Reason::EverythingChanged | Reason::KeysMoved => Operation::Update,
                 _ => Operation::Delete,
             },
             key: None,
             column: None,
             old: None,
             new: Some(self.message.into()),
-            reason: self.reason.into(),
+            reason: self.reason.to_string(),
         }
     }
 
     /// Nobody can let it pass: what it objects to has to be mended first.
     pub(crate) fn without_question(self) -> Stopped {
         Stopped::Guard {
-            reason: self.reason.into(),
+            reason: self.reason,
             message: self.message,
             hint: self.hint,
             question: None,
@@ -364,14 +368,14 @@ impl Objection {
     }
 }
 
-fn stopped(objections: Vec<Objection>, question: Question) -> Stopped {
-    let reason = objections.first().map_or("", |one| one.reason).into();
+/// The first one names the stop.
+fn stopped(first: &Objection, objections: &[Objection], question: Question) -> Stopped {
     let joined = |text: fn(&Objection) -> &str| {
         let texts: Vec<&str> = objections.iter().map(text).collect();
         texts.join(" ")
     };
     Stopped::Guard {
-        reason,
+        reason: first.reason.clone(),
         message: joined(|one| &one.message),
         hint: joined(|one| &one.hint),
         question: Some(question),
@@ -386,7 +390,7 @@ fn mass_delete(side: Side, count: usize, total: usize) -> Objection {
     };
     Objection {
         side,
-        reason: "mass_delete",
+        reason: Reason::MassDelete,
         message: format!(
             "{count} of {total} rows are gone from the {gone} at once; none was deleted from the {kept}."
         ),
@@ -400,7 +404,7 @@ fn mass_delete(side: Side, count: usize, total: usize) -> Objection {
 fn truncated(count: usize) -> Objection {
     Objection {
         side: Side::Sheet,
-        reason: "truncated",
+        reason: Reason::Truncated,
         message: format!("the table was truncated; its {count} rows still stand in the sheet."),
         hint: "sheet_sync.confirm_deletes() empties the sheet too; sheet_sync.resync() brings the rows back from the sheet."
             .into(),

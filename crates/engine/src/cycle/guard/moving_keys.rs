@@ -2,6 +2,7 @@
 //! deleted or sorted, each key stays where it is and gets what stood beside another one. That is no
 //! edit of any row.
 
+use crate::effect::Reason;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::codec::{CellsHash, hash_cells};
@@ -185,7 +186,7 @@ fn moving_keys(rows: usize, (row, column): (u32, u32), detail: &CellDetail) -> O
     };
     Objection {
         side: Side::Database,
-        reason: "keys_moved",
+        reason: Reason::KeysMoved,
         message: format!(
             "The key in {}{formula} comes from a formula, and {rows} rows now show what stood beside another key: the keys did not move \
              with their rows. The table was left as it is.",

@@ -1,5 +1,6 @@
 //! The cells of a reading, parsed where they are asked for.
 
+use crate::effect::Reason;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::codec::is_error;
@@ -211,7 +212,7 @@ fn between(counts: &[u32], first: u32, last: u32) -> u32 {
 fn bad_answer(message: String) -> Failure {
     Failure {
         class: Class::RetryLater,
-        reason: "bad_answer".into(),
+        reason: Reason::BadAnswer,
         message,
         hint: "Google's answer could not be understood; it is asked again later.".into(),
         retry_after_ms: None,

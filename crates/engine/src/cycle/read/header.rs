@@ -1,5 +1,6 @@
 //! Stops because of the header row.
 
+use crate::effect::Reason;
 use crate::effect::Stopped;
 use crate::mapping::{Mapping, column_letters};
 
@@ -16,7 +17,7 @@ pub(crate) fn missing_guard(mapping: &Mapping, missing: &[usize]) -> Stopped {
         .map(|column| format!("\"{}\"", name(mapping, *column)))
         .collect();
     Stopped::Guard {
-        reason: "header_missing".into(),
+        reason: Reason::HeaderMissing,
         message: format!(
             "Row {} of the sheet has no header {}.",
             mapping.header_row,
@@ -29,7 +30,7 @@ pub(crate) fn missing_guard(mapping: &Mapping, missing: &[usize]) -> Stopped {
 
 pub(crate) fn blank_guard(mapping: &Mapping) -> Stopped {
     Stopped::Guard {
-        reason: "header_missing".into(),
+        reason: Reason::HeaderMissing,
         message: format!("Row {} of the sheet, which should hold the headers, is empty.", mapping.header_row),
         hint: "Put the header row back (Edit > Undo, or the version history of the sheet); the sync goes on by itself.".into(),
         question: None,
@@ -43,7 +44,7 @@ pub(crate) fn doubled_guard(mapping: &Mapping, column: usize, places: &[u32]) ->
         .map(|place| format!("{}{row}", column_letters(*place)))
         .collect();
     Stopped::Guard {
-        reason: "header_doubled".into(),
+        reason: Reason::HeaderDoubled,
         message: format!(
             "The header \"{}\" stands over more than one column: in {}.",
             name(mapping, column),

@@ -217,7 +217,7 @@ impl Cycle {
             return;
         };
         let refusal = Refusal {
-            sqlstate: failure.reason,
+            sqlstate: failure.reason.to_string(),
             message: failure.message,
             hint: Some(failure.hint),
         };

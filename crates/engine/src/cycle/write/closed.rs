@@ -9,6 +9,7 @@ use crate::cycle::memory::Closed;
 use crate::cycle::memory::known::State;
 use crate::cycle::state::Cycle;
 use crate::cycle::tell::problems::retry_at;
+use crate::effect::Reason;
 
 use crate::effect::{BaseWrite, Failure, Place, Problem, StoredRow};
 use crate::mapping::Side;
@@ -19,8 +20,8 @@ use crate::value::Cell;
 /// Whether the refusal of a batch of new rows is about the rows; a batch that may arrive after all
 /// is another matter.
 pub(crate) fn closes(failure: &Failure, fate: Fate) -> bool {
-    let about_rows =
-        failure.is_about_cells() || failure.reason == "grid_limit" && !failure.may_have_applied;
+    let about_rows = failure.is_about_cells()
+        || failure.reason == Reason::GridLimit && !failure.may_have_applied;
     about_rows && fate == Fate::Refused
 }
 
@@ -56,11 +57,11 @@ impl Cycle {
             .map_or(0, |one| one.attempts)
             + 1;
         let refused_at = self.io.now();
-        let retry_at = retry_at(refused_at, &failure.reason, attempts);
+        let retry_at = retry_at(refused_at, failure.reason.as_str(), attempts);
         let problem = Problem {
             place: WHOLE,
             side: Side::Sheet,
-            code: failure.reason,
+            code: failure.reason.to_string(),
             message: failure.message,
             hint: failure.hint,
             retry_at: Some(retry_at),

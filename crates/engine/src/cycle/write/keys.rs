@@ -1,5 +1,6 @@
 //! Rows typed without a key.
 
+use crate::effect::Reason;
 use std::collections::{HashMap, HashSet};
 
 use crate::codec::hash_cells;
@@ -25,7 +26,7 @@ use crate::value::{Cell, Key, Timestamp};
 fn formula_key() -> Failure {
     Failure {
         class: Class::NeedsHuman,
-        reason: "formula_cell".into(),
+        reason: Reason::FormulaCell,
         message: "The formula that makes this row's key shows nothing, so the row is not known yet.".into(),
         hint: "Complete the row so that the formula shows a key, or delete the formula: then the row gets a key.".into(),
         retry_after_ms: None,
@@ -241,7 +242,12 @@ impl Cycle {
     fn refused_by_sheet(&self, at: u32, failure: Failure) -> Problem {
         Problem {
             side: Side::Sheet,
-            ..self.key_problem(at, failure.reason, failure.message, failure.hint)
+            ..self.key_problem(
+                at,
+                failure.reason.to_string(),
+                failure.message,
+                failure.hint,
+            )
         }
     }
 

@@ -12,6 +12,7 @@ use super::setup::{Setup, Value, row_of};
 use super::sheet::{ColumnUse, Rules, SheetEdit, Tab};
 use super::{Verdict, broken};
 use engine::cycle::Machine;
+use engine::effect::Reason;
 use engine::effect::{
     Again, Apply, Class, Commit, Conflict, DatabaseEffect, Decision, DirtyKey, Effect, Outcome,
     Question, Refusal, Report, Scope, SheetEffect, SheetOutcome, Start, Step, Stopped, Ways,
@@ -599,7 +600,7 @@ impl World {
                     Outcome::Sheet(outcome)
                 }
                 None => {
-                    let failure = failure(Class::RetryNow, "stale_position", false);
+                    let failure = failure(Class::RetryNow, Reason::StalePosition, false);
                     Outcome::Failed(Side::Sheet, failure)
                 }
             },

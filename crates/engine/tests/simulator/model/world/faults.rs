@@ -4,6 +4,7 @@ use super::super::ledger::{Author, Sides, keys_in_sheet};
 use super::super::sheet::Uid;
 use super::super::{Verdict, broken};
 use super::{Late, Pending, World, side_of};
+use engine::effect::Reason;
 use engine::effect::{Class, Effect, Failure, Outcome, Scope, SheetEffect, SheetOutcome, Snapshot};
 use std::collections::BTreeSet;
 
@@ -42,15 +43,15 @@ impl World {
         let failed = |class, reason, may_have_applied| {
             Outcome::Failed(side, failure(class, reason, may_have_applied))
         };
-        let timeout = || failed(Class::RetryLater, "timeout", true);
+        let timeout = || failed(Class::RetryLater, Reason::Timeout, true);
         // Being refused, however often, takes nothing from what a cycle knows.
         if let Some(cycle) = self.cycle.as_mut().filter(|_| fault != Fault::Moved) {
             cycle.calm = false;
         }
         let outcome = match (fault, &effect) {
-            (Fault::Quota, Effect::Sheet(_)) => failed(Class::RetryLater, "quota", false),
-            (Fault::Refused, Effect::Sheet(_)) => failed(Class::RetryNow, "network", true),
-            (_, Effect::Database(_)) => failed(Class::RetryNow, "database", false),
+            (Fault::Quota, Effect::Sheet(_)) => failed(Class::RetryLater, Reason::Quota, false),
+            (Fault::Refused, Effect::Sheet(_)) => failed(Class::RetryNow, Reason::Network, true),
+            (_, Effect::Database(_)) => failed(Class::RetryNow, Reason::Database, false),
             (Fault::AnswerLost, _) => {
                 self.carry_out(&effect)?;
                 timeout()
@@ -75,7 +76,7 @@ impl World {
             (
                 Fault::Moved,
                 Effect::Sheet(SheetEffect::Write { .. } | SheetEffect::Delete { .. }),
-            ) => failed(Class::RetryNow, "stale_position", false),
+            ) => failed(Class::RetryNow, Reason::StalePosition, false),
             (Fault::Moved, _) => self.carry_out(&effect)?,
             (Fault::Partial { .. } | Fault::Stale, Effect::Sheet(SheetEffect::Read)) => {
                 self.unsound_read(fault)?
@@ -191,13 +192,14 @@ impl World {
     }
 }
 
-pub(super) fn failure(class: Class, reason: &str, may_have_applied: bool) -> Failure {
+pub(super) fn failure(class: Class, reason: Reason, may_have_applied: bool) -> Failure {
+    let retry_after_ms = (reason == Reason::Quota).then_some(60_000);
     Failure {
         class,
-        reason: reason.into(),
         message: format!("the simulator says {reason}"),
+        reason,
         hint: String::new(),
-        retry_after_ms: (reason == "quota").then_some(60_000),
+        retry_after_ms,
         may_have_applied,
     }
 }
