@@ -108,7 +108,7 @@ CREATE TABLE sheet_sync.mapping_column (
     UNIQUE (mapping_id, column_name) DEFERRABLE INITIALLY IMMEDIATE
 );
 COMMENT ON TABLE sheet_sync.mapping_column IS 'The mapped columns of each mapping with their headers. direction, conflict_policy and number_format may be changed with UPDATE.';
-COMMENT ON COLUMN sheet_sync.mapping_column.direction IS 'from_sheet: a formula column, pulled and never overwritten. to_sheet: shown in the sheet, edits there are put back.';
+COMMENT ON COLUMN sheet_sync.mapping_column.direction IS 'from_sheet: a formula column, pulled and never overwritten. to_sheet: shown in the sheet, edits there are overwritten.';
 COMMENT ON COLUMN sheet_sync.mapping_column.conflict_policy IS 'Overrides the mapping''s policy for this column.';
 COMMENT ON COLUMN sheet_sync.mapping_column.header_known IS 'The header was seen in the sheet: from then on the mapping stops where it is missing.';
 COMMENT ON COLUMN sheet_sync.mapping_column.number_format IS 'A pattern as Format > Number in Google Sheets takes it, such as #,##0.00 or dd.mm.yyyy. Null: texts as they are typed, dates and times as Postgres writes them, numbers as the sheet shows them.';
@@ -201,7 +201,7 @@ CREATE TABLE sheet_sync._base_row (
                 ELSE sheet_hash IS NULL AND (batch IS NOT NULL) = (owed = 'delete') END)
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE sheet_sync._base_row IS 'The last state on which both sides agreed, per row.';
-COMMENT ON COLUMN sheet_sync._base_row.sheet_hash IS 'Stands for the cells of the row on which both sides agree. Null: more is owed to the row, or both sides agree that the sheet does not have it.';
+COMMENT ON COLUMN sheet_sync._base_row.sheet_hash IS 'Stands for the cells of the row on which both sides agree. Null: something is left to do about the row, or both sides agree that the sheet does not have it.';
 COMMENT ON COLUMN sheet_sync._base_row.owed IS 'What is still to be done about the row. insert: it waits to be inserted into the sheet, and the base says nothing. look: it is to be looked at whatever it shows. rewrite: its cells are being emptied, or are being given this key. overrule: an edit in the sheet that lost is being overwritten. delete: it is being deleted from the sheet.';
 COMMENT ON COLUMN sheet_sync._base_row.batch IS 'The batch with which the row is deleted from the sheet or inserted into it. A row that is inserted counts as agreed once its batch is no longer in _progress.inserting.';
 COMMENT ON COLUMN sheet_sync._base_row.typed IS 'The key as the sheet spells it, where that is not how it would be written there.';

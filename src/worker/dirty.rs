@@ -275,8 +275,8 @@ const MOST_KEYS: i64 = 200_000;
 /// a pause) must not fill the disk. Of several changes of a row one line is left, at the place of
 /// the first and with the time of the last; `as_one`, or where there are too many rows, they give
 /// way to one mark to compare everything. Lines that tell which key a row had before stay. No cycle
-/// of the mapping is under way: one would delete the line of the first change as dealt with, and the
-/// last change with it. Answers how many lines are left.
+/// of the mapping is under way: one would delete the line of the first change as dealt with, and
+/// the last change with it. Answers how many lines are left.
 pub fn bound(session: &mut Session, mapping: i32, as_one: bool) -> i64 {
     session.execute(
         "WITH same AS ( \

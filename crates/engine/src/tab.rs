@@ -21,20 +21,21 @@
 //!   reads it back: from then on it is the row that was read which is meant, wherever it stands. A
 //!   *sentinel* on the last row of the tab tells a later batch that rows were inserted or deleted.
 //! - **Announce** ([`batches`]). That a batch is about to be sent is stored in the database first,
-//!   with its stamp. Whoever comes after a crash knows which batches may have been carried out.
+//!   with its stamp. The process that comes after a crash knows which batches may have been carried
+//!   out.
 //! - **Batch** ([`batches`]). One atomic request. It begins with a *stamp* ([`stamps`]): metadata
 //!   with an id that we choose, which Google refuses where the id is in use. So a batch is carried
 //!   out once however often it is sent, and of two writers that planned from one reading only one
 //!   gets through. *Guards* make it depend on its anchors standing where they were put. Before and
 //!   after its changes it copies the rows into a hidden tab of ours: their *images*.
 //! - **Answer.** A row's image from right before tells what the write overwrote. What nobody had
-//!   seen is an overwritten edit ([`debts`]), which is owed to the sheet until it is restored.
+//!   seen is an overwritten edit ([`debts`]), which has to be restored.
 //! - **No answer** ([`recover`]). The batch is *lost*: it may have been carried out, or may yet be.
 //!   Its stamp is claimed by a request of its own: either it is taken, and then the batch was
 //!   carried out and its images tell what it did; or it is ours now, and then the batch never will
 //!   be. A process that comes after a crash does the same with every batch that was announced.
-//! - **Over.** When nothing is lost, unread or owed, the announcements are taken back, and the
-//!   hidden tab is used from its first row again.
+//! - **Over.** When nothing is lost, unread or to be restored, the announcements are withdrawn, and
+//!   the hidden tab is used from its first row again.
 //!
 //! # What it survives
 //!
@@ -207,7 +208,7 @@ impl Tab {
         self.kept.layout = Some(layout);
     }
 
-    /// What is owed to the sheet because of our own writes.
+    /// What our own writes overwrote, until it is restored.
     pub(crate) fn debts(&self) -> &Debts {
         &self.kept.debts
     }

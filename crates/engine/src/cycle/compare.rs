@@ -1,4 +1,5 @@
-//! What a reading shows against what is remembered: which rows are as they were, changed, new, missing, or known by another key.
+//! What a reading shows against what is remembered: which rows are as they were, changed, new,
+//! missing, or known by another key.
 
 pub(crate) mod classify;
 pub(crate) mod diff;

@@ -14,8 +14,8 @@ use crate::tab::Layout;
 use crate::value::{Key, Timestamp};
 
 impl Cycle {
-    /// Reads the tab and deals with all that is not as it was on either side; with `everything`, with
-    /// every row, whatever is remembered of it.
+    /// Reads the tab and deals with all that is not as it was on either side; with `everything`,
+    /// with every row, whatever is remembered of it.
     pub(crate) async fn full(&mut self, everything: bool) -> Result<(), Stop> {
         let (snapshot, layout) = self.read().await?;
         let snapshot = Arc::new(snapshot);
@@ -67,7 +67,8 @@ impl Cycle {
         }
     }
 
-    /// What our own writes overwrote goes back first: where something does, the reading is outdated.
+    /// What our own writes overwrote goes back first: where something does, the reading is
+    /// outdated.
     async fn restore(&mut self, snapshot: &Snapshot, layout: &Layout) -> Result<(), Stop> {
         self.audit_images(snapshot, layout).await?;
         if self.restore_with_reading(snapshot).await? {

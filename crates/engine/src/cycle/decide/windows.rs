@@ -2,9 +2,9 @@
 //!
 //! The window of a cell begins when the cell was last read as it was before, and ends when it was
 //! first read as it is. Of a row that shows what it showed when it was last dealt with one time
-//! says that of all its cells ([`crate::cycle::memory::known::Known::seen_at`]). Of one that shows something
-//! else, each cell that differs from the base is kept with its window until it does so no more: an
-//! edit keeps its time, however long it waits for its row to be dealt with.
+//! says that of all its cells ([`crate::cycle::memory::known::Known::seen_at`]). Of one that shows
+//! something else, each cell that differs from the base is kept with its window until it does so no
+//! more: an edit keeps its time, however long it waits for its row to be dealt with.
 
 use crate::cycle::item::Item;
 use crate::cycle::memory::edits::Edits;

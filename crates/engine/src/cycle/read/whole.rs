@@ -14,8 +14,8 @@ use crate::tab::{Found, Layout, find_columns};
 use crate::value::Cell;
 
 impl Cycle {
-    /// The whole tab, and where the mapped columns stand. Headers that are missing are written where
-    /// that cannot hide a damaged header row; otherwise the cycle stops.
+    /// The whole tab, and where the mapped columns stand. Headers that are missing are written
+    /// where that cannot hide a damaged header row; otherwise the cycle stops.
     pub(crate) async fn read(&mut self) -> Result<(Snapshot, Layout), Stop> {
         let (mut written, mut tags) = (Vec::new(), None);
         let mut least = self.expected_rows();

@@ -307,9 +307,9 @@ impl Cycle {
         }
     }
 
-    /// A key that the table gave stands in the base before it is written. Where it overwrote another
-    /// key than the row's old one, that was a person's, or the batch hit another row than it was
-    /// meant for; whatever row the two keys together make of it.
+    /// A key that the table gave stands in the base before it is written. Where it overwrote
+    /// another key than the row's old one, that was a person's, or the batch hit another row than
+    /// it was meant for; whatever row the two keys together make of it.
     fn is_key_typed(&self, image: &Audited, old: Option<&Key>, loaded: Option<&LoadedRow>) -> bool {
         let (Some(key), Some(loaded)) = (image.key.as_ref(), loaded) else {
             return true;

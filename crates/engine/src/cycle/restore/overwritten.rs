@@ -55,8 +55,8 @@ fn latest_edits(ready: Vec<OverwrittenEdit>, places: &[Option<Place>]) -> Vec<Ov
 }
 
 impl Cycle {
-    /// The edit that this write overwrote: cells of `sent` that held something else right before the
-    /// write than was `seen` when the row was tagged.
+    /// The edit that this write overwrote: cells of `sent` that held something else right before
+    /// the write than was `seen` when the row was tagged.
     pub(crate) fn overwritten_edit(
         &self,
         seen: &[Cell],

@@ -217,8 +217,8 @@ impl Cycle {
         }
     }
 
-    /// Decides, applies, writes and records. Returns the keys that are left for the next batch, where
-    /// more follow: `rest`.
+    /// Decides, applies, writes and records. Returns the keys that are left for the next batch,
+    /// where more follow: `rest`.
     pub(crate) async fn carry_out(
         &mut self,
         mut items: Vec<Item>,

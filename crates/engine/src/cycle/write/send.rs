@@ -120,8 +120,8 @@ impl Cycle {
         items: &mut [Item],
         stamp: Stamp,
     ) -> Result<(), Stop> {
-        // Edits that our own writes overwrote may belong to these very rows, and what we wrote there
-        // would pass for a person's edit.
+        // Edits that our own writes overwrote may belong to these very rows, and what we wrote
+        // there would pass for a person's edit.
         if !self.tab.debts().edits.is_empty() {
             self.ending.read_again |= items
                 .iter()
