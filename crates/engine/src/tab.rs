@@ -3,8 +3,8 @@
 //! A person may edit, insert, delete, sort or move rows between any two requests of ours; an answer
 //! may be lost though its request was carried out, or is carried out later; this process may end at
 //! any moment. [`Tab`] is how the rest of the engine writes all the same. It knows rows, cells and
-//! anchors, and nothing of tables, keys or who is right: it says what stood in each row right
-//! before and right after a write, and whoever asked for the write decides what that means.
+//! anchors, and nothing of tables or who is right (keys it only keeps for its callers): it says what
+//! stood in each row right before and right after a write, and its caller decides what that means.
 //!
 //! # A write
 //!
@@ -21,8 +21,10 @@
 //!   reads it back: from then on it is the row that was read which is meant, wherever it stands. A
 //!   *sentinel* on the last row of the tab tells a later batch that rows were inserted or deleted.
 //! - **Announce** ([`batches`]). That a batch is about to be sent is stored in the database first,
-//!   with its stamp. The process that comes after a crash knows which batches may have been carried
-//!   out.
+//!   with its stamp: with the rows that it inserts or deletes, or, for cells and for rows that are
+//!   put back, with the mapping. So the process that comes after a crash knows which batches may
+//!   have been carried out. (A header row that is written twice is the same, so that one is not
+//!   announced.)
 //! - **Batch** ([`batches`]). One atomic request. It begins with a *stamp* ([`stamps`]): metadata
 //!   with an id that we choose, which Google refuses where the id is in use. So a batch is carried
 //!   out once however often it is sent, and of two writers that planned from one reading only one

@@ -168,7 +168,7 @@ pub(crate) struct KnownProblem {
     pub refused: Option<CellsHash>,
     pub attempts: u32,
     pub retry_at: Option<Timestamp>,
-    /// When it was last tried, and [`Memory::arrivals`] then.
+    /// When it was last tried, and [`KnownProblems::arrivals`] then.
     pub tried_at: Timestamp,
     pub arrivals: u64,
 }
@@ -383,7 +383,7 @@ impl Memory {
             .or_insert_with(|| Known::new(State::Unbased))
     }
 
-    /// Rows from `at` on moved by what was inserted or removed above them.
+    /// These rows were deleted, and those below them moved up.
     pub(crate) fn removed(&mut self, rows: &[u32]) {
         let mut sorted = rows.to_vec();
         sorted.sort_unstable();

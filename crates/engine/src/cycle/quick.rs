@@ -7,7 +7,7 @@ use crate::cycle::stop::Stop;
 use crate::value::Key;
 
 impl Cycle {
-    /// Falls through to a reading (`stale`) where a key has no known place in the sheet, or not the
+    /// Falls through to a reading (`Ending::read_again`) where a key has no known place in the sheet, or not the
     /// remembered one.
     pub(crate) async fn quick(&mut self) -> Result<(), Stop> {
         self.last_look = self.io.now();

@@ -64,7 +64,6 @@ pub struct Apply {
     pub history: HistoryLine,
 }
 
-/// The mapping as the engine needs it while an [`Apply`] is carried out.
 impl Apply {
     /// The base that the driver stores in the transaction in which the table returned `row`, with
     /// its hash; see [`crate::cycle`]. It stands under the key that the table returned, which a

@@ -184,7 +184,7 @@ impl Tab {
         Ok(())
     }
 
-    /// Stored before a batch is sent of which no row of the table says that it is under way.
+    /// Stores that a batch is about to be sent whose stamp is not stored with its rows.
     pub(crate) async fn announce(&mut self, stamp: &Stamp) -> Result<(), Failure> {
         self.kept.announced = true;
         let commit = Commit {

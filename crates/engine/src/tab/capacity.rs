@@ -7,7 +7,7 @@ use crate::cost;
 use crate::effect::AnchoredRow;
 use crate::value::Cell;
 
-/// Rows that are tagged together at most, each by itself.
+/// Rows that go through the cycle together at most, where each has to be tagged.
 pub(crate) const LARGEST_CHUNK: usize = 5_000;
 
 /// A request that is being filled.
@@ -72,8 +72,9 @@ impl Tab {
         (self.request_bytes() / (cost::TAG + cost::DROP)).clamp(1, LARGEST_CHUNK)
     }
 
-    /// How many of these rows go through a batch together, where `None` is a new one: all can be
-    /// tagged in one request, new ones about fill one, and no crash costs more than they do.
+    /// How many of these rows go through the cycle together, where `None` is a new one: as many as
+    /// can be tagged in one request, or as new ones about fill one. A crash costs at most the work on
+    /// these.
     pub(crate) fn batch_size(&self, rows: impl Iterator<Item = Option<u32>>) -> usize {
         let (tag, cell) = (cost::TAG + cost::DROP, cost::cell(&Cell::Bool(true)));
         let new_row = cost::ROW + self.shape.columns * cell;

@@ -298,3 +298,35 @@ fn new_rows_that_the_sheet_does_not_take_wait_and_hold_up_nothing_else() {
     assert_eq!((world.log.len(), world.commits.len()), (1, 0));
     assert_eq!(world.bases.len(), 11);
 }
+
+/// A person edits the cell in the moment of the write, and the sheet is protected before the edit
+/// is restored.
+#[test]
+fn an_edit_that_cannot_be_restored_is_told_and_holds_up_nothing() {
+    let mut world = World::agreed(mapping(), 5).warm();
+    world.set(3, "said in SQL");
+    world.meanwhile = Some(("write", |world| world.tab[4][1] = text("name p")));
+    world.fault = Some(protected);
+    let report = world.cycle(Scope::Dirty, &[3]);
+    assert_eq!(report.stopped, None);
+    assert_eq!(world.tab[4][1], text("said in SQL"));
+    let lines = world.commits.iter().flat_map(|one| &one.conflicts);
+    let lost: Vec<_> = lines
+        .map(|line| {
+            (
+                line.key.clone(),
+                line.sheet.clone(),
+                line.winner,
+                line.settled,
+            )
+        })
+        .collect();
+    let line = (key(3), Some(text("name p")), Winner::Database, true);
+    assert_eq!(lost, [line]);
+    // Nothing is left to be restored: the batch is over, and rows may go.
+    let mut commits = world.commits.iter();
+    assert!(commits.any(|one| one.writing == Some(Announcement::Over)));
+    world.table.remove(&key(1));
+    let report = world.cycle(Scope::Dirty, &[1]);
+    assert_eq!((report.stopped, world.tab.len()), (None, 5));
+}

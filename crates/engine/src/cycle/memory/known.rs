@@ -45,7 +45,8 @@ pub(crate) enum State {
     Announced,
     /// Being inserted into the sheet; nobody knows whether it has arrived.
     Inserting,
-    /// As `Based`; our own deletion of it from the sheet has been carried out.
+    /// As `Based`; that the sheet lacks its key is, or may be, our own doing: we have deleted the
+    /// row, are emptying it, or are giving it another key.
     Left,
     /// As `Based`; a mark is stored with it: it was being deleted, it has arrived without an
     /// answer, or more is to be done about it.

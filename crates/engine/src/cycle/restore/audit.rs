@@ -1,5 +1,5 @@
-//! What batches overwrote whose answers nobody saw: a process that comes after a crash reads their
-//! images and compares them with what is recorded.
+//! What batches overwrote whose answers nobody saw, of this process or of one that ended: their
+//! images are read and compared with what is recorded.
 
 use std::collections::{HashMap, HashSet};
 

@@ -164,15 +164,15 @@ impl Cycle {
                 });
                 going.push((edit, cells));
             }
-            self.record_lines(unrestorable).await?;
-            let mut written: HashMap<MetadataId, WrittenRow> = HashMap::new();
-            if !sent.is_empty() {
-                let stamp = self.tab.stamp();
-                let answer = self.tab.write(&self.mapping, sent.clone(), stamp).await?;
-                written.extend(answer.into_iter().map(|row| (row.anchor, row)));
-            }
-            for ((edit, seen), sent) in going.into_iter().zip(&sent) {
-                let Some(written) = written.remove(&sent.anchor) else {
+            let mut answer = self.write_apart(sent.clone()).await?;
+            let refused: HashSet<usize> = answer.refused.iter().map(|(index, _)| *index).collect();
+            for (index, ((edit, seen), sent)) in going.into_iter().zip(&sent).enumerate() {
+                if refused.contains(&index) {
+                    unrestorable.extend(self.unrestorable(&edit));
+                    self.look_once_more(&edit);
+                    continue;
+                }
+                let Some(written) = answer.written.remove(&sent.anchor) else {
                     match edit.anchor {
                         // The next look tells whether its row is gone.
                         Some(_) => left.push(edit),
@@ -188,6 +188,8 @@ impl Cycle {
                     false => again,
                 });
             }
+            // Where this fails, all of it is done again: what is restored by then is found so.
+            self.record_lines(unrestorable).await?;
             self.tab.debts_mut().edits = left;
         }
         Ok(())
@@ -230,7 +232,8 @@ impl Cycle {
         Ok(ready.iter().map(place).collect())
     }
 
-    /// The lines that tell of an edit whose row is gone: it cannot be restored.
+    /// The lines that tell of an edit that cannot be restored: its row is gone, or the sheet does
+    /// not let us write there any more.
     fn unrestorable(&self, edit: &OverwrittenEdit) -> Vec<Conflict> {
         let Some(key) = &edit.key else {
             return Vec::new();
@@ -269,18 +272,22 @@ impl Cycle {
     }
 
     fn note_restored(&mut self, edit: &OverwrittenEdit) {
-        let Some(key) = &edit.key else {
-            self.ending.read_again = true;
-            return;
-        };
-        if let Some((since, until)) = edit.window {
+        if let (Some(key), Some((since, until))) = (&edit.key, edit.window) {
             let edits = self.memory.edits.entry(key.clone()).or_default();
             for (column, _, theirs) in &edit.cells {
                 edits.set(*column, theirs.clone(), (Some(since), until));
             }
         }
-        let known = self.memory.known(key);
-        known.look_again();
+        self.look_once_more(edit);
+    }
+
+    /// At the row of the edit, in this cycle.
+    fn look_once_more(&mut self, edit: &OverwrittenEdit) {
+        let Some(key) = &edit.key else {
+            self.ending.read_again = true;
+            return;
+        };
+        self.memory.known(key).look_again();
         self.later.follow_up.insert(key.clone());
     }
 
