@@ -76,10 +76,12 @@ impl Tabs {
         let literals: Vec<String> = keys.iter().map(key_literal).collect();
         let mut answers = vec![Vec::new(); keys.len()];
         for (id, tab, seen) in self.others(of) {
-            let bases = bases(session, id, &literals);
-            for ((key, answer), in_sheet) in keys.iter().zip(&mut answers).zip(bases) {
-                let has = match in_sheet {
+            let rows = rows_of(session, id, &literals);
+            for ((key, answer), row) in keys.iter().zip(&mut answers).zip(rows) {
+                let has = match row.in_sheet {
                     _ if seen.typed.contains(key) => Has::Typed,
+                    // What has changed since may bring the row back there, or is told as lost.
+                    Some(_) if row.is_queued => Has::Row,
                     _ if seen.lost.contains_key(key) => Has::Lost,
                     Some(true) => Has::Row,
                     Some(false) => Has::Lost,
@@ -168,20 +170,34 @@ impl Tabs {
     }
 }
 
-/// Of each key whether what was agreed on has it in the sheet; `None` where nothing was.
-fn bases(session: &mut Session, mapping: i32, keys: &[String]) -> Vec<Option<bool>> {
-    let mut found = vec![None; keys.len()];
+/// What is stored of a row for another tab.
+#[derive(Clone, Default)]
+struct Stored {
+    /// Whether what was agreed on has it in the sheet; `None` where nothing was.
+    in_sheet: Option<bool>,
+    /// The table's row has changed since that tab's cycles looked at it.
+    is_queued: bool,
+}
+
+fn rows_of(session: &mut Session, mapping: i32, keys: &[String]) -> Vec<Stored> {
+    let mut found = vec![Stored::default(); keys.len()];
     let rows = session.select(
-        "SELECT k.place, b.sheet_values <> '[]' FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
+        "SELECT k.place, b.sheet_values <> '[]', \
+                k.key IN (SELECT d.key::text FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND d.key IS NOT NULL) \
+                OR EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND (d.key IS NULL OR d.key = '{}')) \
+         FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
          JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key",
         &[mapping.into(), keys.to_vec().into()],
     );
     for row in rows {
         let mut fields = Fields::of(row);
         let place = fields.number() as usize - 1;
-        let in_sheet = fields.flag();
+        let stored = Stored {
+            in_sheet: Some(fields.flag()),
+            is_queued: fields.flag(),
+        };
         if let Some(slot) = found.get_mut(place) {
-            *slot = Some(in_sheet);
+            *slot = stored;
         }
     }
     found

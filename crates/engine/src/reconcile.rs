@@ -7,7 +7,7 @@ mod row;
 mod tabs;
 
 pub(crate) use base::{agreed_state, base_after, differs};
-pub(crate) use filled::{FORMULA_CELL, cell_withheld};
+pub(crate) use filled::{BLANK_FORMULA, FORMULA_CELL, cell_withheld};
 pub(crate) use row::reconcile;
 
 use std::collections::HashMap;

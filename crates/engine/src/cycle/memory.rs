@@ -84,6 +84,9 @@ pub(crate) struct SeenCells {
     /// Columns that a formula fills down to the end of the data, and what the rows at the top were
     /// when that was asked.
     pub filled: Option<(u64, Vec<Filled>)>,
+    /// Mapped columns in which formulas of other cells were seen to fill any, or would if they
+    /// showed anything.
+    pub arrays: HashSet<usize>,
     /// What rows at the end of the tab are, by their place and what they show: elsewhere a row that
     /// shows the same may be another one.
     pub tails: HashMap<(u32, CellsHash), End>,

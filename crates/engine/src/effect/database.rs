@@ -195,6 +195,17 @@ pub struct PendingConflict {
     pub decision: Option<Decision>,
 }
 
+impl PendingConflict {
+    /// The sheet had something in this column when the conflict was recorded.
+    pub fn showed(&self, column: usize) -> bool {
+        let of_cell = self.sheet.as_ref().filter(|_| self.column == Some(column));
+        let row = self.rows.as_ref().and_then(|rows| rows.sheet.as_deref());
+        let of_row = row.into_iter().flatten().filter(|(at, _)| *at == column);
+        let mut cells = of_cell.into_iter().chain(of_row.map(|(_, cell)| cell));
+        cells.any(|cell| *cell != Cell::Empty)
+    }
+}
+
 /// The rows that the two sides had, by column as far as these are still mapped; `None` where a side
 /// had none.
 #[derive(Clone, Debug, PartialEq)]

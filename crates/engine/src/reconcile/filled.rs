@@ -10,7 +10,7 @@ use crate::value::Key;
 pub(crate) const FORMULA_CELL: &str = "formula_cell";
 
 /// The code of the problem of a blank that is no edit.
-pub(super) const BLANK_FORMULA: &str = "blank_formula";
+pub(crate) const BLANK_FORMULA: &str = "blank_formula";
 
 impl Row<'_> {
     /// Of a column that only shows the table a formula in the cell is an edit, and put back as any

@@ -233,6 +233,12 @@ fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
             ..Plan::default()
         },
         Some(Side::Sheet) => match tabs::stays(row) {
+            // What is typed there overrules what the table has: told once.
+            Some(plan) if plan.moving && changed => Plan {
+                base: Some(as_if_shown(row, base, database)),
+                base_moved: true,
+                ..plan
+            },
             Some(plan) => return plan,
             None => Plan {
                 table: Some(TableChange::Delete),
@@ -247,6 +253,18 @@ fn deleted_in_sheet(row: &Row<'_>, base: &Base, database: &[Datum]) -> Plan {
         plan.settles.extend(all_pending(row));
     }
     plan
+}
+
+/// As if the sheet had shown what the table has by now.
+fn as_if_shown(row: &Row<'_>, base: &Base, database: &[Datum]) -> Base {
+    let mut shown = base.clone();
+    for (column, value) in database.iter().enumerate() {
+        if base.database.get(column) != Some(value) {
+            let cell = row.mapping.encode_over(column, value, false);
+            shown.set(column, value.clone(), cell.unwrap_or(Cell::Empty));
+        }
+    }
+    shown
 }
 
 fn deleted_in_table(row: &Row<'_>, base: &Base, sheet: &[Cell]) -> Plan {

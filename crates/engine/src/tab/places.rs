@@ -51,6 +51,12 @@ impl Tab {
         self.kept.end.max(self.places.end.unwrap_or_default())
     }
 
+    /// The last row of the data in the reading, without those that this cycle deleted.
+    pub(crate) fn last_row_as_read(&self) -> Option<u32> {
+        let end = self.last_end().saturating_sub(self.places.came);
+        self.row_as_read(end.checked_sub(1)?)
+    }
+
     /// Where a row of the reading stands after the deletions of this cycle.
     pub(crate) fn moved(&self, row: u32) -> u32 {
         let removed = &self.places.removed;

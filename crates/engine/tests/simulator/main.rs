@@ -22,14 +22,20 @@
 //!   it and both sides (`faults`), crashes, `push()`, `pull()`, `preview()`, `resync()`,
 //!   `resolve()`, `confirm_deletes()`.
 //! - `clusters.rs`: two databases that both take one tab for theirs.
+//! - `moves.rs` and `model/world/pair`: two tabs of one table with different row filters, between
+//!   which SQL and people move rows. What the tabs tell one another is the worker's part
+//!   (`model/world/tabs`, as `src/worker/tabs.rs` has it): when each was read last, what is typed
+//!   there and not taken, what it has lost, and which rows have changed since it looked.
 //! - `model/ledger`: what is owed to whom. It judges every change that the engine makes.
 //!   `model/settled`: how both sides stand when people and faults rest.
 //!
 //! # What is not
 //!
-//! - Two mappings of one table: there are no other tabs, so no row moves from one to another.
-//! - Arrays over key columns, over several columns, and over values that change by themselves;
-//!   formulas that make keys of places; total rows.
+//! - Of two tabs of one table: readings that hide rows or are old, keys that change, row filters
+//!   that overlap or ask about an unmapped column, tabs that rest.
+//! - Arrays over key columns, over several columns, and over values that change by themselves; rows
+//!   that people carry into an array's area, or out of it, between a look and a write; formulas
+//!   that make keys of places; total rows.
 //! - Number formats other than that of dates, locales, time zones; what a cell shows beside its
 //!   value. `tests/cycle` and the scenarios have these.
 //! - Constraints between rows that only a set of changes satisfies, and tables that refer to each
@@ -40,6 +46,7 @@ mod clusters;
 // Shared with the scenarios, which use other parts of it.
 #[allow(dead_code)]
 mod model;
+mod moves;
 mod mutants;
 mod regressions;
 mod schedule;

@@ -12,8 +12,8 @@ use engine::effect::{
     SheetEffect, SheetOutcome, Snapshot, Start, Step, WrittenRow,
 };
 use engine::mapping::{Mapping, Side};
-use engine::value::{Cell, Timestamp};
-use std::collections::BTreeMap;
+use engine::value::{Cell, Key, Timestamp};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -98,6 +98,10 @@ impl Engine for Mutant {
 
     fn headers_are_known(&mut self) {
         self.machine.headers_are_known();
+    }
+
+    fn typed(&self) -> HashSet<Key> {
+        self.machine.typed()
     }
 }
 

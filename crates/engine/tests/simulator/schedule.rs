@@ -427,7 +427,7 @@ fn focused_op(focus: Focus, rng: &mut Rng) -> Op {
     }
 }
 
-fn random_value(rng: &mut Rng) -> Value {
+pub fn random_value(rng: &mut Rng) -> Value {
     match rng.u8(..16) {
         0 => Value::Nothing,
         1 => Value::Bad,
@@ -553,7 +553,7 @@ fn random_fault(rng: &mut Rng) -> Fault {
 
 // --------------------------------------------------------------------------------------------------------------- shrinking
 
-fn plainer_setups(setup: Setup) -> Vec<Setup> {
+pub fn plainer_setups(setup: Setup) -> Vec<Setup> {
     let plain = Setup::PLAIN;
     let mut found = vec![
         Setup {
@@ -654,7 +654,7 @@ fn plainer_setups(setup: Setup) -> Vec<Setup> {
     found
 }
 
-fn simpler_op(op: Op) -> Option<Op> {
+pub fn simpler_op(op: Op) -> Option<Op> {
     let simpler = match op {
         Op::Step(n) if n > 1 => Op::Step(n - 1),
         Op::Table(TableEdit::Update { row, column, .. }) => Op::Table(TableEdit::Update {

@@ -7,29 +7,22 @@ use crate::codec::{BytesHash, hash_bytes, is_error};
 use crate::cycle::compare::diff::{Diff, sheet_problem};
 use crate::cycle::item::Item;
 use crate::cycle::memory::Silent;
-use crate::cycle::read::formula_text::{fills, may_fill, place};
+use crate::cycle::read::formula_text::{CANDIDATES, TOP, fills, is_silent, may_fill, place};
 use crate::cycle::read::grid::Grid;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::cycle::tell::problems::retry_at;
-use crate::effect::{CellDetail, Entered, Snapshot};
-use crate::reconcile::{Filled, SheetChange, Source, TableChange};
+use crate::effect::Snapshot;
+use crate::reconcile::{BLANK_FORMULA, FORMULA_CELL, Filled, SheetChange, Source, TableChange};
 use crate::value::{Cell, Key};
-
-/// So many cells are looked at because the array that filled a blank may begin there. Where it may
-/// begin in more, all formulas of the tab are asked for.
-const CANDIDATES: usize = 500;
-
-/// Rows below the header in which an array that feeds the whole tab begins.
-const TOP: u32 = 3;
 
 /// What shows an error or nothing around blank cells, in the reading's rows.
 #[derive(Default)]
-struct Silence {
+pub(crate) struct Silence {
     /// Formulas in the blank cells themselves.
     own: HashSet<(u32, u32)>,
     /// Formulas that may fill others.
-    arrays: Vec<(u32, u32)>,
+    pub arrays: Vec<(u32, u32)>,
 }
 
 impl Cycle {
@@ -39,14 +32,38 @@ impl Cycle {
         let Some(layout) = self.tab.layout().cloned() else {
             return Ok(());
         };
-        let mut suspects = Vec::new();
+        let mut at_stake = Vec::new();
         for (index, item) in items.iter().enumerate() {
             if let Some(row) = item.row {
-                let columns = self.doubtful_blanks(item).into_iter();
-                suspects
+                let columns = blanks_at_stake(item).into_iter();
+                at_stake
                     .extend(columns.map(|column| (index, column, (row, layout.column(column)))));
             }
         }
+        if at_stake.is_empty() {
+            return Ok(());
+        }
+        let filled = self.filled_columns();
+        let mut errors = self.errors_of_reading()?;
+        for item in items.iter() {
+            let row = item.row.and_then(|row| self.tab.row_as_read(row));
+            let cells = item.cells.iter().flatten().enumerate();
+            let shown = cells.filter(|(_, cell)| is_error(cell));
+            let places = shown.map(|(column, _)| layout.column(column));
+            errors.extend(
+                row.into_iter()
+                    .flat_map(|row| places.clone().map(move |at| (row, at))),
+            );
+        }
+        let is_doubtful = |(index, column, (row, at)): &(usize, usize, (u32, u32))| {
+            // An error above, or beside it, may be that of an array that has met something.
+            let row = self.tab.row_as_read(*row);
+            let mut errors = errors.iter();
+            let is_reached = errors.any(|error| Some(error.0) <= row && error.1 <= *at);
+            let is_suspect = |item: &Item| self.is_suspect(item, *column);
+            is_reached || filled.contains(column) || items.get(*index).is_some_and(is_suspect)
+        };
+        let suspects: Vec<_> = at_stake.into_iter().filter(is_doubtful).collect();
         if suspects.is_empty() {
             return Ok(());
         }
@@ -92,22 +109,46 @@ impl Cycle {
         self.plan(items, &again).await
     }
 
-    /// Blank cells of which the plan makes something: those that held something, those of which
-    /// nothing is known, and those that have a problem.
-    fn doubtful_blanks(&self, item: &Item) -> Vec<usize> {
-        let withheld = self.memory.problems.of_rows.get(&item.key);
-        let is_withheld = |column: &usize| {
-            let mut known = withheld.into_iter().flatten();
-            known.any(|one| one.column == Some(*column))
-        };
-        let held = |column: &usize| match &item.base {
-            Some(base) => shows(&base.sheet, *column),
+    /// Columns in which a formula is known to fill some row, be it by a problem. Of those that an
+    /// earlier process found the reason is not known.
+    pub(crate) fn filled_columns(&self) -> HashSet<usize> {
+        let known = self.memory.problems.of_rows.values().flatten();
+        let filled = known.filter(|one| {
+            matches!(
+                one.code.as_str(),
+                FORMULA_CELL | BLANK_FORMULA | ERROR_CELL | ""
+            )
+        });
+        let columns = filled.filter_map(|one| one.column);
+        columns
+            .chain(self.memory.cells.arrays.iter().copied())
+            .collect()
+    }
+
+    /// Cells of the reading, where there is one, that show an error.
+    fn errors_of_reading(&self) -> Result<Vec<(u32, u32)>, Stop> {
+        match &self.round.snapshot {
+            Some(snapshot) => Grid::of(snapshot).errors(u32::MAX - 1, u32::MAX - 1),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// This blank cell held something, be it a value about which a person has yet to decide, or
+    /// nothing is known of it, or it has a problem.
+    fn is_suspect(&self, item: &Item, column: usize) -> bool {
+        let mut known = self
+            .memory
+            .problems
+            .of_rows
+            .get(&item.key)
+            .into_iter()
+            .flatten();
+        let mut waiting = item.loaded.pending.iter();
+        let held = match &item.base {
+            Some(base) => shows(&base.sheet, column) || waiting.any(|one| one.showed(column)),
             None => true,
         };
-        let columns = blanks_at_stake(item).into_iter();
-        columns
-            .filter(|column| held(column) || is_withheld(column))
-            .collect()
+        held || known.any(|one| one.column == Some(column))
     }
 
     /// Formulas that may fill others and show nothing, in the reading's rows: at the top, where
@@ -135,7 +176,7 @@ impl Cycle {
     }
 
     /// The formulas that may have left these cells blank.
-    async fn silence_around(
+    pub(crate) async fn silence_around(
         &mut self,
         grid: &mut Grid<'_>,
         places: &[(u32, u32)],
@@ -314,15 +355,12 @@ impl Cycle {
 
 const BROKEN_FORMULA: &str = "broken_formula";
 
+/// The code of a cell that shows an error: it may be that of an array.
+const ERROR_CELL: &str = "error_cell";
+
 fn bytes_of(snapshot: &Snapshot, row: u32) -> Option<BytesHash> {
     let row = snapshot.rows.get(row as usize)?;
     Some(hash_bytes(row.get().as_bytes()))
-}
-
-/// A formula that shows an error, or nothing.
-fn is_silent(detail: &CellDetail) -> bool {
-    matches!(detail.entered, Entered::Formula(_))
-        && (detail.value == Cell::Empty || is_error(&detail.value))
 }
 
 /// Columns that are blank in the sheet, where the plan makes something of it.

@@ -1,7 +1,16 @@
 //! The text of a formula, as far as it tells what the formula may do.
 
+use crate::codec::is_error;
 use crate::effect::{CellDetail, Entered};
 use crate::mapping::column_letters;
+use crate::value::Cell;
+
+/// So many cells are looked at because the array that filled a blank may begin there. Where it may
+/// begin in more, all formulas of the tab are asked for.
+pub(crate) const CANDIDATES: usize = 500;
+
+/// Rows below the header in which an array that feeds the whole tab begins.
+pub(crate) const TOP: u32 = 3;
 
 /// Functions that give more than one cell.
 const ARRAYS: [&str; 44] = [
@@ -98,4 +107,10 @@ pub(crate) fn each_word(formula: &str, mut visit: impl FnMut(Option<char>, &str,
 /// A cell as a person calls it.
 pub(crate) fn place(row: u32, column: u32) -> String {
     format!("{}{}", column_letters(column), row.saturating_add(1))
+}
+
+/// A formula that shows an error, or nothing.
+pub(crate) fn is_silent(detail: &CellDetail) -> bool {
+    matches!(detail.entered, Entered::Formula(_))
+        && (detail.value == Cell::Empty || is_error(&detail.value))
 }

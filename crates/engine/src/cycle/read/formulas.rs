@@ -1,15 +1,16 @@
 //! Formulas in the tab: whose a cell's content is that nobody typed.
 
-use crate::cycle::read::formula_text::{may_fill, place};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::codec::stable_hash;
 use crate::cycle::item::Item;
+use crate::cycle::read::formula_text::{CANDIDATES, TOP, is_silent, may_fill, place};
 use crate::cycle::read::grid::Grid;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::effect::{
-    CellDetail, Computed, Entered, Formula, Place, Problem, SheetEffect, SheetOutcome,
+    CellDetail, Computed, Entered, Formula, Place, Problem, SheetEffect, SheetOutcome, Snapshot,
 };
 use crate::io::mismatch;
 use crate::mapping::Side;
@@ -36,9 +37,25 @@ impl Cycle {
         Ok(!self.formulas().await?.is_empty())
     }
 
+    /// Columns in which formulas of other cells fill some, or would.
+    pub(crate) fn note_arrays(&mut self, cells: &[(u32, u32)], details: &[CellDetail]) {
+        let Some(layout) = self.tab.layout().cloned() else {
+            return;
+        };
+        for ((_, at), detail) in cells.iter().zip(details) {
+            let filled = detail.entered == Entered::Nothing && detail.value != Cell::Empty;
+            let silent = is_silent(detail) && may_fill(detail);
+            let reached = |column: u32| filled && column == *at || silent && column >= *at;
+            let columns = layout.columns.iter().enumerate();
+            let columns = columns.filter(|(_, column)| reached(**column));
+            let columns = columns.map(|(column, _)| column);
+            self.memory.cells.arrays.extend(columns);
+        }
+    }
+
     /// Which mapped cells of these rows are not to be written.
-    pub(crate) fn note_computed(&self, items: &mut [Item], which: &[usize]) {
-        let Some(layout) = self.tab.layout() else {
+    pub(crate) fn note_computed(&mut self, items: &mut [Item], which: &[usize]) {
+        let Some(layout) = self.tab.layout().cloned() else {
             return;
         };
         for index in which {
@@ -55,6 +72,12 @@ impl Cycle {
                 Some(Filled { column, by })
             });
             item.filled = filled.collect();
+            let elsewhere = item
+                .filled
+                .iter()
+                .filter(|cell| cell.by == Source::Somewhere);
+            let columns = elsewhere.map(|cell| cell.column);
+            self.memory.cells.arrays.extend(columns);
         }
     }
 
@@ -172,70 +195,90 @@ impl Cycle {
             return Ok(known.map_or(Vec::new(), |(_, filled)| filled.clone()));
         };
         let header = self.mapping.header_row;
-        let top = snapshot.rows.iter().take(header as usize + 1);
-        let top = top.fold(0, |hash: u64, row| {
-            hash.rotate_left(7) ^ stable_hash(row.get().as_bytes())
-        });
+        let top = hash_of_top(&snapshot, header);
         if let Some((at, filled)) = &self.memory.cells.filled
             && *at == top
         {
             return Ok(filled.clone());
         }
-        let Some(row) = self
-            .tab
-            .last_end()
-            .checked_sub(1)
-            .filter(|row| *row >= header)
-        else {
+        // New rows of this cycle's are ours, and were not read.
+        let last = self.tab.last_row_as_read();
+        let Some(row) = last.filter(|row| *row >= header) else {
             // The first rows are ours.
             self.memory.cells.filled = Some((top, Vec::new()));
             return Ok(Vec::new());
         };
-        let above = row.checked_sub(1).filter(|above| *above >= header);
-        let rows = [Some(row), above].into_iter().flatten();
-        let cells: Vec<(u32, u32)> = rows
-            .flat_map(|row| layout.columns.iter().map(move |column| (row, *column)))
-            .collect();
-        let mut details = self.inspect_as_read(cells).await?;
-        let above = details.split_off(layout.columns.len());
-        let computed: Vec<(u32, Computed)> = layout
-            .columns
+        // In rows without a key, and in blank ones, an array may show nothing: what it fills is
+        // seen in the lowest cell that shows anything.
+        let mut grid = Grid::of(&snapshot);
+        let mut lowest = Vec::with_capacity(layout.columns.len());
+        for column in &layout.columns {
+            let found = self.lowest(&mut grid, (row, *column))?;
+            lowest.push((found.unwrap_or(row), *column));
+        }
+        let last = layout.columns.iter().map(|column| (row, *column));
+        let ends: BTreeSet<(u32, u32)> = lowest.iter().copied().chain(last).collect();
+        let above = ends.iter().filter(|(row, _)| *row > header);
+        let above: BTreeSet<(u32, u32)> = above.map(|(row, column)| (row - 1, *column)).collect();
+        let cells: Vec<(u32, u32)> = ends.union(&above).copied().collect();
+        let now = cells
             .iter()
-            .zip(&details)
-            .filter(|(_, detail)| detail.entered == Entered::Nothing && detail.value != Cell::Empty)
-            .map(|(column, _)| (*column, Computed::Elsewhere))
+            .map(|(row, column)| (self.tab.moved(*row), *column));
+        let details = self.inspect_as_read(now.collect()).await?;
+        let seen: HashMap<(u32, u32), CellDetail> = cells.into_iter().zip(details).collect();
+        let is_filled = |at: &(u32, u32)| {
+            let detail = seen.get(at);
+            detail.is_some_and(|one| one.entered == Entered::Nothing && one.value != Cell::Empty)
+        };
+        let computed: Vec<(u32, Computed)> = lowest
+            .iter()
+            .filter(|at| is_filled(at))
+            .map(|(_, column)| (*column, Computed::Elsewhere))
             .collect();
         let mut filled = Vec::new();
         if !computed.is_empty() {
             let formulas = self.formulas().await?;
-            for (column, at) in layout.columns.iter().enumerate() {
-                if computed.contains(&(*at, Computed::Elsewhere)) {
-                    let by = source(&formulas, (row, *at), &computed);
+            for (column, at) in lowest.iter().enumerate() {
+                if is_filled(at) {
+                    let by = source(&formulas, (self.tab.moved(at.0), at.1), &computed);
                     filled.push(Filled { column, by });
                 }
             }
         }
-        // Where the row above has a formula, too, each row has its own.
-        let has_own = |column: usize| {
-            let above: Option<&CellDetail> = above.get(column);
-            above.is_some_and(|detail| matches!(detail.entered, Entered::Formula(_)))
+        // Where the row above has a formula, too, each row has its own: unless that one shows an
+        // error, as an array does that has met this one.
+        let has_own = |(row, column): (u32, u32)| {
+            let above = row
+                .checked_sub(1)
+                .and_then(|above| seen.get(&(above, column)));
+            above.is_some_and(|detail| {
+                matches!(detail.entered, Entered::Formula(_)) && !is_silent(detail)
+            })
         };
-        for (column, (at, detail)) in layout.columns.iter().zip(&details).enumerate() {
-            if may_fill(detail) && !has_own(column) {
-                let by = Source::Cell(place(row, *at));
+        for (column, (lowest, at)) in lowest.iter().enumerate() {
+            let begins = |at: &(u32, u32)| seen.get(at).is_some_and(may_fill) && !has_own(*at);
+            let array = [(row, *at), (*lowest, *at)].into_iter().find(begins);
+            if let Some(array) = array {
+                let by = Source::Cell(place(self.tab.moved(array.0), array.1));
                 filled.push(Filled { column, by });
             }
         }
-        let is_blank =
-            |detail: &CellDetail| detail.entered == Entered::Nothing && detail.value == Cell::Empty;
-        let blank = layout.columns.iter().zip(&details).enumerate();
-        let blank: Vec<(usize, u32)> = blank
-            .filter(|(_, (_, detail))| is_blank(detail))
-            .map(|(column, (at, _))| (column, *at))
-            .collect();
+        let mut blank = Vec::new();
+        for (column, at) in layout.columns.iter().enumerate() {
+            let known = filled.iter().any(|cell| cell.column == column);
+            if !known && grid.is_blank((row, *at))? {
+                blank.push((column, *at));
+            }
+        }
         if let Some(right) = blank.iter().map(|(_, at)| *at).max() {
-            let mut grid = Grid::of(&snapshot);
-            let arrays = self.silent_arrays(&mut grid, row, right).await?;
+            let mut arrays = self.silent_arrays(&mut grid, row, right).await?;
+            // Where a column is known for its arrays, one may begin anywhere.
+            let known = self.filled_columns();
+            let known = blank.iter().filter(|(column, _)| known.contains(column));
+            let known: Vec<(u32, u32)> = known.map(|(_, at)| (row, *at)).collect();
+            if !known.is_empty() {
+                arrays.extend(self.silence_around(&mut grid, &known).await?.arrays);
+            }
             for (column, at) in blank {
                 if let Some(by) = grid.broken_source(&arrays, (row, at))? {
                     filled.push(Filled { column, by });
@@ -245,6 +288,31 @@ impl Cycle {
         self.memory.cells.filled = Some((top, filled.clone()));
         Ok(filled)
     }
+
+    /// The lowest row of the reading in which this column shows anything, from this cell upwards.
+    fn lowest(&self, grid: &mut Grid<'_>, (last, column): (u32, u32)) -> Result<Option<u32>, Stop> {
+        let rows = (self.mapping.header_row..=last).rev();
+        let still_there = |row: &u32| !self.tab.is_removed(*row);
+        for row in rows.filter(still_there).take(CANDIDATES) {
+            if !grid.is_blank((row, column))? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Stands for the first rows that show anything.
+fn hash_of_top(snapshot: &Snapshot, header: u32) -> u64 {
+    let (header, mut shown) = (header as usize, 0);
+    let top = snapshot.rows.iter().enumerate().take_while(|(at, row)| {
+        let before = shown;
+        shown += u32::from(*at >= header && row.get() != "[]");
+        before < TOP
+    });
+    top.fold(0, |hash: u64, (_, row)| {
+        hash.rotate_left(7) ^ stable_hash(row.get().as_bytes())
+    })
 }
 
 fn new_row_withheld(key: &Key, by: &Source) -> Problem {

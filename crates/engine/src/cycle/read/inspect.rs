@@ -150,9 +150,12 @@ impl Cycle {
         if cells.is_empty() {
             return Ok(Vec::new());
         }
-        let asked = cells.len();
+        let asked = cells.clone();
         match self.io.sheet(SheetEffect::Inspect { cells }).await? {
-            SheetOutcome::Inspected(details) if details.len() == asked => Ok(details),
+            SheetOutcome::Inspected(details) if details.len() == asked.len() => {
+                self.note_arrays(&asked, &details);
+                Ok(details)
+            }
             _ => Err(mismatch().into()),
         }
     }

@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::cycle::compare::diff::Sighting;
 use crate::cycle::item::Item;
-use crate::cycle::read::formula_text::place;
+use crate::cycle::read::formula_text::{CANDIDATES, fills, place};
 use crate::cycle::read::formulas::leaves;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
-use crate::effect::{Computed, TagRow};
+use crate::effect::{Computed, Entered, TagRow};
 use crate::reconcile::SheetChange;
 use crate::tab::Tagged;
+use crate::value::Cell;
 
 /// From so many rows on they are read by a request of their own.
 const MANY: usize = 1_000;
@@ -83,7 +84,9 @@ impl Cycle {
             Some(tags) => {
                 let bare = tags.iter().filter(|tag| tag.bare);
                 let bare = bare.map(|tag| tag.row).collect();
-                (bare, self.tab.read_tagged(&self.mapping, tags).await?)
+                let tagged = self.tab.read_tagged(&self.mapping, tags).await?;
+                self.note_feeding(items, wanted, &rows, &tagged).await?;
+                (bare, tagged)
             }
             None => {
                 let mut bare = self.bare_rows(items, wanted);
@@ -91,7 +94,7 @@ impl Cycle {
                 bare.extend(&below);
                 let rows: Vec<u32> = rows.into_iter().chain(below).collect();
                 let tagged = self.tag_some(&rows, &bare).await?;
-                note_feeding(items, wanted, &rows, &tagged);
+                self.note_feeding(items, wanted, &rows, &tagged).await?;
                 (bare, tagged)
             }
         };
@@ -139,31 +142,83 @@ impl Cycle {
         below
     }
 
+    /// Rows whose formula fills rows below, too.
+    async fn note_feeding(
+        &mut self,
+        items: &mut [Item],
+        wanted: &[usize],
+        rows: &[u32],
+        tagged: &[Tagged],
+    ) -> Result<(), Stop> {
+        let read: HashMap<&u32, &Tagged> = rows.iter().zip(tagged).collect();
+        let mut unclear = Vec::new();
+        for index in wanted {
+            let Some(item) = items.get_mut(*index) else {
+                continue;
+            };
+            let Some(row) = item.row else { continue };
+            let Some(own) = read.get(&row) else { continue };
+            let below = row.checked_add(1).and_then(|below| read.get(&below));
+            let shows = |at: u32| {
+                let mut computed = below.into_iter().flat_map(|below| &below.computed);
+                computed.find(|one| one.0 == at).map(|(_, how)| *how)
+            };
+            let own = own.computed.iter();
+            let here: Vec<u32> = own
+                .filter(|(_, how)| *how == Computed::Here)
+                .map(|(at, _)| *at)
+                .collect();
+            let feeds = |at: &&u32| shows(**at) == Some(Computed::Elsewhere);
+            item.feeds = here.iter().find(feeds).map(|at| place(row, *at));
+            if item.feeds.is_none() && may_leave(item) {
+                let here = here.into_iter().filter(|at| shows(*at).is_none());
+                unclear.extend(here.map(|at| (*index, (row, at))));
+            }
+        }
+        for (index, at) in unclear {
+            let fills = self.fills_further_down(at).await?;
+            match (items.get_mut(index), fills) {
+                (Some(item), Some(true)) => item.feeds = Some(place(at.0, at.1)),
+                (Some(item), None) => {
+                    item.dropped = true;
+                    self.ending.read_again = true;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a formula that shows nothing in the row below its own, which may be a blank one,
+    /// fills a row below that; `None` where only a reading tells how far down there are rows.
+    async fn fills_further_down(
+        &mut self,
+        (row, column): (u32, u32),
+    ) -> Result<Option<bool>, Stop> {
+        let formulas = self.formulas().await?;
+        let mut here = formulas
+            .iter()
+            .filter(|one| (one.row, one.column) == (row, column));
+        if !here.any(|one| fills(&one.text)) {
+            return Ok(Some(false));
+        }
+        let Some(end) = self.tab.end().filter(|_| self.round.snapshot.is_some()) else {
+            return Ok(None);
+        };
+        let below = row.saturating_add(1)..end;
+        let cells = below.take(CANDIDATES).map(|below| (below, column));
+        let details = self.inspect(cells.collect()).await?;
+        let mut shown = details.iter().filter(|detail| detail.value != Cell::Empty);
+        let first = shown.next();
+        Ok(Some(
+            first.is_some_and(|detail| detail.entered == Entered::Nothing),
+        ))
+    }
+
     fn bare_rows(&self, items: &[Item], wanted: &[usize]) -> HashSet<u32> {
         let items = wanted.iter().filter_map(|index| items.get(*index));
         let rows = items.filter_map(|item| Some((item.row?, may_leave(item))));
         self.tab.without_anchors(rows.collect())
-    }
-}
-
-/// Rows whose formula fills the row below, too.
-fn note_feeding(items: &mut [Item], wanted: &[usize], rows: &[u32], tagged: &[Tagged]) {
-    let read: HashMap<&u32, &Tagged> = rows.iter().zip(tagged).collect();
-    for index in wanted {
-        let Some(item) = items.get_mut(*index) else {
-            continue;
-        };
-        let Some(row) = item.row else { continue };
-        let below = row.checked_add(1).and_then(|below| read.get(&below));
-        let (Some(own), Some(below)) = (read.get(&row), below) else {
-            continue;
-        };
-        let feeds = |at: &u32| {
-            own.computed.contains(&(*at, Computed::Here))
-                && below.computed.contains(&(*at, Computed::Elsewhere))
-        };
-        let mut columns = own.computed.iter().map(|(at, _)| *at);
-        item.feeds = columns.find(feeds).map(|column| place(row, column));
     }
 }
 

@@ -59,6 +59,12 @@ pub struct DriverBugs {
 }
 
 #[derive(Clone)]
+enum Captured {
+    Changed(Key, Timestamp),
+    Renamed(Key, Key),
+}
+
+#[derive(Clone)]
 pub struct Table {
     setup: Setup,
     pub mapping: Mapping,
@@ -73,7 +79,11 @@ pub struct Table {
     pub dirty: Vec<(u64, Key, Timestamp)>,
     /// Keys that were changed: the old and the new one, queued with the dirty keys.
     pub renamed: Vec<(u64, Key, Key)>,
+    /// What statements have changed, for the queue of another mapping of the table.
+    captured: Vec<Captured>,
     pub conflicts: Vec<ConflictLine>,
+    /// Lines of another mapping of the table.
+    pub lines_elsewhere: Vec<Conflict>,
     pub problems: Vec<Problem>,
     pub history: Vec<HistoryLine>,
     /// Batches that were announced and not declared over.
@@ -103,7 +113,9 @@ impl Table {
             spellings: BTreeMap::new(),
             dirty: Vec::new(),
             renamed: Vec::new(),
+            captured: Vec::new(),
             conflicts: Vec::new(),
+            lines_elsewhere: Vec::new(),
             problems: Vec::new(),
             history: Vec::new(),
             writing: Vec::new(),
@@ -137,7 +149,7 @@ impl Table {
         };
         self.next_identity += 1;
         self.rows.insert(key, row);
-        self.mark(&spelling_of_row(&self.mapping, &values), now);
+        self.capture(&spelling_of_row(&self.mapping, &values), now);
         Ok(values)
     }
 
@@ -164,12 +176,13 @@ impl Table {
         let before = spelling_of_row(&self.mapping, &row.values);
         let after = spelling_of_row(&self.mapping, &values);
         row.values = values.clone();
-        self.mark(&before, now);
+        self.capture(&before, now);
         if after != before {
             self.rows.remove(key);
-            self.mark(&after, now);
-            self.renamed.push((self.next_dirty, before, after));
-            self.next_dirty += 1;
+            self.capture(&after, now);
+            let renamed = Captured::Renamed(before.clone(), after.clone());
+            self.captured.push(renamed);
+            self.mark_renamed(before, after);
         }
         self.rows.insert(new_key, row);
         Ok(values)
@@ -191,7 +204,7 @@ impl Table {
         }
         let spelling = spelling_of_row(&self.mapping, &row.values);
         self.rows.remove(key);
-        self.mark(&spelling, now);
+        self.capture(&spelling, now);
         Ok(())
     }
 
@@ -211,14 +224,42 @@ impl Table {
         if let Some(row) = self.rows.get_mut(key) {
             row.listed = !row.listed;
             let spelling = spelling_of_row(&self.mapping, &row.values);
-            self.mark(&spelling, now);
+            self.capture(&spelling, now);
         }
     }
 
     /// What the capture trigger does.
+    fn capture(&mut self, key: &Key, now: Timestamp) {
+        self.captured.push(Captured::Changed(key.clone(), now));
+        self.mark(key, now);
+    }
+
+    /// The row is to be looked at.
     pub fn mark(&mut self, key: &Key, now: Timestamp) {
         self.dirty.push((self.next_dirty, key.clone(), now));
         self.next_dirty += 1;
+    }
+
+    fn mark_renamed(&mut self, from: Key, to: Key) {
+        self.renamed.push((self.next_dirty, from, to));
+        self.next_dirty += 1;
+    }
+
+    /// The table is one for both mappings: this one gets its rows, and in its queue what was
+    /// captured.
+    pub fn follow(&mut self, other: &mut Table) {
+        self.rows.clone_from(&other.rows);
+        self.locked.clone_from(&other.locked);
+        self.next_key = other.next_key;
+        self.next_identity = other.next_identity;
+        self.lines_elsewhere = other.lines();
+        other.lines_elsewhere = self.lines();
+        for captured in std::mem::take(&mut other.captured) {
+            match captured {
+                Captured::Changed(key, at) => self.mark(&key, at),
+                Captured::Renamed(from, to) => self.mark_renamed(from, to),
+            }
+        }
     }
 
     /// The last number of the queue.
@@ -295,6 +336,11 @@ impl Table {
         self.spellings.get(name).unwrap_or(name)
     }
 
+    fn lines(&self) -> Vec<Conflict> {
+        let lines = self.conflicts.iter();
+        lines.map(|line| line.conflict.clone()).collect()
+    }
+
     fn triggered(&self, mut values: Vec<Datum>) -> Vec<Datum> {
         for (column, value) in self.mapping.columns.iter().zip(&mut values) {
             if self.setup.upper && column.name == "code" {
@@ -348,15 +394,12 @@ impl Table {
         match self.setup.filter {
             Filter::None => true,
             Filter::Listed => row.listed,
-            Filter::Live => match self
-                .mapping
-                .columns
-                .iter()
-                .position(|column| column.name == "live")
-            {
-                Some(live) => row.values[live].as_deref() != Some("f"),
-                None => true,
-            },
+            Filter::Live | Filter::NotLive => {
+                let mut columns = self.mapping.columns.iter();
+                let live = columns.position(|column| column.name == "live");
+                let is_live = live.is_none_or(|live| row.values[live].as_deref() != Some("f"));
+                is_live == (self.setup.filter == Filter::Live)
+            }
         }
     }
 

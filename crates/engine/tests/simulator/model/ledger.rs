@@ -84,6 +84,9 @@ pub struct Ledger {
     moves: BTreeMap<Key, Key>,
     /// The cycle under way began with all that there is to know.
     pub calm: bool,
+    /// Rows of the table that another tab of it has, where a problem says what keeps them from
+    /// being taken from there.
+    pub elsewhere: BTreeSet<Key>,
 }
 
 /// Both sides, to look things up.
@@ -119,6 +122,7 @@ impl Ledger {
             had: BTreeMap::new(),
             moves: BTreeMap::new(),
             calm: false,
+            elsewhere: BTreeSet::new(),
             taken: BTreeMap::new(),
             gone: Vec::new(),
             fallen: BTreeMap::new(),
@@ -236,6 +240,11 @@ impl Ledger {
             .retain(|key, back| !*back || !keys.contains(key));
     }
 
+    /// The last reading that the engine was given had the row.
+    pub fn has_seen(&self, key: &Key) -> bool {
+        self.known.contains(key)
+    }
+
     /// From here on both sides are compared afresh: nobody's delete counts, and what is empty on
     /// one side is filled.
     pub fn forget_bases(&mut self) {
@@ -247,6 +256,20 @@ impl Ledger {
         self.fallen.clear();
         self.table_edits.retain(|_, datum| datum.is_some());
         self.sheet_edits.retain(|_, cell| *cell != Cell::Empty);
+    }
+
+    /// What was given to a row that belongs in another tab is owed to that one alone.
+    pub fn leave_to(&mut self, other: &Ledger) {
+        let belongs = |ledger: &Ledger, key: &Key| {
+            let row = ledger.table.get(key);
+            row.is_some_and(|row| row.in_filter)
+        };
+        let mut edits = std::mem::take(&mut self.table_edits);
+        edits.retain(|place, _| {
+            let theirs = !belongs(self, &place.0) && belongs(other, &place.0);
+            !theirs || other.table_edits.contains_key(place)
+        });
+        self.table_edits = edits;
     }
 
     /// A value that no person typed and that is right all the same (a conflict function,
@@ -432,7 +455,8 @@ pub fn keys_in_sheet(mapping: &Mapping, sides: Sides) -> BTreeMap<Key, Vec<Uid>>
 }
 
 fn lines<'a>(sides: Sides<'a>, keys: &'a [Key]) -> impl Iterator<Item = &'a Conflict> {
-    let lines = sides.table.conflicts.iter().map(|line| &line.conflict);
+    let own = sides.table.conflicts.iter().map(|line| &line.conflict);
+    let lines = own.chain(&sides.table.lines_elsewhere);
     lines.filter(|line| keys.contains(&line.key))
 }
 

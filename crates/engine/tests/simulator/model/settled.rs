@@ -144,6 +144,7 @@ fn missing_in_sheet(setup: &Setup, ledger: &Ledger, sides: Sides, key: &Key) -> 
     let kept = setup.direction == Direction::FromSheet
         || (setup.on_sheet_delete == OnSheetDelete::Keep && deleted());
     if kept
+        || ledger.elsewhere.contains(key)
         || waits_for_formula(sides.table)
         || has_row_problem(sides.table, key)
         || may_stand_elsewhere(sides.table, key)
@@ -246,6 +247,7 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
     for ((key, column), datum) in &ledger.table_edits {
         let stands = sides.table.rows.get(key);
         let excused = setup.direction == Direction::FromSheet
+            || ledger.elsewhere.contains(key)
             || stands.is_some_and(|row| !sides.table.in_filter(row))
             || has_problem(sides.table, key, Some(*column))
             || may_stand_elsewhere(sides.table, key)
@@ -299,6 +301,7 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
             continue;
         };
         if !has_problem(sides.table, &key, Some(*column))
+            && !waits_to_enter(sides, &key)
             && !is_unclear(sides.table, row)
             && !is_pending(sides.table, &key, Some(*column))
             && !sheet_named(sides, &ledger.names(&key), *column, cell)
@@ -309,6 +312,13 @@ fn edits_are_settled(setup: &Setup, ledger: &Ledger, sides: Sides) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// A row that was moved here from another tab is taken as a whole, or not at all.
+fn waits_to_enter(sides: Sides, key: &Key) -> bool {
+    let row = sides.table.rows.get(key);
+    let is_foreign = row.is_some_and(|row| !sides.table.in_filter(row));
+    is_foreign && !sides.table.bases.contains_key(key) && has_problem(sides.table, key, None)
 }
 
 /// Problems that stand although nothing is wrong any more.

@@ -17,8 +17,9 @@ pub enum Filter {
     None,
     /// On a column that the sheet does not have.
     Listed,
-    /// On the mapped column `live`.
+    /// On the mapped column `live`; and what that leaves over, for a second tab.
     Live,
+    NotLive,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -87,6 +87,9 @@ pub struct Tab {
     stamps: BTreeMap<MetadataId, String>,
     /// What arrays show while their source shows nothing.
     silence: Option<Cell>,
+    /// The engine has looked while they showed something: one that has shown nothing since it was
+    /// put there, or since the engine began, is not told from blank cells.
+    arrays_shown: bool,
     /// The rows that the last batches changed, as they were right before.
     pub images: Vec<Image>,
     /// Cells of the rows that the batch changed which are not what the engine saw when it tagged
@@ -119,6 +122,7 @@ impl Tab {
             tagged: BTreeMap::new(),
             stamps: BTreeMap::new(),
             silence: None,
+            arrays_shown: false,
             images: Vec::new(),
             unseen: Vec::new(),
             mistaken: Vec::new(),

@@ -3,8 +3,10 @@
 
 mod faults;
 mod guards;
+pub mod pair;
 mod quiet;
 mod standby;
+mod tabs;
 
 use super::database::{DriverBugs, Table, TableEdit};
 use super::ledger::{Author, Ledger, Sides};
@@ -21,17 +23,19 @@ use engine::effect::{
 use engine::mapping::{Kind, Mapping, Side};
 use engine::value::{Key, Timestamp};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 pub use faults::Fault;
 use faults::failure;
+use tabs::Tabs;
 
 /// What the driver talks to: the engine, or the engine behind a deliberate bug.
 pub trait Engine {
     fn start(&mut self, start: Start) -> Step;
     fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step;
     fn headers_are_known(&mut self);
+    fn typed(&self) -> HashSet<Key>;
 }
 
 impl Engine for Machine {
@@ -45,6 +49,10 @@ impl Engine for Machine {
 
     fn headers_are_known(&mut self) {
         Machine::headers_are_known(self);
+    }
+
+    fn typed(&self) -> HashSet<Key> {
+        Machine::typed(self)
     }
 }
 
@@ -114,6 +122,8 @@ pub struct World {
     unsound: bool,
     /// Another cluster writes to the sheet too: whose doing it is cannot be told any more.
     shared: bool,
+    /// Of a table that has two tabs.
+    tabs: Option<Tabs>,
     pub last_report: Option<Report>,
     /// What happened, line by line, where somebody wants to read it.
     pub trace: Option<Vec<String>>,
@@ -167,6 +177,7 @@ impl World {
             last_read: None,
             unsound: false,
             shared: false,
+            tabs: None,
             last_report: None,
             trace: None,
         };
@@ -252,9 +263,13 @@ impl World {
             edit,
             SheetEdit::InsertColumn { .. } | SheetEdit::MoveColumn { .. } | SheetEdit::Array { .. }
         );
+        let reaches_others = matches!(
+            edit,
+            SheetEdit::Move { .. } | SheetEdit::Sort { .. } | SheetEdit::Duplicate { .. }
+        ) && self.tab.has_arrays();
         // Between a look and a write nothing protects against moved columns: the sheet has no
         // anchor for a cell. Nor does anything tell a cell that a formula has begun to fill.
-        if structural && (self.cycle.is_some() || !self.late.is_empty()) {
+        if (structural || reaches_others) && (self.cycle.is_some() || !self.late.is_empty()) {
             return Ok(());
         }
         self.tab.edit(&self.setup, edit, now);
@@ -376,6 +391,7 @@ impl World {
             .iter()
             .all(|column| column.header_known);
         self.engine = (self.maker)(self.table.mapping.clone());
+        self.tab.forget_shown();
         self.ledger.restarted(&self.table);
     }
 
@@ -461,7 +477,7 @@ impl World {
                 .collect(),
             now,
             truncated: false,
-            other_tabs: false,
+            other_tabs: self.tabs.is_some(),
             confirmed,
             confirm_after_ms: CONFIRM_AFTER_MS,
             insists: number.is_multiple_of(5),
@@ -488,9 +504,12 @@ impl World {
         }
     }
 
-    fn end(&mut self, report: Report) -> Verdict {
+    fn end(&mut self, mut report: Report) -> Verdict {
         self.say(|| format!("  {report:?}"));
         let cycle = self.cycle.take().expect("a cycle was under way");
+        if !cycle.dry_run {
+            self.tell_other_tab(&mut report);
+        }
         let whole = cycle.both_ways && !cycle.dry_run;
         if cycle.dry_run && report.dirty_done {
             return broken("a preview says that the dirty keys are dealt with");
@@ -553,7 +572,10 @@ impl World {
         let author = self.author();
         let outcome = match effect {
             Effect::Database(effect) => {
-                let outcome = self.table.carry_out(effect, now)?;
+                let outcome = match effect {
+                    DatabaseEffect::AskOtherTabs { keys } => self.ask_other_tab(keys),
+                    _ => self.table.carry_out(effect, now)?,
+                };
                 match effect {
                     DatabaseEffect::Load { keys } => {
                         let keys = &keys[..self.table.at_a_time(keys)];

@@ -112,8 +112,8 @@ impl Table {
                 }
                 DatabaseOutcome::Merged(merged)
             }
-            DatabaseEffect::AskOtherTabs { keys } => {
-                DatabaseOutcome::OtherTabs(vec![Vec::new(); keys.len()])
+            DatabaseEffect::AskOtherTabs { .. } => {
+                return broken("the driver knows of other tabs, and not the table");
             }
             DatabaseEffect::Commit(commit) => DatabaseOutcome::Committed(self.commit(commit, now)?),
         })
@@ -463,13 +463,21 @@ impl Table {
                     row[column] = old[column].clone();
                     refused.push((column, refusal));
                 }
-                if refused.len() == values.len() {
+                let enters = matches!(apply.change, Change::Enter { .. });
+                if refused.len() == values.len() || enters && !refused.is_empty() {
                     return Ok(Applied::Refused {
                         cells: refused,
                         row: None,
                     });
                 }
-                self.update(key, row, now).map(Some)
+                let fits = TableRow {
+                    values: self.triggered(row.clone()),
+                    ..self.rows[key].clone()
+                };
+                match enters && !self.in_filter(&fits) {
+                    true => Err(refusal("44000", "the row does not match the row filter")),
+                    false => self.update(key, row, now).map(Some),
+                }
             }
             (Change::Delete { expected }, Some(row)) => {
                 if row != *expected && !self.bugs.unconditional {

@@ -85,6 +85,20 @@ impl Tab {
         })
     }
 
+    pub(super) fn note_shown(&mut self) {
+        self.arrays_shown |= self.has_arrays() && self.silence != Some(Cell::Empty);
+    }
+
+    /// An engine begins that has seen nothing yet.
+    pub fn forget_shown(&mut self) {
+        self.arrays_shown = false;
+    }
+
+    pub fn has_arrays(&self) -> bool {
+        let mut cells = self.rows.iter().flat_map(|row| &row.cells);
+        cells.any(|cell| *cell == Content::Array)
+    }
+
     /// The mapped cells that are arrays' own or in their areas, with nothing entered.
     pub fn cells_of_arrays(&self) -> BTreeSet<(Uid, usize)> {
         let mut found = BTreeSet::new();
@@ -99,9 +113,16 @@ impl Tab {
         found
     }
 
-    /// No cell of an array's is written.
-    pub(super) fn may_be_written(&self, row: usize, column: usize, cell: &Cell) -> Verdict {
-        match self.is_of_array(row, column) {
+    /// No cell of an array's is written. One that fills no other may go with its row.
+    pub(super) fn may_be_written(
+        &self,
+        row: usize,
+        column: usize,
+        cell: &Cell,
+        now: Timestamp,
+    ) -> Verdict {
+        let goes = *cell == Cell::Empty && !self.feeds(row, column, now);
+        match self.is_of_array(row, column) && self.arrays_shown && !goes {
             true => broken(format!(
                 "{cell:?} is written into row {row}, column {column}, which a formula fills"
             )),
@@ -114,7 +135,7 @@ impl Tab {
     pub(super) fn may_be_inserted(&self, row: usize, column: usize, cell: &Cell) -> Verdict {
         let array = self.array_above(row, column);
         let reaches = array.is_some_and(|array| !self.is_broken(array, column));
-        match reaches && *cell != Cell::Empty {
+        match reaches && self.arrays_shown && *cell != Cell::Empty {
             true => broken(format!(
                 "a new row, {row}, holds {cell:?} in column {column}, which a formula fills"
             )),
@@ -122,13 +143,15 @@ impl Tab {
         }
     }
 
+    fn feeds(&self, row: usize, column: usize, now: Timestamp) -> bool {
+        let is_array = self.rows[row].cells[column] == Content::Array;
+        let mut below = row + 1..self.rows.len();
+        is_array && below.any(|below| self.filled(below, column, now) != Cell::Empty)
+    }
+
     /// The row of a formula that fills others stays.
     pub(super) fn may_be_deleted(&self, row: usize, now: Timestamp) -> Verdict {
-        let feeds = |column: &usize| {
-            let is_array = self.rows[row].cells[*column] == Content::Array;
-            let mut below = row + 1..self.rows.len();
-            is_array && below.any(|below| self.filled(below, *column, now) != Cell::Empty)
-        };
+        let feeds = |column: &usize| self.feeds(row, *column, now);
         match (0..self.columns.len()).find(feeds) {
             Some(column) => broken(format!(
                 "row {row} is deleted, whose formula fills column {column} of others"
@@ -149,6 +172,7 @@ impl Tab {
         };
         let mut rows = first..self.rows.len();
         let known = rows.find(|row| self.rows[*row].cells[column] == Content::Array);
+        self.arrays_shown &= known.is_some();
         let array = known.unwrap_or(first);
         self.rows[array].cells[column] = Content::Array;
         for row in &mut self.rows[array + 1..] {

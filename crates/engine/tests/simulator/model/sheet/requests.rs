@@ -10,6 +10,7 @@ impl Tab {
         cycle: u32,
         now: Timestamp,
     ) -> Verdict<Option<SheetOutcome>> {
+        self.note_shown();
         Ok(Some(match effect {
             SheetEffect::Read => SheetOutcome::Snapshot(self.read(now)),
             SheetEffect::Tag {
@@ -385,10 +386,12 @@ impl Tab {
                     "{cell:?} is written into column {column}, which is not mapped"
                 ));
             };
-            let needless = !self.landing && self.shown(row, column, now) == *cell;
+            // A formula that shows nothing may go with its row.
+            let is_array = self.rows[row].cells[column] == Content::Array;
+            let needless = !self.landing && !is_array && self.shown(row, column, now) == *cell;
             let is_unseen = self.unseen.contains(&(uid, mapped));
             if !self.landing && !is_unseen {
-                self.may_be_written(row, column, cell)?;
+                self.may_be_written(row, column, cell, now)?;
             }
             if needless && !is_unseen {
                 return broken(format!(

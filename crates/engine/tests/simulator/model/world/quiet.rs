@@ -101,7 +101,7 @@ impl World {
         Ok(())
     }
 
-    fn fingerprint(&self) -> impl PartialEq + use<> {
+    pub(super) fn fingerprint(&self) -> impl PartialEq + use<> {
         let lines = self.table.conflicts.iter();
         let lines: Vec<bool> = lines.map(|line| line.conflict.settled).collect();
         let problems = self.table.problems.iter();
@@ -133,9 +133,10 @@ impl World {
         // That the table kept a row is said until the row changes or the worker ends.
         let problems = &mut self.table.problems;
         problems.retain(|problem| problem.code != "kept_by_table");
-        // One of several rows of a key may be a missing row, too.
+        // One of several rows of a key may be a missing row, too, and so may one without a key that
+        // stands there while the missing row waits for a formula.
         let is_unclear = (problems.iter()).any(|one| match one.code.as_str() {
-            "key_unclear" => true,
+            "key_unclear" | "broken_formula" => true,
             "duplicate_key" | "missing_key" => one.message.contains("It may be the row"),
             _ => false,
         });
@@ -154,7 +155,7 @@ impl World {
         self.silent(Scope::Full)
     }
 
-    fn silent(&mut self, scope: Scope) -> Verdict {
+    pub(super) fn silent(&mut self, scope: Scope) -> Verdict {
         let before = self.fingerprint();
         self.begin(scope)?;
         if scope == Scope::Dirty && self.cycle.is_some() {

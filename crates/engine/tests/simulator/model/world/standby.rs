@@ -39,6 +39,7 @@ impl World {
             last_read: None,
             unsound: false,
             shared: true,
+            tabs: None,
             last_report: None,
             trace: self.trace.as_ref().map(|_| Vec::new()),
         }
