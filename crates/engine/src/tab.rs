@@ -231,8 +231,7 @@ impl Tab {
     pub(crate) fn note_over(&mut self) {
         self.kept.announced = false;
         self.kept.image_rows = 0;
-        let answered = std::mem::take(&mut self.kept.marks.answered);
-        self.kept.marks.anchors.extend(answered);
+        self.kept.marks.spend_stamps();
     }
 
     /// Batches that an earlier process announced and did not declare over.
@@ -259,3 +258,6 @@ impl Tab {
         }
     }
 }
+
+#[cfg(test)]
+mod simulator;

@@ -254,13 +254,16 @@ impl Tab {
         }
     }
 
-    /// Metadata of ours that nothing needs any more.
+    /// Metadata of ours that nothing needs any more. While writes are announced, their stamps tell
+    /// whoever comes after a crash that they were carried out.
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {
         let marks = &self.kept.marks;
         let anchors = marks.anchors.iter();
         let spent = anchors.filter(|anchor| !self.kept.debts.need(**anchor));
         let old = marks.stamps.len().saturating_sub(KEPT_STAMPS);
+        let is_open = |stamp: &&MetadataId| self.kept.announced && marks.answered.contains(stamp);
         let old = marks.stamps.iter().take(old);
+        let old = old.filter(move |stamp| !is_open(stamp));
         let passed = marks.guarding.len().saturating_sub(KEPT_GUARDS);
         let passed = marks.guarding.iter().take(passed);
         spent.chain(old).chain(passed).copied().collect()
@@ -315,6 +318,18 @@ impl Tab {
 }
 
 impl super::Marks {
+    /// Announced writes are over. The stamps of the last ones stay all the same: another writer may
+    /// be about to send what it planned from the same reading.
+    pub(super) fn spend_stamps(&mut self) {
+        let old = self.stamps.len().saturating_sub(KEPT_STAMPS);
+        let old: HashSet<MetadataId> = self.stamps.iter().take(old).copied().collect();
+        let answered = std::mem::take(&mut self.answered);
+        let spent: Vec<MetadataId>;
+        (spent, self.answered) = answered.into_iter().partition(|stamp| old.contains(stamp));
+        self.stamps.retain(|stamp| !spent.contains(stamp));
+        self.anchors.extend(spent);
+    }
+
     fn forget(&mut self, gone: &[MetadataId]) {
         let gone: HashSet<MetadataId> = gone.iter().copied().collect();
         self.anchors.retain(|anchor| !gone.contains(anchor));
