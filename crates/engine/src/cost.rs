@@ -1,7 +1,7 @@
 //! How many bytes things take in a request, so that what goes into one stays under
 //! [`crate::mapping::Mapping::max_request_bytes`].
 //!
-//! The requests are written by whoever drives the engine; these are the sizes of Google's JSON for
+//! The requests are written by the driver; these are the sizes of Google's JSON for
 //! them, at most: the longest ids and row numbers there are. The crate `google` compares them in
 //! its tests with what it really sends.
 

@@ -3,8 +3,9 @@
 //! A person may edit, insert, delete, sort or move rows between any two requests of ours; an answer
 //! may be lost though its request was carried out, or is carried out later; this process may end at
 //! any moment. [`Tab`] is how the rest of the engine writes all the same. It knows rows, cells and
-//! anchors, and nothing of tables or who is right (keys it only keeps for its callers): it says what
-//! stood in each row right before and right after a write, and its caller decides what that means.
+//! anchors, and nothing of tables or who is right (keys it only keeps for its callers): it says
+//! what stood in each row right before and right after a write, and its caller decides what that
+//! means.
 //!
 //! # A write
 //!

@@ -7,8 +7,8 @@ use crate::cycle::stop::Stop;
 use crate::value::Key;
 
 impl Cycle {
-    /// Falls through to a reading (`Ending::read_again`) where a key has no known place in the sheet, or not the
-    /// remembered one.
+    /// Falls through to a reading (`Ending::read_again`) where a key has no known place in the
+    /// sheet, or not the remembered one.
     pub(crate) async fn quick(&mut self) -> Result<(), Stop> {
         self.last_look = self.io.now();
         if !self.dirty.is_empty() || !self.later.respelled.is_empty() {

@@ -163,7 +163,8 @@ impl Cycle {
             DatabaseOutcome::Index(index) => self.memory.warm_up(index, &mut self.tab),
             _ => return Err(mismatch().into()),
         }
-        // Whoever put notes before may have ended between a problem's end and its note's.
+        // An earlier process may have ended after a problem was over and before its note was taken
+        // away.
         let begun = !self.memory.rows.is_empty() || !self.memory.problems.keyless.is_empty();
         self.memory.problems.stray_notes =
             begun && self.mapping.notes_on_problems || self.notes_off;

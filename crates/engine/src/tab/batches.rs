@@ -255,7 +255,7 @@ impl Tab {
     }
 
     /// Metadata of ours that nothing needs any more. While writes are announced, their stamps tell
-    /// whoever comes after a crash that they were carried out.
+    /// a process that comes after a crash that they were carried out.
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {
         let marks = &self.kept.marks;
         let anchors = marks.anchors.iter();

@@ -73,8 +73,8 @@ impl Tab {
     }
 
     /// How many of these rows go through the cycle together, where `None` is a new one: as many as
-    /// can be tagged in one request, or as new ones about fill one. A crash costs at most the work on
-    /// these.
+    /// can be tagged in one request, or as new ones about fill one. A crash costs at most the work
+    /// on these.
     pub(crate) fn batch_size(&self, rows: impl Iterator<Item = Option<u32>>) -> usize {
         let (tag, cell) = (cost::TAG + cost::DROP, cost::cell(&Cell::Bool(true)));
         let new_row = cost::ROW + self.shape.columns * cell;

@@ -8,22 +8,24 @@
 //!
 //! # What is modelled
 //!
-//! - `sheet`: a tab of a header and rows, three mapped columns and a person's own; anchors, sentinels,
-//!   stamps, guards, images and atomic batches as `docs/google-sheets.md` has them (G-META, G-BATCH,
-//!   G-LOST, G-ROWS-7). A request names the places that it knew when it left. In some schedules
-//!   copies leave out rows that a filter hides.
-//! - `people`: they type cells, keys too, and rows, delete, move, sort and hide rows, and move columns,
-//!   between any two requests, and between the moment a request leaves and the one it arrives.
-//! - `writer`: one that knows of no table. It writes, inserts, deletes, and puts back what it overwrote.
-//!   In some schedules there are two.
-//! - `world`: the driver. A request fails without effect, or its answer is lost, or it arrives after it
-//!   was given up. The process ends at any moment: what is announced and stored is all that is left.
-//! - `ledger`: every value is another one, so that it is known where each belongs. The promises:
-//!   no batch is carried out twice; what a batch took out of the sheet unseen, cells and rows, is
+//! - `sheet`: a tab of a header and rows, three mapped columns and a person's own; anchors,
+//!   sentinels, stamps, guards, images and atomic batches as `docs/google-sheets.md` has them
+//!   (G-META, G-BATCH, G-LOST, G-ROWS-7). A request names the places that it knew when it left. In
+//!   some schedules copies leave out rows that a filter hides.
+//! - `people`: they type cells, keys too, and rows, delete, move, sort and hide rows, and move
+//!   columns, between any two requests, and between the moment a request leaves and the one it
+//!   arrives.
+//! - `writer`: one that knows of no table. It writes, inserts, deletes, and puts back what it
+//!   overwrote. In some schedules there are two.
+//! - `world`: the driver. A request fails without effect, or its answer is lost, or it arrives
+//!   after it was given up. The process ends at any moment: what is announced and stored is all
+//!   that is left.
+//! - `ledger`: every value is another one, so that it is known where each belongs. The promises: no
+//!   batch is carried out twice; what a batch took out of the sheet unseen, cells and rows, is
 //!   told, and stands there again at rest unless a person has the later word; nothing stands in a
-//!   row that it was not meant for, and nothing twice; batches are not declared over while something
-//!   is owed, and at rest they are; no more anchors are left than those of the last request; of two
-//!   writers that planned from one reading one gets through.
+//!   row that it was not meant for, and nothing twice; batches are not declared over while
+//!   something is owed, and at rest they are; no more anchors are left than those of the last
+//!   request; of two writers that planned from one reading one gets through.
 //!
 //! # What is not
 //!
@@ -33,8 +35,9 @@
 //!   that nobody's cells come into another row.
 //! - Where two writers overwrite each other, only that they are told. They meet no lost answers.
 //! - People who copy rows; keys that are typed over in rows that were put back; keys that we write.
-//! - Anchors that a request puts which arrives after it was given up: they stand until another process
-//!   begins. Stamps that are dropped for their age. Sizes of requests, formulas, notes, headers.
+//! - Anchors that a request puts which arrives after it was given up: they stand until another
+//!   process begins. Stamps that are dropped for their age. Sizes of requests, formulas, notes,
+//!   headers.
 
 mod ledger;
 mod people;

@@ -1,5 +1,5 @@
-//! Two tabs of one table, with different row filters: rows that SQL moves from one to the other, and
-//! rows that people cut in one and paste into the other, while both are edited.
+//! Two tabs of one table, with different row filters: rows that SQL moves from one to the other,
+//! and rows that people cut in one and paste into the other, while both are edited.
 
 use crate::model::database::TableEdit;
 use crate::model::setup::{Filter, Setup, Value};

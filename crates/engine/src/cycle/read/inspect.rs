@@ -142,7 +142,7 @@ impl Cycle {
         Ok(details)
     }
 
-    /// For whoever compares the answer with what was read: see [`Cycle::inspect_as_read`].
+    /// For callers that compare the answer with what was read: see [`Cycle::inspect_as_read`].
     pub(crate) async fn inspect(
         &mut self,
         cells: Vec<(u32, u32)>,

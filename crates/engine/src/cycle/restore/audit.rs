@@ -236,7 +236,7 @@ impl Cycle {
         let names = names_of(image.key.as_ref(), old.as_ref(), at);
         self.note_arrived(image.key.as_ref(), old.as_ref());
         let key_typed = self.is_key_typed(image, old.as_ref(), loaded);
-        // Whoever has given the row another key since has seen what stands in it.
+        // A person who has given the row another key since has seen what stands in it.
         let same_row = !image.stands || self.is_same_row(&image.after, &shown);
         let looked = &audit.looked;
         let mut edit = at.map(|row| {

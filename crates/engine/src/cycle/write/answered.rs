@@ -48,7 +48,7 @@ impl Cycle {
                         .any(|(column, ..)| self.mapping.key.contains(column));
                     let typed = item.cells.as_deref().filter(|_| renames);
                     if let Some(typed) = typed.and_then(|cells| self.mapping.typed_key(cells)) {
-                        // Whoever types this from now on may mean another row.
+                        // A person who types this from now on may mean another row.
                         self.memory.aliases.remove(&typed);
                     }
                     let mut lines = Vec::new();

@@ -36,7 +36,7 @@ impl Cycle {
     /// New rows were refused, and their time has not come.
     pub(crate) fn is_closed(&self) -> bool {
         let closed = self.memory.problems.closed.as_ref();
-        // Once a cycle is enough, whoever waits for it.
+        // One try in each cycle is enough, even where a call waits for it.
         closed.is_some_and(|one| one.refused_at >= self.start.now || !self.is_due(one.retry_at))
     }
 
