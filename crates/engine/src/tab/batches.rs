@@ -223,6 +223,15 @@ impl Tab {
                     self.note_stamp_taken();
                     return Err(Unanswered::refused(Trouble::Outdated));
                 }
+                // The rows are gone, maybe by an earlier attempt: then the images show what they
+                // held.
+                Ok(SheetOutcome::Deleted(deleted))
+                    if unsure && deleted.before.len() < deleted.gone.len() =>
+                {
+                    self.kept.lost.insert(id, LostBatch { stamp, purpose });
+                    let (why, fate) = (Trouble::Outdated, Fate::Unknown);
+                    return Err(Unanswered { why, fate });
+                }
                 Ok(outcome) => {
                     let marks = &mut self.kept.marks;
                     // Of a batch that was sent once and is answered no copy is under way.

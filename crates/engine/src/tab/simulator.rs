@@ -78,6 +78,13 @@ fn a_stamp_outlives_its_batch() {
     }
 }
 
+/// A deletion is carried out and its answer lost; sent again, it finds no row, and its answer shows
+/// nothing of what was deleted. A person had edited the row by then.
+#[test]
+fn a_deletion_that_is_sent_again_tells_what_it_took() {
+    assert_eq!(play(2124, None, false).0, None);
+}
+
 #[test]
 fn every_deliberate_bug_is_found() {
     let bugs = [

@@ -332,6 +332,8 @@ impl Sheet {
         let anchored = rows.iter().filter(|tag| !tag.bare);
         let mut ids = anchored.clone().map(|tag| tag.anchor).chain([sentinel]);
         if ids.any(|id| self.anchors.contains_key(&id) || self.stamps.contains_key(&id)) {
+            let tagged = rows.iter().map(|tag| (tag.anchor, tag.row as usize));
+            client.tagged = tagged.collect();
             return self.tagged_before(rows, ledger);
         }
         if rows.iter().any(|tag| tag.row as usize >= self.rows.len()) {
