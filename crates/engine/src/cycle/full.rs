@@ -43,6 +43,7 @@ impl Cycle {
             return Err(Stop::Outdated);
         }
         self.tidy_leftovers().await?;
+        self.end_attempts(&mut diff).await?;
         let silent = self.doubt_missing(&diff, &snapshot).await?;
         let confirm_from = self.confirm_from;
         let renamed = self.explain_missing(&mut diff, &snapshot, &layout).await?;

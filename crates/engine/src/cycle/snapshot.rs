@@ -78,6 +78,14 @@ pub(super) struct Diff {
     pub problems: Vec<Problem>,
 }
 
+impl Diff {
+    /// A key that was missed for long enough is left to a later reading all the same.
+    pub fn wait_for(&mut self, key: &Key) {
+        self.missing.retain(|sighting| sighting.key != *key);
+        self.unconfirmed.insert(key.clone());
+    }
+}
+
 /// A row with content and without (all of) its key.
 struct Keyless {
     at: u32,

@@ -8,6 +8,7 @@ mod images;
 mod kept;
 mod moments;
 mod readings;
+mod renames;
 mod windows;
 
 use crate::model::database::DriverBugs;
