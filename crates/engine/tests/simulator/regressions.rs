@@ -9,6 +9,7 @@ mod kept;
 mod moments;
 mod readings;
 mod renames;
+mod spellings;
 mod windows;
 
 use crate::model::database::DriverBugs;

@@ -56,6 +56,8 @@ pub struct DriverBugs {
     pub locked_as_done: bool,
     /// A row that the table kept counts as deleted.
     pub kept_as_deleted: bool,
+    /// Nobody is told that a row's key was changed.
+    pub renames_forgotten: bool,
 }
 
 #[derive(Clone)]
@@ -75,6 +77,8 @@ pub struct Table {
     pub renamed: Vec<(u64, Key, Key)>,
     pub conflicts: Vec<ConflictLine>,
     pub problems: Vec<Problem>,
+    /// The keys of problems as the engine told them last, by the model's names.
+    pub spellings_of_problems: BTreeMap<Key, Key>,
     pub history: Vec<HistoryLine>,
     /// Batches that were announced and not declared over.
     pub writing: Vec<Stamp>,
@@ -105,6 +109,7 @@ impl Table {
             renamed: Vec::new(),
             conflicts: Vec::new(),
             problems: Vec::new(),
+            spellings_of_problems: BTreeMap::new(),
             history: Vec::new(),
             writing: Vec::new(),
             generated: Vec::new(),
@@ -293,6 +298,11 @@ impl Table {
     /// How the key of this base is spelled.
     pub fn spelling<'a>(&'a self, name: &'a Key) -> &'a Key {
         self.spellings.get(name).unwrap_or(name)
+    }
+
+    /// How the key of this problem is spelled.
+    pub fn spelling_of_problem<'a>(&'a self, name: &'a Key) -> &'a Key {
+        self.spellings_of_problems.get(name).unwrap_or(name)
     }
 
     fn triggered(&self, mut values: Vec<Datum>) -> Vec<Datum> {
