@@ -215,9 +215,16 @@ fn with_base(session: &mut Session, mapping: &Loaded, keys: &[&Key]) -> HashSet<
         .collect()
 }
 
+/// The bases whose rows the table may have lost: by agreement, or while what is to become of them
+/// waits for somebody.
+const PARTED: &str = "SELECT b.key FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.database_values = '{}' \
+     UNION SELECT b.key FROM sheet_sync._base_row b \
+       JOIN sheet_sync.conflict c ON c.mapping_id = b.mapping_id AND c.key::text = b.key AND NOT c.settled WHERE b.mapping_id = $1 \
+     UNION SELECT b.key FROM sheet_sync._base_row b \
+       JOIN sheet_sync.problem p ON p.mapping_id = b.mapping_id AND p.key::text = b.key WHERE b.mapping_id = $1";
+
 /// The equal keys with a base. A base whose row the table has in the same spelling was found
-/// already: what is left are those whose row is gone from the table by agreement, or was changed
-/// since anybody looked.
+/// already: what is left are those whose row the table has lost, or changed since anybody looked.
 fn in_bases<'a>(
     session: &mut Session,
     mapping: &Loaded,
@@ -231,7 +238,7 @@ fn in_bases<'a>(
     let [first, open] = waiting.args();
     let rows = session.select(
         &format!(
-            "SELECT b.key FROM sheet_sync._base_row b WHERE b.mapping_id = $1 AND b.database_values = '{{}}' \
+            "{PARTED} \
              UNION SELECT b.key FROM sheet_sync._base_row b JOIN {LINES} d ON d.key::text = b.key WHERE b.mapping_id = $1"
         ),
         &[mapping.id.into(), first, open],
@@ -308,8 +315,8 @@ fn compared<'a, 'b>(
     pairs.collect()
 }
 
-/// Keys with a base that the table spells differently by now; and new keys that are those of
-/// deleted rows in another spelling.
+/// Keys with a base that the table spells differently by now; and new keys that are those of rows
+/// which it has lost, in another spelling.
 pub fn respelled(
     session: &mut Session,
     mapping: &Loaded,
@@ -320,10 +327,7 @@ pub fn respelled(
     if new.is_empty() {
         return found;
     }
-    let rows = session.select(
-        "SELECT key FROM sheet_sync._base_row WHERE mapping_id = $1 AND database_values = '{}'",
-        &[mapping.id.into()],
-    );
+    let rows = session.select(PARTED, &[mapping.id.into()]);
     let gone: Vec<Key> = rows.into_iter().map(|row| Fields::of(row).key()).collect();
     if gone.is_empty() {
         return found;

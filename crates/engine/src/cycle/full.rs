@@ -30,6 +30,7 @@ impl Cycle {
         self.respell().await?;
         let mut diff = self.diff(&snapshot, &layout, trust).await?;
         self.restore(&snapshot, &layout).await?;
+        self.end_attempts(&mut diff).await?;
         let renamed = self.explain(&mut diff, &snapshot, &layout).await?;
         self.guard_reading(&diff, &snapshot, &layout).await?;
         self.change_keys(&mut diff, renamed, (&snapshot, &layout))

@@ -20,7 +20,7 @@ use crate::effect::{Index, MetadataId, Place, Problem, Refusal, RowState, Stored
 use crate::mapping::Mapping;
 use crate::reconcile::Filled;
 use crate::tab::{Layout, Tab};
-use crate::value::{Cell, Datum, Key, Timestamp};
+use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 /// As many keys that we took from the sheet are remembered.
 const RECENTLY_DELETED: usize = 10_000;
@@ -346,6 +346,18 @@ impl Memory {
         self.rows.swap_remove(key)
     }
 
+    /// What was agreed on of a row that the sheet has no longer is stored under its new key now.
+    pub(crate) fn carry_over(&mut self, from: &Key, to: &Key, base: &Base) {
+        let missing = self.forget(from).and_then(|known| known.missing);
+        let known = self.known(to);
+        known.missing = missing.filter(|_| !known.is_seen());
+        known.look_again();
+        known.state = match base.is_absent_in_sheet() {
+            true => State::Absent,
+            false => State::Marked,
+        };
+    }
+
     /// A deletion may have hit another row: any of those that nobody has missed so far.
     pub(crate) fn note_stray_deletion(&mut self) {
         let stands = |known: &Known| known.state.is_agreed() && known.missing.is_none();
@@ -364,6 +376,19 @@ impl Memory {
     pub(crate) fn is_agreed(&self, key: &Key) -> bool {
         let known = self.rows.get(key);
         known.is_some_and(|known| known.state.is_agreed())
+    }
+
+    /// It is the old or the new key of a row that was about to get the key that the table gave it,
+    /// and nobody has recorded how far that came; or its row is being emptied.
+    pub(crate) fn is_being_renamed(&self, key: &Key) -> bool {
+        let known = self.rows.get(key);
+        self.unfinished.renaming.contains(key)
+            && known.is_some_and(|known| known.state == State::Left)
+    }
+
+    /// The sheet had the key when it was last read.
+    pub(crate) fn is_seen(&self, key: &Key) -> bool {
+        self.rows.get(key).is_some_and(Known::is_seen)
     }
 
     pub(crate) fn based(&self) -> usize {

@@ -27,9 +27,9 @@ pub enum DatabaseEffect {
     /// takes for equal.
     NameKeys { typed: Vec<Key> },
     /// Which of these keys, all with a base, the table writes otherwise by now: an equal key that
-    /// has no base yet. And which of the `new` ones, without a base, are equal to one whose base
-    /// says that the table does not have it. Asked only where equal keys may be printed differently
-    /// ([`crate::mapping::KeyEquality::ByOperator`]).
+    /// has no base yet. And which of the `new` ones, without a base, are equal to one whose row the
+    /// table may have lost: its base says so, or a conflict or a problem of it stands. Asked only
+    /// where equal keys may be printed differently ([`crate::mapping::KeyEquality::ByOperator`]).
     FindRespelled { keys: Vec<Key>, new: Vec<Key> },
     /// New keys from the key columns' defaults, for rows typed into the sheet without one. None of
     /// them is in the table, has a base, or is equal to one of `taken`.

@@ -247,7 +247,12 @@ pub enum SheetOutcome {
     Header(Vec<Cell>),
     /// The tags found, by name, with the columns they stand on.
     Columns(Vec<(String, u32)>),
-    Images(Vec<Image>),
+    /// In the order of their rows in the hidden tab, where blank rows may stand between them, and
+    /// the row below the last one.
+    Images {
+        images: Vec<Image>,
+        end: u32,
+    },
     /// One entry per note asked, in that order.
     Annotated(Vec<Annotated>),
     Notes(Vec<StandingNote>),

@@ -85,7 +85,7 @@ impl Tab {
             sentinel: self.tags.sentinel,
             stamp: stamp.clone(),
         };
-        let written = match self.send(effect, stamp, Purpose::Cells).await? {
+        let written = match self.send_with_images(effect, stamp, Purpose::Cells).await? {
             SheetOutcome::Written(written) => written,
             _ => return Err(Unanswered::unexpected()),
         };
@@ -150,7 +150,7 @@ impl Tab {
             stamp: stamp.clone(),
             tidy: self.old_marks(),
         };
-        match self.send(effect, stamp, purpose).await? {
+        match self.send_with_images(effect, stamp, purpose).await? {
             SheetOutcome::Deleted(deleted) => Ok(deleted),
             _ => Err(Unanswered::unexpected()),
         }
@@ -193,6 +193,26 @@ impl Tab {
         };
         self.io.commit(commit).await?;
         Ok(())
+    }
+
+    /// A batch that keeps images. Where it is refused, it has kept none.
+    async fn send_with_images(
+        &mut self,
+        effect: SheetEffect,
+        stamp: Stamp,
+        purpose: Purpose,
+    ) -> Result<SheetOutcome, Unanswered> {
+        let at = match &effect {
+            SheetEffect::Write { images, .. } | SheetEffect::Delete { images, .. } => images.at,
+            _ => self.kept.image_rows,
+        };
+        let answer = self.send(effect, stamp, purpose).await;
+        if let Err(unanswered) = &answer
+            && unanswered.fate == Fate::Refused
+        {
+            self.kept.image_rows = at;
+        }
+        answer
     }
 
     /// Sends a batch until there is a definite answer.

@@ -66,10 +66,12 @@ impl Tab {
             return Ok(false);
         }
         let images = match self.io.sheet(SheetEffect::Images).await? {
-            SheetOutcome::Images(images) => images,
+            SheetOutcome::Images { images, end } => {
+                self.kept.image_rows = end;
+                images
+            }
             _ => return Err(mismatch().into()),
         };
-        self.kept.image_rows = u32::try_from(images.len()).unwrap_or(u32::MAX);
         let unread = std::mem::take(&mut self.kept.unread);
         // Only a batch that puts rows back leaves none.
         let has_images = |stamp: &String| images.iter().any(|image| image.stamp == *stamp);

@@ -483,3 +483,14 @@ fn a_row_that_the_table_kept_taken_for_deleted() {
         &["stands in the table and not in the sheet"],
     );
 }
+
+#[test]
+fn a_changed_key_of_which_nobody_is_told() {
+    driver_bug(
+        DriverBugs {
+            renames_forgotten: true,
+            ..DriverBugs::default()
+        },
+        &["deleted in the sheet, comes back without a conflict line"],
+    );
+}

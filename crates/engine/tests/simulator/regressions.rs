@@ -8,6 +8,8 @@ mod images;
 mod kept;
 mod moments;
 mod readings;
+mod renames;
+mod spellings;
 mod windows;
 
 use crate::model::database::DriverBugs;

@@ -151,7 +151,10 @@ impl Session {
         // The tab may have been removed, or made by a batch whose answer nobody saw.
         self.overview(&target.spreadsheet_id)?;
         let Some(tab) = self.images_tab(target) else {
-            return Ok(SheetOutcome::Images(Vec::new()));
+            return Ok(SheetOutcome::Images {
+                images: Vec::new(),
+                end: 0,
+            });
         };
         let place = Target {
             sheet_id: tab.sheet_id,
@@ -159,8 +162,12 @@ impl Session {
         };
         // To its end, wherever that is: a batch without an answer may have made it longer.
         let rows = self.read_span(&place, 0, None)?;
-        let images = rows.into_iter().map_while(image);
-        Ok(SheetOutcome::Images(images.collect()))
+        // A batch that was refused, or wrote fewer rows than it was to, leaves blank ones.
+        let images = (1..).zip(rows.into_iter().map(image));
+        let images = images.filter_map(|(end, image)| Some((end, image?)));
+        let (ends, images): (Vec<u32>, Vec<Image>) = images.unzip();
+        let end = ends.last().copied().unwrap_or_default();
+        Ok(SheetOutcome::Images { images, end })
     }
 }
 

@@ -133,7 +133,7 @@ fn images_are_read_to_the_last_although_the_batch_itself_made_their_tab_longer()
     let lost = world.perform(&write(&rows, 41)).err();
     assert!(lost.expect("no answer").may_have_applied);
     let images = match world.perform(&SheetEffect::Images).unwrap() {
-        SheetOutcome::Images(images) => images,
+        SheetOutcome::Images { images, .. } => images,
         other => panic!("{other:?}"),
     };
     assert_eq!(images.len(), ROWS as usize);
@@ -162,5 +162,5 @@ fn images_whose_tab_was_removed_are_none() {
         &json!({"requests": [{"deleteSheet": {"sheetId": tab.id}}]}),
     );
     let images = world.perform(&SheetEffect::Images).unwrap();
-    assert!(matches!(images, SheetOutcome::Images(images) if images.is_empty()));
+    assert!(matches!(images, SheetOutcome::Images { images, end: 0 } if images.is_empty()));
 }

@@ -17,7 +17,7 @@ fn images_tab(world: &World) -> Option<String> {
 
 fn kept(world: &World) -> Vec<Image> {
     match world.perform(&SheetEffect::Images).unwrap() {
-        SheetOutcome::Images(images) => images,
+        SheetOutcome::Images { images, .. } => images,
         other => panic!("{other:?}"),
     }
 }

@@ -193,17 +193,9 @@ impl Group {
             .conflicts
             .iter()
             .any(|line| self.keys.contains(&line.key));
-        if self.deleted() && now.is_some() && !told && !self.is_made_anew() {
+        if self.deleted() && now.is_some() && !told {
             wrong.push("it was deleted and is there, without a conflict".to_owned());
         }
-    }
-
-    /// The table gave it another key and other cells throughout: when a person deleted the row that
-    /// it was, nothing tells it from a new one.
-    fn is_made_anew(&self) -> bool {
-        let rekeyed = |edit: &Edit| matches!(edit.what, What::Rekey(_));
-        let rewritten = |column| self.last(Side::Database, column).is_some();
-        self.of(Side::Database).any(rekeyed) && COMMON.into_iter().all(rewritten)
     }
 
     /// Each cell holds what was last written into it by a side; one in which nobody wrote, what it
@@ -413,17 +405,19 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_row_that_got_another_key_and_other_cells_is_a_new_one() {
+    fn a_deleted_row_that_got_another_key_is_the_same_row() {
         let set = |column: usize, value: &str| Edit {
             side: Database,
             key: 7,
             what: What::Set(column, value.to_owned()),
         };
-        let mut edits = vec![delete(Sheet), rekey(7), set(NAME, "d")];
+        let mut edits = vec![delete(Sheet), rekey(7)];
         let now = [(7, "d"), (2, "two")];
-        wrong(&edits, &now, &nothing_said(), "without a conflict");
-        edits.push(set(PRICE, "1"));
-        fine(&edits, &now, &nothing_said());
+        for what in [set(NAME, "d"), set(PRICE, "1")] {
+            edits.push(what);
+            wrong(&edits, &now, &nothing_said(), "without a conflict");
+            fine(&edits, &now, &conflict("d"));
+        }
     }
 
     #[test]

@@ -71,6 +71,14 @@ pub(crate) struct Diff {
     pub problems: Vec<Problem>,
 }
 
+impl Diff {
+    /// A key that was missed for long enough is left to a later reading all the same.
+    pub(crate) fn wait_for(&mut self, key: &Key) {
+        self.missing.retain(|sighting| sighting.key != *key);
+        self.unconfirmed.insert(key.clone());
+    }
+}
+
 pub(crate) struct Row {
     pub at: u32,
     pub bytes: BytesHash,

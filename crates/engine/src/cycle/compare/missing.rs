@@ -92,7 +92,8 @@ impl Cycle {
             .filter(|index| is_missed(*index))
             .filter(|index| {
                 rows.get_index(*index).is_some_and(|(key, known)| {
-                    known.state.is_agreed() && !memory.missing.rows.contains_key(key)
+                    let is_lost = known.state.is_agreed() || memory.is_being_renamed(key);
+                    is_lost && !memory.missing.rows.contains_key(key)
                 })
             })
             .collect();

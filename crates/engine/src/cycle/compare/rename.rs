@@ -5,6 +5,8 @@
 //! round, and the table's queue says that they are one row. Whatever else it says (keys that were
 //! swapped, or passed on from row to row) is compared key by key like any other change.
 
+mod deleted;
+
 use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexSet;
@@ -22,7 +24,7 @@ use crate::effect::{
 };
 use crate::mapping::{Direction, Side};
 use crate::tab::{Look, OverwrittenEdit};
-use crate::value::{Base, Cell, Datum, Key, Timestamp};
+use crate::value::{Base, Cell, Key, Timestamp};
 
 /// One row under its old and its new key.
 struct Rename {
@@ -75,106 +77,6 @@ impl Cycle {
         let items = items.collect();
         self.carry_out(items, &[]).await?;
         Ok(rows)
-    }
-
-    /// A row that a person deleted from the sheet, and whose key the table changed before that was
-    /// confirmed: it was deleted on one side and changed on the other, which is decided under the
-    /// key that it has now.
-    async fn take_deletions_along(
-        &mut self,
-        rows: &mut Vec<(Sighting, LoadedRow)>,
-    ) -> Result<(), Stop> {
-        let is_deleted = |old: &Key| {
-            let known = self.memory.rows.get(old);
-            known.is_some_and(|known| {
-                let is_gone = known.state.is_agreed() && known.row().is_none();
-                is_gone && self.is_believed(known) && !self.memory.missing.maybe_hit.contains(old)
-            })
-        };
-        let pairs: Vec<(Key, Key)> = rows
-            .iter()
-            .filter(|(_, row)| row.row.is_some() && row.base.is_none())
-            .filter_map(|(_, row)| Some((row.moved.clone()?, row.key.clone())))
-            .filter(|(from, _)| is_deleted(from))
-            .collect();
-        if pairs.is_empty() {
-            return Ok(());
-        }
-        let old = self.load(pairs.iter().map(|(from, _)| from.clone()).collect());
-        let mut commit = Commit::default();
-        let mut moved: Vec<(Key, Key, Base)> = Vec::new();
-        for ((from, to), old) in pairs.into_iter().zip(old.await?) {
-            let agreed = |base: &Base| !base.is_absent_in_sheet() && !base.is_absent_in_table();
-            let one_row = old.row.is_none() && old.moved.as_ref() == Some(&to);
-            let Some(mut base) = old.base.filter(|base| one_row && agreed(base)) else {
-                continue;
-            };
-            // The row that got the new key may have gone since, and another one taken the key.
-            let row_now = rows.iter().find(|(_, row)| row.key == to);
-            let row_now = row_now.and_then(|(_, row)| row.row.as_deref());
-            let is_this_row = row_now.is_some_and(|row| self.is_like(&base, row));
-            if !is_this_row || !self.goes_by(&mut base, &to) {
-                continue;
-            }
-            let write = BaseWrite::to_look_at(to.clone(), base.clone());
-            commit.bases.push(write);
-            commit.bases.push(BaseWrite::gone(from.clone()));
-            // What was decided under the old key is over, or found again under the new one.
-            let pending = old.pending.iter().map(|one| one.id);
-            commit
-                .settled_conflicts
-                .extend(pending.chain(old.unsettled));
-            moved.push((from, to, base));
-        }
-        if !self.start.dry_run && !moved.is_empty() {
-            self.commit(commit).await?;
-        }
-        for (from, to, base) in moved {
-            if let Some(known) = self.memory.forget(&from) {
-                let known = Known {
-                    state: State::Marked,
-                    cells: None,
-                    ..known
-                };
-                self.memory.rows.insert(to.clone(), known);
-            }
-            if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.key == to) {
-                row.base = Some(base);
-            }
-            self.round.followed.insert(from);
-        }
-        rows.retain(|(_, row)| !self.round.followed.contains(&row.key));
-        Ok(())
-    }
-
-    /// What the base says of the table keeps the old key, so that the row counts as changed there.
-    /// What it says of the sheet gets the new one: a process that comes after a crash takes the key
-    /// that stands there for another name of this row, and whoever types the old key by then means
-    /// a row of their own. False where the sheet cannot hold the new key.
-    fn goes_by(&self, base: &mut Base, key: &Key) -> bool {
-        let parts = self.mapping.key.iter().zip(&key.0);
-        let cells = parts.map(|(column, text)| {
-            let cell = self.mapping.encode(*column, &Some(text.clone())).ok()?;
-            Some((*column, cell))
-        });
-        let Some(cells) = cells.collect::<Option<Vec<_>>>() else {
-            return false;
-        };
-        for (column, cell) in cells {
-            if let Some(slot) = base.sheet.get_mut(column) {
-                *slot = cell;
-            }
-        }
-        true
-    }
-
-    /// Something besides the key is as both sides had agreed, or there is nothing besides it.
-    fn is_like(&self, base: &Base, row: &[Datum]) -> bool {
-        let columns = (0..row.len()).filter(|column| !self.mapping.key.contains(column));
-        let mut agreed = columns
-            .filter_map(|column| Some((base.database.get(column)?.as_ref()?, row.get(column)?)))
-            .peekable();
-        agreed.peek().is_none() || agreed.any(|(before, now)| now.as_ref() == Some(before))
     }
 
     /// While nobody knows whether the sheet still has the row under its old key, it is not inserted
@@ -379,16 +281,7 @@ impl Cycle {
         if ready.is_empty() {
             return Ok(ready);
         }
-        let marked = ready.iter().flat_map(|rename| {
-            let row = rename.from.base.clone().map(|base| StoredRow {
-                base,
-                state: RowState::ToRewrite,
-            });
-            [&rename.to.key, &rename.from.key].map(|key| BaseWrite {
-                key: key.clone(),
-                row: row.clone(),
-            })
-        });
+        let marked = ready.iter().flat_map(|rename| self.marked(rename));
         self.commit(Commit {
             bases: marked.collect(),
             ..Commit::default()
@@ -435,6 +328,28 @@ impl Cycle {
         self.note_not_renamed(failed).await?;
         self.note_renamed(&renamed).await?;
         Ok(renamed)
+    }
+
+    /// What both sides had agreed on, under both keys. Under the new one it names the old key as
+    /// that stands in the queue, whatever other spelling of it was agreed on.
+    fn marked(&self, rename: &Rename) -> [BaseWrite; 2] {
+        let to_rewrite = |base| {
+            let state = RowState::ToRewrite;
+            StoredRow { base, state }
+        };
+        let (old, mut new) = (rename.from.base.clone(), rename.from.base.clone());
+        for (column, text) in self.mapping.key.iter().zip(&rename.from.key.0) {
+            let mut slot = new
+                .iter_mut()
+                .flat_map(|base| base.database.get_mut(*column));
+            if let Some(slot) = slot.next() {
+                *slot = Some(text.clone());
+            }
+        }
+        [(&rename.to.key, new), (&rename.from.key, old)].map(|(key, base)| BaseWrite {
+            key: key.clone(),
+            row: base.map(to_rewrite),
+        })
     }
 
     /// Nothing is agreed on under a key that its row did not get: a row that has it, or gets it

@@ -273,9 +273,10 @@ impl Sheet {
                 self.insert(*at as usize, rows, tidy, client, ledger)
             }
             SheetEffect::Images => {
-                // A reading of that tab ends at its first blank row.
-                let images = self.images.iter().map_while(Clone::clone);
-                Some(SheetOutcome::Images(images.collect()))
+                let last = self.images.iter().rposition(Option::is_some);
+                let images = self.images.iter().flatten().cloned().collect();
+                let end = last.map_or(0, |last| last as u32 + 1);
+                Some(SheetOutcome::Images { images, end })
             }
             SheetEffect::Claim { .. } => Some(SheetOutcome::Done),
             SheetEffect::TidyAll => {

@@ -13,7 +13,8 @@ use super::people;
 use super::sheet::{Answer, Client, Rules, Sent, Sheet};
 use super::writer::{Bug, End, START, Stored, Todo, Writer, session};
 use crate::effect::{
-    Announcement, Class, DatabaseEffect, DatabaseOutcome, Effect, Failure, Outcome, SheetEffect,
+    Announcement, Class, DatabaseEffect, DatabaseOutcome, Effect, Failure, Outcome, Reason,
+    SheetEffect,
 };
 use crate::io::Io;
 use crate::mapping::{
@@ -271,7 +272,7 @@ impl World {
         };
         self.say(|| format!("  writer {number} stores {:?}: {fault:?}", commit.writing));
         if fault == Fault::Refused {
-            let failure = failure(Class::RetryLater, "database", false);
+            let failure = failure(Class::RetryLater, Reason::Database, false);
             self.answer(number, Outcome::Failed(Side::Database, failure));
             return;
         }
@@ -307,7 +308,7 @@ impl World {
         };
         self.say(|| format!("  it arrives: {fault:?}"));
         let failed = match fault {
-            Fault::Refused => failure(passing, "network", false),
+            Fault::Refused => failure(passing, Reason::Network, false),
             Fault::AnswerLost => {
                 // The client learns nothing of it.
                 let seen = self.ledger.borrow().seen.clone();
@@ -315,11 +316,11 @@ impl World {
                 self.sheet
                     .carry_out(&sent, &mut client, &mut self.ledger.borrow_mut());
                 self.ledger.borrow_mut().seen = seen;
-                failure(passing, "timeout", true)
+                failure(passing, Reason::Timeout, true)
             }
             Fault::Late => {
                 self.late.push(sent);
-                failure(passing, "timeout", true)
+                failure(passing, Reason::Timeout, true)
             }
             Fault::None => {
                 let client = &mut self.processes[number].client;
@@ -336,7 +337,7 @@ impl World {
                         return;
                     }
                     Answer::Moved | Answer::BeyondTheGrid => {
-                        failure(Class::RetryNow, "stale_position", false)
+                        failure(Class::RetryNow, Reason::StalePosition, false)
                     }
                 }
             }
@@ -456,11 +457,11 @@ impl World {
     }
 }
 
-fn failure(class: Class, reason: &str, may_have_applied: bool) -> Failure {
+fn failure(class: Class, reason: Reason, may_have_applied: bool) -> Failure {
     Failure {
         class,
-        reason: reason.into(),
         message: format!("the simulator says {reason}"),
+        reason,
         hint: String::new(),
         retry_after_ms: None,
         may_have_applied,

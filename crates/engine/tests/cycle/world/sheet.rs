@@ -110,7 +110,10 @@ impl World {
                     })
                     .collect(),
             ),
-            SheetEffect::Images => SheetOutcome::Images(Vec::new()),
+            SheetEffect::Images => SheetOutcome::Images {
+                images: Vec::new(),
+                end: 0,
+            },
             SheetEffect::Insert { at, rows, .. } => {
                 let mut shown = Vec::new();
                 for (offset, row) in rows.iter().enumerate() {

@@ -56,6 +56,8 @@ pub struct DriverBugs {
     pub locked_as_done: bool,
     /// A row that the table kept counts as deleted.
     pub kept_as_deleted: bool,
+    /// Nobody is told that a row's key was changed.
+    pub renames_forgotten: bool,
 }
 
 #[derive(Clone)]
@@ -85,6 +87,8 @@ pub struct Table {
     /// Lines of another mapping of the table.
     pub lines_elsewhere: Vec<Conflict>,
     pub problems: Vec<Problem>,
+    /// The keys of problems as the engine told them last, by the model's names.
+    pub spellings_of_problems: BTreeMap<Key, Key>,
     pub history: Vec<HistoryLine>,
     /// Batches that were announced and not declared over.
     pub writing: Vec<Stamp>,
@@ -117,6 +121,7 @@ impl Table {
             conflicts: Vec::new(),
             lines_elsewhere: Vec::new(),
             problems: Vec::new(),
+            spellings_of_problems: BTreeMap::new(),
             history: Vec::new(),
             writing: Vec::new(),
             generated: Vec::new(),
@@ -339,6 +344,11 @@ impl Table {
     fn lines(&self) -> Vec<Conflict> {
         let lines = self.conflicts.iter();
         lines.map(|line| line.conflict.clone()).collect()
+    }
+
+    /// How the key of this problem is spelled.
+    pub fn spelling_of_problem<'a>(&'a self, name: &'a Key) -> &'a Key {
+        self.spellings_of_problems.get(name).unwrap_or(name)
     }
 
     fn triggered(&self, mut values: Vec<Datum>) -> Vec<Datum> {

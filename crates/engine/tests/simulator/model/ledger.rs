@@ -182,6 +182,9 @@ impl Ledger {
             let base = &stored.base;
             let row = self.table.get(key);
             if let Some(row) = row.filter(|row| row.in_filter && row.values == base.database) {
+                // Under whichever key it was agreed on before.
+                self.agreed_in_table
+                    .retain(|_, identity| *identity != row.identity);
                 self.agreed_in_table.insert(key.clone(), row.identity);
             }
             if let Some([uid]) = standing.get(key).map(Vec::as_slice)
@@ -202,7 +205,9 @@ impl Ledger {
         let mut came = self.bases.keys().filter(|key| !before.contains_key(*key));
         let had = |key: &&Key| {
             let row = self.table.get(*key);
-            row.is_some_and(|row| self.had[&row.identity].contains(from))
+            let had = row.is_some_and(|row| self.had[&row.identity].contains(from));
+            // A key that was freed and given to a new row passes for one row.
+            had || self.moves.get(*key) == Some(from)
         };
         if let Some(to) = came.find(had).cloned() {
             self.sheet_deleted.remove(from);

@@ -3,7 +3,7 @@
 use super::super::setup::{identity, key_of_row, spelling_of_row};
 use super::super::values::{canonical, refusal};
 use super::super::{Verdict, broken};
-use super::{ConflictLine, Table, TableRow};
+use super::{BaseRow, ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, BaseWrite, Change, Commit, Conflict, DatabaseEffect,
     DatabaseOutcome, DirtyKey, FunctionCall, HistoryLine, Index, IndexEntry, KeyRefusal, LoadedRow,
@@ -40,7 +40,7 @@ impl Table {
                                 .place
                                 .key
                                 .as_ref()
-                                .map(|name| self.spelling(name).clone()),
+                                .map(|name| self.spelling_of_problem(name).clone()),
                             ..problem.place.clone()
                         },
                         message: problem.message.clone(),
@@ -78,10 +78,7 @@ impl Table {
             DatabaseEffect::FindRespelled { keys, new } => {
                 let names = new.iter().map(|key| identity(&self.mapping, key));
                 let gone: Vec<Key> = names
-                    .filter(|name| {
-                        let base = self.bases.get(name);
-                        base.is_some_and(|row| row.base.database.is_empty())
-                    })
+                    .filter(|name| self.may_be_parted(name))
                     .map(|name| self.spelling(&name).clone())
                     .collect();
                 let found = keys.iter().chain(&gone).filter_map(|known| {
@@ -117,6 +114,18 @@ impl Table {
             }
             DatabaseEffect::Commit(commit) => DatabaseOutcome::Committed(self.commit(commit, now)?),
         })
+    }
+
+    /// The table may have lost the row of this base: by agreement, or while what is to become of it
+    /// waits for somebody.
+    fn may_be_parted(&self, name: &Key) -> bool {
+        let agreed = |row: &BaseRow| row.base.database.is_empty();
+        let mut lines = self.conflicts.iter().map(|line| &line.conflict);
+        let mut problems = self.problems.iter();
+        self.bases.get(name).is_some_and(agreed)
+            || self.bases.contains_key(name)
+                && (lines.any(|line| line.key == *name && !line.settled)
+                    || problems.any(|one| one.place.key.as_ref() == Some(name)))
     }
 
     fn typed(&self, key: &Key, base: &Base) -> Option<Key> {
@@ -204,7 +213,7 @@ impl Table {
                 .rev()
                 .find(|(_, dirty, _)| dirty == key)
                 .map(|(_, _, at)| *at),
-            moved: self.moved(key),
+            moved: self.moved(key).filter(|_| !self.bugs.renames_forgotten),
             pending: pending
                 .map(|line| PendingConflict {
                     id: line.id,
@@ -327,6 +336,14 @@ impl Table {
             })
             .collect();
         let lines: Vec<HistoryLine> = commit.history.iter().map(|line| self.named(line)).collect();
+        for key in commit
+            .problems
+            .iter()
+            .filter_map(|one| one.place.key.as_ref())
+        {
+            let name = identity(&self.mapping, key);
+            self.spellings_of_problems.insert(name, key.clone());
+        }
         self.problems
             .retain(|problem| !over.contains(&problem.place));
         for problem in new {

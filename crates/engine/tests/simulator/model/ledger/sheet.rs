@@ -205,17 +205,20 @@ impl Ledger {
         }
         if !everything
             && back.is_none()
-            && self.sheet_deleted.get(&key) == Some(&false)
-            && self.is_agreed_in_table(&key)
+            && self.was_deleted_in_sheet(&key, sides)
             && !sides.table.is_kept(&key)
             && self.setup.on_sheet_delete != OnSheetDelete::Keep
-            && !row_named(sides, &self.names(&key))
+            && !row_named(sides, &self.all_names(&key))
         {
             return broken(format!(
                 "row {key:?}, deleted in the sheet, comes back without a conflict line"
             ));
         }
-        self.sheet_deleted.remove(&key);
+        for name in self.all_names(&key) {
+            if name == key || !self.table.contains_key(&name) {
+                self.sheet_deleted.remove(&name);
+            }
+        }
         self.known.insert(key.clone());
         self.inserted.insert(uid, key.clone());
         self.arrived.insert(key.clone());
@@ -257,9 +260,27 @@ impl Ledger {
         self.table_edits = edits;
     }
 
-    fn is_agreed_in_table(&self, key: &Key) -> bool {
+    /// A person deleted it there when both sides had it, under this key or under one that the table
+    /// has changed since. While what was agreed on is kept under the old key, it may stand in a row
+    /// whose key nobody can read, and nobody knows that it is gone.
+    fn was_deleted_in_sheet(&self, key: &Key, sides: Sides) -> bool {
+        let Some(row) = self.table.get(key) else {
+            return false;
+        };
+        let agreed = |name: &Key| self.agreed_in_table.get(name) == Some(&row.identity);
+        let deleted = |name: &Key| self.sheet_deleted.get(name) == Some(&false);
+        let mut names = self.had[&row.identity].iter();
+        let is_open = |name: &Key| name != key && sides.table.bases.contains_key(name);
+        names.any(|name| agreed(name) && deleted(name) && !is_open(name))
+    }
+
+    /// The names of the row that the table has under this key.
+    fn all_names(&self, key: &Key) -> Vec<Key> {
+        let mut names = self.names(key);
         let row = self.table.get(key);
-        row.is_some_and(|row| self.agreed_in_table.get(key) == Some(&row.identity))
+        let had = row.map(|row| &self.had[&row.identity]);
+        names.extend(had.into_iter().flatten().cloned());
+        names
     }
 
     pub(super) fn is_agreed_in_sheet(&self, key: &Key, sides: Sides) -> bool {

@@ -94,7 +94,10 @@ impl Ledger {
             if row.in_filter {
                 self.table_deleted.insert(key.clone(), false);
             }
-            self.agreed_in_table.remove(key);
+            let mut now = self.table.values();
+            if !now.any(|now| now.identity == row.identity) {
+                self.agreed_in_table.remove(key);
+            }
             return Ok(());
         }
         // Deleted under this key, or under one that the row had before and no other row has now.

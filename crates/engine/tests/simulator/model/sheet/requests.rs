@@ -68,7 +68,10 @@ impl Tab {
                     }
                 }
             }
-            SheetEffect::Images => SheetOutcome::Images(self.images.clone()),
+            SheetEffect::Images => SheetOutcome::Images {
+                images: self.images.clone(),
+                end: self.images.len() as u32,
+            },
             SheetEffect::Insert {
                 at,
                 rows,
