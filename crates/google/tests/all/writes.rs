@@ -1,7 +1,8 @@
 //! Writing cells: the guard, the image, and what is left behind.
 
 use crate::support::world::{
-    ID, World, delete, deleted, post, post_as, row, session, table, tag, text, tidy, write, written,
+    ID, World, delete, deleted, images as support_images, post, post_as, row, session, table, tag,
+    text, tidy, write, written,
 };
 use engine::effect::{Class, Image, Images, Look, SheetEffect, SheetOutcome, WrittenRow};
 use engine::value::Cell;
@@ -437,4 +438,39 @@ fn a_protected_range_is_a_matter_of_its_rows() {
     );
     deleted(world.perform(&delete(&[(3, 3)], 101)).unwrap());
     assert_eq!(world.keys(), ["id", "k1", "k2"]);
+}
+
+/// A batch that was refused, or that wrote fewer rows than it was to, leaves blank rows among the
+/// images.
+#[test]
+fn images_below_a_blank_row_are_read() {
+    let world = World::new(table(3));
+    let write_at = |at: u32, stamp| match write(&[(1, 1, &[(1, text("ours"))])], stamp) {
+        SheetEffect::Write {
+            rows,
+            keeps,
+            sentinel,
+            stamp,
+            ..
+        } => SheetEffect::Write {
+            rows,
+            keeps,
+            sentinel,
+            images: Images {
+                at,
+                ..support_images()
+            },
+            stamp,
+        },
+        other => other,
+    };
+    for (at, stamp) in [(0, 100), (3, 101)] {
+        world.tag(&[(1, 1)]);
+        written(world.perform(&write_at(at, stamp)).unwrap());
+    }
+    let SheetOutcome::Images { images, end } = world.perform(&SheetEffect::Images).unwrap() else {
+        panic!("images are read");
+    };
+    let stamps: Vec<&str> = images.iter().map(|image| image.stamp.as_str()).collect();
+    assert_eq!((stamps, end), (vec!["cycle@100", "cycle@101"], 4));
 }
