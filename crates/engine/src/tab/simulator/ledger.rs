@@ -194,14 +194,13 @@ impl Ledger {
             for owed in self.owed.iter_mut().filter(back) {
                 owed.settled |= at_home(owed);
             }
-            if !self.homes.contains_key(&token) {
-                let column = hit.column;
-                let home = HashSet::from([(intended, column)]);
-                self.homes.insert(token, home);
-            } else if hit.unseen_by_copies {
-                let homes = self.homes.entry(token).or_default();
-                homes.insert((hit.uid, hit.column));
-            }
+            let is_first = !self.homes.contains_key(&token);
+            let homes = self.homes.entry(token).or_default();
+            match (is_first, hit.unseen_by_copies) {
+                (true, _) => homes.insert((intended, hit.column)),
+                (false, true) => homes.insert((hit.uid, hit.column)),
+                (false, false) => false,
+            };
         }
         let as_seen =
             seen.is_some_and(|seen| seen.uid == hit.uid && seen.cells[hit.column] == *was);

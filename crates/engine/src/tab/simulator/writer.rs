@@ -336,7 +336,7 @@ impl Session {
                 true => row.first() == cells.first(),
                 false => !lost.seen && *row == cells,
             };
-            !mapped.iter().skip(1).any(|row| stands(row))
+            !mapped.iter().skip(1).any(stands)
         });
         if !self.tab.debts().rows.is_empty() {
             let Some(layout) = self.tab.layout() else {
