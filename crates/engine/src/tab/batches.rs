@@ -252,6 +252,13 @@ impl Tab {
                     let (why, fate) = (Trouble::Outdated, Fate::Unknown);
                     return Err(Unanswered { why, fate });
                 }
+                // The rows are gone, so nothing was sent this time, and nothing keeps an earlier
+                // attempt from arriving: it would write into the rows in their place.
+                Ok(SheetOutcome::Written(written)) if unsure && written.is_empty() => {
+                    self.kept.lost.insert(id, LostBatch { stamp, purpose });
+                    let (why, fate) = (Trouble::Outdated, Fate::Unknown);
+                    return Err(Unanswered { why, fate });
+                }
                 Ok(outcome) => {
                     let marks = &mut self.kept.marks;
                     // Of a batch that was sent once and is answered no copy is under way.

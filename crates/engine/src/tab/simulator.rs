@@ -85,6 +85,19 @@ fn a_deletion_that_is_sent_again_tells_what_it_took() {
     assert_eq!(play(2124, None, false).0, None);
 }
 
+/// A write is late; sent again, it finds that its row is gone, and leaves no stamp. What is late must
+/// not arrive when the batch is over.
+#[test]
+fn a_write_that_finds_no_row_when_it_is_sent_again_may_still_arrive() {
+    assert_eq!(play(1_796_057_462, None, false).0, None);
+}
+
+/// A batch that was refused leaves blank rows among the images, above those of a lost batch.
+#[test]
+fn images_below_those_of_a_refused_batch_are_found() {
+    assert_eq!(play(90_753, None, false).0, None);
+}
+
 #[test]
 fn every_deliberate_bug_is_found() {
     let bugs = [

@@ -104,12 +104,7 @@ impl Schedule {
                 ops.insert(at, Op::Unlock);
             }
         }
-        let schedule = Self { setup, ops };
-        // Drawn apart as well.
-        match Rng::with_seed(seed ^ 0x7370_656c_6c69_6e67).u8(..6) {
-            0 => schedule.with_two_spellings(),
-            _ => schedule,
-        }
+        Self { setup, ops }
     }
 
     pub fn run(&self, maker: Maker, bugs: DriverBugs, rules: Rules) -> Verdict {

@@ -208,6 +208,7 @@ impl Ledger {
             && self.was_deleted_in_sheet(&key, sides)
             && !sides.table.is_kept(&key)
             && self.setup.on_sheet_delete != OnSheetDelete::Keep
+            && !self.has_former_key_of_another(&key)
             && !row_named(sides, &self.all_names(&key))
         {
             return broken(format!(
@@ -281,6 +282,13 @@ impl Ledger {
         let had = row.map(|row| &self.had[&row.identity]);
         names.extend(had.into_iter().flatten().cloned());
         names
+    }
+
+    /// Another row has a key by now that this one had before: which of the two somebody deleted in
+    /// the sheet, nobody can tell from the changes of keys.
+    fn has_former_key_of_another(&self, key: &Key) -> bool {
+        let mut names = self.all_names(key).into_iter();
+        names.any(|name| name != *key && self.table.contains_key(&name))
     }
 
     pub(super) fn is_agreed_in_sheet(&self, key: &Key, sides: Sides) -> bool {
