@@ -25,7 +25,10 @@ impl Client {
 
     pub fn with(options: Options) -> Self {
         let server = Server::start(options).expect("a free port");
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        // The server closes a connection on which it has not read a whole body. A request that is
+        // just being sent on it has no answer then, so each request has a connection of its own.
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_idle_connections(0);
+        let agent = config.build().into();
         let mut client = Self { server, token: String::new(), agent };
         let key = serde_json::from_str(&client.server.key_json).unwrap();
         client.token = client.token_of(&key, SHEETS_SCOPE);
