@@ -1,19 +1,19 @@
 //! Our writer: the simplest that keeps the promises by [`Tab`] alone. It knows of no table. It
 //! writes new values into some rows, inserts and deletes rows, and restores what it overwrote.
 
+mod batches;
+mod recovery;
+mod restoring;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::super::debts::{LostRow, OverwrittenEdit};
-use super::super::layout::{Found, Layout, find_columns};
-use super::super::{Kept, Purpose, Tab, Trouble, Unanswered};
+use super::super::layout::{Found, find_columns};
+use super::super::{Kept, Tab, Trouble, Unanswered};
 use super::ledger::{Ledger, Plan};
 use crate::codec::hash_cells;
-use crate::effect::{
-    AnchoredRow, Announcement, Commit, Failure, Image, MetadataId, SheetEffect, SheetOutcome,
-    Stamp, TagRow, WrittenRow,
-};
+use crate::effect::{Commit, Failure, MetadataId, SheetEffect, SheetOutcome, Stamp};
 use crate::io::{Io, mismatch};
 use crate::mapping::Mapping;
 use crate::value::{Cell, Key, Timestamp};
@@ -110,34 +110,28 @@ pub enum End {
     Rest,
 }
 
-enum Stop {
-    Outdated,
-    #[allow(dead_code)]
-    Failed(Failure),
-}
+/// The session ends before its work is done. The next one begins with what this one left.
+struct Stopped;
 
-impl From<Trouble> for Stop {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Outdated => Self::Outdated,
-            Trouble::Failed(failure) => Self::Failed(failure),
-        }
+impl From<Trouble> for Stopped {
+    fn from(_: Trouble) -> Self {
+        Self
     }
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Trouble::from(failure).into()
+impl From<Failure> for Stopped {
+    fn from(_: Failure) -> Self {
+        Self
     }
 }
 
-impl From<Unanswered> for Stop {
-    fn from(unanswered: Unanswered) -> Self {
-        unanswered.why.into()
+impl From<Unanswered> for Stopped {
+    fn from(_: Unanswered) -> Self {
+        Self
     }
 }
 
-type Done<T = ()> = Result<T, Stop>;
+type Done<T = ()> = Result<T, Stopped>;
 
 struct Session {
     writer: Writer,
@@ -225,272 +219,6 @@ impl Session {
         self.writer.bug == Some(bug)
     }
 
-    // ------------------------------------------------------------------------------------------ what is left of before
-
-    async fn recover(&mut self) -> Done {
-        if self.is(Bug::TidiedBeforeClosing) {
-            self.tab.tidy_leftovers().await?;
-        }
-        if self.is(Bug::LostTakenForRefused) {
-            self.tab.kept.lost.clear();
-        }
-        while let Some(closed) = self.tab.close_lost_batch().await? {
-            let mut stored = self.writer.stored.borrow_mut();
-            let batch = stored.inserting.iter();
-            let batch = batch
-                .clone()
-                .position(|(stamp, _)| stamp.id == closed.stamp);
-            if let Some(at) = batch {
-                let (_, keys) = stored.inserting.remove(at);
-                let came = |(key, _): &(Cell, Cell)| !closed.arrived || !keys.contains(&named(key));
-                stored.wanted.retain(came);
-            }
-            if !closed.arrived {
-                stored
-                    .deleting
-                    .retain(|(stamp, _)| stamp.id != closed.stamp);
-            }
-        }
-        if self.is(Bug::ImagesNotRead) {
-            self.tab.kept.unread.clear();
-        }
-        if self.tab.read_images().await? {
-            let mut ledger = self.writer.ledger.borrow_mut();
-            for (_, image) in &self.tab.debts().images {
-                ledger.note_told(&image.stamp, &image.before);
-            }
-        }
-        if self.is(Bug::NeededAnchorsTidied) && self.tab.debts().need_anchors() {
-            self.writer.io.sheet(SheetEffect::TidyAll).await?;
-        }
-        self.tab.tidy_leftovers().await?;
-        Ok(())
-    }
-
-    /// Where an image shows something else than was seen when its batch was planned, somebody has
-    /// edited the row in between.
-    fn compare_images(&mut self) {
-        let images = std::mem::take(&mut self.tab.debts_mut().images);
-        let may_be_back = std::mem::take(&mut self.tab.debts_mut().may_be_back);
-        for (unread, image) in images {
-            if !unread {
-                continue;
-            }
-            let layout = Layout {
-                columns: image.layout.clone(),
-            };
-            let (before, after) = (layout.mapped(&image.before), layout.mapped(&image.after));
-            let seen = self.seen_of(&image, &before);
-            let as_seen = |column: usize| {
-                let seen = seen.as_ref().filter(|seen| seen.first() == before.first());
-                seen.is_some_and(|seen| seen.get(column) == before.get(column))
-            };
-            let is_filled = before.iter().any(|cell| *cell != Cell::Empty);
-            if image.after.is_empty() {
-                if is_filled && !(0..before.len()).all(as_seen) {
-                    self.tab.debts_mut().rows.push(LostRow {
-                        key: before.first().map(named),
-                        cells: image.before,
-                        layout,
-                        maybe_back: may_be_back,
-                        seen: false,
-                    });
-                }
-                continue;
-            }
-            let cells = (0..before.len()).filter(|column| !as_seen(*column));
-            let cells = cells.map(|column| (column, after[column].clone(), before[column].clone()));
-            let cells: Vec<_> = cells.filter(|(_, ours, theirs)| ours != theirs).collect();
-            if !cells.is_empty() {
-                self.tab.debts_mut().edits.push(OverwrittenEdit {
-                    anchor: image.anchor,
-                    row: None,
-                    key: None,
-                    name: after[..1].to_vec(),
-                    cells,
-                    window: None,
-                    missed: 0,
-                });
-            }
-        }
-    }
-
-    /// What the row of an image was seen to hold: told by its anchor, or by its key.
-    fn seen_of(&self, image: &Image, before: &[Cell]) -> Option<Vec<Cell>> {
-        let stored = self.writer.stored.borrow();
-        let rows = stored.seen.get(&image.stamp)?;
-        let is_it = |row: &&SeenRow| match image.anchor {
-            Some(anchor) => row.anchor == anchor,
-            None => row.cells.first() == before.first(),
-        };
-        rows.iter().find(is_it).map(|row| row.cells.clone())
-    }
-
-    // ------------------------------------------------------------------------------------------ what is owed
-
-    async fn put_back(&mut self) -> Done {
-        let mapped: Vec<Vec<Cell>> = self.rows.iter().map(|row| self.tab.mapped(row)).collect();
-        self.tab.debts_mut().rows.retain(|lost| {
-            let cells = lost.mapped();
-            let stands = |row: &Vec<Cell>| match lost.maybe_back {
-                true => row.first() == cells.first(),
-                false => !lost.seen && *row == cells,
-            };
-            !mapped.iter().skip(1).any(stands)
-        });
-        if !self.tab.debts().rows.is_empty() {
-            let Some(layout) = self.tab.layout() else {
-                return Err(Stop::Outdated);
-            };
-            let rows: Vec<_> = self
-                .tab
-                .debts()
-                .rows
-                .iter()
-                .map(|lost| lost.row(layout))
-                .collect();
-            let stamp = self.stamp();
-            self.tab.announce(&stamp).await?;
-            if let Err(unanswered) = self.tab.insert(rows.into(), stamp, Purpose::Cells).await {
-                let may_stand = unanswered.fate.may_stand();
-                for lost in &mut self.tab.debts_mut().rows {
-                    lost.maybe_back |= may_stand;
-                }
-                return Err(unanswered.into());
-            }
-            for lost in &mut self.tab.debts_mut().rows {
-                lost.maybe_back = true;
-            }
-        }
-        self.record().await?;
-        self.tab.debts_mut().rows.clear();
-        self.writer.stored.borrow_mut().deleting.clear();
-        Ok(())
-    }
-
-    /// Edits whose anchors went are in the rows that show what we wrote over them.
-    fn find_places(&mut self) {
-        let rows: Vec<Vec<Cell>> = self.rows.iter().map(|row| self.tab.mapped(row)).collect();
-        let edits = &mut self.tab.debts_mut().edits;
-        for edit in edits.iter_mut().filter(|edit| edit.anchor.is_none()) {
-            let shows = |row: &Vec<Cell>| {
-                let mut cells = edit.cells.iter();
-                row.first() == edit.name.first()
-                    && cells.any(|(column, ours, _)| row.get(*column) == Some(ours))
-            };
-            let found = rows.iter().skip(1).position(shows);
-            edit.row = found.and_then(|at| u32::try_from(at + 1).ok());
-            edit.missed += u32::from(edit.row.is_none());
-        }
-        edits.retain(|edit| edit.missed < 2);
-    }
-
-    async fn give_back(&mut self) -> Done {
-        for _ in 0..3 {
-            let edits = std::mem::take(&mut self.tab.debts_mut().edits);
-            let (ready, left): (Vec<_>, Vec<_>) =
-                edits.into_iter().partition(OverwrittenEdit::has_place);
-            self.tab.debts_mut().edits = ready.iter().chain(&left).cloned().collect();
-            if ready.is_empty() {
-                return Ok(());
-            }
-            let places = self.places(&ready).await?;
-            let mut left = left;
-            let (mut sent, mut going, mut rows) = (Vec::new(), Vec::new(), HashSet::new());
-            for (mut edit, place) in ready.into_iter().zip(places) {
-                let Some((anchor, row, cells)) = place else {
-                    if edit.anchor.is_none() {
-                        left.push(OverwrittenEdit { row: None, ..edit });
-                    }
-                    continue;
-                };
-                let stands = |column: usize, ours: &Cell| cells.get(column) == Some(ours);
-                edit.cells.retain(|(column, ours, _)| stands(*column, ours));
-                if edit.cells.is_empty() {
-                    continue;
-                }
-                if !rows.insert(row) {
-                    left.push(edit);
-                    continue;
-                }
-                let back = edit.cells.iter();
-                let back = back.map(|(column, _, theirs)| (*column, theirs.clone()));
-                sent.push(self.row(anchor, false, row, back.collect()));
-                going.push((edit, cells));
-            }
-            if sent.is_empty() {
-                self.tab.debts_mut().edits = left;
-                continue;
-            }
-            let seen = sent.iter().zip(&going);
-            let seen = seen.map(|(row, (_, cells))| (row.anchor, cells.clone()));
-            let written = self.send(sent.clone(), seen.collect()).await?;
-            let mut written: BTreeMap<MetadataId, WrittenRow> =
-                written.into_iter().map(|row| (row.anchor, row)).collect();
-            for ((edit, seen), sent) in going.into_iter().zip(&sent) {
-                match written.remove(&sent.anchor) {
-                    None if edit.anchor.is_none() => {
-                        left.push(OverwrittenEdit { row: None, ..edit });
-                    }
-                    // The next look tells whether its row is gone.
-                    None => left.push(edit),
-                    Some(written) => left.extend(self.overwritten(&seen, sent, &written)),
-                }
-            }
-            self.tab.debts_mut().edits = left;
-        }
-        Ok(())
-    }
-
-    async fn places(
-        &mut self,
-        ready: &[OverwrittenEdit],
-    ) -> Done<Vec<Option<(MetadataId, u32, Vec<Cell>)>>> {
-        let without = ready.iter().filter(|edit| edit.anchor.is_none());
-        let mut rows: Vec<u32> = without.filter_map(|edit| edit.row).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        let tagged = match rows.is_empty() {
-            true => Vec::new(),
-            false => self.tag(&rows, &HashSet::new(), false).await?,
-        };
-        let anchors = ready.iter().filter_map(|edit| edit.anchor).collect();
-        let mapping = self.writer.mapping.clone();
-        let looked = self.tab.look(&mapping, anchors).await?;
-        let place = |edit: &OverwrittenEdit| match edit.anchor {
-            Some(anchor) => {
-                let (row, cells) = looked.get(&anchor)?;
-                Some((anchor, *row, cells.clone()))
-            }
-            None => {
-                let row = edit.row?;
-                let (anchor, cells) = tagged.get(rows.binary_search(&row).ok()?)?;
-                let cells = cells.clone()?;
-                (cells.first() == edit.name.first()).then_some((*anchor, row, cells))
-            }
-        };
-        Ok(ready.iter().map(place).collect())
-    }
-
-    async fn declare_over(&mut self) -> Done {
-        let early = self.is(Bug::OverTooEarly) && self.tab.kept.announced;
-        let writing = match self.tab.over() {
-            None if early => Some(Announcement::Over),
-            writing => writing,
-        };
-        if writing.is_some() {
-            let over = Commit {
-                writing,
-                ..Commit::default()
-            };
-            self.writer.io.commit(over).await?;
-            self.tab.note_over();
-        }
-        Ok(())
-    }
-
-    // ------------------------------------------------------------------------------------------ a reading
-
     async fn read(&mut self) -> Done {
         // Whatever is carried out from here on may not be in the answer.
         self.plan = Plan {
@@ -539,307 +267,6 @@ impl Session {
         chosen.map(|row| (*row as u32, key(row))).collect()
     }
 
-    // ------------------------------------------------------------------------------------------ batches
-
-    fn stamp(&mut self) -> Stamp {
-        let mut stamp = self.tab.stamp();
-        if self.is(Bug::StampsOfTheirOwn) {
-            let own = i32::try_from(self.writer.number).unwrap_or(0);
-            stamp.id = stamp.id / 2 * 2 + own + 1;
-        }
-        self.plan.ordinal += 1;
-        let mut ledger = self.writer.ledger.borrow_mut();
-        let plan = Plan {
-            writer: self.writer.number,
-            ..self.plan.clone()
-        };
-        ledger.plans.insert(stamp.value.clone(), plan);
-        stamp
-    }
-
-    fn row(
-        &self,
-        anchor: MetadataId,
-        bare: bool,
-        row: u32,
-        cells: Vec<(usize, Cell)>,
-    ) -> AnchoredRow {
-        let layout = self.tab.layout().cloned().unwrap_or(Layout {
-            columns: Vec::new(),
-        });
-        let cells = cells.into_iter();
-        AnchoredRow {
-            anchor,
-            bare,
-            row,
-            cells: cells
-                .map(|(column, cell)| (layout.column(column), cell))
-                .collect(),
-        }
-    }
-
-    async fn tag(
-        &mut self,
-        rows: &[u32],
-        bare: &HashSet<u32>,
-        values: bool,
-    ) -> Done<Vec<(MetadataId, Option<Vec<Cell>>)>> {
-        let mapping = self.writer.mapping.clone();
-        let at = self.writer.ledger.borrow().clock;
-        let tagged = self.tab.tag(&mapping, rows, bare, values).await?;
-        if self.tab.end().is_none() {
-            self.plan.at = at;
-            let seen = rows
-                .iter()
-                .zip(&tagged)
-                .map(|(row, one)| format!("{row} {:?}", one.cells));
-            self.plan.read.extend(seen);
-        }
-        Ok(tagged
-            .into_iter()
-            .map(|one| (one.anchor, one.cells))
-            .collect())
-    }
-
-    async fn write(&mut self, rows: Vec<(u32, Option<Cell>)>) -> Done {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let places: Vec<u32> = rows.iter().map(|(row, _)| *row).collect();
-        let movable = places.iter().map(|row| (*row, false));
-        let bare = self.tab.without_anchors(movable.collect());
-        let tagged = self.tag(&places, &bare, rows.len() > 3).await?;
-        let (mut sent, mut seen) = (Vec::new(), Vec::new());
-        for ((row, name), (anchor, cells)) in rows.into_iter().zip(tagged) {
-            let is_it = |cells: &Vec<Cell>| match &name {
-                Some(name) => cells.first() == Some(name),
-                None => cells.first() != Some(&Cell::Empty),
-            };
-            let Some(cells) = cells.filter(is_it) else {
-                continue;
-            };
-            let mut ledger = self.writer.ledger.borrow_mut();
-            let column = 1 + row as usize % 2;
-            let value = vec![(column, ledger.token('w'))];
-            drop(ledger);
-            sent.push(self.row(anchor, bare.contains(&row), row, value));
-            seen.push((anchor, cells));
-        }
-        if sent.is_empty() {
-            return Ok(());
-        }
-        let cells: HashMap<MetadataId, Vec<Cell>> = seen.iter().cloned().collect();
-        let written = self.send(sent.clone(), seen).await?;
-        for written in written {
-            let row = sent.iter().find(|row| row.anchor == written.anchor);
-            let seen = cells.get(&written.anchor);
-            if let (Some(row), Some(seen)) = (row, seen) {
-                let edit = self.overwritten(seen, row, &written);
-                self.tab.debts_mut().edits.extend(edit);
-            }
-        }
-        Ok(())
-    }
-
-    /// A write whose answer is told.
-    async fn send(
-        &mut self,
-        rows: Vec<AnchoredRow>,
-        seen: Vec<(MetadataId, Vec<Cell>)>,
-    ) -> Done<Vec<WrittenRow>> {
-        let stamp = self.stamp();
-        let value = stamp.value.clone();
-        let seen = seen
-            .into_iter()
-            .map(|(anchor, cells)| SeenRow { anchor, cells });
-        self.remember(&value, seen.collect());
-        if self.is(Bug::ImagesOverwritten) {
-            self.tab.kept.image_rows = 0;
-        }
-        let mapping = self.writer.mapping.clone();
-        let written = self.tab.write(&mapping, rows, stamp).await?;
-        let mut ledger = self.writer.ledger.borrow_mut();
-        for before in written.iter().filter_map(|row| row.before.as_ref()) {
-            ledger.note_told(&value, before);
-        }
-        Ok(written)
-    }
-
-    fn remember(&self, stamp: &str, seen: Vec<SeenRow>) {
-        let mut stored = self.writer.stored.borrow_mut();
-        stored.seen.insert(stamp.to_owned(), seen);
-    }
-
-    /// What this write went over that had not been seen.
-    fn overwritten(
-        &self,
-        seen: &[Cell],
-        sent: &AnchoredRow,
-        written: &WrittenRow,
-    ) -> Option<OverwrittenEdit> {
-        if self.is(Bug::BeforeIgnored) {
-            return None;
-        }
-        let before = self.tab.mapped(written.before.as_ref()?);
-        let after = self.tab.mapped(&written.after);
-        let columns = self.tab.columns_of(sent);
-        let is_own = self
-            .tab
-            .is_image(&self.writer.mapping, &columns, &before, &after);
-        if !is_own && !self.is(Bug::ForeignImageBelieved) {
-            return None;
-        }
-        let same_row = seen.first() == before.first();
-        let cell = |column: usize| {
-            let (ours, theirs) = (after.get(column)?, before.get(column)?);
-            let unseen = !same_row || seen.get(column) != Some(theirs);
-            (unseen && ours != theirs).then(|| (column, ours.clone(), theirs.clone()))
-        };
-        let cells: Vec<_> = columns.into_iter().filter_map(cell).collect();
-        (!cells.is_empty()).then(|| OverwrittenEdit {
-            anchor: Some(sent.anchor).filter(|anchor| self.tab.stands(*anchor)),
-            row: Some(written.row),
-            key: None,
-            name: after.first().cloned().into_iter().collect(),
-            cells,
-            window: None,
-            missed: 0,
-        })
-    }
-
-    async fn delete(&mut self, rows: Vec<(u32, Option<Cell>)>) -> Done {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let places: Vec<u32> = rows.iter().map(|(row, _)| *row).collect();
-        let tagged = self.tag(&places, &HashSet::new(), false).await?;
-        let mut seen: BTreeMap<MetadataId, Vec<Cell>> = BTreeMap::new();
-        let mut tags = Vec::new();
-        for ((row, name), (anchor, cells)) in rows.into_iter().zip(tagged) {
-            if let Some(cells) = cells.filter(|cells| cells.first() == name.as_ref()) {
-                tags.push(TagRow {
-                    row,
-                    anchor,
-                    bare: false,
-                });
-                seen.insert(anchor, cells);
-            }
-        }
-        if tags.is_empty() {
-            return Ok(());
-        }
-        let stamp = self.stamp();
-        let keys: Vec<Key> = seen
-            .values()
-            .filter_map(|cells| cells.first())
-            .map(named)
-            .collect();
-        let mut rows: Vec<u32> = tags.iter().map(|tag| tag.row).collect();
-        rows.sort_unstable();
-        let shown = seen.iter().map(|(anchor, cells)| SeenRow {
-            anchor: *anchor,
-            cells: cells.clone(),
-        });
-        self.remember(&stamp.value, shown.collect());
-        self.record().await?;
-        let batch = (stamp.clone(), keys.clone());
-        self.writer.stored.borrow_mut().deleting.push(batch);
-        let value = stamp.value.clone();
-        let answer = self.tab.delete(tags, stamp, Purpose::Deletion(keys)).await;
-        let deleted = match answer {
-            Ok(deleted) => deleted,
-            Err(unanswered) => {
-                if !unanswered.fate.may_stand() {
-                    let mut stored = self.writer.stored.borrow_mut();
-                    stored.deleting.retain(|(stamp, _)| stamp.value != value);
-                }
-                return Err(unanswered.into());
-            }
-        };
-        self.tab.rows_gone(&rows);
-        for (anchor, before) in deleted.before {
-            self.writer.ledger.borrow_mut().note_told(&value, &before);
-            let cells = self.tab.mapped(&before);
-            let is_meant = seen.get(&anchor) == Some(&cells);
-            let blank = cells.iter().all(|cell| *cell == Cell::Empty);
-            if !is_meant && !blank && !self.is(Bug::DeletedRowsIgnored) {
-                let Some(layout) = self.tab.layout().cloned() else {
-                    continue;
-                };
-                self.tab.debts_mut().rows.push(LostRow {
-                    key: cells.first().map(named),
-                    cells: before,
-                    layout,
-                    maybe_back: false,
-                    seen: true,
-                });
-            }
-        }
-        if self.tab.debts().rows.is_empty() {
-            self.record().await?;
-            let mut stored = self.writer.stored.borrow_mut();
-            stored.deleting.retain(|(stamp, _)| stamp.value != value);
-        }
-        Ok(())
-    }
-
-    fn want(&self, rows: usize) {
-        let mut ledger = self.writer.ledger.borrow_mut();
-        let mut stored = self.writer.stored.borrow_mut();
-        if stored.wanted.is_empty() {
-            let row = |_| (ledger.token('w'), ledger.token('w'));
-            stored.wanted = (0..rows).map(row).collect();
-        }
-    }
-
-    async fn insert(&mut self) -> Done {
-        let wanted = self.writer.stored.borrow().wanted.clone();
-        let Some(layout) = self.tab.layout().cloned() else {
-            return Err(Stop::Outdated);
-        };
-        let place = |(key, cell): &(Cell, Cell)| {
-            vec![
-                (layout.column(0), key.clone()),
-                (layout.column(1), cell.clone()),
-            ]
-        };
-        let rows: Vec<_> = wanted.iter().map(place).collect();
-        let keys: Vec<Key> = wanted.iter().map(|(key, _)| named(key)).collect();
-        let stamp = self.stamp();
-        self.record().await?;
-        let batch = (stamp.clone(), keys.clone());
-        self.writer.stored.borrow_mut().inserting.push(batch);
-        let id = stamp.id;
-        let answer = self
-            .tab
-            .insert(rows.into(), stamp, Purpose::NewRows(keys))
-            .await;
-        let forget = |came: bool| {
-            let mut stored = self.writer.stored.borrow_mut();
-            stored.inserting.retain(|(stamp, _)| stamp.id != id);
-            if came {
-                stored.wanted.clear();
-            }
-        };
-        match answer {
-            Ok(_) => {
-                // Should the process end here, the batch is announced, and found to be carried out.
-                self.writer.stored.borrow_mut().wanted.clear();
-                self.record().await?;
-                forget(true);
-                Ok(())
-            }
-            Err(unanswered) => {
-                match unanswered.fate {
-                    super::super::Fate::Refused => forget(false),
-                    super::super::Fate::CarriedOut => forget(true),
-                    super::super::Fate::Unknown => {}
-                }
-                Err(unanswered.into())
-            }
-        }
-    }
-
     /// A moment at which the process may end, right before something is stored.
     async fn record(&self) -> Done {
         self.writer.io.commit(Commit::default()).await?;
@@ -854,5 +281,5 @@ fn named(cell: &Cell) -> Key {
     }
 }
 
-/// Not before this moment.
+/// When the model clock begins.
 pub const START: Timestamp = Timestamp(1_000_000);
