@@ -295,49 +295,19 @@ fn body(table: &[Vec<Datum>]) -> Vec<u8> {
 
 fn mapping() -> Mapping {
     let column = |name: &str, kind| Column {
-        name: name.to_owned(),
-        header: name.to_owned(),
-        kind,
         nullable: name != "id",
-        header_known: true,
-        reformat: false,
-        has_default: false,
-        writable: true,
-        direction: Direction::Both,
-        policy: None,
+        ..Column::new(name, kind)
     };
-    Mapping {
-        columns: vec![
-            column("id", Kind::Integer),
-            column("name", Kind::Text),
-            column("street", Kind::Text),
-            column("city", Kind::Text),
-            column("score", Kind::Integer),
-            column("price", Kind::Numeric),
-            column("member", Kind::Boolean),
-            column("note", Kind::Text),
-            column("remark", Kind::Text),
-            column("state", Kind::Text),
-        ],
-        key: vec![0],
-        key_equality: KeyEquality::ByText,
-        key_generated: false,
-        header_row: 1,
-        footer: None,
-        direction: Direction::Both,
-        policy: Policy::LastWriteWins,
-        winner: None,
-        tie: Side::Database,
-        on_table_delete: OnTableDelete::DeleteRow,
-        on_sheet_delete: OnSheetDelete::Delete,
-        max_delete_percent: 50.0,
-        max_delete_rows: 20,
-        has_row_filter: false,
-        notes_on_problems: true,
-        time_zone: Zone::UTC,
-        date_order: DateOrder::MonthFirst,
-        max_request_bytes: 2_000_000,
-        anchors_apart: 16,
-        sheet_id: Some(0),
-    }
+    Mapping::new(vec![
+        column("id", Kind::Integer),
+        column("name", Kind::Text),
+        column("street", Kind::Text),
+        column("city", Kind::Text),
+        column("score", Kind::Integer),
+        column("price", Kind::Numeric),
+        column("member", Kind::Boolean),
+        column("note", Kind::Text),
+        column("remark", Kind::Text),
+        column("state", Kind::Text),
+    ])
 }

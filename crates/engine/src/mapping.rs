@@ -162,7 +162,54 @@ pub struct Mapping {
     pub anchors_apart: u32,
 }
 
+impl Column {
+    /// A plain column as `register_table` adds it: its header is its name, it may be NULL, and it
+    /// is synced both ways.
+    pub fn new(name: &str, kind: Kind) -> Self {
+        Self {
+            name: name.to_owned(),
+            header: name.to_owned(),
+            kind,
+            nullable: true,
+            header_known: true,
+            reformat: false,
+            has_default: false,
+            writable: true,
+            direction: Direction::Both,
+            policy: None,
+        }
+    }
+}
+
 impl Mapping {
+    /// With the defaults of `register_table` (sql/catalog.sql), of a table whose key is its first
+    /// column and of the first tab of its spreadsheet.
+    pub fn new(columns: Vec<Column>) -> Self {
+        Self {
+            sheet_id: Some(0),
+            columns,
+            key: vec![0],
+            key_equality: KeyEquality::ByText,
+            key_generated: false,
+            header_row: 1,
+            footer: None,
+            direction: Direction::Both,
+            policy: Policy::LastWriteWins,
+            winner: None,
+            tie: Side::Database,
+            on_table_delete: OnTableDelete::DeleteRow,
+            on_sheet_delete: OnSheetDelete::Delete,
+            max_delete_percent: 50.0,
+            max_delete_rows: 20,
+            has_row_filter: false,
+            notes_on_problems: true,
+            time_zone: Zone::UTC,
+            date_order: DateOrder::MonthFirst,
+            max_request_bytes: 2_000_000,
+            anchors_apart: 16,
+        }
+    }
+
     /// Whether the column's database value is ever written to the sheet.
     pub fn pushes(&self, column: usize) -> bool {
         let direction = self

@@ -2,24 +2,13 @@
 //! arrives as they meant it.
 
 use engine::codec::{MAX_CELL_CHARACTERS, TooLong, agreed, decode, encode, hash_cells, is_error};
-use engine::mapping::{Column, Direction, Kind};
+use engine::mapping::{Column, Kind};
 use engine::value::{Cell, Datum, Text};
 use engine::zone::Zone;
 use proptest::prelude::*;
 
 fn column(kind: Kind) -> Column {
-    Column {
-        name: "c".into(),
-        header: "C".into(),
-        kind,
-        nullable: true,
-        header_known: true,
-        reformat: false,
-        has_default: false,
-        writable: true,
-        direction: Direction::Both,
-        policy: None,
-    }
+    Column::new("C", kind)
 }
 
 const ZONE: Zone = Zone::Named(chrono_tz::Europe::Berlin);

@@ -115,6 +115,12 @@ pub(crate) struct KnownProblems {
     pub stray_notes: bool,
 }
 
+impl KnownProblems {
+    pub fn of_row(&self, key: &Key) -> &[KnownProblem] {
+        self.of_rows.get(key).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// What was begun, and is not recorded as done.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unfinished {

@@ -15,46 +15,19 @@ use serde_json::value::RawValue;
 
 pub fn column(name: &str, kind: Kind) -> Column {
     Column {
-        name: name.into(),
-        header: name.into(),
-        kind,
         nullable: name != "id",
-        header_known: true,
-        reformat: false,
-        has_default: false,
-        writable: true,
-        direction: Direction::Both,
-        policy: None,
+        ..Column::new(name, kind)
     }
 }
 
 pub fn mapping() -> Mapping {
     Mapping {
-        columns: vec![
+        notes_on_problems: false,
+        ..Mapping::new(vec![
             column("id", Kind::Integer),
             column("name", Kind::Text),
             column("price", Kind::Numeric),
-        ],
-        key: vec![0],
-        key_equality: KeyEquality::ByText,
-        key_generated: false,
-        header_row: 1,
-        footer: None,
-        direction: Direction::Both,
-        policy: Policy::LastWriteWins,
-        winner: None,
-        tie: Side::Database,
-        on_table_delete: OnTableDelete::DeleteRow,
-        on_sheet_delete: OnSheetDelete::Delete,
-        max_delete_percent: 50.0,
-        max_delete_rows: 20,
-        has_row_filter: false,
-        notes_on_problems: false,
-        time_zone: Zone::UTC,
-        date_order: DateOrder::MonthFirst,
-        max_request_bytes: 2_000_000,
-        anchors_apart: 16,
-        sheet_id: Some(0),
+        ])
     }
 }
 

@@ -136,19 +136,13 @@ impl Cycle {
     /// This blank cell held something, be it a value about which a person has yet to decide, or
     /// nothing is known of it, or it has a problem.
     fn is_suspect(&self, item: &Item, column: usize) -> bool {
-        let mut known = self
-            .memory
-            .problems
-            .of_rows
-            .get(&item.key)
-            .into_iter()
-            .flatten();
+        let known = self.memory.problems.of_row(&item.key);
         let mut waiting = item.loaded.pending.iter();
         let held = match &item.base {
             Some(base) => shows(&base.sheet, column) || waiting.any(|one| one.showed(column)),
             None => true,
         };
-        held || known.any(|one| one.column == Some(column))
+        held || known.iter().any(|one| one.column == Some(column))
     }
 
     /// Formulas that may fill others and show nothing, in the reading's rows: at the top, where

@@ -425,7 +425,7 @@ impl Cycle {
 
     /// What was tried as a new row before is none under another key, unless only its key differs.
     fn was_tried(&self, key: &Key) -> bool {
-        let mut known = self.memory.problems.of_rows.get(key).into_iter().flatten();
+        let mut known = self.memory.problems.of_row(key).iter();
         known.any(|one| {
             let of_key = |column| self.mapping.key.contains(&column);
             !one.column.is_some_and(of_key)

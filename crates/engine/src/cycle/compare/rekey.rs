@@ -118,14 +118,8 @@ impl Cycle {
     ) -> Result<(), Stop> {
         let mapping = self.mapping.clone();
         let waits = |row: &Rekeyed| {
-            let known = self
-                .memory
-                .problems
-                .of_rows
-                .get(&row.new)
-                .into_iter()
-                .flatten();
-            known.into_iter().any(|problem| {
+            let mut known = self.memory.problems.of_row(&row.new).iter();
+            known.any(|problem| {
                 problem.column == row.first_column(&mapping)
                     && problem.retry_at.is_some()
                     && !self.may_try(problem)
@@ -271,13 +265,8 @@ impl Cycle {
         };
         let column = row.first_column(&self.mapping);
         let mut problem = row_problem(&row.new, column, Side::Database, refusal);
-        let before = self
-            .memory
-            .problems
-            .of_rows
-            .get(&row.new)
-            .and_then(|known| known.first())
-            .map_or(0, |one| one.attempts);
+        let before = self.memory.problems.of_row(&row.new).first();
+        let before = before.map_or(0, |one| one.attempts);
         problem.retry_at = Some(retry_at(self.io.now(), &problem.code, before + 1));
         let known = self.memory.problems.of_rows.insert(
             row.new.clone(),

@@ -127,13 +127,7 @@ impl Cycle {
     }
 
     pub(crate) fn decide(&self, item: &mut Item, ways: Ways) {
-        let known = self
-            .memory
-            .problems
-            .of_rows
-            .get(&item.key)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let known = self.memory.problems.of_row(&item.key);
         let refused = self.standing_refusals(item);
         let troubled: Vec<(usize, bool)> = known
             .iter()
@@ -180,9 +174,7 @@ impl Cycle {
     /// The columns of an item (`None`: the whole row) that were refused with these very cells, and
     /// whose time to try again has not come.
     pub(crate) fn standing_refusals(&self, item: &Item) -> Vec<Option<usize>> {
-        let Some(known) = self.memory.problems.of_rows.get(&item.key) else {
-            return Vec::new();
-        };
+        let known = self.memory.problems.of_row(&item.key);
         let state = Some(item.state());
         known
             .iter()

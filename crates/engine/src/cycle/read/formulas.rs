@@ -150,14 +150,8 @@ impl Cycle {
         let key = filled.iter().find(of_key).cloned();
         for item in items.iter_mut().filter(|item| is_new(item)) {
             if let Some(key) = &key {
-                let known = self
-                    .memory
-                    .problems
-                    .of_rows
-                    .get(&item.key)
-                    .into_iter()
-                    .flatten();
-                let mut waits = known.into_iter().filter(|one| one.column.is_none());
+                let known = self.memory.problems.of_row(&item.key);
+                let mut waits = known.iter().filter(|one| one.column.is_none());
                 if waits.any(|one| one.retry_at.is_some_and(|at| !self.is_due(at))) {
                     item.dropped = true;
                     continue;

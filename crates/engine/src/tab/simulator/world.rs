@@ -17,12 +17,8 @@ use crate::effect::{
     SheetEffect,
 };
 use crate::io::Io;
-use crate::mapping::{
-    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
-    Side,
-};
+use crate::mapping::{Column, Kind, Mapping, Side};
 use crate::value::Timestamp;
-use crate::zone::Zone;
 
 /// How often a request is planned anew because rows moved.
 const LOOKUPS: usize = 4;
@@ -469,39 +465,12 @@ fn failure(class: Class, reason: Reason, may_have_applied: bool) -> Failure {
 }
 
 fn mapping(anchors_apart: u32) -> Mapping {
-    let column = |name: &str| Column {
-        name: name.into(),
-        header: name.into(),
-        kind: Kind::Text,
-        nullable: true,
-        header_known: true,
-        reformat: false,
-        has_default: false,
-        writable: true,
-        direction: Direction::Both,
-        policy: None,
-    };
+    let columns = ["id", "a", "b"].map(|name| Column::new(name, Kind::Text));
     Mapping {
-        sheet_id: Some(0),
-        columns: ["id", "a", "b"].map(column).into(),
-        key: vec![0],
-        key_equality: KeyEquality::ByText,
-        key_generated: false,
-        header_row: 1,
-        footer: None,
-        direction: Direction::Both,
-        policy: Policy::LastWriteWins,
-        winner: None,
-        tie: Side::Database,
-        on_table_delete: OnTableDelete::DeleteRow,
-        on_sheet_delete: OnSheetDelete::Delete,
         max_delete_percent: 100.0,
         max_delete_rows: u32::MAX,
-        has_row_filter: false,
         notes_on_problems: false,
-        time_zone: Zone::UTC,
-        date_order: DateOrder::MonthFirst,
-        max_request_bytes: 2_000_000,
         anchors_apart,
+        ..Mapping::new(columns.into())
     }
 }

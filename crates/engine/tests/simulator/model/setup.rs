@@ -5,11 +5,9 @@
 use super::values::{canonical, shown};
 use engine::cost;
 use engine::mapping::{
-    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
-    Side,
+    Column, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy, Side,
 };
 use engine::value::{Cell, Datum, Key, Text};
-use engine::zone::Zone;
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,16 +100,11 @@ impl Setup {
     pub fn mapping(&self) -> Mapping {
         let both = Direction::Both;
         let column = |name: &str, kind, nullable, direction| Column {
-            name: name.into(),
             header: heading(name),
-            kind,
             nullable,
             header_known: false,
-            reformat: false,
-            has_default: false,
-            writable: true,
             direction,
-            policy: None,
+            ..Column::new(name, kind)
         };
         let mut columns = if self.composite {
             vec![
@@ -147,7 +140,6 @@ impl Setup {
             .filter(|(bit, _)| self.columns >> bit & 1 == 1);
         columns.extend(chosen.map(|(_, column)| column));
         Mapping {
-            columns,
             key,
             key_equality: match self.ignores_case {
                 true => KeyEquality::ByOperator,
@@ -155,10 +147,8 @@ impl Setup {
             },
             key_generated: self.generated && !self.composite,
             header_row: self.rows_above() as u32 + 1,
-            footer: None,
             direction: self.direction,
             policy: self.policy,
-            winner: None,
             tie: self.tie,
             on_table_delete: self.on_table_delete,
             on_sheet_delete: self.on_sheet_delete,
@@ -166,14 +156,12 @@ impl Setup {
             max_delete_rows: u32::from(self.max_delete_rows),
             has_row_filter: self.filter != Filter::None,
             notes_on_problems: false,
-            time_zone: Zone::UTC,
-            date_order: DateOrder::MonthFirst,
             anchors_apart: self.anchors_apart.into(),
-            sheet_id: Some(0),
             max_request_bytes: match self.request_rows {
                 0 => 2_000_000,
                 rows => cost::ENVELOPE + usize::from(rows) * (cost::TAG + cost::DROP),
             },
+            ..Mapping::new(columns)
         }
     }
 
