@@ -7,12 +7,8 @@ use engine::effect::{
     Applied, Change, Commit, DatabaseEffect, DatabaseOutcome, Effect, Index, LoadedRow, Outcome,
     Scope, SheetEffect, SheetOutcome, Snapshot, Start, Step, Ways,
 };
-use engine::mapping::{
-    Column, DateOrder, Direction, KeyEquality, Kind, Mapping, OnSheetDelete, OnTableDelete, Policy,
-    Side,
-};
+use engine::mapping::{Column, Kind, Mapping};
 use engine::value::{Base, Cell, Datum, Key, Timestamp};
-use engine::zone::Zone;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
