@@ -122,21 +122,27 @@ pub(crate) struct Kept {
     debts: Debts,
 }
 
-/// Metadata of ours that stands in the spreadsheet.
+/// Metadata of ours that stands on the tab.
 #[derive(Clone, Debug, Default)]
 struct Marks {
     /// Anchors, without those of the batch under way.
     anchors: Vec<MetadataId>,
-    /// Stamps, oldest first.
-    stamps: Vec<MetadataId>,
-    /// Stamps of batches of which a copy may still arrive.
-    guarding: Vec<MetadataId>,
-    /// Stamps of announced writes that were answered: of no more use once these are over.
+    /// Stamps of batches of which no copy is under way, oldest first.
+    stamps: Vec<DatedStamp>,
+    /// Stamps of batches of which a copy may still arrive, and all that an earlier process, or
+    /// somebody else, had put there before this one began; oldest first.
+    guarding: Vec<DatedStamp>,
+    /// Stamps of announced writes that were answered: while these are not over, a process that
+    /// comes after a crash asks for them.
     answered: Vec<MetadataId>,
-    /// Stamps that an earlier process, or somebody else, had put there before this one began.
-    found: Vec<MetadataId>,
     /// Anchors of an earlier process are gone.
     tidied: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct DatedStamp {
+    id: MetadataId,
+    since: Timestamp,
 }
 
 /// What a batch is for: what follows for rows of the table where its answer is lost.
@@ -232,7 +238,7 @@ impl Tab {
     pub(crate) fn note_over(&mut self) {
         self.kept.announced = false;
         self.kept.image_rows = 0;
-        self.kept.marks.spend_stamps();
+        self.kept.marks.answered.clear();
     }
 
     /// Batches that an earlier process announced and did not declare over.

@@ -100,7 +100,6 @@ pub enum Visibility {
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Location {
-    Spreadsheet(bool),
     SheetId(i32),
     DimensionRange(DimensionRange),
 }

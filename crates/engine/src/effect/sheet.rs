@@ -38,7 +38,7 @@ pub enum SheetEffect {
     Tag {
         rows: Vec<TagRow>,
         read: bool,
-        /// By which a later batch notices that rows were inserted or deleted since.
+        /// [`Sentinel::anchor`].
         sentinel: MetadataId,
         tidy: Vec<MetadataId>,
     },
@@ -64,8 +64,7 @@ pub enum SheetEffect {
         /// The anchors stay on their rows and are named in the images, so that an overwritten edit
         /// can be restored in its row wherever that stands. Otherwise the batch drops them.
         keeps: bool,
-        /// That of the request which tagged the rows.
-        sentinel: MetadataId,
+        sentinel: Sentinel,
         images: Images,
         stamp: Stamp,
     },
@@ -81,7 +80,7 @@ pub enum SheetEffect {
     /// answered.
     Delete {
         rows: Vec<TagRow>,
-        sentinel: MetadataId,
+        sentinel: Sentinel,
         images: Images,
         stamp: Stamp,
         tidy: Vec<MetadataId>,
@@ -103,7 +102,11 @@ pub enum SheetEffect {
     /// Where the tags of columns of these names stand.
     FindColumns { names: Vec<String> },
     /// Put notes on, or take our own notes off, cells of anchored rows.
-    Annotate { notes: Vec<Note> },
+    Annotate {
+        notes: Vec<Note>,
+        /// [`Sentinel::anchor`].
+        sentinel: MetadataId,
+    },
     /// Every note of ours in the tab. Asked where one may stand on a cell that has no problem, and
     /// not with every reading.
     Notes,
@@ -112,7 +115,7 @@ pub enum SheetEffect {
     /// `Stamped { ours: true }` where it was closed before).
     Claim { stamp: Stamp },
     /// Remove every anchor of ours, by key: leftovers of a crash. Answered with the stamps that
-    /// stand.
+    /// stand on the tab.
     TidyAll,
 }
 
@@ -128,6 +131,16 @@ impl SheetEffect {
             _ => None,
         }
     }
+}
+
+/// An anchor on the tab's last row. Whatever row is inserted or deleted above it moves it, and so a
+/// batch notices that, even where the anchor of the row itself is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sentinel {
+    pub anchor: MetadataId,
+    /// Where it stands; `None` where that is not known, and it may be nowhere. Then it is looked
+    /// for, and put on the last row where it does not stand below all rows of the batch.
+    pub row: Option<u32>,
 }
 
 /// Sheet column and value of each filled cell.
@@ -191,6 +204,14 @@ pub struct Stamp {
     pub value: String,
 }
 
+/// A stamp on the tab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandingStamp {
+    pub id: MetadataId,
+    /// By the clock of the machine that put it there.
+    pub age_micros: i64,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
     pub anchor: MetadataId,
@@ -223,9 +244,7 @@ pub struct StandingNote {
 #[derive(Debug)]
 pub enum SheetOutcome {
     Snapshot(Snapshot),
-    /// One entry per anchor. An anchor that is missing could not be placed. Empty where they were
-    /// not to be read.
-    Tagged(Vec<SeenRow>),
+    Tagged(TaggedRows),
     Formulas(Vec<Formula>),
     Seen(Look),
     /// One entry per row asked, in that order: its cells from column 0; trailing empty cells may be
@@ -256,9 +275,18 @@ pub enum SheetOutcome {
     /// One entry per note asked, in that order.
     Annotated(Vec<Annotated>),
     Notes(Vec<StandingNote>),
-    /// The ids of stamps that stand in the spreadsheet, whoever put them there.
-    Tidied(Vec<MetadataId>),
+    /// The stamps that stand on the tab, whoever put them there.
+    Tidied(Vec<StandingStamp>),
     Done,
+}
+
+#[derive(Debug, Default)]
+pub struct TaggedRows {
+    /// One entry per anchor. An anchor that is missing could not be placed. Empty where they were
+    /// not to be read.
+    pub rows: Vec<SeenRow>,
+    /// [`Sentinel::row`].
+    pub sentinel_row: Option<u32>,
 }
 
 /// A row as it stood when it was tagged.

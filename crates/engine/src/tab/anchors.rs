@@ -6,7 +6,7 @@ use super::layout::{Found, Layout, find_columns};
 use super::{Tab, Trouble, capacity};
 use crate::cost;
 use crate::effect::{
-    AnchoredRow, Computed, MetadataId, SeenRow, SheetEffect, SheetOutcome, TagRow,
+    AnchoredRow, Computed, MetadataId, SeenRow, Sentinel, SheetEffect, SheetOutcome, TagRow,
 };
 use crate::io::mismatch;
 use crate::mapping::Mapping;
@@ -17,8 +17,9 @@ pub(super) struct Tags {
     next: MetadataId,
     /// Those of the batch under way.
     pub live: Vec<MetadataId>,
-    /// What the last request that tagged rows put on the tab's last row, and when it was sent.
-    pub sentinel: MetadataId,
+    /// That of the last request which tagged rows.
+    pub sentinel: Sentinel,
+    /// When that request was sent.
     looked_at: Timestamp,
     /// Those that stand on the rows of the batches to come, by row.
     pub ahead: HashMap<u32, TagRow>,
@@ -50,7 +51,10 @@ impl Tags {
         Self {
             next: first,
             live: Vec::new(),
-            sentinel: first,
+            sentinel: Sentinel {
+                anchor: first,
+                row: None,
+            },
             looked_at: Timestamp(0),
             ahead: HashMap::new(),
         }
@@ -99,7 +103,7 @@ impl Tab {
         rows: &[u32],
         bare: &HashSet<u32>,
     ) -> Result<(), Trouble> {
-        let old = self.old_anchors().len();
+        let old = self.old_marks().len() + self.tags.live.len();
         let mut room = self.request_bytes().saturating_sub(old * cost::DROP);
         let fits = |row: &&u32| {
             let bytes = if bare.contains(row) { 0 } else { cost::TAG };
@@ -267,8 +271,12 @@ impl Tab {
     ) -> Result<HashMap<MetadataId, SeenRow>, Trouble> {
         self.tags.ahead.clear();
         let sentinel = self.tags.anchor();
-        let tidy = self.old_anchors();
-        self.tags.sentinel = sentinel;
+        let live = self.spent_anchors(&self.tags.live);
+        let tidy: Vec<MetadataId> = self.old_marks().into_iter().chain(live).collect();
+        self.tags.sentinel = Sentinel {
+            anchor: sentinel,
+            row: None,
+        };
         self.tags.looked_at = self.io.now();
         let placed = tags.iter().filter(|tag| !tag.bare);
         let placed: Vec<MetadataId> = placed.map(|tag| tag.anchor).chain([sentinel]).collect();
@@ -287,16 +295,22 @@ impl Tab {
             SheetOutcome::Tagged(tagged) => tagged,
             _ => return Err(mismatch().into()),
         };
-        let gone: HashSet<MetadataId> = tidy.into_iter().collect();
-        let anchors = &mut self.kept.marks.anchors;
-        anchors.retain(|anchor| !gone.contains(anchor));
-        Ok(tagged.into_iter().map(|seen| (seen.anchor, seen)).collect())
+        self.tags.sentinel.row = tagged.sentinel_row;
+        self.kept.marks.forget(&tidy);
+        let rows = tagged.rows.into_iter();
+        Ok(rows.map(|seen| (seen.anchor, seen)).collect())
     }
 
-    fn old_anchors(&self) -> Vec<MetadataId> {
-        let old = self.kept.marks.anchors.iter().chain(&self.tags.live);
-        let spent = old.filter(|anchor| !self.kept.debts.need(**anchor));
+    /// Of these the ones through which nothing is to be restored.
+    pub(super) fn spent_anchors(&self, anchors: &[MetadataId]) -> Vec<MetadataId> {
+        let spent = anchors.iter();
+        let spent = spent.filter(|anchor| !self.kept.debts.need(**anchor));
         spent.copied().collect()
+    }
+
+    /// The sentinel of the last request that tagged rows.
+    pub(crate) fn sentinel(&self) -> Sentinel {
+        self.tags.sentinel
     }
 
     /// The mapped cells of a whole row, where the columns stand now.

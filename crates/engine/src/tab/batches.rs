@@ -4,14 +4,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{LostBatch, Purpose, Tab, Trouble};
+use super::{DatedStamp, LostBatch, Purpose, Tab, Trouble};
 use crate::effect::{
     AnchoredRow, Announcement, ColumnFormat, Commit, Deleted, Failure, Images, MetadataId, NewRow,
     SheetEffect, SheetOutcome, Stamp, TagRow, WrittenRow,
 };
 use crate::io::{is_passing, mismatch};
 use crate::mapping::Mapping;
-use crate::value::Cell;
+use crate::value::{Cell, Timestamp};
 
 /// How often one cycle sends a batch whose answer is lost.
 const ATTEMPTS: u32 = 3;
@@ -21,12 +21,16 @@ const ATTEMPTS: u32 = 3;
 /// mass of rows the row is told by its cells instead.
 pub(crate) const KEEPS_ANCHORS: usize = 100;
 
-/// Stamps that stay in the spreadsheet: those of batches that may still be on their way.
-const KEPT_STAMPS: usize = 16;
+/// Stamps that stay in the spreadsheet: another writer may be about to send what it planned from
+/// the same reading.
+const KEPT_STAMPS: usize = 4;
 
 /// The same of those of which a copy is known to be on its way, or may be: it is refused as long as
 /// its stamp stands.
 const KEPT_GUARDS: usize = 200;
+
+/// After this time no copy of a batch is under way any more (G-LOST-2).
+const STAMP_LIFE_MICROS: i64 = 15 * 60 * 1_000_000;
 
 /// A batch that has no answer of its own.
 #[derive(Debug)]
@@ -127,9 +131,16 @@ impl Tab {
             let end = self.places.end.unwrap_or_default().saturating_add(count);
             self.kept.end = self.kept.end.max(end);
         }
+        if answer.is_err() && stands {
+            self.tags.sentinel.row = None;
+        }
         match answer? {
             SheetOutcome::Inserted(shown) if shown.len() == expected => {
-                Ok((self.places.note_inserted(count), shown))
+                let first = self.places.note_inserted(count);
+                if let Some(row) = self.tags.sentinel.row.as_mut().filter(|row| **row >= first) {
+                    *row = row.saturating_add(count);
+                }
+                Ok((first, shown))
             }
             _ => Err(Unanswered::unexpected()),
         }
@@ -161,7 +172,8 @@ impl Tab {
         self.tags.ahead.clear();
         self.note_deleted(gone);
         let edits = self.kept.debts.edits.iter_mut();
-        for row in edits.filter_map(|edit| edit.row.as_mut()) {
+        let edits = edits.filter_map(|edit| edit.row.as_mut());
+        for row in edits.chain(&mut self.tags.sentinel.row) {
             let above = gone.partition_point(|removed| *removed < *row);
             *row = row.saturating_sub(u32::try_from(above).unwrap_or(u32::MAX));
         }
@@ -222,7 +234,7 @@ impl Tab {
         stamp: Stamp,
         purpose: Purpose,
     ) -> Result<SheetOutcome, Unanswered> {
-        let id = stamp.id;
+        let (id, since) = (stamp.id, self.io.now());
         let is_write = matches!(effect, SheetEffect::Write { .. });
         let tidied = match &effect {
             SheetEffect::Insert { tidy, .. } | SheetEffect::Delete { tidy, .. } => tidy.clone(),
@@ -235,7 +247,7 @@ impl Tab {
                     if !matches!(purpose, Purpose::NewRows(_)) {
                         self.kept.unread.insert(stamp.value);
                     }
-                    self.kept.marks.guarding.push(id);
+                    self.kept.marks.guarding.push(DatedStamp { id, since });
                     let (why, fate) = (Trouble::Outdated, Fate::CarriedOut);
                     return Err(Unanswered { why, fate });
                 }
@@ -266,9 +278,10 @@ impl Tab {
                         marks.answered.push(id);
                     }
                     marks.forget(&tidied);
+                    let stamp = DatedStamp { id, since };
                     match unsure {
-                        true => marks.guarding.push(id),
-                        false => marks.stamps.push(id),
+                        true => marks.guarding.push(stamp),
+                        false => marks.stamps.push(stamp),
                     }
                     return Ok(outcome);
                 }
@@ -290,19 +303,17 @@ impl Tab {
         }
     }
 
-    /// Metadata of ours that nothing needs any more. While writes are announced, their stamps tell
-    /// a process that comes after a crash that they were carried out.
+    /// Metadata of ours that nothing needs any more, but for the anchors of the batch under way.
+    /// While writes are announced, their stamps tell a process that comes after a crash that they
+    /// were carried out.
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {
         let marks = &self.kept.marks;
-        let anchors = marks.anchors.iter();
-        let spent = anchors.filter(|anchor| !self.kept.debts.need(**anchor));
-        let old = marks.stamps.len().saturating_sub(KEPT_STAMPS);
-        let is_open = |stamp: &&MetadataId| self.kept.announced && marks.answered.contains(stamp);
-        let old = marks.stamps.iter().take(old);
-        let old = old.filter(move |stamp| !is_open(stamp));
-        let passed = marks.guarding.len().saturating_sub(KEPT_GUARDS);
-        let passed = marks.guarding.iter().take(passed);
-        spent.chain(old).chain(passed).copied().collect()
+        let now = self.io.now();
+        let is_open = |id: &MetadataId| self.kept.announced && marks.answered.contains(id);
+        let stamps = spent(&marks.stamps, KEPT_STAMPS, now).filter(|id| !is_open(id));
+        let guards = spent(&marks.guarding, KEPT_GUARDS, now);
+        let anchors = self.spent_anchors(&marks.anchors).into_iter();
+        anchors.chain(stamps).chain(guards).collect()
     }
 
     /// Room for the images of so many rows, below those that are still of use.
@@ -354,22 +365,20 @@ impl Tab {
 }
 
 impl super::Marks {
-    /// Announced writes are over. The stamps of the last ones stay all the same: another writer may
-    /// be about to send what it planned from the same reading.
-    pub(super) fn spend_stamps(&mut self) {
-        let old = self.stamps.len().saturating_sub(KEPT_STAMPS);
-        let old: HashSet<MetadataId> = self.stamps.iter().take(old).copied().collect();
-        let answered = std::mem::take(&mut self.answered);
-        let spent: Vec<MetadataId>;
-        (spent, self.answered) = answered.into_iter().partition(|stamp| old.contains(stamp));
-        self.stamps.retain(|stamp| !spent.contains(stamp));
-        self.anchors.extend(spent);
-    }
-
-    fn forget(&mut self, gone: &[MetadataId]) {
+    pub(super) fn forget(&mut self, gone: &[MetadataId]) {
         let gone: HashSet<MetadataId> = gone.iter().copied().collect();
         self.anchors.retain(|anchor| !gone.contains(anchor));
-        self.stamps.retain(|stamp| !gone.contains(stamp));
-        self.guarding.retain(|stamp| !gone.contains(stamp));
+        self.stamps.retain(|stamp| !gone.contains(&stamp.id));
+        self.guarding.retain(|stamp| !gone.contains(&stamp.id));
+        self.answered.retain(|stamp| !gone.contains(stamp));
     }
+}
+
+/// Of these stamps, oldest first, those that need not stand any longer.
+fn spent(stamps: &[DatedStamp], most: usize, now: Timestamp) -> impl Iterator<Item = MetadataId> {
+    let beyond = stamps.len().saturating_sub(most);
+    let is_old = move |stamp: &DatedStamp| now.0 - stamp.since.0 > STAMP_LIFE_MICROS;
+    let spent = stamps.iter().enumerate();
+    let spent = spent.filter(move |(at, stamp)| *at < beyond || is_old(stamp));
+    spent.map(|(_, stamp)| stamp.id)
 }

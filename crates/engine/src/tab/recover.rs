@@ -3,9 +3,12 @@
 //! In this order: a batch that is still on its way is closed before the anchors go by which it
 //! would notice that its rows have moved.
 
-use super::{Purpose, Tab, Trouble};
-use crate::effect::{MetadataId, SheetEffect, SheetOutcome, Stamp};
+use std::collections::HashSet;
+
+use super::{DatedStamp, Purpose, Tab, Trouble};
+use crate::effect::{MetadataId, SheetEffect, SheetOutcome, Stamp, StandingStamp};
 use crate::io::mismatch;
+use crate::value::Timestamp;
 
 /// A batch whose fate is known by now.
 #[derive(Debug)]
@@ -34,7 +37,9 @@ impl Tab {
             self.kept.unread.insert(lost.stamp.value);
         }
         self.kept.lost.remove(&stamp);
-        self.kept.marks.guarding.push(stamp);
+        let since = self.io.now();
+        let standing = DatedStamp { id: stamp, since };
+        self.kept.marks.guarding.push(standing);
         Ok(Some(Closed {
             stamp,
             purpose: lost.purpose,
@@ -90,12 +95,31 @@ impl Tab {
             return Ok(());
         }
         match self.io.sheet(SheetEffect::TidyAll).await? {
-            SheetOutcome::Tidied(stamps) => self.kept.marks.found = stamps,
+            SheetOutcome::Tidied(stamps) => self.note_found_stamps(stamps),
             _ => return Err(mismatch().into()),
         }
         self.kept.marks.tidied = true;
         self.kept.marks.anchors.clear();
         self.tags.live.clear();
         Ok(())
+    }
+
+    /// Stamps that were on the tab before this process put one there. Which of them are of batches
+    /// that may still arrive is not known.
+    fn note_found_stamps(&mut self, found: Vec<StandingStamp>) {
+        let now = self.io.now();
+        let marks = &mut self.kept.marks;
+        let ours: HashSet<MetadataId> = marks
+            .stamps
+            .iter()
+            .chain(&marks.guarding)
+            .map(|stamp| stamp.id)
+            .collect();
+        let found = found.into_iter().filter(|stamp| !ours.contains(&stamp.id));
+        marks.guarding.extend(found.map(|stamp| DatedStamp {
+            id: stamp.id,
+            since: Timestamp(now.0.saturating_sub(stamp.age_micros)),
+        }));
+        marks.guarding.sort_by_key(|stamp| stamp.since);
     }
 }

@@ -77,11 +77,8 @@ impl Tab {
         let plan = &mut self.plan;
         plan.ordinal += 1;
         let marks = &self.kept.marks;
-        let standing: HashSet<MetadataId> = [&marks.stamps, &marks.guarding, &marks.found]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
+        let standing = marks.stamps.iter().chain(&marks.guarding);
+        let standing: HashSet<MetadataId> = standing.map(|stamp| stamp.id).collect();
         let mut attempt = match self.kept.refusals.reading == plan.reading {
             true => self.kept.refusals.count,
             false => 0,

@@ -65,7 +65,7 @@ fn a_bad_cell_gets_a_note_in_a_persons_words_and_loses_it_when_mended() {
     world.refuse = Some("forbidden");
     world.tab[2][1] = text("forbidden");
     world.cycle(Scope::Full, &[]);
-    let Some(SheetEffect::Annotate { notes }) = world.log.last() else {
+    let Some(SheetEffect::Annotate { notes, .. }) = world.log.last() else {
         panic!("no note")
     };
     assert_eq!(notes.len(), 1);
@@ -79,7 +79,7 @@ fn a_bad_cell_gets_a_note_in_a_persons_words_and_loses_it_when_mended() {
     assert_eq!(world.requests(), ["read"]);
     world.tab[2][1] = text("mended");
     world.cycle(Scope::Full, &[]);
-    let Some(SheetEffect::Annotate { notes }) = world.log.last() else {
+    let Some(SheetEffect::Annotate { notes, .. }) = world.log.last() else {
         panic!("no note")
     };
     assert_eq!(notes[0].text, None);
@@ -99,7 +99,7 @@ fn notes_that_are_switched_off_are_taken_away() {
     world.machine = Machine::new(world.mapping.clone());
     world.machine.take_notes_off();
     world.cycle(Scope::Full, &[]);
-    let Some(SheetEffect::Annotate { notes }) = world.log.last() else {
+    let Some(SheetEffect::Annotate { notes, .. }) = world.log.last() else {
         panic!("the notes stay: {:?}", world.requests())
     };
     let texts: Vec<&Option<String>> = notes.iter().map(|note| &note.text).collect();
@@ -284,7 +284,7 @@ fn what_could_not_be_taken_away_is_tried_again() {
     let mut world = with_a_bad_cell();
     world.cut((2, 1), (4, 5));
     world.fault = Some(|effect| match effect {
-        SheetEffect::Annotate { notes } if notes[0].column == 5 => fails_in_passing(effect),
+        SheetEffect::Annotate { notes, .. } if notes[0].column == 5 => fails_in_passing(effect),
         _ => None,
     });
     for _ in 0..3 {

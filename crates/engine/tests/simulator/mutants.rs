@@ -195,7 +195,8 @@ impl Mutant {
                     .for_each(|cell| cell.entered = Entered::Nothing);
                 Outcome::Sheet(SheetOutcome::Inspected(cells))
             }
-            (Outcome::Sheet(SheetOutcome::Tagged(mut rows)), bug) => {
+            (Outcome::Sheet(SheetOutcome::Tagged(mut tagged)), bug) => {
+                let rows = &mut tagged.rows;
                 if bug == Bug::FillsIgnored {
                     rows.iter_mut().for_each(|row| row.computed.clear());
                 }
@@ -204,7 +205,7 @@ impl Mutant {
                 }
                 let seen = rows.iter().map(|row| (row.anchor, row.cells.clone()));
                 self.tagged.extend(seen);
-                Outcome::Sheet(SheetOutcome::Tagged(rows))
+                Outcome::Sheet(SheetOutcome::Tagged(tagged))
             }
             (Outcome::Sheet(SheetOutcome::Snapshot(mut snapshot)), bug) => {
                 if let (Bug::HeaderRemembered, Some(header)) = (bug, snapshot.rows.first_mut()) {

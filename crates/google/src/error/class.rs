@@ -171,6 +171,7 @@ impl Error {
                 "The spreadsheet's time zone or locale was changed".into(),
                 "Passes by itself: the tab is opened anew.".into(),
             ),
+            Self::MetadataFull => metadata_full(failure),
             Self::Unsettled(message) => failure(
                 Class::RetryNow,
                 Reason::StalePosition,
@@ -179,6 +180,16 @@ impl Error {
             ),
         }
     }
+}
+
+/// What we put there ourselves is little, and is removed after a quarter of an hour.
+fn metadata_full(failure: impl Fn(Class, Reason, String, String) -> Failure) -> Failure {
+    failure(
+        Class::RetryLater,
+        Reason::MetadataFull,
+        "The tab has no room for the marks by which rows are told apart (developer metadata)".into(),
+        "Passes by itself if we have put many there in the last minutes; if it goes on, another tool fills the tab with developer metadata: ask who uses it, or move the data to a new tab.".into(),
+    )
 }
 
 fn unreachable(
@@ -477,6 +488,9 @@ fn bad_request(refusal: &Refusal, context: Context, failure: Make) -> Failure {
             message.to_owned(),
             "Lower sheet_sync.max_request_bytes.".into(),
         );
+    }
+    if refusal.is_metadata_full() {
+        return metadata_full(failure);
     }
     if refusal.is_past_grid() || refusal.is_unparsable_range() {
         return failure(

@@ -67,6 +67,9 @@ pub enum Error {
     /// The spreadsheet's time zone or locale is another one than when the tab was opened.
     #[error("the spreadsheet's time zone or locale was changed")]
     OtherConventions,
+    /// The tab has no room for more developer metadata (G-META-4).
+    #[error("the tab has no room for more developer metadata")]
+    MetadataFull,
     /// The sheet kept changing under us; nothing of the effect was applied.
     #[error("the sheet changed while it was being written: {0}")]
     Unsettled(String),
@@ -311,6 +314,10 @@ impl Refusal {
         self.http_status == 400
             && (self.message.contains("No grid with id")
                 || self.message.contains("No sheet with id"))
+    }
+
+    fn is_metadata_full(&self) -> bool {
+        self.http_status == 400 && self.message.contains("size of the developer metadata")
     }
 
     fn is_past_grid(&self) -> bool {

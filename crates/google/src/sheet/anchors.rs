@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use engine::effect::{MetadataId, Stamp, TagRow};
+use engine::effect::{MetadataId, Sentinel, Stamp, TagRow};
 
 use super::structure::{Applied, Batch, Sent, runs};
-use super::{Answered, Session, Target};
+use super::{Answered, Session, Target, tidy};
 use crate::answers;
 use crate::error::Error;
 use crate::requests::{
@@ -17,29 +17,18 @@ use crate::requests::{
 /// Every character of a key counts against the 30,000 that a tab has for metadata (G-META-4), so it
 /// is one.
 pub const ANCHOR_KEY: &str = "~";
-/// Stamps stand on the spreadsheet, which has a budget of its own.
+/// Stamps stand on the tab itself: the spreadsheet's own 30,000 characters would have to do for all
+/// of its tabs (G-META-4).
 pub const STAMP_KEY: &str = "sheet_sync";
 
 /// How often a batch is planned anew when rows move between looking and changing.
 const ATTEMPTS: usize = 4;
 
-/// As many sentinels are remembered: one for each mapping that is between tagging and writing.
-const SENTINELS: usize = 64;
-
-/// The anchor that one request put on the last row of a tab, and where that was.
-#[derive(Clone, Debug)]
-pub(super) struct Sentinel {
-    spreadsheet_id: String,
-    sheet_id: i32,
-    anchor: MetadataId,
-    row: u32,
-}
-
 /// Rows as one request tagged them.
 #[derive(Clone, Copy)]
 pub(super) struct Tagged<'a> {
     pub rows: &'a [TagRow],
-    pub sentinel: MetadataId,
+    pub sentinel: Sentinel,
 }
 
 impl Tagged<'_> {
@@ -59,8 +48,15 @@ impl Tagged<'_> {
 impl Guard<'_> {
     fn bare(&self) -> Vec<u32> {
         match self {
-            Guard::Anchors(_) => Vec::new(),
+            Guard::Anchors { .. } => Vec::new(),
             Guard::Tagged(tagged) => tagged.bare().collect(),
+        }
+    }
+
+    fn sentinel(&self) -> MetadataId {
+        match self {
+            Guard::Anchors { sentinel, .. } => *sentinel,
+            Guard::Tagged(tagged) => tagged.sentinel.anchor,
         }
     }
 }
@@ -69,7 +65,10 @@ impl Guard<'_> {
 #[derive(Clone, Copy)]
 pub(super) enum Guard<'a> {
     /// By their anchors alone, which are looked for.
-    Anchors(&'a [MetadataId]),
+    Anchors {
+        anchors: &'a [MetadataId],
+        sentinel: MetadataId,
+    },
     /// And where they were a moment ago.
     Tagged(Tagged<'a>),
 }
@@ -106,40 +105,6 @@ pub(super) enum Settled {
 }
 
 impl Session {
-    pub(super) fn remember_sentinel(&self, target: &Target, anchor: MetadataId, row: u32) {
-        let sentinels = &mut self.state().sentinels;
-        sentinels.truncate(SENTINELS - 1);
-        sentinels.push_front(Sentinel {
-            spreadsheet_id: target.spreadsheet_id.clone(),
-            sheet_id: target.sheet_id,
-            anchor,
-            row,
-        });
-    }
-
-    /// Rows were inserted by ourselves: the sentinels below moved down.
-    pub(super) fn sentinels_moved(&self, target: &Target, at: u32, count: u32) {
-        let of_tab = |one: &&mut Sentinel| {
-            one.sheet_id == target.sheet_id && one.spreadsheet_id == target.spreadsheet_id
-        };
-        let mut state = self.state();
-        let below = state.sentinels.iter_mut().filter(of_tab);
-        for sentinel in below.filter(|sentinel| sentinel.row >= at) {
-            sentinel.row += count;
-        }
-    }
-
-    /// Rows were deleted by ourselves: the sentinels below moved up.
-    pub(super) fn sentinels_rose(&self, target: &Target, deleted: &[u32]) {
-        let of_tab = |one: &&mut Sentinel| {
-            one.sheet_id == target.sheet_id && one.spreadsheet_id == target.spreadsheet_id
-        };
-        for sentinel in self.state().sentinels.iter_mut().filter(of_tab) {
-            let above = deleted.iter().filter(|row| **row < sentinel.row).count();
-            sentinel.row -= u32::try_from(above).unwrap_or_default();
-        }
-    }
-
     /// Where these anchors stand now; those without a row are absent.
     pub(super) fn find(
         &self,
@@ -177,48 +142,24 @@ impl Session {
         what: &AtAnchors,
         requests: impl Fn(&BTreeMap<MetadataId, u32>) -> Vec<Request>,
     ) -> Result<Settled, Error> {
-        let mut sentinels = Vec::new();
-        let settled = self.settle(target, what, requests, &mut sentinels);
-        // The batch that was applied has dropped them; otherwise it is not known, and dropping them
-        // twice does no harm.
-        if !matches!(settled, Ok(Settled::Applied { .. })) {
-            self.state()
-                .litter
-                .put_back(&target.spreadsheet_id, &sentinels);
-        }
-        settled
-    }
-
-    fn settle(
-        &self,
-        target: &Target,
-        what: &AtAnchors,
-        requests: impl Fn(&BTreeMap<MetadataId, u32>) -> Vec<Request>,
-        sentinels: &mut Vec<MetadataId>,
-    ) -> Result<Settled, Error> {
-        let mut sentinel = None;
         let (anchors, mut as_tagged): (Vec<MetadataId>, _) = match what.anchors {
-            Guard::Anchors(anchors) => (anchors.to_vec(), None),
+            Guard::Anchors { anchors, .. } => (anchors.to_vec(), None),
             Guard::Tagged(tagged) => {
-                let known = self.state().sentinels.iter().find_map(|one| {
-                    (one.anchor == tagged.sentinel).then_some((one.anchor, one.row))
-                });
                 let rows = tagged.anchors();
                 let lowest = tagged.rows.iter().map(|tag| tag.row).max();
                 let anchors = rows.keys().copied().collect();
                 // Where nothing checks the places, they are looked up as late as can be.
                 let checked = self.capabilities().anchor_checks != Answered::No;
-                let reaches = |row: u32| lowest.is_some_and(|lowest| row >= lowest);
-                let known = known.filter(|(_, row)| checked && reaches(*row));
+                let reaches = |row: &u32| lowest.is_some_and(|lowest| *row >= lowest);
+                let known = tagged.sentinel.row.filter(|row| checked && reaches(row));
                 (anchors, known.map(|known| (rows, known)))
             }
         };
+        let sentinel = what.anchors.sentinel();
         let bare = what.anchors.bare();
         for _ in 0..ATTEMPTS {
             if let Some((rows, known)) = as_tagged.take() {
-                if let Some(settled) =
-                    self.change(target, what, rows, known, &requests, sentinels)?
-                {
+                if let Some(settled) = self.change(target, what, rows, known, &requests)? {
                     return Ok(settled);
                 }
                 if !bare.is_empty() {
@@ -226,19 +167,9 @@ impl Session {
                 }
                 continue;
             }
-            let guard = match sentinel {
-                Some(guard) => guard,
-                None => match self.place_sentinel(target)? {
-                    Some(guard) => guard,
-                    None => continue,
-                },
-            };
-            if !sentinels.contains(&guard) {
-                sentinels.push(guard);
-            }
-            let asked: Vec<MetadataId> = anchors.iter().copied().chain([guard]).collect();
+            let asked: Vec<MetadataId> = anchors.iter().copied().chain([sentinel]).collect();
             let mut rows = self.find(target, &asked)?;
-            let guard_row = rows.remove(&guard);
+            let stands = rows.remove(&sentinel);
             if let Guard::Tagged(tagged) = what.anchors
                 && !bare.is_empty()
                 && rows != tagged.anchors()
@@ -248,14 +179,14 @@ impl Session {
             let Some(lowest) = rows.values().chain(&bare).max().copied() else {
                 return Ok(Settled::NoneLeft);
             };
-            // Otherwise it was deleted, or sorted upwards, and another is needed.
-            sentinel = guard_row.filter(|row| *row >= lowest).map(|_| guard);
-            let (Some(_), Some(guard_row)) = (sentinel, guard_row) else {
-                continue;
-            };
-            let known = (guard, guard_row);
-            if let Some(settled) = self.change(target, what, rows, known, &requests, sentinels)? {
-                return Ok(settled);
+            match stands.filter(|row| *row >= lowest) {
+                Some(known) => {
+                    if let Some(settled) = self.change(target, what, rows, known, &requests)? {
+                        return Ok(settled);
+                    }
+                }
+                // Its row was deleted, or sorted upwards.
+                None => self.place_sentinel(target, sentinel, stands)?,
             }
         }
         Err(moved())
@@ -267,14 +198,14 @@ impl Session {
         target: &Target,
         what: &AtAnchors,
         rows: BTreeMap<MetadataId, u32>,
-        (guard, guard_row): (MetadataId, u32),
+        sentinel_row: u32,
         requests: &impl Fn(&BTreeMap<MetadataId, u32>) -> Vec<Request>,
-        sentinels: &[MetadataId],
     ) -> Result<Option<Settled>, Error> {
         let checked = self.capabilities().anchor_checks != Answered::No;
         let mut body: Vec<Request> = Vec::new();
         if checked {
-            body.extend(asserted(target.sheet_id, guard, guard_row));
+            let sentinel = what.anchors.sentinel();
+            body.extend(asserted(target.sheet_id, sentinel, sentinel_row));
             for (anchor, row) in &rows {
                 body.extend(match what.drops {
                     true => asserted_at_last(target.sheet_id, *anchor, *row),
@@ -288,13 +219,7 @@ impl Session {
             true => rows.keys().copied().collect(),
             false => Vec::new(),
         };
-        let tidy: Vec<MetadataId> = what
-            .tidy
-            .iter()
-            .chain(sentinels)
-            .chain(&spent)
-            .copied()
-            .collect();
+        let tidy: Vec<MetadataId> = what.tidy.iter().chain(&spent).copied().collect();
         let read_back = if what.read_back {
             runs(rows.values().copied().chain(what.anchors.bare()))
         } else {
@@ -333,21 +258,27 @@ impl Session {
         }
     }
 
-    /// Put a sentinel on the tab's last row; `None` where that row is not there any more.
-    fn place_sentinel(&self, target: &Target) -> Result<Option<MetadataId>, Error> {
+    /// Puts the sentinel on the tab's last row, away from where it stands. Where rows move in that
+    /// moment it may come elsewhere, or the request is refused: the next look tells.
+    fn place_sentinel(
+        &self,
+        target: &Target,
+        sentinel: MetadataId,
+        stands: Option<u32>,
+    ) -> Result<(), Error> {
         let last = self.tab(target)?.rows.saturating_sub(1);
-        let guard = fastrand::i32(1..=i32::MAX);
-        let body = vec![anchored(target.sheet_id, guard, last)];
-        match self.send(
-            target,
-            Batch {
-                body,
-                ..Batch::default()
-            },
-        )? {
-            Sent::Applied(_) => Ok(Some(guard)),
-            _ => Ok(None),
-        }
+        let body = match stands {
+            Some(_) => vec![tidy::deletion(sentinel)],
+            None => Vec::new(),
+        };
+        let body = body.into_iter();
+        let body = body.chain([anchored(target.sheet_id, sentinel, last)]);
+        let batch = Batch {
+            body: body.collect(),
+            ..Batch::default()
+        };
+        self.send(target, batch)?;
+        Ok(())
     }
 
     /// Those of `ids` that exist.
@@ -418,7 +349,7 @@ fn asserted_at_last(sheet_id: i32, anchor: MetadataId, row: u32) -> Vec<Request>
 #[cfg(test)]
 pub(crate) fn of_a_row(sheet_id: i32, anchor: MetadataId, row: u32) -> [Vec<Request>; 3] {
     let mut guard = asserted_at_last(sheet_id, anchor, row);
-    guard.push(super::tidy::deletion(anchor));
+    guard.push(tidy::deletion(anchor));
     let kept = asserted(sheet_id, anchor, row);
     [vec![anchored(sheet_id, anchor, row)], guard, kept]
 }

@@ -35,12 +35,12 @@ mod turn;
 mod write;
 mod writer;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine::effect::{Failure, SheetEffect, SheetOutcome};
 
-use anchors::{Sentinel, Tagged};
+use anchors::Tagged;
 use images::images_id;
 use write::Written;
 
@@ -130,12 +130,8 @@ struct State {
     /// What was last seen of who writes to a tab.
     entries: HashMap<(String, i32), Option<String>>,
     capabilities: Capabilities,
-    /// The last sentinels, oldest first.
-    sentinels: VecDeque<Sentinel>,
     /// Tabs that no images can be kept of.
     without_images: HashSet<(String, i32)>,
-    /// Metadata of ours that is of no more use, to be dropped with the next structural batch.
-    litter: tidy::Litter,
     /// Internal errors in a row, by spreadsheet.
     internal_errors: HashMap<String, u32>,
 }
@@ -228,7 +224,9 @@ impl Session {
                 (Purpose::Write, self.tag_columns(target, *header, tags))
             }
             SheetEffect::FindColumns { names } => (Purpose::Read, self.find_columns(target, names)),
-            SheetEffect::Annotate { notes } => (Purpose::Write, self.annotate(target, notes)),
+            SheetEffect::Annotate { notes, sentinel } => {
+                (Purpose::Write, self.annotate(target, notes, *sentinel))
+            }
             SheetEffect::Notes => (Purpose::Read, self.standing_notes(target)),
             SheetEffect::Claim { stamp } => (Purpose::Write, self.claim(target, stamp)),
             SheetEffect::TidyAll => (Purpose::Write, self.tidy_all(target)),

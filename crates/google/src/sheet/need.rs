@@ -60,7 +60,7 @@ impl Session {
                 batches(count(looked_at.count()).saturating_add(1), 1)
             }
             // Where no batch checks the places of anchors, they are looked up once more.
-            SheetEffect::Annotate { .. } => batches(3 + unseen + unchecked, 2),
+            SheetEffect::Annotate { .. } => batches(3 + unseen + unchecked, 1),
             SheetEffect::Claim { .. } => batches(0, 1),
             SheetEffect::TidyAll => Need {
                 reads: 1,

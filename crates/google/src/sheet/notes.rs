@@ -30,7 +30,12 @@ impl Session {
         Ok(SheetOutcome::Notes(standing))
     }
 
-    pub(super) fn annotate(&self, target: &Target, notes: &[Note]) -> Result<SheetOutcome, Error> {
+    pub(super) fn annotate(
+        &self,
+        target: &Target,
+        notes: &[Note],
+        sentinel: MetadataId,
+    ) -> Result<SheetOutcome, Error> {
         let mut anchors: Vec<MetadataId> = notes.iter().map(|note| note.anchor).collect();
         anchors.sort_unstable();
         anchors.dedup();
@@ -50,8 +55,8 @@ impl Session {
         let due: Vec<usize> = (0..notes.len())
             .filter(|at| notes.get(*at).is_some_and(is_due))
             .collect();
-        let written = self.write_notes(target, &places, due.iter().filter_map(|at| notes.get(*at)));
-        let written = written?;
+        let writing = due.iter().filter_map(|at| notes.get(*at));
+        let written = self.write_notes(target, &places, writing, sentinel)?;
         for at in due {
             if let (Some(note), Some(annotated)) = (notes.get(at), annotated.get_mut(at)) {
                 match written.get(&note.anchor) {
@@ -70,6 +75,7 @@ impl Session {
         target: &Target,
         places: &BTreeMap<MetadataId, u32>,
         notes: impl Iterator<Item = &'a Note> + Clone,
+        sentinel: MetadataId,
     ) -> Result<BTreeMap<MetadataId, Landed>, Error> {
         let anchors: BTreeSet<MetadataId> = notes.clone().map(|note| note.anchor).collect();
         let anchors: Vec<MetadataId> = anchors.into_iter().collect();
@@ -77,7 +83,10 @@ impl Session {
             return Ok(BTreeMap::new());
         }
         let what = AtAnchors {
-            anchors: Guard::Anchors(&anchors),
+            anchors: Guard::Anchors {
+                anchors: &anchors,
+                sentinel,
+            },
             stamp: None,
             tidy: &[],
             read_back: false,

@@ -55,10 +55,7 @@ impl Session {
             entered: false,
         };
         let applied = match self.send(target, batch)? {
-            Sent::Applied(applied) => {
-                self.sentinels_moved(target, at, count);
-                applied
-            }
+            Sent::Applied(applied) => applied,
             Sent::Stamped => return self.stamped_outcome(target, stamp),
             Sent::Refused { error, .. } => {
                 let error = self.for_want_of_room(target, growth, error);
@@ -156,7 +153,6 @@ impl Session {
                     ..
                 } => {
                     let places = ascending(&rows);
-                    self.sentinels_rose(target, &places);
                     let mut before = place
                         .map(|place| place.shown(&mut applied, &places))
                         .unwrap_or_default();

@@ -94,19 +94,8 @@ struct Posted {
 
 impl Session {
     pub(super) fn send(&self, target: &Target, batch: Batch) -> Result<Sent, Error> {
-        let litter = self.state().litter.due(&target.spreadsheet_id);
         let stamp = batch.stamp;
-        let sent = self.send_with(target, batch, &litter);
-        match (&sent, stamp) {
-            (Ok(Sent::Applied(_)), Some(stamp)) => {
-                self.state().litter.age(&target.spreadsheet_id, stamp.id)
-            }
-            (Ok(Sent::Applied(_)), None) => {}
-            _ => self
-                .state()
-                .litter
-                .put_back(&target.spreadsheet_id, &litter),
-        }
+        let sent = self.send_once(target, batch);
         if stamp.is_some() && matches!(sent, Ok(Sent::Stamped) | Err(_)) {
             // The batch, or an earlier copy of it, may have arrived.
             self.forget_entry(target);
@@ -114,16 +103,11 @@ impl Session {
         sent
     }
 
-    fn send_with(
-        &self,
-        target: &Target,
-        batch: Batch,
-        litter: &[MetadataId],
-    ) -> Result<Sent, Error> {
-        let mut drop: Vec<MetadataId> = batch.tidy.iter().chain(litter).copied().collect();
-        if self.capabilities().missing_metadata == Missing::Refused {
-            drop = self.existing(target, &drop)?;
-        }
+    fn send_once(&self, target: &Target, batch: Batch) -> Result<Sent, Error> {
+        let drop = match self.capabilities().missing_metadata {
+            Missing::Refused => self.existing(target, batch.tidy)?,
+            _ => batch.tidy.to_vec(),
+        };
         let turn = match batch.stamp {
             Some(_) => self.turn(target)?,
             None => Turn::default(),
@@ -133,7 +117,7 @@ impl Session {
         let body = first..first + batch.body.len();
         let mut requests: Vec<Request> = batch
             .stamp
-            .map(stamped)
+            .map(|stamp| stamped(stamp, target.sheet_id))
             .into_iter()
             .chain(turn.requests)
             .chain(batch.body)
@@ -154,11 +138,13 @@ impl Session {
         if let Err(error) = &posted.answer
             && refused_part(error).is_some_and(|request| request >= body.end)
         {
-            // Someone has dropped that metadata already, and here this refuses the batch. Dropping
-            // can wait.
+            // Someone has dropped that metadata already, and here this refuses the batch.
             self.learn(|capabilities| capabilities.missing_metadata = Missing::Refused);
-            self.state().litter.put_back(&target.spreadsheet_id, &drop);
             update.requests.truncate(body.end);
+            let there = self.existing(target, &drop)?;
+            update
+                .requests
+                .extend(there.into_iter().map(tidy::deletion));
             if update.requests.is_empty() {
                 return Ok(Sent::Applied(Applied::default()));
             }
@@ -273,9 +259,12 @@ impl Session {
         }
         if let Some(stamp) = stamp
             && refused_part(&error) == Some(0)
-            && !self.existing(target, &[stamp.id])?.is_empty()
         {
-            return Ok(Sent::Stamped);
+            return match self.existing(target, &[stamp.id])?.is_empty() {
+                false => Ok(Sent::Stamped),
+                // Nothing else is known for which new metadata of the tab itself is refused.
+                true => Err(Error::MetadataFull),
+            };
         }
         match refused_part(&error).filter(|request| body.contains(request)) {
             Some(request) => Ok(Sent::Refused {
@@ -377,13 +366,13 @@ fn refused_part(error: &Error) -> Option<usize> {
 }
 
 /// DOCUMENT, so that a writer with another project's key is shut out too.
-fn stamped(stamp: &Stamp) -> Request {
+fn stamped(stamp: &Stamp, sheet_id: i32) -> Request {
     Request::CreateDeveloperMetadata {
         developer_metadata: DeveloperMetadata {
             metadata_id: stamp.id,
             metadata_key: STAMP_KEY,
             metadata_value: tidy::dated(&stamp.value),
-            location: Location::Spreadsheet(true),
+            location: Location::SheetId(sheet_id),
             visibility: Visibility::Document,
         },
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::effect::{MetadataId, SeenRow, SheetOutcome, TagRow};
+use engine::effect::{MetadataId, SeenRow, SheetOutcome, TagRow, TaggedRows};
 
 use super::anchors::anchored;
 use super::structure::{Applied, Batch, Sent, runs};
@@ -35,16 +35,20 @@ impl Session {
         };
         let error = match self.send(target, batch) {
             Ok(Sent::Applied(applied)) => {
-                self.remember_sentinel(target, sentinel, last);
-                let seen = match read {
+                let rows = match read {
                     true if answers_cells(&applied, rows) => in_place(rows, applied),
                     true => self.tagged(target, rows)?,
                     false => Vec::new(),
                 };
-                return Ok(SheetOutcome::Tagged(seen));
+                let sentinel_row = Some(last);
+                return Ok(SheetOutcome::Tagged(TaggedRows { rows, sentinel_row }));
             }
             Ok(Sent::Stamped) => {
-                return Ok(SheetOutcome::Tagged(self.tagged(target, rows)?));
+                let rows = self.tagged(target, rows)?;
+                return Ok(SheetOutcome::Tagged(TaggedRows {
+                    rows,
+                    sentinel_row: None,
+                }));
             }
             Ok(Sent::Refused { error, .. }) => error,
             Err(error) => return Err(self.outdated_rows(target, named(), error)),
@@ -53,7 +57,10 @@ impl Session {
         let tagged = self.tagged(target, rows)?;
         match tagged.is_empty() {
             true => Err(self.outdated_rows(target, named(), error)),
-            false => Ok(SheetOutcome::Tagged(tagged)),
+            false => Ok(SheetOutcome::Tagged(TaggedRows {
+                rows: tagged,
+                sentinel_row: None,
+            })),
         }
     }
 

@@ -1,10 +1,9 @@
 //! Dropping our metadata when it is of no more use: a tab has room for 30,000 characters of it
 //! (G-META-4).
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::effect::{MetadataId, SheetOutcome};
+use engine::effect::{MetadataId, SheetOutcome, StandingStamp};
 
 use super::anchors::{ANCHOR_KEY, STAMP_KEY};
 use super::{Session, Target};
@@ -17,53 +16,9 @@ const STAMP_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// Deletions in one request.
 const MOST_AT_ONCE: usize = 5_000;
-const MOST_ALONG_THE_WAY: usize = 100;
-
-/// Metadata to be dropped, per spreadsheet. What is lost with the process is found by
-/// [`Session::tidy_all`].
-#[derive(Debug, Default)]
-pub(super) struct Litter {
-    of: HashMap<String, Vec<(Instant, MetadataId)>>,
-}
-
-impl Litter {
-    /// Take what may be dropped now.
-    pub fn due(&mut self, spreadsheet_id: &str) -> Vec<MetadataId> {
-        let Some(waiting) = self.of.get_mut(spreadsheet_id) else {
-            return Vec::new();
-        };
-        let now = Instant::now();
-        let mut due = Vec::new();
-        waiting.retain(|(at, id)| {
-            let take = *at <= now && due.len() < MOST_ALONG_THE_WAY;
-            if take {
-                due.push(*id);
-            }
-            !take
-        });
-        due
-    }
-
-    pub fn put_back(&mut self, spreadsheet_id: &str, ids: &[MetadataId]) {
-        let now = Instant::now();
-        self.of
-            .entry(spreadsheet_id.to_owned())
-            .or_default()
-            .extend(ids.iter().map(|id| (now, *id)));
-    }
-
-    /// A stamp that was applied: to be dropped when it is old.
-    pub fn age(&mut self, spreadsheet_id: &str, stamp: MetadataId) {
-        let due = Instant::now() + STAMP_LIFE;
-        self.of
-            .entry(spreadsheet_id.to_owned())
-            .or_default()
-            .push((due, stamp));
-    }
-}
 
 impl Session {
-    /// Drop every anchor of ours on this tab, and stamps that have outlived their use.
+    /// Drop every anchor of ours on this tab, and its stamps that have outlived their use.
     pub(super) fn tidy_all(&self, target: &Target) -> Result<SheetOutcome, Error> {
         let anchors = Lookup {
             metadata_key: Some(ANCHOR_KEY),
@@ -73,6 +28,8 @@ impl Session {
         };
         let stamps = Lookup {
             metadata_key: Some(STAMP_KEY),
+            metadata_location: Some(Location::SheetId(target.sheet_id)),
+            location_matching_strategy: Some(Matching::IntersectingLocation),
             ..Lookup::default()
         };
         let fields = "matchedDeveloperMetadata(developerMetadata(metadataId,metadataValue,location(dimensionRange(startIndex))))";
@@ -102,7 +59,13 @@ impl Session {
         let stamps = standing
             .iter()
             .filter(|metadata| metadata.location.dimension_range.is_none());
-        let stamps = stamps.map(|metadata| metadata.metadata_id);
+        let stamps = stamps.filter_map(|metadata| {
+            let age = age_seconds(&metadata.metadata_value)?;
+            Some(StandingStamp {
+                id: metadata.metadata_id,
+                age_micros: i64::try_from(age).ok()?.checked_mul(1_000_000)?,
+            })
+        });
         Ok(SheetOutcome::Tidied(stamps.collect()))
     }
 }
@@ -131,11 +94,14 @@ fn is_spent(metadata: &answers::DeveloperMetadata) -> bool {
     }
 }
 
+/// One without a date is none of ours, or of long ago.
 fn is_old(dated: &str) -> bool {
-    let made: Option<u64> = dated
-        .rsplit_once('@')
-        .and_then(|(_, seconds)| seconds.parse().ok());
-    made.is_none_or(|made| unix_seconds().saturating_sub(made) > STAMP_LIFE.as_secs())
+    age_seconds(dated).is_none_or(|age| age > STAMP_LIFE.as_secs())
+}
+
+fn age_seconds(dated: &str) -> Option<u64> {
+    let (_, made) = dated.rsplit_once('@')?;
+    Some(unix_seconds().saturating_sub(made.parse().ok()?))
 }
 
 fn unix_seconds() -> u64 {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use engine::effect::{
-    AnchoredRow, Image, Images, MetadataId, SheetOutcome, Stamp, TagRow, WrittenRow,
+    AnchoredRow, Image, Images, MetadataId, Sentinel, SheetOutcome, Stamp, TagRow, WrittenRow,
 };
 use engine::value::Cell;
 
@@ -22,8 +22,7 @@ pub(super) struct Written<'a> {
     pub rows: &'a [AnchoredRow],
     /// Their anchors stay.
     pub keeps: bool,
-    /// That of the request which tagged the rows.
-    pub sentinel: MetadataId,
+    pub sentinel: Sentinel,
 }
 
 impl Session {

@@ -2,7 +2,7 @@
 //! that behaves as Google does.
 
 use crate::support::world::{
-    ID, World, delete, insert, row, session, stamped, table, tag, text, tidy, write,
+    ID, World, delete, insert, post, row, sentinel, session, stamped, table, tag, text, tidy, write,
 };
 use engine::effect::{Class, ColumnFormat, ColumnTag, Give, Note, SheetEffect, SheetOutcome};
 use engine::mapping;
@@ -329,6 +329,7 @@ fn an_effect_takes_no_more_requests_than_it_says() {
                     column: 0,
                     text: Some("x".into()),
                 }],
+                sentinel: sentinel().anchor,
             },
             delete(&[(2, 2)], 100),
             insert(2, vec![vec![(0, text("x"))]], 101),
@@ -354,7 +355,16 @@ fn an_effect_takes_no_more_requests_than_it_says() {
             },
             SheetEffect::TidyAll,
         ];
-        for effect in effects {
+        for mut effect in effects {
+            if let SheetEffect::Write {
+                sentinel: known, ..
+            }
+            | SheetEffect::Delete {
+                sentinel: known, ..
+            } = &mut effect
+            {
+                *known = sentinel();
+            }
             let need = world.session.need(&world.target, &effect);
             let before = sent_by_this_thread();
             world.perform(&effect).unwrap();
@@ -366,6 +376,31 @@ fn an_effect_takes_no_more_requests_than_it_says() {
             assert!(took.writes + took.reads > 0);
         }
     }
+}
+
+/// Other tools put metadata on a tab, too, and its room is for all of them.
+#[test]
+fn a_tab_without_room_for_metadata_is_told_and_nothing_is_written() {
+    let world = World::new(table(2));
+    world.tag(&[(1, 1)]);
+    let filled = json!({"requests": [{"createDeveloperMetadata": {"developerMetadata": {
+        "metadataId": 60, "metadataKey": "theirs", "metadataValue": "x".repeat(29_985),
+        "visibility": "DOCUMENT", "location": {"sheetId": 0}}}}]});
+    post(&world, &filled);
+    let tags: Vec<(u32, i32)> = (1..3)
+        .chain(3..30)
+        .map(|at| (at % 2 + 1, at as i32 + 9))
+        .collect();
+    for effect in [write(&[(1, 1, &[(1, text("x"))])], 99), tag(&tags)] {
+        let failure = world.perform(&effect).unwrap_err();
+        assert_eq!(
+            (failure.class, failure.reason.as_str()),
+            (Class::RetryLater, "metadata_full"),
+            "{failure:?}"
+        );
+        assert!(!failure.may_have_applied);
+    }
+    assert_eq!(world.read().rows[1].get(), r#"["k1","name 1",2,2]"#);
 }
 
 #[test]

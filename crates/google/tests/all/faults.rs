@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::{Reply, Stub, bare_spreadsheet, key_file, token_answer};
-use engine::effect::{AnchoredRow, Class, Failure, Images, SheetEffect, SheetOutcome, Stamp};
+use engine::effect::{
+    AnchoredRow, Class, Failure, Images, Sentinel, SheetEffect, SheetOutcome, Stamp,
+};
 use engine::value::Cell;
 use google::{Client, Credential, Identity, Options, Session, Target};
 use serde_json::json;
@@ -35,7 +37,10 @@ fn write_of(cell: Cell) -> SheetEffect {
             cells: vec![(0, cell)],
         }]
         .into(),
-        sentinel: 6,
+        sentinel: Sentinel {
+            anchor: 6,
+            row: None,
+        },
         images: Images {
             at: 0,
             layout: vec![0],

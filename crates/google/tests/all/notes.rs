@@ -1,6 +1,6 @@
 //! Notes, and what is left of our metadata.
 
-use crate::support::world::{World, post, stamped, table, tag};
+use crate::support::world::{World, next_sentinel, post, sentinel, stamped, table, tag};
 use engine::effect::{Annotated, Note, SheetEffect, SheetOutcome, StandingNote};
 use google::sent_by_this_thread;
 use google::sheet::{Answered, Capabilities};
@@ -19,7 +19,9 @@ fn note(anchor: i32, column: u32, text: Option<&str>) -> Note {
 }
 
 fn annotate(world: &World, notes: Vec<Note>) -> Vec<Annotated> {
-    match world.perform(&SheetEffect::Annotate { notes }).unwrap() {
+    let sentinel = next_sentinel();
+    let effect = SheetEffect::Annotate { notes, sentinel };
+    match world.perform(&effect).unwrap() {
         SheetOutcome::Annotated(annotated) => annotated,
         other => panic!("{other:?}"),
     }
@@ -121,6 +123,7 @@ fn notes_are_ours_or_left_alone() {
     };
     let both = |first: Option<&str>, second: Option<&str>| SheetEffect::Annotate {
         notes: vec![note(1, first), note(2, second), note(9, first)],
+        sentinel: sentinel().anchor,
     };
     let persons = json!({"row": 2, "column": 1, "note": "mind this"});
     world.perform(&both(Some("bad"), Some("bad"))).unwrap();
@@ -226,6 +229,7 @@ fn where_no_batch_checks_the_places_of_anchors_notes_are_told_as_they_stand_and_
     world.tag(&[(2, 2)]);
     let effect = SheetEffect::Annotate {
         notes: vec![note(2, 0, Some("x"))],
+        sentinel: sentinel().anchor,
     };
     let need = world.session.need(&world.target, &effect);
     let before = sent_by_this_thread();
@@ -251,15 +255,12 @@ fn tidying_takes_our_anchors_and_nothing_else() {
         "visibility": "DOCUMENT", "location": {"dimensionRange": {"sheetId": 0, "dimension": "ROWS", "startIndex": 1, "endIndex": 2}}}}}]});
     post(&world, &foreign);
     let old = json!({"requests": [{"createDeveloperMetadata": {"developerMetadata": {"metadataId": 70, "metadataKey": "sheet_sync",
-        "metadataValue": "cycle@1000000000", "visibility": "DOCUMENT", "location": {"spreadsheet": true}}}}]});
+        "metadataValue": "cycle@1000000000", "visibility": "DOCUMENT", "location": {"sheetId": 0}}}}]});
     post(&world, &old);
     world.perform(&SheetEffect::TidyAll).unwrap();
     let mut left: Vec<i64> = world.metadata().iter().map(|(id, _)| *id).collect();
     left.sort_unstable();
     // The sentinel on the other tab is not this tab's.
-    assert_eq!(
-        left,
-        [50, 60, 100, crate::support::world::sentinel().into()]
-    );
+    assert_eq!(left, [50, 60, 100, sentinel().anchor.into()]);
     world.perform(&SheetEffect::TidyAll).unwrap();
 }

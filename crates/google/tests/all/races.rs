@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use crate::support::world::{World, delete, tag, text};
+use crate::support::world::{World, delete, sentinel, tag, text};
 use engine::effect::{Note, SheetEffect, SheetOutcome};
 use google::sheet::Capabilities;
 use proptest::prelude::*;
@@ -84,7 +84,7 @@ proptest! {
         // The keys that the anchors really got, as the engine checks them.
         let tagged = world.perform(&tag(&places));
         let Ok(SheetOutcome::Tagged(tagged)) = tagged else { return Ok(()) };
-        let named: Vec<(i32, String)> = tagged.into_iter().filter_map(|engine::effect::SeenRow { anchor, cells, .. }| match cells.first() {
+        let named: Vec<(i32, String)> = tagged.rows.into_iter().filter_map(|engine::effect::SeenRow { anchor, cells, .. }| match cells.first() {
             Some(engine::value::Cell::Text(key)) if key.starts_with('k') => Some((anchor, key.to_string())),
             _ => None,
         }).collect();
@@ -108,14 +108,14 @@ proptest! {
         }
         let places: Vec<(u32, i32)> = written.iter().map(|(anchor, _)| anchor - 1000).map(|row| (row as u32, row + 2000)).collect();
         let noted = match world.perform(&tag(&places)) {
-            Ok(SheetOutcome::Tagged(noted)) => noted,
+            Ok(SheetOutcome::Tagged(noted)) => noted.rows,
             _ => vec![],
         };
         let notes = noted.into_iter().filter_map(|engine::effect::SeenRow { anchor, cells, .. }| match cells.first() {
             Some(engine::value::Cell::Text(key)) if key.starts_with('k') => Some(Note { anchor, column: 0, text: Some(key.to_string()) }),
             _ => None,
         });
-        let _ = world.perform(&SheetEffect::Annotate { notes: notes.collect() });
+        let _ = world.perform(&SheetEffect::Annotate { notes: notes.collect(), sentinel: sentinel().anchor });
         let gone: Vec<&(i32, String)> = named.iter().filter(|(anchor, _)| is(&doomed, *anchor)).collect();
         let places: Vec<(u32, i32)> = gone.iter().map(|(anchor, _)| (*anchor as u32 - 1000, *anchor)).collect();
         let deletion = world.perform(&delete(&places, 5000));

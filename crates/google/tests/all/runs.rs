@@ -49,6 +49,7 @@ fn raised(stamp: i32) -> SheetEffect {
 fn cells(outcome: SheetOutcome) -> Vec<(i32, Vec<Cell>)> {
     match outcome {
         SheetOutcome::Tagged(tagged) => tagged
+            .rows
             .into_iter()
             .map(|row| (row.anchor, row.cells))
             .collect(),

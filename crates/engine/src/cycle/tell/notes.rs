@@ -282,7 +282,9 @@ impl Cycle {
             return Ok(false);
         }
         let mut stray = false;
-        let annotated = match self.io.sheet(SheetEffect::Annotate { notes }).await? {
+        let sentinel = self.tab.sentinel().anchor;
+        let effect = SheetEffect::Annotate { notes, sentinel };
+        let annotated = match self.io.sheet(effect).await? {
             SheetOutcome::Annotated(annotated) => annotated,
             _ => return Err(mismatch().into()),
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::ledger::{Hit, Ledger, Seen};
 use crate::effect::{
     AnchoredRow, Deleted, Image, Images, Look, MetadataId, SeenRow, SheetEffect, SheetOutcome,
-    Snapshot, Stamp, TagRow, WrittenRow,
+    Snapshot, Stamp, StandingStamp, TagRow, TaggedRows, WrittenRow,
 };
 use crate::value::{Cell, Timestamp};
 
@@ -48,11 +48,10 @@ pub struct Sheet {
     lookups: MetadataId,
 }
 
-/// What a client remembers of the tab from one request to the next: where its sentinels stand, and
-/// which row it tagged by which anchor.
+/// What a client is remembered by from one request to the next: which row it tagged by which
+/// anchor.
 #[derive(Clone, Default)]
 pub struct Client {
-    sentinels: BTreeMap<MetadataId, usize>,
     tagged: BTreeMap<MetadataId, usize>,
     /// [`Sheet::shape`] at the last reading.
     shape: usize,
@@ -173,14 +172,14 @@ impl Sheet {
             return Ok(sent);
         };
         let lowest = tagged.iter().map(|tag| tag.row as usize).max();
-        let known = client.sentinels.get(sentinel).copied();
+        let known = sentinel.row.map(|row| row as usize);
         let known = known.filter(|row| !looked_up && Some(*row) >= lowest);
         if let Some(row) = known {
             sent.places = tagged
                 .iter()
                 .map(|tag| (tag.anchor, tag.row as usize))
                 .collect();
-            sent.guard = Some((*sentinel, row));
+            sent.guard = Some((sentinel.anchor, row));
             return Ok(sent);
         }
         let found = |tag: &TagRow| Some((tag.anchor, self.place(tag.anchor)?));
@@ -262,7 +261,7 @@ impl Sheet {
                 tidy,
                 ..
             } => match self.guarded(sent) {
-                true => Some(self.delete(sent, rows, images, stamp, tidy, client, ledger)),
+                true => Some(self.delete(sent, rows, images, stamp, tidy, ledger)),
                 false => return Answer::Moved,
             },
             SheetEffect::Insert { at, rows, tidy, .. } => {
@@ -270,7 +269,7 @@ impl Sheet {
                     let cells = rows.iter().flatten().map(|(_, cell)| cell);
                     ledger.note_astray(cells);
                 }
-                self.insert(*at as usize, rows, tidy, client, ledger)
+                self.insert(*at as usize, rows, tidy, ledger)
             }
             SheetEffect::Images => {
                 let last = self.images.iter().rposition(Option::is_some);
@@ -281,7 +280,11 @@ impl Sheet {
             SheetEffect::Claim { .. } => Some(SheetOutcome::Done),
             SheetEffect::TidyAll => {
                 self.anchors.retain(|id, _| !sent.standing.contains(id));
-                Some(SheetOutcome::Tidied(self.stamps.keys().copied().collect()))
+                let standing = self.stamps.keys().map(|id| StandingStamp {
+                    id: *id,
+                    age_micros: 0,
+                });
+                Some(SheetOutcome::Tidied(standing.collect()))
             }
             other => panic!("the writer asks for {other:?}"),
         };
@@ -343,7 +346,6 @@ impl Sheet {
         self.drop_marks(tidy);
         let last = self.rows.len() - 1;
         self.anchors.insert(sentinel, self.rows[last].uid);
-        client.sentinels.insert(sentinel, last);
         client.tagged.clear();
         let mut seen = Vec::new();
         for tag in rows {
@@ -361,7 +363,10 @@ impl Sheet {
         }
         // Google's answers come in an order of their own.
         seen.reverse();
-        Some(SheetOutcome::Tagged(if read { seen } else { Vec::new() }))
+        Some(SheetOutcome::Tagged(TaggedRows {
+            rows: if read { seen } else { Vec::new() },
+            sentinel_row: Some(last as u32),
+        }))
     }
 
     /// An earlier answer was lost, and the anchors stand: the rows are looked up by them. Those
@@ -384,7 +389,10 @@ impl Sheet {
                 computed: Vec::new(),
             });
         }
-        (!seen.is_empty()).then_some(SheetOutcome::Tagged(seen))
+        (!seen.is_empty()).then_some(SheetOutcome::Tagged(TaggedRows {
+            rows: seen,
+            sentinel_row: None,
+        }))
     }
 
     fn look(&self, header: usize, anchors: &[MetadataId], ledger: &mut Ledger) -> Look {
@@ -535,7 +543,6 @@ impl Sheet {
         images: &Images,
         stamp: &Stamp,
         tidy: &[MetadataId],
-        client: &mut Client,
         ledger: &mut Ledger,
     ) -> SheetOutcome {
         let suspect = sent.places.iter().chain(&sent.guard);
@@ -572,9 +579,6 @@ impl Sheet {
                 unseen_by_copies: was_hidden,
             };
             ledger.note_row_deleted(&hit, stamp);
-            for at in client.sentinels.values_mut().filter(|at| **at > row) {
-                *at -= 1;
-            }
         }
         self.drop_marks(tidy);
         SheetOutcome::Deleted(deleted)
@@ -585,7 +589,6 @@ impl Sheet {
         at: usize,
         rows: &[Vec<(u32, Cell)>],
         tidy: &[MetadataId],
-        client: &mut Client,
         ledger: &mut Ledger,
     ) -> Option<SheetOutcome> {
         if at > self.rows.len() {
@@ -600,9 +603,6 @@ impl Sheet {
                 row.cells[columns[*at as usize]] = cell.clone();
             }
             ledger.note_row_inserted(row.uid, &row.cells);
-        }
-        for row in client.sentinels.values_mut().filter(|row| **row >= at) {
-            *row += rows.len();
         }
         let shown = (at..at + rows.len()).map(|row| self.shown(row));
         Some(SheetOutcome::Inserted(shown.collect()))

@@ -73,20 +73,22 @@ impl World {
                     rows: anchors.iter().filter_map(row).collect(),
                 })
             }
-            SheetEffect::Tag { rows, .. } => SheetOutcome::Tagged(
-                rows.into_iter()
-                    .map(|tag| {
-                        self.anchors.insert(tag.anchor, tag.row as usize);
-                        SeenRow {
-                            anchor: tag.anchor,
-                            cells: self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
-                            computed: (0..26)
-                                .filter_map(|at| Some((at, self.computed((tag.row, at))?)))
-                                .collect(),
-                        }
-                    })
-                    .collect(),
-            ),
+            SheetEffect::Tag { rows, .. } => {
+                let seen = rows.into_iter().map(|tag| {
+                    self.anchors.insert(tag.anchor, tag.row as usize);
+                    SeenRow {
+                        anchor: tag.anchor,
+                        cells: self.tab.get(tag.row as usize).cloned().unwrap_or_default(),
+                        computed: (0..26)
+                            .filter_map(|at| Some((at, self.computed((tag.row, at))?)))
+                            .collect(),
+                    }
+                });
+                SheetOutcome::Tagged(TaggedRows {
+                    rows: seen.collect(),
+                    sentinel_row: None,
+                })
+            }
             SheetEffect::Write { rows, .. } => SheetOutcome::Written(
                 rows.iter()
                     .map(|row| {
@@ -169,8 +171,14 @@ impl World {
                 let tags = self.tags.clone().into_iter();
                 SheetOutcome::Columns(tags.filter(|(name, _)| names.contains(name)).collect())
             }
-            SheetEffect::TidyAll => SheetOutcome::Tidied(self.standing.clone()),
-            SheetEffect::Annotate { notes } => {
+            SheetEffect::TidyAll => {
+                let standing = self.standing.iter().map(|id| StandingStamp {
+                    id: *id,
+                    age_micros: 0,
+                });
+                SheetOutcome::Tidied(standing.collect())
+            }
+            SheetEffect::Annotate { notes, .. } => {
                 let gone = self.gives_way.take().map(|(row, cells)| {
                     self.tab[row] = cells;
                     self.notes.retain(|(at, _), _| *at as usize != row);

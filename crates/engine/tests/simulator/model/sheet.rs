@@ -8,8 +8,8 @@ mod requests;
 use super::{Verdict, broken};
 use engine::effect::{
     AnchoredRow, Annotated, CellDetail, ColumnTag, Computed, Deleted, Entered, Formula, Image,
-    Images, Look, MetadataId, NumberFormat, SeenRow, SheetEffect, SheetOutcome, Snapshot, Stamp,
-    TagRow, WrittenRow,
+    Images, Look, MetadataId, NumberFormat, SeenRow, Sentinel, SheetEffect, SheetOutcome, Snapshot,
+    Stamp, StandingStamp, TagRow, TaggedRows, WrittenRow,
 };
 use engine::mapping::{Kind, Mapping};
 use engine::value::{Cell, Timestamp};

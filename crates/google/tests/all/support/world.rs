@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::effect::{
-    AnchoredRow, Deleted, Failure, Images, MetadataId, SheetEffect, SheetOutcome, Snapshot, Stamp,
-    TagRow, WrittenRow,
+    AnchoredRow, Deleted, Failure, Images, MetadataId, Sentinel, SheetEffect, SheetOutcome,
+    Snapshot, Stamp, TagRow, WrittenRow,
 };
 use engine::value::Cell;
 use google::{Client, Credential, Identity, Options, Session, Target};
@@ -157,7 +157,9 @@ impl World {
     }
 
     pub fn perform(&self, effect: &SheetEffect) -> Result<SheetOutcome, Failure> {
-        self.session.perform(&self.target, effect)
+        let outcome = self.session.perform(&self.target, effect)?;
+        note_sentinel(effect, &outcome);
+        Ok(outcome)
     }
 
     pub fn read(&self) -> Snapshot {
@@ -170,6 +172,7 @@ impl World {
     pub fn tag(&self, rows: &[(u32, MetadataId)]) -> Vec<(MetadataId, Vec<Cell>)> {
         match self.perform(&tag(rows)).unwrap() {
             SheetOutcome::Tagged(tagged) => tagged
+                .rows
                 .into_iter()
                 .map(|row| (row.anchor, row.cells))
                 .collect(),
@@ -191,24 +194,48 @@ pub fn session(server: &Server) -> Session {
 }
 
 thread_local! {
-    static SENTINEL: std::cell::Cell<MetadataId> = const { std::cell::Cell::new(1_000_000) };
+    static SENTINEL: std::cell::Cell<Sentinel> = const {
+        std::cell::Cell::new(Sentinel {
+            anchor: 1_000_000,
+            row: None,
+        })
+    };
 }
 
 /// That of the last request that tagged.
-pub fn sentinel() -> MetadataId {
+pub fn sentinel() -> Sentinel {
     SENTINEL.get()
 }
 
-fn next_sentinel() -> MetadataId {
-    SENTINEL.set(sentinel() + 1);
-    sentinel()
+/// One that stands nowhere yet.
+pub fn next_sentinel() -> MetadataId {
+    let anchor = sentinel().anchor + 1;
+    SENTINEL.set(Sentinel { anchor, row: None });
+    anchor
+}
+
+/// Follows the sentinel as those do who plan from the answers.
+fn note_sentinel(effect: &SheetEffect, outcome: &SheetOutcome) {
+    let mut sentinel = sentinel();
+    match (effect, outcome) {
+        (_, SheetOutcome::Tagged(tagged)) => sentinel.row = tagged.sentinel_row,
+        (SheetEffect::Insert { at, rows, .. }, SheetOutcome::Inserted(_)) => {
+            let below = sentinel.row.as_mut().filter(|row| **row >= *at);
+            if let Some(row) = below {
+                *row += rows.len() as u32;
+            }
+        }
+        (_, SheetOutcome::Deleted(_)) => sentinel.row = None,
+        _ => {}
+    }
+    SENTINEL.set(sentinel);
 }
 
 pub fn tag(rows: &[(u32, MetadataId)]) -> SheetEffect {
     SheetEffect::Tag {
         rows: tag_rows(rows),
         read: true,
-        tidy: vec![sentinel()],
+        tidy: vec![sentinel().anchor],
         sentinel: next_sentinel(),
     }
 }
@@ -218,7 +245,7 @@ pub fn tidy(anchors: &[MetadataId]) -> SheetEffect {
     SheetEffect::Tag {
         rows: vec![],
         read: true,
-        tidy: [anchors, &[sentinel()]].concat(),
+        tidy: [anchors, &[sentinel().anchor]].concat(),
         sentinel: next_sentinel(),
     }
 }

@@ -27,10 +27,11 @@ impl Tab {
                     bare: false,
                 };
                 self.tag(&[last], cycle, now)?;
-                match (self.tag(rows, cycle, now)?, read) {
-                    (_, false) => SheetOutcome::Tagged(Vec::new()),
-                    (tagged, true) => tagged,
-                }
+                let seen = self.tag(rows, cycle, now)?;
+                SheetOutcome::Tagged(TaggedRows {
+                    rows: if *read { seen } else { Vec::new() },
+                    sentinel_row: Some(self.rows.len() as u32 - 1),
+                })
             }
             SheetEffect::Formulas => SheetOutcome::Formulas(self.formulas()),
             SheetEffect::ReadRows { rows } => SheetOutcome::Rows(self.read_rows(rows, now)),
@@ -138,13 +139,17 @@ impl Tab {
                 let tags = self.tags.iter().filter(|(name, _)| names.contains(name));
                 SheetOutcome::Columns(tags.map(|(name, at)| (name.clone(), *at as u32)).collect())
             }
-            SheetEffect::Annotate { notes } => {
+            SheetEffect::Annotate { notes, .. } => {
                 SheetOutcome::Annotated(notes.iter().map(|_| Annotated::Done).collect())
             }
             SheetEffect::Notes => SheetOutcome::Notes(Vec::new()),
             SheetEffect::TidyAll => {
                 self.anchors.clear();
-                SheetOutcome::Tidied(self.stamps.keys().copied().collect())
+                let standing = self.stamps.keys().map(|id| StandingStamp {
+                    id: *id,
+                    age_micros: 0,
+                });
+                SheetOutcome::Tidied(standing.collect())
             }
         }))
     }
@@ -198,7 +203,7 @@ impl Tab {
         }
     }
 
-    fn tag(&mut self, rows: &[TagRow], cycle: u32, now: Timestamp) -> Verdict<SheetOutcome> {
+    fn tag(&mut self, rows: &[TagRow], cycle: u32, now: Timestamp) -> Verdict<Vec<SeenRow>> {
         let mut answers = Vec::new();
         for tag in rows {
             if self.anchors.contains_key(&tag.anchor) || self.stamps.contains_key(&tag.anchor) {
@@ -232,7 +237,7 @@ impl Tab {
         if cycle.is_multiple_of(2) {
             answers.reverse();
         }
-        Ok(SheetOutcome::Tagged(answers))
+        Ok(answers)
     }
 
     fn read_rows(&mut self, rows: &[u32], now: Timestamp) -> Vec<Vec<Cell>> {
@@ -293,7 +298,7 @@ impl Tab {
         &self,
         rows: &[(MetadataId, u32)],
         bare: bool,
-        sentinel: MetadataId,
+        sentinel: Sentinel,
         cycle: u32,
     ) -> Verdict<Option<Vec<(MetadataId, usize)>>> {
         let stands = |anchor: MetadataId| {
@@ -306,7 +311,8 @@ impl Tab {
         {
             return broken(format!("anchor {anchor} of an earlier cycle is used"));
         }
-        let unmoved = stands(sentinel).is_none_or(|(known, place)| place == Some(known.place));
+        let expected = sentinel.row.map(|row| row as usize);
+        let unmoved = stands(sentinel.anchor).is_none_or(|(_, place)| place == expected);
         let as_tagged = rows.iter().all(|(anchor, row)| {
             stands(*anchor).is_none_or(|(_, place)| place == Some(*row as usize))
         });
@@ -327,7 +333,7 @@ impl Tab {
     fn write_all(
         &mut self,
         rows: &[AnchoredRow],
-        sentinel: MetadataId,
+        sentinel: Sentinel,
         images: &Images,
         stamp: &Stamp,
         cycle: u32,
@@ -459,7 +465,7 @@ impl Tab {
     fn delete(
         &mut self,
         rows: &[TagRow],
-        sentinel: MetadataId,
+        sentinel: Sentinel,
         images: &Images,
         stamp: &Stamp,
         cycle: u32,
