@@ -234,7 +234,7 @@ impl Tab {
         stamp: Stamp,
         purpose: Purpose,
     ) -> Result<SheetOutcome, Unanswered> {
-        let (id, since) = (stamp.id, self.io.now());
+        let id = stamp.id;
         let is_write = matches!(effect, SheetEffect::Write { .. });
         let tidied = match &effect {
             SheetEffect::Insert { tidy, .. } | SheetEffect::Delete { tidy, .. } => tidy.clone(),
@@ -247,7 +247,7 @@ impl Tab {
                     if !matches!(purpose, Purpose::NewRows(_)) {
                         self.kept.unread.insert(stamp.value);
                     }
-                    self.kept.marks.guarding.push(DatedStamp { id, since });
+                    self.note_guard(id);
                     let (why, fate) = (Trouble::Outdated, Fate::CarriedOut);
                     return Err(Unanswered { why, fate });
                 }
@@ -278,10 +278,12 @@ impl Tab {
                         marks.answered.push(id);
                     }
                     marks.forget(&tidied);
-                    let stamp = DatedStamp { id, since };
                     match unsure {
-                        true => marks.guarding.push(stamp),
-                        false => marks.stamps.push(stamp),
+                        true => self.note_guard(id),
+                        false => marks.stamps.push(DatedStamp {
+                            id,
+                            since: self.io.now(),
+                        }),
                     }
                     return Ok(outcome);
                 }
@@ -301,6 +303,12 @@ impl Tab {
                 }
             }
         }
+    }
+
+    /// The stamp of a batch of which a copy may still arrive.
+    pub(super) fn note_guard(&mut self, id: MetadataId) {
+        let since = self.io.now();
+        self.kept.marks.guarding.push(DatedStamp { id, since });
     }
 
     /// Metadata of ours that nothing needs any more, but for the anchors of the batch under way.

@@ -37,9 +37,7 @@ impl Tab {
             self.kept.unread.insert(lost.stamp.value);
         }
         self.kept.lost.remove(&stamp);
-        let since = self.io.now();
-        let standing = DatedStamp { id: stamp, since };
-        self.kept.marks.guarding.push(standing);
+        self.note_guard(stamp);
         Ok(Some(Closed {
             stamp,
             purpose: lost.purpose,

@@ -63,6 +63,8 @@ pub struct Stored {
 struct SeenRow {
     anchor: MetadataId,
     cells: Vec<Cell>,
+    /// What was to be written into it, by mapped column.
+    sent: Vec<(usize, Cell)>,
 }
 
 /// What one session is to do, once nothing is owed.

@@ -119,10 +119,20 @@ impl Session {
     ) -> Done<Vec<WrittenRow>> {
         let stamp = self.stamp();
         let value = stamp.value.clone();
-        let seen = seen
-            .into_iter()
-            .map(|(anchor, cells)| SeenRow { anchor, cells });
-        self.remember(&value, seen.collect());
+        let seen = seen.into_iter().map(|(anchor, cells)| {
+            let row = rows.iter().find(|row| row.anchor == anchor);
+            let written = row.map(|row| self.tab.columns_of(row).into_iter().zip(&row.cells));
+            let written = written.into_iter().flatten();
+            SeenRow {
+                anchor,
+                cells,
+                sent: written
+                    .map(|(column, (_, cell))| (column, cell.clone()))
+                    .collect(),
+            }
+        });
+        let seen: Vec<SeenRow> = seen.collect();
+        self.remember(&value, seen);
         if self.is(Bug::ImagesOverwritten) {
             self.tab.kept.image_rows = 0;
         }
@@ -209,6 +219,7 @@ impl Session {
         let shown = seen.iter().map(|(anchor, cells)| SeenRow {
             anchor: *anchor,
             cells: cells.clone(),
+            sent: Vec::new(),
         });
         self.remember(&stamp.value, shown.collect());
         self.record().await?;

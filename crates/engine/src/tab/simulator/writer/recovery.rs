@@ -52,22 +52,28 @@ impl Session {
     pub(super) fn compare_images(&mut self) {
         let images = std::mem::take(&mut self.tab.debts_mut().images);
         let may_be_back = std::mem::take(&mut self.tab.debts_mut().may_be_back);
+        // What came into another row than the one it was meant for is nobody's edit there.
+        let mut astray: Vec<Cell> = Vec::new();
         for (unread, image) in images {
-            if !unread {
-                continue;
-            }
             let layout = Layout {
                 columns: image.layout.clone(),
             };
             let (before, after) = (layout.mapped(&image.before), layout.mapped(&image.after));
             let seen = self.seen_of(&image, &before);
             let as_seen = |column: usize| {
-                let seen = seen.as_ref().filter(|seen| seen.first() == before.first());
-                seen.is_some_and(|seen| seen.get(column) == before.get(column))
+                let seen = seen
+                    .as_ref()
+                    .filter(|seen| seen.cells.first() == before.first());
+                seen.is_some_and(|seen| seen.cells.get(column) == before.get(column))
+            };
+            // What was meant for another row may have come into this one.
+            let was_meant = |column: usize| {
+                let mut sent = seen.iter().flat_map(|seen| &seen.sent);
+                sent.any(|(at, cell)| *at == column && after.get(column) == Some(cell))
             };
             let is_filled = before.iter().any(|cell| *cell != Cell::Empty);
             if image.after.is_empty() {
-                if is_filled && !(0..before.len()).all(as_seen) {
+                if unread && is_filled && !(0..before.len()).all(as_seen) {
                     self.tab.debts_mut().rows.push(LostRow {
                         key: before.first().map(named),
                         cells: image.before,
@@ -78,10 +84,17 @@ impl Session {
                 }
                 continue;
             }
-            let cells = (0..before.len()).filter(|column| !as_seen(*column));
+            let is_news = |column: &usize| !as_seen(*column) || !was_meant(*column);
+            let cells = (0..before.len()).filter(is_news);
             let cells = cells.map(|column| (column, after[column].clone(), before[column].clone()));
-            let cells: Vec<_> = cells.filter(|(_, ours, theirs)| ours != theirs).collect();
-            if !cells.is_empty() {
+            let cells = cells.filter(|(_, ours, theirs)| ours != theirs);
+            let cells: Vec<_> = cells
+                .filter(|(_, _, theirs)| !astray.contains(theirs))
+                .collect();
+            let strays = (0..before.len()).filter(|column| !was_meant(*column));
+            let strays = strays.filter(|column| before[*column] != after[*column]);
+            astray.extend(strays.map(|column| after[column].clone()));
+            if unread && !cells.is_empty() {
                 self.tab.debts_mut().edits.push(OverwrittenEdit {
                     anchor: image.anchor,
                     row: None,
@@ -96,14 +109,14 @@ impl Session {
     }
 
     /// What the row of an image was seen to hold: told by its anchor, or by its key.
-    pub(super) fn seen_of(&self, image: &Image, before: &[Cell]) -> Option<Vec<Cell>> {
+    pub(super) fn seen_of(&self, image: &Image, before: &[Cell]) -> Option<SeenRow> {
         let stored = self.writer.stored.borrow();
         let rows = stored.seen.get(&image.stamp)?;
         let is_it = |row: &&SeenRow| match image.anchor {
             Some(anchor) => row.anchor == anchor,
             None => row.cells.first() == before.first(),
         };
-        rows.iter().find(is_it).map(|row| row.cells.clone())
+        rows.iter().find(is_it).cloned()
     }
 
     pub(super) async fn declare_over(&mut self) -> Done {
