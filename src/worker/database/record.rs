@@ -309,6 +309,7 @@ fn write_conflict(session: &mut Session, mapping: &Loaded, conflict: &Conflict) 
         Winner::Database => "database",
         Winner::Sheet => "sheet",
         Winner::Function => "function",
+        Winner::Value => "value",
         Winner::Pending => "pending",
     };
     let micros = |time: Option<Timestamp>| time.map(|time| time.0);

@@ -134,7 +134,8 @@ pub enum Applied {
     },
 }
 
-/// Postgres's own words on why it does not take something.
+/// Why something is not taken. `sqlstate` is Postgres's code, with its words; or Google's reason, or
+/// a word of ours (docs/problems.md).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     pub sqlstate: String,
@@ -160,6 +161,8 @@ pub enum Winner {
     Database,
     Sheet,
     Function,
+    /// What `resolve()` was given.
+    Value,
     /// `manual`: waits for `resolve()`.
     Pending,
 }

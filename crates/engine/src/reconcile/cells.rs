@@ -10,7 +10,8 @@ use crate::value::{Base, Cell, Datum};
 enum Verdict {
     Push,
     Pull,
-    Value(Datum),
+    /// Neither side's, and who chose it.
+    Value(Datum, Winner),
     Wait,
     AskFunction,
 }
@@ -272,7 +273,10 @@ impl Merge<'_> {
             Policy::Manual => Verdict::Wait,
             Policy::Function if self.is_blocked(column, cell) => Verdict::Pull,
             Policy::Function => match self.row.merged {
-                Some(merged) => Verdict::Value(merged.get(column).cloned().flatten()),
+                Some(merged) => {
+                    let value = merged.get(column).cloned().flatten();
+                    Verdict::Value(value, Winner::Function)
+                }
                 None => Verdict::AskFunction,
             },
             // A broken formula is no value that could be the last.
@@ -308,7 +312,7 @@ impl Merge<'_> {
         let verdict = match pending.decision.as_ref()? {
             Decision::Side(Side::Database) => Verdict::Push,
             Decision::Side(Side::Sheet) => Verdict::Pull,
-            Decision::Value(value) => Verdict::Value(value.clone()),
+            Decision::Value(value) => Verdict::Value(value.clone(), Winner::Value),
         };
         if self.is_left(&verdict) {
             return Some(Verdict::Wait);
@@ -348,7 +352,7 @@ impl Merge<'_> {
         let winner = match verdict {
             Verdict::Push => Winner::Database,
             Verdict::Pull => Winner::Sheet,
-            Verdict::Value(_) => Winner::Function,
+            Verdict::Value(_, chooser) => *chooser,
             Verdict::Wait => Winner::Pending,
             Verdict::AskFunction => {
                 self.plan.asks_function = true;
@@ -404,7 +408,7 @@ impl Merge<'_> {
                 Ok(typed) => self.pull(column, typed, &cell),
                 Err(refusal) => self.plan.problems.push(unread(self.row, column, refusal)),
             },
-            Verdict::Value(chosen) => {
+            Verdict::Value(chosen, _) => {
                 let shown = self.row.agreed(column, &chosen, &cell);
                 if chosen != value {
                     self.pull(column, chosen.clone(), &Cell::Empty);
@@ -425,11 +429,11 @@ impl Merge<'_> {
         let ways = self.row.ways;
         let push = matches!(
             verdict,
-            Verdict::Push | Verdict::Value(_) | Verdict::AskFunction
+            Verdict::Push | Verdict::Value(..) | Verdict::AskFunction
         ) && !ways.push;
         let pull = matches!(
             verdict,
-            Verdict::Pull | Verdict::Value(_) | Verdict::AskFunction
+            Verdict::Pull | Verdict::Value(..) | Verdict::AskFunction
         ) && !ways.pull;
         self.plan.push_left |= push;
         self.plan.pull_left |= pull;
