@@ -5,6 +5,10 @@ use crate::auth::Secret;
 /// Longest remote text that is kept, in characters.
 const KEPT: usize = 600;
 
+/// How much of a text is looked at, in bytes: an answer may have many millions, and a secret is
+/// looked for within another one.
+const LOOKED_AT: usize = 16 * 1024;
+
 /// How much of a secret must be there for it to be known: an echo may have been cut.
 const KNOWN_BY: usize = 12;
 
@@ -33,7 +37,7 @@ impl Mask {
     /// parameter.
     pub fn text(&self, text: &str) -> String {
         let mut masked = String::with_capacity(text.len().min(KEPT + 8));
-        let mut rest = text;
+        let mut rest = &text[..text.floor_char_boundary(LOOKED_AT)];
         let mut kept = 0;
         while let Some(first) = rest.chars().next() {
             if kept == KEPT {
@@ -123,6 +127,19 @@ const PARAMETERS: [&str; 8] = [
 
 /// What to show instead of the secret that `text` begins with, and how many bytes it has.
 fn secret_at(text: &str) -> Option<(&'static str, usize)> {
+    if let Some(secret) = known_by_shape(text) {
+        return Some(secret);
+    }
+    let start = value_of_parameter(text)?;
+    let value = &text[start..];
+    // It is shown as what it is, when its turn comes.
+    if known_by_shape(value).is_some() || value_of_parameter(value).is_some() {
+        return None;
+    }
+    Some(("[secret]", start + token_length(value)))
+}
+
+fn known_by_shape(text: &str) -> Option<(&'static str, usize)> {
     if text.starts_with("-----BEGIN") {
         let end = text.find("-----END").map_or(text.len(), |end| {
             let tail = &text[end + "-----END".len()..];
@@ -149,27 +166,21 @@ fn secret_at(text: &str) -> Option<(&'static str, usize)> {
             return Some((shown, length));
         }
     }
-    for name in PARAMETERS {
-        if !starts_with_ignoring_case(text, name) {
-            continue;
-        }
-        let after = &text[name.len()..];
-        let sign = after.find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' '))?;
-        let is_given = |one| spelled(one, &after[sign..]);
-        let Some(given) = is_given('=').or_else(|| is_given(':')) else {
-            continue;
-        };
-        let value = &after[sign + given..];
-        let start = value
-            .find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' '))
-            .unwrap_or(value.len());
-        if secret_at(&value[start..]).is_some() {
-            return None;
-        }
-        let length = name.len() + sign + given + start + token_length(&value[start..]);
-        return Some(("[secret]", length));
-    }
     None
+}
+
+/// Where the value begins, in bytes, of the secret parameter with whose name `text` begins.
+fn value_of_parameter(text: &str) -> Option<usize> {
+    let mut names = PARAMETERS.iter();
+    let name = names.find(|name| starts_with_ignoring_case(text, name))?;
+    let is_value = |c: char| !matches!(c, '"' | '\'' | '\\' | ' ');
+    let after = &text[name.len()..];
+    let sign = after.find(is_value)?;
+    let is_given = |one| spelled(one, &after[sign..]);
+    let given = is_given('=').or_else(|| is_given(':'))?;
+    let value = &after[sign + given..];
+    let start = value.find(is_value).unwrap_or(value.len());
+    Some(name.len() + sign + given + start)
 }
 
 fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
