@@ -22,12 +22,13 @@ FROM sheet_sync._credential_grant g LEFT JOIN pg_catalog.pg_roles r ON r.oid = g
 WHERE g.role = 0 OR r.oid IS NOT NULL;
 COMMENT ON VIEW sheet_sync.credential_grant IS 'What grant_credential() has granted. For superusers, who may grant SELECT on it to others.';
 
+-- Without a spreadsheet: whether for every one.
 CREATE FUNCTION sheet_sync._may_use_credential(caller oid, credential text, spreadsheet_id text) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = caller)
         OR EXISTS (SELECT FROM sheet_sync.credential_grant g
                    WHERE g.credential = _may_use_credential.credential AND (g.role = 'public' OR pg_has_role(caller, g.role, 'USAGE'))
-                     AND COALESCE(g.spreadsheet_id = _may_use_credential.spreadsheet_id, true))
+                     AND (g.spreadsheet_id IS NULL OR g.spreadsheet_id = _may_use_credential.spreadsheet_id))
 $$;
 
 CREATE FUNCTION sheet_sync._require_credential(caller oid, credential text, spreadsheet_id text) RETURNS void
@@ -35,9 +36,11 @@ CREATE FUNCTION sheet_sync._require_credential(caller oid, credential text, spre
 #variable_conflict use_variable
 BEGIN
     IF sheet_sync._may_use_credential(caller, credential, spreadsheet_id) IS NOT TRUE THEN
-        RAISE EXCEPTION 'role % may not use credential "%" with this spreadsheet', quote_ident(pg_get_userbyid(caller)), credential
+        RAISE EXCEPTION 'role % may not use credential "%" with %', quote_ident(pg_get_userbyid(caller)), credential,
+                        CASE WHEN spreadsheet_id IS NULL THEN 'every spreadsheet' ELSE 'this spreadsheet' END
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = format('A superuser can allow it: SELECT sheet_sync.grant_credential(%L, %L, ARRAY[%L]);', credential, pg_get_userbyid(caller), spreadsheet_id);
+                  HINT = format('A superuser can allow it: SELECT sheet_sync.grant_credential(%L, %L%s);', credential, pg_get_userbyid(caller),
+                                COALESCE(format(', ARRAY[%L]', spreadsheet_id), ''));
     ELSIF credential <> 'default' AND NOT EXISTS (SELECT FROM sheet_sync._credential c WHERE c.name = credential) THEN
         RAISE EXCEPTION 'there is no credential "%"', credential
             USING ERRCODE = 'undefined_object', HINT = format('SELECT sheet_sync.set_credential(%L, pg_read_file(''/path/key.json'')::jsonb);', credential);

@@ -218,6 +218,20 @@ fn a_credential_that_was_not_granted() {
         literal(&other)
     ));
     says(clerk.refused(&register), "42501", &["this spreadsheet"]);
+    // Who may grant what they may use may not grant more.
+    world
+        .db
+        .run("GRANT EXECUTE ON FUNCTION sheet_sync.grant_credential TO clerk");
+    for grantee in ["clerk", "public"] {
+        let for_all = format!("SELECT sheet_sync.grant_credential('default', '{grantee}')");
+        let words = ["every spreadsheet", "grant_credential('default', 'clerk');"];
+        says(clerk.refused(&for_all), "42501", &words);
+    }
+    says(clerk.refused(&register), "42501", &["this spreadsheet"]);
+    clerk.run(&format!(
+        "SELECT sheet_sync.grant_credential('default', 'office', ARRAY[{}])",
+        literal(&other)
+    ));
     // By an address, and to a role that the clerk is a member of.
     world.db.run(&format!(
         "GRANT office TO clerk;
