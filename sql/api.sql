@@ -73,7 +73,7 @@ COMMENT ON FUNCTION sheet_sync.resolve IS 'Decide a pending conflict: ''database
 CREATE FUNCTION sheet_sync.set_credential(name text, key jsonb) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'set_credential_wrapper';
 COMMENT ON FUNCTION sheet_sync.set_credential IS 'Store a service account''s key (the JSON file that Google gives), a user''s login (the file of gcloud auth application-default login), or {"type": "compute_metadata"} on a server of Google Cloud. It is never shown again and not dumped.';
 CREATE FUNCTION sheet_sync.drop_credential(name text) RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'drop_credential_wrapper';
-COMMENT ON FUNCTION sheet_sync.drop_credential IS 'Forget a credential; its mappings wait until it is set again. Answers whether there was one.';
+COMMENT ON FUNCTION sheet_sync.drop_credential IS 'Forget a credential. Its mappings wait until it is set again, or, for ''default'', go on with sheet_sync.credentials_file where that is set. Answers whether there was one.';
 
 CREATE FUNCTION sheet_sync.grant_credential(name text, role text, spreadsheets text[] DEFAULT NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'grant_credential_wrapper';

@@ -597,6 +597,7 @@ CREATE FUNCTION sheet_sync._merge_afresh(mapping_id integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
+    PERFORM sheet_sync._make_lines(mapping_id) FROM sheet_sync.mapping m WHERE m.id = mapping_id AND m.made_in = sheet_sync._here();
     -- In the order in which the worker takes them. It stores new rows and the batch in which they go under the second lock: a row whose
     -- batch is announced in this very moment would be forgotten while it travels, and stand in the sheet twice.
     PERFORM FROM sheet_sync._cycle c WHERE c.mapping_id = mapping_id FOR UPDATE;
@@ -651,6 +652,8 @@ BEGIN
         END IF;
         afresh := winner IS NOT NULL;
         PERFORM sheet_sync._make_lines(one.id);
+        -- As in _merge_afresh().
+        PERFORM FROM sheet_sync._cycle c WHERE c.mapping_id = one.id FOR UPDATE;
         UPDATE sheet_sync._progress p
         SET number = p.number + 1, turn = p.turn + 1, mark = (random() * 4294967295)::bigint, arrived = NULL,
             -- Batches that were under way belong to the database that wrote then; should one arrive yet, the next turn refuses it.

@@ -5,6 +5,7 @@
 
 use engine::effect::{Has, OtherTab};
 use engine::value::{Key, Timestamp};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::database::key_literal;
@@ -42,6 +43,10 @@ pub struct Tabs {
     wanted: HashSet<i32>,
     /// Some of them became so in this turn of the worker.
     news: bool,
+    /// By tab: rows of which others were told that they stand there, only because the table's
+    /// changes to them had not been looked at. Where such a row is found to be lost after all, the
+    /// others are told, though its loss is no news.
+    told_early: RefCell<HashMap<i32, HashSet<Key>>>,
 }
 
 impl Tabs {
@@ -56,6 +61,9 @@ impl Tabs {
         }
         let known = &self.known;
         self.wanted.retain(|id| known.contains_key(id));
+        self.told_early
+            .get_mut()
+            .retain(|id, _| known.contains_key(id));
     }
 
     /// Other tabs from which rows come into the table.
@@ -81,7 +89,11 @@ impl Tabs {
                 let has = match row.in_sheet {
                     _ if seen.typed.contains(key) => Has::Typed,
                     // What has changed since may bring the row back there, or is told as lost.
-                    Some(_) if row.is_queued => Has::Row,
+                    Some(_) if row.is_queued => {
+                        let mut told = self.told_early.borrow_mut();
+                        told.entry(id).or_default().insert(key.clone());
+                        Has::Row
+                    }
                     _ if seen.lost.contains_key(key) => Has::Lost,
                     Some(true) => Has::Row,
                     Some(false) => Has::Lost,
@@ -107,17 +119,18 @@ impl Tabs {
         }
     }
 
-    /// These rows have left the tab for others; answers those that are news, by the tab that has
-    /// them now.
+    /// These rows have left the tab for others; answers those of which the others do not know yet,
+    /// by the tab that has them now.
     pub fn has_lost(&mut self, id: i32, keys: Vec<Key>, now: Timestamp) -> Vec<(i32, Key)> {
         let Some((_, seen)) = self.known.get_mut(&id) else {
             return Vec::new();
         };
         let before = std::mem::take(&mut seen.lost);
+        let told = self.told_early.get_mut().entry(id).or_default();
         let mut news = Vec::new();
         for key in keys {
             let since = before.get(&key).copied();
-            if since.is_none() {
+            if told.remove(&key) || since.is_none() {
                 news.push(key.clone());
             }
             seen.lost.insert(key, since.unwrap_or(now));
@@ -182,11 +195,12 @@ struct Stored {
 fn rows_of(session: &mut Session, mapping: i32, keys: &[String]) -> Vec<Stored> {
     let mut found = vec![Stored::default(); keys.len()];
     let rows = session.select(
-        "SELECT k.place, b.sheet_values <> '[]', \
-                k.key IN (SELECT d.key::text FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND d.key IS NOT NULL) \
-                OR EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND (d.key IS NULL OR d.key = '{}')) \
+        "SELECT k.place, b.sheet_values <> '[]', q.key IS NOT NULL OR a.all_rows \
          FROM pg_catalog.unnest($2) WITH ORDINALITY k(key, place) \
-         JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key",
+         JOIN sheet_sync._base_row b ON b.mapping_id = $1 AND b.key = k.key \
+         LEFT JOIN (SELECT DISTINCT d.key::text AS key FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND d.key IS NOT NULL) q \
+           ON q.key = k.key \
+         CROSS JOIN (SELECT EXISTS (SELECT FROM sheet_sync._dirty_key d WHERE d.mapping_id = $1 AND (d.key IS NULL OR d.key = '{}'))) a(all_rows)",
         &[mapping.into(), keys.to_vec().into()],
     );
     for row in rows {

@@ -315,8 +315,9 @@ fn compared<'a, 'b>(
     pairs.collect()
 }
 
-/// Keys with a base that the table spells differently by now; and new keys that are those of rows
-/// which it has lost, in another spelling.
+/// Keys with a base that the table spells differently by now; and new keys that the table has, of
+/// rows which it had lost under another spelling. The queue may name keys that the table had for a
+/// moment only.
 pub fn respelled(
     session: &mut Session,
     mapping: &Loaded,
@@ -327,9 +328,12 @@ pub fn respelled(
     if new.is_empty() {
         return found;
     }
+    let table = in_table(session, mapping, new);
+    let stands = |(key, row): (&Key, Option<Key>)| row.filter(|row| row == key);
+    let new: Vec<Key> = new.iter().zip(table).filter_map(stands).collect();
     let rows = session.select(PARTED, &[mapping.id.into()]);
     let gone: Vec<Key> = rows.into_iter().map(|row| Fields::of(row).key()).collect();
-    if gone.is_empty() {
+    if new.is_empty() || gone.is_empty() {
         return found;
     }
     for (new_at, gone_at) in equal_pairs(session, mapping, new.iter(), gone.iter()) {
