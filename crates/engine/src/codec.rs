@@ -140,8 +140,8 @@ fn is_date(kind: Kind) -> bool {
     )
 }
 
-/// Whether a cell shows a formula's error: one of the nine codes, alone or followed by its message
-/// in parentheses (G-VALUES-6).
+/// Whether a cell shows that its formula fails or is still computing: one of these words, alone or
+/// followed by a message in parentheses (G-VALUES-6).
 pub fn is_error(cell: &Cell) -> bool {
     const CODES: [&str; 10] = [
         "#ERROR!",

@@ -129,8 +129,8 @@ impl Io {
         }
     }
 
-    /// One request. What fails in passing is sent again a few times: everything but a structural
-    /// batch is idempotent.
+    /// One request. What fails in passing is sent again a few times: everything but a batch under a
+    /// stamp may be repeated.
     pub(crate) async fn sheet(&self, effect: SheetEffect) -> Result<SheetOutcome, Failure> {
         let mut attempt = 1;
         loop {

@@ -34,9 +34,10 @@
 //! - **Answer.** A row's image from right before tells what the write overwrote. What nobody had
 //!   seen is an overwritten edit ([`debts`]), which has to be restored.
 //! - **No answer** ([`recover`]). The batch is *lost*: it may have been carried out, or may yet be.
-//!   Its stamp is claimed by a request of its own: either it is taken, and then the batch was
-//!   carried out and its images tell what it did; or it is ours now, and then the batch never will
-//!   be. A process that comes after a crash does the same with every batch that was announced.
+//!   Its stamp is claimed by a request of its own, with another value. Either the id was free, or
+//!   claimed by us before: then the batch never will be carried out. Or it is in use: then its value
+//!   tells whether by this batch, whose images tell what it did, or by another writer's. A process
+//!   that comes after a crash does the same with every batch that was announced.
 //! - **Over.** When nothing is lost, unread or to be restored, the announcements are withdrawn, and
 //!   the hidden tab is used from its first row again.
 //!
@@ -62,7 +63,7 @@ mod places;
 mod recover;
 mod stamps;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::effect::{Announcement, Failure, MetadataId, Stamp};
 use crate::io::{self, Io};
@@ -112,7 +113,7 @@ pub(crate) struct Kept {
     lost: BTreeMap<MetadataId, LostBatch>,
     /// Batches that were carried out without an answer, by their stamps' values: what they
     /// overwrote is to be read from the images.
-    unread: BTreeSet<String>,
+    unread: BTreeMap<String, Purpose>,
     /// Images that stand in the hidden tab and are still of use.
     image_rows: u32,
     /// The last write was answered with an image of each of its rows: whatever a write hits is
@@ -125,7 +126,7 @@ pub(crate) struct Kept {
 /// Metadata of ours that stands on the tab.
 #[derive(Clone, Debug, Default)]
 struct Marks {
-    /// Anchors, without those of the batch under way.
+    /// Anchors of earlier requests, and of none that is under way.
     anchors: Vec<MetadataId>,
     /// Stamps of batches of which no copy is under way, oldest first.
     stamps: Vec<DatedStamp>,
@@ -148,8 +149,12 @@ struct DatedStamp {
 /// What a batch is for: what follows for rows of the table where its answer is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To write cells, or to insert rows that stood in the sheet before.
+    /// To write cells; or, of a batch that an earlier process announced, maybe to put rows back.
     Cells,
+    /// To insert rows that stood in the sheet before. It leaves no images.
+    PutBack,
+    /// To write texts of the header. It leaves no images, and sent twice it is the same.
+    Header,
     /// To insert the rows of these keys.
     NewRows(Vec<Key>),
     /// To delete the rows of these keys.
@@ -261,7 +266,7 @@ impl Tab {
         let lost = self.kept.lost.entry(stamp.id);
         match &mut lost.or_insert(LostBatch { stamp, purpose }).purpose {
             Purpose::NewRows(keys) | Purpose::Deletion(keys) => keys.push(key.clone()),
-            Purpose::Cells => {}
+            Purpose::Cells | Purpose::PutBack | Purpose::Header => {}
         }
     }
 }

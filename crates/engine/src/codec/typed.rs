@@ -7,7 +7,7 @@ use crate::effect::{CellDetail, Entered, Refusal, Shows};
 use crate::mapping::{Column, Kind, Mapping};
 use crate::value::{Cell, Datum};
 
-/// The last day that a sheet shows as a date, 9999-12-31.
+/// The serial number of the day after 9999-12-31, the last one that a sheet shows as a date.
 const LAST_DAY: f64 = 2_958_466.0;
 
 impl Mapping {

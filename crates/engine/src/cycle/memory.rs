@@ -22,7 +22,7 @@ use crate::reconcile::Filled;
 use crate::tab::{Layout, Tab};
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
-/// As many keys that we took from the sheet are remembered.
+/// At most this many keys of rows that we deleted from the sheet are remembered, the first ones.
 const RECENTLY_DELETED: usize = 10_000;
 
 #[derive(Clone, Debug, Default)]
@@ -130,7 +130,8 @@ pub(crate) struct Unfinished {
     /// Keys that are left alone, and with which it is stored that something has to be done about
     /// their rows.
     pub shelved: HashSet<Key>,
-    /// Old and new keys of rows that were about to get the key that the table gave them.
+    /// Keys of rows that were about to be rewritten in the sheet: the old and the new key of one that
+    /// was to get the key that the table gave it, or the key of one that was to be emptied.
     pub renaming: HashSet<Key>,
     /// Old keys of rows that got their new one in a batch whose answer nobody saw.
     pub renamed_unseen: HashSet<Key>,

@@ -129,7 +129,11 @@ impl Cycle {
         while let Some(closed) = self.tab.close_lost_batch().await? {
             self.note_closed(closed);
         }
-        self.sheet_unsure |= self.tab.read_images().await?;
+        let reread = self.tab.read_images().await?;
+        self.sheet_unsure |= reread.any;
+        if reread.stray_deletion {
+            self.memory.note_stray_deletion();
+        }
         self.tab.tidy_leftovers().await?;
         Ok(())
     }
@@ -140,7 +144,7 @@ impl Cycle {
             (Purpose::NewRows(keys), false) => (keys, State::Announced),
             (Purpose::Deletion(keys), true) => (keys, State::Left),
             (Purpose::Deletion(keys), false) => (keys, State::Marked),
-            (Purpose::Cells, _) => (Vec::new(), State::Marked),
+            (Purpose::Cells | Purpose::PutBack | Purpose::Header, _) => (Vec::new(), State::Marked),
         };
         for key in &keys {
             if let Some(known) = self.memory.rows.get_mut(key) {

@@ -6,7 +6,7 @@ use super::{Applied, Commit, Place, Refusal, RowState, Stamp};
 use crate::mapping::Side;
 use crate::value::{Base, Cell, Datum, Key, Text, Timestamp};
 
-/// Each is carried out in one transaction of its own.
+/// Each is carried out in one transaction of its own, but for [`Commit`], which says more.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DatabaseEffect {
     /// Every base row's key and state. Asked once, when the engine's memory is cold.
@@ -39,8 +39,7 @@ pub enum DatabaseEffect {
     /// What the other tabs of the table have of these rows: asked only where [`Start::other_tabs`],
     /// of rows that may have moved from one tab to another.
     AskOtherTabs { keys: Vec<Key> },
-    /// Apply changes to the table as the mapping's role and record what follows, in one
-    /// transaction.
+    /// Apply changes to the table as the mapping's role, and record what follows.
     Commit(Arc<Commit>),
 }
 

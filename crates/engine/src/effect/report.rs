@@ -38,7 +38,7 @@ impl Failure {
     }
 }
 
-/// What a cycle was for.
+/// What a cycle is to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Dirty keys only, at remembered positions: no snapshot unless it turns out to be needed.

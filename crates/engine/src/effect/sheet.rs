@@ -27,8 +27,7 @@ pub enum Give {
     WhereNone,
 }
 
-/// Each is one request to Google (`Read` may be two: values, and properties when they are not known
-/// yet).
+/// Each is one request that changes anything, or none; some look at the tab before or after it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SheetEffect {
     /// All values of the tab.
@@ -110,9 +109,9 @@ pub enum SheetEffect {
     /// Every note of ours in the tab. Asked where one may stand on a cell that has no problem, and
     /// not with every reading.
     Notes,
-    /// Create the stamp and nothing else, so that a batch whose answer was lost and that may still
-    /// arrive late is either seen (`Stamped { ours: false }`) or can no longer apply (`Done`, or
-    /// `Stamped { ours: true }` where it was closed before).
+    /// Create the stamp and nothing else, with this value: `Done`, or `Stamped` where the id is in
+    /// use. It is asked twice of a batch without an answer, with a value of our own and then with
+    /// the batch's ([`crate::tab`] says what follows from the two answers).
     Claim { stamp: Stamp },
     /// Remove every anchor of ours, by key: leftovers of a crash. Answered with the stamps that
     /// stand on the tab.
@@ -195,7 +194,7 @@ pub struct Images {
     pub key: Vec<u32>,
 }
 
-/// Makes a structural batch apply at most once: its first request creates metadata with this id,
+/// Makes a batch apply at most once: its first request creates metadata with this id,
 /// and Google refuses the whole batch where the id is in use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stamp {

@@ -32,14 +32,14 @@ const KEPT_GUARDS: usize = 200;
 /// After this time no copy of a batch is under way any more (G-LOST-2).
 const STAMP_LIFE_MICROS: i64 = 15 * 60 * 1_000_000;
 
-/// A batch that has no answer of its own.
+/// Why a batch has no rows to show, and whether it changed the sheet.
 #[derive(Debug)]
 pub(crate) struct Unanswered {
     pub why: Trouble,
     pub fate: Fate,
 }
 
-/// What is known of a batch that has no answer of its own.
+/// Whether a batch without rows to show changed the sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// Nothing of it was carried out, nor will be.
@@ -105,6 +105,12 @@ impl Tab {
             written.is_some_and(|written| self.has_image(mapping, row, written))
         });
         Ok(written)
+    }
+
+    /// What these writes were answered is lost: their images tell it once more.
+    pub(crate) fn forget_answers(&mut self, stamps: Vec<String>) {
+        let cells = stamps.into_iter().map(|stamp| (stamp, Purpose::Cells));
+        self.kept.unread.extend(cells);
     }
 
     /// New rows below the data. Returns where the first of them stands, and what they show.
@@ -192,7 +198,7 @@ impl Tab {
             formats,
             stamp: stamp.clone(),
         };
-        self.send(effect, stamp, Purpose::Cells).await?;
+        self.send(effect, stamp, Purpose::Header).await?;
         Ok(())
     }
 
@@ -244,9 +250,7 @@ impl Tab {
         loop {
             match self.io.sheet_once(effect.clone()).await {
                 Ok(SheetOutcome::Stamped { ours: true }) => {
-                    if !matches!(purpose, Purpose::NewRows(_)) {
-                        self.kept.unread.insert(stamp.value);
-                    }
+                    self.note_arrived(stamp.value, purpose);
                     self.note_guard(id);
                     let (why, fate) = (Trouble::Outdated, Fate::CarriedOut);
                     return Err(Unanswered { why, fate });
@@ -302,6 +306,16 @@ impl Tab {
                     return Err(Unanswered { why, fate });
                 }
             }
+        }
+    }
+
+    /// A batch was carried out, and nobody saw its answer.
+    pub(super) fn note_arrived(&mut self, stamp: String, purpose: Purpose) {
+        match purpose {
+            Purpose::Cells | Purpose::PutBack | Purpose::Deletion(_) => {
+                self.kept.unread.insert(stamp, purpose);
+            }
+            Purpose::NewRows(_) | Purpose::Header => {}
         }
     }
 

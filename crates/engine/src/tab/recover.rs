@@ -19,22 +19,28 @@ pub(crate) struct Closed {
     pub arrived: bool,
 }
 
+/// What came of reading the images of batches without an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reread {
+    /// There were such batches.
+    pub any: bool,
+    /// One of them deleted rows and left no image of them: it may have hit others than it was meant
+    /// for.
+    pub stray_deletion: bool,
+}
+
 impl Tab {
-    /// A batch without an answer may be carried out at any time until its stamp is taken: takes
-    /// the stamps of all of them. One is answered at a time, so that what is known of it is kept
-    /// where the next one fails; `None` where none is left.
+    /// Takes the stamp of one batch without an answer, which may be carried out at any time until
+    /// then, and returns what became of it; `None` where there is none. It is one at a time, so that
+    /// what is known of it is kept where the next one fails.
     pub(crate) async fn close_lost_batch(&mut self) -> Result<Option<Closed>, Trouble> {
         let Some(lost) = self.kept.lost.values().next().cloned() else {
             return Ok(None);
         };
         let stamp = lost.stamp.id;
         let arrived = self.was_carried_out(&lost.stamp).await?;
-        let has_images = match &lost.purpose {
-            Purpose::Cells | Purpose::Deletion(_) => true,
-            Purpose::NewRows(_) => false,
-        };
-        if arrived && has_images {
-            self.kept.unread.insert(lost.stamp.value);
+        if arrived {
+            self.note_arrived(lost.stamp.value, lost.purpose.clone());
         }
         self.kept.lost.remove(&stamp);
         self.note_guard(stamp);
@@ -62,11 +68,10 @@ impl Tab {
         Ok(matches!(answer, SheetOutcome::Stamped { ours: true }))
     }
 
-    /// The images of batches that were carried out without an answer, where there are such. True
-    /// where there were.
-    pub(crate) async fn read_images(&mut self) -> Result<bool, Trouble> {
+    /// The images of batches that were carried out without an answer, where there are such.
+    pub(crate) async fn read_images(&mut self) -> Result<Reread, Trouble> {
         if self.kept.unread.is_empty() {
-            return Ok(false);
+            return Ok(Reread::default());
         }
         let images = match self.io.sheet(SheetEffect::Images).await? {
             SheetOutcome::Images { images, end } => {
@@ -76,15 +81,23 @@ impl Tab {
             _ => return Err(mismatch().into()),
         };
         let unread = std::mem::take(&mut self.kept.unread);
-        // Only a batch that puts rows back leaves none.
         let has_images = |stamp: &String| images.iter().any(|image| image.stamp == *stamp);
-        self.kept.debts.may_be_back |= !unread.iter().all(has_images);
+        let mut reread = Reread {
+            any: true,
+            stray_deletion: false,
+        };
+        for (_, purpose) in unread.iter().filter(|(stamp, _)| !has_images(stamp)) {
+            match purpose {
+                Purpose::Deletion(_) => reread.stray_deletion = true,
+                _ => self.kept.debts.may_be_back = true,
+            }
+        }
         self.kept.debts.images = images
             .into_iter()
             .filter(|image| image.layout.len() == self.shape.columns)
-            .map(|image| (unread.contains(&image.stamp), image))
+            .map(|image| (unread.contains_key(&image.stamp), image))
             .collect();
-        Ok(true)
+        Ok(reread)
     }
 
     /// Takes away anchors of an earlier process, once nothing is to be restored through them.

@@ -95,7 +95,11 @@ impl Cycle {
         snapshot: &Snapshot,
         layout: &Layout,
     ) -> Result<(), Stop> {
-        if self.tab.debts().images.is_empty() || self.start.dry_run {
+        if self.start.dry_run {
+            return Ok(());
+        }
+        if self.tab.debts().images.is_empty() {
+            self.tab.debts_mut().may_be_back = false;
             return Ok(());
         }
         let images = self.images_to_audit();

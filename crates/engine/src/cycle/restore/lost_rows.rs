@@ -82,7 +82,7 @@ impl Cycle {
         let rows: Vec<NewRow> = lost.map(|lost| lost.row(layout)).collect();
         let stamp = self.tab.stamp();
         self.tab.announce(&stamp).await?;
-        match self.tab.insert(rows.into(), stamp, Purpose::Cells).await {
+        match self.tab.insert(rows.into(), stamp, Purpose::PutBack).await {
             Ok(_) => {
                 self.note_rows_restored().await?;
                 Ok(true)

@@ -16,7 +16,7 @@ use crate::cycle::stop::Stop;
 use crate::effect::{AnchoredRow, Commit, Conflict, MetadataId, Snapshot, Winner, WrittenRow};
 use crate::reconcile::SheetChange;
 use crate::tab::OverwrittenEdit;
-use crate::value::Cell;
+use crate::value::{Cell, Key};
 
 /// How often a cycle restores an edit in a row that somebody is typing in at that very moment.
 const ATTEMPTS: usize = 3;
@@ -136,7 +136,7 @@ impl Cycle {
             for (mut edit, place) in ready.into_iter().zip(places) {
                 let Some((anchor, row, cells)) = place else {
                     match edit.anchor {
-                        Some(_) => unrestorable.extend(self.unrestorable(&edit)),
+                        Some(_) => unrestorable.push(edit),
                         None => self.wait_for_reading(edit, &mut left),
                     }
                     continue;
@@ -168,8 +168,8 @@ impl Cycle {
             let refused: HashSet<usize> = answer.refused.iter().map(|(index, _)| *index).collect();
             for (index, ((edit, seen), sent)) in going.into_iter().zip(&sent).enumerate() {
                 if refused.contains(&index) {
-                    unrestorable.extend(self.unrestorable(&edit));
                     self.look_once_more(&edit);
+                    unrestorable.push(edit);
                     continue;
                 }
                 let Some(written) = answer.written.remove(&sent.anchor) else {
@@ -188,9 +188,13 @@ impl Cycle {
                     false => again,
                 });
             }
-            // Where this fails, all of it is done again: what is restored by then is found so.
-            self.record_lines(unrestorable).await?;
+            let lines = unrestorable.iter().flat_map(|edit| self.unrestorable(edit));
+            let recorded = self.record_lines(lines.collect()).await;
+            if recorded.is_err() {
+                left.extend(unrestorable);
+            }
             self.tab.debts_mut().edits = left;
+            recorded?;
         }
         Ok(())
     }
@@ -235,9 +239,11 @@ impl Cycle {
     /// The lines that tell of an edit that cannot be restored: its row is gone, or the sheet does
     /// not let us write there any more.
     fn unrestorable(&self, edit: &OverwrittenEdit) -> Vec<Conflict> {
-        let Some(key) = &edit.key else {
-            return Vec::new();
-        };
+        // A row without a whole key is told by what there is of it.
+        let part = |(column, cell): (&usize, &Cell)| self.mapping.decode(*column, cell);
+        let parts = self.mapping.key.iter().zip(&edit.name).map(part);
+        let named = || Key(parts.map(Option::unwrap_or_default).collect());
+        let key = edit.key.clone().unwrap_or_else(named);
         let line = |(column, ours, theirs): &(usize, Cell, Cell)| Conflict {
             key: key.clone(),
             column: Some(*column),

@@ -8,15 +8,19 @@ use crate::cycle::compare::diff::{Diff, Sighting};
 use crate::cycle::memory::known::State;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
-use crate::effect::{BaseWrite, Commit, LoadedRow, StoredRow};
+use crate::effect::{BaseWrite, Commit, Conflict, ConflictRows, LoadedRow, StoredRow, Winner};
 use crate::io::mismatch;
-use crate::mapping::Mapping;
-use crate::value::{Base, Key};
+use crate::mapping::{Mapping, Policy};
+use crate::value::{Base, Datum, Key};
 
 impl Cycle {
     /// Such a row was deleted on one side and changed on the other, which is decided under the key
-    /// that it has now. Whatever else has changed in it: that it is the same row, the table's queue
-    /// says.
+    /// that it has now.
+    ///
+    /// The table's queue says under which key a row went on. It does not say that this row has gone
+    /// since, and that another one took the key. Where nothing besides the key is as both sides had
+    /// agreed, it may be that other row, which nobody deleted. So where the sheet wins it stays all
+    /// the same, and a line tells of the deletion that had no effect.
     pub(super) async fn take_deletions_along(
         &mut self,
         rows: &mut Vec<(Sighting, LoadedRow)>,
@@ -49,6 +53,7 @@ impl Cycle {
         let mut loaded = self.load(keys.collect()).await?.into_iter();
         let mut commit = Commit::default();
         let mut moved: Vec<(Key, Key, Base)> = Vec::new();
+        let mut ended: Vec<Key> = Vec::new();
         for (from, to) in pairs {
             let (Some(old), Some(new)) = (loaded.next(), loaded.next()) else {
                 return Err(mismatch().into());
@@ -59,6 +64,19 @@ impl Cycle {
             let Some(mut base) = old.base.filter(agreed) else {
                 continue;
             };
+            let row_now = new.row.unwrap_or_default();
+            if self.mapping.policy_of_rows() == Policy::SheetWins && !self.is_like(&base, &row_now)
+            {
+                let line = self.without_effect(&to, base, row_now);
+                commit.conflicts.push(line);
+                commit.bases.push(BaseWrite::gone(from.clone()));
+                let pending = old.pending.iter().map(|one| one.id);
+                commit
+                    .settled_conflicts
+                    .extend(pending.chain(old.unsettled));
+                ended.push(from);
+                continue;
+            }
             if !self.goes_by(&mut base, &to) {
                 continue;
             }
@@ -78,8 +96,13 @@ impl Cycle {
                 .extend(pending.chain(old.unsettled));
             moved.push((from, to, base));
         }
-        if !self.start.dry_run && !moved.is_empty() {
+        if !self.start.dry_run && !(moved.is_empty() && ended.is_empty()) {
+            self.report.conflicts += commit.conflicts.len() as u64;
             self.commit(commit).await?;
+        }
+        for from in ended {
+            self.memory.forget(&from);
+            self.round.followed.insert(from);
         }
         for (from, to, base) in moved {
             self.memory.carry_over(&from, &to, &base);
@@ -90,6 +113,35 @@ impl Cycle {
         }
         rows.retain(|(_, row)| !self.round.followed.contains(&row.key));
         Ok(())
+    }
+
+    /// Something besides the key is as both sides had agreed, or there is nothing besides it.
+    fn is_like(&self, base: &Base, row: &[Datum]) -> bool {
+        let columns = (0..row.len()).filter(|column| !self.mapping.key.contains(column));
+        let mut agreed = columns
+            .filter_map(|column| Some((base.database.get(column)?.as_ref()?, row.get(column)?)))
+            .peekable();
+        agreed.peek().is_none() || agreed.any(|(before, now)| now.as_ref() == Some(before))
+    }
+
+    /// The line of a deletion in the sheet that had no effect on the row which has the key now.
+    fn without_effect(&self, key: &Key, base: Base, row: Vec<Datum>) -> Conflict {
+        Conflict {
+            key: key.clone(),
+            column: None,
+            base: None,
+            database: None,
+            sheet: None,
+            rows: Some(Box::new(ConflictRows {
+                base: Some(base),
+                database: Some(row),
+                sheet: None,
+            })),
+            database_time: None,
+            sheet_time: (None, self.io.now()),
+            winner: Winner::Database,
+            settled: true,
+        }
     }
 
     /// What the base says of the table keeps the old key, so that the row counts as changed there.

@@ -34,7 +34,7 @@ impl Session {
         if self.is(Bug::ImagesNotRead) {
             self.tab.kept.unread.clear();
         }
-        if self.tab.read_images().await? {
+        if self.tab.read_images().await?.any {
             let mut ledger = self.writer.ledger.borrow_mut();
             for (_, image) in &self.tab.debts().images {
                 ledger.note_told(&image.stamp, &image.before);

@@ -32,7 +32,7 @@ impl Session {
                 .collect();
             let stamp = self.stamp();
             self.tab.announce(&stamp).await?;
-            if let Err(unanswered) = self.tab.insert(rows.into(), stamp, Purpose::Cells).await {
+            if let Err(unanswered) = self.tab.insert(rows.into(), stamp, Purpose::PutBack).await {
                 let may_stand = unanswered.fate.may_stand();
                 for lost in &mut self.tab.debts_mut().rows {
                     lost.maybe_back |= may_stand;
