@@ -193,7 +193,7 @@ pub fn failure(refusal: Refusal) -> Failure {
         reason: Reason::Database,
         message: format!("{} (SQLSTATE {})", refusal.message, refusal.sqlstate),
         hint: refusal.hint.unwrap_or_else(|| {
-            "Mend the table, or end the mapping with sheet_sync.unregister_table().".to_owned()
+            "Repair the table, or end the mapping with sheet_sync.unregister_table().".to_owned()
         }),
         retry_after_ms: None,
         may_have_applied: false,
@@ -278,7 +278,7 @@ fn canonicalise(mapping: &Loaded, cells: &[TypedText]) -> Vec<Result<Text, Refus
         .collect()
 }
 
-const MEND_FUNCTION: &str = "Mend the conflict function, or give both sides the same value.";
+const MEND_FUNCTION: &str = "Repair the conflict function, or give both sides the same value.";
 
 fn merge_by_function(
     session: &mut Session,

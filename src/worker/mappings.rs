@@ -417,7 +417,7 @@ fn key_gone(table: &str, key: &[String], names: &[String], columns: &[TableColum
             let quoted = quoted.join(", ");
             Unfit {
                 reason,
-                message: format!("({quoted}) is no key of table {table} any more: no unique index covers just these columns, or one of them may be NULL"),
+                message: format!("({quoted}) is not a key of table {table} any more: no unique index covers just these columns, or one of them may be NULL"),
                 hint: format!("ALTER TABLE {table} ADD PRIMARY KEY ({quoted}) lets it go on; beside another primary key ADD UNIQUE ({quoted}) does, each of them NOT NULL. Or end the mapping with sheet_sync.unregister_table() and register the table again, with the key that it has now."),
             }
         }

@@ -243,7 +243,7 @@ fn forget_winner(session: &mut Session, mapping: i32) {
 }
 
 /// A finished cycle saw every header, and gave the columns their format.
-pub fn headers_are_known(mapping: i32) {
+pub fn mark_headers_known(mapping: i32) {
     store(|session| {
         session.execute("UPDATE sheet_sync.mapping_column SET header_known = true, reformat = false WHERE mapping_id = $1 AND (NOT header_known OR reformat)", &[mapping.into()]);
     });

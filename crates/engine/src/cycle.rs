@@ -44,7 +44,7 @@ type Running = Pin<Box<dyn Future<Output = run::Ended> + Send>>;
 pub struct Machine {
     mapping: Arc<Mapping>,
     memory: Memory,
-    tab: tab::Kept,
+    tab: tab::TabMemory,
     io: Io,
     notes_off: bool,
     running: Option<Running>,
@@ -56,7 +56,7 @@ impl Machine {
         Self {
             mapping: Arc::new(mapping),
             memory: Memory::default(),
-            tab: tab::Kept::default(),
+            tab: tab::TabMemory::default(),
             io: Io::default(),
             notes_off: false,
             running: None,
@@ -78,7 +78,7 @@ impl Machine {
 
     /// The driver has stored that a finished cycle saw every column's header and gave its cells
     /// their format.
-    pub fn headers_are_known(&mut self) {
+    pub fn mark_headers_known(&mut self) {
         for column in &mut std::sync::Arc::make_mut(&mut self.mapping).columns {
             column.header_known = true;
             column.reformat = false;

@@ -62,14 +62,14 @@ impl Io {
         self.slot().asked.take()
     }
 
-    pub(crate) fn has_to_do(&self, rows: usize) {
+    pub(crate) fn begin_progress(&self, rows: usize) {
         self.slot().progress = Progress {
             done: 0,
             total: rows,
         };
     }
 
-    pub(crate) fn has_done(&self, rows: usize) {
+    pub(crate) fn advance_progress(&self, rows: usize) {
         self.slot().progress.done += rows;
     }
 

@@ -69,8 +69,8 @@ use crate::effect::{Announcement, Failure, MetadataId, Stamp};
 use crate::io::{self, Io};
 use crate::mapping::Mapping;
 use crate::value::{Key, Timestamp};
-pub(crate) use anchors::{Look, Tagged};
-pub(crate) use batches::{Fate, KEEPS_ANCHORS, Unanswered};
+pub(crate) use anchors::{LookTimes, Tagged};
+pub(crate) use batches::{Fate, MAX_ROWS_KEEPING_ANCHORS, NotDone};
 pub(crate) use capacity::LARGEST_CHUNK;
 pub(crate) use debts::{Debts, LostRow, OverwrittenEdit};
 pub(crate) use layout::{Found, Layout, find_columns, renamed_headers};
@@ -80,7 +80,7 @@ pub(crate) use recover::Closed;
 pub(crate) struct Tab {
     io: Io,
     shape: Shape,
-    kept: Kept,
+    memory: TabMemory,
     plan: stamps::Plan,
     tags: anchors::Tags,
     places: places::Places,
@@ -102,7 +102,7 @@ struct Shape {
 
 /// What is remembered of the tab from one cycle to the next.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct TabMemory {
     layout: Option<Layout>,
     /// The row below the last one that the sheet had.
     end: u32,
@@ -132,7 +132,7 @@ struct Marks {
     stamps: Vec<DatedStamp>,
     /// Stamps of batches of which a copy may still arrive, and all that an earlier process, or
     /// somebody else, had put there before this one began; oldest first.
-    guarding: Vec<DatedStamp>,
+    late_copies: Vec<DatedStamp>,
     /// Stamps of announced writes that were answered: while these are not over, a process that
     /// comes after a crash asks for them.
     answered: Vec<MetadataId>,
@@ -186,7 +186,13 @@ impl From<Failure> for Trouble {
 }
 
 impl Tab {
-    pub(crate) fn new(io: Io, mapping: &Mapping, kept: Kept, seed: u64, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        io: Io,
+        mapping: &Mapping,
+        memory: TabMemory,
+        seed: u64,
+        now: Timestamp,
+    ) -> Self {
         Self {
             io,
             shape: Shape {
@@ -197,7 +203,7 @@ impl Tab {
                 anchors_apart: mapping.anchors_apart as usize,
                 request_bytes: mapping.max_request_bytes,
             },
-            kept,
+            memory,
             plan: stamps::Plan::new(seed, now),
             tags: anchors::Tags::new(seed),
             places: places::Places::default(),
@@ -205,55 +211,55 @@ impl Tab {
     }
 
     /// What the next cycle has to know.
-    pub(crate) fn into_kept(mut self) -> Kept {
-        self.kept.marks.anchors.append(&mut self.tags.live);
+    pub(crate) fn into_memory(mut self) -> TabMemory {
+        self.memory.marks.anchors.append(&mut self.tags.live);
         if let Some(end) = self.places.end {
-            self.kept.end = end;
+            self.memory.end = end;
         }
-        self.kept
+        self.memory
     }
 
     /// Where the mapped columns stand, as last read.
     pub(crate) fn layout(&self) -> Option<&Layout> {
-        self.kept.layout.as_ref()
+        self.memory.layout.as_ref()
     }
 
     pub(crate) fn set_layout(&mut self, layout: Layout) {
-        self.kept.layout = Some(layout);
+        self.memory.layout = Some(layout);
     }
 
     /// What our own writes overwrote, until it is restored.
     pub(crate) fn debts(&self) -> &Debts {
-        &self.kept.debts
+        &self.memory.debts
     }
 
     pub(crate) fn debts_mut(&mut self) -> &mut Debts {
-        &mut self.kept.debts
+        &mut self.memory.debts
     }
 
     /// To be stored, where nothing is left to be recorded or restored of any batch announced so
     /// far.
     pub(crate) fn over(&self) -> Option<Announcement> {
-        let kept = &self.kept;
-        let done = kept.lost.is_empty() && kept.unread.is_empty() && kept.debts.is_empty();
-        (kept.announced && done).then_some(Announcement::Over)
+        let memory = &self.memory;
+        let done = memory.lost.is_empty() && memory.unread.is_empty() && memory.debts.is_empty();
+        (memory.announced && done).then_some(Announcement::Over)
     }
 
     /// That is stored.
     pub(crate) fn note_over(&mut self) {
-        self.kept.announced = false;
-        self.kept.image_rows = 0;
-        self.kept.marks.answered.clear();
+        self.memory.announced = false;
+        self.memory.image_rows = 0;
+        self.memory.marks.answered.clear();
     }
 
     /// Batches that an earlier process announced and did not declare over.
     pub(crate) fn note_announced(&mut self, batches: Vec<Stamp>) {
-        self.kept.announced = !batches.is_empty();
+        self.memory.announced = !batches.is_empty();
         for stamp in batches {
             let id = stamp.id;
             let purpose = Purpose::Cells;
             let lost = LostBatch { stamp, purpose };
-            self.kept.lost.entry(id).or_insert(lost);
+            self.memory.lost.entry(id).or_insert(lost);
         }
     }
 
@@ -263,7 +269,7 @@ impl Tab {
             true => Purpose::Deletion(Vec::new()),
             false => Purpose::NewRows(Vec::new()),
         };
-        let lost = self.kept.lost.entry(stamp.id);
+        let lost = self.memory.lost.entry(stamp.id);
         match &mut lost.or_insert(LostBatch { stamp, purpose }).purpose {
             Purpose::NewRows(keys) | Purpose::Deletion(keys) => keys.push(key.clone()),
             Purpose::Cells | Purpose::PutBack | Purpose::Header => {}

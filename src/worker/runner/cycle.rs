@@ -550,8 +550,8 @@ impl Runner {
             .iter()
             .any(|column| !column.header_known || column.reformat)
         {
-            states::headers_are_known(self.id);
-            opened.machine.headers_are_known();
+            states::mark_headers_known(self.id);
+            opened.machine.mark_headers_known();
         }
     }
 

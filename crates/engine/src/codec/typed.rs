@@ -8,7 +8,7 @@ use crate::mapping::{Column, Kind, Mapping};
 use crate::value::{Cell, Datum};
 
 /// The serial number of the day after 9999-12-31, the last one that a sheet shows as a date.
-const LAST_DAY: f64 = 2_958_466.0;
+const AFTER_LAST_DAY: f64 = 2_958_466.0;
 
 impl Mapping {
     /// Whether what a cell means is known only from its format (G-FORMATS-2).
@@ -19,9 +19,11 @@ impl Mapping {
         match (cell, column.kind) {
             (Cell::Number(_), Kind::Boolean) => false,
             // No date, no time and no duration is that large, and none of the first two negative.
-            (Cell::Number(value), Kind::Float4 | Kind::Float8) => (0.0..LAST_DAY).contains(value),
+            (Cell::Number(value), Kind::Float4 | Kind::Float8) => {
+                (0.0..AFTER_LAST_DAY).contains(value)
+            }
             (Cell::Number(value), Kind::Integer | Kind::Numeric) => {
-                (0.0..LAST_DAY).contains(value) || number::has_more_digits(*value)
+                (0.0..AFTER_LAST_DAY).contains(value) || number::has_more_digits(*value)
             }
             (Cell::Number(_), _) => true,
             _ => false,
@@ -72,7 +74,7 @@ impl Mapping {
             Kind::Date | Kind::Timestamp | Kind::TimestampTz => self.read_date(column, text),
             Kind::Time if date_text::clock(text.trim()).is_none() => Err(refusal(
                 "22007",
-                format!("\"{text}\" is no time of day."),
+                format!("\"{text}\" is not a time of day."),
                 "Write it like 10:30 or 22:05:30.",
             )),
             Kind::Interval if is_bare_number(text) => Err(bare_duration(text)),
@@ -82,7 +84,7 @@ impl Mapping {
             }),
             Kind::Array if !text.trim_start().starts_with(['{', '[']) => Err(refusal(
                 "22P02",
-                format!("\"{text}\" is no list that the table takes."),
+                format!("\"{text}\" is not a list that the table takes."),
                 &format!("Write it in braces: {{{}}}", text.replace(", ", ",")),
             )),
             _ => Ok(None),
@@ -122,7 +124,7 @@ impl Mapping {
             }
             Reading::None => Err(refusal(
                 "22007",
-                format!("\"{text}\" is no date."),
+                format!("\"{text}\" is not a date."),
                 match time_of_day {
                     true => "Write it like 2024-12-25 10:30.",
                     false => "Write it like 2024-12-25.",
@@ -162,7 +164,7 @@ fn read_number(
             Shows::Time | Shows::Duration => Ok(plain()),
             _ => Err(refusal(
                 "bare_number",
-                format!("{} is no time of day.", detail.shown),
+                format!("{} is not a time of day.", detail.shown),
                 "Write it like 10:30 or 22:05:30.",
             )),
         },
@@ -272,13 +274,17 @@ fn bare_date(column: &Column, detail: &CellDetail) -> Refusal {
         Kind::Date => "Write it like 2024-12-25.",
         _ => "Write it like 2024-12-25 10:30.",
     };
-    refusal("bare_number", format!("{} is no date.", detail.shown), hint)
+    refusal(
+        "bare_number",
+        format!("{} is not a date.", detail.shown),
+        hint,
+    )
 }
 
 fn bare_duration(shown: &str) -> Refusal {
     refusal(
         "bare_number",
-        format!("{shown} is no duration: of what unit?"),
+        format!("{shown} is not a duration: in which unit?"),
         "Write hours, minutes and seconds like 1:30:00, or a text like '90 minutes.",
     )
 }

@@ -20,7 +20,7 @@ impl Cycle {
         let (snapshot, layout) = self.read().await?;
         let snapshot = Arc::new(snapshot);
         self.round.snapshot = Some(snapshot.clone());
-        self.last_look = snapshot.read_at;
+        self.last_reading_at = snapshot.read_at;
         let trust = self.trust(&layout, everything);
         self.tab.set_layout(layout.clone());
         // Before keys are named: what the table gets after that is news for the next cycle.
@@ -39,13 +39,13 @@ impl Cycle {
         self.shelve(shelved).await?;
         self.tell_of_rows_without_key(&mut diff);
         self.record_leftovers().await?;
-        self.io.has_to_do(sightings.len() + diff.keyless.len());
+        self.io.begin_progress(sightings.len() + diff.keyless.len());
         let changed_at = self.changed_at();
-        self.batches(&sightings, Some(&snapshot), &changed_at)
+        self.carry_out_chunks(&sightings, Some(&snapshot), &changed_at)
             .await?;
-        for rows in diff.keyless.chunks(self.tab.chunk()) {
+        for rows in diff.keyless.chunks(self.tab.max_tagged_rows()) {
             self.give_keys(&snapshot, rows, &changed_at).await?;
-            self.io.has_done(rows.len());
+            self.io.advance_progress(rows.len());
         }
         self.record_leftovers().await?;
         self.shelve_put_off().await?;
@@ -104,7 +104,7 @@ impl Cycle {
         Ok(renamed)
     }
 
-    /// The rows that batches go through; and those that cannot be touched now and about which
+    /// The rows that are dealt with in chunks; and those that cannot be touched now and about which
     /// something would be forgotten: the driver knows nothing of what was found by comparison.
     fn rows_to_deal_with(&mut self, diff: &mut Diff) -> (Vec<Sighting>, BTreeSet<Key>) {
         let mut sightings = std::mem::take(&mut diff.changed);
@@ -182,14 +182,14 @@ impl Cycle {
                 .memory
                 .rows
                 .get(&row.key)
-                .is_none_or(|known| known.state == State::Announced);
+                .is_none_or(|known| known.state == State::ToInsert);
             let key = row.key;
             let (state, write) = match (row.base.filter(|_| !announced), row.row) {
                 (Some(base), _) => (State::Marked, BaseWrite::to_look_at(key.clone(), base)),
                 (None, Some(_)) => {
                     let row = StoredRow::to_insert(self.mapping.columns.len());
                     let (key, row) = (key.clone(), Some(row));
-                    (State::Announced, BaseWrite { key, row })
+                    (State::ToInsert, BaseWrite { key, row })
                 }
                 (None, None) => (State::Unbased, BaseWrite::gone(key.clone())),
             };

@@ -1,4 +1,4 @@
-//! One key on its way through a batch.
+//! One key on its way through a chunk.
 
 use crate::codec::{BytesHash, CellsHash, hash_cells};
 use crate::effect::{
@@ -6,7 +6,7 @@ use crate::effect::{
 };
 use crate::mapping::{Mapping, Side};
 use crate::reconcile::{Filled, Meanings, Plan, SheetChange};
-use crate::tab::Look;
+use crate::tab::LookTimes;
 use crate::value::{Base, Cell, Datum, Key, Timestamp};
 
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Item {
     /// Its mapped cells; `None` while they are unread, or where the sheet does not have it.
     pub cells: Option<Vec<Cell>>,
     /// The look that showed them.
-    pub look: Option<Look>,
+    pub look: Option<LookTimes>,
     /// What its cells mean, where their values alone do not tell.
     pub meanings: Meanings,
     /// The raw bytes' hash in the snapshot, while the sheet still holds them.

@@ -258,12 +258,12 @@ impl Memory {
                 // be short.
                 RowState::ToInsert => Known {
                     position: Position::Somewhere,
-                    ..Known::new(State::Announced)
+                    ..Known::new(State::ToInsert)
                 },
                 RowState::ToLookAt => Known::new(State::Marked),
                 RowState::ToRewrite => {
                     self.unfinished.renaming.insert(key.clone());
-                    Known::new(State::Left)
+                    Known::new(State::GoneByUs)
                 }
                 RowState::ToOverrule => {
                     self.unfinished.overruled.insert(key.clone());
@@ -374,7 +374,7 @@ impl Memory {
             .extend(rows.map(|(key, _)| key.clone()));
     }
 
-    pub(crate) fn bury(&mut self, key: &Key) {
+    pub(crate) fn remember_deleted(&mut self, key: &Key) {
         if self.missing.recently_deleted.len() < RECENTLY_DELETED {
             self.missing.recently_deleted.insert(key.clone());
         }
@@ -390,7 +390,7 @@ impl Memory {
     pub(crate) fn is_being_renamed(&self, key: &Key) -> bool {
         let known = self.rows.get(key);
         self.unfinished.renaming.contains(key)
-            && known.is_some_and(|known| known.state == State::Left)
+            && known.is_some_and(|known| known.state == State::GoneByUs)
     }
 
     /// The sheet had the key when it was last read.

@@ -10,7 +10,7 @@ impl Cycle {
     /// Falls through to a reading (`Ending::read_again`) where a key has no known place in the
     /// sheet, or not the remembered one.
     pub(crate) async fn quick(&mut self) -> Result<(), Stop> {
-        self.last_look = self.io.now();
+        self.last_reading_at = self.io.now();
         if !self.dirty.is_empty() || !self.later.respelled.is_empty() {
             self.respell().await?;
         }
@@ -18,7 +18,7 @@ impl Cycle {
         let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
         let sightings: Vec<Sighting> = dirty.map(|key| self.remembered(key)).collect();
         self.guard_dirty(&sightings).await?;
-        self.batches(&sightings, None, &changed_at).await?;
+        self.carry_out_chunks(&sightings, None, &changed_at).await?;
         self.record_leftovers().await?;
         self.shelve_put_off().await
     }

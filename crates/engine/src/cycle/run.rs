@@ -19,7 +19,7 @@ const ROUNDS: u32 = 3;
 pub(crate) struct Ended {
     pub report: Report,
     pub memory: Memory,
-    pub tab: tab::Kept,
+    pub tab: tab::TabMemory,
     pub mapping: Arc<Mapping>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(
     io: Io,
     mapping: Arc<Mapping>,
     memory: Memory,
-    tab: tab::Kept,
+    tab: tab::TabMemory,
     start: Start,
     notes_off: bool,
 ) -> Ended {
@@ -69,7 +69,6 @@ impl Cycle {
         if self.start.relatives_changed || !self.start.dirty.is_empty() {
             self.memory.problems.arrivals += 1;
         }
-        // After a lost batch positions are not what is remembered.
         self.memory.must_compare_all |=
             self.start.scope == Scope::Everything && !self.start.dry_run;
         let certain = self.tab.layout().is_some()
@@ -126,8 +125,8 @@ impl Cycle {
         if self.start.dry_run {
             return Ok(());
         }
-        while let Some(closed) = self.tab.close_lost_batch().await? {
-            self.note_closed(closed);
+        while let Some(closed) = self.tab.resolve_lost_batch().await? {
+            self.note_resolved(closed);
         }
         let reread = self.tab.read_images().await?;
         self.sheet_unsure |= reread.any;
@@ -138,11 +137,11 @@ impl Cycle {
         Ok(())
     }
 
-    fn note_closed(&mut self, closed: Closed) {
+    fn note_resolved(&mut self, closed: Closed) {
         let (keys, state) = match (closed.purpose, closed.arrived) {
             (Purpose::NewRows(keys), true) => (keys, State::Marked),
-            (Purpose::NewRows(keys), false) => (keys, State::Announced),
-            (Purpose::Deletion(keys), true) => (keys, State::Left),
+            (Purpose::NewRows(keys), false) => (keys, State::ToInsert),
+            (Purpose::Deletion(keys), true) => (keys, State::GoneByUs),
             (Purpose::Deletion(keys), false) => (keys, State::Marked),
             (Purpose::Cells | Purpose::PutBack | Purpose::Header, _) => (Vec::new(), State::Marked),
         };
@@ -175,7 +174,7 @@ impl Cycle {
         Ok(())
     }
 
-    fn finish(mut self, ended: Result<(), Stop>) -> (Report, Memory, tab::Kept) {
+    fn finish(mut self, ended: Result<(), Stop>) -> (Report, Memory, tab::TabMemory) {
         let mut held = false;
         match ended {
             Ok(()) => {}
@@ -201,6 +200,6 @@ impl Cycle {
             self.memory.known(&key).look_again();
         }
         self.report.rows = self.memory.based() as u64;
-        (self.report, self.memory, self.tab.into_kept())
+        (self.report, self.memory, self.tab.into_memory())
     }
 }

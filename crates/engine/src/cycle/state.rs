@@ -26,7 +26,7 @@ pub(crate) struct Cycle {
     /// what is remembered.
     pub sheet_unsure: bool,
     /// When the last reading was whole, or this cycle began.
-    pub last_look: Timestamp,
+    pub last_reading_at: Timestamp,
     pub guard: Guard,
     pub round: Round,
     pub later: Later,
@@ -83,7 +83,7 @@ pub(crate) struct Later {
 /// What the next commit records besides what its rows bring.
 #[derive(Default)]
 pub(crate) struct Unrecorded {
-    /// Problems found and ended outside of any batch.
+    /// Problems found and ended outside of any chunk.
     pub problems: Vec<Problem>,
     pub settled: Vec<Place>,
     /// Rows to be stored as ones that are put off.
@@ -125,7 +125,7 @@ impl Cycle {
             report: Report::default(),
             notes_off,
             sheet_unsure: false,
-            last_look: start.now,
+            last_reading_at: start.now,
             guard: Guard::default(),
             round: Round::default(),
             later: Later::default(),

@@ -1,7 +1,7 @@
 //! Why a cycle ends before its time.
 
 use crate::effect::{Failure, Stopped};
-use crate::tab::{Trouble, Unanswered};
+use crate::tab::{NotDone, Trouble};
 
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -28,8 +28,8 @@ impl From<Trouble> for Stop {
     }
 }
 
-impl From<Unanswered> for Stop {
-    fn from(unanswered: Unanswered) -> Self {
+impl From<NotDone> for Stop {
+    fn from(unanswered: NotDone) -> Self {
         unanswered.why.into()
     }
 }

@@ -2,7 +2,7 @@
 
 pub(crate) mod announce;
 pub(crate) mod answered;
-pub(crate) mod batch;
+pub(crate) mod chunk;
 pub(crate) mod closed;
 pub(crate) mod isolate;
 pub(crate) mod keys;

@@ -38,7 +38,7 @@ pub(super) fn merge(
 }
 
 /// The row came back to the table after it was kept in the sheet: all that the table has is new.
-pub(super) fn merge_renewed(
+pub(super) fn merge_back_in_table(
     row: &Row<'_>,
     kept: &Base,
     database: &[Datum],
@@ -58,7 +58,7 @@ pub(super) fn merge_renewed(
 
 /// The row came back to the sheet after it was kept in the table only: all that the sheet has is
 /// new, and a value that the table lost since is a change of the table's.
-pub(super) fn merge_returned(
+pub(super) fn merge_back_in_sheet(
     row: &Row<'_>,
     kept: &Base,
     database: &[Datum],
@@ -535,7 +535,7 @@ pub(super) fn error_cell(row: &Row<'_>, column: usize, cell: &Cell) -> Problem {
         side: Side::Database,
         code: "error_cell".into(),
         message: format!("The cell shows the error {shown}; the table keeps its value."),
-        hint: "Mend the formula, or type a value.".into(),
+        hint: "Fix the formula, or type a value.".into(),
         retry_at: None,
     }
 }

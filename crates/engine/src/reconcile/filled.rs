@@ -42,7 +42,7 @@ impl Row<'_> {
         Some(Problem {
             side: Side::Database,
             code: BLANK_FORMULA.into(),
-            hint: "Mend the formula. If the cell is to be blank, delete the formula, too.".into(),
+            hint: "Fix the formula. If the cell is to be blank, delete the formula, too.".into(),
             ..withheld(self.key, Some(column), &blank.by, message)
         })
     }

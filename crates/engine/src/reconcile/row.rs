@@ -1,6 +1,8 @@
 //! The first table of docs/merging.md, by what each side has of the row.
 
-use super::cells::{error_cell, merge, merge_renewed, merge_returned, standing, too_long, unread};
+use super::cells::{
+    error_cell, merge, merge_back_in_sheet, merge_back_in_table, standing, too_long, unread,
+};
 use super::filled::BLANK_FORMULA;
 use super::{Plan, Row, SheetChange, TableChange, tabs};
 use crate::codec::is_error;
@@ -21,8 +23,10 @@ fn by_presence(row: &Row<'_>, database: Option<&[Datum]>) -> Plan {
         .filter(|base| !base.is_absent_in_sheet() && !base.is_absent_in_table());
     match (known, database, row.sheet) {
         (None, Some(database), Some(sheet)) => match row.base {
-            Some(base) if base.is_absent_in_table() => merge_renewed(row, base, database, sheet),
-            Some(base) => merge_returned(row, base, database, sheet),
+            Some(base) if base.is_absent_in_table() => {
+                merge_back_in_table(row, base, database, sheet)
+            }
+            Some(base) => merge_back_in_sheet(row, base, database, sheet),
             None => merge(row, None, database, sheet),
         },
         (base, Some(database), Some(sheet)) => merge(row, base, database, sheet),

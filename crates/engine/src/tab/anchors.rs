@@ -35,9 +35,10 @@ pub(crate) struct Tagged {
     pub computed: Vec<(u32, Computed)>,
 }
 
-/// A look at cells: when it was asked for, and when its answer was whole.
+/// Between these two moments cells were looked at: when that was asked for, and when the answer was
+/// whole.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct LookTimes {
     pub sent: Timestamp,
     pub read: Timestamp,
 }
@@ -172,7 +173,7 @@ impl Tab {
         let layout = self.same_layout(mapping, Some(seen.header))?;
         for (anchor, ..) in &seen.rows {
             if !self.stands(*anchor) {
-                self.kept.marks.anchors.push(*anchor);
+                self.memory.marks.anchors.push(*anchor);
             }
         }
         let rows = seen.rows.into_iter();
@@ -181,9 +182,9 @@ impl Tab {
             .collect())
     }
 
-    /// The last request that tagged rows and read them.
-    pub(crate) fn last_look(&self) -> Look {
-        Look {
+    /// From when the last look at rows was asked for until now.
+    pub(crate) fn since_last_look(&self) -> LookTimes {
+        LookTimes {
             sent: self.tags.looked_at,
             read: self.io.now(),
         }
@@ -191,7 +192,7 @@ impl Tab {
 
     /// The anchor is on its row, as far as this process knows.
     pub(crate) fn stands(&self, anchor: MetadataId) -> bool {
-        let mut stand = self.tags.live.iter().chain(&self.kept.marks.anchors);
+        let mut stand = self.tags.live.iter().chain(&self.memory.marks.anchors);
         stand.any(|one| *one == anchor)
     }
 
@@ -211,7 +212,7 @@ impl Tab {
 
     /// In a mass of rows not each gets an anchor.
     pub(crate) fn is_sparse(&self) -> bool {
-        self.shape.anchors_apart > 1 && self.kept.images_fit
+        self.shape.anchors_apart > 1 && self.memory.images_fit
     }
 
     fn tags_for(&mut self, rows: &[u32], bare: &HashSet<u32>) -> Vec<TagRow> {
@@ -255,9 +256,9 @@ impl Tab {
         header: Option<Vec<Cell>>,
     ) -> Result<Layout, Trouble> {
         match find_columns(mapping, &header.unwrap_or_default()) {
-            Found::Whole(layout) if self.kept.layout.as_ref() == Some(&layout) => Ok(layout),
+            Found::Whole(layout) if self.memory.layout.as_ref() == Some(&layout) => Ok(layout),
             _ => {
-                self.kept.layout = None;
+                self.memory.layout = None;
                 Err(Trouble::Outdated)
             }
         }
@@ -289,14 +290,14 @@ impl Tab {
         let answer = self.io.sheet(effect).await;
         // Whatever came of it: removing an anchor that is not there does no harm, leaving one there
         // does.
-        self.kept.marks.anchors.append(&mut self.tags.live);
+        self.memory.marks.anchors.append(&mut self.tags.live);
         self.tags.live.extend(placed);
         let tagged = match answer? {
             SheetOutcome::Tagged(tagged) => tagged,
             _ => return Err(mismatch().into()),
         };
         self.tags.sentinel.row = tagged.sentinel_row;
-        self.kept.marks.forget(&tidy);
+        self.memory.marks.forget(&tidy);
         let rows = tagged.rows.into_iter();
         Ok(rows.map(|seen| (seen.anchor, seen)).collect())
     }
@@ -304,7 +305,7 @@ impl Tab {
     /// Of these the ones through which nothing is to be restored.
     pub(super) fn spent_anchors(&self, anchors: &[MetadataId]) -> Vec<MetadataId> {
         let spent = anchors.iter();
-        let spent = spent.filter(|anchor| !self.kept.debts.need(**anchor));
+        let spent = spent.filter(|anchor| !self.memory.debts.needs_anchor(**anchor));
         spent.copied().collect()
     }
 
@@ -315,7 +316,7 @@ impl Tab {
 
     /// The mapped cells of a whole row, where the columns stand now.
     pub(crate) fn mapped(&self, cells: &[Cell]) -> Vec<Cell> {
-        let layout = self.kept.layout.as_ref();
+        let layout = self.memory.layout.as_ref();
         layout
             .map(|layout| layout.mapped(cells))
             .unwrap_or_default()
@@ -323,7 +324,7 @@ impl Tab {
 
     /// The mapped columns that are written.
     pub(crate) fn columns_of(&self, sent: &AnchoredRow) -> Vec<usize> {
-        let layout = self.kept.layout.iter().flat_map(|layout| &layout.columns);
+        let layout = self.memory.layout.iter().flat_map(|layout| &layout.columns);
         let places: HashMap<u32, usize> = layout
             .enumerate()
             .map(|(column, at)| (*at, column))

@@ -19,7 +19,7 @@ const ATTEMPTS: u32 = 3;
 /// Rows in one write whose anchors stay on them until the next rows are tagged, for what the write
 /// overwrote to be restored through them. Anchors are bytes, when they are dropped too, so in a
 /// mass of rows the row is told by its cells instead.
-pub(crate) const KEEPS_ANCHORS: usize = 100;
+pub(crate) const MAX_ROWS_KEEPING_ANCHORS: usize = 100;
 
 /// Stamps that stay in the spreadsheet: another writer may be about to send what it planned from
 /// the same reading.
@@ -27,14 +27,14 @@ const KEPT_STAMPS: usize = 4;
 
 /// The same of those of which a copy is known to be on its way, or may be: it is refused as long as
 /// its stamp stands.
-const KEPT_GUARDS: usize = 200;
+const KEPT_LATE_STAMPS: usize = 200;
 
 /// After this time no copy of a batch is under way any more (G-LOST-2).
 const STAMP_LIFE_MICROS: i64 = 15 * 60 * 1_000_000;
 
 /// Why a batch has no rows to show, and whether it changed the sheet.
 #[derive(Debug)]
-pub(crate) struct Unanswered {
+pub(crate) struct NotDone {
     pub why: Trouble,
     pub fate: Fate,
 }
@@ -50,7 +50,7 @@ pub(crate) enum Fate {
     Unknown,
 }
 
-impl Unanswered {
+impl NotDone {
     fn refused(why: impl Into<Trouble>) -> Self {
         let (why, fate) = (why.into(), Fate::Refused);
         Self { why, fate }
@@ -65,7 +65,7 @@ impl Unanswered {
 
 impl Fate {
     /// The batch changed the sheet, or may change it.
-    pub fn may_stand(self) -> bool {
+    pub fn may_have_changed_the_sheet(self) -> bool {
         self != Self::Refused
     }
 }
@@ -77,10 +77,10 @@ impl Tab {
         mapping: &Mapping,
         rows: Vec<AnchoredRow>,
         stamp: Stamp,
-    ) -> Result<Vec<WrittenRow>, Unanswered> {
-        self.announce(&stamp).await.map_err(Unanswered::refused)?;
+    ) -> Result<Vec<WrittenRow>, NotDone> {
+        self.announce(&stamp).await.map_err(NotDone::refused)?;
         let anchors: HashSet<MetadataId> = rows.iter().map(|row| row.anchor).collect();
-        let keeps = rows.len() <= KEEPS_ANCHORS && rows.iter().all(|row| !row.bare);
+        let keeps = rows.len() <= MAX_ROWS_KEEPING_ANCHORS && rows.iter().all(|row| !row.bare);
         let rows: Arc<[AnchoredRow]> = rows.into();
         let effect = SheetEffect::Write {
             images: self.images(rows.len()),
@@ -91,16 +91,16 @@ impl Tab {
         };
         let written = match self.send_with_images(effect, stamp, Purpose::Cells).await? {
             SheetOutcome::Written(written) => written,
-            _ => return Err(Unanswered::unexpected()),
+            _ => return Err(NotDone::unexpected()),
         };
         if !keeps {
             self.tags.live.retain(|anchor| !anchors.contains(anchor));
-            let kept = &mut self.kept.marks.anchors;
-            kept.retain(|anchor| !anchors.contains(anchor));
+            let memory = &mut self.memory.marks.anchors;
+            memory.retain(|anchor| !anchors.contains(anchor));
         }
         let by_anchor: HashMap<MetadataId, &WrittenRow> =
             written.iter().map(|row| (row.anchor, row)).collect();
-        self.kept.images_fit = rows.iter().all(|row| {
+        self.memory.images_fit = rows.iter().all(|row| {
             let written = by_anchor.get(&row.anchor);
             written.is_some_and(|written| self.has_image(mapping, row, written))
         });
@@ -110,7 +110,7 @@ impl Tab {
     /// What these writes were answered is lost: their images tell it once more.
     pub(crate) fn forget_answers(&mut self, stamps: Vec<String>) {
         let cells = stamps.into_iter().map(|stamp| (stamp, Purpose::Cells));
-        self.kept.unread.extend(cells);
+        self.memory.unread.extend(cells);
     }
 
     /// New rows below the data. Returns where the first of them stands, and what they show.
@@ -119,7 +119,7 @@ impl Tab {
         rows: Arc<[NewRow]>,
         stamp: Stamp,
         purpose: Purpose,
-    ) -> Result<(u32, Vec<Vec<Cell>>), Unanswered> {
+    ) -> Result<(u32, Vec<Vec<Cell>>), NotDone> {
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let expected = rows.len();
         let effect = SheetEffect::Insert {
@@ -131,11 +131,11 @@ impl Tab {
         let answer = self.send(effect, stamp, purpose).await;
         let stands = match &answer {
             Ok(_) => true,
-            Err(unanswered) => unanswered.fate.may_stand(),
+            Err(unanswered) => unanswered.fate.may_have_changed_the_sheet(),
         };
         if stands {
             let end = self.places.end.unwrap_or_default().saturating_add(count);
-            self.kept.end = self.kept.end.max(end);
+            self.memory.end = self.memory.end.max(end);
         }
         if answer.is_err() && stands {
             self.tags.sentinel.row = None;
@@ -148,7 +148,7 @@ impl Tab {
                 }
                 Ok((first, shown))
             }
-            _ => Err(Unanswered::unexpected()),
+            _ => Err(NotDone::unexpected()),
         }
     }
 
@@ -159,7 +159,7 @@ impl Tab {
         rows: Vec<TagRow>,
         stamp: Stamp,
         purpose: Purpose,
-    ) -> Result<Deleted, Unanswered> {
+    ) -> Result<Deleted, NotDone> {
         let effect = SheetEffect::Delete {
             sentinel: self.tags.sentinel,
             images: self.images(rows.len()),
@@ -169,7 +169,7 @@ impl Tab {
         };
         match self.send_with_images(effect, stamp, purpose).await? {
             SheetOutcome::Deleted(deleted) => Ok(deleted),
-            _ => Err(Unanswered::unexpected()),
+            _ => Err(NotDone::unexpected()),
         }
     }
 
@@ -177,7 +177,7 @@ impl Tab {
     pub(crate) fn rows_gone(&mut self, gone: &[u32]) {
         self.tags.ahead.clear();
         self.note_deleted(gone);
-        let edits = self.kept.debts.edits.iter_mut();
+        let edits = self.memory.debts.edits.iter_mut();
         let edits = edits.filter_map(|edit| edit.row.as_mut());
         for row in edits.chain(&mut self.tags.sentinel.row) {
             let above = gone.partition_point(|removed| *removed < *row);
@@ -190,7 +190,7 @@ impl Tab {
         &mut self,
         cells: Vec<(u32, String)>,
         formats: Vec<ColumnFormat>,
-    ) -> Result<(), Unanswered> {
+    ) -> Result<(), NotDone> {
         let stamp = self.stamp();
         let effect = SheetEffect::WriteHeader {
             row: self.shape.header_row,
@@ -204,7 +204,7 @@ impl Tab {
 
     /// Stores that a batch is about to be sent whose stamp is not stored with its rows.
     pub(crate) async fn announce(&mut self, stamp: &Stamp) -> Result<(), Failure> {
-        self.kept.announced = true;
+        self.memory.announced = true;
         let commit = Commit {
             writing: Some(Announcement::Begins(stamp.clone())),
             ..Commit::default()
@@ -219,16 +219,16 @@ impl Tab {
         effect: SheetEffect,
         stamp: Stamp,
         purpose: Purpose,
-    ) -> Result<SheetOutcome, Unanswered> {
+    ) -> Result<SheetOutcome, NotDone> {
         let at = match &effect {
             SheetEffect::Write { images, .. } | SheetEffect::Delete { images, .. } => images.at,
-            _ => self.kept.image_rows,
+            _ => self.memory.image_rows,
         };
         let answer = self.send(effect, stamp, purpose).await;
         if let Err(unanswered) = &answer
             && unanswered.fate == Fate::Refused
         {
-            self.kept.image_rows = at;
+            self.memory.image_rows = at;
         }
         answer
     }
@@ -239,7 +239,7 @@ impl Tab {
         effect: SheetEffect,
         stamp: Stamp,
         purpose: Purpose,
-    ) -> Result<SheetOutcome, Unanswered> {
+    ) -> Result<SheetOutcome, NotDone> {
         let id = stamp.id;
         let is_write = matches!(effect, SheetEffect::Write { .. });
         let tidied = match &effect {
@@ -251,39 +251,39 @@ impl Tab {
             match self.io.sheet_once(effect.clone()).await {
                 Ok(SheetOutcome::Stamped { ours: true }) => {
                     self.note_arrived(stamp.value, purpose);
-                    self.note_guard(id);
+                    self.note_late_copy(id);
                     let (why, fate) = (Trouble::Outdated, Fate::CarriedOut);
-                    return Err(Unanswered { why, fate });
+                    return Err(NotDone { why, fate });
                 }
                 Ok(SheetOutcome::Stamped { ours: false }) => {
                     self.note_stamp_taken();
-                    return Err(Unanswered::refused(Trouble::Outdated));
+                    return Err(NotDone::refused(Trouble::Outdated));
                 }
                 // The rows are gone, maybe by an earlier attempt: then the images show what they
                 // held.
                 Ok(SheetOutcome::Deleted(deleted))
                     if unsure && deleted.before.len() < deleted.gone.len() =>
                 {
-                    self.kept.lost.insert(id, LostBatch { stamp, purpose });
+                    self.memory.lost.insert(id, LostBatch { stamp, purpose });
                     let (why, fate) = (Trouble::Outdated, Fate::Unknown);
-                    return Err(Unanswered { why, fate });
+                    return Err(NotDone { why, fate });
                 }
                 // The rows are gone, so nothing was sent this time, and nothing keeps an earlier
                 // attempt from arriving: it would write into the rows in their place.
                 Ok(SheetOutcome::Written(written)) if unsure && written.is_empty() => {
-                    self.kept.lost.insert(id, LostBatch { stamp, purpose });
+                    self.memory.lost.insert(id, LostBatch { stamp, purpose });
                     let (why, fate) = (Trouble::Outdated, Fate::Unknown);
-                    return Err(Unanswered { why, fate });
+                    return Err(NotDone { why, fate });
                 }
                 Ok(outcome) => {
-                    let marks = &mut self.kept.marks;
+                    let marks = &mut self.memory.marks;
                     // Of a batch that was sent once and is answered no copy is under way.
                     if !unsure && is_write {
                         marks.answered.push(id);
                     }
                     marks.forget(&tidied);
                     match unsure {
-                        true => self.note_guard(id),
+                        true => self.note_late_copy(id),
                         false => marks.stamps.push(DatedStamp {
                             id,
                             since: self.io.now(),
@@ -298,12 +298,12 @@ impl Tab {
                         continue;
                     }
                     if !unsure {
-                        return Err(Unanswered::refused(failure));
+                        return Err(NotDone::refused(failure));
                     }
                     // Whatever the last attempt met, an earlier one may still arrive.
-                    self.kept.lost.insert(id, LostBatch { stamp, purpose });
+                    self.memory.lost.insert(id, LostBatch { stamp, purpose });
                     let (why, fate) = (failure.into(), Fate::Unknown);
-                    return Err(Unanswered { why, fate });
+                    return Err(NotDone { why, fate });
                 }
             }
         }
@@ -313,36 +313,36 @@ impl Tab {
     pub(super) fn note_arrived(&mut self, stamp: String, purpose: Purpose) {
         match purpose {
             Purpose::Cells | Purpose::PutBack | Purpose::Deletion(_) => {
-                self.kept.unread.insert(stamp, purpose);
+                self.memory.unread.insert(stamp, purpose);
             }
             Purpose::NewRows(_) | Purpose::Header => {}
         }
     }
 
     /// The stamp of a batch of which a copy may still arrive.
-    pub(super) fn note_guard(&mut self, id: MetadataId) {
+    pub(super) fn note_late_copy(&mut self, id: MetadataId) {
         let since = self.io.now();
-        self.kept.marks.guarding.push(DatedStamp { id, since });
+        self.memory.marks.late_copies.push(DatedStamp { id, since });
     }
 
     /// Metadata of ours that nothing needs any more, but for the anchors of the batch under way.
     /// While writes are announced, their stamps tell a process that comes after a crash that they
     /// were carried out.
     pub(super) fn old_marks(&self) -> Vec<MetadataId> {
-        let marks = &self.kept.marks;
+        let marks = &self.memory.marks;
         let now = self.io.now();
-        let is_open = |id: &MetadataId| self.kept.announced && marks.answered.contains(id);
+        let is_open = |id: &MetadataId| self.memory.announced && marks.answered.contains(id);
         let stamps = spent(&marks.stamps, KEPT_STAMPS, now).filter(|id| !is_open(id));
-        let guards = spent(&marks.guarding, KEPT_GUARDS, now);
+        let guards = spent(&marks.late_copies, KEPT_LATE_STAMPS, now);
         let anchors = self.spent_anchors(&marks.anchors).into_iter();
         anchors.chain(stamps).chain(guards).collect()
     }
 
     /// Room for the images of so many rows, below those that are still of use.
     fn images(&mut self, rows: usize) -> Images {
-        let at = self.kept.image_rows;
-        self.kept.image_rows = at.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
-        let layout = self.kept.layout.as_ref();
+        let at = self.memory.image_rows;
+        self.memory.image_rows = at.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+        let layout = self.memory.layout.as_ref();
         let columns = layout.map(|layout| layout.columns.clone());
         let key = self.shape.key.iter();
         Images {
@@ -391,7 +391,7 @@ impl super::Marks {
         let gone: HashSet<MetadataId> = gone.iter().copied().collect();
         self.anchors.retain(|anchor| !gone.contains(anchor));
         self.stamps.retain(|stamp| !gone.contains(&stamp.id));
-        self.guarding.retain(|stamp| !gone.contains(&stamp.id));
+        self.late_copies.retain(|stamp| !gone.contains(&stamp.id));
         self.answered.retain(|stamp| !gone.contains(stamp));
     }
 }

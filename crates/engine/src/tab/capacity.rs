@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{KEEPS_ANCHORS, Tab};
+use super::{MAX_ROWS_KEEPING_ANCHORS, Tab};
 use crate::cost;
 use crate::effect::AnchoredRow;
 use crate::value::Cell;
@@ -68,14 +68,14 @@ impl Filling {
 
 impl Tab {
     /// As many rows as can be tagged in one request, each by itself.
-    pub(crate) fn chunk(&self) -> usize {
+    pub(crate) fn max_tagged_rows(&self) -> usize {
         (self.request_bytes() / (cost::TAG + cost::DROP)).clamp(1, LARGEST_CHUNK)
     }
 
     /// How many of these rows go through the cycle together, where `None` is a new one: as many as
     /// can be tagged in one request, or as new ones about fill one. A crash costs at most the work
     /// on these.
-    pub(crate) fn batch_size(&self, rows: impl Iterator<Item = Option<u32>>) -> usize {
+    pub(crate) fn chunk_size(&self, rows: impl Iterator<Item = Option<u32>>) -> usize {
         let (tag, cell) = (cost::TAG + cost::DROP, cost::cell(&Cell::Bool(true)));
         let new_row = cost::ROW + self.shape.columns * cell;
         let sparse = self.is_sparse();
@@ -106,7 +106,7 @@ impl Tab {
     /// A request that writes cells, with so many rows in all of them.
     pub(crate) fn write_to_fill(&self, rows: usize) -> Filling {
         let name = cost::NAME + cost::PLACE * self.shape.columns;
-        let names = rows.min(KEEPS_ANCHORS) * name;
+        let names = rows.min(MAX_ROWS_KEEPING_ANCHORS) * name;
         Filling::new(self.request_bytes().saturating_sub(names))
     }
 

@@ -56,14 +56,14 @@ impl Debts {
     }
 
     /// Something is to be restored in the row on which this anchor stands.
-    pub(super) fn need(&self, anchor: MetadataId) -> bool {
+    pub(super) fn needs_anchor(&self, anchor: MetadataId) -> bool {
         let edits = self.edits.iter().map(|edit| edit.anchor);
         let images = self.images.iter().map(|(_, image)| image.anchor);
         edits.chain(images).any(|one| one == Some(anchor))
     }
 
     /// Anchors have to stay in the sheet.
-    pub(super) fn need_anchors(&self) -> bool {
+    pub(super) fn needs_any_anchor(&self) -> bool {
         !self.images.is_empty() || !self.edits.is_empty()
     }
 }

@@ -38,17 +38,17 @@ impl Tab {
 
     /// The same, or where it was when the tab was last read.
     pub(crate) fn last_end(&self) -> u32 {
-        self.places.end.unwrap_or(self.kept.end)
+        self.places.end.unwrap_or(self.memory.end)
     }
 
     /// Where it was at the end of the last cycle, or was put by this one.
     pub(crate) fn end_of_last_cycle(&self) -> u32 {
-        self.kept.end
+        self.memory.end
     }
 
     /// The largest that is known of both.
     pub(crate) fn furthest_end(&self) -> u32 {
-        self.kept.end.max(self.places.end.unwrap_or_default())
+        self.memory.end.max(self.places.end.unwrap_or_default())
     }
 
     /// The last row of the data in the reading, without those that this cycle deleted.
@@ -87,7 +87,7 @@ impl Tab {
     pub(super) fn note_deleted(&mut self, gone: &[u32]) {
         let count = u32::try_from(gone.len()).unwrap_or(u32::MAX);
         let first = self.shape.header_row.saturating_add(1);
-        let end = self.places.end.as_mut().unwrap_or(&mut self.kept.end);
+        let end = self.places.end.as_mut().unwrap_or(&mut self.memory.end);
         *end = end.saturating_sub(count).max(first);
         // In the numbers of the reading, for the batches that follow.
         let mut original = self.places.removed.clone();

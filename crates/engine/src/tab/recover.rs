@@ -33,8 +33,8 @@ impl Tab {
     /// Takes the stamp of one batch without an answer, which may be carried out at any time until
     /// then, and returns what became of it; `None` where there is none. It is one at a time, so that
     /// what is known of it is kept where the next one fails.
-    pub(crate) async fn close_lost_batch(&mut self) -> Result<Option<Closed>, Trouble> {
-        let Some(lost) = self.kept.lost.values().next().cloned() else {
+    pub(crate) async fn resolve_lost_batch(&mut self) -> Result<Option<Closed>, Trouble> {
+        let Some(lost) = self.memory.lost.values().next().cloned() else {
             return Ok(None);
         };
         let stamp = lost.stamp.id;
@@ -42,8 +42,8 @@ impl Tab {
         if arrived {
             self.note_arrived(lost.stamp.value, lost.purpose.clone());
         }
-        self.kept.lost.remove(&stamp);
-        self.note_guard(stamp);
+        self.memory.lost.remove(&stamp);
+        self.note_late_copy(stamp);
         Ok(Some(Closed {
             stamp,
             purpose: lost.purpose,
@@ -70,17 +70,17 @@ impl Tab {
 
     /// The images of batches that were carried out without an answer, where there are such.
     pub(crate) async fn read_images(&mut self) -> Result<Reread, Trouble> {
-        if self.kept.unread.is_empty() {
+        if self.memory.unread.is_empty() {
             return Ok(Reread::default());
         }
         let images = match self.io.sheet(SheetEffect::Images).await? {
             SheetOutcome::Images { images, end } => {
-                self.kept.image_rows = end;
+                self.memory.image_rows = end;
                 images
             }
             _ => return Err(mismatch().into()),
         };
-        let unread = std::mem::take(&mut self.kept.unread);
+        let unread = std::mem::take(&mut self.memory.unread);
         let has_images = |stamp: &String| images.iter().any(|image| image.stamp == *stamp);
         let mut reread = Reread {
             any: true,
@@ -89,10 +89,10 @@ impl Tab {
         for (_, purpose) in unread.iter().filter(|(stamp, _)| !has_images(stamp)) {
             match purpose {
                 Purpose::Deletion(_) => reread.stray_deletion = true,
-                _ => self.kept.debts.may_be_back = true,
+                _ => self.memory.debts.may_be_back = true,
             }
         }
-        self.kept.debts.images = images
+        self.memory.debts.images = images
             .into_iter()
             .filter(|image| image.layout.len() == self.shape.columns)
             .map(|image| (unread.contains_key(&image.stamp), image))
@@ -102,15 +102,15 @@ impl Tab {
 
     /// Takes away anchors of an earlier process, once nothing is to be restored through them.
     pub(crate) async fn tidy_leftovers(&mut self) -> Result<(), Trouble> {
-        if self.kept.marks.tidied || self.kept.debts.need_anchors() {
+        if self.memory.marks.tidied || self.memory.debts.needs_any_anchor() {
             return Ok(());
         }
         match self.io.sheet(SheetEffect::TidyAll).await? {
             SheetOutcome::Tidied(stamps) => self.note_found_stamps(stamps),
             _ => return Err(mismatch().into()),
         }
-        self.kept.marks.tidied = true;
-        self.kept.marks.anchors.clear();
+        self.memory.marks.tidied = true;
+        self.memory.marks.anchors.clear();
         self.tags.live.clear();
         Ok(())
     }
@@ -119,18 +119,18 @@ impl Tab {
     /// that may still arrive is not known.
     fn note_found_stamps(&mut self, found: Vec<StandingStamp>) {
         let now = self.io.now();
-        let marks = &mut self.kept.marks;
+        let marks = &mut self.memory.marks;
         let ours: HashSet<MetadataId> = marks
             .stamps
             .iter()
-            .chain(&marks.guarding)
+            .chain(&marks.late_copies)
             .map(|stamp| stamp.id)
             .collect();
         let found = found.into_iter().filter(|stamp| !ours.contains(&stamp.id));
-        marks.guarding.extend(found.map(|stamp| DatedStamp {
+        marks.late_copies.extend(found.map(|stamp| DatedStamp {
             id: stamp.id,
             since: Timestamp(now.0.saturating_sub(stamp.age_micros)),
         }));
-        marks.guarding.sort_by_key(|stamp| stamp.since);
+        marks.late_copies.sort_by_key(|stamp| stamp.since);
     }
 }

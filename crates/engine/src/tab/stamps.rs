@@ -76,11 +76,11 @@ impl Tab {
     pub(crate) fn stamp(&mut self) -> Stamp {
         let plan = &mut self.plan;
         plan.ordinal += 1;
-        let marks = &self.kept.marks;
-        let standing = marks.stamps.iter().chain(&marks.guarding);
+        let marks = &self.memory.marks;
+        let standing = marks.stamps.iter().chain(&marks.late_copies);
         let standing: HashSet<MetadataId> = standing.map(|stamp| stamp.id).collect();
-        let mut attempt = match self.kept.refusals.reading == plan.reading {
-            true => self.kept.refusals.count,
+        let mut attempt = match self.memory.refusals.reading == plan.reading {
+            true => self.memory.refusals.count,
             false => 0,
         };
         let (tab, reading, ordinal) = (self.shape.sheet_id, plan.reading, plan.ordinal);
@@ -103,7 +103,7 @@ impl Tab {
     /// Another writer was first with what it planned from this reading. Told apart only from plans
     /// made from this very reading: two writers that remember different things ask for one stamp.
     pub(super) fn note_stamp_taken(&mut self) {
-        let refusals = &mut self.kept.refusals;
+        let refusals = &mut self.memory.refusals;
         if refusals.reading != self.plan.reading {
             *refusals = Refusals {
                 reading: self.plan.reading,

@@ -137,7 +137,7 @@ fn a_column_of_another_kind_gets_its_format_and_its_values_their_form() {
     };
     assert_eq!(format, Some((0, vec![expected])));
     assert_eq!(world.tab[2][2], Cell::Number(1.5));
-    world.machine.headers_are_known();
+    world.machine.mark_headers_known();
     world.cycle(Scope::Full, &[]);
     assert_eq!(world.requests(), ["read"]);
 }
@@ -170,7 +170,7 @@ fn dates_under_a_header_that_a_person_typed_get_a_format_where_there_is_none() {
         give: Give::WhereNone,
     };
     assert_eq!(formats, [expected]);
-    world.machine.headers_are_known();
+    world.machine.mark_headers_known();
     world.cycle(Scope::Full, &[]);
     assert!(!world.requests().contains(&"header"));
 

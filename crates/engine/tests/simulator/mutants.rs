@@ -96,8 +96,8 @@ impl Engine for Mutant {
         }
     }
 
-    fn headers_are_known(&mut self) {
-        self.machine.headers_are_known();
+    fn mark_headers_known(&mut self) {
+        self.machine.mark_headers_known();
     }
 
     fn typed(&self) -> HashSet<Key> {

@@ -51,9 +51,9 @@ impl Cycle {
             }
             let shown = Some(row.cells);
             let again = known.before == shown && known.cells != shown;
-            let risen = take_out(&mut self.memory.missing.recently_deleted, key)
+            let is_back = take_out(&mut self.memory.missing.recently_deleted, key)
                 && known.state == State::Unbased;
-            if trust.cells && (again && known.state == State::Based || risen) {
+            if trust.cells && (again && known.state == State::Based || is_back) {
                 // The next reading tells whether this is news.
                 known.before = None;
                 known.bytes = None;
@@ -126,11 +126,11 @@ impl Cycle {
                 }
                 // One reading that misses a row may be a partial or an old one.
                 State::Unbased
-                | State::Announced
+                | State::ToInsert
                 | State::Inserting
                 | State::Based
                 | State::Marked
-                | State::Left
+                | State::GoneByUs
                     if since.is_none() && (was_seen || known.state.is_based()) =>
                 {
                     known.missing = Some(looked.arrived);
@@ -138,14 +138,14 @@ impl Cycle {
                     diff.unconfirmed.insert(key.clone());
                 }
                 State::Absent => {}
-                State::Announced if closed => {}
+                State::ToInsert if closed => {}
                 // Looked at once more before it is forgotten: the table may have it.
                 State::Unbased
-                | State::Announced
+                | State::ToInsert
                 | State::Inserting
                 | State::Based
                 | State::Marked
-                | State::Left => diff.missing.push(Sighting {
+                | State::GoneByUs => diff.missing.push(Sighting {
                     key: key.clone(),
                     row: None,
                     bytes: None,

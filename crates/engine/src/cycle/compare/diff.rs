@@ -65,7 +65,7 @@ pub(crate) struct Diff {
     /// Keys of which the next reading has to tell whether they are missing.
     pub unconfirmed: HashSet<Key>,
     /// Of missing keys, those whose row stands under another key now.
-    pub renamed: HashSet<Key>,
+    pub rekeyed: HashSet<Key>,
     /// Rows typed without a key that can be given one.
     pub keyless: Vec<u32>,
     pub problems: Vec<Problem>,

@@ -325,7 +325,7 @@ impl Cycle {
     pub(crate) fn wait_for_formula(&mut self, diff: &mut Diff, at: (u32, u32)) {
         let missing = diff.missing.iter().map(|sighting| &sighting.key);
         let missed = missing.chain(&diff.unconfirmed);
-        let waits = |key: &&Key| self.memory.is_agreed(key) && !diff.renamed.contains(*key);
+        let waits = |key: &&Key| self.memory.is_agreed(key) && !diff.rekeyed.contains(*key);
         let missed: BTreeSet<Key> = missed.filter(waits).cloned().collect();
         if missed.is_empty() {
             return;
@@ -342,7 +342,7 @@ impl Cycle {
             None,
             BROKEN_FORMULA,
             format!("The formula in {formula} shows nothing or an error, and {rows}."),
-            "Mend the formula. If the rows are to go, remove the formula, too.".into(),
+            "Fix the formula. If the rows are to go, remove the formula, too.".into(),
         ));
     }
 }

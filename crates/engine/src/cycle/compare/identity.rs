@@ -6,7 +6,7 @@ use crate::value::{Cell, Key};
 
 impl Cycle {
     /// A column in which people's edits count against a deletion.
-    pub(crate) fn is_edited(&self, column: usize) -> bool {
+    pub(crate) fn edit_stops_deletion(&self, column: usize) -> bool {
         self.mapping.pushes(column)
     }
 

@@ -167,11 +167,11 @@ fn look_alike(mapping: &Mapping, at: u32, key: &Key, other: &Key) -> Problem {
         column.or(mapping.key.first().copied()),
         "look_alike_key",
         format!(
-            "The key {} looks like {}, but it is another key: they differ only in blanks or in characters that cannot be seen.",
+            "The key {} looks like {}, but it is another key: they differ only in spaces or in characters that cannot be seen.",
             marked(key),
             marked(other)
         ),
-        "Type the key again, without blanks before or after it; or delete the row. Until then neither row is changed.".into(),
+        "Type the key again, without spaces before or after it; or delete the row. Until then neither row is changed.".into(),
     )
 }
 

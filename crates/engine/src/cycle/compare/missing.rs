@@ -177,14 +177,14 @@ impl Cycle {
             .maybe_hit
             .retain(|key| memory.rows.contains_key(key));
         for key in &memory.missing.maybe_hit {
-            if diff.hidden.contains(key) || diff.renamed.contains(key) {
+            if diff.hidden.contains(key) || diff.rekeyed.contains(key) {
                 continue;
             }
             let known = memory.rows.get_mut(key);
             let Some(known) = known.filter(|known| known.state.is_agreed()) else {
                 continue;
             };
-            known.state = State::Left;
+            known.state = State::GoneByUs;
             if diff.unconfirmed.remove(key) {
                 diff.missing.push(Sighting {
                     key: key.clone(),
@@ -274,7 +274,7 @@ impl Cycle {
     /// Those on which both sides had agreed; those that the table no longer has come last.
     async fn load_lost(&mut self, keys: Vec<Key>) -> Result<Vec<Lost>, Stop> {
         let mut lost = Vec::with_capacity(keys.len());
-        for chunk in keys.chunks(self.tab.chunk()) {
+        for chunk in keys.chunks(self.tab.max_tagged_rows()) {
             for loaded in self.load(chunk.to_vec()).await? {
                 let agreed = loaded.base;
                 let agreed =
@@ -358,7 +358,7 @@ impl Cycle {
         reading: (&Snapshot, &Layout),
     ) -> Result<Vec<NewRow>, Stop> {
         let mut rows = Vec::new();
-        for chunk in new.chunks(self.tab.chunk()) {
+        for chunk in new.chunks(self.tab.max_tagged_rows()) {
             let keys = chunk.iter().map(|(key, _)| key.clone()).collect();
             for (loaded, (key, at)) in self.load(keys).await?.iter().zip(chunk) {
                 if loaded.row.is_none() && loaded.spelled.is_none() && loaded.base.is_none() {

@@ -65,7 +65,7 @@ impl Cycle {
             Some(column),
             "error_cell",
             format!("The key of this row shows {shown}, so nobody can tell which row it is."),
-            "Mend the formula, or type the key.".into(),
+            "Fix the formula, or type the key.".into(),
         )
     }
 

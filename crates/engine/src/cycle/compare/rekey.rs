@@ -68,7 +68,7 @@ impl Cycle {
     /// Keys that a person changed by hand: those that the table can follow now; the others wait.
     pub(crate) fn follow_keys(&mut self, diff: &mut Diff, rows: Vec<Rekeyed>) -> Vec<Rekeyed> {
         let old = rows.iter().map(|row| row.old.clone());
-        diff.renamed.extend(old);
+        diff.rekeyed.extend(old);
         if self.start.dry_run {
             self.preview_keys(rows);
             return Vec::new();
@@ -132,7 +132,7 @@ impl Cycle {
             news: Vec::new(),
         };
         while !rows.is_empty() {
-            let rest = rows.split_off(self.tab.chunk().min(rows.len()));
+            let rest = rows.split_off(self.tab.max_tagged_rows().min(rows.len()));
             self.change_some_keys(diff, rows, reading, &mut done)
                 .await?;
             rows = rest;
@@ -230,7 +230,7 @@ impl Cycle {
                                 column: problem.column,
                             };
                             // What still stands in the way is found again under the new key.
-                            self.note_settled(&place(&key));
+                            self.queue_note_removal(&place(&key));
                             ended.settled_problems.push(place(&pair.old.key));
                         }
                         ended.bases.push(BaseWrite::gone(pair.old.key));
@@ -286,12 +286,12 @@ impl Cycle {
                     column: other.column,
                     ..problem.place.clone()
                 };
-                self.note_settled(&place);
+                self.queue_note_removal(&place);
                 self.unrecorded.settled.push(place);
             }
         }
         if before == 0 {
-            self.note_problem(&problem);
+            self.queue_note(&problem);
         }
         self.unrecorded.problems.push(problem);
     }

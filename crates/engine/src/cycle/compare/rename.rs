@@ -23,7 +23,7 @@ use crate::effect::{
     StoredRow, WrittenRow,
 };
 use crate::mapping::{Direction, Side};
-use crate::tab::{Look, OverwrittenEdit};
+use crate::tab::{LookTimes, OverwrittenEdit};
 use crate::value::{Base, Cell, Key, Timestamp};
 
 /// One row under its old and its new key.
@@ -35,7 +35,7 @@ struct Rename {
     /// Where the sheet has it.
     row: u32,
     cells: Vec<Cell>,
-    look: Look,
+    look: LookTimes,
 }
 
 impl Cycle {
@@ -199,7 +199,7 @@ impl Cycle {
             .memory
             .rows
             .get(&to.key)
-            .is_some_and(|known| known.state == State::Left);
+            .is_some_and(|known| known.state == State::GoneByUs);
         // Both say so: where they were loaded one after the other, the keys may have passed on in
         // between.
         let one_row = from.moved.as_ref() == Some(&to.key) && to.moved.as_ref() == Some(&from.key);
@@ -232,7 +232,7 @@ impl Cycle {
             base,
             row,
             cells,
-            look: self.tab.last_look(),
+            look: self.tab.since_last_look(),
         }))
     }
 
@@ -244,7 +244,7 @@ impl Cycle {
     async fn give_new_keys(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Stop> {
         let rows: Vec<u32> = renames.iter().map(|rename| rename.row).collect();
         let tagged = self.tag_rows(&rows).await?;
-        let look = self.tab.last_look();
+        let look = self.tab.since_last_look();
         let mut ready = Vec::new();
         let mut writes = Vec::new();
         for (mut rename, tagged) in renames.into_iter().zip(tagged) {
@@ -288,8 +288,8 @@ impl Cycle {
         })
         .await?;
         for rename in &ready {
-            *self.memory.known(&rename.to.key) = Known::new(State::Left);
-            self.memory.known(&rename.from.key).state = State::Left;
+            *self.memory.known(&rename.to.key) = Known::new(State::GoneByUs);
+            self.memory.known(&rename.from.key).state = State::GoneByUs;
             let keys = [&rename.from.key, &rename.to.key];
             self.memory.unfinished.renaming.extend(keys.map(Key::clone));
         }
@@ -405,7 +405,7 @@ impl Cycle {
                     column: problem.column,
                 };
                 // What still stands in the way is found again under the new key.
-                self.note_settled(&place(&rename.to.key));
+                self.queue_note_removal(&place(&rename.to.key));
                 commit.settled_problems.push(place(from));
             }
         }
@@ -427,7 +427,7 @@ impl Cycle {
                     .entry(rename.to.key.clone());
                 known.or_default().extend(written);
             }
-            self.memory.bury(&rename.from.key);
+            self.memory.remember_deleted(&rename.from.key);
             self.memory.unfinished.renaming.remove(&rename.from.key);
             self.memory.unfinished.renaming.remove(&rename.to.key);
             // Where an attempt overwrote an edit and its row cannot be found any more, this is

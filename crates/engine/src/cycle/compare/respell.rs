@@ -47,7 +47,7 @@ impl Cycle {
             self.preview_spellings(follow);
             return Ok(());
         }
-        for chunk in follow.chunks(self.tab.chunk()) {
+        for chunk in follow.chunks(self.tab.max_tagged_rows()) {
             self.follow_spellings(chunk).await?;
         }
         Ok(())
@@ -85,7 +85,7 @@ impl Cycle {
         for Respelled { known, now } in respelled {
             let problems = self.memory.problems.of_rows.remove(known);
             for problem in problems.into_iter().flatten() {
-                self.note_settled(&Place {
+                self.queue_note_removal(&Place {
                     key: Some(known.clone()),
                     sheet_row: None,
                     column: problem.column,

@@ -46,7 +46,7 @@ impl Cycle {
     /// When the cells of this item's edits were typed, by column; of a row that is gone, when it
     /// went.
     pub(crate) fn windows(&self, item: &Item) -> Vec<Window> {
-        let until = item.look.map_or(self.last_look, |look| look.read);
+        let until = item.look.map_or(self.last_reading_at, |look| look.read);
         let whole = (self.last_seen(item), until);
         let edits = self.memory.edits.get(&item.key);
         let window = |column| {

@@ -66,7 +66,7 @@ impl Cycle {
         if self.guard.count == Count::Few || self.mapping.direction == Direction::FromSheet {
             return Ok(());
         }
-        if self.tab.batch_size(sightings.iter().map(|one| one.row)) >= sightings.len() {
+        if self.tab.chunk_size(sightings.iter().map(|one| one.row)) >= sightings.len() {
             self.guard.count = Count::Owed;
             return Ok(());
         }
@@ -77,9 +77,9 @@ impl Cycle {
         self.ask(None)
     }
 
-    /// The only batch of a cycle without a reading, before it does anything. Rows that are too
+    /// The only chunk of a cycle without a reading, before it does anything. Rows that are too
     /// large to be loaded with the others are loaded here to be counted, and let go again.
-    pub(crate) async fn guard_only_batch(
+    pub(crate) async fn guard_only_chunk(
         &mut self,
         loaded: &[(Sighting, LoadedRow)],
         large: &[Sighting],
@@ -104,7 +104,7 @@ impl Cycle {
 
     /// What was not counted, because the table lost it since or its new key could not be followed,
     /// waits for the next round, which counts it before it does anything.
-    pub(crate) fn guard_batch(&mut self, items: &mut [Item]) {
+    pub(crate) fn guard_chunk(&mut self, items: &mut [Item]) {
         for item in items.iter_mut().filter(|item| !item.dropped) {
             let Some(side) = item.deletes() else {
                 continue;
@@ -165,7 +165,7 @@ impl Cycle {
         let is_missing = |key: &&Key| {
             let known = self.memory.rows.get(*key);
             let agreed = |known: &Known| known.row().is_none() && known.state.is_agreed();
-            deletes && known.is_some_and(agreed) && !diff.renamed.contains(*key)
+            deletes && known.is_some_and(agreed) && !diff.rekeyed.contains(*key)
         };
         let missing = diff.missing.iter().map(|sighting| &sighting.key);
         let confirmed: Vec<Key> = missing.filter(is_missing).cloned().collect();

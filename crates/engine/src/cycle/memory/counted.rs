@@ -23,7 +23,7 @@ pub(crate) enum Count {
     /// They are too few for any guard, whichever they are.
     #[default]
     Few,
-    /// The only batch counts its own, before it does anything.
+    /// The only chunk counts its own, before it does anything.
     Owed,
     Done,
 }

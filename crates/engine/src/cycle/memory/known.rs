@@ -42,12 +42,12 @@ pub(crate) enum State {
     Absent,
     /// To be inserted into the sheet, and certainly not inserted yet: what is stored as its base is
     /// only a plan.
-    Announced,
+    ToInsert,
     /// Being inserted into the sheet; nobody knows whether it has arrived.
     Inserting,
     /// As `Based`; that the sheet lacks its key is, or may be, our own doing: we have deleted the
     /// row, are emptying it, or are giving it another key.
-    Left,
+    GoneByUs,
     /// As `Based`; a mark is stored with it: it was being deleted, it has arrived without an
     /// answer, or more is to be done about it.
     Marked,
@@ -55,7 +55,7 @@ pub(crate) enum State {
 
 impl State {
     pub(crate) fn is_based(self) -> bool {
-        matches!(self, State::Based | State::Marked | State::Left)
+        matches!(self, State::Based | State::Marked | State::GoneByUs)
     }
 
     /// That the sheet lacks such a row means that a person deleted it.
@@ -67,7 +67,7 @@ impl State {
     pub(crate) fn is_marked(self) -> bool {
         matches!(
             self,
-            State::Announced | State::Inserting | State::Marked | State::Left
+            State::ToInsert | State::Inserting | State::Marked | State::GoneByUs
         )
     }
 }

@@ -107,7 +107,7 @@ impl Cycle {
         let looked = self.tab.look(&self.mapping, anchors.collect()).await?;
         let keys: Vec<Key> = images.iter().filter_map(|one| one.key.clone()).collect();
         let mut loaded = Vec::with_capacity(keys.len());
-        for chunk in keys.chunks(self.tab.chunk()) {
+        for chunk in keys.chunks(self.tab.max_tagged_rows()) {
             loaded.extend(self.load(chunk.to_vec()).await?);
         }
         let mut loaded = loaded.into_iter();
@@ -178,7 +178,7 @@ impl Cycle {
     fn has_gone_without_image(&self, images: &[Audited]) -> bool {
         let of_image: HashSet<&Key> = images.iter().filter_map(|one| one.key.as_ref()).collect();
         self.memory.rows.iter().any(|(key, known)| {
-            known.state == State::Left && known.row().is_none() && !of_image.contains(key)
+            known.state == State::GoneByUs && known.row().is_none() && !of_image.contains(key)
         })
     }
 
@@ -368,10 +368,11 @@ impl Cycle {
             }
             return;
         };
-        let edited = (0..before.len())
-            .any(|column| self.is_edited(column) && base.sheet.get(column) != before.get(column));
+        let edited = (0..before.len()).any(|column| {
+            self.edit_stops_deletion(column) && base.sheet.get(column) != before.get(column)
+        });
         let known = lost.key.as_ref().and_then(|key| self.memory.rows.get(key));
-        let meant = known.is_some_and(|known| known.state == State::Left);
+        let meant = known.is_some_and(|known| known.state == State::GoneByUs);
         if edited || !meant {
             self.tab.debts_mut().rows.push(lost);
         }

@@ -31,8 +31,9 @@ impl Cycle {
         if shown.iter().all(|cell| *cell == Cell::Empty) {
             return false;
         }
-        let edited = (0..shown.len())
-            .any(|column| self.is_edited(column) && seen.get(column) != shown.get(column));
+        let edited = (0..shown.len()).any(|column| {
+            self.edit_stops_deletion(column) && seen.get(column) != shown.get(column)
+        });
         let lost_an_edit = edited || !self.is_same_row(seen, &shown);
         if lost_an_edit {
             let key = self.key_of(&shown);
@@ -88,9 +89,9 @@ impl Cycle {
                 Ok(true)
             }
             Err(unanswered) => {
-                let may_stand = unanswered.fate.may_stand();
+                let may_have_changed_the_sheet = unanswered.fate.may_have_changed_the_sheet();
                 for lost in &mut self.tab.debts_mut().rows {
-                    lost.maybe_back |= may_stand;
+                    lost.maybe_back |= may_have_changed_the_sheet;
                 }
                 Err(unanswered.into())
             }

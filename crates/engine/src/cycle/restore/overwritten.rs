@@ -78,7 +78,7 @@ impl Cycle {
                 (unseen && ours != theirs).then(|| (column, ours.clone(), theirs.clone()))
             })
             .collect();
-        let look = self.tab.last_look();
+        let look = self.tab.since_last_look();
         (!cells.is_empty()).then(|| OverwrittenEdit {
             anchor: Some(sent.anchor).filter(|anchor| self.tab.stands(*anchor)),
             row: Some(written.row),

@@ -48,7 +48,7 @@ impl Whose {
 }
 
 impl Cycle {
-    pub(crate) fn note_problem(&mut self, problem: &Problem) {
+    pub(crate) fn queue_note(&mut self, problem: &Problem) {
         if self.mapping.notes_on_problems {
             self.memory
                 .problems
@@ -57,7 +57,7 @@ impl Cycle {
         }
     }
 
-    pub(crate) fn note_settled(&mut self, place: &Place) {
+    pub(crate) fn queue_note_removal(&mut self, place: &Place) {
         if !self.mapping.notes_on_problems {
             return;
         }
@@ -105,7 +105,7 @@ impl Cycle {
             let mut due = self.due_notes();
             due.extend(astray);
             due.sort_by_key(|note| (note.row, note.column));
-            let later = due.split_off(due.len().min(self.tab.chunk()));
+            let later = due.split_off(due.len().min(self.tab.max_tagged_rows()));
             self.still_astray(&later);
             if due.is_empty() {
                 break;

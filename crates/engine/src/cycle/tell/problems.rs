@@ -126,13 +126,13 @@ impl Cycle {
         let is_over = |place: &&Place| !self.memory.problems.keyless.contains_key(*place);
         let over: BTreeSet<Place> = before.keys().filter(is_over).cloned().collect();
         for place in over {
-            self.note_settled(&place);
+            self.queue_note_removal(&place);
             self.unrecorded.settled.push(place);
         }
         for problem in problems {
             let is_news = before.get(&problem.place) != Some(&problem.message);
             if is_news || self.memory.problems.stray_notes {
-                self.note_problem(&problem);
+                self.queue_note(&problem);
             }
             if is_news {
                 self.unrecorded.problems.push(problem);
@@ -140,7 +140,7 @@ impl Cycle {
         }
     }
 
-    /// Problems that no batch recorded.
+    /// Problems that no chunk recorded.
     pub(crate) async fn record_leftovers(&mut self) -> Result<(), Stop> {
         if self.start.dry_run
             || (self.unrecorded.problems.is_empty() && self.unrecorded.settled.is_empty())
@@ -150,7 +150,7 @@ impl Cycle {
         self.commit_after(&mut []).await
     }
 
-    pub(crate) fn sort_problems(&mut self, item: &mut Item, commit: &mut Commit) {
+    pub(crate) fn record_problems(&mut self, item: &mut Item, commit: &mut Commit) {
         let old = self
             .memory
             .problems
@@ -188,7 +188,7 @@ impl Cycle {
             });
             let is_new = before.is_none_or(|one| one.code != problem.code);
             if is_new {
-                self.note_problem(&problem);
+                self.queue_note(&problem);
             }
             if refused || is_new {
                 commit.problems.push(problem);
@@ -219,7 +219,7 @@ impl Cycle {
                 sheet_row: None,
                 column: one.column,
             };
-            self.note_settled(&place);
+            self.queue_note_removal(&place);
             commit.settled_problems.push(place);
         }
         if !known.is_empty() {

@@ -116,7 +116,7 @@ impl Cycle {
             .flat_map(|insertion| &insertion.items)
             .filter_map(|index| items.get(*index))
         {
-            self.memory.known(&item.key).state = State::Announced;
+            self.memory.known(&item.key).state = State::ToInsert;
         }
         for item in items
             .iter()
@@ -128,7 +128,7 @@ impl Cycle {
             .iter()
             .filter(|item| !item.dropped && item.plan.sheet == Some(SheetChange::Clear))
         {
-            self.memory.known(&item.key).state = State::Left;
+            self.memory.known(&item.key).state = State::GoneByUs;
         }
     }
 
@@ -302,7 +302,7 @@ impl Cycle {
                 sheet_row: None,
                 column: problem.column,
             };
-            self.note_settled(&place);
+            self.queue_note_removal(&place);
             self.unrecorded.settled.push(place);
         }
     }

@@ -120,7 +120,7 @@ impl Cycle {
     }
 
     fn note_removed(&mut self, item: &mut Item) {
-        self.memory.bury(&item.key);
+        self.memory.remember_deleted(&item.key);
         let columns = 0..self.mapping.columns.len();
         let lines = columns
             .map(|column| (column, item.shown(&self.mapping, column), None))

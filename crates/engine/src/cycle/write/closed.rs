@@ -111,7 +111,7 @@ impl Cycle {
         item.inserting = true;
         item.base = None;
         item.base_unstored = false;
-        self.memory.known(&item.key).state = State::Announced;
+        self.memory.known(&item.key).state = State::ToInsert;
         let row = StoredRow::to_insert(self.mapping.columns.len());
         if item.loaded.base.as_ref() != Some(&row.base) {
             self.unrecorded.bases.push(BaseWrite {

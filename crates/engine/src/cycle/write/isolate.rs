@@ -7,7 +7,7 @@ use crate::cycle::stop::Stop;
 
 use crate::cycle::write::pieces::{Halves, Piece, halve};
 use crate::effect::{AnchoredRow, Failure, MetadataId, WrittenRow};
-use crate::tab::{Fate, Trouble, Unanswered};
+use crate::tab::{Fate, NotDone, Trouble};
 
 /// What came of the rows that were sent.
 #[derive(Default)]
@@ -37,7 +37,7 @@ impl Cycle {
                     let by_anchor = written.into_iter().map(|row| (row.anchor, row));
                     sent.written.extend(by_anchor);
                 }
-                Err(Unanswered {
+                Err(NotDone {
                     why: Trouble::Failed(failure),
                     fate: Fate::Refused,
                 }) if failure.is_about_cells() => match halve(part) {

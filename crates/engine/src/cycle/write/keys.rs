@@ -79,7 +79,7 @@ impl Cycle {
         }
         let now: Vec<u32> = rows.iter().map(|row| self.tab.moved(*row)).collect();
         let tagged = self.tag_rows(&now).await?;
-        let look = self.tab.last_look();
+        let look = self.tab.since_last_look();
         let mut writes = Vec::new();
         let mut named = Vec::new();
         for ((tagged, key), (at, row)) in tagged.into_iter().zip(keys).zip(rows.iter().zip(now)) {
@@ -274,7 +274,7 @@ impl Cycle {
             .insert(place, message)
             .is_none()
         {
-            self.note_problem(&problem);
+            self.queue_note(&problem);
         }
         self.unrecorded.problems.push(problem.clone());
         self.memory

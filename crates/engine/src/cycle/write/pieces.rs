@@ -31,7 +31,7 @@ impl Insertion {
 }
 
 impl Cycle {
-    /// The last request of a batch is seldom full: what would go into it goes with the next batch
+    /// The last request of a chunk is seldom full: what would go into it goes with the next chunk
     /// instead, so that a mass of rows takes no more requests than its bytes do. There is always
     /// one that is full.
     pub(crate) fn leave_the_rest(&self, items: &mut [Item]) -> HashSet<Key> {

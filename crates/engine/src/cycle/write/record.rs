@@ -65,7 +65,7 @@ impl Cycle {
                 // something newer.
                 commit.settled_conflicts.extend(&item.loaded.unsettled);
             }
-            self.sort_problems(item, &mut commit);
+            self.record_problems(item, &mut commit);
         }
         commit.writing = self.tab.over();
         if commit != Commit::default() {
@@ -89,7 +89,7 @@ impl Cycle {
                 known.look_again();
                 let waits = matches!(
                     known.state,
-                    State::Unbased | State::Announced | State::Inserting
+                    State::Unbased | State::ToInsert | State::Inserting
                 );
                 // A mark was stored with it, which is to go when that is done.
                 let left = item.plan.push_left || item.plan.pull_left;
@@ -107,7 +107,7 @@ impl Cycle {
             (None, None)
                 if item.inserting && item.loaded.row.is_some() && item.loaded.in_filter =>
             {
-                *self.memory.known(&item.key) = Known::new(State::Announced);
+                *self.memory.known(&item.key) = Known::new(State::ToInsert);
             }
             // So is what is left to another cycle.
             (None, None) if item.plan.push_left => {
@@ -122,7 +122,7 @@ impl Cycle {
                 if absent {
                     *known = Known::new(State::Absent);
                 } else {
-                    if matches!(known.state, State::Marked | State::Left) {
+                    if matches!(known.state, State::Marked | State::GoneByUs) {
                         known.state = State::Based;
                     }
                     // Should it come back as it was, something may have been decided about it.
@@ -134,7 +134,7 @@ impl Cycle {
                 let state = match base {
                     Some(_) if left || self.later.follow_up.contains(&item.key) => State::Marked,
                     Some(_) => State::Based,
-                    None if item.is_unsettled() => State::Announced,
+                    None if item.is_unsettled() => State::ToInsert,
                     None => State::Unbased,
                 };
                 let owed = left || state == State::Marked;

@@ -1,4 +1,4 @@
-//! What a batch writes to the tab: cells, new rows, and rows that go.
+//! What a chunk writes to the tab: cells, new rows, and rows that go.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::cycle::write::closed::closes;
 use crate::cycle::write::pieces::{Halves, Insertion, halve};
 use crate::effect::{MetadataId, Stamp, TagRow};
 use crate::reconcile::SheetChange;
-use crate::tab::{Fate, Purpose, Trouble, Unanswered};
+use crate::tab::{Fate, NotDone, Purpose, Trouble};
 use crate::value::{Cell, Key};
 
 impl Cycle {
@@ -32,7 +32,7 @@ impl Cycle {
                     Err(unanswered) => unanswered,
                 };
                 match unanswered {
-                    Unanswered {
+                    NotDone {
                         why: Trouble::Failed(failure),
                         fate: Fate::Refused,
                     } if failure.is_about_cells() => match halve(part) {
@@ -40,7 +40,7 @@ impl Cycle {
                         Halves::One(index) => self.note_refused(items, index, failure),
                     },
                     unanswered => {
-                        if unanswered.fate.may_stand() {
+                        if unanswered.fate.may_have_changed_the_sheet() {
                             self.note_lost(items, &part, id);
                         }
                         return Err(unanswered.into());
@@ -89,11 +89,11 @@ impl Cycle {
         &mut self,
         items: &mut [Item],
         insertion: Insertion,
-        answer: Result<(u32, Vec<Vec<Cell>>), Unanswered>,
+        answer: Result<(u32, Vec<Vec<Cell>>), NotDone>,
     ) -> Result<(), Stop> {
         let (first, shown) = match answer {
             Ok(answer) => answer,
-            Err(Unanswered {
+            Err(NotDone {
                 why: Trouble::Failed(failure),
                 fate,
             }) if closes(&failure, fate) => {
@@ -145,7 +145,7 @@ impl Cycle {
         };
         while let Some((part, stamp)) = parts.pop() {
             match self.delete_together(items, &part, stamp).await {
-                Err(Unanswered {
+                Err(NotDone {
                     why: Trouble::Failed(failure),
                     fate: Fate::Refused,
                 }) if failure.is_about_cells() => {
@@ -171,7 +171,7 @@ impl Cycle {
         items: &mut [Item],
         doomed: &[usize],
         stamp: Stamp,
-    ) -> Result<(), Unanswered> {
+    ) -> Result<(), NotDone> {
         let keys: Vec<Key> = doomed
             .iter()
             .filter_map(|index| items.get(*index))
@@ -196,7 +196,7 @@ impl Cycle {
             Ok(deleted) => deleted,
             Err(unanswered) => {
                 if unanswered.fate == Fate::CarriedOut {
-                    self.note_state(&keys, State::Left);
+                    self.note_state(&keys, State::GoneByUs);
                 }
                 return Err(unanswered);
             }

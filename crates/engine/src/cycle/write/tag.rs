@@ -1,4 +1,4 @@
-//! The rows of a batch are tagged, and what they hold by then is taken over.
+//! The rows of a chunk are tagged, and what they hold by then is taken over.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,8 +29,8 @@ impl Cycle {
         Ok(tagged)
     }
 
-    /// Of a mass of rows that goes through in several batches all are tagged by one request, as
-    /// many as it has room for, if most of those in the first batch are to be tagged.
+    /// Of a mass of rows that goes through in several chunks all are tagged by one request, as
+    /// many as it has room for, if most of those in the first chunk are to be tagged.
     pub(crate) async fn tag_ahead(
         &mut self,
         items: &[Item],
@@ -98,7 +98,7 @@ impl Cycle {
                 (bare, tagged)
             }
         };
-        let look = self.tab.last_look();
+        let look = self.tab.since_last_look();
         let mut changed = Vec::new();
         for (index, tagged) in wanted.iter().zip(tagged) {
             let Tagged {

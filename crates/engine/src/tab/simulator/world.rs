@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::super::Kept;
+use super::super::TabMemory;
 use super::ledger::Ledger;
 use super::people;
 use super::sheet::{Answer, Client, Rules, Sent, Sheet};
@@ -26,7 +26,7 @@ const LOOKUPS: usize = 4;
 /// Sessions after which everything has to be at rest, once nobody disturbs it.
 const SESSIONS_TO_REST: usize = 20;
 
-type Running = Pin<Box<dyn Future<Output = (Option<End>, Kept)>>>;
+type Running = Pin<Box<dyn Future<Output = (Option<End>, TabMemory)>>>;
 
 /// A request on its way.
 enum Step {
@@ -37,7 +37,7 @@ enum Step {
 
 struct Process {
     writer: Writer,
-    kept: Kept,
+    kept: TabMemory,
     client: Client,
     running: Option<Running>,
     step: Step,
@@ -135,7 +135,7 @@ impl World {
             };
             world.processes.push(Process {
                 writer,
-                kept: Kept::default(),
+                kept: TabMemory::default(),
                 client: Client::default(),
                 running: None,
                 step: Step::Idle,
@@ -369,7 +369,7 @@ impl World {
         let process = &mut self.processes[0];
         process.running = None;
         process.step = Step::Idle;
-        process.kept = Kept::default();
+        process.kept = TabMemory::default();
         process.client = Client::default();
         process.writer.cold = true;
         self.ledger.borrow_mut().note_forgotten();

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::super::layout::{Found, find_columns};
-use super::super::{Kept, Tab, Trouble, Unanswered};
+use super::super::{NotDone, Tab, TabMemory, Trouble};
 use super::ledger::{Ledger, Plan};
 use crate::codec::hash_cells;
 use crate::effect::{Commit, Failure, MetadataId, SheetEffect, SheetOutcome, Stamp};
@@ -127,8 +127,8 @@ impl From<Failure> for Stopped {
     }
 }
 
-impl From<Unanswered> for Stopped {
-    fn from(_: Unanswered) -> Self {
+impl From<NotDone> for Stopped {
+    fn from(_: NotDone) -> Self {
         Self
     }
 }
@@ -143,7 +143,7 @@ struct Session {
 }
 
 /// What comes of a session, and what its process remembers.
-pub async fn session(writer: Writer, kept: Kept, todo: Todo) -> (Option<End>, Kept) {
+pub async fn session(writer: Writer, kept: TabMemory, todo: Todo) -> (Option<End>, TabMemory) {
     let now = writer.io.now();
     let mut tab = Tab::new(writer.io.clone(), &writer.mapping, kept, writer.seed, now);
     if writer.cold {
@@ -164,7 +164,7 @@ pub async fn session(writer: Writer, kept: Kept, todo: Todo) -> (Option<End>, Ke
         plan: Plan::default(),
     };
     let end = session.run(todo).await.ok();
-    (end, session.tab.into_kept())
+    (end, session.tab.into_memory())
 }
 
 impl Session {

@@ -34,7 +34,7 @@ use tabs::Tabs;
 pub trait Engine {
     fn start(&mut self, start: Start) -> Step;
     fn resume(&mut self, outcome: Outcome, now: Timestamp) -> Step;
-    fn headers_are_known(&mut self);
+    fn mark_headers_known(&mut self);
     fn typed(&self) -> HashSet<Key>;
 }
 
@@ -47,8 +47,8 @@ impl Engine for Machine {
         Machine::resume(self, outcome, now)
     }
 
-    fn headers_are_known(&mut self) {
-        Machine::headers_are_known(self);
+    fn mark_headers_known(&mut self) {
+        Machine::mark_headers_known(self);
     }
 
     fn typed(&self) -> HashSet<Key> {
@@ -525,7 +525,7 @@ impl World {
         if ended && cycle.scope != Scope::Dirty && !cycle.dry_run {
             let columns = self.table.mapping.columns.iter_mut();
             columns.for_each(|column| column.header_known = true);
-            self.engine.headers_are_known();
+            self.engine.mark_headers_known();
             self.header_known = true;
         }
         self.guarded = matches!(report.stopped, Some(Stopped::Guard { .. }));

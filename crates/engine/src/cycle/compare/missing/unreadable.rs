@@ -50,7 +50,7 @@ impl Cycle {
         let keys: BTreeSet<Key> = keys.collect();
         let keys: Vec<Key> = keys.into_iter().collect();
         let mut agreed = HashMap::with_capacity(keys.len());
-        for chunk in keys.chunks(self.tab.chunk()) {
+        for chunk in keys.chunks(self.tab.max_tagged_rows()) {
             for row in self.load(chunk.to_vec()).await? {
                 if let Some(base) = row.base.filter(|base| !base.is_absent_in_sheet()) {
                     agreed.insert(row.key, Rest::of(&self.mapping, &base.sheet));

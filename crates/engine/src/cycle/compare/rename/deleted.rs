@@ -33,7 +33,7 @@ impl Cycle {
                 _ => known.state.is_agreed() && known.row().is_none() && self.is_believed(known),
             }) && !self.memory.missing.maybe_hit.contains(old)
         };
-        // Either of the two keys may come in a batch of its own.
+        // Either of the two keys may come in a chunk of its own.
         let pair = |row: &LoadedRow| {
             let other = row.moved.clone()?;
             match row.row {

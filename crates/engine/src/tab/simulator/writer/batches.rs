@@ -134,7 +134,7 @@ impl Session {
         let seen: Vec<SeenRow> = seen.collect();
         self.remember(&value, seen);
         if self.is(Bug::ImagesOverwritten) {
-            self.tab.kept.image_rows = 0;
+            self.tab.memory.image_rows = 0;
         }
         let mapping = self.writer.mapping.clone();
         let written = self.tab.write(&mapping, rows, stamp).await?;
@@ -230,7 +230,7 @@ impl Session {
         let deleted = match answer {
             Ok(deleted) => deleted,
             Err(unanswered) => {
-                if !unanswered.fate.may_stand() {
+                if !unanswered.fate.may_have_changed_the_sheet() {
                     let mut stored = self.writer.stored.borrow_mut();
                     stored.deleting.retain(|(stamp, _)| stamp.value != value);
                 }

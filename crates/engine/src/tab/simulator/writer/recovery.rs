@@ -12,9 +12,9 @@ impl Session {
             self.tab.tidy_leftovers().await?;
         }
         if self.is(Bug::LostTakenForRefused) {
-            self.tab.kept.lost.clear();
+            self.tab.memory.lost.clear();
         }
-        while let Some(closed) = self.tab.close_lost_batch().await? {
+        while let Some(closed) = self.tab.resolve_lost_batch().await? {
             let mut stored = self.writer.stored.borrow_mut();
             let batch = stored.inserting.iter();
             let batch = batch
@@ -32,7 +32,7 @@ impl Session {
             }
         }
         if self.is(Bug::ImagesNotRead) {
-            self.tab.kept.unread.clear();
+            self.tab.memory.unread.clear();
         }
         if self.tab.read_images().await?.any {
             let mut ledger = self.writer.ledger.borrow_mut();
@@ -40,7 +40,7 @@ impl Session {
                 ledger.note_told(&image.stamp, &image.before);
             }
         }
-        if self.is(Bug::NeededAnchorsTidied) && self.tab.debts().need_anchors() {
+        if self.is(Bug::NeededAnchorsTidied) && self.tab.debts().needs_any_anchor() {
             self.writer.io.sheet(SheetEffect::TidyAll).await?;
         }
         self.tab.tidy_leftovers().await?;
@@ -120,7 +120,7 @@ impl Session {
     }
 
     pub(super) async fn declare_over(&mut self) -> Done {
-        let early = self.is(Bug::OverTooEarly) && self.tab.kept.announced;
+        let early = self.is(Bug::OverTooEarly) && self.tab.memory.announced;
         let writing = match self.tab.over() {
             None if early => Some(Announcement::Over),
             writing => writing,

@@ -33,9 +33,9 @@ impl Session {
             let stamp = self.stamp();
             self.tab.announce(&stamp).await?;
             if let Err(unanswered) = self.tab.insert(rows.into(), stamp, Purpose::PutBack).await {
-                let may_stand = unanswered.fate.may_stand();
+                let may_have_changed_the_sheet = unanswered.fate.may_have_changed_the_sheet();
                 for lost in &mut self.tab.debts_mut().rows {
-                    lost.maybe_back |= may_stand;
+                    lost.maybe_back |= may_have_changed_the_sheet;
                 }
                 return Err(unanswered.into());
             }

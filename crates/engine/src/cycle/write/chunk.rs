@@ -12,7 +12,7 @@ use crate::cycle::write::pieces::Insertion;
 use crate::effect::{DatabaseEffect, DatabaseOutcome, LoadedRow, Snapshot, Stamp};
 use crate::io::mismatch;
 use crate::reconcile::SheetChange;
-use crate::tab::Look;
+use crate::tab::LookTimes;
 use crate::value::{Base, Key, Timestamp};
 
 impl Cycle {
@@ -43,7 +43,7 @@ impl Cycle {
         }
     }
 
-    pub(crate) async fn batches(
+    pub(crate) async fn carry_out_chunks(
         &mut self,
         sightings: &[Sighting],
         snapshot: Option<&Snapshot>,
@@ -54,7 +54,7 @@ impl Cycle {
         loop {
             let size = self
                 .tab
-                .batch_size(chunk.iter().chain(rest).map(|one| one.row));
+                .chunk_size(chunk.iter().chain(rest).map(|one| one.row));
             let (next, after) = rest.split_at(size.saturating_sub(chunk.len()).min(rest.len()));
             rest = after;
             chunk.extend_from_slice(next);
@@ -62,13 +62,15 @@ impl Cycle {
                 return Ok(());
             }
             let before = chunk.len();
-            chunk = self.batch(chunk, snapshot, changed_at, rest).await?;
-            self.io.has_done(before - chunk.len());
+            chunk = self
+                .carry_out_chunk(chunk, snapshot, changed_at, rest)
+                .await?;
+            self.io.advance_progress(before - chunk.len());
         }
     }
 
-    /// Returns those that are to go with the next batch, where there is one.
-    async fn batch(
+    /// Returns those that are to go with the next chunk, where there is one.
+    async fn carry_out_chunk(
         &mut self,
         mut sightings: Vec<Sighting>,
         snapshot: Option<&Snapshot>,
@@ -86,7 +88,7 @@ impl Cycle {
         let (loaded, _) = self.load_first(keys).await?;
         let large = sightings.split_off(loaded.len());
         let rows: Vec<_> = sightings.iter().cloned().zip(loaded).collect();
-        self.guard_only_batch(&rows, &large).await?;
+        self.guard_only_chunk(&rows, &large).await?;
         let rows = self.follow_renames(rows, snapshot, changed_at).await?;
         let mut items = Vec::new();
         for (sighting, loaded) in rows {
@@ -135,7 +137,7 @@ impl Cycle {
         match (snapshot, sighting.row, self.tab.layout()) {
             (Some(snapshot), Some(row), Some(layout)) => {
                 item.cells = Some(layout.mapped(&parse(snapshot, row)?));
-                item.look = Some(Look {
+                item.look = Some(LookTimes {
                     sent: snapshot.sent_at,
                     read: snapshot.read_at,
                 });
@@ -158,16 +160,16 @@ impl Cycle {
         self.own_writes(&mut item);
         let state = self.memory.rows.get(&item.key).map(|known| known.state);
         // Of a row that we deleted from the sheet ourselves nothing is agreed any more.
-        let left = state == Some(State::Left) && item.row.is_none();
+        let left = state == Some(State::GoneByUs) && item.row.is_none();
         item.inserting = left
-            || state == Some(State::Announced)
+            || state == Some(State::ToInsert)
             || state == Some(State::Inserting) && item.row.is_none();
         if item.inserting {
             item.base = None;
         }
         // It is here after all: what stands in its hash's place has to go.
-        item.base_unstored |= matches!(state, Some(State::Marked | State::Left))
-            || matches!(state, Some(State::Announced | State::Inserting)) && item.row.is_some();
+        item.base_unstored |= matches!(state, Some(State::Marked | State::GoneByUs))
+            || matches!(state, Some(State::ToInsert | State::Inserting)) && item.row.is_some();
         Ok(Some(item))
     }
 
@@ -217,7 +219,7 @@ impl Cycle {
         }
     }
 
-    /// Decides, applies, writes and records. Returns the keys that are left for the next batch,
+    /// Decides, applies, writes and records. Returns the keys that are left for the next chunk,
     /// where more follow: `rest`.
     pub(crate) async fn carry_out(
         &mut self,
@@ -235,7 +237,7 @@ impl Cycle {
             [] => HashSet::new(),
             _ => self.leave_the_rest(&mut items),
         };
-        self.guard_batch(&mut items);
+        self.guard_chunk(&mut items);
         self.note_moves(&items);
         // Stamps are chosen before anything is sent, so that they can be stored with the rows: a
         // process that comes after a crash closes them before it plans anew.
