@@ -49,6 +49,8 @@ pub struct Runner {
     /// A statement on the table was ended, and the next one may take as long: until then the others
     /// have the worker. Nobody who waits for the mapping shortens that.
     rests_until: Option<Instant>,
+    /// Somebody lets it go on: why Google gave no token before is forgotten when it is next opened.
+    asks_anew: bool,
     /// Whether it put notes on problems when it was last loaded.
     notes_on: bool,
     requests: Vec<(u64, RequestKind)>,
@@ -155,6 +157,7 @@ impl Runner {
             job: Job::Idle,
             next_poll: Instant::now(),
             not_before: None,
+            asks_anew: false,
             pause: FIRST_PAUSE,
             in_trouble: true,
             rests_until: None,
@@ -210,8 +213,9 @@ impl Runner {
             self.rests_until = None;
             self.pause = FIRST_PAUSE;
             self.next_poll = Instant::now();
-            if let Some(opened) = &self.loaded {
-                opened.google.client().identity().forget_refusal();
+            match &self.loaded {
+                Some(opened) => opened.google.client().identity().forget_refusal(),
+                None => self.asks_anew = true,
             }
         }
         self.glance = Some(glance);

@@ -221,6 +221,9 @@ impl Runner {
         };
         standing.writer.only_reads = mapping.engine.direction == Direction::FromSheet;
         let google = shared.sessions.get(&mapping.credential)?;
+        if std::mem::take(&mut self.asks_anew) {
+            google.client().identity().forget_refusal();
+        }
         let mut machine = Machine::new(mapping.engine.clone());
         let notes_on = mapping.engine.notes_on_problems;
         if std::mem::replace(&mut self.notes_on, notes_on) && !notes_on {

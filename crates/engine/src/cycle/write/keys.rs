@@ -1,7 +1,6 @@
 //! Rows typed without a key.
 
-use crate::effect::Reason;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::codec::hash_cells;
 use crate::cycle::compare::diff::{Typed, sheet_problem, typed_key};
@@ -14,12 +13,12 @@ use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
 use crate::cycle::tell::problems::retry_at;
 use crate::effect::{
-    AnchoredRow, Class, DatabaseEffect, DatabaseOutcome, Failure, MetadataId, Operation, Planned,
-    Problem, Snapshot,
+    AnchoredRow, Class, DatabaseEffect, DatabaseOutcome, Failure, Operation, Planned, Problem,
+    Reason, Snapshot,
 };
 use crate::io::mismatch;
 use crate::mapping::Side;
-use crate::tab::Tagged;
+use crate::tab::{LookTimes, Tagged};
 use crate::value::{Cell, Key, Timestamp};
 
 /// The key's cell holds a formula that shows nothing yet.
@@ -34,16 +33,16 @@ fn formula_key() -> Failure {
     }
 }
 
-/// A row on its way to its key.
-struct Named {
+/// A row that is given a key.
+struct KeyedRow {
     key: Key,
-    /// In the snapshot, and now.
+    /// In the snapshot.
     at: u32,
-    row: u32,
     /// What it showed without the key.
     seen: Vec<Cell>,
+    /// What it shows with the key.
     cells: Vec<Cell>,
-    anchor: MetadataId,
+    sent: AnchoredRow,
 }
 
 impl Cycle {
@@ -55,148 +54,180 @@ impl Cycle {
         rows: &[u32],
         changed_at: &HashMap<Key, Option<Timestamp>>,
     ) -> Result<(), Stop> {
-        if rows.is_empty() {
-            return Ok(());
+        if self.start.dry_run {
+            return self.preview_generated_keys(snapshot, rows);
         }
-        if self.start.dry_run || !self.start.ways.pull {
-            for row in rows.iter().filter(|_| self.start.dry_run) {
-                let line = parse(snapshot, *row)?.len();
-                self.report.planned.push(Planned {
-                    side: Side::Database,
-                    operation: Operation::Insert,
-                    key: None,
-                    column: None,
-                    old: None,
-                    new: Some(format!("row {} ({line} cells)", row + 1).into()),
-                    reason: "key_to_be_generated".into(),
-                });
-            }
+        if rows.is_empty() || !self.start.ways.pull {
             return Ok(());
         }
         let (rows, keys) = self.generate_keys(snapshot, rows).await?;
         if rows.is_empty() {
             return Ok(());
         }
+        let keyed = self.tag_keyless(snapshot, &rows, keys).await?;
+        let look = self.tab.since_last_look();
+        let written = self.write_keys(keyed).await?;
+        if written.is_empty() {
+            return Ok(());
+        }
+        let items = self.items_with_keys(written, look, changed_at).await?;
+        self.carry_out(items, &[]).await?;
+        Ok(())
+    }
+
+    fn preview_generated_keys(&mut self, snapshot: &Snapshot, rows: &[u32]) -> Result<(), Stop> {
+        for row in rows {
+            let line = parse(snapshot, *row)?.len();
+            self.report.planned.push(Planned {
+                side: Side::Database,
+                operation: Operation::Insert,
+                key: None,
+                column: None,
+                old: None,
+                new: Some(format!("row {} ({line} cells)", row + 1).into()),
+                reason: "key_to_be_generated".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Of these rows the ones that are still as they were read, each with its key.
+    async fn tag_keyless(
+        &mut self,
+        snapshot: &Snapshot,
+        rows: &[u32],
+        keys: Vec<Key>,
+    ) -> Result<Vec<KeyedRow>, Stop> {
         let now: Vec<u32> = rows.iter().map(|row| self.tab.moved(*row)).collect();
         let tagged = self.tag_rows(&now).await?;
-        let look = self.tab.since_last_look();
-        let mut writes = Vec::new();
-        let mut named = Vec::new();
+        let mut keyed = Vec::new();
         for ((tagged, key), (at, row)) in tagged.into_iter().zip(keys).zip(rows.iter().zip(now)) {
-            let Tagged {
-                anchor,
-                cells,
-                computed,
-            } = tagged;
-            let made = computed.iter().any(|(at, _)| self.is_key_column(*at));
-            if let Some(seen) = cells.as_ref().filter(|_| made) {
+            let made = tagged
+                .computed
+                .iter()
+                .any(|(at, _)| self.is_key_column(*at));
+            if let Some(seen) = tagged.cells.as_ref().filter(|_| made) {
                 let problem = self.refused_by_sheet(*at, formula_key());
                 self.refuse_generated_key(seen, problem);
                 continue;
             }
-            // Another row may have come to its place, or the row be another one by now.
             let read = self.tab.mapped(&parse(snapshot, *at)?);
-            let is_as_read = |cells: &Vec<Cell>| {
-                let same = cells
-                    .iter()
-                    .zip(&read)
-                    .enumerate()
-                    .all(|(column, (now, read))| {
-                        is_same(now, read) || self.is_computed(&computed, column)
-                    });
-                same && matches!(typed_key(&self.mapping, cells), Typed::Missing(_))
-            };
-            let cells = cells.filter(is_as_read);
-            let (Some(mut cells), Some(layout)) = (cells, self.tab.layout()) else {
-                self.ending.read_again = true;
-                continue;
-            };
-            let seen = cells.clone();
-            let mut sent = Vec::new();
-            for (column, text) in self.mapping.key.iter().zip(&key.0) {
-                let cell = self
-                    .mapping
-                    .encode(*column, &Some(text.clone()))
-                    .unwrap_or(Cell::Empty);
-                sent.push((layout.column(*column), cell.clone()));
-                if let Some(slot) = cells.get_mut(*column) {
-                    *slot = cell;
-                }
+            match self.with_key(&read, tagged, key, row) {
+                Some((key, seen, cells, sent)) => keyed.push(KeyedRow {
+                    key,
+                    at: *at,
+                    seen,
+                    cells,
+                    sent,
+                }),
+                None => self.ending.read_again = true,
             }
-            writes.push(AnchoredRow {
-                bare: false,
-                anchor,
-                row,
-                cells: sent,
-            });
-            named.push(Named {
-                key,
-                at: *at,
-                row,
-                seen,
-                cells,
-                anchor,
-            });
         }
-        let sent = self.write_apart(writes.clone()).await?;
+        Ok(keyed)
+    }
+
+    /// What the row shows without the key and with it, and what is sent; `None` where another row
+    /// has come to its place since it was `read`, or where it is another one by now.
+    fn with_key(
+        &self,
+        read: &[Cell],
+        tagged: Tagged,
+        key: Key,
+        row: u32,
+    ) -> Option<(Key, Vec<Cell>, Vec<Cell>, AnchoredRow)> {
+        let seen = tagged.cells?;
+        let layout = self.tab.layout()?;
+        let mut cells = seen.iter().zip(read).enumerate();
+        let is_as_read = cells.all(|(column, (now, read))| {
+            is_same(now, read) || self.is_computed(&tagged.computed, column)
+        });
+        if !is_as_read || !matches!(typed_key(&self.mapping, &seen), Typed::Missing(_)) {
+            return None;
+        }
+        let mut cells = seen.clone();
+        let mut sent = Vec::new();
+        for (column, text) in self.mapping.key.iter().zip(&key.0) {
+            let cell = self
+                .mapping
+                .encode(*column, &Some(text.clone()))
+                .unwrap_or(Cell::Empty);
+            sent.push((layout.column(*column), cell.clone()));
+            if let Some(slot) = cells.get_mut(*column) {
+                *slot = cell;
+            }
+        }
+        let sent = AnchoredRow {
+            bare: false,
+            anchor: tagged.anchor,
+            row,
+            cells: sent,
+        };
+        Some((key, seen, cells, sent))
+    }
+
+    /// Returns the rows that have their key in the sheet now.
+    async fn write_keys(&mut self, keyed: Vec<KeyedRow>) -> Result<Vec<KeyedRow>, Stop> {
+        let writes = keyed.iter().map(|one| one.sent.clone()).collect();
+        let sent = self.write_apart(writes).await?;
         for (index, failure) in sent.refused {
-            if let Some(named) = named.get(index) {
-                let problem = self.refused_by_sheet(named.at, failure);
-                self.refuse_generated_key(&named.seen, problem);
+            if let Some(one) = keyed.get(index) {
+                let problem = self.refused_by_sheet(one.at, failure);
+                self.refuse_generated_key(&one.seen, problem);
             }
         }
-        let mut ours = HashSet::new();
-        for (row, named) in writes.iter().zip(&mut named) {
-            let Some(written) = sent.written.get(&named.anchor) else {
+        let mut ours = Vec::new();
+        for mut one in keyed {
+            let Some(written) = sent.written.get(&one.sent.anchor) else {
                 continue;
             };
             // Somebody typed a key at the same moment, and that key counts; or emptied the row.
             let is_blank = |before: &Vec<Cell>| {
-                self.tab
-                    .mapped(before)
-                    .iter()
-                    .all(|cell| *cell == Cell::Empty)
+                let before = self.tab.mapped(before);
+                before.iter().all(|cell| *cell == Cell::Empty)
             };
             let seen: &[Cell] = match written.before.as_ref().is_some_and(is_blank) {
                 true => &[],
-                false => &named.seen,
+                false => &one.seen,
             };
-            match self.overwritten_edit(seen, row, written) {
+            match self.overwritten_edit(seen, &one.sent, written) {
                 Some(edit) => {
                     self.ending.read_again = true;
                     self.tab.debts_mut().edits.push(edit);
                 }
                 None => {
-                    named.cells = self.tab.mapped(&written.after);
-                    ours.insert(named.anchor);
+                    one.cells = self.tab.mapped(&written.after);
+                    ours.push(one);
                 }
             }
         }
-        named.retain(|named| ours.contains(&named.anchor));
-        if named.is_empty() {
-            return Ok(());
-        }
-        let loaded = self
-            .load(named.iter().map(|named| named.key.clone()).collect())
-            .await?;
-        let mut items = Vec::new();
-        for (named, loaded) in named.into_iter().zip(loaded) {
-            let mut item = Item::new(named.key, loaded);
+        Ok(ours)
+    }
+
+    async fn items_with_keys(
+        &mut self,
+        keyed: Vec<KeyedRow>,
+        look: LookTimes,
+        changed_at: &HashMap<Key, Option<Timestamp>>,
+    ) -> Result<Vec<Item>, Stop> {
+        let keys = keyed.iter().map(|one| one.key.clone());
+        let loaded = self.load(keys.collect()).await?;
+        let mut items = Vec::with_capacity(loaded.len());
+        for (one, loaded) in keyed.into_iter().zip(loaded) {
+            let mut item = Item::new(one.key, loaded);
             item.changed_at = item
                 .changed_at
                 .or(changed_at.get(&item.key).copied().flatten());
-            item.row = Some(named.row);
+            item.row = Some(one.sent.row);
             // Its key is ours, whatever it may be taken for.
             for (column, text) in self.mapping.key.iter().zip(item.key.0.clone()) {
-                let cell = named.cells.get(*column).cloned().unwrap_or(Cell::Empty);
+                let cell = one.cells.get(*column).cloned().unwrap_or(Cell::Empty);
                 item.meanings.note(*column, cell, Ok(Some(text)));
             }
-            item.cells = Some(named.cells);
+            item.cells = Some(one.cells);
             item.look = Some(look);
             items.push(item);
         }
-        self.carry_out(items, &[]).await?;
-        Ok(())
+        Ok(items)
     }
 
     /// The rows that get a key, and their keys. To the others the table has none to give.
