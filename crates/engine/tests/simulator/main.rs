@@ -9,11 +9,10 @@
 //! # What is modelled
 //!
 //! - `model/database`: a table with a key (one column or two, given by a default or not, printed
-//!   and compared in two spellings or in one; two only in the deliberate bugs and the regressions),
-//!   CHECK, NOT NULL and UNIQUE constraints, rows that are referred to from elsewhere, a trigger
-//!   that rewrites a value and one that keeps rows, a row filter on a mapped column or on another
-//!   one, rows that somebody's transaction holds; the base rows, queues, conflicts and problems
-//!   that the extension stores.
+//!   and compared in two spellings or in one), CHECK, NOT NULL and UNIQUE constraints, rows that are
+//!   referred to from elsewhere, a trigger that rewrites a value and one that keeps rows, a row
+//!   filter on a mapped column or on another one, rows that somebody's transaction holds; the base
+//!   rows, queues, conflicts and problems that the extension stores.
 //! - `model/sheet`: a tab whose people type, delete, move, sort and copy rows, insert and move
 //!   columns, rename headers; formulas of its own rows, and arrays that fill a column, break where
 //!   somebody types into it, and show nothing for a while (`arrays`; only in the deliberate bugs
@@ -38,8 +37,8 @@
 //!   that make keys of places; total rows.
 //! - Number formats other than that of dates, locales, time zones; what a cell shows beside its
 //!   value. `tests/cycle` and the scenarios have these.
-//! - Of a row that people deleted in the sheet, and whose key the table changed more than once while
-//!   another row took one of its former keys, no line is demanded in `conflict`.
+//! - Of a row that people deleted in the sheet, and whose key the table changed while another row
+//!   took one of its former keys, be it for a while, no line is demanded in `conflict`.
 //! - Constraints between rows that only a set of changes satisfies, and tables that refer to each
 //!   other.
 //! - Notes on cells, the size of requests in bytes, quotas and pacing: the worker's.

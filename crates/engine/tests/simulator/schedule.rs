@@ -104,7 +104,12 @@ impl Schedule {
                 ops.insert(at, Op::Unlock);
             }
         }
-        Self { setup, ops }
+        let mut spellings = Rng::with_seed(seed ^ 0x7370_656c_6c73);
+        let schedule = Self { setup, ops };
+        match spellings.u8(..8) {
+            0 => schedule.with_two_spellings(),
+            _ => schedule,
+        }
     }
 
     pub fn run(&self, maker: Maker, bugs: DriverBugs, rules: Rules) -> Verdict {
@@ -562,6 +567,10 @@ pub fn plainer_setups(setup: Setup) -> Vec<Setup> {
         },
         Setup {
             generated: false,
+            ..setup
+        },
+        Setup {
+            ignores_case: false,
             ..setup
         },
         Setup { layout: 0, ..setup },

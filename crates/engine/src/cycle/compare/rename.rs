@@ -64,6 +64,9 @@ impl Cycle {
             self.round.followed.insert(rename.from.key.clone());
             self.round.followed.insert(rename.to.key.clone());
         }
+        let new = renames.iter().map(|rename| rename.to.key.clone());
+        let taken = self.spelled_otherwise(new.collect()).await?;
+        renames.retain(|rename| !taken.contains(&rename.to.key));
         if self.start.dry_run {
             self.preview_renames(&renames);
         } else if !renames.is_empty() {

@@ -2,6 +2,8 @@
 //! The base moves to the new spelling before anything is compared: otherwise one row would seem to
 //! be gone, and another one to be new.
 
+use std::collections::HashSet;
+
 use crate::cycle::item::Item;
 use crate::cycle::memory::known::State;
 use crate::cycle::state::Cycle;
@@ -21,7 +23,7 @@ impl Cycle {
         }
         let mut keys = std::mem::take(&mut self.later.respelled);
         let dirty = self.dirty.iter().map(|dirty| dirty.key.clone());
-        let (known, new): (Vec<Key>, Vec<Key>) = dirty.partition(|key| self.has_agreed_on(key));
+        let (known, new): (Vec<Key>, Vec<Key>) = dirty.partition(|key| self.is_stored(key));
         // Rows about which something is still to be done may have left the table at any time.
         let owed = self.memory.rows.iter();
         let owed = owed.filter(|(_, known)| known.state == State::Marked);
@@ -53,18 +55,21 @@ impl Cycle {
         Ok(())
     }
 
-    fn has_agreed_on(&self, key: &Key) -> bool {
+    /// A base is stored under this key, and no batch of ours that names it is under way.
+    fn is_stored(&self, key: &Key) -> bool {
         let known = self.memory.rows.get(key);
         known.is_some_and(|known| {
-            matches!(known.state, State::Based | State::Marked | State::Absent)
+            matches!(
+                known.state,
+                State::Based | State::Marked | State::Absent | State::ToInsert
+            )
         })
     }
 
-    /// Not where a batch of ours that names it is under way, or where the other spelling is known
-    /// already.
+    /// Not where the other spelling is known already.
     fn can_follow(&self, pair: &Respelled) -> bool {
         let now = self.memory.rows.get(&pair.now);
-        self.has_agreed_on(&pair.known) && now.is_none_or(|now| now.state == State::Unbased)
+        self.is_stored(&pair.known) && now.is_none_or(|now| now.state == State::Unbased)
     }
 
     async fn follow_spellings(&mut self, pairs: &[Respelled]) -> Result<(), Stop> {
@@ -91,8 +96,10 @@ impl Cycle {
                     column: problem.column,
                 });
             }
-            if let Some(known) = self.memory.rows.get_mut(known) {
-                known.look_again();
+            let known_row = self.memory.rows.get_mut(known);
+            // A row that is to be inserted waits for those in the sheet that have its key.
+            if let Some(row) = known_row.filter(|row| row.state != State::ToInsert) {
+                row.look_again();
             }
             self.memory.forget(now);
             self.memory.respell(known, now);
@@ -102,14 +109,14 @@ impl Cycle {
 
     /// The base moves as it is, so that the new spelling counts as a change of the table's.
     fn move_base(&self, row: LoadedRow, pair: &Respelled, commit: &mut Commit) {
-        let marked = self
-            .memory
-            .rows
-            .get(&pair.known)
-            .is_some_and(|known| known.state == State::Marked);
+        let state = self.memory.rows.get(&pair.known).map(|known| known.state);
+        let row_now = row.base.map(|base| match state {
+            Some(State::ToInsert) => StoredRow::to_insert(self.mapping.columns.len()),
+            state => StoredRow::agreed_unless(state == Some(State::Marked), base),
+        });
         commit.bases.push(BaseWrite {
             key: pair.now.clone(),
-            row: (row.base).map(|base| StoredRow::agreed_unless(marked, base)),
+            row: row_now,
         });
         commit.bases.push(BaseWrite::gone(pair.known.clone()));
         let pending = row.pending.iter().map(|one| one.id);
@@ -146,6 +153,40 @@ impl Cycle {
                 }));
             self.round.followed.extend([pair.known, pair.now]);
         }
+    }
+
+    /// Those of these keys of the table, all new to the sheet, that stand there in another spelling,
+    /// or have a base in one: the table may have got them after that was asked last. They wait for
+    /// the next round, which begins with the new spelling.
+    pub(crate) async fn spelled_otherwise(&mut self, keys: Vec<Key>) -> Result<HashSet<Key>, Stop> {
+        if keys.is_empty() || self.mapping.key_equality == KeyEquality::ByText {
+            return Ok(HashSet::new());
+        }
+        let mut asked = keys.clone();
+        asked.extend(
+            self.memory
+                .typed()
+                .into_iter()
+                .filter(|key| !keys.contains(key)),
+        );
+        let named = self.name_keys(asked).await?;
+        let (new, typed) = named.split_at(keys.len());
+        let taken: HashSet<&Key> = typed.iter().flatten().collect();
+        let mut found = HashSet::new();
+        for (key, name) in keys.iter().zip(new) {
+            let Ok(name) = name else {
+                continue;
+            };
+            if name == key && !taken.contains(name) {
+                continue;
+            }
+            if name != key && self.is_stored(name) {
+                self.later.respelled.insert(name.clone());
+            }
+            self.ending.read_again = true;
+            found.insert(key.clone());
+        }
+        Ok(found)
     }
 
     /// Nothing is done under a spelling that the table no longer uses: the next round begins with

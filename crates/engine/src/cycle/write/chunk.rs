@@ -292,7 +292,20 @@ impl Cycle {
         self.doubt_moved_keys(items, &changed)?;
         self.trace_formulas(items, &changed).await?;
         self.doubt_blanks(items).await?;
+        self.drop_other_spellings(items).await?;
         self.withhold_new_rows(items).await
+    }
+
+    /// A new row whose key the sheet may have in another spelling is not inserted beside that.
+    async fn drop_other_spellings(&mut self, items: &mut [Item]) -> Result<(), Stop> {
+        let is_new =
+            |item: &&Item| !item.dropped && matches!(item.plan.sheet, Some(SheetChange::Insert(_)));
+        let new = items.iter().filter(is_new).map(|item| item.key.clone());
+        let found = self.spelled_otherwise(new.collect()).await?;
+        for item in items.iter_mut() {
+            item.dropped |= found.contains(&item.key);
+        }
+        Ok(())
     }
 
     fn drop_what_cannot_be_written(&mut self, items: &mut [Item]) {

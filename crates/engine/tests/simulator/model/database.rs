@@ -86,9 +86,10 @@ pub struct Table {
     pub conflicts: Vec<ConflictLine>,
     /// Lines of another mapping of the table.
     pub lines_elsewhere: Vec<Conflict>,
+    /// By the model's names.
     pub problems: Vec<Problem>,
-    /// The keys of problems as the engine told them last, by the model's names.
-    pub spellings_of_problems: BTreeMap<Key, Key>,
+    /// The same as they are stored: by the spelling under which the engine told them.
+    told: Vec<Problem>,
     pub history: Vec<HistoryLine>,
     /// Batches that were announced and not declared over.
     pub writing: Vec<Stamp>,
@@ -121,7 +122,7 @@ impl Table {
             conflicts: Vec::new(),
             lines_elsewhere: Vec::new(),
             problems: Vec::new(),
-            spellings_of_problems: BTreeMap::new(),
+            told: Vec::new(),
             history: Vec::new(),
             writing: Vec::new(),
             generated: Vec::new(),
@@ -346,9 +347,20 @@ impl Table {
         lines.map(|line| line.conflict.clone()).collect()
     }
 
-    /// How the key of this problem is spelled.
-    pub fn spelling_of_problem<'a>(&'a self, name: &'a Key) -> &'a Key {
-        self.spellings_of_problems.get(name).unwrap_or(name)
+    fn name_problems(&mut self) {
+        let named = |problem: &Problem| {
+            let mut named = problem.clone();
+            let key = problem.place.key.as_ref();
+            named.place.key = key.map(|key| identity(&self.mapping, key));
+            named
+        };
+        self.problems = self.told.iter().map(named).collect();
+    }
+
+    /// That the table kept a row is said until the row changes or the worker ends.
+    pub fn forget_kept(&mut self) {
+        self.told.retain(|problem| problem.code != "kept_by_table");
+        self.name_problems();
     }
 
     fn triggered(&self, mut values: Vec<Datum>) -> Vec<Datum> {

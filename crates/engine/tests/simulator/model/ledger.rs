@@ -8,7 +8,7 @@ mod table;
 
 use super::Verdict;
 use super::database::{BaseRow, Table};
-use super::setup::{Setup, identity, key_of_cells};
+use super::setup::{Setup, identity, key_of_cells, spelling_of_row};
 use super::sheet::{Tab, Uid};
 use super::values::{meaning, normal};
 use engine::effect::Conflict;
@@ -429,9 +429,18 @@ impl Ledger {
             && self.is_renamed(from, to)
             && self.table[to].in_filter
             && sides.table.moved_by_name(to).as_ref() == Some(from)
+            && self.is_said_as_spelled(from, to, sides)
             && bases.get(from).is_some_and(agreed)
             && bases.get(to).is_none_or(attempted)
             && !self.known.contains(to)
+    }
+
+    /// A key that is passed on in two spellings is compared key by key.
+    fn is_said_as_spelled(&self, from: &Key, to: &Key, sides: Sides) -> bool {
+        let row = sides.table.rows.get(to);
+        let spelled = row.map(|row| spelling_of_row(&self.mapping, &row.values));
+        let before = spelled.and_then(|key| sides.table.moved(&key));
+        before.is_some_and(|key| identity(&self.mapping, &key) == *from)
     }
 
     pub fn names(&self, key: &Key) -> Vec<Key> {

@@ -59,7 +59,11 @@ impl Cycle {
                 return Err(mismatch().into());
             };
             let one_row = old.moved.as_ref() == Some(&to) && new.moved.as_ref() == Some(&from);
-            let is_new = new.row.is_some() && new.base.is_none() && old.row.is_none();
+            // What is stored of a row that waits to be inserted is only a plan.
+            let known = self.memory.rows.get(&to);
+            let is_planned = known.is_some_and(|known| known.state == State::ToInsert);
+            let is_free = new.base.is_none() || is_planned;
+            let is_new = new.row.is_some() && is_free && old.row.is_none();
             let agreed = |base: &Base| one_row && is_new && !base.is_absent_in_table();
             let Some(mut base) = old.base.filter(agreed) else {
                 continue;

@@ -7,8 +7,8 @@ use super::{BaseRow, ConflictLine, Table, TableRow};
 use engine::effect::{
     Announcement, Applied, Apply, BaseWrite, Change, Commit, Conflict, DatabaseEffect,
     DatabaseOutcome, DirtyKey, FunctionCall, HistoryLine, Index, IndexEntry, KeyRefusal, LoadedRow,
-    PendingConflict, PendingRows, Place, Problem, Refusal, Respelled, Stamp, StoredProblem,
-    StoredRow, TypedText, Winner,
+    PendingConflict, PendingRows, Refusal, Respelled, Stamp, StoredProblem, StoredRow, TypedText,
+    Winner,
 };
 use engine::value::{Base, Datum, Key, Text, Timestamp};
 use std::collections::BTreeMap;
@@ -32,17 +32,10 @@ impl Table {
                     })
                     .collect(),
                 problems: self
-                    .problems
+                    .told
                     .iter()
                     .map(|problem| StoredProblem {
-                        place: Place {
-                            key: problem
-                                .place
-                                .key
-                                .as_ref()
-                                .map(|name| self.spelling_of_problem(name).clone()),
-                            ..problem.place.clone()
-                        },
+                        place: problem.place.clone(),
                         message: problem.message.clone(),
                     })
                     .collect(),
@@ -80,6 +73,7 @@ impl Table {
                 let gone: Vec<Key> = names
                     .filter(|name| self.may_be_parted(name))
                     .map(|name| self.spelling(&name).clone())
+                    .filter(|known| !keys.contains(known))
                     .collect();
                 let found = keys.iter().chain(&gone).filter_map(|known| {
                     let now = self.spelled(known)?;
@@ -120,12 +114,13 @@ impl Table {
     /// waits for somebody.
     fn may_be_parted(&self, name: &Key) -> bool {
         let agreed = |row: &BaseRow| row.base.database.is_empty();
-        let mut lines = self.conflicts.iter().map(|line| &line.conflict);
-        let mut problems = self.problems.iter();
+        let spelled = self.spelling(name);
+        let mut lines = self.conflicts.iter();
+        let mut problems = self.told.iter();
         self.bases.get(name).is_some_and(agreed)
             || self.bases.contains_key(name)
-                && (lines.any(|line| line.key == *name && !line.settled)
-                    || problems.any(|one| one.place.key.as_ref() == Some(name)))
+                && (lines.any(|line| line.spelling == *spelled && !line.conflict.settled)
+                    || problems.any(|one| one.place.key.as_ref() == Some(spelled)))
     }
 
     fn typed(&self, key: &Key, base: &Base) -> Option<Key> {
@@ -322,34 +317,14 @@ impl Table {
         for line in &mut self.conflicts {
             line.conflict.settled |= commit.settled_conflicts.contains(&line.id);
         }
-        let named = |place: &Place| Place {
-            key: place.key.as_ref().map(|key| identity(&self.mapping, key)),
-            ..place.clone()
-        };
-        let over: Vec<Place> = commit.settled_problems.iter().map(named).collect();
-        let new: Vec<Problem> = commit
-            .problems
-            .iter()
-            .map(|problem| Problem {
-                place: named(&problem.place),
-                ..problem.clone()
-            })
-            .collect();
         let lines: Vec<HistoryLine> = commit.history.iter().map(|line| self.named(line)).collect();
-        for key in commit
-            .problems
-            .iter()
-            .filter_map(|one| one.place.key.as_ref())
-        {
-            let name = identity(&self.mapping, key);
-            self.spellings_of_problems.insert(name, key.clone());
+        let over = &commit.settled_problems;
+        self.told.retain(|known| !over.contains(&known.place));
+        for problem in &commit.problems {
+            self.told.retain(|known| known.place != problem.place);
+            self.told.push(problem.clone());
         }
-        self.problems
-            .retain(|problem| !over.contains(&problem.place));
-        for problem in new {
-            self.problems.retain(|known| known.place != problem.place);
-            self.problems.push(problem);
-        }
+        self.name_problems();
         self.history.extend(lines);
         match &commit.writing {
             Some(Announcement::Begins(stamp)) => self.writing.push(stamp.clone()),

@@ -284,11 +284,19 @@ impl Ledger {
         names
     }
 
-    /// Another row has a key by now that this one had before: which of the two somebody deleted in
-    /// the sheet, nobody can tell from the changes of keys.
+    /// Another row has a key by now that this one had before, or had it in between: which of the two
+    /// somebody deleted in the sheet, nobody can tell from the changes of keys.
     fn has_former_key_of_another(&self, key: &Key) -> bool {
-        let mut names = self.all_names(key).into_iter();
-        names.any(|name| name != *key && self.table.contains_key(&name))
+        let identity = self.table.get(key).map(|row| row.identity);
+        let others = self
+            .had
+            .iter()
+            .filter(|(other, _)| Some(**other) > identity);
+        let newer: Vec<_> = others.map(|(_, names)| names).collect();
+        let mut names = self.all_names(key).into_iter().filter(|name| name != key);
+        names.any(|name| {
+            self.table.contains_key(&name) || newer.iter().any(|names| names.contains(&name))
+        })
     }
 
     pub(super) fn is_agreed_in_sheet(&self, key: &Key, sides: Sides) -> bool {

@@ -130,11 +130,10 @@ impl World {
         settled::problems_are_real(&self.ledger, sides)?;
         self.silent(Scope::Dirty)?;
         self.silent(Scope::Full)?;
-        // That the table kept a row is said until the row changes or the worker ends.
-        let problems = &mut self.table.problems;
-        problems.retain(|problem| problem.code != "kept_by_table");
+        self.table.forget_kept();
         // One of several rows of a key may be a missing row, too, and so may one without a key that
         // stands there while the missing row waits for a formula.
+        let problems = &self.table.problems;
         let is_unclear = (problems.iter()).any(|one| match one.code.as_str() {
             "key_unclear" | "broken_formula" => true,
             "duplicate_key" | "missing_key" => one.message.contains("It may be the row"),
