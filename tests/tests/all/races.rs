@@ -58,6 +58,44 @@ fn keys_changed_in_two_tabs_of_a_spreadsheet_and_by_two_workers_keep_their_rows(
     world.shows(&format!("{ids} tools"), "1 3 7");
 }
 
+/// The write arrives when nobody waits for its answer any more, and by then the table has another
+/// column than the row's image.
+#[test]
+fn an_edit_overwritten_while_the_table_gets_a_column_is_told() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE parts (id int PRIMARY KEY, name text);
+         INSERT INTO parts VALUES (1, 'Bolt'), (2, 'Nut'), (3, 'Gear')",
+    );
+    let sheet = world.map_with("parts", "");
+    world.merged("parts");
+    let held = world.google.gate().hold_on(Kind::Write, When::Before);
+    world
+        .db
+        .run("UPDATE parts SET name = 'Nut M8' WHERE id = 2");
+    held.wait();
+    let row = sheet.row_where(0, "2");
+    sheet.set(&format!("B{row}"), "typed");
+    world.pause("parts");
+    world.db.run("ALTER TABLE parts ADD COLUMN price numeric");
+    held.release();
+    wait_until("the write to arrive", || {
+        match sheet.cell_of("2", 1).as_str() {
+            "Nut M8" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+    world.db.run("SELECT sheet_sync.resume('parts')");
+    wait_until("the edit to be told", || {
+        match is_named(&mut world, "typed") {
+            true => Ok(()),
+            false => Err("no line"),
+        }
+    });
+    world.quiet();
+    world.both_equal("parts", &sheet);
+}
+
 #[test]
 fn a_key_changed_while_people_keep_moving_rows_keeps_its_row() {
     let (mut world, parts, _) = two_tabs();

@@ -94,7 +94,6 @@ impl Tab {
         }
         self.memory.debts.images = images
             .into_iter()
-            .filter(|image| image.layout.len() == self.shape.columns)
             .map(|image| (unread.contains_key(&image.stamp), image))
             .collect();
         Ok(reread)

@@ -102,7 +102,7 @@ impl Cycle {
             self.tab.debts_mut().may_be_back = false;
             return Ok(());
         }
-        let images = self.images_to_audit();
+        let images = self.images_to_audit(layout);
         let anchors = images.iter().filter_map(|one| one.anchor);
         let looked = self.tab.look(&self.mapping, anchors.collect()).await?;
         let keys: Vec<Key> = images.iter().filter_map(|one| one.key.clone()).collect();
@@ -153,11 +153,16 @@ impl Cycle {
         Ok(())
     }
 
-    fn images_to_audit(&self) -> Vec<Audited> {
+    /// Where the mapping has other columns than it had then, the cells are told by where its columns
+    /// stand now: nothing is restored but where our own value still stands.
+    fn images_to_audit(&self, now: &Layout) -> Vec<Audited> {
         let images = self.tab.debts().images.iter().cloned();
         let audited = images.map(|(unread, image)| {
-            let columns = Layout {
-                columns: image.layout,
+            let columns = match image.layout.len() == self.mapping.columns.len() {
+                true => Layout {
+                    columns: image.layout,
+                },
+                false => now.clone(),
             };
             let (before, after) = (columns.mapped(&image.before), columns.mapped(&image.after));
             let stands = self.key_of(&after);
