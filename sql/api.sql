@@ -18,9 +18,10 @@ CREATE FUNCTION sheet_sync.register_table(
     max_delete_percent real     DEFAULT 50,                 -- more than this share of the rows at once is asked about
     row_filter         text     DEFAULT NULL,               -- SQL condition: only rows that match are in the sheet
     poll_interval      interval DEFAULT NULL,               -- how often the sheet is read. Default: sheet_sync.poll_interval_ms
-    credential         text     DEFAULT 'default'           -- whose account to use
+    credential         text     DEFAULT 'default',          -- whose account to use
+    paused             boolean  DEFAULT false               -- nothing happens before resume(); preview() says what would
 ) RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'register_table_wrapper';
-COMMENT ON FUNCTION sheet_sync.register_table IS 'Tie a table to a tab of a spreadsheet; answers the mapping''s id. Returns at once: the worker merges what both sides hold after the commit.';
+COMMENT ON FUNCTION sheet_sync.register_table IS 'Tie a table to a tab of a spreadsheet; answers the mapping''s id. Returns at once: the worker merges what both sides hold after the commit. With paused => true it waits for resume(), and preview() says what would happen.';
 
 CREATE FUNCTION sheet_sync.unregister_table(table_name regclass, spreadsheet text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'unregister_table_wrapper';
@@ -45,9 +46,9 @@ CREATE FUNCTION sheet_sync.pull(table_name regclass, timeout interval DEFAULT '6
 COMMENT ON FUNCTION sheet_sync.pull IS 'Like sync(), from the sheet to the table only.';
 
 CREATE FUNCTION sheet_sync.preview(table_name regclass, timeout interval DEFAULT '60 s')
-    RETURNS TABLE (mapping_id integer, changes text, operation text, key text[], column_name text, old_value text, new_value text, reason text)
+    RETURNS TABLE (mapping_id integer, changes text, operation text, key text[], column_name text, old_value text, new_value text, reason text, rows bigint)
     LANGUAGE c AS 'MODULE_PATHNAME', 'preview_wrapper';
-COMMENT ON FUNCTION sheet_sync.preview IS 'What the next cycle would do, a line per change; changes says which side. Nothing is changed.';
+COMMENT ON FUNCTION sheet_sync.preview IS 'What the next cycle would do: first the lines that count rows, then a line per change; changes says which side. Nothing is changed, and a paused mapping can be asked, too.';
 
 CREATE FUNCTION sheet_sync.pause(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'pause_wrapper';
 COMMENT ON FUNCTION sheet_sync.pause IS 'Stop syncing a table; changes are kept until resume().';
@@ -105,13 +106,14 @@ CREATE UNLOGGED TABLE sheet_sync._preview (
     request_id  bigint NOT NULL,
     line        integer NOT NULL,
     mapping_id  integer NOT NULL,
-    changes     text NOT NULL,
-    operation   text NOT NULL,
+    changes     text,
+    operation   text,
     key         text[],
     column_name text,
     old_value   text,
     new_value   text,
     reason      text NOT NULL,
+    rows        bigint,
     made_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 ALTER TABLE sheet_sync._preview ENABLE ROW LEVEL SECURITY;

@@ -446,7 +446,7 @@ $$;
 CREATE FUNCTION sheet_sync._register_table(
     caller oid, table_name regclass, spreadsheet_id text, gid bigint, sheet text, key_columns text[], columns text[], direction text,
     conflict_policy text, conflict_function regprocedure, on_table_delete text, on_sheet_delete text, max_delete_percent real,
-    row_filter text, poll_interval interval, credential text) RETURNS integer
+    row_filter text, poll_interval interval, credential text, paused boolean) RETURNS integer
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -503,9 +503,11 @@ BEGIN
     END IF;
 
     INSERT INTO sheet_sync.mapping (table_name, registered_as, spreadsheet_id, sheet_id, sheet_title, key_columns, all_columns, direction, conflict_policy,
-                                    conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, run_as)
+                                    conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, run_as, state, reason, hint)
     VALUES (table_name, sheet_sync._full_name(table_name), spreadsheet_id, CASE WHEN sheet IS NULL THEN gid END, sheet, key, columns IS NULL, direction, conflict_policy,
-            conflict_function::text, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner)
+            conflict_function::text, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner,
+            CASE WHEN paused THEN 'paused' ELSE 'initialising' END, CASE WHEN paused THEN 'paused' END,
+            CASE WHEN paused THEN 'sheet_sync.preview() says what the first merge would do; sheet_sync.resume() begins it.' END)
     RETURNING mapping.id INTO id;
     PERFORM sheet_sync._make_lines(id);
     INSERT INTO sheet_sync.mapping_column (mapping_id, position, column_name, attnum, header, kind, direction)
@@ -541,7 +543,7 @@ DECLARE
 BEGIN
     FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
         UPDATE sheet_sync.mapping
-        SET state = 'paused', reason = 'paused', hint = 'sheet_sync.resume() lets it go on; changes are kept meanwhile.', retry_at = NULL
+        SET state = 'paused', reason = 'paused', hint = 'sheet_sync.resume() lets it go on, and sheet_sync.preview() says what it would do then; changes are kept meanwhile.', retry_at = NULL
         WHERE id = one;
     END LOOP;
 END

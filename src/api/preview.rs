@@ -16,6 +16,7 @@ type Line = (
     Option<String>,
     Option<String>,
     Option<String>,
+    Option<i64>,
 );
 
 #[pg_extern(sql = false)]
@@ -34,6 +35,7 @@ fn preview(
         name!(old_value, Option<String>),
         name!(new_value, Option<String>),
         name!(reason, Option<String>),
+        name!(rows, Option<i64>),
     ),
 > {
     let answers = wait::ask(table_name, timeout, RequestKind::Preview);
@@ -49,7 +51,7 @@ fn preview(
 fn lines(mapping: i32, request: u64) -> Vec<Line> {
     as_owner(
         "WITH fetched AS (DELETE FROM sheet_sync._preview p USING (SELECT $1::pg_catalog.oid) caller WHERE p.request_id = $2 AND p.mapping_id = $3 RETURNING p.*) \
-         SELECT changes, operation, key, column_name, old_value, new_value, reason FROM fetched ORDER BY line",
+         SELECT changes, operation, key, column_name, old_value, new_value, reason, rows FROM fetched ORDER BY line",
         vec![(request as i64).into(), mapping.into()],
     )
     .into_iter()
@@ -64,6 +66,7 @@ fn lines(mapping: i32, request: u64) -> Vec<Line> {
             fields.optional(),
             fields.optional(),
             fields.optional(),
+            fields.optional().and_then(|rows| rows.parse().ok()),
         )
     })
     .collect()

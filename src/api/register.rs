@@ -26,6 +26,7 @@ fn register_table(
     row_filter: Option<String>,
     poll_interval: Option<pgrx::datum::Interval>,
     credential: Option<String>,
+    paused: Option<bool>,
 ) -> i32 {
     require_worker();
     let table_name = table(table_name);
@@ -76,7 +77,7 @@ fn register_table(
     let row_filter = row_filter.filter(|filter| !filter.trim().is_empty());
     let rows = as_owner(
         "SELECT sheet_sync._register_table($1, $2::pg_catalog.regclass, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.regprocedure, \
-         $11, $12, $13, $14, $15, $16)",
+         $11, $12, $13, $14, $15, $16, $17)",
         vec![
             table_name.into(),
             spreadsheet.id.into(),
@@ -93,6 +94,7 @@ fn register_table(
             row_filter.clone().into(),
             poll_interval.into(),
             required(credential, "credential").into(),
+            required(paused, "paused").into(),
         ],
     );
     if let Some(filter) = row_filter {

@@ -41,6 +41,7 @@ mod objects;
 mod options;
 mod outages;
 mod polling;
+mod previews;
 mod quota;
 mod races;
 mod refusals;
