@@ -3,8 +3,9 @@ use google::resolve_spreadsheet;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, Spi, pg_sys};
 
+use super::manage::number_of;
 use super::worker::require_worker;
-use super::{as_owner, required, table};
+use super::{Chosen, as_owner, required, table};
 use crate::postgres::fields::Fields;
 use crate::postgres::role;
 use crate::postgres::statement::Session;
@@ -158,16 +159,26 @@ pub fn check_filter(table_name: pg_sys::Oid, filter: &str) {
 
 #[pg_extern(sql = false)]
 fn unregister_table(table_name: Option<pg_sys::Oid>, spreadsheet: Option<String>) -> i32 {
-    let id = spreadsheet
-        .map(|named| resolve_spreadsheet(&named).map_or(named, |spreadsheet| spreadsheet.id));
-    let rows = as_owner(
-        "SELECT sheet_sync._unregister_table($1, $2::pg_catalog.regclass, $3)",
-        vec![table(table_name).into(), id.into()],
-    );
-    rows.into_iter()
-        .flatten()
-        .flatten()
-        .next()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(0)
+    let (id, gid) = match spreadsheet {
+        None => (None, None),
+        Some(named) => match resolve_spreadsheet(&named) {
+            Ok(spreadsheet) => (Some(spreadsheet.id), spreadsheet.gid),
+            Err(_) => (Some(named), None),
+        },
+    };
+    unregister(Chosen::table(table_name), id, gid)
+}
+
+#[pg_extern(sql = false)]
+fn unregister_table_of(mapping_id: Option<i32>) -> i32 {
+    unregister(Chosen::mapping(mapping_id), None, None)
+}
+
+fn unregister(chosen: Chosen, spreadsheet: Option<String>, gid: Option<i32>) -> i32 {
+    let mut args = chosen.args();
+    args.extend([spreadsheet.into(), gid.into()]);
+    number_of(as_owner(
+        "SELECT sheet_sync._unregister_table($1, $2::pg_catalog.regclass, $3, $4, $5)",
+        args,
+    ))
 }

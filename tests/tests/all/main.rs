@@ -35,6 +35,7 @@ mod mass_deletes;
 mod masses;
 mod merge;
 mod moves_between_tabs;
+mod naming;
 mod networks;
 mod notes;
 mod objects;
