@@ -511,6 +511,9 @@ BEGIN
     IF columns IS NULL THEN
         SELECT array_agg(a.attname::text ORDER BY a.attnum) INTO wanted
         FROM pg_attribute a WHERE a.attrelid = table_name AND a.attnum > 0 AND NOT a.attisdropped;
+    ELSIF cardinality(columns) = 0 THEN
+        RAISE EXCEPTION 'columns names no column'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name the columns to sync, or leave the argument out for all of them.';
     ELSE
         SELECT c AS name INTO bad FROM unnest(columns) c
         WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = table_name AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped)

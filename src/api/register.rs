@@ -37,7 +37,7 @@ fn register_table(
         Err(error) => refuse(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             format!("{error}"),
-            "Give the spreadsheet's id, or copy its whole address from the browser: https://docs.google.com/spreadsheets/d/…/edit#gid=0",
+            error.hint(),
         ),
     };
     if sheet.as_ref().is_some_and(|title| title.trim().is_empty()) {
@@ -45,6 +45,15 @@ fn register_table(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             "argument sheet is empty",
             "Give the tab's title, or leave the argument out.",
+        );
+    }
+    if let (Some(gid), Some(title)) = (spreadsheet.gid, &sheet) {
+        refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!(
+                "the address names the tab with gid {gid}, and the argument sheet the tab \"{title}\""
+            ),
+            "Leave the argument sheet out, or leave out what stands behind the spreadsheet's id in the address.",
         );
     }
     check_choice("direction", &direction, &["both", "to_sheet", "from_sheet"]);
