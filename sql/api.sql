@@ -18,13 +18,21 @@ CREATE FUNCTION sheet_sync.register_table(
     max_delete_percent real     DEFAULT 50,                 -- more than this share of the rows at once is asked about
     row_filter         text     DEFAULT NULL,               -- SQL condition: only rows that match are in the sheet
     poll_interval      interval DEFAULT NULL,               -- how often the sheet is read. Default: sheet_sync.poll_interval_ms
-    credential         text     DEFAULT 'default'           -- whose account to use
+    credential         text     DEFAULT 'default',          -- whose account to use
+    paused             boolean  DEFAULT false               -- nothing happens before resume(); preview() says what would
 ) RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'register_table_wrapper';
-COMMENT ON FUNCTION sheet_sync.register_table IS 'Tie a table to a tab of a spreadsheet; answers the mapping''s id. Returns at once: the worker merges what both sides hold after the commit.';
+COMMENT ON FUNCTION sheet_sync.register_table IS 'Tie a table to a tab of a spreadsheet; answers the mapping''s id. Returns at once: the worker merges what both sides hold after the commit. With paused => true it waits for resume(), and preview() says what would happen.';
 
+-- What names a mapping: its table, or its id where the table has several. A bare literal is a table's name, which is looked up as the
+-- caller would; so there is a function for text, too.
 CREATE FUNCTION sheet_sync.unregister_table(table_name regclass, spreadsheet text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'unregister_table_wrapper';
-COMMENT ON FUNCTION sheet_sync.unregister_table IS 'End the mappings of a table (to one spreadsheet, or all); answers how many. Table and sheet stay as they are.';
+COMMENT ON FUNCTION sheet_sync.unregister_table(regclass, text) IS 'End the mapping of a table; where it has several, that to this spreadsheet or to the tab of this address. Answers how many ended. Table and sheet stay as they are.';
+CREATE FUNCTION sheet_sync.unregister_table(mapping_id integer) RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'unregister_table_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.unregister_table(integer) IS 'The same, by the mapping''s id.';
+CREATE FUNCTION sheet_sync.unregister_table(table_name text, spreadsheet text DEFAULT NULL) RETURNS integer
+    LANGUAGE sql AS 'SELECT sheet_sync.unregister_table($1::pg_catalog.regclass, $2)';
+COMMENT ON FUNCTION sheet_sync.unregister_table(text, text) IS 'The same, by the table''s name.';
 
 CREATE FUNCTION sheet_sync.follow_name(mapping_id integer) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'follow_name_wrapper';
 COMMENT ON FUNCTION sheet_sync.follow_name IS 'Tie a mapping to the table that has the name now under which it was registered, after a swap by renaming, or a drop. Both sides are merged afresh; nothing is deleted.';
@@ -34,37 +42,85 @@ COMMENT ON FUNCTION sheet_sync.dismiss IS 'Take away the line of a mapping whose
 CREATE FUNCTION sheet_sync.sync(table_name regclass, timeout interval DEFAULT '60 s')
     RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
     LANGUAGE c AS 'MODULE_PATHNAME', 'sync_wrapper';
-COMMENT ON FUNCTION sheet_sync.sync IS 'Ask the worker for a cycle both ways and wait for its end. Sees what was committed before the call.';
+COMMENT ON FUNCTION sheet_sync.sync(regclass, interval) IS 'Ask the worker for a cycle both ways and wait for its end. Sees what was committed before the call. Of a table with several tabs all are synced.';
+CREATE FUNCTION sheet_sync.sync(mapping_id integer, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sync_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.sync(integer, interval) IS 'The same for one mapping, by its id.';
+CREATE FUNCTION sheet_sync.sync(table_name text, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE sql AS 'SELECT * FROM sheet_sync.sync($1::pg_catalog.regclass, $2)';
+COMMENT ON FUNCTION sheet_sync.sync(text, interval) IS 'The same, by the table''s name.';
 CREATE FUNCTION sheet_sync.push(table_name regclass, timeout interval DEFAULT '60 s')
     RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
     LANGUAGE c AS 'MODULE_PATHNAME', 'push_wrapper';
-COMMENT ON FUNCTION sheet_sync.push IS 'Like sync(), from the table to the sheet only.';
+COMMENT ON FUNCTION sheet_sync.push(regclass, interval) IS 'Like sync(), from the table to the sheet only.';
+CREATE FUNCTION sheet_sync.push(mapping_id integer, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'push_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.push(integer, interval) IS 'The same for one mapping, by its id.';
+CREATE FUNCTION sheet_sync.push(table_name text, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE sql AS 'SELECT * FROM sheet_sync.push($1::pg_catalog.regclass, $2)';
+COMMENT ON FUNCTION sheet_sync.push(text, interval) IS 'The same, by the table''s name.';
 CREATE FUNCTION sheet_sync.pull(table_name regclass, timeout interval DEFAULT '60 s')
     RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pull_wrapper';
-COMMENT ON FUNCTION sheet_sync.pull IS 'Like sync(), from the sheet to the table only.';
+COMMENT ON FUNCTION sheet_sync.pull(regclass, interval) IS 'Like sync(), from the sheet to the table only.';
+CREATE FUNCTION sheet_sync.pull(mapping_id integer, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'pull_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.pull(integer, interval) IS 'The same for one mapping, by its id.';
+CREATE FUNCTION sheet_sync.pull(table_name text, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, rows_pushed bigint, rows_pulled bigint, conflicts bigint, problems bigint, duration interval)
+    LANGUAGE sql AS 'SELECT * FROM sheet_sync.pull($1::pg_catalog.regclass, $2)';
+COMMENT ON FUNCTION sheet_sync.pull(text, interval) IS 'The same, by the table''s name.';
 
 CREATE FUNCTION sheet_sync.preview(table_name regclass, timeout interval DEFAULT '60 s')
-    RETURNS TABLE (mapping_id integer, changes text, operation text, key text[], column_name text, old_value text, new_value text, reason text)
+    RETURNS TABLE (mapping_id integer, changes text, operation text, key text[], column_name text, old_value text, new_value text, reason text, rows bigint)
     LANGUAGE c AS 'MODULE_PATHNAME', 'preview_wrapper';
-COMMENT ON FUNCTION sheet_sync.preview IS 'What the next cycle would do, a line per change; changes says which side. Nothing is changed.';
+COMMENT ON FUNCTION sheet_sync.preview(regclass, interval) IS 'What the next cycle would do: first the lines that count rows, then a line per change; changes says which side. Nothing is changed, and a paused mapping can be asked, too.';
+CREATE FUNCTION sheet_sync.preview(mapping_id integer, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, changes text, operation text, key text[], column_name text, old_value text, new_value text, reason text, rows bigint)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'preview_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.preview(integer, interval) IS 'The same for one mapping, by its id.';
+CREATE FUNCTION sheet_sync.preview(table_name text, timeout interval DEFAULT '60 s')
+    RETURNS TABLE (mapping_id integer, changes text, operation text, key text[], column_name text, old_value text, new_value text, reason text, rows bigint)
+    LANGUAGE sql AS 'SELECT * FROM sheet_sync.preview($1::pg_catalog.regclass, $2)';
+COMMENT ON FUNCTION sheet_sync.preview(text, interval) IS 'The same, by the table''s name.';
 
 CREATE FUNCTION sheet_sync.pause(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'pause_wrapper';
-COMMENT ON FUNCTION sheet_sync.pause IS 'Stop syncing a table; changes are kept until resume().';
+COMMENT ON FUNCTION sheet_sync.pause(regclass) IS 'Stop syncing a table; changes are kept until resume().';
+CREATE FUNCTION sheet_sync.pause(mapping_id integer) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'pause_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.pause(integer) IS 'The same, by the mapping''s id.';
+CREATE FUNCTION sheet_sync.pause(table_name text) RETURNS void LANGUAGE sql AS 'SELECT sheet_sync.pause($1::pg_catalog.regclass)';
+COMMENT ON FUNCTION sheet_sync.pause(text) IS 'The same, by the table''s name.';
 CREATE FUNCTION sheet_sync.resume(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resume_wrapper';
-COMMENT ON FUNCTION sheet_sync.resume IS 'Go on after pause(), or try again at once after a failure. Agrees to what the mapping has asked: a new owner, a new name, other policies of row-level security.';
+COMMENT ON FUNCTION sheet_sync.resume(regclass) IS 'Go on after pause(), or try again at once after a failure. Agrees to what the mapping has asked: a new owner, a new name, other policies of row-level security.';
+CREATE FUNCTION sheet_sync.resume(mapping_id integer) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resume_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.resume(integer) IS 'The same, by the mapping''s id.';
+CREATE FUNCTION sheet_sync.resume(table_name text) RETURNS void LANGUAGE sql AS 'SELECT sheet_sync.resume($1::pg_catalog.regclass)';
+COMMENT ON FUNCTION sheet_sync.resume(text) IS 'The same, by the table''s name.';
 CREATE FUNCTION sheet_sync.resync(table_name regclass) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resync_wrapper';
-COMMENT ON FUNCTION sheet_sync.resync IS 'Drop trust in what both sides last agreed on and merge afresh: one-sided rows are copied, unequal cells are conflicts, nothing is deleted.';
+COMMENT ON FUNCTION sheet_sync.resync(regclass) IS 'Drop trust in what both sides last agreed on and merge afresh: one-sided rows are copied, unequal cells are conflicts, nothing is deleted.';
+CREATE FUNCTION sheet_sync.resync(mapping_id integer) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resync_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.resync(integer) IS 'The same, by the mapping''s id.';
+CREATE FUNCTION sheet_sync.resync(table_name text) RETURNS void LANGUAGE sql AS 'SELECT sheet_sync.resync($1::pg_catalog.regclass)';
+COMMENT ON FUNCTION sheet_sync.resync(text) IS 'The same, by the table''s name.';
 CREATE FUNCTION sheet_sync.take_over(
     table_name regclass,
     winner     text DEFAULT NULL    -- database, sheet or merge. Default: go on from what both sides last agreed on
 ) RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'take_over_wrapper';
-COMMENT ON FUNCTION sheet_sync.take_over IS 'Let a table''s mappings go on in this database that stopped because it is a copy, was restored, or is not the one that wrote to the sheet last; the other one stops at its next turn. Answers how many. winner says whose rows count: ''database'': the sheet becomes as the table is; ''sheet'': the table becomes as the sheet is; ''merge'': as register_table() merges. Without it (after pg_upgrade or a move) what both sides last agreed on holds.';
+COMMENT ON FUNCTION sheet_sync.take_over(regclass, text) IS 'Let a table''s mapping go on in this database that stopped because it is a copy, was restored, or is not the one that wrote to the sheet last; the other one stops at its next turn. Answers how many. winner says whose rows count: ''database'': the sheet becomes as the table is; ''sheet'': the table becomes as the sheet is; ''merge'': as register_table() merges. Without it (after pg_upgrade or a move) what both sides last agreed on holds.';
+CREATE FUNCTION sheet_sync.take_over(mapping_id integer, winner text DEFAULT NULL) RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'take_over_of_wrapper';
+COMMENT ON FUNCTION sheet_sync.take_over(integer, text) IS 'The same, by the mapping''s id.';
+CREATE FUNCTION sheet_sync.take_over(table_name text, winner text DEFAULT NULL) RETURNS integer
+    LANGUAGE sql AS 'SELECT sheet_sync.take_over($1::pg_catalog.regclass, $2)';
+COMMENT ON FUNCTION sheet_sync.take_over(text, text) IS 'The same, by the table''s name.';
 CREATE FUNCTION sheet_sync.confirm_deletes(table_name regclass) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_wrapper';
 COMMENT ON FUNCTION sheet_sync.confirm_deletes(regclass) IS 'Let the mass delete or mass change go on that stopped the table''s mapping: just those rows. Answers what was allowed. Refused where nothing has stopped, and where several mappings of the table have.';
 CREATE FUNCTION sheet_sync.confirm_deletes(mapping_id integer) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'confirm_deletes_of_wrapper';
 COMMENT ON FUNCTION sheet_sync.confirm_deletes(integer) IS 'The same for one mapping of a table that has several.';
--- A bare literal could be either of these; it names a table.
 CREATE FUNCTION sheet_sync.confirm_deletes(table_name text) RETURNS text LANGUAGE sql AS 'SELECT sheet_sync.confirm_deletes($1::pg_catalog.regclass)';
 COMMENT ON FUNCTION sheet_sync.confirm_deletes(text) IS 'The same, by the table''s name.';
 CREATE FUNCTION sheet_sync.resolve(conflict_id bigint, winner text, value text DEFAULT NULL) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'resolve_wrapper';
@@ -105,13 +161,14 @@ CREATE UNLOGGED TABLE sheet_sync._preview (
     request_id  bigint NOT NULL,
     line        integer NOT NULL,
     mapping_id  integer NOT NULL,
-    changes     text NOT NULL,
-    operation   text NOT NULL,
+    changes     text,
+    operation   text,
     key         text[],
     column_name text,
     old_value   text,
     new_value   text,
     reason      text NOT NULL,
+    rows        bigint,
     made_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 ALTER TABLE sheet_sync._preview ENABLE ROW LEVEL SECURITY;

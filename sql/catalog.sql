@@ -371,6 +371,11 @@ BEGIN
                        WHERE m.id = mapping_id AND pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.pg_has_role(m.run_as, 'USAGE')));
 END
 $$;
+-- What is still to be decided or carried out stays.
+CREATE POLICY owners ON sheet_sync.conflict FOR DELETE
+    USING (settled AND EXISTS (SELECT FROM sheet_sync.mapping m JOIN pg_catalog.pg_class c ON c.oid = m.table_name
+                               WHERE m.id = mapping_id AND pg_catalog.pg_has_role(c.relowner, 'USAGE')));
+GRANT DELETE ON sheet_sync.conflict TO PUBLIC;
 GRANT SELECT ON sheet_sync.mapping TO PUBLIC;
 GRANT UPDATE (direction, conflict_policy, conflict_function, tie, on_table_delete, on_sheet_delete, max_delete_percent,
               max_delete_rows, row_filter, poll_interval, notes_on_problems, advance_sequences, header_row, footer) ON sheet_sync.mapping TO PUBLIC;

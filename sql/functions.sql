@@ -35,7 +35,9 @@ DECLARE
 BEGIN
     IF owner IS NULL THEN
         RAISE EXCEPTION 'there is no table with oid %', table_name::oid
-            USING ERRCODE = 'undefined_table', HINT = 'The table was dropped. SELECT mapping_id, reason, hint FROM sheet_sync.status WHERE state = ''ended'' shows what is left of its mappings.';
+            USING ERRCODE = 'undefined_table',
+                  HINT = COALESCE((SELECT format('A mapping is named by an integer: %s::integer.', m.id) FROM sheet_sync.mapping m WHERE m.id::bigint = _require_owner.table_name::oid::bigint),
+                                  'The table was dropped. SELECT mapping_id, reason, hint FROM sheet_sync.status WHERE state = ''ended'' shows what is left of its mappings.');
     ELSIF NOT pg_has_role(caller, owner, 'USAGE') THEN
         RAISE EXCEPTION 'must be owner of table %', table_name
             USING ERRCODE = 'insufficient_privilege',
@@ -63,6 +65,52 @@ BEGIN
                                    ORDER BY m.id LIMIT 1),
                                   'SELECT * FROM sheet_sync.status lists the mappings; sheet_sync.register_table() makes one.');
     END IF;
+END
+$$;
+
+-- Which of several tabs of a table is meant is not to be guessed where a call changes something: they are listed.
+CREATE FUNCTION sheet_sync._refuse_several(call text, mappings integer[]) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    target regclass := (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = mappings[1]);
+BEGIN
+    RAISE EXCEPTION 'table % has % tabs: say which one is meant', target, cardinality(mappings)
+        USING ERRCODE = 'invalid_parameter_value',
+              DETAIL = (SELECT string_agg(format('Mapping %s: sheet "%s" of spreadsheet %s, %s.', m.id, m.sheet_title, m.spreadsheet_id, m.state), E'\n' ORDER BY m.id)
+                        FROM sheet_sync.mapping m WHERE m.id = ANY (mappings)),
+              HINT = format('Name the mapping: SELECT sheet_sync.%s(%s); For all of them: SELECT sheet_sync.%s(mapping_id) FROM sheet_sync.status WHERE mapping_id IN (%s);',
+                            call, mappings[1], call, array_to_string(mappings, ', '));
+END
+$$;
+
+-- The mappings that a call is about: the one that it names, or those of a table, after the checks that every public function makes.
+-- `call` is the function's name where it is not for several at once.
+CREATE FUNCTION sheet_sync._chosen(caller oid, table_name regclass, mapping_id integer, call text) RETURNS SETOF integer
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    m sheet_sync.mapping;
+    mappings integer[];
+BEGIN
+    IF mapping_id IS NULL THEN
+        mappings := ARRAY(SELECT sheet_sync._mappings_of(caller, table_name));
+        IF call IS NOT NULL AND cardinality(mappings) > 1 THEN
+            PERFORM sheet_sync._refuse_several(call, mappings);
+        END IF;
+        RETURN QUERY SELECT unnest(mappings);
+        RETURN;
+    END IF;
+    SELECT x.* INTO m FROM sheet_sync.mapping x WHERE x.id = mapping_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no mapping %', mapping_id
+            USING ERRCODE = 'undefined_object', HINT = 'SELECT mapping_id, table_name, sheet FROM sheet_sync.status lists the mappings.';
+    ELSIF m.state = 'ended' THEN
+        RAISE EXCEPTION 'mapping % has ended: its table was dropped', mapping_id
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = format('SELECT sheet_sync.dismiss(%s) takes its line away; SELECT sheet_sync.follow_name(%s) ties it to the table that has the name now.', mapping_id, mapping_id);
+    END IF;
+    PERFORM sheet_sync._require_owner(caller, m.table_name);
+    RETURN NEXT mapping_id;
 END
 $$;
 
@@ -446,7 +494,7 @@ $$;
 CREATE FUNCTION sheet_sync._register_table(
     caller oid, table_name regclass, spreadsheet_id text, gid bigint, sheet text, key_columns text[], columns text[], direction text,
     conflict_policy text, conflict_function regprocedure, on_table_delete text, on_sheet_delete text, max_delete_percent real,
-    row_filter text, poll_interval interval, credential text) RETURNS integer
+    row_filter text, poll_interval interval, credential text, paused boolean) RETURNS integer
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -463,6 +511,9 @@ BEGIN
     IF columns IS NULL THEN
         SELECT array_agg(a.attname::text ORDER BY a.attnum) INTO wanted
         FROM pg_attribute a WHERE a.attrelid = table_name AND a.attnum > 0 AND NOT a.attisdropped;
+    ELSIF cardinality(columns) = 0 THEN
+        RAISE EXCEPTION 'columns names no column'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name the columns to sync, or leave the argument out for all of them.';
     ELSE
         SELECT c AS name INTO bad FROM unnest(columns) c
         WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = table_name AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped)
@@ -503,9 +554,11 @@ BEGIN
     END IF;
 
     INSERT INTO sheet_sync.mapping (table_name, registered_as, spreadsheet_id, sheet_id, sheet_title, key_columns, all_columns, direction, conflict_policy,
-                                    conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, run_as)
+                                    conflict_function, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, run_as, state, reason, hint)
     VALUES (table_name, sheet_sync._full_name(table_name), spreadsheet_id, CASE WHEN sheet IS NULL THEN gid END, sheet, key, columns IS NULL, direction, conflict_policy,
-            conflict_function::text, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner)
+            conflict_function::text, on_table_delete, on_sheet_delete, max_delete_percent, row_filter, poll_interval, credential, relation.relowner,
+            CASE WHEN paused THEN 'paused' ELSE 'initialising' END, CASE WHEN paused THEN 'paused' END,
+            CASE WHEN paused THEN 'sheet_sync.preview() says what the first merge would do; sheet_sync.resume() begins it.' END)
     RETURNING mapping.id INTO id;
     PERFORM sheet_sync._make_lines(id);
     INSERT INTO sheet_sync.mapping_column (mapping_id, position, column_name, attnum, header, kind, direction)
@@ -519,41 +572,52 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION sheet_sync._unregister_table(caller oid, table_name regclass, spreadsheet_id text) RETURNS integer
+-- `gid` and `spreadsheet_id` say which of a table's tabs is meant, where no mapping is named.
+CREATE FUNCTION sheet_sync._unregister_table(caller oid, table_name regclass, mapping_id integer, spreadsheet_id text, gid bigint) RETURNS integer
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
 DECLARE
-    ended integer := 0;
-    one integer;
+    mappings integer[];
 BEGIN
-    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name, spreadsheet_id) LOOP
-        PERFORM sheet_sync._drop_triggers(one);
-        DELETE FROM sheet_sync.mapping WHERE id = one;
-        ended := ended + 1;
-    END LOOP;
-    RETURN ended;
+    IF mapping_id IS NOT NULL THEN
+        mappings := ARRAY(SELECT sheet_sync._chosen(caller, NULL, mapping_id, NULL));
+    ELSE
+        mappings := ARRAY(SELECT m.id FROM sheet_sync._mappings_of(caller, table_name, spreadsheet_id) i JOIN sheet_sync.mapping m ON m.id = i
+                          WHERE gid IS NULL OR m.sheet_id = gid ORDER BY m.id);
+        IF cardinality(mappings) = 0 THEN
+            RAISE EXCEPTION 'table % is not mapped to tab % of spreadsheet %', table_name, gid, spreadsheet_id
+                USING ERRCODE = 'undefined_object', HINT = 'SELECT mapping_id, sheet FROM sheet_sync.status lists the mappings; sheet_sync.unregister_table(mapping_id) ends one.';
+        ELSIF cardinality(mappings) > 1 THEN
+            PERFORM sheet_sync._refuse_several('unregister_table', mappings);
+        END IF;
+    END IF;
+    PERFORM sheet_sync._drop_triggers(mappings[1]);
+    DELETE FROM sheet_sync.mapping WHERE id = mappings[1];
+    RETURN 1;
 END
 $$;
 
-CREATE FUNCTION sheet_sync._pause(caller oid, table_name regclass) RETURNS void
+CREATE FUNCTION sheet_sync._pause(caller oid, table_name regclass, mapping_id integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     one integer;
 BEGIN
-    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+    FOR one IN SELECT sheet_sync._chosen(caller, table_name, mapping_id, 'pause') LOOP
         UPDATE sheet_sync.mapping
-        SET state = 'paused', reason = 'paused', hint = 'sheet_sync.resume() lets it go on; changes are kept meanwhile.', retry_at = NULL
+        SET state = 'paused', reason = 'paused', retry_at = NULL,
+            hint = 'sheet_sync.resume() lets it go on, and sheet_sync.preview() says what it would do then; changes are kept meanwhile.'
         WHERE id = one;
     END LOOP;
 END
 $$;
 
-CREATE FUNCTION sheet_sync._resume(caller oid, table_name regclass) RETURNS void
+CREATE FUNCTION sheet_sync._resume(caller oid, table_name regclass, mapping_id integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     one integer;
 BEGIN
-    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
-        PERFORM sheet_sync._keep_owned(caller, table_name);
+    FOR one IN SELECT sheet_sync._chosen(caller, table_name, mapping_id, 'resume') LOOP
+        PERFORM sheet_sync._keep_owned(caller, (SELECT m.table_name FROM sheet_sync.mapping m WHERE m.id = one));
         PERFORM sheet_sync._answer_doubts(one);
         -- Where the mapping is of another database, its lines are that one's to make.
         PERFORM sheet_sync._make_lines(m.id) FROM sheet_sync.mapping m WHERE m.id = one AND m.made_in = sheet_sync._here();
@@ -567,12 +631,12 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION sheet_sync._resync(caller oid, table_name regclass) RETURNS void
+CREATE FUNCTION sheet_sync._resync(caller oid, table_name regclass, mapping_id integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     one integer;
 BEGIN
-    FOR one IN SELECT sheet_sync._mappings_of(caller, table_name) LOOP
+    FOR one IN SELECT sheet_sync._chosen(caller, table_name, mapping_id, 'resync') LOOP
         PERFORM sheet_sync._merge_afresh(one);
     END LOOP;
 END
@@ -619,12 +683,13 @@ BEGIN
 END
 $$;
 
--- Lets the mappings of a table go on that stopped because this database is a copy, or because the sheet knows other writes than it
--- does. Answers how many.
-CREATE FUNCTION sheet_sync._take_over(caller oid, table_name regclass, winner text) RETURNS integer
+-- Lets a mapping go on that stopped because this database is a copy, or because the sheet knows other writes than it does. Answers
+-- how many.
+CREATE FUNCTION sheet_sync._take_over(caller oid, table_name regclass, mapping_id integer, winner text) RETURNS integer
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
+    stopped integer[];
     one record;
     afresh boolean;
     last_turn bigint;
@@ -635,20 +700,26 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'database: the sheet becomes as the table is. sheet: the table becomes as the sheet is. merge: as register_table() merges.';
     END IF;
-    FOR one IN SELECT m.id, m.made_in, m.direction, m.made_in <> sheet_sync._here() AS is_elsewhere, split_part(COALESCE(m.reason, ''), ':', 1) AS reason,
+    stopped := ARRAY(SELECT m.id FROM sheet_sync._chosen(caller, table_name, mapping_id, NULL) i JOIN sheet_sync.mapping m ON m.id = i
+                     WHERE m.made_in <> sheet_sync._here()
+                           OR split_part(COALESCE(m.reason, ''), ':', 1) IN ('copied_database', 'tab_taken', 'sheet_is_ahead', 'sheet_put_back')
+                     ORDER BY m.id);
+    IF cardinality(stopped) > 1 THEN
+        PERFORM sheet_sync._refuse_several('take_over', stopped);
+    END IF;
+    FOR one IN SELECT m.id, m.table_name, m.made_in, m.direction, m.made_in <> sheet_sync._here() AS is_elsewhere, split_part(COALESCE(m.reason, ''), ':', 1) AS reason,
                       COALESCE(c.merged, false) AS merged
-               FROM sheet_sync._mappings_of(caller, table_name) i JOIN sheet_sync.mapping m ON m.id = i
+               FROM unnest(stopped) i JOIN sheet_sync.mapping m ON m.id = i
                LEFT JOIN sheet_sync._cycle c ON c.mapping_id = m.id LOOP
-        CONTINUE WHEN NOT one.is_elsewhere AND one.reason NOT IN ('copied_database', 'tab_taken', 'sheet_is_ahead', 'sheet_put_back');
         IF EXISTS (SELECT FROM sheet_sync.mapping m JOIN sheet_sync.mapping o ON (o.spreadsheet_id, o.sheet_id) = (m.spreadsheet_id, m.sheet_id)
                    WHERE m.id = one.id AND o.id < m.id AND o.state <> 'ended') THEN
             RAISE EXCEPTION 'another mapping of this database has the same tab'
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'End one of the two with sheet_sync.unregister_table().';
         END IF;
         IF winner IS NULL AND NOT (one.is_elsewhere OR one.reason = 'copied_database' OR one.reason = 'tab_taken' AND NOT one.merged) THEN
-            RAISE EXCEPTION 'the sheet of table % knows other writes than this database: say whose rows count', table_name
+            RAISE EXCEPTION 'the sheet of table % knows other writes than this database: say whose rows count', one.table_name
                 USING ERRCODE = 'object_not_in_prerequisite_state',
-                      HINT = format('SELECT sheet_sync.take_over(%L, winner => ''database''), ''sheet'' or ''merge''.', table_name);
+                      HINT = format('SELECT sheet_sync.take_over(%s, winner => ''database''), ''sheet'' or ''merge''.', one.id);
         END IF;
         afresh := winner IS NOT NULL;
         PERFORM sheet_sync._make_lines(one.id);
@@ -667,10 +738,10 @@ BEGIN
             takes_over = (afresh OR one.reason = 'tab_taken') AND one.direction <> 'from_sheet', winner = nullif(winner, 'merge')
         WHERE w.mapping_id = one.id;
         IF afresh THEN
-            DELETE FROM sheet_sync._base_row WHERE mapping_id = one.id;
-            DELETE FROM sheet_sync._dirty_key WHERE mapping_id = one.id;
-            DELETE FROM sheet_sync._stop WHERE mapping_id = one.id;
-            UPDATE sheet_sync._cycle SET merged = false WHERE mapping_id = one.id;
+            DELETE FROM sheet_sync._base_row b WHERE b.mapping_id = one.id;
+            DELETE FROM sheet_sync._dirty_key d WHERE d.mapping_id = one.id;
+            DELETE FROM sheet_sync._stop s WHERE s.mapping_id = one.id;
+            UPDATE sheet_sync._cycle c SET merged = false WHERE c.mapping_id = one.id;
         END IF;
         IF one.is_elsewhere THEN
             -- Nothing was captured here so far. Making the triggers waits for those who are changing rows now, and has plans made anew.
@@ -687,7 +758,7 @@ BEGIN
         taken := taken + 1;
     END LOOP;
     IF taken = 0 THEN
-        RAISE EXCEPTION 'no mapping of table % waits to be taken over', table_name
+        RAISE EXCEPTION '% waits to be taken over', CASE WHEN mapping_id IS NULL THEN format('no mapping of table %s', table_name) ELSE 'nothing of mapping ' || mapping_id END
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT * FROM sheet_sync.status says what each mapping waits for.';
     END IF;
     RETURN taken;

@@ -50,3 +50,30 @@ fn required<T>(value: Option<T>, name: &str) -> T {
 fn table(value: Option<pg_sys::Oid>) -> pg_sys::Oid {
     required(value, "table_name")
 }
+
+/// What a call is about.
+#[derive(Clone, Copy)]
+enum Chosen {
+    /// The mapping of this table, or all of them.
+    Table(pg_sys::Oid),
+    Mapping(i32),
+}
+
+impl Chosen {
+    fn table(value: Option<pg_sys::Oid>) -> Self {
+        Self::Table(table(value))
+    }
+
+    fn mapping(value: Option<i32>) -> Self {
+        Self::Mapping(required(value, "mapping_id"))
+    }
+
+    /// As the functions of the catalog take it: the table, and the mapping's id.
+    fn args(self) -> Vec<Arg> {
+        let (table, mapping) = match self {
+            Self::Table(table) => (Some(table), None),
+            Self::Mapping(mapping) => (None, Some(mapping)),
+        };
+        vec![table.into(), mapping.into()]
+    }
+}

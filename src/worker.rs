@@ -21,6 +21,7 @@ mod dirty;
 mod examine;
 mod http;
 mod mappings;
+mod preview;
 mod progress;
 mod reads;
 mod runner;

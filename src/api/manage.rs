@@ -2,16 +2,16 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::register::check_filter;
-use super::{as_owner, required, table};
+use super::{Chosen, as_owner, required, table};
 use crate::postgres::fields::Fields;
 use crate::postgres::lock;
 use crate::postgres::statement::Row;
 use crate::postgres::types::ColumnType;
 
-fn run(function: &str, table_name: Option<pg_sys::Oid>) {
+fn run(function: &str, chosen: Chosen) {
     as_owner(
-        &format!("SELECT sheet_sync.{function}($1, $2::pg_catalog.regclass)"),
-        vec![table(table_name).into()],
+        &format!("SELECT sheet_sync.{function}($1, $2::pg_catalog.regclass, $3)"),
+        chosen.args(),
     );
 }
 
@@ -23,29 +23,57 @@ fn keep_table(target: Option<pg_sys::Oid>) {
 
 #[pg_extern(sql = false)]
 fn pause(table_name: Option<pg_sys::Oid>) {
-    run("_pause", table_name);
+    run("_pause", Chosen::table(table_name));
+}
+
+#[pg_extern(sql = false)]
+fn pause_of(mapping_id: Option<i32>) {
+    run("_pause", Chosen::mapping(mapping_id));
 }
 
 #[pg_extern(sql = false)]
 fn resume(table_name: Option<pg_sys::Oid>) {
-    run("_resume", table_name);
+    run("_resume", Chosen::table(table_name));
+}
+
+#[pg_extern(sql = false)]
+fn resume_of(mapping_id: Option<i32>) {
+    run("_resume", Chosen::mapping(mapping_id));
 }
 
 #[pg_extern(sql = false)]
 fn resync(table_name: Option<pg_sys::Oid>) {
-    run("_resync", table_name);
+    run("_resync", Chosen::table(table_name));
+}
+
+#[pg_extern(sql = false)]
+fn resync_of(mapping_id: Option<i32>) {
+    run("_resync", Chosen::mapping(mapping_id));
 }
 
 #[pg_extern(sql = false)]
 fn take_over(table_name: Option<pg_sys::Oid>, winner: Option<String>) -> i32 {
-    let taken = as_owner(
-        "SELECT sheet_sync._take_over($1, $2::pg_catalog.regclass, $3)",
-        vec![table(table_name).into(), winner.into()],
-    );
-    let mut taken = taken.into_iter();
-    taken
-        .next()
-        .map_or(0, |row| Fields::of(row).number() as i32)
+    take_over_chosen(Chosen::table(table_name), winner)
+}
+
+#[pg_extern(sql = false)]
+fn take_over_of(mapping_id: Option<i32>, winner: Option<String>) -> i32 {
+    take_over_chosen(Chosen::mapping(mapping_id), winner)
+}
+
+fn take_over_chosen(chosen: Chosen, winner: Option<String>) -> i32 {
+    let mut args = chosen.args();
+    args.push(winner.into());
+    number_of(as_owner(
+        "SELECT sheet_sync._take_over($1, $2::pg_catalog.regclass, $3, $4)",
+        args,
+    ))
+}
+
+/// How many, as a function of the catalog answers.
+pub fn number_of(rows: Vec<Row>) -> i32 {
+    let mut rows = rows.into_iter();
+    rows.next().map_or(0, |row| Fields::of(row).number() as i32)
 }
 
 /// What a function of the catalog answers.

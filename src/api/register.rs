@@ -3,8 +3,9 @@ use google::resolve_spreadsheet;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode, Spi, pg_sys};
 
+use super::manage::number_of;
 use super::worker::require_worker;
-use super::{as_owner, required, table};
+use super::{Chosen, as_owner, required, table};
 use crate::postgres::fields::Fields;
 use crate::postgres::role;
 use crate::postgres::statement::Session;
@@ -26,6 +27,7 @@ fn register_table(
     row_filter: Option<String>,
     poll_interval: Option<pgrx::datum::Interval>,
     credential: Option<String>,
+    paused: Option<bool>,
 ) -> i32 {
     require_worker();
     let table_name = table(table_name);
@@ -35,7 +37,7 @@ fn register_table(
         Err(error) => refuse(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             format!("{error}"),
-            "Give the spreadsheet's id, or copy its whole address from the browser: https://docs.google.com/spreadsheets/d/…/edit#gid=0",
+            error.hint(),
         ),
     };
     if sheet.as_ref().is_some_and(|title| title.trim().is_empty()) {
@@ -43,6 +45,15 @@ fn register_table(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             "argument sheet is empty",
             "Give the tab's title, or leave the argument out.",
+        );
+    }
+    if let (Some(gid), Some(title)) = (spreadsheet.gid, &sheet) {
+        refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!(
+                "the address names the tab with gid {gid}, and the argument sheet the tab \"{title}\""
+            ),
+            "Leave the argument sheet out, or leave out what stands behind the spreadsheet's id in the address.",
         );
     }
     check_choice("direction", &direction, &["both", "to_sheet", "from_sheet"]);
@@ -76,7 +87,7 @@ fn register_table(
     let row_filter = row_filter.filter(|filter| !filter.trim().is_empty());
     let rows = as_owner(
         "SELECT sheet_sync._register_table($1, $2::pg_catalog.regclass, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.regprocedure, \
-         $11, $12, $13, $14, $15, $16)",
+         $11, $12, $13, $14, $15, $16, $17)",
         vec![
             table_name.into(),
             spreadsheet.id.into(),
@@ -93,6 +104,7 @@ fn register_table(
             row_filter.clone().into(),
             poll_interval.into(),
             required(credential, "credential").into(),
+            required(paused, "paused").into(),
         ],
     );
     if let Some(filter) = row_filter {
@@ -156,16 +168,26 @@ pub fn check_filter(table_name: pg_sys::Oid, filter: &str) {
 
 #[pg_extern(sql = false)]
 fn unregister_table(table_name: Option<pg_sys::Oid>, spreadsheet: Option<String>) -> i32 {
-    let id = spreadsheet
-        .map(|named| resolve_spreadsheet(&named).map_or(named, |spreadsheet| spreadsheet.id));
-    let rows = as_owner(
-        "SELECT sheet_sync._unregister_table($1, $2::pg_catalog.regclass, $3)",
-        vec![table(table_name).into(), id.into()],
-    );
-    rows.into_iter()
-        .flatten()
-        .flatten()
-        .next()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(0)
+    let (id, gid) = match spreadsheet {
+        None => (None, None),
+        Some(named) => match resolve_spreadsheet(&named) {
+            Ok(spreadsheet) => (Some(spreadsheet.id), spreadsheet.gid),
+            Err(_) => (Some(named), None),
+        },
+    };
+    unregister(Chosen::table(table_name), id, gid)
+}
+
+#[pg_extern(sql = false)]
+fn unregister_table_of(mapping_id: Option<i32>) -> i32 {
+    unregister(Chosen::mapping(mapping_id), None, None)
+}
+
+fn unregister(chosen: Chosen, spreadsheet: Option<String>, gid: Option<i32>) -> i32 {
+    let mut args = chosen.args();
+    args.extend([spreadsheet.into(), gid.into()]);
+    number_of(as_owner(
+        "SELECT sheet_sync._unregister_table($1, $2::pg_catalog.regclass, $3, $4, $5)",
+        args,
+    ))
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::worker::{NoWorker, require_worker, worker};
-use super::{as_owner, required, table};
+use super::{Chosen, as_owner, required};
 use crate::postgres::process;
 use crate::shared::{self, Answer, Counts, RequestKind, Ticket};
 
@@ -35,7 +35,34 @@ fn sync(
         name!(duration, Interval),
     ),
 > {
-    TableIterator::new(cycles(table_name, timeout, RequestKind::Sync))
+    TableIterator::new(cycles(
+        Chosen::table(table_name),
+        timeout,
+        RequestKind::Sync,
+    ))
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn sync_of(
+    mapping_id: Option<i32>,
+    timeout: Option<Interval>,
+) -> TableIterator<
+    'static,
+    (
+        name!(mapping_id, i32),
+        name!(rows_pushed, i64),
+        name!(rows_pulled, i64),
+        name!(conflicts, i64),
+        name!(problems, i64),
+        name!(duration, Interval),
+    ),
+> {
+    TableIterator::new(cycles(
+        Chosen::mapping(mapping_id),
+        timeout,
+        RequestKind::Sync,
+    ))
 }
 
 #[pg_extern(sql = false)]
@@ -54,7 +81,34 @@ fn push(
         name!(duration, Interval),
     ),
 > {
-    TableIterator::new(cycles(table_name, timeout, RequestKind::Push))
+    TableIterator::new(cycles(
+        Chosen::table(table_name),
+        timeout,
+        RequestKind::Push,
+    ))
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn push_of(
+    mapping_id: Option<i32>,
+    timeout: Option<Interval>,
+) -> TableIterator<
+    'static,
+    (
+        name!(mapping_id, i32),
+        name!(rows_pushed, i64),
+        name!(rows_pulled, i64),
+        name!(conflicts, i64),
+        name!(problems, i64),
+        name!(duration, Interval),
+    ),
+> {
+    TableIterator::new(cycles(
+        Chosen::mapping(mapping_id),
+        timeout,
+        RequestKind::Push,
+    ))
 }
 
 #[pg_extern(sql = false)]
@@ -73,16 +127,39 @@ fn pull(
         name!(duration, Interval),
     ),
 > {
-    TableIterator::new(cycles(table_name, timeout, RequestKind::Pull))
+    TableIterator::new(cycles(
+        Chosen::table(table_name),
+        timeout,
+        RequestKind::Pull,
+    ))
 }
 
-fn cycles(
-    table_name: Option<pg_sys::Oid>,
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn pull_of(
+    mapping_id: Option<i32>,
     timeout: Option<Interval>,
-    kind: RequestKind,
-) -> Vec<Line> {
+) -> TableIterator<
+    'static,
+    (
+        name!(mapping_id, i32),
+        name!(rows_pushed, i64),
+        name!(rows_pulled, i64),
+        name!(conflicts, i64),
+        name!(problems, i64),
+        name!(duration, Interval),
+    ),
+> {
+    TableIterator::new(cycles(
+        Chosen::mapping(mapping_id),
+        timeout,
+        RequestKind::Pull,
+    ))
+}
+
+fn cycles(chosen: Chosen, timeout: Option<Interval>, kind: RequestKind) -> Vec<Line> {
     let started = Instant::now();
-    ask(table_name, timeout, kind)
+    ask(chosen, timeout, kind)
         .into_iter()
         .map(|(mapping, _, counts)| {
             let duration = Interval::new(0, 0, started.elapsed().as_micros() as i64)
@@ -99,19 +176,18 @@ fn cycles(
         .collect()
 }
 
-/// Ask for a cycle of every mapping of the table; answers mapping, request id and counts, or raises
-/// why one failed.
+/// Ask for a cycle of the mapping, or of every mapping of the table; answers mapping, request id and
+/// counts, or raises why one failed.
 pub fn ask(
-    table_name: Option<pg_sys::Oid>,
+    chosen: Chosen,
     timeout: Option<Interval>,
     kind: RequestKind,
 ) -> Vec<(i32, u64, Counts)> {
     require_worker();
-    let table_name = table(table_name);
     let timeout = Duration::from_micros(required(timeout, "timeout").as_micros().max(0) as u64);
     let mappings: Vec<i32> = as_owner(
-        "SELECT sheet_sync._mappings_of($1, $2::pg_catalog.regclass)",
-        vec![table_name.into()],
+        "SELECT sheet_sync._chosen($1, $2::pg_catalog.regclass, $3, NULL)",
+        chosen.args(),
     )
     .into_iter()
     .flatten()

@@ -188,7 +188,11 @@ fn refusal(cause: &CaughtError) -> Refusal {
     Refusal {
         sqlstate,
         message,
-        hint: report.hint().map(str::to_owned),
+        // A setting of our own session is nothing that people can change.
+        hint: report
+            .hint()
+            .filter(|hint| !hint.contains("datestyle"))
+            .map(str::to_owned),
     }
 }
 

@@ -84,6 +84,8 @@ struct Opened {
     mapping: Loaded,
     google: Arc<GoogleSession>,
     target: Option<(Target, Instant)>,
+    /// The spreadsheet does not have the tab yet, and a preview is not to make it.
+    lacks_tab: bool,
     /// When Drive was last asked whether the spreadsheet is in the bin.
     bin_looked_at: Option<Instant>,
     machine: Machine,
@@ -203,7 +205,7 @@ impl Runner {
                 .glance
                 .as_ref()
                 .is_some_and(|before| before.state == "paused");
-        if edited || glance.state == "paused" {
+        if edited || glance.state == "paused" && !self.is_previewing() {
             // What is under way rests on what is no longer so; to give it up is what a crash does
             // too.
             self.abandon();
@@ -219,6 +221,15 @@ impl Runner {
             }
         }
         self.glance = Some(glance);
+    }
+
+    fn is_paused(&self) -> bool {
+        let glance = self.glance.as_ref();
+        glance.is_some_and(|glance| glance.state == "paused")
+    }
+
+    fn is_previewing(&self) -> bool {
+        matches!(&self.job, Job::Cycle(running, _) if running.preview)
     }
 
     /// Give up the cycle that is under way, as a crash would: its request may still arrive, so the
@@ -300,16 +311,17 @@ impl Runner {
         let Some(glance) = self.glance.clone() else {
             return;
         };
-        if glance.state == "paused" {
-            self.refuse_requests(
-                "the mapping is paused",
-                "sheet_sync.resume() lets it go on.",
-            );
+        if self.is_paused() {
+            self.refuse_all_but_previews();
             if self.next_poll <= Instant::now() {
                 self.bound_dirty_keys(false);
                 self.next_poll = Instant::now() + LOOK_AT_PAUSED_EVERY;
             }
-            return;
+            if self.requests.is_empty() {
+                // What a preview met is no reason to wake up.
+                self.not_before = None;
+                return;
+            }
         }
         if self.not_before.max(self.rests_until) > Some(Instant::now()) {
             return;
@@ -326,11 +338,11 @@ impl Runner {
             return;
         }
         let Some(opened) = &self.loaded else { return };
-        if opened
+        let is_open = opened
             .target
             .as_ref()
-            .is_none_or(|(_, at)| at.elapsed() > self.reopen_every())
-        {
+            .is_some_and(|(_, at)| at.elapsed() <= self.reopen_every());
+        if !is_open && !opened.lacks_tab {
             let work = Work::Open {
                 spreadsheet_id: opened.mapping.spreadsheet_id.clone(),
             };
@@ -344,11 +356,12 @@ impl Runner {
             self.look_in_bin(shared);
             return;
         }
-        if self.needs_probe() {
+        // Both write to the spreadsheet, and while the mapping is paused there are previews only.
+        if !self.is_paused() && self.needs_probe() {
             self.probe(shared);
             return;
         }
-        if self.needs_turn() {
+        if !self.is_paused() && self.needs_turn() {
             self.take_turn(shared);
             return;
         }

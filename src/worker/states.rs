@@ -1,16 +1,13 @@
 //! What the catalog shows of a mapping's state. Written only when it changes: an idle mapping
 //! writes nothing.
 
-use engine::effect::Operation;
-use engine::effect::{Planned, Question, Report};
-use engine::mapping::Side;
+use engine::effect::{Question, Report};
 use engine::value::Key;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::database::{column_name, key_literal};
+use super::database::key_literal;
 use super::dirty::Lines;
-use super::mappings::Loaded;
 use super::{progress, writer};
 use crate::postgres::fields::Fields;
 use crate::postgres::statement::Session;
@@ -253,38 +250,6 @@ pub fn mark_headers_known(mapping: i32) {
 pub fn end_mapping(mapping: i32) {
     store(|session| {
         session.execute("SELECT sheet_sync._end_mapping($1)", &[mapping.into()]);
-    });
-}
-
-pub fn store_preview(request: u64, mapping: &Loaded, planned: &[Planned]) {
-    store(|session| {
-        for (line, plan) in planned.iter().enumerate() {
-            session.execute(
-                "INSERT INTO sheet_sync._preview (request_id, line, mapping_id, changes, operation, key, column_name, old_value, new_value, reason) \
-                 VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8, $9, $10)",
-                &[
-                    (request as i64).into(),
-                    (line as i32).into(),
-                    mapping.id.into(),
-                    match plan.side {
-                        Side::Database => "database",
-                        Side::Sheet => "sheet",
-                    }
-                    .into(),
-                    match plan.operation {
-                        Operation::Insert => "insert",
-                        Operation::Update => "update",
-                        Operation::Delete => "delete",
-                    }
-                    .into(),
-                    plan.key.as_ref().map(key_literal).into(),
-                    column_name(mapping, plan.column).into(),
-                    plan.old.as_deref().into(),
-                    plan.new.as_deref().into(),
-                    plan.reason.clone().into(),
-                ],
-            );
-        }
     });
 }
 

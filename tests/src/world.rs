@@ -366,17 +366,15 @@ impl World {
         self.sync(table);
         self.pause(table);
         act(self);
-        self.db
-            .run(&format!("SELECT sheet_sync.resume({})", literal(table)));
+        self.db.run(&of_all_tabs("resume", table));
     }
 
     /// Pauses a mapping and waits until the worker has taken note: it refuses a call when nothing
     /// of the mapping is at work any more.
     #[track_caller]
     pub fn pause(&mut self, table: &str) {
-        let table = literal(table);
-        self.db.run(&format!("SELECT sheet_sync.pause({table})"));
-        let call = format!("SELECT * FROM sheet_sync.sync({table})");
+        self.db.run(&of_all_tabs("pause", table));
+        let call = format!("SELECT * FROM sheet_sync.sync({})", literal(table));
         wait_until("the worker to rest", || match self.db.attempt(&call) {
             Err(refusal) if refusal.contains("paused") => Ok(()),
             other => Err(other),
@@ -638,6 +636,14 @@ pub fn stopped(db: &mut Db, table: &str, reason: &str) -> String {
             _ => Err(seen),
         }
     })
+}
+
+/// A call for each of a table's mappings.
+fn of_all_tabs(function: &str, table: &str) -> String {
+    let table = literal(table);
+    format!(
+        "SELECT sheet_sync.{function}(mapping_id) FROM sheet_sync.status WHERE table_name = {table}::regclass"
+    )
 }
 
 fn endpoints(google: &Google) -> Vec<(String, String)> {

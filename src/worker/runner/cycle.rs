@@ -2,7 +2,7 @@
 
 use engine::effect::{
     Again, DatabaseEffect, Effect, Failure, Outcome, Report, Scope, SheetEffect, SheetOutcome,
-    Start, Step, Stopped, Ways,
+    Snapshot, Start, Step, Stopped, Ways,
 };
 use engine::mapping::Side;
 use engine::value::{Cell, Timestamp};
@@ -22,6 +22,7 @@ use crate::shared::{self, Answer as RequestAnswer, Phase, RequestKind};
 use crate::worker::database::{self, Cycle};
 use crate::worker::http::{Grant, Work};
 use crate::worker::mappings::{Glance, Loaded};
+use crate::worker::preview::Preview;
 use crate::worker::reads::Wanted;
 use crate::worker::{Shared, dirty, states, writer};
 
@@ -42,7 +43,7 @@ const PATIENCE: u32 = 5;
 impl Runner {
     pub(super) fn begin_cycle(&mut self, shared: &mut Shared, glance: &Glance) {
         let rests = self.served_from.is_some_and(|from| from > Instant::now());
-        let requests = match rests {
+        let requests = match rests && !self.is_paused() {
             true => Vec::new(),
             false => {
                 self.served_from = None;
@@ -58,6 +59,10 @@ impl Runner {
             .partition::<Vec<_>, _>(|(_, kind)| (*kind == RequestKind::Preview) == preview);
         self.requests.extend(later);
         let mine = if preview { self.keep_first(mine) } else { mine };
+        if self.is_paused() && !preview {
+            self.requests.extend(mine);
+            return;
+        }
         let poll_due = self.next_poll <= Instant::now();
         let confirmed = glance.confirmed;
         if mine.is_empty() && !poll_due && !glance.has_dirty && glance.merged {
@@ -234,6 +239,9 @@ impl Runner {
                         return;
                     }
                 }
+                Step::Do(Effect::Sheet(effect)) if opened.lacks_tab => {
+                    step = opened.machine.resume(of_blank_tab(&effect), now());
+                }
                 Step::Do(Effect::Sheet(effect)) => {
                     if let Some(awaits) = self.send_effect(shared, &mut running, effect) {
                         self.job = Job::Cycle(running, awaits);
@@ -368,7 +376,7 @@ impl Runner {
         running.counts.conflicts += report.conflicts as i64;
         running.counts.problems = running.counts.problems.max(report.problems as i64);
         if running.preview {
-            return self.previewed(&running, &report);
+            return self.previewed(&running, &mut report);
         }
         self.tell_other_tabs(shared, &running, &mut report);
         let ended = report.stopped.is_none() && report.again.is_none();
@@ -605,20 +613,47 @@ impl Runner {
         }
     }
 
-    pub(super) fn previewed(&mut self, running: &Running, report: &Report) {
-        let answer = match &report.stopped {
-            Some(stopped) => failed_answer(stopped),
-            None => {
-                if let Some(opened) = &self.loaded {
-                    for request in &running.requests {
-                        states::store_preview(*request, &opened.mapping, &report.planned);
-                    }
+    /// A guard that stops it is a part of what would happen.
+    pub(super) fn previewed(&mut self, running: &Running, report: &mut Report) {
+        let Some(opened) = &mut self.loaded else {
+            return;
+        };
+        let lacks_tab = std::mem::take(&mut opened.lacks_tab);
+        let answer = match report.stopped.take() {
+            Some(failure @ Stopped::Failure(_)) => failed_answer(&failure),
+            stopped => {
+                let preview = Preview::new(&opened.mapping, lacks_tab, report, stopped);
+                let stored = running
+                    .requests
+                    .iter()
+                    .map(|request| preview.store(*request));
+                match stored.collect::<Option<()>>() {
+                    Some(()) => RequestAnswer::Done(running.counts),
+                    None => RequestAnswer::Failed {
+                        message: "what was found could not be stored".to_owned(),
+                        hint: "The server's log says why.".to_owned(),
+                    },
                 }
-                RequestAnswer::Done(running.counts)
             }
         };
         self.answer_requests(&running.requests, &answer);
     }
+}
+
+/// What a tab answers that was just made: a preview does not make it.
+fn of_blank_tab(effect: &SheetEffect) -> Outcome {
+    let outcome = match effect {
+        SheetEffect::Read => SheetOutcome::Snapshot(Snapshot {
+            sent_at: now(),
+            read_at: now(),
+            grid_rows: 0,
+            grid_columns: 0,
+            rows: Vec::new(),
+        }),
+        SheetEffect::FindColumns { .. } => SheetOutcome::Columns(Vec::new()),
+        _ => SheetOutcome::Formulas(Vec::new()),
+    };
+    Outcome::Sheet(outcome)
 }
 
 /// Sheet columns in which new rows hold booleans: these are shown as checkboxes.

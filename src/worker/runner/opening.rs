@@ -96,7 +96,7 @@ impl Runner {
 
     pub(super) fn opened(&mut self, shared: &mut Shared, overview: &Overview) {
         self.job = Job::Idle;
-        let Some(opened) = &mut self.loaded else {
+        let Some(opened) = &self.loaded else {
             return;
         };
         let mapping = &opened.mapping;
@@ -127,6 +127,7 @@ impl Runner {
                 let title = title.unwrap_or("Sheet1").to_owned();
                 match by_title(&title) {
                     Some(tab) => tab,
+                    None if self.is_paused() => return self.foresee_tab(shared, overview),
                     None => {
                         let work = Work::AddTab {
                             spreadsheet_id: mapping.spreadsheet_id.clone(),
@@ -171,18 +172,51 @@ impl Runner {
         if let Err(failure) = opened.google.judge_writer(&target) {
             return self.fail(Stopped::Failure(failure));
         }
+        if let Err(stopped) = self.take_conventions(overview, Some(sheet_id)) {
+            return self.fail(stopped);
+        }
+        if let Some(opened) = &mut self.loaded {
+            opened.target = Some((target, Instant::now()));
+        }
+        self.turn_ends();
+        self.begin(shared);
+    }
+
+    /// Only a preview begins a cycle while the mapping is paused: it goes on as with a blank tab.
+    fn foresee_tab(&mut self, shared: &mut Shared, overview: &Overview) {
+        if let Err(stopped) = self.take_conventions(overview, None) {
+            return self.fail(stopped);
+        }
+        if let Some(opened) = &mut self.loaded {
+            opened.target = None;
+            opened.lacks_tab = true;
+        }
+        self.begin(shared);
+    }
+
+    /// In which time zone and in which order of digits the spreadsheet's cells are read.
+    fn take_conventions(
+        &mut self,
+        overview: &Overview,
+        sheet_id: Option<i64>,
+    ) -> Result<(), Stopped> {
+        let Some(opened) = &mut self.loaded else {
+            return Ok(());
+        };
+        let mapping = &opened.mapping;
         if opened.standing.is_copy {
-            let failure = writer::copied_files(&mapping.table);
-            return self.fail(Stopped::Failure(failure));
+            return Err(Stopped::Failure(writer::copied_files(&mapping.table)));
         }
         let time_zone = &overview.conventions.time_zone;
         let mut kinds = mapping.engine.columns.iter().map(|column| column.kind);
         let zone = match Zone::of_spreadsheet(time_zone) {
             Some(zone) => zone,
             None if kinds.any(|kind| kind == Kind::TimestampTz) => {
-                return self.fail(needs_human(
+                return Err(needs_human(
                     Reason::TimeZone,
-                    &format!("the time zone of the spreadsheet, \"{time_zone}\", is not known, so nobody can tell which instants its cells stand for"),
+                    &format!(
+                        "the time zone of the spreadsheet, \"{time_zone}\", is not known, so nobody can tell which instants its cells stand for"
+                    ),
                     "Choose another one in Google Sheets (File > Settings > Time zone); the sync goes on by itself.",
                 ));
             }
@@ -192,17 +226,15 @@ impl Runner {
         states::show_time_zone(self.id, time_zone);
         let order = DateOrder::of_locale(&overview.conventions.locale);
         let known = opened.machine.mapping();
-        if (known.time_zone, known.date_order, known.sheet_id) != (zone, order, Some(sheet_id)) {
+        if (known.time_zone, known.date_order, known.sheet_id) != (zone, order, sheet_id) {
             let mut engine = known.clone();
             engine.time_zone = zone;
             engine.date_order = order;
-            engine.sheet_id = Some(sheet_id);
+            engine.sheet_id = sheet_id;
             opened.mapping.engine = engine.clone();
             opened.machine = opened.machine.renewed(engine);
         }
-        opened.target = Some((target, Instant::now()));
-        self.turn_ends();
-        self.begin(shared);
+        Ok(())
     }
 
     pub(super) fn load(&mut self, shared: &mut Shared, glance: &Glance) -> Result<(), Failure> {
@@ -235,6 +267,7 @@ impl Runner {
             mapping,
             google,
             target: None,
+            lacks_tab: false,
             bin_looked_at: None,
             machine,
             caller,

@@ -5,7 +5,7 @@ use engine::effect::{Class, Failure, Stopped};
 use std::time::{Duration, Instant};
 
 use super::{Job, Runner, now};
-use crate::shared::{self, Answer as RequestAnswer, Phase};
+use crate::shared::{self, Answer as RequestAnswer, Phase, RequestKind};
 use crate::worker::states::{self, Stop, Trouble};
 use crate::worker::{dirty, writer};
 
@@ -125,6 +125,19 @@ impl Runner {
                 hint: hint.to_owned(),
             },
         );
+    }
+
+    /// A mapping that is paused does nothing, and can say what it would do.
+    pub(super) fn refuse_all_but_previews(&mut self) {
+        let all = std::mem::take(&mut self.requests).into_iter();
+        let (previews, others) =
+            all.partition::<Vec<_>, _>(|(_, kind)| *kind == RequestKind::Preview);
+        self.requests = others;
+        self.refuse_requests(
+            "the mapping is paused",
+            "sheet_sync.resume() lets it go on; sheet_sync.preview() says what it would do then.",
+        );
+        self.requests = previews;
     }
 
     pub(super) fn answer_requests(&self, requests: &[u64], answer: &RequestAnswer) {

@@ -170,3 +170,18 @@ fn a_row_that_no_longer_fits_its_new_check_does_not_stop_the_others() {
     );
     world.shows("SELECT price FROM products ORDER BY id", "1\n 50\n 3");
 }
+
+/// Postgres would name a setting, which is that of the worker's session.
+#[test]
+fn a_date_that_postgres_does_not_know_is_no_matter_of_settings() {
+    let mut world = World::start();
+    world.db.run(
+        "CREATE TABLE stays (id int PRIMARY KEY, days daterange); INSERT INTO stays VALUES (1, '[2024-05-01,2024-05-03)')",
+    );
+    let sheet = world.map("stays");
+    sheet.set("B2", "[2024-15-01,2024-15-03)");
+    world.shows(
+        "SELECT key[1], code, hint FROM sheet_sync.problem",
+        "1 | 22008 | Correct the cell in the sheet.",
+    );
+}

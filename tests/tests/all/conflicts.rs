@@ -369,3 +369,29 @@ fn a_header_that_vanished_stops_the_mapping_until_it_is_back() {
     sheet.shows("id | name | price\n 1 | Bolt | 11\n 2 | Nut | 2\n 3 | Gear | 3");
     world.shows("SELECT state FROM sheet_sync.mapping", "active");
 }
+
+#[test]
+fn the_tables_owner_may_delete_lines_that_are_settled() {
+    let (mut world, sheet) = World::with_products();
+    world.db.run(
+        "CREATE ROLE keeper LOGIN; CREATE ROLE reader LOGIN; GRANT SELECT ON products TO reader;
+         GRANT USAGE, CREATE ON SCHEMA public TO keeper; ALTER TABLE products OWNER TO keeper;
+         UPDATE sheet_sync.mapping_column SET conflict_policy = 'manual' WHERE column_name = 'name'",
+    );
+    world.stopped("owner_changed");
+    world.db.run("SELECT sheet_sync.resume('products')");
+    world.at_once("products", |world| {
+        world
+            .db
+            .run("UPDATE products SET price = 10, name = 'Screw' WHERE id = 1");
+        sheet.set("C2", "11");
+        sheet.set("B2", "Rivet");
+    });
+    let lines = "SELECT column_name, winner, settled FROM sheet_sync.conflict ORDER BY 1";
+    world.shows(lines, "name | pending | f\n price | database | t");
+    let delete =
+        "WITH gone AS (DELETE FROM sheet_sync.conflict RETURNING id) SELECT count(*) FROM gone";
+    assert_eq!(world.connect_as("reader").one(delete), "0");
+    assert_eq!(world.connect_as("keeper").one(delete), "1");
+    world.shows(lines, "name | pending | f");
+}

@@ -188,7 +188,7 @@ fn preview_says_what_a_cycle_would_do_and_changes_nothing() {
     sheet.set("C3", "22");
     sheet.type_row(&["4", "Cog", "4"]);
     world.shows(
-        "SELECT changes, operation, key[1], column_name, old_value, new_value FROM sheet_sync.preview('products') ORDER BY key, column_name",
+        "SELECT changes, operation, key[1], column_name, old_value, new_value FROM sheet_sync.preview('products') WHERE rows IS NULL ORDER BY key, column_name",
         "database | update | 2 | price | 2 | 22
          database | insert | 4 | id |  | 4
          database | insert | 4 | name |  | Cog
@@ -217,14 +217,14 @@ fn preview_says_why_and_where_a_guard_would_stop() {
     sheet.set("B2", "Screw");
     sheet.delete_rows(30, 2);
     world.shows(
-        "SELECT changes, operation, key[1], column_name, new_value, reason FROM sheet_sync.preview('products') ORDER BY key[1]::int",
+        "SELECT changes, operation, key[1], column_name, new_value, reason FROM sheet_sync.preview('products') WHERE rows IS NULL ORDER BY key[1]::int",
         "database | update | 1 | name | Screw | changed_in_sheet
          database | delete | 29 |  |  | deleted_in_sheet
          database | delete | 30 |  |  | deleted_in_sheet",
     );
     sheet.delete_rows(4, 26);
     world.shows(
-        "SELECT changes, operation, key IS NULL, left(new_value, 22), reason, count(*) OVER () FROM sheet_sync.preview('products') LIMIT 1",
+        "SELECT changes, operation, key IS NULL, left(new_value, 22), reason, count(*) OVER () FROM sheet_sync.preview('products') WHERE rows IS NULL LIMIT 1",
         "database | delete | t | 28 of 30 rows are gone | mass_delete | 30",
     );
     world.shows("SELECT count(*) FROM products", "30");

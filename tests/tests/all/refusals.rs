@@ -108,6 +108,7 @@ fn an_option_that_does_not_exist() {
         "key_columns => '{id,id}'",
         "key_columns => '{NULL}'",
         "columns => '{id,NULL}'",
+        "columns => '{}'",
         "max_delete_percent => NULL",
         "poll_interval => '1 ms'",
         "direction => ''",
@@ -158,6 +159,36 @@ fn a_spreadsheet_that_is_none() {
         .attempt("SELECT sheet_sync.register_table('products', NULL)");
     let mappings = world.db.count("SELECT count(*) FROM sheet_sync.mapping");
     assert_eq!(mappings, 0, "{null:?}");
+}
+
+/// Each of them has its own hint, and of two tabs none is chosen silently.
+#[test]
+fn an_address_that_does_not_say_which_tab() {
+    let (mut world, id) = world();
+    let mut register = |address: &str, options: &str| {
+        world.db.refused(&format!(
+            "SELECT sheet_sync.register_table('products', {} {options})",
+            literal(address)
+        ))
+    };
+    let address = format!("https://docs.google.com/spreadsheets/d/{id}/edit");
+    says(
+        register(&format!("{address}#gid=7"), ", sheet => 'Products'"),
+        "22023",
+        &["gid 7", "\"Products\"", "Leave the argument sheet out"],
+    );
+    says(
+        register(&format!("{address}#gid=first"), ""),
+        "22023",
+        &["gid", "Click the tab"],
+    );
+    let published = "https://docs.google.com/spreadsheets/d/e/2PACX-1vQ/pubhtml";
+    says(
+        register(published, ""),
+        "22023",
+        &["published", "Open the spreadsheet itself"],
+    );
+    world.shows("SELECT count(*) FROM sheet_sync.mapping", "0");
 }
 
 #[test]

@@ -133,6 +133,9 @@ pub struct Report {
     pub planned: Vec<Planned>,
 }
 
+/// The reason of a line that is about a header that would be written.
+pub const NEW_COLUMN: &str = "new_column";
+
 /// One line of `preview()`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
@@ -144,7 +147,7 @@ pub struct Planned {
     /// `None` where the whole row is meant.
     pub column: Option<usize>,
     pub old: Datum,
-    /// Of a guard: its words.
+    /// Of a guard: its words, and what to do.
     pub new: Datum,
     /// A short stable word: `changed_in_table`, `changed_in_sheet`, `conflict`, `new_in_table`, a
     /// problem's code, a guard's name, …

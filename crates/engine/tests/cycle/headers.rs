@@ -43,6 +43,61 @@ fn a_preview_follows_a_renamed_header_and_stores_nothing() {
     assert_eq!(world.machine.mapping().columns[1].header, "name");
 }
 
+/// A mapping whose tab was never seen, with people's rows in it.
+fn first(tab: Vec<Vec<Cell>>) -> World {
+    let mut mapping = mapping();
+    for column in &mut mapping.columns {
+        column.header_known = false;
+    }
+    let mut world = World::agreed(mapping, 0);
+    world.tab = tab;
+    world
+}
+
+fn hint(report: Report) -> String {
+    match report.stopped {
+        Some(Stopped::Guard { hint, .. }) => hint,
+        other => panic!("no guard: {other:?}"),
+    }
+}
+
+#[test]
+fn the_hint_names_the_row_that_has_the_headers() {
+    let heads = |names: [&str; 2]| names.map(text).to_vec();
+    let row = vec![Cell::Number(1.0), text("Bolt")];
+    let titled = vec![heads(["Our", "stock"]), heads(["ID", "Name"]), row.clone()];
+    let said = hint(first(titled.clone()).cycle(Scope::Everything, &[]));
+    assert!(said.contains("SET header_row = 2"), "{said}");
+    // A blank row above them.
+    let mut blank = titled;
+    blank[0].clear();
+    let said = hint(first(blank).cycle(Scope::Everything, &[]));
+    assert!(said.contains("SET header_row = 2"), "{said}");
+    // None reads so.
+    let said = hint(first(vec![row.clone(), row]).cycle(Scope::Everything, &[]));
+    assert!(said.contains("set header_row"), "{said}");
+}
+
+#[test]
+fn a_preview_of_a_first_merge_tells_the_headers_that_are_missing_and_writes_none() {
+    let row = vec![Cell::Number(1.0), text("Bolt")];
+    let mut world = first(vec![vec![text("id"), text("name")], row]);
+    let report = world.start(Start {
+        scope: Scope::Everything,
+        dry_run: true,
+        ..world.plain()
+    });
+    let columns = report
+        .planned
+        .iter()
+        .filter(|line| line.reason == NEW_COLUMN);
+    let columns: Vec<_> = columns
+        .map(|line| (line.column, line.key.is_some()))
+        .collect();
+    assert_eq!(columns, [(Some(2), false)]);
+    assert_eq!((world.tab[0].len(), world.commits.len()), (2, 0));
+}
+
 #[test]
 fn headers_that_cannot_be_told_apart_are_not_followed() {
     // A blank, and what another column is called too.

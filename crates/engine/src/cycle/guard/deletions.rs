@@ -352,7 +352,7 @@ impl Objection {
             key: None,
             column: None,
             old: None,
-            new: Some(self.message.into()),
+            new: Some(format!("{} {}", self.message, self.hint).into()),
             reason: self.reason.to_string(),
         }
     }

@@ -3,7 +3,7 @@
 use crate::cycle::compare::diff::{Diff, Sighting};
 use crate::cycle::item::Item;
 use crate::cycle::state::Cycle;
-use crate::effect::{Operation, Planned};
+use crate::effect::{NEW_COLUMN, Operation, Planned};
 use crate::mapping::Side;
 use crate::reconcile::{SheetChange, TableChange};
 use crate::value::Key;
@@ -23,6 +23,23 @@ impl Cycle {
             row: None,
             bytes: None,
         }));
+    }
+
+    /// The headers that would be written, each with its column.
+    pub(crate) fn foresee_headers(&mut self, write: &[(usize, usize)]) {
+        for (_, column) in write {
+            let header = self.mapping.columns.get(*column);
+            let header = header.map(|column| column.header.as_str().into());
+            self.report.planned.push(Planned {
+                side: Side::Sheet,
+                operation: Operation::Insert,
+                key: None,
+                column: Some(*column),
+                old: None,
+                new: header,
+                reason: NEW_COLUMN.into(),
+            });
+        }
     }
 
     pub(crate) fn preview(&mut self, items: &[Item]) {

@@ -74,24 +74,36 @@ impl Cycle {
                     return Err(header::doubled_guard(&self.mapping, column, &places).into());
                 }
                 Found::Blank if !fresh || below || established => {
-                    return Err(header::blank_guard(&self.mapping).into());
+                    let row = header::row_below(&self.mapping, &snapshot)?;
+                    return Err(header::blank_guard(&self.mapping, row).into());
                 }
                 Found::Blank => (0..self.mapping.columns.len())
                     .map(|column| (column, column))
                     .collect(),
                 Found::Missing(missing, _) if missing.iter().any(is_known) => {
                     let lost: Vec<usize> = missing.into_iter().filter(is_known).collect();
-                    return Err(header::missing_guard(&self.mapping, &lost).into());
+                    let row = header::row_below(&self.mapping, &snapshot)?;
+                    return Err(header::missing_guard(&self.mapping, &lost, row).into());
                 }
-                // Above data that we have never seen a missing header is more likely a damaged one.
-                Found::Missing(missing, _) if !established && (!fresh || below) => {
-                    return Err(header::missing_guard(&self.mapping, &missing).into());
+                // Rows were dealt with under these headers: one that is missing is a damaged one.
+                Found::Missing(missing, _) if !established && !fresh => {
+                    let row = header::row_below(&self.mapping, &snapshot)?;
+                    return Err(header::missing_guard(&self.mapping, &missing, row).into());
+                }
+                // Above data that we have never seen, a row that does not head the key is more
+                // likely data, or something that people have put above the headers.
+                Found::Missing(missing, _)
+                    if !established && below && has_part_of_key(&mapping, &missing) =>
+                {
+                    let row = header::row_below(&self.mapping, &snapshot)?;
+                    let missing: Vec<usize> = missing
+                        .into_iter()
+                        .filter(|column| mapping.key.contains(column))
+                        .collect();
+                    return Err(header::key_missing_guard(&self.mapping, &missing, row).into());
                 }
                 Found::Missing(missing, _) => {
-                    let used = header
-                        .iter()
-                        .rposition(|cell| *cell != Cell::Empty)
-                        .map_or(0, |last| last + 1);
+                    let used = used_columns(&snapshot, header_row)?;
                     missing
                         .into_iter()
                         .enumerate()
@@ -100,6 +112,7 @@ impl Cycle {
                 }
             };
             if self.start.dry_run {
+                self.foresee_headers(&write);
                 return Ok((snapshot, planned_layout(&self.mapping, &header, &write)));
             }
             self.write_header(&write).await?;
@@ -172,6 +185,21 @@ impl Cycle {
         self.tab.write_header(cells, formats).await?;
         Ok(())
     }
+}
+
+/// How many columns from the left the headers, and what stands below them, take.
+fn used_columns(snapshot: &Snapshot, header_row: u32) -> Result<usize, Stop> {
+    let mut used = 0;
+    for (at, _) in (0u32..).zip(&snapshot.rows).skip(header_row as usize) {
+        let cells = parse(snapshot, at)?;
+        let last = cells.iter().rposition(|cell| *cell != Cell::Empty);
+        used = used.max(last.map_or(0, |last| last + 1));
+    }
+    Ok(used)
+}
+
+fn has_part_of_key(mapping: &Mapping, columns: &[usize]) -> bool {
+    columns.iter().any(|column| mapping.key.contains(column))
 }
 
 fn planned_layout(mapping: &Mapping, header: &[Cell], write: &[(usize, usize)]) -> Layout {
