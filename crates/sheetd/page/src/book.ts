@@ -24,7 +24,7 @@ export class BookView implements View {
   private readonly bar = new FormulaBar(
     (row, column) => void this.grid?.focus(row, column),
     (selection, text) => this.write({ ...at(selection) }, [[text]]),
-    () => void this.grid?.refocus(),
+    (rows, columns) => this.grid?.step(rows, columns),
   );
   private readonly tabs = new Tabs(
     (tab, edit) => this.send(() => api.edit(this.id, tab, edit), true),
@@ -140,7 +140,7 @@ export class BookView implements View {
     this.grid = new Grid(rows, frozen(tab), {
       select: (selection) => this.select(selection),
       write: (rect, values) => this.write(rect, values),
-      move: (rect, before) => void this.act(moveBefore(rect, before)),
+      move: (rect, before) => void this.grid?.hold(this.act(moveBefore(rect, before))),
       reading: () => toast("These rows are read first: copy again in a moment."),
       typing: (text) => this.bar.follow(text),
       menu: (x, y) => this.openMenu(x, y),
@@ -148,6 +148,8 @@ export class BookView implements View {
     });
     this.sheet.replaceChildren(this.grid.element);
     await this.grid.ready();
+    // A tab that was pressed would keep the keys from the grid.
+    (document.activeElement as HTMLElement | null)?.blur();
     this.select(FIRST);
     await this.grid.focus(0, 0);
     this.showSize();
@@ -219,16 +221,15 @@ export class BookView implements View {
     if (!rows || !tab) return;
     const header = Math.max(1, frozen(tab));
     const plan = command.plan(this.selection, { rowCount: rows.rowCount, header });
-    if (plan) await this.act(plan);
+    if (plan) await this.grid?.hold(this.act(plan));
   }
 
   private async act(plan: Plan): Promise<void> {
     const { tab, grid } = this;
     if (!tab || !grid) return;
+    await grid.refocus();
     const done = await this.send(() => api.edit(this.id, tab.sheetId, plan.edit), true);
-    if (!done) return;
-    if (plan.rows) await grid.selectRows(...plan.rows);
-    else await grid.refocus();
+    if (done && plan.rows) await grid.selectRows(...plan.rows);
   }
 
   private async editNote(): Promise<void> {
@@ -237,14 +238,14 @@ export class BookView implements View {
     const name = cellName(selection.row, selection.column);
     const old = rows.cell(selection.row, selection.column)?.note ?? "";
     const note = await askText(`Note on ${name}`, old, true);
+    await this.grid?.refocus();
     if (note !== undefined && note !== old) {
       await this.send(() => api.edit(this.id, tab.sheetId, noteEdit(selection, note)), false);
     }
-    await this.grid?.refocus();
   }
 
   private key(event: KeyboardEvent): boolean {
-    if (event.key === "F2" && event.shiftKey) {
+    if (event.key === "F2" && event.shiftKey && !event.ctrlKey && !event.altKey) {
       void this.editNote();
       return true;
     }
