@@ -45,6 +45,8 @@ export type Edit =
   | { rename_tab: string }
   | { add_tab: string }
   | { delete_tab: true }
+  /** Requests of batchUpdate. */
+  | { batch: object[] }
   | { undo: true };
 
 export interface Change {

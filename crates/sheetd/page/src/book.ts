@@ -4,10 +4,11 @@ import * as api from "./api";
 import { COMMANDS, MORE, moveBefore, noteEdit, type Command, type Plan } from "./commands";
 import { askText } from "./dialog";
 import { el, icon, toast } from "./dom";
+import { FindBar } from "./find";
 import { FormulaBar } from "./formula-bar";
 import { gathered } from "./gathered";
 import { Grid, type Selection } from "./grid";
-import { openMenu } from "./menu";
+import { openMenu, type Item } from "./menu";
 import { showNotes } from "./notes";
 import { Rows } from "./rows";
 import { Tabs } from "./tabs";
@@ -30,6 +31,13 @@ export class BookView implements View {
     (tab, edit) => this.send(() => api.edit(this.id, tab, edit), true),
     () => void this.grid?.refocus(),
   );
+  private readonly find = new FindBar({
+    search: (text) => this.rows?.search(text) ?? Promise.resolve([]),
+    focused: () => this.selection,
+    go: async (cell) => this.grid?.focus(cell.row, cell.column),
+    mark: (cells) => void this.grid?.markFound(cells),
+    leave: () => void this.grid?.refocus(),
+  });
   readonly element = el(
     "main",
     { className: "workbook" },
@@ -43,6 +51,7 @@ export class BookView implements View {
       el("span", { className: "live" }),
     ),
     this.bar.element,
+    this.find.element,
     this.sheet,
     el("footer", {}, this.tabs.element, this.size),
   );
@@ -128,6 +137,7 @@ export class BookView implements View {
 
   private async load(info: api.BookInfo, tab: api.TabInfo): Promise<void> {
     this.rows?.close();
+    if (!this.find.element.hidden) this.find.close();
     const rows = new Rows(this.id, tab.sheetId, decimalOf(info.locale), {
       visible: () => this.grid?.visible() ?? [],
       changed: () => void this.redraw(),
@@ -157,6 +167,7 @@ export class BookView implements View {
 
   private async redraw(): Promise<void> {
     this.showSize();
+    this.find.changed();
     await this.grid?.redraw();
     this.showTyped();
   }
@@ -220,7 +231,7 @@ export class BookView implements View {
     const { rows, tab } = this;
     if (!rows || !tab) return;
     const header = Math.max(1, frozen(tab));
-    const plan = command.plan(this.selection, { rowCount: rows.rowCount, header });
+    const plan = command.plan(this.selection, { sheetId: tab.sheetId, rowCount: rows.rowCount, header });
     if (plan) await this.grid?.hold(this.act(plan));
   }
 
@@ -249,13 +260,17 @@ export class BookView implements View {
       void this.editNote();
       return true;
     }
+    if (event.key.toLowerCase() === "f" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
+      this.find.open();
+      return true;
+    }
     const command = [...COMMANDS, ...MORE].find((command) => command?.pressed?.(event));
     if (command) void this.run(command);
     return !!command;
   }
 
   private openMenu(x: number, y: number): void {
-    const items = [...COMMANDS, ...MORE].map(
+    const items: (Item | null)[] = [...COMMANDS, ...MORE].map(
       (command) =>
         command && {
           label: command.label(this.selection),
@@ -263,7 +278,8 @@ export class BookView implements View {
           run: () => void this.run(command),
         },
     );
-    items.push(null, { label: "Note…", keys: "Shift+F2", run: () => void this.editNote() });
+    items.push(null, { label: "Find…", keys: "Ctrl+F", run: () => this.find.open() });
+    items.push({ label: "Note…", keys: "Shift+F2", run: () => void this.editNote() });
     openMenu(x, y, items, () => void this.grid?.refocus());
   }
 

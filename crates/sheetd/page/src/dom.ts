@@ -25,6 +25,8 @@ const ICONS = {
   descending: "M3 3v10M1 11l2 2 2-2M8 4h7M8 8h5M8 12h4",
   note: "M2 2h12v8l-4 4H2zM10 14v-4h4",
   plus: "M8 3v10M3 8h10",
+  find: "M7 2a5 5 0 1 0 0 10A5 5 0 0 0 7 2M11 11l3.5 3.5",
+  close: "M4 4l8 8M12 4l-8 8",
 } as const;
 
 export type Icon = keyof typeof ICONS;

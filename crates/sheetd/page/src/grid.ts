@@ -68,6 +68,7 @@ export class Grid {
   /** The column in which a line typed with Tab began: Enter comes back to it. */
   private lineStart: number | undefined;
   private selection: Selection = { row: 0, column: 0, rect: { r0: 0, r1: 1, c0: 0, c1: 1 } };
+  private found: ReadonlySet<string> = new Set();
   private lines = 0;
   private columns = 0;
   private span: [number, number] = [0, 0];
@@ -179,6 +180,7 @@ export class Grid {
         loading: cell === undefined,
         head: index < this.frozen,
         noted: !!cell?.note,
+        found: this.found.has(`${index} ${colIndex}`),
         "changed-1": flash === 1,
         "changed-2": flash === 2,
       },
@@ -201,6 +203,11 @@ export class Grid {
   /** Draws again, with what is known now. */
   async redraw(): Promise<void> {
     this.shape();
+    await this.element.refresh();
+  }
+
+  async markFound(cells: Place[]): Promise<void> {
+    this.found = new Set(cells.map(({ row, column }) => `${row} ${column}`));
     await this.element.refresh();
   }
 
@@ -319,7 +326,12 @@ export class Grid {
       event.preventDefault();
       this.toggle(model.index, colIndex, cell);
     });
-    on("afterfocus", () => void this.readSelection());
+    on("afterfocus", (event) => {
+      // The library would take the browser's focus into the cell, out of whatever a person types in.
+      const { activeElement } = document;
+      if (activeElement?.matches("input, textarea")) event.preventDefault();
+      void this.readSelection();
+    });
     // The library tells of a new focus, not of a range that came or went around the same one.
     for (const name of ["setrange", "mouseup", "keyup"]) on(name, () => setTimeout(() => void this.readSelection()));
     on("afterrender", () => void this.readSpan());

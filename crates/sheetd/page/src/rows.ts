@@ -1,6 +1,7 @@
 import type { Rect } from "./a1";
 import * as api from "./api";
 import { gathered } from "./gathered";
+import type { Place } from "./moving";
 import { changedAmongMoved, type Lines } from "./marks";
 
 const PAGE = 200;
@@ -216,6 +217,15 @@ export class Rows {
   /** Reads rows that are not known yet, whether they are visible or not. */
   async load(from: number, to: number): Promise<void> {
     await this.add(pagesOf(from, Math.min(to, this.usedRows)));
+  }
+
+  /** The cells of the whole tab that show a text, in upper or lower case. */
+  async search(text: string): Promise<Place[]> {
+    const wanted = text.toLowerCase();
+    const { formatted } = await api.rows(this.book, this.tab, 0, this.usedRows);
+    return formatted.flatMap((cells, row) =>
+      cells.flatMap((shown, column) => (String(shown ?? "").toLowerCase().includes(wanted) ? [{ row, column }] : [])),
+    );
   }
 
   known(from: number, to: number): boolean {

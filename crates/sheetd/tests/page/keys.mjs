@@ -245,4 +245,47 @@ export const cases = {
     await until("Shift", () => person.named(), "A6:B11");
     await goes("Shift+ArrowDown", "A11:B11");
   },
+
+  "Ctrl+D fills down, formulas too": async ({ server, person }) => {
+    const book = await server.seed([["a", "=LEN(A1)"], ["bb", "x"], ["ccc", "y"], ["dddd"]], { rowCount: 4 });
+    await person.open(server, book);
+    await person.click("B1");
+    await person.press("Shift+ArrowDown", "Shift+ArrowDown", "Control+d");
+    await until("the API", () => server.row(book, 3), ["ccc", "3"]);
+    await until("the API", () => server.row(book, 2), ["bb", "2"]);
+    await until("the selection stays", () => person.named(), "B1:B3");
+    await person.click("B4");
+    await person.press("Control+d", "ArrowLeft", "ArrowDown", "Control+d");
+    await until("the API", () => server.row(book, 4), ["dddd", "4"]);
+    await until("the API", () => server.row(book, 5), ["dddd"]);
+  },
+
+  "Ctrl+F finds cells in the whole tab, one after the other": async ({ server, person }) => {
+    const rows = Array.from({ length: 1000 }, (_, i) => [i === 900 ? "Pineapple" : `r${i}`, i === 4 ? "apple pie" : "x"]);
+    const book = await server.seed([["head"], ...rows, ["an APPLE"]]);
+    await person.open(server, book);
+    const count = () => person.page.locator(".find .count").textContent();
+    await person.press("Control+f");
+    await person.keys("apple");
+    await until("the first", () => person.named(), "B6");
+    await until("the count", count, "1 of 3");
+    for (const [key, name] of [["Enter", "A902"], ["Enter", "A1002"], ["Enter", "B6"], ["Shift+Enter", "A1002"], ["Shift+Enter", "A902"]]) {
+      await person.press(key);
+      await until(key, () => person.named(), name);
+    }
+    await until("the count", count, "2 of 3");
+    await person.shows("A902", "Pineapple");
+    await server.edit(book, { set: { cell: "A902", value: "pear" } });
+    await person.shows("A902", "pear");
+    await person.press("Enter");
+    await until("the count", count, "2 of 2");
+    await person.press("Control+a");
+    await person.keys("nowhere");
+    await until("the count", count, "Nothing found");
+    await person.press("Escape");
+    await until("the bar is gone", () => person.page.locator(".find").isVisible(), false);
+    await person.keys("found");
+    await person.press("Enter");
+    await until("the API", () => server.row(book, 1002), ["found"]);
+  },
 };
