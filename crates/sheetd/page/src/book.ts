@@ -28,7 +28,7 @@ export class BookView implements View {
     (rows, columns) => this.grid?.step(rows, columns),
   );
   private readonly tabs = new Tabs(
-    (tab, edit) => this.send(() => api.edit(this.id, tab, edit), true),
+    async (tab, edit) => !!(await this.send(() => api.edit(this.id, tab, edit), true)),
     () => void this.grid?.refocus(),
   );
   private readonly find = new FindBar({
@@ -216,14 +216,13 @@ export class BookView implements View {
     });
   }
 
-  private async send(act: () => Promise<unknown>, structural: boolean): Promise<boolean> {
+  /** What the server answers; nothing where it refuses, which is told. */
+  private async send(act: () => Promise<api.Edited>, structural: boolean): Promise<api.Edited | undefined> {
     try {
-      if (structural && this.rows) await this.rows.shift(act);
-      else await act();
-      return true;
+      return structural && this.rows ? await this.rows.shift(act) : await act();
     } catch (error) {
       toast((error as Error).message);
-      return false;
+      return undefined;
     }
   }
 
@@ -240,7 +239,11 @@ export class BookView implements View {
     if (!tab || !grid) return;
     await grid.refocus();
     const done = await this.send(() => api.edit(this.id, tab.sheetId, plan.edit), true);
-    if (done && plan.rows) await grid.selectRows(...plan.rows);
+    if (!done) return;
+    if (plan.rows) await grid.selectRows(...plan.rows);
+    if (done.kept) toast(`Others have changed ${done.kept === 1 ? "1 cell" : `${done.kept} cells`} since: left as they are.`);
+    const range = done.changes?.find((change) => change.sheetId === tab.sheetId)?.range;
+    if (range) await grid.select(range);
   }
 
   private async editNote(): Promise<void> {

@@ -31,7 +31,7 @@ export class Clipboard {
 
   private take(event: ClipboardEvent): void {
     const { rows, typing } = this.sheet;
-    if (!typing.owns(event.target) || typing.field()) return;
+    if (!typing.owns(document.activeElement) || typing.field()) return;
     event.preventDefault();
     // The focus is still on its way to the cell that is meant.
     if (typing.busy) return typing.then(() => void document.execCommand(event.type));
@@ -53,7 +53,9 @@ export class Clipboard {
 
   private paste(event: ClipboardEvent): void {
     const { typing } = this.sheet;
-    if (!typing.owns(event.target) || event.target === typing.field()) return;
+    // Where nothing has the focus, the event goes to whatever stands where a text was selected last.
+    const { activeElement } = document;
+    if (!typing.owns(activeElement) || activeElement === typing.field()) return;
     event.preventDefault();
     const text = event.clipboardData?.getData("text/plain") ?? "";
     const html = event.clipboardData?.getData("text/html") ?? "";

@@ -54,10 +54,18 @@ export const COMMANDS: readonly (Command | null)[] = [
   {
     name: "undo",
     icon: "undo",
-    label: () => "Undo the last change",
+    label: () => "Undo",
     keys: "Ctrl+Z",
-    pressed: (event) => (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "z",
+    pressed: (event) => ctrl(event) && !event.shiftKey && event.key.toLowerCase() === "z",
     plan: () => ({ edit: { undo: true } }),
+  },
+  {
+    name: "redo",
+    icon: "redo",
+    label: () => "Redo",
+    keys: "Ctrl+Y",
+    pressed: (event) => ctrl(event) && (event.shiftKey ? event.key.toLowerCase() === "z" : event.key.toLowerCase() === "y"),
+    plan: () => ({ edit: { redo: true } }),
   },
   null,
   {

@@ -16,6 +16,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
 const ICONS = {
   back: "M10 3 5 8l5 5",
   undo: "M6 4 3 7l3 3M3 7h6a4 4 0 0 1 0 8H7",
+  redo: "M10 4l3 3-3 3M13 7H7a4 4 0 0 0 0 8h1",
   above: "M2 9h12v5H2zM8 6V1M5.5 3.5h5",
   below: "M2 2h12v5H2zM8 10v5M5.5 12.5h5",
   remove: "M3 4h10M6 4V2h4v2M4.5 4l.7 10h5.6l.7-10",

@@ -282,6 +282,12 @@ export class Grid {
     await this.element.scrollToColumnIndex(x);
   }
 
+  /** Frozen rows and others are not selected together. */
+  async select({ r0, r1, c0, c1 }: Rect): Promise<void> {
+    const last = r0 < this.frozen ? Math.min(r1, this.frozen) : r1;
+    await this.show({ row: r0, column: c0 }, { row: last - 1, column: c1 - 1 });
+  }
+
   async selectRows(from: number, to: number): Promise<void> {
     const { y, type } = this.place(from);
     const last = { x: this.columns - 1, y: y + to - from - 1 };

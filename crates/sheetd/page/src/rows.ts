@@ -60,7 +60,7 @@ export class Rows {
   private readonly readVisible = gathered(() => this.refreshOnce());
   /** Own writes that the server was not yet heard of. */
   private readonly mine = new Map<number, Cell>();
-  /** Own insertions, deletions and moves under way: what they shift did not change. */
+  /** Own insertions, deletions, moves and the like under way: what they change is not marked. */
   private shifting = 0;
   private readonly flashes = new Map<number, number>();
   private fading: ReturnType<typeof setTimeout> | undefined;
@@ -128,12 +128,13 @@ export class Rows {
     }
   }
 
-  /** Own insertions, deletions, moves and sorts. */
-  async shift(save: () => Promise<unknown>): Promise<void> {
+  /** Own insertions, deletions, moves and sorts, and what is taken back. */
+  async shift<T>(save: () => Promise<T>): Promise<T> {
     this.shifting++;
     try {
-      await save();
+      const saved = await save();
       await this.reread(true);
+      return saved;
     } finally {
       this.shifting--;
     }
@@ -161,8 +162,10 @@ export class Rows {
     if (this.closed) return;
     const before = this.pages;
     this.pages = new Map(read);
-    if (!structural) this.markCells(before, visible);
-    else if (this.shifting === 0) this.markRows(before, visible);
+    if (this.shifting === 0) {
+      if (structural) this.markRows(before, visible);
+      else this.markCells(before, visible);
+    }
     this.watcher.changed();
   }
 

@@ -288,4 +288,62 @@ export const cases = {
     await person.press("Enter");
     await until("the API", () => server.row(book, 1002), ["found"]);
   },
+
+  "undo and redo go through what this person did, and leave what others did": async ({ server, person }) => {
+    const book = await server.seed(LIST);
+    const program = (cell, value) =>
+      server.api(`${book}/values/list!${cell}?valueInputOption=RAW`, { values: [[value]] }, "PUT");
+    const column = (...names) => until("the API", () => server.column(book), ["name", ...names]);
+    await person.open(server, book);
+    await person.type("A2", "cherry");
+    await person.keys("fig");
+    await person.press("Enter", "ArrowUp", "Delete", "ArrowDown");
+    await column("cherry", "", "plum");
+    await program("A4", "quince");
+    await person.shows("A4", "quince");
+    await person.press("Control+z");
+    await column("cherry", "fig", "quince");
+    await until("what came back is selected", () => person.named(), "A3");
+    await person.press("Control+z", "Control+z");
+    await column("pear", "apple", "quince");
+    await person.press("Control+y", "Control+Shift+z");
+    await column("cherry", "fig", "quince");
+    await person.shows("A3", "fig");
+    await program("A3", "lime");
+    await person.press("Control+z");
+    const toast = (text) => until("the message", () => person.page.locator(".toast").allTextContents(), [text]);
+    await toast("Others have changed these cells since: they stay as they are");
+    await column("cherry", "lime", "quince");
+    await person.press("Control+z");
+    await column("pear", "lime", "quince");
+    await until("own changes are not marked", () => person.wasMarked("A2"), false);
+    await person.press("Control+z");
+    await toast("There is nothing to undo");
+  },
+
+  "undo brings deleted rows back where others have written since": async ({ server, person }) => {
+    const book = await server.seed(LIST);
+    await person.open(server, book);
+    await person.click("A3");
+    await person.press("Control+Alt+-");
+    await until("the API", () => server.column(book), ["name", "pear", "plum"]);
+    await server.edit(book, { set: { cell: "A3", value: "quince" } });
+    await server.edit(book, { insert_rows: { at: 2, values: [["kiwi"]] } });
+    await person.shows("A4", "quince");
+    await person.press("Control+z");
+    await until("the API", () => server.column(book), ["name", "kiwi", "pear", "apple", "quince"]);
+    await until("the API", () => server.row(book, 4), ["apple", "1", "FALSE"]);
+    await person.tool("redo");
+    await until("the API", () => server.column(book), ["name", "kiwi", "pear", "quince"]);
+  },
+
+  "an edit that is typed at once after undo goes into the right cell": async ({ server, person }) => {
+    const book = await server.seed(LIST);
+    await person.open(server, book);
+    await person.type("A2", "cherry");
+    await person.press("Control+z", "ArrowDown");
+    await person.keys("fig");
+    await person.press("Enter");
+    await until("the API", () => server.column(book), ["name", "pear", "fig", "plum"]);
+  },
 };
