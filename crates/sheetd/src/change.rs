@@ -66,6 +66,7 @@ pub enum Outcome {
 pub fn apply(book: &Workbook, change: &Change, context: &mut Context) -> ApiResult<(Workbook, Outcome)> {
     let mut book = book.clone();
     book.may_have_formulas |= change.may_bring_formulas();
+    book.moves.clear();
     let book = &book;
     match change {
         Change::Batch { requests } => {

@@ -21,5 +21,6 @@ pub mod options;
 mod page;
 pub mod server;
 pub mod store;
+pub mod undo;
 
 pub use server::{Options, Server};

@@ -21,6 +21,7 @@ use crate::journal::{self, Journal, Record, Settings};
 use crate::model::sheet::Sheet;
 use crate::model::workbook::Workbook;
 use crate::options::Options;
+use crate::undo::{History, TakenBack, Way};
 
 /// A file of the Drive: a spreadsheet with its owner and permissions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -123,6 +124,8 @@ pub struct State {
     pub events_sent: u64,
     /// Earlier states of each spreadsheet, newest last, for a person's undo.
     pub undo: BTreeMap<String, Vec<Arc<Workbook>>>,
+    /// What persons in the page did, for each to take back their own.
+    pub histories: BTreeMap<String, History>,
     /// States of each spreadsheet that were kept, for File > Version history.
     pub versions: BTreeMap<String, Vec<Arc<Workbook>>>,
 }
@@ -140,16 +143,18 @@ pub struct Store {
 pub struct Author<'a> {
     pub caller: &'a str,
     pub origin: &'static str,
+    /// Which page it is that a person edits in: what is done there can be taken back there.
+    pub editor: Option<&'a str>,
 }
 
 impl<'a> Author<'a> {
     pub fn api(caller: &'a str) -> Self {
-        Self { caller, origin: "api" }
+        Self { caller, origin: "api", editor: None }
     }
 
     /// A person in the page; edits as the file's owner would.
-    pub fn person() -> Self {
-        Self { caller: PERSON, origin: "person" }
+    pub fn person(editor: Option<&'a str>) -> Self {
+        Self { caller: PERSON, origin: "person", editor }
     }
 }
 
@@ -315,11 +320,8 @@ impl Store {
             self.keep(|journal| journal.snapshot(file));
         }
         let book = file.book.clone();
-        let steps = state.undo.entry(id.to_owned()).or_default();
-        steps.push(before);
-        if steps.len() > UNDO_STEPS {
-            steps.remove(0);
-        }
+        state.histories.entry(id.to_owned()).or_default().record(author.editor, &before, &book);
+        remember(&mut state, id, before);
         let kind = context.touched.first().map_or_else(String::new, |t| t.kind.clone());
         self.tell(&mut state, id, &kind, author.origin, context.touched);
         Ok((book, outcome))
@@ -373,6 +375,22 @@ impl Store {
         self.put_back(&mut state, id, before, "undo")
     }
 
+    /// Takes back what was last done in one page, or does it again, and leaves what others did since.
+    pub fn take_back(&self, id: &str, editor: &str, way: Way) -> ApiResult<TakenBack> {
+        let mut state = self.lock();
+        let now = state.files.get(id).ok_or_else(ApiError::not_found)?.book.clone();
+        let taken = state.histories.entry(id.to_owned()).or_default().take_back(editor, way, &now, |book| {
+            self.compute(book);
+        })?;
+        remember(&mut state, id, now);
+        let file = state.files.get_mut(id).ok_or_else(ApiError::not_found)?;
+        file.book = taken.book.clone();
+        file.pending = Some(Utc::now());
+        self.keep(|journal| journal.snapshot(file));
+        self.tell(&mut state, id, "undo", "person", taken.touched.clone());
+        Ok(taken)
+    }
+
     /// Keeps the spreadsheet as it is now, with its metadata; answers the version's number, `None`
     /// where there is no such spreadsheet.
     pub fn keep_version(&self, id: &str) -> Option<usize> {
@@ -398,6 +416,8 @@ impl Store {
         file.book = before;
         file.pending = Some(Utc::now());
         self.keep(|journal| journal.snapshot(file));
+        // Where rows came to stand is not known.
+        state.histories.remove(id);
         self.tell(state, id, kind, "person", whole);
         Ok(())
     }
@@ -435,6 +455,7 @@ impl Store {
         let mut state = self.lock();
         let existed = state.files.remove(id).is_some();
         state.undo.remove(id);
+        state.histories.remove(id);
         state.versions.remove(id);
         self.calculators().remove(id);
         self.keep(|journal| journal.remove(id));
@@ -455,6 +476,15 @@ impl Store {
     pub fn files(&self, caller: &str) -> Vec<File> {
         let ids: Vec<String> = self.lock().files.keys().cloned().collect();
         ids.iter().filter_map(|id| self.file(id, caller)).collect()
+    }
+}
+
+/// Keeps an earlier state for whoever takes back the last change.
+fn remember(state: &mut State, id: &str, before: Arc<Workbook>) {
+    let steps = state.undo.entry(id.to_owned()).or_default();
+    steps.push(before);
+    if steps.len() > UNDO_STEPS {
+        steps.remove(0);
     }
 }
 

@@ -45,7 +45,17 @@ export type Edit =
   | { rename_tab: string }
   | { add_tab: string }
   | { delete_tab: true }
-  | { undo: true };
+  /** Requests of batchUpdate. */
+  | { batch: object[] }
+  | { undo: true }
+  | { redo: true };
+
+/** What taking an edit back answers. */
+export interface Edited {
+  changes?: { sheetId: number; range?: Rect }[];
+  /** Cells that stay as others have changed them since. */
+  kept?: number;
+}
 
 export interface Change {
   spreadsheetId: string;
@@ -94,6 +104,14 @@ export function rows(book: string, tab: number, start: number, end: number): Pro
   return call(`spreadsheets/${encodeURIComponent(book)}/sheets/${tab}/values?start=${start}&end=${end}`);
 }
 
-export function edit(book: string, tab: number, edit: Edit): Promise<unknown> {
-  return post("edit", { spreadsheetId: book, sheet: tab, edit });
+/** Tells the server what was done in this page, so that it can be taken back here. */
+const editor = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
+let last: Promise<unknown> = Promise.resolve();
+
+/** Edits arrive in the order in which they were made. */
+export function edit(book: string, tab: number, edit: Edit): Promise<Edited> {
+  const send = (): Promise<Edited> => post("edit", { spreadsheetId: book, sheet: tab, editor, edit });
+  const sent = last.then(send, send);
+  last = sent;
+  return sent;
 }

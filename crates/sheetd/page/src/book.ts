@@ -4,10 +4,11 @@ import * as api from "./api";
 import { COMMANDS, MORE, moveBefore, noteEdit, type Command, type Plan } from "./commands";
 import { askText } from "./dialog";
 import { el, icon, toast } from "./dom";
+import { FindBar } from "./find";
 import { FormulaBar } from "./formula-bar";
 import { gathered } from "./gathered";
 import { Grid, type Selection } from "./grid";
-import { openMenu } from "./menu";
+import { openMenu, type Item } from "./menu";
 import { showNotes } from "./notes";
 import { Rows } from "./rows";
 import { Tabs } from "./tabs";
@@ -24,12 +25,19 @@ export class BookView implements View {
   private readonly bar = new FormulaBar(
     (row, column) => void this.grid?.focus(row, column),
     (selection, text) => this.write({ ...at(selection) }, [[text]]),
-    () => void this.grid?.refocus(),
+    (rows, columns) => this.grid?.step(rows, columns),
   );
   private readonly tabs = new Tabs(
-    (tab, edit) => this.send(() => api.edit(this.id, tab, edit), true),
+    async (tab, edit) => !!(await this.send(() => api.edit(this.id, tab, edit), true)),
     () => void this.grid?.refocus(),
   );
+  private readonly find = new FindBar({
+    search: (text) => this.rows?.search(text) ?? Promise.resolve([]),
+    focused: () => this.selection,
+    go: async (cell) => this.grid?.focus(cell.row, cell.column),
+    mark: (cells) => void this.grid?.markFound(cells),
+    leave: () => void this.grid?.refocus(),
+  });
   readonly element = el(
     "main",
     { className: "workbook" },
@@ -43,6 +51,7 @@ export class BookView implements View {
       el("span", { className: "live" }),
     ),
     this.bar.element,
+    this.find.element,
     this.sheet,
     el("footer", {}, this.tabs.element, this.size),
   );
@@ -128,6 +137,7 @@ export class BookView implements View {
 
   private async load(info: api.BookInfo, tab: api.TabInfo): Promise<void> {
     this.rows?.close();
+    if (!this.find.element.hidden) this.find.close();
     const rows = new Rows(this.id, tab.sheetId, decimalOf(info.locale), {
       visible: () => this.grid?.visible() ?? [],
       changed: () => void this.redraw(),
@@ -140,7 +150,7 @@ export class BookView implements View {
     this.grid = new Grid(rows, frozen(tab), {
       select: (selection) => this.select(selection),
       write: (rect, values) => this.write(rect, values),
-      move: (rect, before) => void this.act(moveBefore(rect, before)),
+      move: (rect, before) => void this.grid?.hold(this.act(moveBefore(rect, before))),
       reading: () => toast("These rows are read first: copy again in a moment."),
       typing: (text) => this.bar.follow(text),
       menu: (x, y) => this.openMenu(x, y),
@@ -148,6 +158,8 @@ export class BookView implements View {
     });
     this.sheet.replaceChildren(this.grid.element);
     await this.grid.ready();
+    // A tab that was pressed would keep the keys from the grid.
+    (document.activeElement as HTMLElement | null)?.blur();
     this.select(FIRST);
     await this.grid.focus(0, 0);
     this.showSize();
@@ -155,6 +167,7 @@ export class BookView implements View {
 
   private async redraw(): Promise<void> {
     this.showSize();
+    this.find.changed();
     await this.grid?.redraw();
     this.showTyped();
   }
@@ -203,14 +216,13 @@ export class BookView implements View {
     });
   }
 
-  private async send(act: () => Promise<unknown>, structural: boolean): Promise<boolean> {
+  /** What the server answers; nothing where it refuses, which is told. */
+  private async send(act: () => Promise<api.Edited>, structural: boolean): Promise<api.Edited | undefined> {
     try {
-      if (structural && this.rows) await this.rows.shift(act);
-      else await act();
-      return true;
+      return structural && this.rows ? await this.rows.shift(act) : await act();
     } catch (error) {
       toast((error as Error).message);
-      return false;
+      return undefined;
     }
   }
 
@@ -218,17 +230,20 @@ export class BookView implements View {
     const { rows, tab } = this;
     if (!rows || !tab) return;
     const header = Math.max(1, frozen(tab));
-    const plan = command.plan(this.selection, { rowCount: rows.rowCount, header });
-    if (plan) await this.act(plan);
+    const plan = command.plan(this.selection, { sheetId: tab.sheetId, rowCount: rows.rowCount, header });
+    if (plan) await this.grid?.hold(this.act(plan));
   }
 
   private async act(plan: Plan): Promise<void> {
     const { tab, grid } = this;
     if (!tab || !grid) return;
+    await grid.refocus();
     const done = await this.send(() => api.edit(this.id, tab.sheetId, plan.edit), true);
     if (!done) return;
     if (plan.rows) await grid.selectRows(...plan.rows);
-    else await grid.refocus();
+    if (done.kept) toast(`Others have changed ${done.kept === 1 ? "1 cell" : `${done.kept} cells`} since: left as they are.`);
+    const range = done.changes?.find((change) => change.sheetId === tab.sheetId)?.range;
+    if (range) await grid.select(range);
   }
 
   private async editNote(): Promise<void> {
@@ -237,15 +252,19 @@ export class BookView implements View {
     const name = cellName(selection.row, selection.column);
     const old = rows.cell(selection.row, selection.column)?.note ?? "";
     const note = await askText(`Note on ${name}`, old, true);
+    await this.grid?.refocus();
     if (note !== undefined && note !== old) {
       await this.send(() => api.edit(this.id, tab.sheetId, noteEdit(selection, note)), false);
     }
-    await this.grid?.refocus();
   }
 
   private key(event: KeyboardEvent): boolean {
-    if (event.key === "F2" && event.shiftKey) {
+    if (event.key === "F2" && event.shiftKey && !event.ctrlKey && !event.altKey) {
       void this.editNote();
+      return true;
+    }
+    if (event.key.toLowerCase() === "f" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
+      this.find.open();
       return true;
     }
     const command = [...COMMANDS, ...MORE].find((command) => command?.pressed?.(event));
@@ -254,7 +273,7 @@ export class BookView implements View {
   }
 
   private openMenu(x: number, y: number): void {
-    const items = [...COMMANDS, ...MORE].map(
+    const items: (Item | null)[] = [...COMMANDS, ...MORE].map(
       (command) =>
         command && {
           label: command.label(this.selection),
@@ -262,7 +281,8 @@ export class BookView implements View {
           run: () => void this.run(command),
         },
     );
-    items.push(null, { label: "Note…", keys: "Shift+F2", run: () => void this.editNote() });
+    items.push(null, { label: "Find…", keys: "Ctrl+F", run: () => this.find.open() });
+    items.push({ label: "Note…", keys: "Shift+F2", run: () => void this.editNote() });
     openMenu(x, y, items, () => void this.grid?.refocus());
   }
 

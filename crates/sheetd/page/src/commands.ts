@@ -16,7 +16,7 @@ export interface Command {
   keys?: string;
   pressed?(event: KeyboardEvent): boolean;
   /** Nothing where it makes no sense here. */
-  plan(selection: Selection, tab: { rowCount: number; header: number }): Plan | undefined;
+  plan(selection: Selection, tab: { sheetId: number; rowCount: number; header: number }): Plan | undefined;
 }
 
 function count(rect: Rect): number {
@@ -46,6 +46,7 @@ function sort(descending: boolean): Command {
 }
 
 const alt = (event: KeyboardEvent): boolean => event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+const ctrl = (event: KeyboardEvent): boolean => (event.ctrlKey || event.metaKey) && !event.altKey;
 const both = (event: KeyboardEvent): boolean => event.altKey && (event.ctrlKey || event.metaKey);
 
 /** In the order of the toolbar and the menu; null is a line between groups. */
@@ -53,10 +54,18 @@ export const COMMANDS: readonly (Command | null)[] = [
   {
     name: "undo",
     icon: "undo",
-    label: () => "Undo the last change",
+    label: () => "Undo",
     keys: "Ctrl+Z",
-    pressed: (event) => (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "z",
+    pressed: (event) => ctrl(event) && !event.shiftKey && event.key.toLowerCase() === "z",
     plan: () => ({ edit: { undo: true } }),
+  },
+  {
+    name: "redo",
+    icon: "redo",
+    label: () => "Redo",
+    keys: "Ctrl+Y",
+    pressed: (event) => ctrl(event) && (event.shiftKey ? event.key.toLowerCase() === "z" : event.key.toLowerCase() === "y"),
+    plan: () => ({ edit: { redo: true } }),
   },
   null,
   {
@@ -121,6 +130,13 @@ export const MORE: readonly (Command | null)[] = [
     plan: ({ rect }, { rowCount }) =>
       rect.r0 < rowCount ? { edit: { clear: rangeName({ ...rect, r1: Math.min(rect.r1, rowCount) }) } } : undefined,
   },
+  {
+    name: "fill-down",
+    label: ({ rect }) => (count(rect) > 1 ? "Fill down" : "Fill from above"),
+    keys: "Ctrl+D",
+    pressed: (event) => ctrl(event) && !event.shiftKey && event.key.toLowerCase() === "d",
+    plan: ({ rect }, tab) => fillDown(rect, tab),
+  },
   null,
   {
     name: "insert-column",
@@ -133,6 +149,22 @@ export const MORE: readonly (Command | null)[] = [
     plan: ({ rect }) => ({ edit: { delete_columns: { at: rect.c0 + 1, count: rect.c1 - rect.c0 } } }),
   },
 ];
+
+/** The first row goes into the others; where there is but one, the row above goes into it. */
+function fillDown(rect: Rect, { sheetId, rowCount }: { sheetId: number; rowCount: number }): Plan | undefined {
+  const from = count(rect) > 1 ? rect.r0 : rect.r0 - 1;
+  if (from < 0 || from >= rowCount) return undefined;
+  const range = (start: number, end: number): object => ({
+    sheetId,
+    startRowIndex: start,
+    endRowIndex: end,
+    startColumnIndex: rect.c0,
+    endColumnIndex: rect.c1,
+  });
+  const missing = rect.r1 - rowCount;
+  const grow = missing > 0 ? [{ appendDimension: { sheetId, dimension: "ROWS", length: missing } }] : [];
+  return { edit: { batch: [...grow, { copyPaste: { source: range(from, from + 1), destination: range(from + 1, rect.r1) } }] } };
+}
 
 /** `to` is where the first row stands afterwards. */
 function move(rect: Rect, to: number): Plan {

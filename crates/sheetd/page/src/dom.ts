@@ -16,6 +16,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
 const ICONS = {
   back: "M10 3 5 8l5 5",
   undo: "M6 4 3 7l3 3M3 7h6a4 4 0 0 1 0 8H7",
+  redo: "M10 4l3 3-3 3M13 7H7a4 4 0 0 0 0 8h1",
   above: "M2 9h12v5H2zM8 6V1M5.5 3.5h5",
   below: "M2 2h12v5H2zM8 10v5M5.5 12.5h5",
   remove: "M3 4h10M6 4V2h4v2M4.5 4l.7 10h5.6l.7-10",
@@ -25,6 +26,8 @@ const ICONS = {
   descending: "M3 3v10M1 11l2 2 2-2M8 4h7M8 8h5M8 12h4",
   note: "M2 2h12v8l-4 4H2zM10 14v-4h4",
   plus: "M8 3v10M3 8h10",
+  find: "M7 2a5 5 0 1 0 0 10A5 5 0 0 0 7 2M11 11l3.5 3.5",
+  close: "M4 4l8 8M12 4l-8 8",
 } as const;
 
 export type Icon = keyof typeof ICONS;

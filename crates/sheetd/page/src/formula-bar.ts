@@ -1,11 +1,12 @@
 import { cellName, parseCell, rangeName } from "./a1";
 import { el } from "./dom";
+import { insertText, isLineBreak, stepOf } from "./field-keys";
 import type { Selection } from "./grid";
 
 /** The name of the selected cell, and what is in it. */
 export class FormulaBar {
   private readonly name = el("input", { className: "name", ariaLabel: "Cell", spellcheck: false, autocomplete: "off" });
-  private readonly field = el("input", { className: "formula", ariaLabel: "Formula", spellcheck: false, autocomplete: "off" });
+  private readonly field = el("textarea", { className: "formula", ariaLabel: "Formula", spellcheck: false, rows: 1 });
   readonly element = el(
     "div",
     { className: "formula-bar" },
@@ -19,7 +20,8 @@ export class FormulaBar {
   constructor(
     private readonly go: (row: number, column: number) => void,
     private readonly save: (selection: Selection, text: string) => void,
-    private readonly leave: () => void,
+    /** So many rows and columns on from the selected cell. */
+    private readonly leave: (rows: number, columns: number) => void,
   ) {
     this.field.addEventListener("keydown", (event) => this.fieldKey(event));
     this.field.addEventListener("blur", () => this.commit());
@@ -53,12 +55,15 @@ export class FormulaBar {
   }
 
   private fieldKey(event: KeyboardEvent): void {
-    if (event.key === "Escape") this.field.value = this.typed;
-    else if (event.key !== "Enter") return;
+    if (event.isComposing) return;
+    const step = event.key === "Escape" ? ([0, 0] as [number, number]) : stepOf(event, false);
+    if (isLineBreak(event)) insertText(this.field, "\n");
+    else if (!step) return;
     event.preventDefault();
-    this.commit();
+    if (!step) return;
+    if (event.key === "Escape") this.field.value = this.typed;
     this.field.blur();
-    this.leave();
+    this.leave(...step);
   }
 
   private nameKey(event: KeyboardEvent): void {
@@ -69,7 +74,7 @@ export class FormulaBar {
     if (cell) this.go(cell.row, cell.column);
     else if (this.selection) {
       this.name.value = cellName(this.selection.row, this.selection.column);
-      this.leave();
+      this.leave(0, 0);
     }
   }
 }

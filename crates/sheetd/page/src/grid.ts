@@ -1,9 +1,13 @@
 import { defineCustomElements, type Components } from "@revolist/revogrid/loader";
 import type { CellProps, CellTemplateProp, ColumnRegular, DimensionRows } from "@revolist/revogrid";
 import { letters, type Rect } from "./a1";
+import { CellEditor, cellPlace } from "./cell-editor";
+import { Clipboard } from "./clipboard";
+import { ARROWS, stepOf } from "./field-keys";
+import { edge, type Place } from "./moving";
 import { dragRow } from "./row-drag";
 import { EMPTY, type Cell, type Rows } from "./rows";
-import { CellEditor, cellPlace, Typing } from "./typing";
+import { Typing } from "./typing";
 
 type Element = HTMLElement & Components.RevoGrid & { componentOnReady(): Promise<unknown> };
 
@@ -58,7 +62,13 @@ function growLines(columns: number): void {
 export class Grid {
   readonly element: Element;
   private readonly typing: Typing;
+  private readonly clipboard: Clipboard;
+  /** Whether the editor was opened by a letter. */
+  private entering = false;
+  /** The column in which a line typed with Tab began: Enter comes back to it. */
+  private lineStart: number | undefined;
   private selection: Selection = { row: 0, column: 0, rect: { r0: 0, r1: 1, c0: 0, c1: 1 } };
+  private found: ReadonlySet<string> = new Set();
   private lines = 0;
   private columns = 0;
   private span: [number, number] = [0, 0];
@@ -77,15 +87,24 @@ export class Grid {
       resize: true,
       applyOnClose: true,
       autoSizeColumn: false,
+      useClipboard: false,
       theme: "default",
     });
-    this.typing = new Typing(this.element);
+    this.typing = new Typing(this.element, (event) => this.key(event) || this.person.key(event));
+    this.clipboard = new Clipboard({
+      rows,
+      typing: this.typing,
+      selected: () => this.selection.rect,
+      write: (rect, values) => this.person.write(rect, values),
+      reading: () => this.person.reading(),
+    });
     this.listen();
     this.shape();
   }
 
   close(): void {
     this.typing.end();
+    this.clipboard.end();
   }
 
   /** The size of the grid, where it changed. */
@@ -120,10 +139,15 @@ export class Grid {
       name: letters(column),
       filter: false,
       size: this.width(column),
-      editor: (data, save, close) => {
-        const opened = (cell: string) => this.typing.opened(cell);
-        return new CellEditor(data, save, close, opened, (rows, columns) => this.step(rows, columns));
-      },
+      editor: (data, save, close) =>
+        new CellEditor(data, save, close, {
+          entering: () => this.entering,
+          opened: (cell) => this.typing.opened(cell),
+          left: (rows, columns) => {
+            this.typing.closing();
+            this.step(rows, columns);
+          },
+        }),
       cellTemplate: (h: CreateElement, cell: CellTemplateProp) => this.draw(h, cell),
       cellProperties: (cell: CellTemplateProp) => this.properties(cell),
     };
@@ -156,6 +180,7 @@ export class Grid {
         loading: cell === undefined,
         head: index < this.frozen,
         noted: !!cell?.note,
+        found: this.found.has(`${index} ${colIndex}`),
         "changed-1": flash === 1,
         "changed-2": flash === 2,
       },
@@ -181,6 +206,11 @@ export class Grid {
     await this.element.refresh();
   }
 
+  async markFound(cells: Place[]): Promise<void> {
+    this.found = new Set(cells.map(({ row, column }) => `${row} ${column}`));
+    await this.element.refresh();
+  }
+
   visible(): [number, number][] {
     const [from, to] = this.span;
     const shown: [number, number][] = [[from + this.frozen, to + this.frozen]];
@@ -188,21 +218,52 @@ export class Grid {
     return shown;
   }
 
+  /** What is typed waits until this is done. */
+  async hold(done: Promise<unknown>): Promise<void> {
+    await this.typing.until(done);
+  }
+
   async focus(row: number, column: number): Promise<void> {
-    const { y, type } = this.place(Math.min(row, this.lines - 1));
-    const cell = { x: Math.min(column, this.columns - 1), y };
-    if (type === "rgRow") await this.scrollToRow(y);
-    await this.scrollToColumn(cell.x);
-    await this.element.setCellsFocus(cell, cell, "rgCol", type);
-    await this.readSelection();
+    await this.show({ row, column }, { row, column });
   }
 
   /** The focus comes back to what was selected. */
   async refocus(): Promise<void> {
-    const { r0, r1, c0, c1 } = this.selection.rect;
-    const { y, type } = this.place(r0);
-    await this.element.setCellsFocus({ x: c0, y }, { x: c1 - 1, y: y + r1 - r0 - 1 }, "rgCol", type);
+    (document.activeElement as HTMLElement | null)?.blur();
+    const { row, column } = this.selection;
+    await this.mark({ row, column }, this.far());
+  }
+
+  /** Selects from one cell, which gets the focus, to another one, which comes into view. */
+  private async show(from: Place, to: Place): Promise<void> {
+    const end = this.inside(to);
+    const { y, type } = this.place(end.row);
+    if (type === "rgRow") await this.scrollToRow(y);
+    await this.scrollToColumn(end.column);
+    await this.mark(this.inside(from), end);
+  }
+
+  private async mark(from: Place, to: Place): Promise<void> {
+    const { y, type } = this.place(from.row);
+    const end = { x: to.column, y: to.row - this.offset(type) };
+    await this.element.setCellsFocus({ x: from.column, y }, end, "rgCol", type);
     await this.readSelection();
+  }
+
+  /** The corner of the selection that is not the cell with the focus. */
+  private far(): Place {
+    const { row, column, rect } = this.selection;
+    return {
+      row: row === rect.r0 ? rect.r1 - 1 : rect.r0,
+      column: column === rect.c0 ? rect.c1 - 1 : rect.c0,
+    };
+  }
+
+  private inside({ row, column }: Place): Place {
+    return {
+      row: Math.min(Math.max(0, row), this.lines - 1),
+      column: Math.min(Math.max(0, column), this.columns - 1),
+    };
   }
 
   private async scrollToRow(y: number): Promise<void> {
@@ -219,6 +280,12 @@ export class Grid {
     const [cell, view] = [header, this.element.querySelector(".rgCol")].map((e) => e?.getBoundingClientRect());
     if (cell && view && cell.left >= view.left && cell.right <= view.right) return;
     await this.element.scrollToColumnIndex(x);
+  }
+
+  /** Frozen rows and others are not selected together. */
+  async select({ r0, r1, c0, c1 }: Rect): Promise<void> {
+    const last = r0 < this.frozen ? Math.min(r1, this.frozen) : r1;
+    await this.show({ row: r0, column: c0 }, { row: last - 1, column: c1 - 1 });
   }
 
   async selectRows(from: number, to: number): Promise<void> {
@@ -260,43 +327,27 @@ export class Grid {
       const { model, colIndex, val } = event.detail;
       const cell = this.rows.cell(model.index, colIndex) ?? EMPTY;
       const { y, type } = this.place(model.index);
+      this.entering = (val ?? "") !== "";
       if (!cell.checkbox || (val ?? "").trim() !== "") return this.typing.opening(cellPlace(type, colIndex, y));
       event.preventDefault();
       this.toggle(model.index, colIndex, cell);
     });
-    // What is copied is what is shown, not what would be edited.
-    on<{ data: string[][]; range: { x: number; y: number }; rowType: DimensionRows }>("clipboardrangecopy", (event) => {
-      const { data, range, rowType } = event.detail;
-      const top = range.y + this.offset(rowType);
-      event.detail.data = data.map((line, r) =>
-        line.map((_, c) => this.rows.cell(top + r, range.x + c)?.shown ?? ""),
-      );
+    on("afterfocus", (event) => {
+      // The library would take the browser's focus into the cell, out of whatever a person types in.
+      const { activeElement } = document;
+      if (activeElement?.matches("input, textarea")) event.preventDefault();
+      void this.readSelection();
     });
-    for (const name of ["beforecopy", "beforecut"]) {
-      on(name, (event) => {
-        const { r0, r1 } = this.selection.rect;
-        if (this.rows.known(r0, r1)) return;
-        event.preventDefault();
-        this.person.reading();
-        void this.rows.load(r0, r1);
-      });
-    }
-    on("afterfocus", () => void this.readSelection());
     // The library tells of a new focus, not of a range that came or went around the same one.
     for (const name of ["setrange", "mouseup", "keyup"]) on(name, () => setTimeout(() => void this.readSelection()));
     on("afterrender", () => void this.readSpan());
-    on<{ original: KeyboardEvent; edit: unknown }>("beforekeydown", (event) => {
-      const { original, edit } = event.detail;
-      if (original.target instanceof HTMLInputElement) return;
-      if (edit) return;
-      if (this.key(original) || this.person.key(original)) {
-        original.preventDefault();
-        event.preventDefault();
-      }
+    // What is typed elsewhere in the page is not for the grid, though the library hears all of the document.
+    on<{ original: KeyboardEvent }>("beforekeydown", (event) => {
+      if (!this.typing.owns(event.detail.original.target)) event.preventDefault();
     });
     on<ColumnRegular>("headerclick", (event) => void this.selectColumn(Number(event.detail.prop)));
-    this.element.addEventListener("input", (event) => this.person.typing((event.target as HTMLInputElement).value));
-    this.element.addEventListener("mousedown", (event) => void this.pressNumber(event));
+    this.element.addEventListener("input", (event) => this.person.typing((event.target as HTMLTextAreaElement).value));
+    this.element.addEventListener("mousedown", (event) => this.press(event), { capture: true });
     this.element.addEventListener("contextmenu", (event) => void this.openMenu(event));
   }
 
@@ -320,32 +371,65 @@ export class Grid {
   }
 
   private key(event: KeyboardEvent): boolean {
-    const { row, column } = this.selection;
-    const page = Math.max(1, this.span[1] - this.span[0] - 3);
-    const plain = !event.altKey && !event.shiftKey;
-    const to = (row: number, column: number): boolean => {
-      void this.typing.until(this.focus(Math.max(0, row), column));
-      return true;
-    };
-    if (event.key === "F2" && plain) {
-      const { y, type } = this.place(row);
-      void this.element.setCellEdit(y, column, type);
-      this.typing.opening(cellPlace(type, column, y));
-      return true;
-    }
-    if (event.key === "PageDown" && plain) return to(row + page, column);
-    if (event.key === "PageUp" && plain) return to(row - page, column);
-    if (event.key === "Home" && plain) return to(event.ctrlKey ? 0 : row, 0);
-    if (event.key === "End" && plain) {
-      return to(event.ctrlKey ? this.rows.usedRows - 1 : row, Math.max(0, this.rows.usedColumns - 1));
-    }
-    return false;
+    const plain = !event.altKey && !event.ctrlKey && !event.metaKey;
+    if (plain && !event.shiftKey && (event.key === "F2" || event.key === "Enter")) this.edit();
+    else if (plain && (event.key === "Enter" || event.key === "Tab")) this.step(...(stepOf(event, false) ?? [0, 0]));
+    else if (!event.altKey) return this.move(event);
+    else return false;
+    return true;
   }
 
-  /** From the cell that was edited to the next one. */
-  private step(rows: number, columns: number): void {
+  private edit(): void {
     const { row, column } = this.selection;
-    void this.typing.until(this.focus(Math.max(0, row + rows), Math.max(0, column + columns)));
+    const cell = this.rows.cell(row, column) ?? EMPTY;
+    if (cell.checkbox) return this.toggle(row, column, cell);
+    const { y, type } = this.place(row);
+    this.entering = false;
+    void this.element.setCellEdit(y, column, type);
+    this.typing.opening(cellPlace(type, column, y));
+  }
+
+  /** Keys that move the focus; with Shift they move the other end of the selection. */
+  private move(event: KeyboardEvent): boolean {
+    const { row, column } = this.selection;
+    const from = event.shiftKey ? this.far() : { row, column };
+    const far = event.ctrlKey || event.metaKey;
+    const page = Math.max(1, this.span[1] - this.span[0] - 3);
+    const arrow = ARROWS[event.key];
+    const lastColumn = Math.max(0, this.rows.usedColumns - 1);
+    let to: Place | Promise<Place>;
+    if (arrow && far) to = edge(this.rows, from, arrow, { row: this.lines - 1, column: this.columns - 1 });
+    else if (arrow) to = { row: from.row + arrow[0], column: from.column + arrow[1] };
+    else if (event.key === "Home") to = { row: far ? 0 : from.row, column: 0 };
+    else if (event.key === "End") to = { row: far ? this.rows.usedRows - 1 : from.row, column: lastColumn };
+    else if (event.key === "PageDown" && !far) to = { row: from.row + page, column: from.column };
+    else if (event.key === "PageUp" && !far) to = { row: from.row - page, column: from.column };
+    else return false;
+    this.lineStart = undefined;
+    void this.typing.until(event.shiftKey ? this.extend(to) : this.arrive(to));
+    return true;
+  }
+
+  private async arrive(to: Place | Promise<Place>): Promise<void> {
+    const { row, column } = await to;
+    await this.focus(row, column);
+  }
+
+  /** Frozen rows and others are not selected together. */
+  private async extend(to: Place | Promise<Place>): Promise<void> {
+    const { row, column } = await to;
+    const from = this.selection;
+    const [first, last] = from.row < this.frozen ? [0, this.frozen - 1] : [this.frozen, this.lines - 1];
+    await this.show(from, { row: Math.min(Math.max(first, row), last), column });
+  }
+
+  /** From the cell with the focus to another one, as Enter and Tab go. */
+  step(rows: number, columns: number): void {
+    const { row, column } = this.selection;
+    if (columns > 0) this.lineStart ??= column;
+    const start = rows > 0 ? this.lineStart : undefined;
+    if (columns === 0) this.lineStart = undefined;
+    void this.typing.until(this.focus(row + rows, start ?? column + columns));
   }
 
   private async readSelection(): Promise<void> {
@@ -366,6 +450,17 @@ export class Grid {
     if (items.length === 0) return;
     const indexes = items.map((item) => item.itemIndex);
     this.span = [Math.min(...indexes), Math.max(...indexes) + 1];
+  }
+
+  private press(event: MouseEvent): void {
+    const target = event.target as HTMLElement;
+    if (target === this.typing.field()) return;
+    this.lineStart = undefined;
+    if (target.closest(".rgCell")) this.typing.closing();
+    // The library keeps the browser from taking the focus out of a field elsewhere.
+    const elsewhere = document.activeElement as HTMLElement | null;
+    if (!this.element.contains(elsewhere)) elsewhere?.blur();
+    void this.pressNumber(event);
   }
 
   /** A press on a row's number selects the row; selected rows are dragged by it. */
@@ -390,7 +485,7 @@ export class Grid {
 
   private async openMenu(event: MouseEvent): Promise<void> {
     const target = event.target as HTMLElement;
-    if (target instanceof HTMLInputElement) return;
+    if (target === this.typing.field()) return;
     event.preventDefault();
     // The press before this one has set the focus; the selection is known once that is drawn.
     await new Promise((done) => setTimeout(done, 50));

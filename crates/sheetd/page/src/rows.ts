@@ -1,6 +1,8 @@
 import type { Rect } from "./a1";
 import * as api from "./api";
 import { gathered } from "./gathered";
+import type { Place } from "./moving";
+import { changedAmongMoved, type Lines } from "./marks";
 
 const PAGE = 200;
 const FLASH_MS = 2600;
@@ -12,6 +14,16 @@ const GATHER_MS = 40;
 const STRIDE = 32768;
 
 const ERROR = /^#(ERROR!|NULL!|DIV\/0!|VALUE!|REF!|NAME\?|NUM!|N\/A)$/;
+
+/** Texts that could be taken for formulas, numbers, dates, times or booleans when they are typed. */
+const ELSE = [
+  /^['=+]/,
+  /^[-($€£¥\s]*[.,]?\d[-\d.,:/\s]*(e[-+]?\d+)?[%)€£¥\s]*([ap]m)?$/i,
+  /^-[a-z(]/i,
+  /^[a-z]{3,9}\.?[ -]\d{1,4}(,? \d{2,4})?$/i,
+  /^\d{1,2}\.?[ -][a-z]{3,9}\.?([ -]\d{2,4})?$/i,
+  /^\s*(true|false)\s*$/i,
+];
 
 export interface Cell {
   shown: string;
@@ -48,7 +60,7 @@ export class Rows {
   private readonly readVisible = gathered(() => this.refreshOnce());
   /** Own writes that the server was not yet heard of. */
   private readonly mine = new Map<number, Cell>();
-  /** Own insertions, deletions and moves under way: what they shift did not change. */
+  /** Own insertions, deletions, moves and the like under way: what they change is not marked. */
   private shifting = 0;
   private readonly flashes = new Map<number, number>();
   private fading: ReturnType<typeof setTimeout> | undefined;
@@ -63,7 +75,7 @@ export class Rows {
 
   /** The first rows, before anything is shown. */
   async open(): Promise<void> {
-    this.pages.set(0, await this.read(0));
+    this.pages = new Map(await this.read(0, 1));
   }
 
   close(): void {
@@ -81,6 +93,12 @@ export class Rows {
     if (row >= Math.max(this.rowCount, this.usedRows)) return EMPTY;
     this.want(Math.floor(row / PAGE));
     return undefined;
+  }
+
+  /** What is known of these cells. */
+  cells({ r0, r1, c0, c1 }: Rect): Cell[][] {
+    const line = (row: number): Cell[] => Array.from({ length: c1 - c0 }, (_, column) => this.cell(row, c0 + column) ?? EMPTY);
+    return Array.from({ length: r1 - r0 }, (_, row) => line(r0 + row));
   }
 
   /** Which of two equal animations marks the cell, so that a second change starts it again. */
@@ -110,12 +128,13 @@ export class Rows {
     }
   }
 
-  /** Own insertions, deletions, moves and sorts. */
-  async shift(save: () => Promise<unknown>): Promise<void> {
+  /** Own insertions, deletions, moves and sorts, and what is taken back. */
+  async shift<T>(save: () => Promise<T>): Promise<T> {
     this.shifting++;
     try {
-      await save();
+      const saved = await save();
       await this.reread(true);
+      return saved;
     } finally {
       this.shifting--;
     }
@@ -143,8 +162,10 @@ export class Rows {
     if (this.closed) return;
     const before = this.pages;
     this.pages = new Map(read);
-    if (!structural) this.markCells(before, visible);
-    else if (this.shifting === 0) this.markRows(before, visible);
+    if (this.shifting === 0) {
+      if (structural) this.markRows(before, visible);
+      else this.markCells(before, visible);
+    }
     this.watcher.changed();
   }
 
@@ -156,13 +177,11 @@ export class Rows {
     }
   }
 
-  /** Rows may stand elsewhere now: those are marked whose content was nowhere before. */
   private markRows(before: Map<number, Page>, visible: [number, number][]): void {
-    const known = new Set([...before.values()].flatMap((page) => page.map(signature)));
-    for (const [row, , now] of compared(before, this.pages, visible)) {
-      if (now.length === 0 || known.has(signature(now))) continue;
-      for (let column = 0; column < now.length; column++) this.mark(row, column);
-    }
+    const seen = (row: number): boolean => visible.some(([from, to]) => row >= from && row < to);
+    // What moved here from rows that were never read is not known to be new.
+    const known = [...this.pages].filter(([n]) => before.has(n));
+    for (const [row, column] of changedAmongMoved(lines(before), lines(known))) if (seen(row)) this.mark(row, column);
   }
 
   private mark(row: number, column: number): void {
@@ -203,6 +222,15 @@ export class Rows {
     await this.add(pagesOf(from, Math.min(to, this.usedRows)));
   }
 
+  /** The cells of the whole tab that show a text, in upper or lower case. */
+  async search(text: string): Promise<Place[]> {
+    const wanted = text.toLowerCase();
+    const { formatted } = await api.rows(this.book, this.tab, 0, this.usedRows);
+    return formatted.flatMap((cells, row) =>
+      cells.flatMap((shown, column) => (String(shown ?? "").toLowerCase().includes(wanted) ? [{ row, column }] : [])),
+    );
+  }
+
   known(from: number, to: number): boolean {
     return pagesOf(from, Math.min(to, this.usedRows)).every((n) => this.pages.has(n));
   }
@@ -218,22 +246,30 @@ export class Rows {
     }
   }
 
-  private readAll(numbers: Iterable<number>): Promise<(readonly [number, Page])[]> {
-    return Promise.all([...numbers].map(async (n) => [n, await this.read(n)] as const));
+  /** Pages that follow one another come in one answer. */
+  private async readAll(numbers: Iterable<number>): Promise<[number, Page][]> {
+    const runs: [first: number, end: number][] = [];
+    for (const n of [...numbers].sort((a, b) => a - b)) {
+      const last = runs.at(-1);
+      if (last?.[1] === n) last[1]++;
+      else runs.push([n, n + 1]);
+    }
+    const read = await Promise.all(runs.map(([first, end]) => this.read(first, end)));
+    return read.flat();
   }
 
-  private async read(number: number): Promise<Page> {
-    const start = number * PAGE;
-    const window = await api.rows(this.book, this.tab, start, start + PAGE);
+  private async read(first: number, end: number): Promise<[number, Page][]> {
+    const start = first * PAGE;
+    const window = await api.rows(this.book, this.tab, start, end * PAGE);
     this.rowCount = window.rowCount;
     this.columnCount = window.columnCount;
     this.usedRows = window.usedRows;
     this.usedColumns = window.usedColumns;
-    const page = window.formatted.map((row, r) =>
+    const read = window.formatted.map((row, r) =>
       row.map((shown, c) => this.take(shown, window.unformatted[r]?.[c], window.formulas[r]?.[c])),
     );
     const at = (row: number, column: number): Cell => {
-      const cells = (page[row - start] ??= []);
+      const cells = (read[row - start] ??= []);
       for (let c = cells.length; c <= column; c++) cells.push(EMPTY);
       const own = { ...(cells[column] ?? EMPTY) };
       cells[column] = own;
@@ -241,7 +277,8 @@ export class Rows {
     };
     for (const { row, column, note } of window.notes) at(row, column).note = note;
     for (const { row, column } of window.checkboxes) at(row, column).checkbox = true;
-    return Array.from({ length: page.length }, (_, row) => page[row] ?? []);
+    const all = Array.from(read, (cells) => cells ?? []);
+    return Array.from({ length: end - first }, (_, n) => [first + n, all.slice(n * PAGE, (n + 1) * PAGE)]);
   }
 
   private take(shown: api.Value = "", value: api.Value = "", formula: api.Value = ""): Cell {
@@ -257,8 +294,7 @@ export class Rows {
   /** Plain numbers with all their digits; dates and amounts of money as they are shown. */
   private typed(shown: string, value: api.Value): string {
     if (typeof value === "number" && /^-?[\d.,\s]*$/.test(shown)) return String(value).replace(".", this.decimal);
-    // A text that would be taken for something else when it is typed.
-    if (typeof value === "string" && /^[='+]/.test(value)) return `'${shown}`;
+    if (typeof value === "string" && ELSE.some((pattern) => pattern.test(value))) return `'${shown}`;
     return shown;
   }
 
@@ -301,7 +337,7 @@ function same(a: Cell, b: Cell): boolean {
   return a.shown === b.shown && a.typed === b.typed && a.note === b.note && a.checkbox === b.checkbox;
 }
 
-function signature(cells: Cell[]): string {
-  return cells.map((cell) => cell.shown).join("\t").trimEnd();
+function lines(pages: Iterable<[number, Page]>): Lines {
+  return [...pages].flatMap(([n, page]) => page.map((cells, row): [number, Cell[]] => [n * PAGE + row, cells]));
 }
 

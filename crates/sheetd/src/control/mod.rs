@@ -31,6 +31,7 @@ use crate::model::{values, view};
 use crate::options::Options;
 use crate::server::App;
 use crate::store::{Author, Permission};
+use crate::undo::Way;
 
 type Shared = State<Arc<App>>;
 
@@ -267,6 +268,8 @@ struct Person {
     spreadsheet_id: String,
     #[serde(default)]
     sheet: Option<Json>,
+    #[serde(default)]
+    editor: Option<String>,
     edit: Json,
 }
 
@@ -275,13 +278,18 @@ async fn person(State(app): Shared, body: Bytes) -> Answer {
     if app.store.peek(&wanted.spreadsheet_id).is_none() {
         return Err(Refused::missing("spreadsheet", &wanted.spreadsheet_id));
     }
+    let way = [("undo", Way::Undo), ("redo", Way::Redo)].into_iter().find(|(name, _)| wanted.edit.get(name).is_some());
+    if let (Some((_, way)), Some(editor)) = (way, &wanted.editor) {
+        let taken = app.store.take_back(&wanted.spreadsheet_id, editor, way)?;
+        return Ok(answer(json!({ "ok": true, "changes": taken.touched, "kept": taken.kept })));
+    }
     if wanted.edit.get("undo").is_some() {
         app.store.undo(&wanted.spreadsheet_id)?;
         return ok();
     }
     let action = serde_json::from_value(wanted.edit).map_err(|e| Refused::bad(e.to_string()))?;
     let edit = Edit { sheet: wanted.sheet, edit: action };
-    app.store.change(&wanted.spreadsheet_id, Author::person(), |_| Ok(Change::Edit(edit)))?;
+    app.store.change(&wanted.spreadsheet_id, Author::person(wanted.editor.as_deref()), |_| Ok(Change::Edit(edit)))?;
     ok()
 }
 

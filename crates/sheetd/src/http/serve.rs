@@ -209,7 +209,7 @@ fn person(app: &App, route: Option<&Route>, action: &Action, edit: &crate::edit:
         return;
     };
     let edit = Edit { sheet: action.sheet.clone(), edit: edit.clone() };
-    if let Err(error) = app.store.change(&id, Author::person(), |_| Ok(crate::change::Change::Edit(edit))) {
+    if let Err(error) = app.store.change(&id, Author::person(None), |_| Ok(crate::change::Change::Edit(edit))) {
         eprintln!("sheetd: the fault's edit failed: {}", error.message);
     }
 }

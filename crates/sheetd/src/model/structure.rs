@@ -11,7 +11,7 @@ use super::sheet::{Props, Sheet};
 use super::workbook::Workbook;
 
 /// Where the lines of one axis go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shift {
     Insert {
         at: u32,
@@ -29,7 +29,59 @@ pub enum Shift {
     },
 }
 
+/// Rows or columns of a tab went elsewhere; `None` where rows were put into another order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Move {
+    pub sheet: i64,
+    pub axis: Axis,
+    pub shift: Option<Shift>,
+}
+
+impl Move {
+    pub fn inverse(self) -> Self {
+        Self { shift: self.shift.map(Shift::inverse), ..self }
+    }
+}
+
 impl Shift {
+    /// What brings the lines back that are still there.
+    fn inverse(self) -> Self {
+        match self {
+            Self::Insert { at, count } => Self::Delete { start: at, end: at + count },
+            Self::Delete { start, end } => Self::Insert { at: start, count: end - start },
+            Self::Move { start, end, to } if to > end => Self::Move { start: to - (end - start), end: to, to: start },
+            Self::Move { start, end, to } => Self::Move { start: to, end: to + (end - start), to: end },
+        }
+    }
+
+    /// The lines that it takes away or moves; none, between two lines, for those that it inserts.
+    pub fn reach(self) -> (u32, u32) {
+        match self {
+            Self::Insert { at, .. } => (at, at),
+            Self::Delete { start, end } => (start, end),
+            Self::Move { start, end, to } => (start.min(to), end.max(to)),
+        }
+    }
+
+    /// By how many lines it makes the tab longer.
+    pub fn growth(self) -> i64 {
+        match self {
+            Self::Insert { count, .. } => i64::from(count),
+            Self::Delete { start, end } => -i64::from(end - start),
+            Self::Move { .. } => 0,
+        }
+    }
+
+    /// The same, so many lines further down.
+    pub fn offset(self, by: i64) -> Self {
+        let down = |index: u32| u32::try_from(i64::from(index) + by).unwrap_or(0);
+        match self {
+            Self::Insert { at, count } => Self::Insert { at: down(at), count },
+            Self::Delete { start, end } => Self::Delete { start: down(start), end: down(end) },
+            Self::Move { start, end, to } => Self::Move { start: down(start), end: down(end), to: down(to) },
+        }
+    }
+
     fn is_idle(self) -> bool {
         matches!(self, Self::Move { start, end, to } if (start..=end).contains(&to))
     }
@@ -105,6 +157,7 @@ impl Workbook {
         if shift.is_idle() {
             return;
         }
+        self.moves.push(Move { sheet, axis, shift: Some(shift) });
         let at = self.position(sheet).expect("the caller resolved the sheet");
         Arc::make_mut(&mut self.sheets[at]).shift(axis, shift);
         self.names.retain_mut(|named| match shift.bounds(axis, named.range.bounds) {
@@ -118,6 +171,14 @@ impl Workbook {
         self.follow(sheet, axis, |index| shift.line(index));
         let title = self.sheets[at].title.clone();
         self.rewrite_formulas(|own, text| references::shifted(text, own, &title, axis, shift));
+    }
+
+    /// Moves once more what was moved elsewhere; nothing where that cannot be.
+    pub fn apply_move(&mut self, m: &Move) -> Option<()> {
+        let size = self.sheet(m.sheet)?.size(m.axis);
+        let shift = m.shift.filter(|shift| shift.reach().1 <= size)?;
+        self.shift(m.sheet, m.axis, shift);
+        Some(())
     }
 
     /// Passes every formula through `to`, with the title of its tab.
@@ -145,6 +206,7 @@ impl Workbook {
 
     /// Puts rows into another order: the row now at `order[i]` comes to `start + i`.
     pub fn permute_rows(&mut self, sheet: i64, start: u32, order: &[u32]) {
+        self.moves.push(Move { sheet, axis: Axis::Rows, shift: None });
         let at = self.position(sheet).expect("the caller resolved the sheet");
         let grid = Arc::make_mut(&mut self.sheets[at]);
         let old: Vec<_> = order.iter().map(|&from| grid.rows[from as usize].clone()).collect();

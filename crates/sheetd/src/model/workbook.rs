@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::area::Area;
 use super::metadata::Entries;
 use super::sheet::Sheet;
+use super::structure::Move;
 use crate::errors::{ApiError, ApiResult};
 
 /// Of all tabs together (G-LIMITS-1).
@@ -28,6 +29,9 @@ pub struct Workbook {
     pub metadata: Entries,
     /// False only where there surely is no formula, which spares looking for them.
     pub may_have_formulas: bool,
+    /// What the last change moved.
+    #[serde(skip)]
+    pub moves: Vec<Move>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,6 +56,7 @@ impl Workbook {
             names: Vec::new(),
             metadata: Entries::default(),
             may_have_formulas: false,
+            moves: Vec::new(),
         }
     }
 

@@ -37,8 +37,8 @@ export const cases = {
     await person.page.locator(".formula").fill("=A1+A2*10");
     await person.page.keyboard.press("Enter");
     await person.shows("A3", "21");
-    await person.page.keyboard.press("F2");
-    await until("the editor", () => person.page.locator("revogr-edit input").inputValue(), "=A1+A2*10");
+    await person.press("ArrowUp", "F2");
+    await until("the editor", () => person.page.locator("revogr-edit textarea").inputValue(), "=A1+A2*10");
     await person.page.keyboard.press("Escape");
   },
 

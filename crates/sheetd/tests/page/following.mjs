@@ -40,6 +40,30 @@ export const cases = {
     await until("A3 is not", () => person.wasMarked("A3"), false);
   },
 
+  "only what changed is marked where rows moved as well": async ({ server, person }) => {
+    const book = await server.seed([...LIST, ["fig", 4], ["lime", 5]]);
+    await person.open(server, book);
+    const write = (row, column, value) => ({
+      updateCells: { start: { sheetId: 0, rowIndex: row, columnIndex: column }, rows: [{ values: [{ userEnteredValue: { numberValue: value } }] }], fields: "userEnteredValue" },
+    });
+    const requests = [
+      { insertDimension: { range: { sheetId: 0, dimension: "ROWS", startIndex: 1, endIndex: 2 } } },
+      { moveDimension: { source: { sheetId: 0, dimension: "ROWS", startIndex: 5, endIndex: 6 }, destinationIndex: 3 } },
+      write(1, 1, 9),
+      write(5, 1, 8),
+    ];
+    await server.api(`${book}:batchUpdate`, { requests }, "POST");
+    for (const [cell, text] of [["B2", "9"], ["A3", "pear"], ["A4", "fig"], ["A5", "apple"], ["A6", "plum"], ["B6", "8"], ["A7", "lime"]]) {
+      await person.shows(cell, text);
+    }
+    const cells = ["A", "B"].flatMap((letter) => [1, 2, 3, 4, 5, 6, 7].map((row) => `${letter}${row}`));
+    const marked = async () => {
+      const all = await Promise.all(cells.map(async (cell) => [cell, await person.wasMarked(cell)]));
+      return all.filter(([, was]) => was).map(([cell]) => cell);
+    };
+    await until("the marked cells", marked, ["B2", "B6"]);
+  },
+
   "typing is not disturbed by what arrives": async ({ server, person }) => {
     const book = await server.seed(LIST);
     await person.open(server, book);

@@ -60,6 +60,12 @@ export class Server {
     return window.formatted[0] ?? [];
   }
 
+  /** What a row holds, as it was typed. */
+  async typed(book, row, tab = "list") {
+    const window = await this.call(`/_sheetd/spreadsheets/${book}/sheets/${tab}/values?start=${row - 1}&end=${row}`);
+    return window.unformatted[0] ?? [];
+  }
+
   async column(book, tab = "list") {
     const window = await this.call(`/_sheetd/spreadsheets/${book}/sheets/${tab}/values`);
     return window.formatted.map((row) => row[0] ?? "");
@@ -190,6 +196,34 @@ export class Person {
     await this.click(name);
     await this.page.keyboard.type(text);
     await this.page.keyboard.press(key);
+  }
+
+  /** Presses keys one after the other, without waiting for what they do. */
+  async press(...keys) {
+    for (const key of keys) await this.page.keyboard.press(key);
+  }
+
+  async keys(text) {
+    await this.page.keyboard.type(text);
+  }
+
+  editing() {
+    return this.page.locator("revogr-edit").isVisible();
+  }
+
+  /** What stands in the field in the cell. */
+  editor() {
+    return this.page.locator("revogr-edit textarea").inputValue();
+  }
+
+  clipboard() {
+    return this.page.evaluate(() => navigator.clipboard.readText());
+  }
+
+  /** Another program fills the clipboard. */
+  copyElsewhere(type, text) {
+    const write = ([type, text]) => navigator.clipboard.write([new ClipboardItem({ [type]: new Blob([text], { type }) })]);
+    return this.page.evaluate(write, [type, text]);
   }
 
   /** What the name box says. */

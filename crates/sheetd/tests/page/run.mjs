@@ -4,13 +4,14 @@ import { readFileSync } from "node:fs";
 import { browser, PATIENCE_MS, Person, Server } from "./harness.mjs";
 import { cases as editing } from "./editing.mjs";
 import { cases as following } from "./following.mjs";
+import { cases as keys } from "./keys.mjs";
 import { cases as large } from "./large.mjs";
 
 const [url, key, only = ""] = process.argv.slice(2);
 const server = new Server(url, JSON.parse(readFileSync(key, "utf8")));
 const chromium = await browser();
 let [passed, failed] = [0, 0];
-for (const [name, run] of Object.entries({ ...editing, ...following, ...large })) {
+for (const [name, run] of Object.entries({ ...editing, ...keys, ...following, ...large })) {
   if (!name.includes(only)) continue;
   const context = await chromium.newContext({
     viewport: { width: 1280, height: 800 },
