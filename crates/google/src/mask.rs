@@ -37,7 +37,9 @@ impl Mask {
     /// parameter.
     pub fn text(&self, text: &str) -> String {
         let mut masked = String::with_capacity(text.len().min(KEPT + 8));
-        let mut rest = &text[..text.floor_char_boundary(LOOKED_AT)];
+        let is_end = |at: &usize| text.is_char_boundary(*at);
+        let end = (0..=LOOKED_AT.min(text.len())).rev().find(is_end);
+        let mut rest = &text[..end.unwrap_or_default()];
         let mut kept = 0;
         while let Some(first) = rest.chars().next() {
             if kept == KEPT {

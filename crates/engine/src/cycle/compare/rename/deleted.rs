@@ -100,7 +100,8 @@ impl Cycle {
                 .extend(pending.chain(old.unsettled));
             moved.push((from, to, base));
         }
-        if !self.start.dry_run && !(moved.is_empty() && ended.is_empty()) {
+        let has_changed = !moved.is_empty() || !ended.is_empty();
+        if has_changed && !self.start.dry_run {
             self.report.conflicts += commit.conflicts.len() as u64;
             self.commit(commit).await?;
         }
