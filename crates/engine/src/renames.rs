@@ -25,7 +25,9 @@ impl Renames {
             if first != to {
                 renames.after.insert(first.clone(), to.clone());
                 // The row that had this key before is gone: it is nowhere to be found.
-                if let Some(gone) = renames.before.insert(to, first) {
+                if let Some(gone) = renames.before.insert(to, first.clone())
+                    && gone != first
+                {
                     renames.after.remove(&gone);
                 }
             }
@@ -76,6 +78,13 @@ mod tests {
         assert_eq!(moved(&pairs, "c", true).as_deref(), Some("b"));
         assert_eq!(moved(&pairs, "b", false).as_deref(), Some("c"));
         assert_eq!(moved(&pairs, "a", false), None);
+    }
+
+    #[test]
+    fn the_same_change_twice_is_one_change() {
+        let pairs = [("a", "b"), ("a", "b")];
+        assert_eq!(moved(&pairs, "a", false).as_deref(), Some("b"));
+        assert_eq!(moved(&pairs, "b", true).as_deref(), Some("a"));
     }
 
     #[test]

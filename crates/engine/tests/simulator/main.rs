@@ -9,8 +9,8 @@
 //! # What is modelled
 //!
 //! - `model/database`: a table with a key (one column or two, given by a default or not, printed
-//!   and compared in two spellings or in one), CHECK, NOT NULL and UNIQUE constraints, rows that are
-//!   referred to from elsewhere, a trigger that rewrites a value and one that keeps rows, a row
+//!   and compared in two spellings or in one), CHECK, NOT NULL and UNIQUE constraints, rows that
+//!   are referred to from elsewhere, a trigger that rewrites a value and one that keeps rows, a row
 //!   filter on a mapped column or on another one, rows that somebody's transaction holds; the base
 //!   rows, queues, conflicts and problems that the extension stores.
 //! - `model/sheet`: a tab whose people type, delete, move, sort and copy rows, insert and move

@@ -155,9 +155,9 @@ impl Cycle {
         }
     }
 
-    /// Those of these keys of the table, all new to the sheet, that stand there in another spelling,
-    /// or have a base in one: the table may have got them after that was asked last. They wait for
-    /// the next round, which begins with the new spelling.
+    /// Those of these keys of the table, all new to the sheet, that stand there in another
+    /// spelling, or have a base in one: the table may have got them after that was asked last. They
+    /// wait for the next round, which begins with the new spelling.
     pub(crate) async fn spelled_otherwise(&mut self, keys: Vec<Key>) -> Result<HashSet<Key>, Stop> {
         if keys.is_empty() || self.mapping.key_equality == KeyEquality::ByText {
             return Ok(HashSet::new());

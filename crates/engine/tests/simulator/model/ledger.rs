@@ -199,9 +199,9 @@ impl Ledger {
     /// stores what was agreed on under that one, the deletion goes along, whoever takes the old key
     /// over.
     fn carry_deletion(&mut self, from: &Key, before: &BTreeMap<Key, BaseRow>) {
-        let Some(back) = self.sheet_deleted.get(from).copied() else {
+        if !self.sheet_deleted.contains_key(from) {
             return;
-        };
+        }
         let mut came = self.bases.keys().filter(|key| !before.contains_key(*key));
         let had = |key: &&Key| {
             let row = self.table.get(*key);
@@ -211,7 +211,8 @@ impl Ledger {
         };
         if let Some(to) = came.find(had).cloned() {
             self.sheet_deleted.remove(from);
-            self.sheet_deleted.insert(to, back);
+            // A row that got the old key since is another one.
+            self.sheet_deleted.insert(to, false);
         }
     }
 

@@ -406,3 +406,23 @@ fn a_row_that_leaves_the_sheet_once_a_function_has_answered_is_counted_and_asked
         ],
     );
 }
+
+#[test]
+fn a_refusal_because_of_a_missing_row_waits_in_a_worker_that_begins_anew() {
+    replay(
+        Setup {
+            columns: 16,
+            direction: Direction::FromSheet,
+            pinned: true,
+            ..Setup::PLAIN
+        },
+        &[
+            Table(Insert {
+                key: 12,
+                value: Num(200),
+            }),
+            Step(6),
+            Sheet(SheetEdit::Key { row: 7, key: 12 }),
+        ],
+    );
+}

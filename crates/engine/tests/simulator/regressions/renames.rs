@@ -58,3 +58,47 @@ fn the_worker_dies_while_a_new_key_is_written() {
         }
     }
 }
+
+#[test]
+fn a_key_that_comes_back_and_is_changed_again_is_followed() {
+    replay(
+        Setup {
+            composite: true,
+            columns: 32,
+            common_rows: 3,
+            request_rows: 2,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Delete { row: 2 }),
+            Table(Rekey { row: 1, key: 4 }),
+            Table(Rekey { row: 1, key: 2 }),
+            Table(Rekey { row: 1, key: 4 }),
+        ],
+    );
+}
+
+#[test]
+fn a_row_typed_under_the_old_key_of_a_deleted_row_is_another_one() {
+    replay(
+        Setup {
+            direction: Direction::FromSheet,
+            max_delete_rows: 1,
+            common_rows: 1,
+            ..Setup::PLAIN
+        },
+        &[
+            Finish,
+            Sheet(SheetEdit::Delete { row: 0 }),
+            Table(Rekey { row: 1, key: 1 }),
+            Finish,
+            Step(2),
+            Step(4),
+            Sheet(SheetEdit::TypeRow {
+                key: Some(0),
+                value: Num(400),
+            }),
+        ],
+    );
+}

@@ -284,8 +284,8 @@ impl Ledger {
         names
     }
 
-    /// Another row has a key by now that this one had before, or had it in between: which of the two
-    /// somebody deleted in the sheet, nobody can tell from the changes of keys.
+    /// Another row has a key by now that this one had before, or had it in between: which of the
+    /// two somebody deleted in the sheet, nobody can tell from the changes of keys.
     fn has_former_key_of_another(&self, key: &Key) -> bool {
         let identity = self.table.get(key).map(|row| row.identity);
         let others = self

@@ -132,10 +132,12 @@ impl World {
         self.silent(Scope::Full)?;
         self.table.forget_kept();
         // One of several rows of a key may be a missing row, too, and so may one without a key that
-        // stands there while the missing row waits for a formula.
+        // stands there while the missing row waits for a formula. And what a row is refused because
+        // of another that is missing waits, in a worker that begins anew, until it has missed that
+        // one for as long.
         let problems = &self.table.problems;
         let is_unclear = (problems.iter()).any(|one| match one.code.as_str() {
-            "key_unclear" | "broken_formula" => true,
+            "key_unclear" | "broken_formula" | "23505" => true,
             "duplicate_key" | "missing_key" => one.message.contains("It may be the row"),
             _ => false,
         });
