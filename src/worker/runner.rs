@@ -84,7 +84,8 @@ struct Opened {
     mapping: Loaded,
     google: Arc<GoogleSession>,
     target: Option<(Target, Instant)>,
-    /// The spreadsheet does not have the tab yet, and a preview is not to make it.
+    /// The spreadsheet does not have the tab yet, and a preview is not to make it. Counts while the
+    /// mapping is paused.
     lacks_tab: bool,
     /// When Drive was last asked whether the spreadsheet is in the bin.
     bin_looked_at: Option<Instant>,
@@ -342,7 +343,8 @@ impl Runner {
             .target
             .as_ref()
             .is_some_and(|(_, at)| at.elapsed() <= self.reopen_every());
-        if !is_open && !opened.lacks_tab {
+        let foresees_tab = opened.lacks_tab && self.is_paused();
+        if !is_open && !foresees_tab {
             let work = Work::Open {
                 spreadsheet_id: opened.mapping.spreadsheet_id.clone(),
             };

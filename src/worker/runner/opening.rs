@@ -177,6 +177,7 @@ impl Runner {
         }
         if let Some(opened) = &mut self.loaded {
             opened.target = Some((target, Instant::now()));
+            opened.lacks_tab = false;
         }
         self.turn_ends();
         self.begin(shared);
