@@ -40,7 +40,7 @@ BEGIN
                         CASE WHEN spreadsheet_id IS NULL THEN 'every spreadsheet' ELSE 'this spreadsheet' END
             USING ERRCODE = 'insufficient_privilege',
                   HINT = format('A superuser can allow it: SELECT sheet_sync.grant_credential(%L, %L%s);', credential, pg_get_userbyid(caller),
-                                COALESCE(format(', ARRAY[%L]', spreadsheet_id), ''));
+                                CASE WHEN spreadsheet_id IS NULL THEN '' ELSE format(', ARRAY[%L]', spreadsheet_id) END);
     ELSIF credential <> 'default' AND NOT EXISTS (SELECT FROM sheet_sync._credential c WHERE c.name = credential) THEN
         RAISE EXCEPTION 'there is no credential "%"', credential
             USING ERRCODE = 'undefined_object', HINT = format('SELECT sheet_sync.set_credential(%L, pg_read_file(''/path/key.json'')::jsonb);', credential);

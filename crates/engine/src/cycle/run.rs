@@ -38,7 +38,8 @@ pub(crate) async fn run(
     let tab = Tab::new(io.clone(), &mapping, tab, start.seed, start.now);
     let mut cycle = Cycle::new(io, mapping, memory, tab, start, notes_off);
     let mut ended = cycle.rounds().await;
-    if ended.is_ok() {
+    // Where rows moved to the last, some were not dealt with.
+    if ended.is_ok() && !cycle.ending.read_again {
         ended = cycle.declare_over().await;
     }
     if ended.is_ok() {

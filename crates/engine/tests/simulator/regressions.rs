@@ -19,7 +19,7 @@ use crate::model::database::TableEdit::{
 use crate::model::setup::Value::{Bad, Illegal, Nothing, Num, Odd};
 use crate::model::setup::{Filter, Setup};
 use crate::model::sheet::{Rules, SheetEdit};
-use crate::model::world::Fault::{AnswerLost, Late, Partial, Quota, Stale};
+use crate::model::world::Fault::{AnswerLost, Late, Moved, Partial, Quota, Stale};
 use crate::model::world::genuine;
 use crate::schedule::Op::{
     self, Crash, Fault, Finish, Poll, Preview, Pull, Push, Resync, Sheet, Step, Table,

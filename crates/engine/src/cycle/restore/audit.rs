@@ -3,12 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::cycle::item::Item;
 use crate::cycle::memory::InFlight;
 use crate::cycle::memory::known::{Known, State};
 use crate::cycle::read::grid::parse;
 use crate::cycle::state::Cycle;
 use crate::cycle::stop::Stop;
-use crate::effect::{Commit, LoadedRow, MetadataId, Snapshot};
+use crate::effect::{Announcement, Commit, LoadedRow, MetadataId, Snapshot};
 use crate::tab::{Layout, LostRow, OverwrittenEdit};
 use crate::value::{Cell, Key};
 
@@ -381,6 +382,22 @@ impl Cycle {
         if edited || !meant {
             self.tab.debts_mut().rows.push(lost);
         }
+    }
+
+    /// To be stored with these rows of a chunk, where nothing is left of any batch that was
+    /// announced.
+    ///
+    /// What a write without an answer put into a row is known to this process only until it is
+    /// recorded with that row. Another one has to find it, too, or it would pass for a person's
+    /// edit. Of rows that wait for something else the end of the cycle does not wait.
+    pub(crate) fn over_with(&self, recorded: &[Item]) -> Option<Announcement> {
+        let is_recorded = |key: &Key| {
+            let mut recorded = recorded.iter().filter(|item| !item.dropped);
+            recorded.any(|item| item.key == *key)
+        };
+        let mut in_flight = self.memory.unfinished.in_flight.iter();
+        let waits = in_flight.any(|(key, written)| !written.is_empty() && !is_recorded(key));
+        if waits { None } else { self.tab.over() }
     }
 
     pub(crate) async fn declare_over(&mut self) -> Result<(), Stop> {

@@ -67,7 +67,7 @@ impl Cycle {
             }
             self.record_problems(item, &mut commit);
         }
-        commit.writing = self.tab.over();
+        commit.writing = self.over_with(items);
         if commit != Commit::default() {
             let recorded = self.commit(commit).await;
             if recorded.is_err() {

@@ -568,3 +568,41 @@ fn a_row_that_the_table_loses_while_a_lost_write_is_weighed_does_not_come_back()
     );
     assert!(!after.contains("change: Insert"), "{trace}");
 }
+
+/// A write whose answer a crash lost; the table changes the cell again, and the fresh process's own
+/// write is refused because rows moved. The one that comes after the next crash has to find out
+/// once more that the first value is ours.
+#[test]
+fn what_we_wrote_is_no_edit_though_two_processes_ended_over_it() {
+    let ops = vec![
+        Finish,
+        Table(Update {
+            row: 0,
+            column: 1,
+            value: Num(100),
+        }),
+        Step(8),
+        Crash,
+        Step(16),
+        Table(Update {
+            row: 0,
+            column: 1,
+            value: Num(200),
+        }),
+        Step(7),
+        Fault(Moved),
+        Step(4),
+        Crash,
+    ];
+    let setup = Setup {
+        columns: 0,
+        common_rows: 3,
+        policy: Policy::SheetWins,
+        ..Setup::PLAIN
+    };
+    let schedule = Schedule { setup, ops };
+    let (bugs, rules) = (DriverBugs::default(), Rules::default());
+    assert_eq!(schedule.run(genuine, bugs, rules), Ok(()));
+    let trace = schedule.trace(genuine, bugs, rules);
+    assert!(!trace.contains("conflicts: [Conflict"), "{trace}");
+}
